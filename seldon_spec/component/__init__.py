@@ -1,0 +1,1 @@
+"""The user's class: found, built and called."""

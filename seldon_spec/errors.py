@@ -1,0 +1,145 @@
+"""What can be said of a mistake: where it stands, what was found, what is allowed.
+
+The ground floor: knows no YAML, no command line and no wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+FieldPath = tuple[str, ...]
+"""A place in the spec, e.g. ``("server", "workers")``; a list's index stands as its decimal text."""
+
+
+class Severity(str, Enum):
+    """How much a diagnostic matters: only an error stops a command."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class OriginKind(str, Enum):
+    """The four places a value can come from, weakest first."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A stretch of one file's text, complete enough to be shown without reading the file again.
+
+    ``line`` and ``column`` count from 1; ``width`` counts the characters under the caret, within the line.
+    """
+
+    file: str
+    line: int
+    column: int
+    width: int = 1
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from, and what it stands above."""
+
+    kind: OriginKind
+    name: str = ""
+    """The file's name, the variable or the flag; empty for a default."""
+    position: Position | None = None
+    below: Origin | None = None
+    """The origin whose value this one replaced."""
+    replaced: object = None
+    """The value that ``below`` gave, where there is one."""
+
+    def __str__(self) -> str:
+        if self.position is not None:
+            return str(self.position)
+        return self.name or self.kind.value
+
+
+DEFAULT_ORIGIN = Origin(OriginKind.DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding, in the parts that a page, a machine format or an editor needs."""
+
+    code: str
+    message: str
+    origin: Origin
+    severity: Severity = Severity.ERROR
+    path: FieldPath = ()
+    found: str | None = None
+    allowed: str | None = None
+    help: str | None = None
+    notes: tuple[str, ...] = ()
+    related: tuple[tuple[str, Position], ...] = ()
+    """Other places that belong to the finding, each with its label, e.g. ``("first given", …)``."""
+
+
+class SeldonSpecError(Exception):
+    """Anything this package refuses; each child has its row in the tables of exit codes and statuses."""
+
+
+class SpecError(SeldonSpecError):
+    """The user's file, environment, flags or class are wrong: all findings at once."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.diagnostics = diagnostics
+        super().__init__("; ".join(f"{d.origin}: {d.message}" for d in diagnostics if d.severity is Severity.ERROR))
+
+
+class ComponentFailed(SeldonSpecError):
+    """The user's own code raised; ``__cause__`` is what it raised."""
+
+
+class RequestError(SeldonSpecError):
+    """A request cannot be answered; the message is meant for the client."""
+
+
+class PayloadError(RequestError):
+    """The request's message is not one that the contract allows."""
+
+
+class UnsupportedMediaType(RequestError):
+    """The request's body is encoded in a way that is not read here."""
+
+
+class TooLarge(RequestError):
+    """The request is larger than the configured limit."""
+
+
+class UnsupportedVerb(RequestError):
+    """The component has no hook for what was asked."""
+
+
+class ResultError(RequestError):
+    """The user's code returned something that no payload kind can carry."""
+
+
+class BadMetric(RequestError):
+    """The user's code returned a metric that the contract does not allow."""
+
+
+class RequestTimeout(RequestError):
+    """The answer did not come within ``server.request_timeout_seconds``."""
+
+
+class NotServing(RequestError):
+    """The server is starting or stopping and takes no request now."""
+
+
+class BindFailed(SeldonSpecError):
+    """A port of the spec cannot be had: told in one line, with the key that asks for it."""
+
+    def __init__(self, key: str, host: str, port: int, reason: str, origin: Origin = DEFAULT_ORIGIN) -> None:
+        self.key, self.host, self.port, self.reason, self.origin = key, host, port, reason, origin
+        super().__init__(f"{key}: cannot listen on {host}:{port}: {reason}")

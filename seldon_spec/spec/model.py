@@ -1,0 +1,208 @@
+"""The effective spec: frozen, complete and typed. Field names are the YAML keys, letter by letter.
+
+Knows no YAML, no environment and no defaults but its own; ``schemas/seldon.schema.json`` states the same keys, and a
+test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias, Union
+
+from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
+
+JsonValue: TypeAlias = Union[None, bool, int, float, str, Sequence["JsonValue"], Mapping[str, "JsonValue"]]
+
+SPEC_FILE = "seldon.yaml"
+
+
+class ServiceType(str, Enum):
+    """What a component is to an inference graph."""
+
+    MODEL = "MODEL"
+    ROUTER = "ROUTER"
+    TRANSFORMER = "TRANSFORMER"
+    COMBINER = "COMBINER"
+    OUTLIER_DETECTOR = "OUTLIER_DETECTOR"
+
+
+class LogLevel(str, Enum):
+    """The least severe record that is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class LogFormat(str, Enum):
+    """How a log record is written: a line for people, or one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A value that is named here and read only by the verbs that load the user's class.
+
+    Exactly one of the two is set: the name of a variable, or the path of a file whose text, without one final line
+    break, is the value.
+    """
+
+    from_env: str | None = None
+    from_file: str | None = None
+
+    def __str__(self) -> str:
+        return f"{{from_env: {self.from_env}}}" if self.from_env is not None else f"{{from_file: {self.from_file}}}"
+
+
+ParameterValue: TypeAlias = Union[JsonValue, SecretRef]
+"""An argument of the user's ``__init__``."""
+
+
+def _empty() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class PortsSpec:
+    """TCP ports; ``grpc`` None: no gRPC is served."""
+
+    http: int = 9000
+    grpc: int | None = 5000
+    metrics: int = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class LogSpec:
+    """What the server logs, on stderr."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownSpec:
+    """How the server ends."""
+
+    grace_seconds: float = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """The serving processes and their bounds."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
+    workers: int = 1
+    threads: int = 1
+    max_body_bytes: int = 104857600
+    max_message_bytes: int = 4194304
+    request_timeout_seconds: float | None = None
+    log: LogSpec = LogSpec()
+    shutdown: ShutdownSpec = ShutdownSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """What the Dockerfile says beside the ports and the command."""
+
+    base: str | None = None
+    python: str = "3.12"
+    requirements: str = "requirements.txt"
+    seldon_spec: str | None = None
+    user: int = 8888
+    labels: Mapping[str, str] = field(default_factory=_empty)
+    environment: Mapping[str, str] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, slots=True)
+class FlaskSpec:
+    """Flask's builtin configuration values, under Flask's own names."""
+
+    APPLICATION_ROOT: str = "/"
+    DEBUG: bool = False
+    EXPLAIN_TEMPLATE_LOADING: bool = False
+    JSONIFY_MIMETYPE: str = "application/json"
+    JSONIFY_PRETTYPRINT_REGULAR: bool = False
+    JSON_AS_ASCII: bool = True
+    JSON_SORT_KEYS: bool = True
+    MAX_CONTENT_LENGTH: int | None = None
+    MAX_COOKIE_SIZE: int = 4093
+    MAX_FORM_MEMORY_SIZE: int | None = 500000
+    MAX_FORM_PARTS: int | None = 1000
+    PERMANENT_SESSION_LIFETIME: int = 2678400
+    PREFERRED_URL_SCHEME: str = "http"
+    PRESERVE_CONTEXT_ON_EXCEPTION: bool | None = None
+    PROPAGATE_EXCEPTIONS: bool | None = None
+    PROVIDE_AUTOMATIC_OPTIONS: bool = True
+    SECRET_KEY: str | SecretRef | None = None
+    SECRET_KEY_FALLBACKS: tuple[str | SecretRef, ...] | None = None
+    SEND_FILE_MAX_AGE_DEFAULT: int | None = None
+    SERVER_NAME: str | None = None
+    SESSION_COOKIE_DOMAIN: str | None = None
+    SESSION_COOKIE_HTTPONLY: bool = True
+    SESSION_COOKIE_NAME: str = "session"
+    SESSION_COOKIE_PARTITIONED: bool = False
+    SESSION_COOKIE_PATH: str | None = None
+    SESSION_COOKIE_SAMESITE: str | None = None
+    SESSION_COOKIE_SECURE: bool = False
+    SESSION_REFRESH_EACH_REQUEST: bool = True
+    TEMPLATES_AUTO_RELOAD: bool | None = None
+    TESTING: bool = False
+    TRAP_BAD_REQUEST_ERRORS: bool | None = None
+    TRAP_HTTP_EXCEPTIONS: bool = False
+    TRUSTED_HOSTS: tuple[str, ...] | None = None
+    USE_X_SENDFILE: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSpec:
+    """What the operator says of the place in which this component runs; only its variables set it, no file does.
+
+    Source: contract sections 6.2 and 7.2.
+    """
+
+    id: str | None = None
+    image: str | None = None
+    deployment_id: str | None = None
+    predictor_id: str | None = None
+    predictor_version: str | None = None
+    metrics_path: str = "/metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Everything that a Dockerfile or a server is built from. Made by ``load`` and by nothing else.
+
+    Attributes:
+        folder: where the file and the user's class are.
+        file: the file's name within ``folder``.
+        origins: where each value comes from; a path that is not there has its default.
+        diagnostics: warnings and notes; a spec with errors does not exist.
+    """
+
+    class_name: str
+    folder: Path = field(compare=False)
+    name: str
+    service_type: ServiceType = ServiceType.MODEL
+    version: str | None = None
+    parameters: Mapping[str, ParameterValue] = field(default_factory=lambda: MappingProxyType({}))
+    flask: FlaskSpec = FlaskSpec()
+    ports: PortsSpec = PortsSpec()
+    server: ServerSpec = ServerSpec()
+    image: ImageSpec = ImageSpec()
+    environment: Mapping[str, str | SecretRef] = field(default_factory=lambda: MappingProxyType({}))
+    unit: UnitSpec = UnitSpec()
+    file: str = field(default=SPEC_FILE, compare=False)
+    origins: Mapping[FieldPath, Origin] = field(default_factory=dict, compare=False, repr=False)
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+
+    def origin(self, *path: str) -> Origin:
+        """Where the value at ``path`` comes from."""
+        return self.origins.get(path, DEFAULT_ORIGIN)
