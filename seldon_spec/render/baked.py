@@ -1,0 +1,85 @@
+"""Values of the environment in force when an image is rendered, written into it so that they hold when it runs.
+
+A variable given to ``docker run -e`` still wins: each is written under the name that a Seldon image reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from enum import Enum
+
+from seldon_spec.errors import FieldPath, Origin, OriginKind
+from seldon_spec.render import quoting
+from seldon_spec.spec.model import Spec
+
+_SECTIONS = ("class_name", "service_type", "flask", "ports", "server")
+_SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})
+_SELDON_NAMES: dict[FieldPath, str] = {
+    ("class_name",): "MODEL_NAME",
+    ("service_type",): "SERVICE_TYPE",
+    ("ports", "http"): "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
+    ("ports", "grpc"): "PREDICTIVE_UNIT_GRPC_SERVICE_PORT",
+    ("ports", "metrics"): "PREDICTIVE_UNIT_METRICS_SERVICE_PORT",
+    ("server", "workers"): "GUNICORN_WORKERS",
+    ("server", "threads"): "GUNICORN_THREADS",
+    ("server", "log", "level"): "SELDON_LOG_LEVEL",
+}
+
+
+def is_baked(path: FieldPath, origin: Origin) -> bool:
+    """Say whether the value at ``path`` goes into a rendered image as a variable.
+
+    The user's parameters and variables belong to the place where the image runs, and a secret into no image.
+    """
+    is_from_outside = origin.kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
+    return is_from_outside and path[0] in _SECTIONS and path[:2] not in _SECRETS
+
+
+def render_baked(spec: Spec) -> Iterator[str]:
+    """Yield one ENV for each value, in the order of the spec's fields, under a comment that names its source.
+
+    Raises:
+        ValueError: a value has a line break.
+    """
+    for section in _SECTIONS:
+        for path, value in _leaves((section,), getattr(spec, section)):
+            origin = _origin(spec, path)
+            if is_baked(path, origin):
+                text = quoting.quote_value(_to_text(value), f"{'.'.join(path)} ({origin})")
+                yield (
+                    f"# {'.'.join(path)} as {quoting.to_comment(str(origin))} gave it when this was rendered.\n"
+                    f"ENV {_variable(path)}={text}"
+                )
+
+
+def _leaves(path: FieldPath, value: object) -> Iterator[tuple[FieldPath, object]]:
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _leaves((*path, field.name), getattr(value, field.name))
+    else:
+        yield path, value
+
+
+def _origin(spec: Spec, path: FieldPath) -> Origin:
+    """The origin at ``path`` or, where a whole section was given as one JSON text, at the section."""
+    known = [path[:length] for length in range(len(path), 0, -1) if path[:length] in spec.origins]
+    return spec.origin(*known[0]) if known else spec.origin(*path)
+
+
+def _variable(path: FieldPath) -> str:
+    """The name under which the loader reads the field: Seldon's own where there is one, for the generic name beats it.
+
+    Were the generic name in the image, ``docker run -e`` with Seldon's name would change nothing.
+    """
+    if path[0] == "flask":
+        return f"FLASK_{path[1]}"
+    return _SELDON_NAMES.get(path) or "SELDON_SPEC__" + "__".join(path).upper()
+
+
+def _to_text(value: object) -> str:
+    """Write a value as the loader reads it from a variable: text as it is, anything else as JSON."""
+    if isinstance(value, Enum):
+        return str(value.value)
+    return value if isinstance(value, str) else json.dumps(value)

