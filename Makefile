@@ -1,0 +1,84 @@
+# What can be run here; needs Python 3.10 or newer and make. `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+# Python 3.13.1 -> 3.13
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+SUPPORTED := 3.10 3.11 3.12 3.13
+FOUND := $(foreach version,$(SUPPORTED),$(if $(shell python$(version) --version 2>/dev/null),$(version)))
+PACKAGED := $(shell find seldon_spec/ schemas -type f -not -name '*.pyc') pyproject.toml README.md LICENSE CHANGELOG.md
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A relative cache of a caller's would end up in several folders.
+unexport PYTHONPATH
+
+.PHONY: help demo serve test test-all lint types docs clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+help:
+	@echo 'make demo      train the iris example, serve it, ask it over REST and gRPC, stop it'
+	@echo 'make serve     serve the iris example until ^C'
+	@echo 'make test      what CI runs: format, lint, types, docs, and the tests on the installed wheel'
+	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found'
+	@echo 'make lint, make types, make docs, make clean'
+
+demo: examples/iris/iris.joblib
+	$(BIN)/python scripts/demo.py
+
+serve: examples/iris/iris.joblib
+	exec $(BIN)/seldon-spec serve examples/iris
+
+# The tests come last, so that their closing line is the last line.
+test: lint types docs test-$(VERSION)
+
+test-all: $(foreach version,$(FOUND),test-$(version))
+
+lint: .venv/.tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.tools
+	$(BIN)/mypy
+
+docs: .venv/.tools
+	$(BIN)/mkdocs build --quiet --strict
+
+clean:
+	rm -rf .venv .venv-* build dist site examples/iris/iris.joblib
+
+# The tests run outside the source tree: only the installed wheel can be imported.
+test-%: .venv-%/.wheel
+	@mkdir -p build/run
+	cd build/run && ../../.venv-$*/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed ../../tests
+
+examples/iris/iris.joblib: examples/iris/train.py .venv/.iris
+	$(BIN)/python examples/iris/train.py
+
+# The development environment: the package from the source tree and, as far as a target asks for them, the tools.
+.venv/.package: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/.tools: .venv/.package
+	$(BIN)/python -m pip install --quiet --group lint --group test --group docs --group build
+	@touch $@
+
+.venv/.iris: .venv/.package examples/iris/requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement examples/iris/requirements.txt
+	@touch $@
+
+# The wheel is built from the source distribution, so that both are complete.
+build/.wheel: .venv/.tools $(PACKAGED)
+	@rm -rf dist && mkdir -p build
+	$(BIN)/python -m build --outdir dist . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
+	@touch $@
+
+.venv-%/.wheel: build/.wheel examples/iris/requirements.txt
+	test -x .venv-$*/bin/python || $(if $(filter $*,$(VERSION)),$(PYTHON),python$*) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-$*/bin/python -m pip uninstall --quiet --yes seldon-spec
+	.venv-$*/bin/python -m pip install --quiet dist/*.whl --group test --requirement examples/iris/requirements.txt
+	@touch $@

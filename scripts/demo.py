@@ -1,0 +1,110 @@
+"""Serve the iris example on free ports, ask it over REST and over gRPC, and stop it: what ``make demo`` runs last."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).parents[1]
+SELDON_SPEC = [sys.executable, "-m", "seldon_spec"]
+START_SECONDS = 60
+STOP_SECONDS = 30
+FLOWERS = {
+    "short petals": [5.1, 3.5, 1.4, 0.2],
+    "middling petals": [5.9, 3.0, 4.2, 1.5],
+    "long petals": [6.3, 3.3, 6.0, 2.5],
+}
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Find loopback ports that nobody listens on now; all are held until the last is found, so they differ."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def start_server(http: int, grpc: int, metrics: int, log: IO[str]) -> subprocess.Popen[str]:
+    """Start ``seldon-spec serve``; what it logs goes to ``log``."""
+    settings = ["server.host=127.0.0.1", f"ports.http={http}", f"ports.grpc={grpc}", f"ports.metrics={metrics}"]
+    flags = [word for setting in settings for word in ("--set", setting)]
+    command = [*SELDON_SPEC, "serve", str(ROOT / "examples" / "iris"), *flags]
+    return subprocess.Popen(command, stderr=log, text=True)
+
+
+def wait_until_ready(server: subprocess.Popen[str], http: int) -> float:
+    """Ask for ``/ready`` until it is answered 200, and give the seconds that this took.
+
+    Raises:
+        RuntimeError: the server ended, or was not ready within START_SECONDS.
+    """
+    start = time.monotonic()
+    while time.monotonic() - start < START_SECONDS:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{http}/ready", timeout=5):
+                return time.monotonic() - start
+        except (urllib.error.URLError, OSError):
+            pass
+        try:
+            raise RuntimeError(f"the server ended with exit code {server.wait(timeout=0.05)}")
+        except subprocess.TimeoutExpired:
+            continue
+    raise RuntimeError(f"the server was not ready after {START_SECONDS} seconds")
+
+
+def ask(url: str) -> None:
+    """Ask the server at ``url`` for all flowers and print its answer as a table."""
+    rows = json.dumps(list(FLOWERS.values()))
+    asked = subprocess.run([*SELDON_SPEC, "predict", rows, "--at", url], stdout=subprocess.PIPE, text=True, check=True)
+    data = json.loads(asked.stdout)["data"]
+    print(f"\n{url}")
+    print(" " * 18 + "".join(f"{kind:>12}" for kind in data["names"]))
+    for flower, probabilities in zip(FLOWERS, data["ndarray"], strict=True):
+        likeliest = data["names"][probabilities.index(max(probabilities))]
+        print(f"  {flower:<16}" + "".join(f"{each:>12.1%}" for each in probabilities) + f"   -> {likeliest}")
+
+
+def stop_server(server: subprocess.Popen[str]) -> int:
+    """Ask the server to end, as a container's engine does, and give its exit code."""
+    server.send_signal(signal.SIGTERM)
+    try:
+        return server.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        return server.wait()
+
+
+def main() -> int:
+    """Run the demo; 0 when every answer came and the server ended cleanly."""
+    http, grpc, metrics = find_free_ports(3)
+    with tempfile.TemporaryFile("w+") as log:
+        server = start_server(http, grpc, metrics, log)
+        try:
+            print(f"examples/iris is ready after {wait_until_ready(server, http):.1f} seconds")
+            ask(f"http://127.0.0.1:{http}")
+            ask(f"grpc://127.0.0.1:{grpc}")
+            failure = None
+        except (RuntimeError, subprocess.CalledProcessError, KeyError, ValueError) as error:
+            failure = error
+        finally:
+            code = stop_server(server)
+        if failure is None and code == 0:
+            print("\nThe server was told to stop and ended with exit code 0.")
+            return 0
+        log.seek(0)
+        print(f"{failure or f'the server ended with exit code {code}'}; its log:\n{log.read()}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
