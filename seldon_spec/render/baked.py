@@ -12,20 +12,11 @@ from enum import Enum
 
 from seldon_spec.errors import FieldPath, Origin, OriginKind
 from seldon_spec.render import quoting
+from seldon_spec.spec.environment import FIELD_VARIABLES, flask_variables, generic_variable
 from seldon_spec.spec.model import Spec
 
 _SECTIONS = ("class_name", "service_type", "flask", "ports", "server")
 _SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})
-_SELDON_NAMES: dict[FieldPath, str] = {
-    ("class_name",): "MODEL_NAME",
-    ("service_type",): "SERVICE_TYPE",
-    ("ports", "http"): "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
-    ("ports", "grpc"): "PREDICTIVE_UNIT_GRPC_SERVICE_PORT",
-    ("ports", "metrics"): "PREDICTIVE_UNIT_METRICS_SERVICE_PORT",
-    ("server", "workers"): "GUNICORN_WORKERS",
-    ("server", "threads"): "GUNICORN_THREADS",
-    ("server", "log", "level"): "SELDON_LOG_LEVEL",
-}
 
 
 def is_baked(path: FieldPath, origin: Origin) -> bool:
@@ -73,9 +64,8 @@ def _variable(path: FieldPath) -> str:
 
     Were the generic name in the image, ``docker run -e`` with Seldon's name would change nothing.
     """
-    if path[0] == "flask":
-        return f"FLASK_{path[1]}"
-    return _SELDON_NAMES.get(path) or "SELDON_SPEC__" + "__".join(path).upper()
+    names = {known: name for name, known in {**FIELD_VARIABLES, **flask_variables()}.items()}
+    return names.get(path) or generic_variable(path)
 
 
 def _to_text(value: object) -> str:
