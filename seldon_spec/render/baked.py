@@ -40,7 +40,7 @@ def render_baked(spec: Spec) -> Iterator[str]:
             if is_baked(path, origin):
                 text = quoting.quote_value(_to_text(value), f"{'.'.join(path)} ({origin})")
                 yield (
-                    f"# {'.'.join(path)} as {quoting.to_comment(str(origin))} gave it when this was rendered.\n"
+                    f"# {'.'.join(path)}: from {quoting.to_comment(str(origin))}, set when this was rendered.\n"
                     f"ENV {_variable(path)}={text}"
                 )
 

@@ -50,10 +50,14 @@ def _escape_in_double_quotes(text: str) -> str:
 def quote_shell(value: str, what: str) -> str:
     """Write one word of a RUN in shell form.
 
+    A dollar or a backquote stands escaped in double quotes: in single quotes a linter asks whether it was to expand.
+
     Raises:
         ValueError: the value has a line break or a NUL.
     """
     _refuse_line_break(value, what)
+    if "$" in value or "`" in value:
+        return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
     return shlex.quote(value)
 
 
