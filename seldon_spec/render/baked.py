@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from enum import Enum
 
-from seldon_spec.errors import FieldPath, Origin, OriginKind
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 from seldon_spec.render import quoting
 from seldon_spec.spec.environment import FIELD_VARIABLES, flask_variables, generic_variable
 from seldon_spec.spec.model import Spec
@@ -73,3 +73,18 @@ def _to_text(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def find_left_out(spec: Spec) -> Iterator[Diagnostic]:
+    """Tell what a variable or a flag gave when the image was rendered and what the image does not take along."""
+    for path, origin in spec.origins.items():
+        is_from_outside = origin.kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
+        if is_from_outside and (path[0] in ("parameters", "environment") or path[:2] in _SECRETS):
+            yield Diagnostic(
+                "not-baked",
+                f"{'.'.join(path)} is not written into the image",
+                origin,
+                Severity.WARNING,
+                path,
+                help="set the variable where the image runs, or write the value into the file",
+            )

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
 
-JsonValue: TypeAlias = Union[None, bool, int, float, str, Sequence["JsonValue"], Mapping[str, "JsonValue"]]
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 
 SPEC_FILE = "seldon.yaml"
 
@@ -62,7 +62,7 @@ class SecretRef:
         return f"{{from_env: {self.from_env}}}" if self.from_env is not None else f"{{from_file: {self.from_file}}}"
 
 
-ParameterValue: TypeAlias = Union[JsonValue, SecretRef]
+ParameterValue: TypeAlias = "JsonValue | SecretRef"
 """An argument of the user's ``__init__``."""
 
 

@@ -1,0 +1,30 @@
+"""One seldon.yaml beside a Python class: served, packaged and deployed as a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seldon_spec.app import make_app
+    from seldon_spec.errors import SpecError
+    from seldon_spec.spec.loader import load
+    from seldon_spec.spec.model import Spec
+
+__all__ = ["Spec", "SpecError", "load", "make_app"]
+__version__ = "0.1.0"
+
+# Each name is imported when it is asked for: a command that only reads a file pays for no web server.
+_HOMES = {
+    "Spec": "seldon_spec.spec.model",
+    "SpecError": "seldon_spec.errors",
+    "load": "seldon_spec.spec.loader",
+    "make_app": "seldon_spec.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

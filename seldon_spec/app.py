@@ -1,0 +1,75 @@
+"""From a spec to something that predicts: the public ``make_app``, and what ``serve`` and ``predict`` share.
+
+The only module beside the command line that touches the process's environment: the user's class reads its variables
+there.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from seldon_spec.spec.secrets import prepare_to_load
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from seldon_spec.spec.model import Spec
+
+
+def prepare(spec: Spec) -> Spec:
+    """The spec with its secrets read, and its ``environment`` set for the user's class; a real variable wins.
+
+    Raises:
+        SpecError: a secret cannot be read, or a required argument has no value.
+    """
+    prepared = prepare_to_load(spec, os.environ)
+    for name, value in prepared.environment.items():
+        os.environ.setdefault(name, str(value))
+    return prepared
+
+
+def make_app(spec: Spec) -> Flask:
+    """The Flask app that answers for a spec, its class loaded: for a test client, or for a WSGI server of one's own.
+
+    Args:
+        spec: as ``load`` returns it.
+
+    Returns:
+        An app whose model runs in its own thread; one call of ``make_app`` makes one copy of the model.
+
+    Raises:
+        SpecError: a secret cannot be read, or a required argument has no value.
+        ComponentFailed: the class cannot be imported or built; ``__cause__`` is its own exception.
+    """
+    from seldon_spec.server import rest
+    from seldon_spec.server.assembly import dispatcher_for
+
+    prepared = prepare(spec)
+    dispatcher = dispatcher_for(prepared)
+    dispatcher.start().result()
+    return rest.make_app(dispatcher, prepared)
+
+
+def predict_once(spec: Spec, message: bytes) -> str:
+    """Load the class, answer one message, and let go of it.
+
+    Args:
+        spec: from :func:`prepare`.
+        message: a request as JSON.
+
+    Returns:
+        The answer as JSON, in the spec's JSON style.
+    """
+    from seldon_spec.payload.json_codec import JsonCodec
+    from seldon_spec.payload.json_style import JsonStyle
+    from seldon_spec.payload.message import Verb
+    from seldon_spec.server.assembly import dispatcher_for
+
+    dispatcher = dispatcher_for(spec)
+    try:
+        dispatcher.start().result()
+        codec = JsonCodec(JsonStyle.from_flask(spec.flask))
+        return dispatcher.submit(Verb.PREDICT, message, codec).result().decode("utf-8")
+    finally:
+        dispatcher.stop()

@@ -1,0 +1,88 @@
+"""How a command ends: one table of what went wrong and the exit code that tells it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from seldon_spec import __version__
+from seldon_spec.errors import BindFailed, ComponentFailed, Diagnostic, OriginKind, SeldonSpecError, SpecError
+from seldon_spec.spec.model import SPEC_FILE
+
+FINE = 0
+USERS_FAULT = 1
+WRONG_USAGE = 2
+OUR_FAULT = 3
+INTERRUPTED = 130
+
+# Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
+_WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
+def guard(command: Callable[[], object]) -> int:
+    """Run a command; whatever it raises becomes its page on stderr and its exit code."""
+    try:
+        code = command()
+    except SpecError as error:
+        tell(error.diagnostics)
+        return USERS_FAULT
+    except ComponentFailed as error:
+        _tell_users_exception(error)
+        return USERS_FAULT
+    except BindFailed as error:
+        _say(f"error: {error}{'' if error.origin.kind is OriginKind.DEFAULT else f' (from {error.origin})'}")
+        return USERS_FAULT
+    except SeldonSpecError as error:
+        _say(f"error: {error}")
+        return USERS_FAULT
+    except _WrongUsage as error:
+        error.show()
+        return WRONG_USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away, e.g. "| head": not an error; stdout must not be flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except Exception:
+        _say(traceback.format_exc().rstrip())
+        _say(f"This is a fault of seldon-spec {__version__} itself. Please report it with the lines above.")
+        return OUR_FAULT
+    return code if isinstance(code, int) else FINE
+
+
+def tell(diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, is_summed_up: bool = True) -> None:
+    """Print findings on stderr, in colour only on a terminal that wants it."""
+    from seldon_spec.cli import report
+
+    is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 100
+    page = report.render_text(diagnostics, width=width, is_coloured=is_coloured)
+    if is_summed_up:
+        page += report.summarise(diagnostics, _file_name(path)) + "\n"
+    sys.stderr.write(page)
+
+
+def _file_name(path: Path | None) -> str:
+    return str(path / SPEC_FILE if path is not None and path.is_dir() else path or SPEC_FILE)
+
+
+def _tell_users_exception(error: ComponentFailed) -> None:
+    """The user's own traceback, which begins in the user's code."""
+    cause = error.__cause__
+    if cause is None:
+        _say(f"error: {error}")
+        return
+    _say("".join(traceback.format_exception(cause)).rstrip())
+    _say("error: the class raised this exception; see the last lines above")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,102 @@
+"""The effective spec as text or JSON, each value with its origin; secrets by name only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from seldon_spec.errors import FieldPath, Origin, OriginKind
+from seldon_spec.spec.loader import plain
+from seldon_spec.spec.model import SecretRef, Spec
+from seldon_spec.spec.schema import is_sensitive, join
+
+REDACTED = "(not shown)"
+
+_FREE_MAPPINGS = {("parameters",), ("environment",), ("image", "labels"), ("image", "environment")}
+
+_SECTIONS = (
+    "class_name",
+    "service_type",
+    "name",
+    "version",
+    "parameters",
+    "flask",
+    "ports",
+    "server",
+    "image",
+    "environment",
+    "unit",
+)
+
+
+def leaves(spec: Spec) -> Iterator[tuple[FieldPath, Any, Origin]]:
+    """Every value of the spec with its path and its origin, in the order of the file's keys."""
+    for name in _SECTIONS:
+        for path, value in _leaves((name,), getattr(spec, name)):
+            yield path, value, spec.origin(*path)
+
+
+def _leaves(path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
+    if is_dataclass(value) and not isinstance(value, SecretRef):
+        for f in fields(value):
+            yield from _leaves((*path, f.name), getattr(value, f.name))
+    elif isinstance(value, Mapping) and path in _FREE_MAPPINGS:
+        for key, item in value.items():
+            yield (*path, key), item
+    else:
+        yield path, value
+
+
+def redact(path: FieldPath, value: Any) -> Any:
+    """A value as it may be shown: a reference by its name, a literal under a secret's name not at all."""
+    shown = plain(value)
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool) and is_sensitive(path):
+        return REDACTED
+    if isinstance(shown, dict) and not isinstance(value, SecretRef):
+        return {key: redact((*path, str(key)), item) for key, item in value.items()}
+    return [redact(path, item) for item in value] if isinstance(shown, list) else shown
+
+
+def render_text(spec: Spec) -> str:
+    """One line a value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``."""
+    lines = []
+    for path, value, origin in leaves(spec):
+        shown = json.dumps(redact(path, value), ensure_ascii=False)
+        lines.append(f"{join(path)} = {shown}  <- {_origin(spec, path, origin)}")
+    return "\n".join(lines) + "\n"
+
+
+def _origin(spec: Spec, path: FieldPath, origin: Origin) -> str:
+    if origin.kind is OriginKind.DEFAULT:
+        return f"from class_name ({spec.origin('class_name')})" if path == ("name",) else "default"
+    if origin.below is None:
+        return str(origin)
+    said = json.dumps(redact(path, origin.replaced), ensure_ascii=False)
+    return f"{origin} ({origin.below} said {said})"
+
+
+def render_json(spec: Spec) -> str:
+    """The spec as JSON, and the origin of each value that is not its default: ``{"spec": …, "origins": …}``."""
+    values: dict[str, Any] = {}
+    origins: dict[str, Any] = {}
+    for path, value, origin in leaves(spec):
+        here = values
+        for step in path[:-1]:
+            here = here.setdefault(step, {})
+        here[path[-1]] = redact(path, value)
+        if origin.kind is not OriginKind.DEFAULT:
+            origins[join(path)] = _origin_json(path, origin)
+    for name in ("parameters", "environment"):
+        values.setdefault(name, {})
+    return json.dumps({"spec": values, "origins": origins}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _origin_json(path: FieldPath, origin: Origin) -> dict[str, Any]:
+    described: dict[str, Any] = {"kind": origin.kind.value, "name": origin.name}
+    if origin.position is not None:
+        described |= {"line": origin.position.line, "column": origin.position.column}
+    if origin.below is not None:
+        described["above"] = {**_origin_json(path, origin.below), "value": redact(path, origin.replaced)}
+    return described

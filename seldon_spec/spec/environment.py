@@ -1,0 +1,510 @@
+"""Variables and flags laid over the file: one table of names, and one way to read a text.
+
+The process's environment is handed in. A text is read by the schema type of its field, so a variable obeys the rules
+that a line of the file obeys.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin, OriginKind, Severity
+from seldon_spec.spec import parameters as seldon_parameters
+from seldon_spec.spec.schema import (
+    Places,
+    Schema,
+    check,
+    describe,
+    field_schema,
+    fields,
+    guess,
+    is_section,
+    is_sensitive,
+    join,
+    load_schema,
+    suggest_key,
+    types_of,
+)
+
+PREFIX = "SELDON_SPEC__"
+PARAMETERS_VARIABLE = "PREDICTIVE_UNIT_PARAMETERS"
+LABELS_VARIABLE = "PREDICTOR_LABELS"
+SINGLE_THREADED_VARIABLE = "FLASK_SINGLE_THREADED"
+
+FIELD_VARIABLES: Mapping[str, FieldPath] = {
+    "MODEL_NAME": ("class_name",),
+    "SERVICE_TYPE": ("service_type",),
+    "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": ("ports", "http"),
+    "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": ("ports", "grpc"),
+    "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": ("ports", "metrics"),
+    "GUNICORN_WORKERS": ("server", "workers"),
+    "GUNICORN_THREADS": ("server", "threads"),
+    "SELDON_LOG_LEVEL": ("server", "log", "level"),
+}
+"""The names that Seldon images use, each with the field that it sets. ``FLASK_<SETTING>`` comes beside them."""
+
+UNIT_VARIABLES: Mapping[str, FieldPath] = {
+    "PREDICTIVE_UNIT_ID": ("unit", "id"),
+    "PREDICTIVE_UNIT_IMAGE": ("unit", "image"),
+    "SELDON_DEPLOYMENT_ID": ("unit", "deployment_id"),
+    "PREDICTOR_ID": ("unit", "predictor_id"),
+    "PREDICTIVE_UNIT_METRICS_ENDPOINT": ("unit", "metrics_path"),
+}
+"""What the operator says of the place of a component; no key of the file sets these."""
+
+
+def flask_variables() -> dict[str, FieldPath]:
+    """``FLASK_<SETTING>`` for each setting of the schema; Flask's own others, such as FLASK_APP, are left alone."""
+    return {f"FLASK_{path[1]}": path for path, _ in fields() if path[0] == "flask"}
+
+
+def known_variables() -> dict[str, FieldPath]:
+    """Every variable of a fixed name that the loader reads, with what it sets."""
+    return {
+        **FIELD_VARIABLES,
+        **flask_variables(),
+        **UNIT_VARIABLES,
+        PARAMETERS_VARIABLE: ("parameters",),
+        LABELS_VARIABLE: ("unit", "predictor_version"),
+        SINGLE_THREADED_VARIABLE: ("server", "threads"),
+    }
+
+
+def generic_variable(path: FieldPath) -> str:
+    """The variable of our own that sets the field at ``path``."""
+    return PREFIX + "__".join(step.upper() for step in path)
+
+
+@dataclass
+class Merged:
+    """The tree while it grows: plain values, and where each of them comes from."""
+
+    values: dict[str, Any]
+    origins: dict[FieldPath, Origin]
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def get(self, path: FieldPath) -> Any:
+        """The value at ``path``; None where there is none."""
+        here: Any = self.values
+        for step in path:
+            if not isinstance(here, dict) or step not in here:
+                return None
+            here = here[step]
+        return here
+
+    def set(self, path: FieldPath, value: object, origin: Origin) -> None:
+        """Put a value above what stands there, and remember what that was."""
+        here = self.values
+        for step in path[:-1]:
+            here = here.setdefault(step, {})
+        self.origins[path] = replace(origin, below=self.origins.get(path), replaced=here.get(path[-1]))
+        here[path[-1]] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One text for one field."""
+
+    path: FieldPath
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentHints:
+    """What the class's ``__init__`` says of its arguments: how a parameter's text is read."""
+
+    names: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def overlay(
+    merged: Merged,
+    environ: Mapping[str, str],
+    flags: Mapping[FieldPath, str],
+    hints: Callable[[], ArgumentHints],
+) -> None:
+    """Lay the environment and then the flags over ``merged``; findings go to its ``problems``."""
+    named = [*_named_settings(environ)]
+    generic = [*_generic_settings(merged, environ, hints)]
+    _warn_collisions(merged, named, generic)
+    if SINGLE_THREADED_VARIABLE in environ:
+        _set_single_threaded(merged, environ[SINGLE_THREADED_VARIABLE])
+    for setting in named:
+        _apply(merged, setting, hints)
+    _set_unit(merged, environ)
+    if PARAMETERS_VARIABLE in environ:
+        _set_parameters(merged, environ[PARAMETERS_VARIABLE])
+    for setting in [*generic, *_flag_settings(merged, flags)]:
+        _apply(merged, setting, hints)
+
+
+def _named_settings(environ: Mapping[str, str]) -> Iterator[Setting]:
+    for name, path in {**FIELD_VARIABLES, **flask_variables()}.items():
+        if name in environ:
+            yield Setting(path, environ[name], Origin(OriginKind.ENVIRONMENT, name))
+
+
+def _generic_settings(
+    merged: Merged, environ: Mapping[str, str], hints: Callable[[], ArgumentHints]
+) -> Iterator[Setting]:
+    for name in sorted(environ):
+        if name.startswith(PREFIX):
+            path = _generic_path(merged, name, hints)
+            origin = Origin(OriginKind.ENVIRONMENT, name)
+            if path is None:
+                merged.problems.append(_unknown_variable(name, origin))
+            else:
+                yield Setting(path, environ[name], origin)
+
+
+def _flag_settings(merged: Merged, flags: Mapping[FieldPath, str]) -> Iterator[Setting]:
+    for path, text in flags.items():
+        origin = Origin(OriginKind.FLAG, f"--set {join(path)}")
+        if field_schema(path) is None:
+            merged.problems.append(
+                Diagnostic("unknown-key", f'there is no key "{join(path)}"', origin, path=path, help=_suggest(path))
+            )
+        else:
+            yield Setting(path, text, origin)
+
+
+def _suggest(path: FieldPath) -> str | None:
+    parent = field_schema(path[:-1])
+    if parent is None:
+        whole = guess(join(path), [join(known) for known, _ in fields()])
+        return f'did you mean "{whole}"?' if whole else None
+    return suggest_key(path, parent.get("properties", {}))
+
+
+def _generic_path(merged: Merged, name: str, hints: Callable[[], ArgumentHints]) -> FieldPath | None:
+    """The field that a variable of ours names: schema keys whatever their case, then a key of a free mapping."""
+    steps = name[len(PREFIX) :].split("__")
+    path: FieldPath = ()
+    schema: Schema = load_schema()
+    for index, step in enumerate(steps):
+        keys = {key.upper(): key for key in schema.get("properties", {})}
+        if step.upper() in keys:
+            path = (*path, keys[step.upper()])
+            child = field_schema(path)
+            assert child is not None
+            schema = child
+        elif schema.get("additionalProperties") not in (None, False) and "__".join(steps[index:]):
+            return (*path, _free_key(merged, path, "__".join(steps[index:]), hints))
+        else:
+            return None
+    return path
+
+
+def _free_key(merged: Merged, path: FieldPath, step: str, hints: Callable[[], ArgumentHints]) -> str:
+    existing = merged.get(path)
+    known: list[str] = list(existing) if isinstance(existing, dict) else []
+    if path == ("parameters",):
+        known += hints().names
+    by_folded = {_fold(key): key for key in reversed(known)}
+    fallback = step.lower() if path == ("parameters",) else step
+    return by_folded.get(_fold(step), fallback)
+
+
+def _fold(key: str) -> str:
+    """A key as a variable can spell it: no case, and everything but letters and digits the same."""
+    return "".join(c if c.isalnum() else "_" for c in key.upper())
+
+
+def _unknown_variable(name: str, origin: Origin) -> Diagnostic:
+    match = guess(name, [generic_variable(path) for path, _ in fields()])
+    return Diagnostic(
+        "unknown-variable",
+        f"there is no field for the variable {name}",
+        origin,
+        help=f"did you mean {match}?" if match else "seldon-spec show lists every field",
+    )
+
+
+def _warn_collisions(merged: Merged, named: list[Setting], generic: list[Setting]) -> None:
+    by_path = {setting.path: setting for setting in named}
+    for setting in generic:
+        other = by_path.get(setting.path)
+        if other:
+            merged.problems.append(
+                Diagnostic(
+                    "shadowed-variable",
+                    f"{join(setting.path)} is set by two variables",
+                    other.origin,
+                    Severity.WARNING,
+                    setting.path,
+                    found=f"{other.origin.name} and {setting.origin.name}",
+                    help=f"{setting.origin.name} wins; unset one of the two",
+                )
+            )
+
+
+def _apply(merged: Merged, setting: Setting, hints: Callable[[], ArgumentHints]) -> None:
+    schema = field_schema(setting.path)
+    assert schema is not None
+    try:
+        value = _read(merged, setting, schema, hints)
+    except _Unreadable as error:
+        merged.problems.append(_misread(merged, setting, schema, str(error)))
+        return
+    places = Places(lambda _: setting.origin, lambda _: setting.origin)
+    problems = check(value, setting.path, places)
+    if problems:
+        for problem in problems:
+            merged.problems.append(replace(problem, found=_found(merged, setting), help=problem.help))
+        return
+    if setting.path == ("parameters",) and isinstance(value, list):
+        for index, entry in enumerate(value):
+            set_entry(merged, str(index), entry, setting.origin)
+    elif isinstance(value, dict) and not _is_reference(schema) and not _is_parameter(setting.path):
+        _set_leaves(merged, setting.path, value, setting.origin)
+    else:
+        merged.set(setting.path, value, setting.origin)
+
+
+def _is_parameter(path: FieldPath) -> bool:
+    return path[0] == "parameters" and len(path) > 1
+
+
+def _is_reference(schema: Schema) -> bool:
+    return "from_env" in schema.get("properties", {})
+
+
+def _set_leaves(merged: Merged, path: FieldPath, value: Mapping[str, Any], origin: Origin) -> None:
+    for key, item in value.items():
+        schema = field_schema((*path, key))
+        if isinstance(item, dict) and schema is not None and is_section(schema):
+            _set_leaves(merged, (*path, key), item, origin)
+        else:
+            merged.set((*path, key), item, origin)
+
+
+class _Unreadable(ValueError):
+    """A text cannot be read as its field's type; the message says so after the field's name."""
+
+
+def _read(merged: Merged, setting: Setting, schema: Schema, hints: Callable[[], ArgumentHints]) -> Any:
+    if _is_parameter(setting.path):
+        return _read_parameter(merged, setting, hints())
+    return read_text(setting.text, schema)
+
+
+def read_text(text: str, schema: Schema) -> Any:
+    """Read a text by the types that its field may have.
+
+    Raises:
+        _Unreadable: the text is none of them.
+    """
+    types = types_of(schema)
+    if "null" in types and text.strip().lower() == "null":
+        return None
+    if "string" in types:
+        return _reference_or_text(text) if "object" in types else text
+    if "boolean" in types:
+        return _required(seldon_parameters.read_boolean(text), "is not a boolean")
+    if "integer" in types:
+        return _required(seldon_parameters.read_integer(text), "is not an integer")
+    if "number" in types:
+        return _read_number(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _Unreadable(f"is not JSON: {'a list' if types[0] == 'array' else 'a mapping'} is given as JSON") from None
+
+
+def _required(value: Any, complaint: str) -> Any:
+    if value is None:
+        raise _Unreadable(complaint)
+    return value
+
+
+def _read_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise _Unreadable("is not a number") from None
+    if not math.isfinite(number):
+        raise _Unreadable("is not a finite number")
+    return int(number) if number.is_integer() else number
+
+
+def _reference_or_text(text: str) -> Any:
+    """A reference to a secret where the text is a JSON object, else the text itself."""
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def _read_parameter(merged: Merged, setting: Setting, hints: ArgumentHints) -> Any:
+    """JSON where it parses as JSON, unless the file's value or the annotation says that the argument is text."""
+    current = merged.get(setting.path)
+    annotation = hints.annotations.get(setting.path[1], "").strip("'\"").replace(" ", "")
+    if isinstance(current, str) or annotation in (
+        "str",
+        "str|None",
+        "None|str",
+        "Optional[str]",
+        "typing.Optional[str]",
+    ):
+        return setting.text
+    try:
+        return json.loads(setting.text)
+    except (ValueError, RecursionError):
+        return setting.text
+
+
+def _misread(merged: Merged, setting: Setting, schema: Schema, complaint: str) -> Diagnostic:
+    allowed = describe(schema)
+    if types_of(schema)[:1] == ("boolean",):
+        allowed = seldon_parameters.BOOLEAN_WORDS
+    return Diagnostic(
+        "type",
+        f"{join(setting.path)} {complaint}",
+        setting.origin,
+        path=setting.path,
+        found=_found(merged, setting),
+        allowed=allowed,
+    )
+
+
+def _found(merged: Merged, setting: Setting) -> str:
+    below = merged.origins.get(setting.path, DEFAULT_ORIGIN)
+    above = "" if below.kind is OriginKind.DEFAULT else f", standing above {below}"
+    return f"{show_text(setting.origin.name, setting.path, setting.text)} ({setting.origin.kind.value}{above})"
+
+
+def show_text(name: str, path: FieldPath, text: str) -> str:
+    """A variable's text for a diagnostic, unless its name says that it is a secret."""
+    if is_sensitive((name, *path)) or path[:1] in (("parameters",), ("environment",)):
+        return "(not shown)"
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted if len(quoted) <= 80 else f"{quoted[:79]}…"
+
+
+def _set_single_threaded(merged: Merged, text: str) -> None:
+    """The original's switch: any non-zero value forces one thread (contract 7.1)."""
+    origin = Origin(OriginKind.ENVIRONMENT, SINGLE_THREADED_VARIABLE)
+    value = seldon_parameters.read_boolean(text)
+    number = seldon_parameters.read_integer(text)
+    if value is None and number is None:
+        merged.problems.append(
+            Diagnostic(
+                "type",
+                "FLASK_SINGLE_THREADED is neither a number nor a boolean",
+                origin,
+                path=("server", "threads"),
+                found=json.dumps(text),
+                allowed=seldon_parameters.BOOLEAN_WORDS,
+            )
+        )
+    elif value or (value is None and number):
+        merged.set(("server", "threads"), 1, origin)
+
+
+def _set_unit(merged: Merged, environ: Mapping[str, str]) -> None:
+    for name, path in UNIT_VARIABLES.items():
+        text = environ.get(name)
+        origin = Origin(OriginKind.ENVIRONMENT, name)
+        if text is None:
+            continue
+        if path[1] == "metrics_path" and not text.startswith("/"):
+            merged.problems.append(
+                Diagnostic(
+                    "form",
+                    "the metrics endpoint is no path",
+                    origin,
+                    path=path,
+                    found=json.dumps(text),
+                    allowed="text that starts with /",
+                )
+            )
+            continue
+        merged.set(path, text, origin)
+    if LABELS_VARIABLE in environ:
+        _set_predictor_version(merged, environ[LABELS_VARIABLE])
+
+
+def _set_predictor_version(merged: Merged, text: str) -> None:
+    """The labels only describe: what cannot be read is left out and told, and the server starts."""
+    origin = Origin(OriginKind.ENVIRONMENT, LABELS_VARIABLE)
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, dict):
+        merged.problems.append(
+            Diagnostic(
+                "unread-description",
+                f"{LABELS_VARIABLE} is not a JSON object and is left out",
+                origin,
+                Severity.WARNING,
+                allowed='labels as JSON, e.g. {"version": "v1"}',
+            )
+        )
+    elif labels.get("version") is not None:
+        merged.set(("unit", "predictor_version"), str(labels["version"]), origin)
+
+
+def _set_parameters(merged: Merged, text: str) -> None:
+    """Merge Seldon's parameters over the file's, by name; of two entries of one name the last counts (contract 7.3)."""
+    origin = Origin(OriginKind.ENVIRONMENT, PARAMETERS_VARIABLE)
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = f" ({error.msg} at character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
+        merged.problems.append(
+            Diagnostic(
+                "parameters-json",
+                f"the parameters are not JSON{reason}",
+                origin,
+                path=("parameters",),
+                allowed='a list of {"name": …, "type": …, "value": …}',
+            )
+        )
+        return
+    if not isinstance(entries, list):
+        merged.problems.append(
+            Diagnostic(
+                "parameters-json",
+                "the parameters are not a list",
+                origin,
+                path=("parameters",),
+                allowed='a list of {"name": …, "type": …, "value": …}',
+            )
+        )
+        return
+    places = Places(lambda _: origin, lambda _: origin)
+    problems = check(entries, ("parameters",), places)
+    merged.problems.extend(replace(p, found=None) for p in problems)
+    wrong = {p.path[1] for p in problems if len(p.path) > 1}
+    for index, entry in enumerate(entries):
+        if str(index) not in wrong:
+            set_entry(merged, str(index), entry, origin)
+
+
+def set_entry(merged: Merged, index: str, entry: Mapping[str, Any], origin: Origin) -> None:
+    """Set one parameter of Seldon's list, or tell why its value is not of its type."""
+    name = entry["name"]
+    try:
+        value = seldon_parameters.convert_entry(entry)
+    except seldon_parameters.NotOfType as error:
+        shown = "(not shown)" if is_sensitive((name,)) else json.dumps(entry["value"], ensure_ascii=False)
+        merged.problems.append(
+            Diagnostic(
+                "parameter-type",
+                f'the parameter "{name}" {error}',
+                origin,
+                path=("parameters", index, "value"),
+                found=shown,
+                allowed=error.allowed,
+            )
+        )
+        return
+    merged.set(("parameters", name), value, origin)

@@ -1,0 +1,306 @@
+"""The only door to a Spec: the file, then the variables, then the flags, then the rules, and every finding at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity, SpecError
+from seldon_spec.spec import environment
+from seldon_spec.spec.class_source import ClassSource, Finding, read_class
+from seldon_spec.spec.environment import ArgumentHints, Merged
+from seldon_spec.spec.model import (
+    SPEC_FILE,
+    FlaskSpec,
+    ImageSpec,
+    LogFormat,
+    LogLevel,
+    PortsSpec,
+    SecretRef,
+    ServerSpec,
+    ServiceType,
+    Spec,
+    UnitSpec,
+)
+from seldon_spec.spec.rules import Subject, check_rules
+from seldon_spec.spec.schema import Places, check, is_sensitive
+from seldon_spec.spec.source import MAX_BYTES, Document, parse_document
+
+T = TypeVar("T")
+
+
+def load(path: Path, environ: Mapping[str, str], flags: Mapping[FieldPath, str] | None = None) -> Spec:
+    """Read a spec.
+
+    Args:
+        path: a folder that holds seldon.yaml, or the file itself.
+        environ: the variables that stand above the file.
+        flags: texts that stand above both, by field.
+
+    Returns:
+        The effective spec; ``diagnostics`` holds the warnings and notes.
+
+    Raises:
+        SpecError: with every finding, in file order, then the environment's, then the flags'.
+    """
+    folder, name = _locate(path)
+    document = _read(folder, name)
+    merged = Merged({}, {})
+    wrong = _take_file(document, merged)
+    cache: dict[str, Finding] = {}
+
+    def class_source() -> Finding | None:
+        class_name = merged.get(("class_name",))
+        if not isinstance(class_name, str):
+            return None
+        if class_name not in cache:
+            cache[class_name] = read_class(folder, class_name)
+        return cache[class_name]
+
+    environment.overlay(merged, environ, flags or {}, lambda: _hints(class_source()))
+    findings = [*document.problems, *merged.problems]
+    if document.root is not None or not document.problems:
+        wrong |= {f.path for f in merged.problems if f.path and f.severity is Severity.ERROR}
+        findings += check_rules(Subject(merged, folder, document.start(), class_source()), frozenset(wrong))
+    shown = [_without_secrets(finding, document) for finding in _unique(findings)]
+    ordered = tuple(sorted(shown, key=lambda finding: _place(finding, document.file)))
+    if any(finding.severity is Severity.ERROR for finding in ordered):
+        raise SpecError(ordered)
+    return _build(merged, folder, name, ordered)
+
+
+def _locate(path: Path) -> tuple[Path, str]:
+    """The folder and the file's name; the folder is where the class is looked for."""
+    if path.is_dir():
+        return path, SPEC_FILE
+    return path.parent, path.name
+
+
+def _read(folder: Path, name: str) -> Document:
+    path = folder / name
+    try:
+        with path.open("rb") as stream:
+            return parse_document(stream.read(MAX_BYTES + 1), str(path))
+    except (OSError, ValueError) as error:
+        document = Document(str(path), [])
+        is_missing = isinstance(error, FileNotFoundError)
+        reason = getattr(error, "strerror", None) or str(error)
+        document.problems.append(
+            Diagnostic(
+                "no-file",
+                f"there is no {path}" if is_missing else f"{path} cannot be read: {reason}",
+                Origin(OriginKind.FILE, str(path)),
+                help="name the folder that holds seldon.yaml, or the file" if is_missing else None,
+            )
+        )
+        return document
+
+
+def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
+    """Put what the file says, and what the schema accepts of it, into the tree; returns the fields that are wrong."""
+    if document.root is None:
+        return set()
+    places = Places(
+        lambda path: document.origin(document.key_position(path)),
+        lambda path: document.origin(document.value_position(path)),
+        document.written,
+    )
+    if not isinstance(document.root.value, dict):
+        is_empty = document.root.value is None
+        if not is_empty:
+            document.problems.append(
+                Diagnostic(
+                    "type",
+                    "the file is not a mapping of keys to values",
+                    document.origin(document.root.position),
+                    allowed="class_name: MyModel, and the other keys",
+                    path=("class_name",),
+                )
+            )
+            return {("class_name",)}
+        return set()
+    values = document.root.to_json()
+    told = {str(problem.origin) for problem in document.problems}
+    wrong = set()
+    for problem in check(values, (), places):
+        wrong.add(problem.path)
+        if str(problem.origin) not in told:
+            document.problems.append(problem)
+    _lay_file(values, (), document, merged, wrong)
+    return wrong
+
+
+def _lay_file(
+    values: Mapping[str, Any], path: FieldPath, document: Document, merged: Merged, wrong: set[FieldPath]
+) -> None:
+    for key, value in values.items():
+        at = (*path, key)
+        if at in wrong:
+            continue
+        if at == ("parameters",) and isinstance(value, list):
+            _lay_entries(value, document, merged, wrong)
+        elif isinstance(value, dict) and path == () and key not in ("class_name",):
+            merged.values.setdefault(key, {})
+            merged.origins[at] = document.origin(document.key_position(at))
+            _lay_file(value, at, document, merged, wrong)
+        elif isinstance(value, dict) and at in _NESTED:
+            _lay_file(value, at, document, merged, wrong)
+        elif not _has_wrong_part(at, wrong):
+            merged.set(at, value, document.origin(document.value_position(at)))
+
+
+_NESTED = {("server", "log"), ("server", "shutdown"), ("image", "labels"), ("image", "environment")}
+
+
+def _has_wrong_part(at: FieldPath, wrong: set[FieldPath]) -> bool:
+    return any(path[: len(at)] == at for path in wrong)
+
+
+def _lay_entries(entries: list[Any], document: Document, merged: Merged, wrong: set[FieldPath]) -> None:
+    """Seldon's list of parameters, each converted; two of one name are a mistake here, where a person wrote them."""
+    merged.values["parameters"] = {}
+    merged.origins[("parameters",)] = document.origin(document.key_position(("parameters",)))
+    first: dict[str, str] = {}
+    for index, entry in enumerate(entries):
+        at = ("parameters", str(index))
+        if _has_wrong_part(at, wrong):
+            continue
+        position = document.value_position((*at, "value"))
+        name = entry["name"]
+        if name in first:
+            place = document.value_position(("parameters", first[name], "name"))
+            document.problems.append(
+                Diagnostic(
+                    "duplicate-key",
+                    f'the parameter "{name}" is given twice',
+                    document.origin(document.value_position((*at, "name"))),
+                    path=at,
+                    related=(("first given", place),),
+                    help="keep one of the two",
+                )
+            )
+            continue
+        first[name] = str(index)
+        environment.set_entry(merged, str(index), entry, document.origin(position))
+
+
+def _hints(source: Finding | None) -> ArgumentHints:
+    if not isinstance(source, ClassSource) or source.arguments is None:
+        return ArgumentHints()
+    return ArgumentHints(
+        tuple(argument.name for argument in source.arguments),
+        {argument.name: argument.annotation for argument in source.arguments if argument.annotation},
+    )
+
+
+def _unique(findings: list[Diagnostic]) -> list[Diagnostic]:
+    seen: set[tuple[str, str, str]] = set()
+    unique = []
+    for finding in findings:
+        key = (finding.code, str(finding.origin), finding.message)
+        if key not in seen:
+            seen.add(key)
+            unique.append(finding)
+    return unique
+
+
+def _without_secrets(finding: Diagnostic, document: Document) -> Diagnostic:
+    """A finding whose source line shows no secret that the file writes out."""
+    position = finding.origin.position
+    if position is None or position.file != document.file:
+        return finding
+    for path, node in document.scalars():
+        if node.position.line == position.line and is_sensitive(path) and isinstance(node.value, (str, int, float)):
+            position = position.masked(node.position.column, node.position.width)
+    return replace(finding, origin=replace(finding.origin, position=position))
+
+
+_KINDS = {OriginKind.FILE: 0, OriginKind.DEFAULT: 0, OriginKind.ENVIRONMENT: 1, OriginKind.FLAG: 2}
+
+
+def _place(finding: Diagnostic, name: str) -> tuple[int, int, str, int, int]:
+    """The spec's file first, then other files, the environment and the flags; each in its own order."""
+    position = finding.origin.position or Position(name, 0, 0)
+    kind = _KINDS[finding.origin.kind]
+    return (kind, int(position.file != name), finding.origin.name if kind else "", position.line, position.column)
+
+
+def default_name(class_name: str) -> str:
+    """A component's name: the class's name in kebab-case, e.g. ``IrisClassifier`` gives ``iris-classifier``."""
+    words = re.findall(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+", class_name.rpartition(".")[2])
+    return "-".join(word.lower() for word in words)[:63].rstrip("-") or "model"
+
+
+def _build(merged: Merged, folder: Path, file: str, diagnostics: tuple[Diagnostic, ...]) -> Spec:
+    values = merged.values
+    return Spec(
+        class_name=values["class_name"],
+        folder=folder,
+        name=values.get("name") or default_name(values["class_name"]),
+        service_type=ServiceType(values.get("service_type", "MODEL")),
+        version=values.get("version"),
+        parameters=MappingProxyType({k: _with_references(v) for k, v in values.get("parameters", {}).items()}),
+        flask=_section(FlaskSpec(), values.get("flask", {})),
+        ports=_section(PortsSpec(), values.get("ports", {})),
+        server=_section(ServerSpec(), values.get("server", {})),
+        image=_section(ImageSpec(), values.get("image", {})),
+        environment=MappingProxyType({k: _with_references(v) for k, v in values.get("environment", {}).items()}),
+        unit=_section(UnitSpec(), values.get("unit", {})),
+        file=file,
+        origins=MappingProxyType(merged.origins),
+        diagnostics=diagnostics,
+    )
+
+
+def _section(default: T, values: Mapping[str, Any]) -> T:
+    """A section's dataclass with the values that are given; the others keep their defaults."""
+    given = {f.name: _typed(getattr(default, f.name), values[f.name]) for f in fields(default) if f.name in values}  # type: ignore[arg-type]
+    return replace(default, **given)  # type: ignore[type-var]
+
+
+def _typed(default: Any, value: Any) -> Any:
+    if is_dataclass(default):
+        return _section(default, value)
+    if isinstance(default, (LogLevel, LogFormat)):
+        return type(default)(value)
+    if isinstance(default, Mapping):
+        return MappingProxyType(dict(value))
+    if isinstance(value, list):
+        return tuple(_with_references(item) for item in value)
+    return _with_references(value)
+
+
+def _with_references(value: Any) -> Any:
+    """A value with each ``{from_env: …}`` and ``{from_file: …}`` in it made a reference."""
+    if isinstance(value, dict):
+        if (
+            len(value) == 1
+            and set(value) <= {"from_env", "from_file"}
+            and all(isinstance(v, str) for v in value.values())
+        ):
+            return SecretRef(**value)
+        return {key: _with_references(item) for key, item in value.items()}
+    return [_with_references(item) for item in value] if isinstance(value, list) else value
+
+
+def plain(value: Any) -> Any:
+    """A spec's value as JSON has it; a reference shows its name, never what it refers to."""
+    if isinstance(value, SecretRef):
+        return {"from_env": value.from_env} if value.from_env is not None else {"from_file": value.from_file}
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def made_strict(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """The same findings with each warning made an error."""
+    return tuple(replace(d, severity=Severity.ERROR) if d.severity is Severity.WARNING else d for d in diagnostics)

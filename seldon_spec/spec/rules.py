@@ -1,0 +1,331 @@
+"""Rules that need more than one value, or the folder: judged on the file, the variables and the flags together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
+from seldon_spec.spec.class_source import BadSource, ClassSource, Finding, NoClass, NoModule, SourcePlace
+from seldon_spec.spec.environment import PREFIX, Merged, known_variables
+from seldon_spec.spec.model import PortsSpec, ServiceType
+from seldon_spec.spec.schema import guess, is_sensitive, join
+
+HOOKS = {
+    ServiceType.MODEL: ("predict", "predict_raw", "predict_rest", "predict_grpc"),
+    ServiceType.OUTLIER_DETECTOR: ("predict", "predict_raw", "predict_rest", "predict_grpc", "score"),
+    ServiceType.ROUTER: ("route", "route_raw", "route_rest", "route_grpc"),
+    ServiceType.COMBINER: ("aggregate", "aggregate_raw", "aggregate_rest", "aggregate_grpc"),
+    ServiceType.TRANSFORMER: tuple(
+        f"transform_{side}{spelling}" for side in ("input", "output") for spelling in ("", "_raw", "_rest", "_grpc")
+    ),
+}
+"""The hooks of which a class needs one, for each service type; every spelling of contract section 3.3 counts."""
+
+_REFUSES_EVERY_CALL = (ServiceType.ROUTER, ServiceType.COMBINER)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the rules look at."""
+
+    merged: Merged
+    folder: Path
+    file_start: Position
+    class_source: Finding | None
+    """What the sources say of the class; None where class_name is not known."""
+
+    def origin(self, *path: str) -> Origin:
+        """Where the value at ``path`` comes from; of a default, the file's first character."""
+        return self.merged.origins.get(path) or Origin(OriginKind.FILE, self.file_start.file, self.file_start)
+
+
+def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnostic]:
+    """Every rule's findings, but for fields in ``wrong``: their value is refused already."""
+    rules = (
+        _class_is_named,
+        _class_is_there,
+        _class_fits,
+        _parameters_fit,
+        _ports_differ,
+        _requirements_are_there,
+        _wheel_is_there,
+        _environment_is_free,
+        _secrets_are_referred_to,
+        _settings_have_effect,
+    )
+    findings = [finding for rule in rules for finding in rule(subject)]
+    return [f for f in findings if not any(f.path[: len(path)] == path for path in wrong)]
+
+
+def _class_is_named(subject: Subject) -> Iterator[Diagnostic]:
+    if subject.merged.get(("class_name",)) is None:
+        origin = Origin(OriginKind.FILE, subject.file_start.file, subject.file_start)
+        yield Diagnostic(
+            "missing-key",
+            'there is no "class_name"',
+            origin,
+            path=("class_name",),
+            allowed="the name of a class, e.g. MyModel or pkg.module.Class",
+            help="add class_name: …, or set MODEL_NAME",
+        )
+
+
+def _class_is_there(subject: Subject) -> Iterator[Diagnostic]:
+    found, origin = subject.class_source, subject.origin("class_name")
+    name = subject.merged.get(("class_name",))
+    path = ("class_name",)
+    if isinstance(found, NoModule):
+        yield from _no_module(subject, found, name)
+    elif isinstance(found, NoClass):
+        match = guess(found.name, found.classes)
+        prefix = name.rpartition(".")[0] or name
+        yield Diagnostic(
+            "no-such-class",
+            f'class_name: {found.file} defines no class "{found.name}"',
+            origin,
+            path=path,
+            found=f"in {found.file}: {', '.join(found.classes) or 'no class'}",
+            help=f'did you mean "{match if match == prefix else f"{prefix}.{match}"}"?' if match else None,
+        )
+    elif isinstance(found, BadSource):
+        position = _position(subject, found.place)
+        yield Diagnostic(
+            "python-syntax",
+            f"{found.place.file} is not Python: {found.reason}",
+            Origin(OriginKind.FILE, position.file, position),
+            path=path,
+        )
+
+
+def _no_module(subject: Subject, found: NoModule, name: str) -> Iterator[Diagnostic]:
+    """A module that is not in the folder: an error, unless it may be an installed package's."""
+    class_name = name.rpartition(".")[2]
+    match = guess(found.module, found.modules)
+    suggestions = [f"{home}.{class_name}" for home in found.homes]
+    if match:
+        suggestions.append(f"{match}.{class_name}" if "." in name else match)
+    file = f"{found.module.replace('.', '/')}.py"
+    if "." in name and not suggestions and not found.is_package_here:
+        yield Diagnostic(
+            "module-not-seen",
+            f'class_name: the folder has no module "{found.module}"',
+            subject.origin("class_name"),
+            Severity.WARNING,
+            ("class_name",),
+            found=f"no {file}",
+            help="fine if the image installs a package of that name; the class is not checked then",
+        )
+        return
+    yield Diagnostic(
+        "no-such-module",
+        f'class_name: the folder has no module "{found.module}"',
+        subject.origin("class_name"),
+        path=("class_name",),
+        found=f"no {file}; modules here: {', '.join(found.modules[:8]) or 'none'}",
+        allowed="a class in a module of the folder: MyModel is class MyModel in MyModel.py",
+        help=f'did you mean "{suggestions[0]}"?' if suggestions else f"write class {class_name} into {file}",
+    )
+
+
+def _class_fits(subject: Subject) -> Iterator[Diagnostic]:
+    found = subject.class_source
+    if not isinstance(found, ClassSource) or not found.is_whole:
+        return
+    service_type = ServiceType(subject.merged.get(("service_type",)) or "MODEL")
+    hooks = HOOKS[service_type]
+    if found.hooks.intersection(hooks):
+        return
+    refuses = service_type in _REFUSES_EVERY_CALL
+    key = "service_type" if ("service_type",) in subject.merged.origins else "class_name"
+    near = guess(hooks[0], (h for h in found.hooks if not h.startswith("_")))
+    other = next((t.value for t, names in HOOKS.items() if found.hooks.intersection(names)), None)
+    effect = "every call would be refused" if refuses else _EFFECTS[service_type]
+    yield Diagnostic(
+        "no-hook",
+        f"{found.name} has no method {hooks[0]}, which a {service_type.value} needs: {effect}",
+        subject.origin(key),
+        Severity.ERROR if refuses else Severity.WARNING,
+        (key,),
+        allowed=f"one of {', '.join(hooks)}",
+        related=(("the class", _position(subject, found.place)),),
+        help=f"did you mean service_type: {other}?" if other else f'is "{near}" meant to be it?' if near else None,
+    )
+
+
+_EFFECTS = {
+    ServiceType.MODEL: "it answers []",
+    ServiceType.OUTLIER_DETECTOR: "it answers []",
+    ServiceType.TRANSFORMER: "it answers what it is sent",
+}
+
+
+def _parameters_fit(subject: Subject) -> Iterator[Diagnostic]:
+    found = subject.class_source
+    if not isinstance(found, ClassSource) or found.arguments is None:
+        return
+    given: dict[str, Any] = subject.merged.get(("parameters",)) or {}
+    known = [argument.name for argument in found.arguments]
+    place = (("the class", _position(subject, found.place)),)
+    guessed: set[str | None] = set()
+    for name in given:
+        if name not in known and not found.takes_any:
+            match = guess(name, [n for n in known if n not in given])
+            guessed.add(match)
+            yield Diagnostic(
+                "unknown-argument",
+                f'{found.name}.__init__ has no argument "{name}"',
+                subject.origin("parameters", name),
+                path=("parameters", name),
+                allowed=", ".join(known) or "no parameters: __init__ takes none",
+                help=f'did you mean "{match}"?' if match else None,
+                related=place,
+            )
+    key = "parameters" if ("parameters",) in subject.merged.origins else "class_name"
+    for argument in found.arguments:
+        if argument.is_required and argument.name not in given and argument.name not in guessed:
+            yield Diagnostic(
+                "missing-argument",
+                f'{found.name}.__init__ needs "{argument.name}", which has no value',
+                subject.origin(key),
+                Severity.WARNING,
+                ("parameters", argument.name),
+                help=f"add {argument.name} to parameters, unless the SeldonDeployment sets it at run time",
+                related=place,
+            )
+
+
+def _ports_differ(subject: Subject) -> Iterator[Diagnostic]:
+    defaults = PortsSpec()
+    ports = {key: _or_default(subject, "ports", key, getattr(defaults, key)) for key in ("http", "grpc", "metrics")}
+    seen: dict[int, str] = {}
+    for key, port in ports.items():
+        if port is None:
+            continue
+        if port in seen:
+            later, first = (key, seen[port]) if _is_set(subject, "ports", key) else (seen[port], key)
+            yield Diagnostic(
+                "port-clash",
+                f"ports.{later} and ports.{first} are the same port",
+                subject.origin("ports", later),
+                path=("ports", later),
+                found=str(port),
+                notes=(f"ports.{first} is {port}: {subject.merged.origins.get(('ports', first), 'its default')}",),
+                help="give each its own port" + (", or grpc: null" if "grpc" in (later, first) else ""),
+            )
+        seen.setdefault(port, key)
+
+
+def _is_set(subject: Subject, *path: str) -> bool:
+    return path in subject.merged.origins
+
+
+def _or_default(subject: Subject, section: str, key: str, default: object) -> Any:
+    return subject.merged.get((section, key)) if _is_set(subject, section, key) else default
+
+
+def _requirements_are_there(subject: Subject) -> Iterator[Diagnostic]:
+    path = ("image", "requirements")
+    if _is_set(subject, *path):
+        yield from _file_in_folder(subject, path, subject.merged.get(path))
+
+
+def _wheel_is_there(subject: Subject) -> Iterator[Diagnostic]:
+    path = ("image", "seldon_spec")
+    wheel = subject.merged.get(path)
+    if isinstance(wheel, str) and wheel.endswith(".whl"):
+        yield from _file_in_folder(subject, path, wheel)
+
+
+def _file_in_folder(subject: Subject, path: FieldPath, text: str) -> Iterator[Diagnostic]:
+    origin = subject.origin(*path)
+    if not is_inside(subject.folder, text):
+        yield Diagnostic(
+            "outside-folder",
+            f"{join(path)} leads out of the folder",
+            origin,
+            path=path,
+            found=text,
+            allowed="the path of a file within the folder",
+            help="an image is built from the folder alone: copy the file into it",
+        )
+    elif not (subject.folder / text).is_file():
+        names = [p.relative_to(subject.folder).as_posix() for p in _files_like(subject.folder, text)]
+        match = guess(text, names)
+        yield Diagnostic(
+            "no-such-file",
+            f"{join(path)}: there is no such file in the folder",
+            origin,
+            path=path,
+            found=text,
+            help=f'did you mean "{match}"?' if match else None,
+        )
+
+
+def _files_like(folder: Path, text: str) -> Iterator[Path]:
+    suffix = PurePosixPath(text).suffix
+    for pattern in (f"*{suffix}", f"*/*{suffix}"):
+        yield from (path for path in folder.glob(pattern) if path.is_file())
+
+
+def is_inside(folder: Path, text: str) -> bool:
+    """Whether a relative path stays within the folder, links followed."""
+    if PurePosixPath(text).is_absolute() or "\\" in text or "\0" in text:
+        return False
+    root = os.path.realpath(folder)
+    target = os.path.realpath(os.path.join(root, text))  # noqa: PTH118 - Path would drop what realpath must see
+    return os.path.commonpath([root, target]) == root
+
+
+def _environment_is_free(subject: Subject) -> Iterator[Diagnostic]:
+    """Names that the loader reads have a key of their own: set here, they would come too late to be read."""
+    known = known_variables()
+    for name in subject.merged.get(("environment",)) or {}:
+        if name in known or name.startswith(PREFIX):
+            key = join(known[name]) if name in known else join(tuple(name[len(PREFIX) :].lower().split("__")))
+            instead = f"use the key {key}" if not key.startswith("unit.") else "only the operator sets it"
+            yield Diagnostic(
+                "reserved-variable",
+                f"{name} cannot stand in environment: the loader reads it itself",
+                subject.origin("environment", name),
+                path=("environment", name),
+                help=instead,
+            )
+
+
+def _secrets_are_referred_to(subject: Subject) -> Iterator[Diagnostic]:
+    for path, origin in subject.merged.origins.items():
+        value = subject.merged.get(path)
+        if origin.kind is OriginKind.FILE and isinstance(value, str) and value and _may_hold_secret(path):
+            yield Diagnostic(
+                "literal-secret",
+                f"{join(path)} looks like a secret that is written out",
+                origin,
+                Severity.WARNING,
+                path,
+                help="refer to it: {from_env: NAME} or {from_file: PATH}",
+            )
+
+
+def _may_hold_secret(path: FieldPath) -> bool:
+    return path[0] in ("parameters", "environment", "flask", "image") and is_sensitive(path[1:])
+
+
+def _settings_have_effect(subject: Subject) -> Iterator[Diagnostic]:
+    path = ("flask", "PRESERVE_CONTEXT_ON_EXCEPTION")
+    if _is_set(subject, *path):
+        yield Diagnostic(
+            "dropped-setting",
+            "flask.PRESERVE_CONTEXT_ON_EXCEPTION has no effect",
+            subject.origin(*path),
+            Severity.NOTE,
+            path,
+            help="Flask dropped it in 2.3; delete the line",
+        )
+
+
+def _position(subject: Subject, place: SourcePlace) -> Position:
+    return Position(str(subject.folder / place.file), place.line, place.column, place.width, place.text)

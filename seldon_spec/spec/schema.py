@@ -1,0 +1,358 @@
+"""What the JSON Schema says of a value, told in a user's words.
+
+jsonschema judges; this module turns each of its findings into a diagnostic at the key's or value's own place. It also
+answers what the schema knows of one field, so that a variable's text is read by the same rules as a line of the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from seldon_spec.errors import Diagnostic, FieldPath, Origin
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+Schema = Mapping[str, Any]
+
+_NAMES = {
+    "string": "text",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+    "object": "a mapping",
+    "array": "a list",
+}
+
+
+def schema_text() -> str:
+    """The JSON Schema of seldon.yaml, as it ships."""
+    return (resources.files("seldon_spec") / "schemas" / "seldon.schema.json").read_text("utf-8")
+
+
+@cache
+def load_schema() -> Schema:
+    """The JSON Schema of seldon.yaml; read once."""
+    schema: Schema = json.loads(schema_text())
+    return schema
+
+
+def resolve(schema: Schema) -> Schema:
+    """A subschema with its ``$ref`` laid under its own keywords."""
+    if "$ref" not in schema:
+        return schema
+    target = load_schema()["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
+    return {**target, **schema}
+
+
+def field_schema(path: FieldPath) -> Schema | None:
+    """The subschema of the field at ``path``; None where the schema has no such field."""
+    schema = load_schema()
+    for step in path:
+        child = _child(resolve(schema), step)
+        if child is None:
+            return None
+        schema = child
+    return resolve(schema)
+
+
+def _child(schema: Schema, step: str) -> Schema | None:
+    properties = schema.get("properties", {})
+    if step in properties:
+        return properties[step]  # type: ignore[no-any-return]
+    if step.isdigit() and "items" in schema:
+        return schema["items"]  # type: ignore[no-any-return]
+    rest = schema.get("additionalProperties", False)
+    if rest is True:
+        return {}
+    return rest or None
+
+
+def types_of(schema: Schema) -> tuple[str, ...]:
+    """The JSON types that a field may have; empty: any."""
+    types = schema.get("type", ())
+    return (types,) if isinstance(types, str) else tuple(types)
+
+
+def fields(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
+    """Every field that a key of the file can set, sections left out, in the schema's order."""
+    for key, child in (load_schema() if schema is None else schema).get("properties", {}).items():
+        if is_section(child):
+            yield from fields(child, (*path, key))
+        else:
+            yield (*path, key), resolve(child)
+
+
+def is_section(schema: Schema) -> bool:
+    """Whether a field only groups others."""
+    return types_of(schema) == ("object",) and "properties" in schema
+
+
+def join(path: FieldPath) -> str:
+    """A path as people write it: ``server.workers``, ``parameters[0].value``."""
+    return "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
+
+
+def describe(schema: Schema) -> str:
+    """What a field allows, in words."""
+    types = types_of(schema)
+    null = " or null" if "null" in types else ""
+    if "enum" in schema:
+        values = [str(value) for value in schema["enum"] if value is not None]
+        return f"one of {', '.join(values)}{null}"
+    if "x-allowed" in schema and "string" in types:
+        return f"{schema['x-allowed']}{null}"
+    kinds = [_NAMES[kind] for kind in types if kind != "null"]
+    if "from_env" in schema.get("properties", {}):
+        kinds[kinds.index("a mapping")] = "a reference {from_env: NAME} or {from_file: PATH}"
+    return f"{' or '.join(kinds) or 'any value'}{_range(schema)}{null}"
+
+
+def _range(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if "exclusiveMinimum" in schema:
+        bound = f", more than {schema['exclusiveMinimum']}"
+        return bound if high is None else f"{bound}, at most {high}"
+    if low is not None and high is not None:
+        return f", {low} to {high}"
+    if low is not None:
+        return f", {low} or more"
+    return "" if high is None else f", at most {high}"
+
+
+def show_value(value: object) -> str:
+    """A value as a diagnostic names it, with its type where that is the point."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (true or false)"
+    if isinstance(value, (int, float)):
+        return f"{_clip(repr(value))} (number)"
+    if isinstance(value, str):
+        return f"{_clip(json.dumps(value, ensure_ascii=False))} (text)"
+    return "a list" if isinstance(value, (list, tuple)) else "a mapping"
+
+
+def _clip(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def guess(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was most likely meant."""
+    by_folded = {name.lower().replace("-", "_"): name for name in known}
+    matches = difflib.get_close_matches(word.lower().replace("-", "_"), by_folded, n=1, cutoff=0.6)
+    return by_folded[matches[0]] if matches else None
+
+
+class Places:
+    """Where findings are told: the two answers a check needs of what it checks."""
+
+    def __init__(
+        self,
+        key: Callable[[FieldPath], Origin],
+        value: Callable[[FieldPath], Origin],
+        written: Callable[[FieldPath], str | None] = lambda _: None,
+    ) -> None:
+        self.key, self.value, self.written = key, value, written
+
+
+def check(value: object, path: FieldPath, places: Places) -> list[Diagnostic]:
+    """Hold a value against the schema of the field at ``path``; ``()`` is the whole file.
+
+    Presence of top-level keys is left out: it is judged on the merged whole, where a variable can supply a key.
+
+    Returns:
+        One diagnostic at most for each value and each key, in no particular order.
+    """
+    from jsonschema import Draft202012Validator
+
+    schema = field_schema(path)
+    assert schema is not None
+    validator = Draft202012Validator({**schema, "$defs": load_schema()["$defs"]})
+    found: dict[tuple[FieldPath, str], Diagnostic] = {}
+    errors = sorted(validator.iter_errors(value), key=lambda e: _WEIGHT.get(str(e.validator), 1))
+    for error in errors:
+        at = (*path, *(str(step) for step in error.absolute_path))
+        for where, diagnostic in _translate(error, at, places):
+            found.setdefault(where, diagnostic)
+    for at, number in _not_finite(value, path):
+        found.setdefault((at, ""), _wrong("range", at, number, field_schema(at) or {}, places))
+    return list(found.values())
+
+
+# Of several findings in one value the one that explains the others is told: its type before its range or form.
+_WEIGHT = {"type": 0}
+
+
+def _translate(
+    error: ValidationError, at: FieldPath, places: Places
+) -> Iterator[tuple[tuple[FieldPath, str], Diagnostic]]:
+    schema = field_schema(at) or {}
+    rule = str(error.validator)
+    if "propertyNames" in error.absolute_schema_path:
+        key = str(error.instance)
+        yield (at, key), _bad_name((*at, key), schema["propertyNames"], places)
+    elif rule == "additionalProperties":
+        instance: Any = error.instance
+        for key in sorted(set(instance) - set(schema.get("properties", {}))):
+            yield (at, key), _unknown_key((*at, key), schema, places)
+    elif rule == "required":
+        if at:
+            missing = str(error.message).split("'")[1]
+            yield (at, missing), _missing(at, missing, schema, places)
+    else:
+        yield (at, ""), _wrong(_CODES.get(rule, "value"), at, error.instance, schema, places)
+
+
+_CODES = {
+    "type": "type",
+    "enum": "enum",
+    "pattern": "form",
+    "minimum": "range",
+    "maximum": "range",
+    "exclusiveMinimum": "range",
+    "minLength": "form",
+    "maxLength": "form",
+}
+
+
+def _wrong(code: str, at: FieldPath, value: object, schema: Schema, places: Places) -> Diagnostic:
+    types = types_of(schema)
+    written = places.written(at)
+    return Diagnostic(
+        code,
+        f"{join(at)} {_complaint(code, types, schema)}",
+        places.value(at),
+        path=at,
+        found=_found(at, value, written),
+        allowed=describe(schema),
+        help=None if is_sensitive(at) else _remedy(value, written, types, schema),
+    )
+
+
+def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
+    if code == "type":
+        kinds = [{"object": "mapping", "array": "list", "boolean": "boolean"}.get(t, _NAMES[t]) for t in types]
+        article = {"integer": "an integer", "text": "text", "null": "null"}
+        return "is not " + " or ".join(article.get(k, f"a {k}") for k in kinds if k != "null")
+    if code == "enum":
+        return "is not one of its values"
+    if code == "range":
+        return "is out of range"
+    if code == "form":
+        return "does not have the form that it needs"
+    if "from_env" in schema.get("properties", {}):
+        return "names both from_env and from_file, or neither: a reference has exactly one"
+    return "is not allowed"
+
+
+def is_sensitive(path: FieldPath) -> bool:
+    """Whether a name on the path says that the value is a secret: PASSWORD, TOKEN or SECRET as a word of it."""
+    return any(_SENSITIVE.intersection(word.upper() for word in _WORD.findall(step)) for step in path)
+
+
+_SENSITIVE = frozenset({"PASSWORD", "TOKEN", "SECRET"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def _found(at: FieldPath, value: object, written: str | None) -> str:
+    if is_sensitive(at) and isinstance(value, (str, int, float)):
+        return "(not shown)"
+    shown = show_value(value)
+    if written is not None and isinstance(value, (bool, int, float)) and written not in shown:
+        return f"{_clip(written)}, which YAML reads as {shown}"
+    return shown
+
+
+def _remedy(value: object, written: str | None, types: tuple[str, ...], schema: Schema) -> str | None:
+    if "string" in types and written and isinstance(value, (bool, int, float)):
+        return f'write it in quotes: "{written}"'
+    if isinstance(value, str) and "enum" in schema:
+        match = guess(value, [str(choice) for choice in schema["enum"] if choice is not None])
+        return f'did you mean "{match}"?' if match else None
+    if isinstance(value, str) and "string" not in types and written is not None and _reads_as(value, types):
+        return f"write it without quotes: {value}"
+    return None
+
+
+def _reads_as(text: str, types: tuple[str, ...]) -> bool:
+    if "boolean" in types:
+        return text.lower() in ("true", "false")
+    return bool(re.fullmatch(r"[-+]?[0-9]+" if "number" not in types else r"[-+]?[0-9]+(\.[0-9]+)?", text))
+
+
+def _unknown_key(at: FieldPath, schema: Schema, places: Places) -> Diagnostic:
+    known = list(schema.get("properties", {}))
+    return Diagnostic(
+        "unknown-key",
+        f'there is no key "{_clip(join(at))}"',
+        places.key(at),
+        path=at,
+        allowed=", ".join(known) if 0 < len(known) <= 8 else None,
+        help=suggest_key(at, known),
+    )
+
+
+def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
+    """A guess at an unknown key: a neighbour of nearly that name, else the section where a key of that name lives."""
+    near = guess(at[-1], known)
+    if near:
+        return f'did you mean "{near}"?'
+    elsewhere = [join(path) for path, _ in fields() if path[-1].lower() == at[-1].lower() and path[:-1] != at[:-1]]
+    if elsewhere:
+        return f'did you mean "{elsewhere[0]}"?'
+    sections = [key for key, child in load_schema()["properties"].items() if is_section(child) and key == at[-1]]
+    return f'"{sections[0]}" is a key of the whole file: write it at the left margin' if sections else None
+
+
+def _missing(at: FieldPath, key: str, schema: Schema, places: Places) -> Diagnostic:
+    child = resolve(schema["properties"][key])
+    return Diagnostic(
+        "missing-key",
+        f'{join(at)} has no "{key}"',
+        places.key(at),
+        path=(*at, key),
+        allowed=describe(child),
+        help=f"add {key}: …",
+    )
+
+
+def _bad_name(at: FieldPath, schema: Schema, places: Places) -> Diagnostic:
+    return Diagnostic(
+        "key-form",
+        f'"{_clip(at[-1])}" cannot be a key of {join(at[:-1])}',
+        places.key(at),
+        path=at,
+        allowed=schema.get("x-allowed"),
+    )
+
+
+def _not_finite(value: object, path: FieldPath) -> Iterator[tuple[FieldPath, float]]:
+    """NaN and infinities where a key bounds a number, which JSON Schema's comparisons let pass."""
+    if path[:1] == ("parameters",):
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _not_finite(item, (*path, key))
+    elif isinstance(value, float) and not math.isfinite(value):
+        schema = field_schema(path)
+        if schema and "number" in types_of(schema):
+            yield path, value
+
+
+def split_path(text: str) -> FieldPath:
+    """``server.log.level`` as a path; what follows a free mapping's name is one key, dots and all."""
+    steps = text.split(".")
+    for index in range(1, len(steps)):
+        schema = field_schema(tuple(steps[:index]))
+        if schema is not None and schema.get("additionalProperties") not in (None, False):
+            return (*steps[:index], ".".join(steps[index:]))
+    return tuple(steps)

@@ -1,0 +1,92 @@
+"""References to secrets, read at the last moment: only the verbs that load the user's class come here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity, SpecError
+from seldon_spec.spec.model import SecretRef, Spec
+from seldon_spec.spec.schema import join
+
+MAX_SECRET_BYTES = 1024 * 1024
+
+
+def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
+    """The spec that a server or a prediction is made of: every secret read, every required argument there.
+
+    Args:
+        spec: an effective spec, whose references are still names.
+        environ: the variables that ``from_env`` names.
+
+    Raises:
+        SpecError: a secret cannot be read, or ``__init__`` needs an argument that has no value.
+    """
+    reader = _Reader(spec, environ)
+    flask = replace(
+        spec.flask,
+        SECRET_KEY=reader.read(("flask", "SECRET_KEY"), spec.flask.SECRET_KEY),
+        SECRET_KEY_FALLBACKS=reader.read(("flask", "SECRET_KEY_FALLBACKS"), spec.flask.SECRET_KEY_FALLBACKS),
+    )
+    prepared = replace(
+        spec,
+        flask=flask,
+        parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
+        environment=MappingProxyType({k: reader.read(("environment", k), v) for k, v in spec.environment.items()}),
+    )
+    missing = [d for d in spec.diagnostics if d.code == "missing-argument"]
+    problems = [*(replace(d, severity=Severity.ERROR) for d in missing), *reader.problems]
+    if problems:
+        others = [d for d in spec.diagnostics if d not in missing]
+        raise SpecError((*problems, *others))
+    return prepared
+
+
+class _Reader:
+    """Reads references, and gathers those that cannot be read."""
+
+    def __init__(self, spec: Spec, environ: Mapping[str, str]) -> None:
+        self.spec, self.environ = spec, environ
+        self.problems: list[Diagnostic] = []
+
+    def read(self, path: FieldPath, value: Any) -> Any:
+        """A value with every reference in it replaced by what it refers to."""
+        if isinstance(value, SecretRef):
+            return self._resolve(path, value)
+        if isinstance(value, Mapping):
+            return {key: self.read(path, item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.read(path, item) for item in value)
+        return value
+
+    def _resolve(self, path: FieldPath, reference: SecretRef) -> str | None:
+        if reference.from_env is not None:
+            text = self.environ.get(reference.from_env)
+            if text is None:
+                self._report(path, f"the variable {reference.from_env} is not set", "set it where the server starts")
+            return text
+        return self._read_file(path, str(reference.from_file))
+
+    def _read_file(self, path: FieldPath, name: str) -> str | None:
+        try:
+            with Path(self.spec.folder, name).open("rb") as stream:
+                data = stream.read(MAX_SECRET_BYTES + 1)
+            if len(data) > MAX_SECRET_BYTES:
+                self._report(path, f"{name} has more than {MAX_SECRET_BYTES:,} bytes", "a secret is a short text")
+                return None
+            return data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            self._report(path, f"{name} cannot be read: {reason}", "mount the file where the server starts")
+            return None
+
+    def _report(self, path: FieldPath, reason: str, remedy: str) -> None:
+        origin = self.spec.origins.get(path) or Origin(OriginKind.FILE, self.spec.file)
+        self.problems.append(
+            Diagnostic(
+                "unread-secret", f"{join(path)}: the secret cannot be read: {reason}", origin, path=path, help=remedy
+            )
+        )
