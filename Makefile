@@ -8,7 +8,7 @@ FOUND := $(foreach version,$(SUPPORTED),$(if $(shell python$(version) --version 
 PACKAGED := $(shell find seldon_spec/ schemas -type f -not -name '*.pyc') pyproject.toml README.md LICENSE CHANGELOG.md
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# A relative cache of a caller's would end up in several folders.
+# What is imported is what was installed.
 unexport PYTHONPATH
 
 .PHONY: help demo serve test test-all lint types docs clean
@@ -41,7 +41,7 @@ types: .venv/.tools
 	$(BIN)/mypy
 
 docs: .venv/.tools
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean:
 	rm -rf .venv .venv-* build dist site examples/iris/iris.joblib

@@ -1,4 +1,7 @@
-"""Serve the iris example on free ports, ask it over REST and over gRPC, and stop it: what ``make demo`` runs last."""
+"""Serve the iris example on free ports, ask it over REST and over gRPC, and stop it: what ``make demo`` runs last.
+
+The folder of the trained example is the argument; without one it is examples/iris.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-ROOT = Path(__file__).parents[1]
+IRIS = Path(__file__).parents[1] / "examples" / "iris"
 SELDON_SPEC = [sys.executable, "-m", "seldon_spec"]
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -34,11 +37,12 @@ def find_free_ports(count: int) -> list[int]:
     return ports
 
 
-def start_server(http: int, grpc: int, metrics: int, log: IO[str]) -> subprocess.Popen[str]:
-    """Start ``seldon-spec serve``; what it logs goes to ``log``."""
+def start_server(folder: Path, ports: list[int], log: IO[str]) -> subprocess.Popen[str]:
+    """Start ``seldon-spec serve`` on the ports for HTTP, gRPC and metrics; what it logs goes to ``log``."""
+    http, grpc, metrics = ports
     settings = ["server.host=127.0.0.1", f"ports.http={http}", f"ports.grpc={grpc}", f"ports.metrics={metrics}"]
     flags = [word for setting in settings for word in ("--set", setting)]
-    command = [*SELDON_SPEC, "serve", str(ROOT / "examples" / "iris"), *flags]
+    command = [*SELDON_SPEC, "serve", str(folder), *flags]
     return subprocess.Popen(command, stderr=log, text=True)
 
 
@@ -84,13 +88,14 @@ def stop_server(server: subprocess.Popen[str]) -> int:
         return server.wait()
 
 
-def main() -> int:
+def main(folder: Path) -> int:
     """Run the demo; 0 when every answer came and the server ended cleanly."""
-    http, grpc, metrics = find_free_ports(3)
+    ports = find_free_ports(3)
+    http, grpc, _ = ports
     with tempfile.TemporaryFile("w+") as log:
-        server = start_server(http, grpc, metrics, log)
+        server = start_server(folder, ports, log)
         try:
-            print(f"examples/iris is ready after {wait_until_ready(server, http):.1f} seconds")
+            print(f"{folder.name} is ready after {wait_until_ready(server, http):.1f} seconds")
             ask(f"http://127.0.0.1:{http}")
             ask(f"grpc://127.0.0.1:{grpc}")
             failure = None
@@ -107,4 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]) if sys.argv[1:] else IRIS))

@@ -1,0 +1,125 @@
+"""Write docs/reference.md from the JSON Schema and the loader's table of variables.
+
+Run it after a change of either; a test compares the committed page with what this makes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seldon_spec.errors import FieldPath
+from seldon_spec.spec.environment import FIELD_VARIABLES, flask_variables, generic_variable, known_variables
+from seldon_spec.spec.schema import Schema, describe, is_section, load_schema, resolve
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
+INTRODUCTION = """\
+# Reference
+
+<!-- Made by scripts/make_reference.py from schemas/seldon.schema.json: change the schema, then run the script. -->
+
+Every key of `seldon.yaml`, and every variable that is read. Only `class_name` is required. A flag stands above a
+variable, a variable above the file, and the file above the default; `seldon-spec show` prints where each value comes
+from. `seldon-spec schema` prints the JSON Schema from which this page is made.
+
+## Keys
+"""
+VARIABLES = """\
+## Variables
+
+Any field can be set by a variable of its own, which is named with each key above: `SELDON_SPEC__`, then the path in
+capitals with two underscores between its steps. On the command line the same is `--set server.workers=4`. A text is
+read by the type of its field: booleans are 1, true, t, yes, y, on and 0, false, f, no, n, off; lists and mappings are
+JSON; `null` unsets a field that may be null. Under `SELDON_SPEC__PARAMETERS__NAME` the name is that of an argument of
+the class, whatever its case.
+
+The names that images made for Seldon Core already use are read too. Where such a name and a `SELDON_SPEC__` name set
+the same field, the latter wins and a warning says so.
+
+| variable | sets |
+|---|---|
+"""
+NOTED = {
+    "PREDICTIVE_UNIT_ID": "the label of metrics that names the component's place in its graph",
+    "PREDICTIVE_UNIT_IMAGE": "the label of metrics that names the image",
+    "SELDON_DEPLOYMENT_ID": "the label of metrics that names the deployment",
+    "PREDICTOR_ID": "the label of metrics that names the predictor",
+    "PREDICTOR_LABELS": "the label of metrics that gives the predictor's version: the `version` of a JSON object",
+    "PREDICTIVE_UNIT_METRICS_ENDPOINT": "the path of the metrics, `/metrics` by default",
+    "PREDICTIVE_UNIT_PARAMETERS": "`parameters`: Seldon's list as JSON, merged over the file's by name",
+    "FLASK_SINGLE_THREADED": "`server.threads` to 1, where it is not 0",
+}
+"""What is not a field of the file, or more than one text for one field."""
+
+
+def render_reference() -> str:
+    """The whole page, the same for the same schema and table."""
+    keys = "\n".join(_describe_properties(load_schema(), ()))
+    return f"{INTRODUCTION}\n{keys}\n{VARIABLES}{''.join(_variable_rows())}"
+
+
+def _variable_rows() -> Iterator[str]:
+    flask = flask_variables()
+    for name, path in known_variables().items():
+        if name not in flask:
+            yield f"| `{name}` | {NOTED.get(name) or f'`{_join(path)}`'} |\n"
+    yield "| `FLASK_<SETTING>` | `flask.<SETTING>`, for each setting above |\n"
+
+
+def _describe_properties(schema: Schema, path: FieldPath) -> Iterator[str]:
+    for key, child in schema.get("properties", {}).items():
+        yield from _describe_key((*path, key), resolve(child))
+
+
+def _describe_key(path: FieldPath, schema: Schema) -> Iterator[str]:
+    yield f"### {_join(path)}\n"
+    yield f"{schema['description']}\n"
+    if is_section(schema):
+        yield from _describe_properties(schema, path)
+        return
+    yield f"- Allowed: {_escape(describe(schema))}"
+    yield f"- Default: {_default(path, schema)}"
+    yield f"- Variable: {' or '.join(f'`{name}`' for name in _variables(path))}"
+    yield f"- Example:\n\n{_indent(_example(path, schema))}"
+
+
+def _default(path: FieldPath, schema: Schema) -> str:
+    if "x-default" in schema:
+        return str(schema["x-default"])
+    if path[0] in load_schema()["required"]:
+        return "none; it is required"
+    return f"`{json.dumps(schema['default'], ensure_ascii=False)}`"
+
+
+def _variables(path: FieldPath) -> list[str]:
+    """The field's own variable, then Seldon's; a mapping of free names also takes one variable for each name."""
+    own = {known: name for name, known in {**FIELD_VARIABLES, **flask_variables()}.items()}
+    return [generic_variable(path), *([own[path]] if path in own else [])]
+
+
+def _example(path: FieldPath, schema: Schema) -> str:
+    value: Any = schema["examples"][0]
+    for key in reversed(path):
+        value = {key: value}
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)).rstrip()
+
+
+def _indent(text: str) -> str:
+    return "".join(f"        {line}\n" for line in text.splitlines())
+
+
+def _escape(text: str) -> str:
+    """Markdown takes a bare asterisk, underscore or angle bracket of a description for its own."""
+    return "".join(f"\\{character}" if character in "*_<>" else character for character in text)
+
+
+def _join(path: FieldPath) -> str:
+    return ".".join(path)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render_reference(), encoding="utf-8")

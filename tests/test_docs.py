@@ -1,0 +1,92 @@
+"""The documents say what the package does: every key, every command, and no page of another day."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from seldon_spec.cli.main import app
+from seldon_spec.errors import FieldPath
+from seldon_spec.spec.loader import load
+from seldon_spec.spec.schema import fields, load_schema
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "seldon.yaml.example"
+PATHS = [path for path, _ in fields()]
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def load_script(name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_page_is_made_from_the_schema_of_today() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert page == load_script("make_reference").render_reference(), "run scripts/make_reference.py"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=".".join)
+def test_every_key_has_its_heading(path: FieldPath) -> None:
+    assert f"### {'.'.join(path)}\n" in (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_told(command: str) -> None:
+    assert f"`seldon-spec {command}" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+
+def test_no_command_is_told_that_is_not_there() -> None:
+    told = re.findall(r"^\| `seldon-spec (\w+)", (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(told) == COMMANDS
+
+
+def walk(values: Any, schema: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
+    """The paths of a file's keys, as deep as the schema names keys."""
+    for key, value in values.items():
+        yield (*path, key)
+        known = schema.get("properties", {}).get(key, {})
+        if isinstance(value, dict) and "properties" in known:
+            yield from walk(value, known, (*path, key))
+
+
+def test_the_example_shows_every_key() -> None:
+    shown = set(walk(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), load_schema()))
+    assert set(PATHS) <= shown
+
+
+def test_the_example_says_a_word_of_every_line() -> None:
+    bare = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip() and "#" not in line]
+    assert bare == ["  threshold: 0.5", "  MODEL_DIR: /models"]
+
+
+def test_the_example_is_valid(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path / "seldon.yaml")
+    (tmp_path / "requirements.txt").touch()
+    source = "class MyModel:\n    def __init__(self, threshold, api_token): ...\n    def predict(self, X): ...\n"
+    (tmp_path / "MyModel.py").write_text(source)
+    assert load(tmp_path, {}).class_name == "MyModel"
+
+
+def test_the_example_gives_the_defaults() -> None:
+    """Where the schema has a default that the example does not change on purpose, both say the same."""
+    changed = {("version",), ("parameters",), ("environment",), ("flask", "SECRET_KEY")}
+    example = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    for path, schema in fields():
+        value = example
+        for key in path:
+            value = value[key]
+        assert path in changed or "default" not in schema or value == schema["default"], ".".join(path)
