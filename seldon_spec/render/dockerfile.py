@@ -1,6 +1,6 @@
 """A spec as a Dockerfile: the ordered steps of the image, dependencies before code.
 
-Of the folder it asks only which files are there. It builds nothing and reads no variable.
+Of the folder it reads only the requirements files. It builds nothing and reads no variable.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 
 from seldon_spec.render import baked, quoting
+from seldon_spec.render.requirements import find_needed
 from seldon_spec.spec.model import SPEC_FILE, ImageSpec, PortsSpec, Spec
 
 WORK_FOLDER = "/microservice"
@@ -27,7 +28,7 @@ def render_dockerfile(spec: Spec, version: str) -> str:
         version: of this package; what the image installs unless ``image.seldon_spec`` says otherwise.
 
     Returns:
-        The same bytes for the same spec, version and presence of the requirements file.
+        The same bytes for the same spec, version and requirements files.
 
     Raises:
         ValueError: a value has a line break, for which a Dockerfile has no escape.
@@ -37,8 +38,7 @@ def render_dockerfile(spec: Spec, version: str) -> str:
         *_base(spec.image),
         _environment(spec.image.environment),
         f"WORKDIR {WORK_FOLDER}",
-        _dependencies(spec, version),
-        _code(spec.image.user),
+        *_installation(spec, version),
         *baked.render_baked(spec),
         *_labels(spec.image.labels),
         _expose(spec.ports),
@@ -73,27 +73,31 @@ def _environment(own: Mapping[str, str]) -> str:
     return "ENV " + " \\\n    ".join(lines)
 
 
-def _dependencies(spec: Spec, version: str) -> str:
-    """Copy what pip needs, and no code, so that a change of the code does not install everything again."""
-    files, words = [], []
-    requirements = posixpath.normpath(spec.image.requirements)
-    if (spec.folder / requirements).is_file():
-        files.append(requirements)
-        words += ["-r", quoting.quote_shell(_as_path(requirements), "image.requirements")]
-    package = spec.image.seldon_spec or f"seldon-spec=={version}"
-    if package.endswith(".whl"):
-        files.append(posixpath.normpath(package))
-        words.append(quoting.quote_shell(f"./{posixpath.normpath(package)}", "image.seldon_spec"))
-    else:
-        words.append(quoting.quote_shell(package, "image.seldon_spec"))
-    install = "python -m pip install --no-cache-dir --root-user-action=ignore"
-    return "\n".join(
-        [
-            "# Dependencies before code: a change of the code installs nothing again.",
-            *(f"COPY {quoting.quote_copy([file], _folder_of(file))}" for file in files),
-            f"RUN {install} {' '.join(words)}",
-        ]
-    )
+def _installation(spec: Spec, version: str) -> Iterator[str]:
+    """Install, then copy the code, so that a change of the code does not install everything again.
+
+    Only where a requirement is itself something of the folder does the code come first.
+    """
+    needed = find_needed(spec.folder, spec.image.requirements)
+    requirements = ["-r", quoting.quote_shell(_as_path(needed.files[0]), "image.requirements")] if needed.files else []
+    wheels, package = _package(spec.image.seldon_spec, version)
+    install = " ".join(["RUN python -m pip install --no-cache-dir --root-user-action=ignore", *requirements, package])
+    if needed.is_folder:
+        yield f"# The code comes first: a requirement is a part of it.\n{_copy_code(spec.image.user)}\n{install}"
+        yield _open_code(spec.image.user)
+        return
+    copies = [f"COPY {quoting.quote_copy([file], _folder_of(file))}" for file in (*needed.files, *wheels)]
+    reason = "# Dependencies before code: a change of the code installs nothing again."
+    yield "\n".join([reason, *copies, install])
+    yield f"{_copy_code(spec.image.user)}\n{_open_code(spec.image.user)}"
+
+
+def _package(given: str | None, version: str) -> tuple[list[str], str]:
+    """The wheel to copy, if it is one, and the word for pip that installs this package."""
+    if given is None or not given.endswith(".whl"):
+        return [], quoting.quote_shell(given or f"seldon-spec=={version}", "image.seldon_spec")
+    wheel = posixpath.normpath(given)
+    return [wheel], quoting.quote_shell(f"./{wheel}", "image.seldon_spec")
 
 
 def _as_path(path: str) -> str:
@@ -104,15 +108,15 @@ def _folder_of(path: str) -> str:
     return f"./{posixpath.dirname(path)}".rstrip("/") + "/"
 
 
-def _code(user: int) -> str:
-    """Copy the user's folder so that the image's user owns it and any other uid can read it.
+def _copy_code(user: int) -> str:
+    """The user owns the folder, with the group 0 that platforms give to a uid of their own choice."""
+    return f"COPY --chown={user}:0 . ."
 
-    Platforms that give each project a uid of its own run it with group 0. Only what others cannot read yet is touched:
-    a change of mode copies the file into a further layer.
-    """
+
+def _open_code(user: int) -> str:
+    """Let any other uid read the folder. Only what cannot be read is touched: a change copies a file into a layer."""
     return "\n".join(
         [
-            f"COPY --chown={user}:0 . .",
             "# Any other uid can read the folder too; group 0 can write new files in it.",
             f"RUN chown {user}:0 . && chmod 775 . && \\",
             r"    find . \( ! -perm -444 -o -type d ! -perm -555 \) -exec chmod a+rX {} +",
