@@ -5,7 +5,7 @@ The ground floor: knows no YAML, no command line and no wire.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 FieldPath = tuple[str, ...]
@@ -44,6 +44,11 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+    def masked(self, start: int, width: int) -> Position:
+        """The same place with ``width`` characters of its line, from column ``start`` on, made unreadable."""
+        before, after = self.text[: start - 1], self.text[start - 1 + width :]
+        return replace(self, text=f"{before}{'*' * width}{after}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,10 @@ class ResultError(RequestError):
     """The user's code returned something that no payload kind can carry."""
 
 
+class UnwritableResult(ResultError):
+    """The result's kind is right, but something in it has no form on the wire."""
+
+
 class BadMetric(RequestError):
     """The user's code returned a metric that the contract does not allow."""
 
@@ -135,6 +144,10 @@ class RequestTimeout(RequestError):
 
 class NotServing(RequestError):
     """The server is starting or stopping and takes no request now."""
+
+
+class NotServed(SeldonSpecError):
+    """What the spec asks for is not served by this version."""
 
 
 class BindFailed(SeldonSpecError):

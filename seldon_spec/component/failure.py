@@ -1,0 +1,45 @@
+"""The user's own exceptions: caught at one place, with the traceback that the user knows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from seldon_spec.errors import ComponentFailed
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+@contextmanager
+def user_code() -> Generator[None, None, None]:
+    """Turn whatever the user's code raises into ComponentFailed, SystemExit included.
+
+    Raises:
+        ComponentFailed: ``__cause__`` is what was raised; its traceback begins in the user's code.
+    """
+    try:
+        yield
+    except BaseException as error:
+        cause = error.with_traceback(_skip_own_frames(error.__traceback__))
+        raise ComponentFailed(str(error)) from cause
+
+
+def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and _is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_own(file: str) -> bool:
+    return file.startswith((_PACKAGE, "<frozen importlib")) or "/importlib/" in file.replace("\\", "/")
+
+
+def is_named(error: BaseException | object, name: str) -> bool:
+    """Whether an object's class, or one of its bases, has this name.
+
+    The classes of ``seldon_core`` are known by name, so that they are recognised without that package (contract
+    section 11, point 8).
+    """
+    return any(base.__name__ == name for base in type(error).__mro__)

@@ -1,0 +1,110 @@
+"""The way of a request: decode, call, encode, with its metrics around it. The same for every transport.
+
+Knows no HTTP and no gRPC; the codec is an argument, so there is nothing to fork on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
+from seldon_spec.component.base import Component
+from seldon_spec.component.threads import ModelThreads
+from seldon_spec.errors import ComponentFailed, NotServing, RequestError
+from seldon_spec.metrics import Metrics
+from seldon_spec.payload.message import Codec, Verb
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Takes requests from the transports and answers them on the model threads.
+
+    Args:
+        make_component: imports, builds and loads the user's class; called once, on a model thread.
+        threads: the only threads on which the component is called.
+        metrics: where requests and the component's own metrics are counted.
+    """
+
+    def __init__(self, make_component: Callable[[], Component], threads: ModelThreads, metrics: Metrics) -> None:
+        self._make_component = make_component
+        self._threads = threads
+        self._built: Future[Component] | None = None
+        self._is_draining = False
+        self.metrics = metrics
+
+    def start(self) -> Future[Component]:
+        """Have the component built; it is the threads' first task, so early requests wait behind it.
+
+        Returns:
+            A future that ends when the component is ready, or with the ComponentFailed that it raised.
+        """
+        self._built = self._threads.submit(self._make_component)
+        self._threads.start()
+        return self._built
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new requests are welcome: the component has been built, and the server does not mean to stop."""
+        built = self._built
+        if self._is_draining or built is None or not built.done():
+            return False
+        return not built.cancelled() and built.exception() is None
+
+    def submit(self, verb: Verb, wire: bytes, codec: Codec) -> Future[bytes]:
+        """Queue a request.
+
+        Returns:
+            A future of the answer's bytes, or of the SeldonSpecError that the request met; it may be cancelled as long
+            as the request has not begun.
+
+        Raises:
+            NotServing: the server has been stopped.
+        """
+        arrived = time.perf_counter()
+        return self._threads.submit(partial(self._observe, verb, wire, codec, arrived))
+
+    def drain(self) -> None:
+        """Be ready no more; what is under way, and what still comes, is answered until ``stop``."""
+        self._is_draining = True
+
+    def stop(self) -> None:
+        """End whatever still waits for an answer with NotServing; does not wait for the model."""
+        self._threads.stop()
+
+    def _observe(self, verb: Verb, wire: bytes, codec: Codec, arrived: float) -> bytes:
+        outcome = "error"
+        try:
+            answer = self.handle(verb, wire, codec)
+            outcome = "success"
+            return answer
+        except ComponentFailed as error:
+            logger.error("%s: %s", verb.value, error, exc_info=error.__cause__)
+            raise
+        except RequestError as error:
+            logger.warning("%s: %s: %s", verb.value, type(error).__name__, error)
+            raise
+        finally:
+            self.metrics.observe_request(verb.value, outcome, time.perf_counter() - arrived)
+
+    def handle(self, verb: Verb, wire: bytes, codec: Codec) -> bytes:
+        """Answer one request, on the calling thread.
+
+        Raises:
+            SeldonSpecError: what the request met; ``server/status.py`` has a row for each.
+        """
+        component = self._component()
+        request = codec.decode(verb, wire)
+        result = component.call(verb, request, partial(self.metrics.record, verb.value))
+        return codec.encode(result, like=request)
+
+    def _component(self) -> Component:
+        if self._built is None:
+            raise NotServing("the server has not been started")
+        try:
+            return self._built.result()  # with several threads, the others wait here for the first one
+        except ComponentFailed as error:
+            raise NotServing("the model could not be built") from error

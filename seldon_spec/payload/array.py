@@ -1,0 +1,181 @@
+"""Shape and datatype rules of arrays, shared by both wires.
+
+An array is never much larger than the message that asks for it: rows must be equally long, a tensor's shape must fit
+its values, and text is held in numpy's fixed-width form only where that form is not out of proportion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seldon_spec.errors import PayloadError
+
+Array = npt.NDArray[Any]
+
+MAX_DIMENSIONS = 32
+"""What every supported numpy can hold; numpy 2 would allow 64."""
+
+MAX_EMPTY_DIMENSION = 65536
+"""The longest axis of a tensor without values, which could otherwise claim any length for nothing."""
+
+MAX_DEPTH = 100
+"""How deeply objects and lists may be nested in a message; protobuf's own limit, applied to JSON too."""
+
+TEXT_BYTES_PER_CHARACTER = 32
+"""How many bytes of fixed-width text one character of the message may cost."""
+
+TEXT_BYTES_ALWAYS = 1 << 20
+"""Up to this size fixed-width text is used in any case, as numpy would."""
+
+_NUMPY_TEXT_WIDTH = 32  # numpy's width for a float in an array of text
+_SCALARS = frozenset({int, float, bool})
+
+
+def check_depth(value: object, limit: int = MAX_DEPTH) -> None:
+    """Refuse what is nested more than ``limit`` levels deep, without recursion.
+
+    Raises:
+        PayloadError: it is.
+    """
+    level = [value]
+    for _ in range(limit):
+        level = [child for item in level if isinstance(item, (dict, list)) for child in _children(item)]
+        if not level:
+            return
+    if any(isinstance(item, (dict, list)) for item in level):
+        raise PayloadError(f"the message is nested more than {limit} levels deep")
+
+
+def _children(item: dict[str, Any] | list[Any]) -> Sequence[Any]:
+    return list(item.values()) if isinstance(item, dict) else item
+
+
+def array_from_nested(value: object) -> Array:
+    """Turn nested lists into the array that ``numpy.array`` makes of them.
+
+    Args:
+        value: a scalar, or lists of equal length at each level; leaves may be of any JSON type. One text among numbers
+            makes all of them text, null and objects make an array of objects (contract section 4.1).
+
+    Returns:
+        A writable array that owns its memory. Text whose fixed-width form would be out of proportion to the message,
+        such as one long text among many short ones, comes as an array of objects of type str.
+
+    Raises:
+        PayloadError: the rows differ in length, or there are more than 32 levels of lists.
+    """
+    shape, leaves = _flatten(value)
+    types = set(map(type, leaves))
+    if types.issubset(_SCALARS):
+        return _numbers(leaves).reshape(shape)
+    if str in types and types.issubset(_SCALARS | {str}):
+        return _texts(leaves, types).reshape(shape)
+    check_depth(leaves)
+    return _objects(leaves).reshape(shape)
+
+
+def _flatten(value: object) -> tuple[tuple[int, ...], list[Any]]:
+    """The shape of nested lists and their leaves, row-major."""
+    shape: list[int] = []
+    level: list[Any] = [value]
+    while level and all(map(_is_list, level)):
+        lengths = set(map(len, level))
+        if len(lengths) > 1:
+            raise PayloadError(f"the rows of an array differ in length: {_some(lengths)}")
+        if len(shape) == MAX_DIMENSIONS:
+            raise PayloadError(f"an array has more than {MAX_DIMENSIONS} dimensions")
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+    if any(map(_is_list, level)):
+        raise PayloadError("the rows of an array differ in depth: lists and single values stand side by side")
+    return tuple(shape), level
+
+
+def _is_list(value: object) -> bool:
+    return type(value) is list
+
+
+def _some(lengths: set[int]) -> str:
+    return ", ".join(map(str, sorted(lengths)[:5])) + (", ..." if len(lengths) > 5 else "")
+
+
+def _numbers(leaves: list[Any]) -> Array:
+    try:
+        return np.array(leaves)
+    except (OverflowError, ValueError) as error:  # an integer beside floats that no float can hold
+        raise PayloadError(f"the numbers fit no array: {error}") from error
+
+
+def _texts(leaves: list[Any], types: set[type]) -> Array:
+    # numpy writes numbers among text as str() does; so the text is made here, and measured before it is stored
+    texts = leaves if types == {str} else list(map(str, leaves))
+    width = max(map(len, texts))
+    if types != {str}:
+        width = max(width, _NUMPY_TEXT_WIDTH)
+    stored = 4 * width * len(texts)
+    explained = TEXT_BYTES_PER_CHARACTER * (sum(map(len, texts)) + len(texts))
+    if stored > max(TEXT_BYTES_ALWAYS, explained):
+        return _objects(texts)
+    return np.array(leaves)
+
+
+def _objects(leaves: list[Any]) -> Array:
+    array = np.empty(len(leaves), dtype=object)
+    array[:] = leaves
+    return array
+
+
+def array_from_tensor(values: object, shape: object, *, may_infer: bool) -> Array:
+    """Turn a tensor's flat values and its shape into an array.
+
+    Args:
+        values: the values, row-major: a list of any type that an array can hold, or an array that nobody else holds.
+        shape: the size of each dimension; empty for a single value.
+        may_infer: whether one size may be -1, to be worked out from the count of values.
+
+    Returns:
+        A writable array that owns its memory.
+
+    Raises:
+        PayloadError: the count of values is not the product of ``shape``, or the shape is none.
+    """
+    flat = values if isinstance(values, np.ndarray) else array_from_nested(values)
+    sizes = _check_shape(shape, flat.size, may_infer=may_infer)
+    try:
+        return flat.reshape(sizes)
+    except (ValueError, OverflowError) as error:
+        raise PayloadError(f"a tensor's shape {list(sizes)} does not fit: {error}") from error
+
+
+def _check_shape(shape: object, count: int, *, may_infer: bool) -> tuple[int, ...]:
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise PayloadError("a tensor's shape is not a list of integers")
+    if len(shape) > MAX_DIMENSIONS:
+        raise PayloadError(f"a tensor has more than {MAX_DIMENSIONS} dimensions")
+    inferred = shape.count(-1)
+    if min(shape, default=0) < (-1 if may_infer else 0) or inferred > 1:
+        raise PayloadError(f"a tensor's shape {shape} has a negative size")
+    known = math.prod(size for size in shape if size != -1)
+    if inferred and (known == 0 or count % known):
+        raise PayloadError(f"a tensor's shape {shape} does not fit its {count} values")
+    if not inferred and known != count:
+        raise PayloadError(f"a tensor's shape {shape} does not fit its {count} values")
+    if count == 0 and max(shape) > MAX_EMPTY_DIMENSION:
+        raise PayloadError(f"an empty tensor's shape {shape} has a size above {MAX_EMPTY_DIMENSION}")
+    return tuple(shape)
+
+
+def is_numeric(array: Array) -> bool:
+    """Whether an array may be sent as a tensor: numbers are, truth values and text are not (contract section 4.2)."""
+    return bool(np.issubdtype(array.dtype, np.number))
+
+
+def default_names(array: Array) -> list[str]:
+    """The columns' names where the class gives none: by the second axis (contract section 4.3)."""
+    return [f"t:{index}" for index in range(array.shape[1])]

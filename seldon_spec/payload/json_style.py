@@ -1,0 +1,61 @@
+"""How JSON is written: one value made from Flask's settings, one writer for answers and for errors.
+
+Flask 2.3 stopped reading these settings; they still take effect here (contract section 7.2).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from seldon_spec.errors import UnwritableResult
+from seldon_spec.payload.plain import plain_value
+from seldon_spec.spec.model import FlaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class JsonStyle:
+    """The form of a JSON text.
+
+    Attributes:
+        sort_keys: whether the members of every object are sorted.
+        ascii: whether other characters are written as escapes.
+        indent: spaces a level; None for one line without spaces.
+        mimetype: the media type of an answer in it.
+    """
+
+    sort_keys: bool = True
+    ascii: bool = True
+    indent: int | None = None
+    mimetype: str = "application/json"
+
+    @classmethod
+    def from_flask(cls, flask: FlaskSpec) -> JsonStyle:
+        """The style that Flask 2.2 would have read from these settings."""
+        return cls(
+            sort_keys=flask.JSON_SORT_KEYS,
+            ascii=flask.JSON_AS_ASCII,
+            indent=2 if flask.JSONIFY_PRETTYPRINT_REGULAR or flask.DEBUG else None,
+            mimetype=flask.JSONIFY_MIMETYPE,
+        )
+
+
+def write_json(value: object, style: JsonStyle) -> bytes:
+    """Write a value in a style, with a final line break; NaN and Infinity stand bare (contract section 2.3).
+
+    Raises:
+        UnwritableResult: something in it has no form in JSON.
+    """
+    try:
+        text = json.dumps(
+            value,
+            default=plain_value,
+            ensure_ascii=style.ascii,
+            indent=style.indent,
+            separators=(",", ":") if style.indent is None else (",", ": "),
+            sort_keys=style.sort_keys,
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnwritableResult(str(error)) from error
+    # half a surrogate pair has no UTF-8; Python's name for it is JSON's escape for it
+    return (text + "\n").encode("utf-8", "backslashreplace")

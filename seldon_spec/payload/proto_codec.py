@@ -1,0 +1,216 @@
+"""The gRPC wire: a SeldonMessage as protobuf bytes.
+
+Every number is a double here (a tensor's values, and a ListValue's), and a ListValue holds no lone scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+
+from seldon_spec.errors import PayloadError, UnwritableResult
+from seldon_spec.payload.answer import Answer, dress_result
+from seldon_spec.payload.array import Array, array_from_nested, array_from_tensor
+from seldon_spec.payload.message import Kind, Message, Result, Verb
+from seldon_spec.payload.plain import plain_value
+from seldon_spec.proto import Metric, SeldonMessage
+
+_VALUES_TAG = b"\x12"  # Tensor.values: field 2, length-delimited
+
+
+class ProtoCodec:
+    """Bytes of protobuf to a message, and a result to bytes of protobuf."""
+
+    def decode(self, verb: Verb, wire: bytes) -> Message:
+        """Read a request (contract section 4.1).
+
+        Raises:
+            PayloadError: the bytes are no SeldonMessage, or it holds no payload.
+        """
+        if verb is Verb.HEALTH:
+            return Message(Kind.NOTHING, None)
+        return _decode_message(_parse(wire))
+
+    def encode(self, result: Result, like: Message) -> bytes:
+        """Write an answer (contract sections 4.2 and 4.3); ``meta`` is always set, be it empty.
+
+        Raises:
+            ResultError: the class returned something that has no form in protobuf.
+        """
+        answer = dress_result(result, like)
+        message = SeldonMessage()
+        try:
+            _set_meta(message.meta, answer.meta)
+            _set_member(message, answer)
+            # maps in one order, so that the same answer is the same bytes
+            encoded: bytes = message.SerializeToString(deterministic=True)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
+        return encoded
+
+
+def _parse(wire: bytes) -> Any:
+    try:
+        return SeldonMessage.FromString(wire)
+    except (DecodeError, ValueError, RecursionError) as error:  # protobuf's Python implementation has the latter two
+        raise PayloadError(f"the request is not a SeldonMessage: {error}") from error
+
+
+def _decode_message(message: Any) -> Message:
+    meta = _decode_meta(message.meta)
+    member = message.WhichOneof("data_oneof")
+    if member == "data":
+        return _decode_data(message.data, meta)
+    if member == "jsonData":
+        return Message(Kind.JSON, _from_value(message.jsonData), meta=meta)
+    if member == "strData":
+        return Message(Kind.TEXT, message.strData, meta=meta)
+    if member == "binData":
+        return Message(Kind.BINARY, message.binData, meta=meta)
+    if member == "customData":
+        # handed over as the Any that the user's own protobuf code knows, not the one of our pool
+        return Message(Kind.CUSTOM, AnyMessage.FromString(message.customData.SerializeToString()), meta=meta)
+    raise PayloadError("Invalid request data type: the message holds no payload")
+
+
+def _decode_meta(meta: Any) -> dict[str, Any]:
+    """The request's ``meta`` in the form that REST has, without its empty members."""
+    tree = {
+        "puid": meta.puid,
+        "tags": {key: _from_value(value) for key, value in meta.tags.items()},
+        "routing": dict(meta.routing),
+        "requestPath": dict(meta.requestPath),
+        "metrics": [_decode_metric(metric) for metric in meta.metrics],
+    }
+    return {key: value for key, value in tree.items() if value}
+
+
+def _decode_metric(metric: Any) -> dict[str, Any]:
+    kinds = Metric.MetricType
+    kind = kinds.Name(metric.type) if metric.type in kinds.values() else metric.type
+    tree = {"key": metric.key, "type": kind, "value": metric.value}
+    if metric.tags:
+        tree["tags"] = dict(metric.tags)
+    return tree
+
+
+def _decode_data(data: Any, meta: dict[str, Any]) -> Message:
+    names = list(data.names)
+    member = data.WhichOneof("data_oneof")
+    if member == "tensor":
+        return Message(Kind.TENSOR, _decode_tensor(data.tensor), names, meta)
+    if member == "ndarray":
+        return Message(Kind.NDARRAY, array_from_nested(_from_list(data.ndarray)), names, meta)
+    return Message(Kind.NDARRAY, np.array([]), names, meta)
+
+
+def _decode_tensor(tensor: Any) -> Array:
+    if not tensor.shape and tensor.values:  # the wire cannot tell an empty shape from none
+        raise PayloadError("data.tensor has no shape")
+    values = np.array(tensor.values, dtype=np.float64)
+    return array_from_tensor(values, list(tensor.shape) or [0], may_infer=False)
+
+
+def _from_value(value: Any) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "list_value":
+        return _from_list(value.list_value)
+    if kind == "struct_value":
+        return {key: _from_value(item) for key, item in value.struct_value.fields.items()}
+    return None if kind is None or kind == "null_value" else getattr(value, kind)
+
+
+def _from_list(items: Any) -> list[Any]:
+    return [_from_value(item) for item in items.values]
+
+
+def _set_meta(target: Any, meta: Mapping[str, Any]) -> None:
+    target.SetInParent()
+    if "puid" in meta:
+        target.puid = str(meta["puid"])
+    for key, value in meta.get("tags", {}).items():
+        _set_value(target.tags[key], value)
+    for metric in meta.get("metrics", ()):
+        _set_metric(target.metrics.add(), metric)
+    for key, value in meta.get("requestPath", {}).items():
+        target.requestPath[key] = value
+
+
+def _set_metric(target: Any, metric: Mapping[str, Any]) -> None:
+    target.key = metric.get("key", "")
+    target.type = metric.get("type", "COUNTER")
+    target.value = float(metric.get("value", 0))
+    for key, value in (metric.get("tags") or {}).items():
+        target.tags[key] = value
+
+
+def _set_member(target: Any, answer: Answer) -> None:
+    if answer.kind is Kind.TENSOR:
+        _set_names(target.data, answer.names)
+        target.data.tensor.SetInParent()
+        target.data.tensor.MergeFromString(_encode_tensor(answer.payload))
+    elif answer.kind is Kind.NDARRAY:
+        _set_names(target.data, answer.names)
+        # a ListValue holds no lone scalar: an array of no dimension goes out as a list of one
+        _set_list(target.data.ndarray, np.atleast_1d(answer.payload).tolist())
+    elif answer.kind is Kind.JSON:
+        _set_value(target.jsonData, answer.payload)
+    elif answer.kind is Kind.TEXT:
+        target.strData = str(answer.payload)
+    elif answer.kind is Kind.BINARY:
+        target.binData = bytes(answer.payload)
+    else:
+        target.customData.MergeFromString(answer.payload.SerializeToString())
+        target.customData.SetInParent()
+
+
+def _set_names(target: Any, names: Any) -> None:
+    target.names.extend(str(name) for name in (() if names is None else names))
+
+
+def _encode_tensor(array: Array) -> bytes:
+    """A Tensor's bytes; many times quicker than handing protobuf each value as a Python float."""
+    if np.iscomplexobj(array):
+        raise UnwritableResult("the result holds complex numbers")
+    values = array.astype("<f8", order="C").tobytes()
+    shape = b"".join(map(_varint, array.shape))
+    header = b"\x0a" + _varint(len(shape)) + shape if shape else b""
+    return header + (_VALUES_TAG + _varint(len(values)) + values if values else b"")
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _set_list(target: Any, items: Iterable[Any]) -> None:
+    target.SetInParent()
+    for item in items:
+        _set_value(target.values.add(), item)
+
+
+def _set_value(target: Any, value: Any) -> None:
+    if value is None:
+        target.null_value = 0
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, (int, float)):
+        target.number_value = float(value)
+    elif isinstance(value, str):
+        target.string_value = str(value)
+    elif isinstance(value, dict):
+        target.struct_value.SetInParent()
+        for key, item in value.items():
+            _set_value(target.struct_value.fields[key], item)
+    elif isinstance(value, (list, tuple)):
+        _set_list(target.list_value, value)
+    else:
+        _set_value(target, plain_value(value))

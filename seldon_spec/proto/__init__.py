@@ -1,0 +1,49 @@
+"""The protocol's messages, as classes in a descriptor pool of our own.
+
+The pool is private so that the names ``seldon.protos.*`` can be registered once more in this process, as an installed
+``seldon_core`` does. There is no generated code: one descriptor set serves every protobuf runtime from 4.25 on. It is
+made by ``scripts/make_proto.py`` with the protoc of grpcio-tools 1.62.3 (libprotoc 25.1), and never edited.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+FILE = "prediction.proto"
+PACKAGE = "seldon.protos"
+
+
+def read_descriptor_set() -> FileDescriptorSet:
+    """The descriptor set of the schema and of the files that it imports, imports first."""
+    return FileDescriptorSet.FromString((resources.files(__name__) / "prediction.binpb").read_bytes())
+
+
+def _make_pool() -> DescriptorPool:
+    pool = DescriptorPool()
+    for file in read_descriptor_set().file:
+        pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+POOL = _make_pool()
+
+
+def message_class(name: str) -> Any:
+    """The class of a message by its full name; protobuf makes such classes at run time, so no static type knows them.
+
+    Raises:
+        KeyError: the pool has no message of that name.
+    """
+    return GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+SeldonMessage = message_class(f"{PACKAGE}.SeldonMessage")
+Tensor = message_class(f"{PACKAGE}.Tensor")
+Metric = message_class(f"{PACKAGE}.Metric")
+Value = message_class("google.protobuf.Value")
+ListValue = message_class("google.protobuf.ListValue")

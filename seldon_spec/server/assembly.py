@@ -1,0 +1,27 @@
+"""A dispatcher for a spec: which parts, put together how."""
+
+from __future__ import annotations
+
+from seldon_spec.component.adapter import build_component
+from seldon_spec.component.base import Component
+from seldon_spec.component.importer import import_class
+from seldon_spec.component.threads import ModelThreads
+from seldon_spec.dispatch import Dispatcher
+from seldon_spec.metrics import Metrics, Slots
+from seldon_spec.spec.model import Spec
+
+
+def dispatcher_for(spec: Spec, slots: Slots | None = None, index: int = 0) -> Dispatcher:
+    """The dispatcher of a spec, not started: nothing of the user's is imported yet.
+
+    Args:
+        spec: its secrets are resolved, and its environment is applied.
+        slots: the shared memory of the metrics; by default its own, for one process.
+        index: this worker's slot.
+    """
+
+    def make_component() -> Component:
+        user_class = import_class(spec.class_name, spec.folder)
+        return build_component(user_class, spec.parameters, spec.unit)
+
+    return Dispatcher(make_component, ModelThreads(spec.server.threads), Metrics(spec.unit, slots, index))

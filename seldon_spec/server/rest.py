@@ -1,0 +1,241 @@
+"""The Flask app: routes to verbs, bodies to messages, errors to the contract's status.
+
+Source: contract section 2. Knows no sockets; any WSGI server can run it.
+"""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import flask
+from flask.json.provider import JSONProvider
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException
+
+from seldon_spec.dispatch import Dispatcher
+from seldon_spec.errors import (
+    NotServing,
+    OriginKind,
+    PayloadError,
+    RequestTimeout,
+    SeldonSpecError,
+    UnsupportedMediaType,
+)
+from seldon_spec.payload.json_codec import JsonCodec
+from seldon_spec.payload.json_style import JsonStyle, write_json
+from seldon_spec.payload.message import Verb
+from seldon_spec.server.status import Failure, describe, describe_http
+from seldon_spec.spec.model import FlaskSpec, Spec
+
+logger = logging.getLogger(__name__)
+
+PING = "/health/ping"
+PROBES = frozenset({"/live", "/ready", PING})
+"""The paths that never wait for a prediction."""
+
+_ALLOWED_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+
+View = Callable[[], Any]
+
+
+def make_app(dispatcher: Dispatcher, spec: Spec) -> flask.Flask:
+    """Build the app; the dispatcher may be started before or after.
+
+    Args:
+        dispatcher: answers the verbs.
+        spec: its ``flask`` section and its bounds are used.
+    """
+    style = JsonStyle.from_flask(spec.flask)
+    app = flask.Flask("seldon_spec", static_folder=None)
+    app.request_class = _request_class(spec)
+    app.json = _StyledJson(app, style)
+    app.config.update(_flask_config(spec))
+    _add_routes(app, dispatcher, style, spec.server.request_timeout_seconds)
+    app.register_error_handler(Exception, _answer_error)
+    app.after_request(_allow_origins)
+    return app
+
+
+def failure_answer(failure: Failure, style: JsonStyle) -> tuple[int, str, bytes]:
+    """Status, media type and body that tell of a failure, for what answers before the app is reached."""
+    return failure.http, style.mimetype, write_json(failure.body, style)
+
+
+class _StyledJson(JSONProvider):
+    """Flask's way to JSON, in the style of the spec: for errors and for views that users add."""
+
+    def __init__(self, app: flask.Flask, style: JsonStyle) -> None:
+        super().__init__(app)
+        self._style = style
+
+    def dumps(self, obj: Any, **_kwargs: Any) -> str:
+        return write_json(obj, self._style).decode().rstrip("\n")
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return json.loads(s, **kwargs)
+
+    def response(self, *args: Any, **kwargs: Any) -> flask.Response:
+        body = write_json(self._prepare_response_obj(args, kwargs), self._style)
+        return flask.Response(body, mimetype=self._style.mimetype)
+
+
+def _request_class(spec: Spec) -> type[flask.Request]:
+    """A request whose form fields may be as long as its body, unless the spec bounds them.
+
+    The contract's clients send whole messages in the form field ``json``, and Flask's own bound is 500 kB.
+    """
+    bound: int | None = spec.server.max_body_bytes
+    if _is_set(spec, "MAX_FORM_MEMORY_SIZE"):
+        bound = spec.flask.MAX_FORM_MEMORY_SIZE
+
+    class BoundedRequest(flask.Request):
+        max_form_memory_size = bound
+
+    return BoundedRequest
+
+
+def _flask_config(spec: Spec) -> dict[str, Any]:
+    """The settings that somebody has made; Flask keeps its own defaults for the others."""
+    fields = dataclasses.fields(FlaskSpec)
+    return {field.name: getattr(spec.flask, field.name) for field in fields if _is_set(spec, field.name)}
+
+
+def _is_set(spec: Spec, name: str) -> bool:
+    is_given = spec.origin("flask", name).kind is not OriginKind.DEFAULT
+    return is_given or getattr(spec.flask, name) != getattr(FlaskSpec(), name)
+
+
+def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, timeout_seconds: float | None) -> None:
+    codec = JsonCodec(style)
+
+    def answer(verb: Verb) -> flask.Response:
+        wire = b"" if verb is Verb.HEALTH else _read_message()
+        body = _wait(dispatcher.submit(verb, wire, codec), timeout_seconds)
+        return flask.Response(body, mimetype=style.mimetype)
+
+    def add(name: str, view: View, methods: list[str], *paths: str) -> None:
+        for path in paths:
+            app.add_url_rule(path, name, view, methods=methods)
+
+    def ready() -> flask.Response:
+        if not dispatcher.is_ready:
+            raise NotServing("the server is starting or stopping")
+        return _text("ready")
+
+    add("predict", lambda: answer(Verb.PREDICT), ["GET", "POST"], "/predict")
+    add("predictions", lambda: answer(Verb.PREDICT), ["POST"], "/api/v1.0/predictions", "/api/v0.1/predictions")
+    add("health", lambda: answer(Verb.HEALTH), ["GET"], "/health/status", "/api/v1.0/health/status")
+    add("ping", lambda: _text("pong"), ["GET"], PING)
+    add("live", lambda: _text("live"), ["GET"], "/live")
+    add("ready", ready, ["GET"], "/ready")
+
+
+def _text(word: str) -> flask.Response:
+    return flask.Response(word, mimetype="text/html")  # the contract's type for /health/ping
+
+
+def _wait(future: Future[bytes], timeout_seconds: float | None) -> bytes:
+    """Wait for an answer; one that comes too late is not computed if it has not been begun.
+
+    Raises:
+        RequestTimeout: it did not come in time.
+    """
+    try:
+        return future.result(timeout_seconds)
+    except concurrent.futures.TimeoutError as error:
+        future.cancel()
+        raise RequestTimeout(f"no answer within {timeout_seconds} seconds") from error
+
+
+def _read_message() -> bytes:
+    """Find the request's message, in the contract's order (section 2.2), as JSON text.
+
+    Raises:
+        PayloadError: there is none.
+        UnsupportedMediaType: the body is compressed.
+    """
+    request = flask.request
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("a body with a Content-Encoding is not read; send it as it is")
+    if request.mimetype == "multipart/form-data":
+        return _join_parts()
+    text = request.form.get("json") or request.args.get("json")
+    if text:
+        return text.encode()
+    if not request.is_json:
+        raise PayloadError("Can't find JSON in data: the Content-Type is not application/json")
+    return request.get_data(cache=False)
+
+
+def _join_parts() -> bytes:
+    """The parts of a multipart body as one message (contract section 2.2, point 1)."""
+    tree: dict[str, Any] = {}
+    for name, text in flask.request.form.items():
+        tree[name] = text if name == "strData" else _parse_part(name, text)
+    for name, file in flask.request.files.items():
+        tree[name] = _read_file(name, file)
+    return json.dumps(tree).encode()
+
+
+def _parse_part(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"Can't find JSON in data: part {name}: {error}") from error
+
+
+def _read_file(name: str, file: FileStorage) -> str:
+    content: bytes = file.read()
+    if name == "binData":
+        return base64.b64encode(content).decode("ascii")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"file {name} is not UTF-8: {error}") from error
+
+
+def _answer_error(error: Exception) -> flask.Response:
+    failure = _describe(error)
+    response = flask.jsonify(failure.body)
+    response.status_code = failure.http
+    if isinstance(error, HTTPException):
+        # such as Allow, which a 405 must have
+        response.headers.update({k: v for k, v in error.get_headers() if k not in ("Content-Type", "Content-Length")})
+    return response
+
+
+def _describe(error: Exception) -> Failure:
+    if not isinstance(error, HTTPException):
+        if not isinstance(error, SeldonSpecError):
+            logger.error("unexpected: %s", error, exc_info=error)
+        return describe(error)
+    return describe_http(error.code or 500, str(error))
+
+
+def _allow_origins(response: flask.Response) -> flask.Response:
+    """Let pages of any origin ask, as the original does (contract section 2.3)."""
+    for name, value in cors_headers(flask.request.headers.get("Origin")):
+        if name == "Vary":
+            response.vary.add(value)
+        else:
+            response.headers[name] = value
+    if flask.request.method == "OPTIONS" and "Access-Control-Request-Method" in flask.request.headers:
+        response.headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
+        wanted = flask.request.headers.get("Access-Control-Request-Headers")
+        if wanted:
+            response.headers["Access-Control-Allow-Headers"] = wanted
+    return response
+
+
+def cors_headers(origin: str | None) -> list[tuple[str, str]]:
+    """The headers that let a page of this origin read the answer."""
+    if origin is None:
+        return [("Access-Control-Allow-Origin", "*")]
+    return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]

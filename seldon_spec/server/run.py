@@ -1,0 +1,62 @@
+"""Serving a spec: sockets, signals, processes. The only module that knows the order of these.
+
+What is heavy is imported in the process that serves, after it was forked.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from seldon_spec.errors import NotServed
+from seldon_spec.server.logs import configure_logs
+from seldon_spec.server.signals import Stopped, StopSignals
+from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
+from seldon_spec.spec.model import ServiceType, Spec
+
+logger = logging.getLogger(__name__)
+
+
+def serve(spec: Spec) -> None:
+    """Serve a spec until SIGTERM or SIGINT.
+
+    Args:
+        spec: its secrets are resolved, and its environment is applied.
+
+    Raises:
+        NotServed: the spec's service type is not served yet.
+        BindFailed: a port cannot be had.
+        ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
+    """
+    if spec.service_type is not ServiceType.MODEL:
+        raise NotServed(f"service_type: {spec.service_type.value} is not served yet; this version serves MODEL")
+    configure_logs(spec.server.log)
+    with StopSignals() as signals:
+        sockets = bind_sockets(spec)
+        try:
+            _tell_addresses(spec, sockets)
+            _run(spec, sockets, signals)
+        except Stopped:
+            pass
+        finally:
+            sockets.close()
+    logger.info("stopped")
+
+
+def _run(spec: Spec, sockets: Sockets, signals: StopSignals) -> None:
+    if spec.server.workers > 1:
+        from seldon_spec.metrics import Slots
+        from seldon_spec.server.supervisor import Supervisor
+
+        Supervisor(spec, sockets, signals, Slots(spec.server.workers)).run()
+    else:
+        from seldon_spec.server.worker import run_worker
+
+        run_worker(spec, sockets, signals, lambda: logger.info("ready"))
+
+
+def _tell_addresses(spec: Spec, sockets: Sockets) -> None:
+    host = spec.server.host
+    logger.info("REST on http://%s", show_address(host, port_of(sockets.http)))
+    logger.info("metrics on http://%s%s", show_address(host, port_of(sockets.metrics)), spec.unit.metrics_path)
+    if sockets.grpc is not None:
+        logger.info("gRPC on %s", show_address(host, port_of(sockets.grpc)))

@@ -1,0 +1,90 @@
+"""The sockets of a server, bound before anything else is loaded. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from seldon_spec.errors import BindFailed
+from seldon_spec.spec.model import Spec
+
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The three sockets; ``grpc`` only holds its port, and None means that no gRPC is served."""
+
+    http: socket.socket
+    metrics: socket.socket
+    grpc: socket.socket | None
+
+    def close(self) -> None:
+        """Close them all."""
+        for held in (self.http, self.metrics, self.grpc):
+            if held is not None:
+                held.close()
+
+
+def bind_sockets(spec: Spec) -> Sockets:
+    """Bind the ports of a spec; REST's and the metrics' also listen, so early connections wait and are not refused.
+
+    Raises:
+        BindFailed: a port cannot be had; none is kept then.
+    """
+    held: list[socket.socket] = []
+    try:
+        for key, port in (("http", spec.ports.http), ("metrics", spec.ports.metrics)):
+            held.append(_bind(spec, key, port))
+            held[-1].listen(_BACKLOG)
+        grpc = None if spec.ports.grpc is None else _reserve(spec, spec.ports.grpc)
+    except BindFailed:
+        for bound in held:
+            bound.close()
+        raise
+    return Sockets(held[0], held[1], grpc)
+
+
+def _reserve(spec: Spec, port: int) -> socket.socket:
+    """Hold gRPC's port without listening.
+
+    grpcio binds with SO_REUSEPORT, and so would share a taken port in silence if its owner did the same. A first try
+    without that option finds a port that anybody has.
+    """
+    probe = _bind(spec, "grpc", port)
+    port = probe.getsockname()[1]
+    probe.close()
+    return _bind(spec, "grpc", port, is_shared=True)
+
+
+def _bind(spec: Spec, key: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    host = spec.server.host
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BindFailed(f"ports.{key}", host, port, reason, spec.origin("ports", key)) from error
+    bound.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    return bound
+
+
+def port_of(bound: socket.socket) -> int:
+    """The port that a socket has; its own choice where 0 was asked for."""
+    port: int = bound.getsockname()[1]
+    return port
+
+
+def show_address(host: str, port: int) -> str:
+    """Host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
