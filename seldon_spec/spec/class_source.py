@@ -374,6 +374,36 @@ def _arguments(init: ast.FunctionDef) -> Iterator[Argument]:
         yield _argument(argument, is_required=default is None)
 
 
+_PLAIN_TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+_ALIASES = {"List": "list", "Dict": "dict"}
+
+
+def plain_types(annotation: str) -> frozenset[type] | None:
+    """The builtin types that an annotation allows; None if it says more, or something else, than builtin types."""
+    try:
+        expression = ast.parse(annotation.strip("'\""), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return _types_in(expression)
+
+
+def _types_in(expression: ast.expr) -> frozenset[type] | None:
+    match expression:
+        case ast.Constant(value=None):
+            return frozenset({type(None)})
+        case ast.Name(id=name) if _ALIASES.get(name, name) in _PLAIN_TYPES:
+            return frozenset({_PLAIN_TYPES[_ALIASES.get(name, name)]})
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            types = _types_in(inner)
+            return None if types is None else types | {type(None)}
+        case ast.Subscript(value=ast.Name(id=name)) if _ALIASES.get(name, name) in ("list", "dict"):
+            return frozenset({_PLAIN_TYPES[_ALIASES.get(name, name)]})
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            one, other = _types_in(left), _types_in(right)
+            return None if one is None or other is None else one | other
+    return None
+
+
 def _argument(argument: ast.arg, *, is_required: bool) -> Argument:
     annotation = ast.unparse(argument.annotation) if argument.annotation else None
     return Argument(argument.arg, annotation, is_required)

@@ -132,10 +132,10 @@ def overlay(
     named = [*_named_settings(environ)]
     generic = [*_generic_settings(merged, environ, hints)]
     _warn_collisions(merged, named, generic)
-    if SINGLE_THREADED_VARIABLE in environ:
-        _set_single_threaded(merged, environ[SINGLE_THREADED_VARIABLE])
     for setting in named:
         _apply(merged, setting, hints)
+    if SINGLE_THREADED_VARIABLE in environ:
+        _set_single_threaded(merged, environ[SINGLE_THREADED_VARIABLE])
     _set_unit(merged, environ)
     if PARAMETERS_VARIABLE in environ:
         _set_parameters(merged, environ[PARAMETERS_VARIABLE])
@@ -216,7 +216,9 @@ def _fold(key: str) -> str:
 
 
 def _unknown_variable(name: str, origin: Origin) -> Diagnostic:
-    match = guess(name, [generic_variable(path) for path, _ in fields()])
+    known = {generic_variable(path).removeprefix(PREFIX): path for path, _ in fields()}
+    near = guess(name.removeprefix(PREFIX), known)
+    match = generic_variable(known[near]) if near else None
     return Diagnostic(
         "unknown-variable",
         f"there is no field for the variable {name}",
@@ -482,7 +484,8 @@ def _set_parameters(merged: Merged, text: str) -> None:
         return
     places = Places(lambda _: origin, lambda _: origin)
     problems = check(entries, ("parameters",), places)
-    merged.problems.extend(replace(p, found=None) for p in problems)
+    # A value may be a secret; the name of a type is none.
+    merged.problems.extend(p if p.path[-1] == "type" else replace(p, found=None) for p in problems)
     wrong = {p.path[1] for p in problems if len(p.path) > 1}
     for index, entry in enumerate(entries):
         if str(index) not in wrong:

@@ -66,7 +66,7 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[FieldPath, str] 
     findings = [*document.problems, *merged.problems]
     if document.root is not None or not document.problems:
         wrong |= {f.path for f in merged.problems if f.path and f.severity is Severity.ERROR}
-        findings += check_rules(Subject(merged, folder, document.start(), class_source()), frozenset(wrong))
+        findings += check_rules(Subject(merged, folder, document, class_source()), frozenset(wrong))
     shown = [_without_secrets(finding, document) for finding in _unique(findings)]
     ordered = tuple(sorted(shown, key=lambda finding: _place(finding, document.file)))
     if any(finding.severity is Severity.ERROR for finding in ordered):
@@ -129,6 +129,8 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
     wrong = set()
     for problem in check(values, (), places):
         wrong.add(problem.path)
+        if problem.code == "unknown-key" and problem.help == 'did you mean "class_name"?':
+            wrong.add(("class_name",))  # told once: the key is there, misspelt
         if str(problem.origin) not in told:
             document.problems.append(problem)
     _lay_file(values, (), document, merged, wrong)

@@ -9,10 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
-from seldon_spec.spec.class_source import BadSource, ClassSource, Finding, NoClass, NoModule, SourcePlace
+from seldon_spec.spec.class_source import (
+    BadSource,
+    ClassSource,
+    Finding,
+    NoClass,
+    NoModule,
+    SourcePlace,
+    plain_types,
+)
 from seldon_spec.spec.environment import PREFIX, Merged, known_variables
 from seldon_spec.spec.model import PortsSpec, ServiceType
-from seldon_spec.spec.schema import guess, is_sensitive, join
+from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
+from seldon_spec.spec.source import Document
 
 HOOKS = {
     ServiceType.MODEL: ("predict", "predict_raw", "predict_rest", "predict_grpc"),
@@ -34,13 +43,19 @@ class Subject:
 
     merged: Merged
     folder: Path
-    file_start: Position
+    document: Document
     class_source: Finding | None
     """What the sources say of the class; None where class_name is not known."""
 
     def origin(self, *path: str) -> Origin:
         """Where the value at ``path`` comes from; of a default, the file's first character."""
-        return self.merged.origins.get(path) or Origin(OriginKind.FILE, self.file_start.file, self.file_start)
+        return self.merged.origins.get(path) or self.document.origin(self.document.start())
+
+    def key_origin(self, *path: str) -> Origin:
+        """The same for a finding about the key itself: in the file, the key's own place."""
+        origin = self.origin(*path)
+        found = self.document.find(path) if origin.kind is OriginKind.FILE else None
+        return self.document.origin(found[0]) if found else origin
 
 
 def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnostic]:
@@ -50,6 +65,7 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
         _class_is_there,
         _class_fits,
         _parameters_fit,
+        _literals_fit,
         _ports_differ,
         _requirements_are_there,
         _wheel_is_there,
@@ -63,11 +79,10 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
 
 def _class_is_named(subject: Subject) -> Iterator[Diagnostic]:
     if subject.merged.get(("class_name",)) is None:
-        origin = Origin(OriginKind.FILE, subject.file_start.file, subject.file_start)
         yield Diagnostic(
             "missing-key",
             'there is no "class_name"',
-            origin,
+            subject.document.origin(subject.document.start()),
             path=("class_name",),
             allowed="the name of a class, e.g. MyModel or pkg.module.Class",
             help="add class_name: …, or set MODEL_NAME",
@@ -178,7 +193,7 @@ def _parameters_fit(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "unknown-argument",
                 f'{found.name}.__init__ has no argument "{name}"',
-                subject.origin("parameters", name),
+                subject.key_origin("parameters", name),
                 path=("parameters", name),
                 allowed=", ".join(known) or "no parameters: __init__ takes none",
                 help=f'did you mean "{match}"?' if match else None,
@@ -196,6 +211,39 @@ def _parameters_fit(subject: Subject) -> Iterator[Diagnostic]:
                 help=f"add {argument.name} to parameters, unless the SeldonDeployment sets it at run time",
                 related=place,
             )
+
+
+def _literals_fit(subject: Subject) -> Iterator[Diagnostic]:
+    """Values that the file writes out and that cannot be what a plain annotation says.
+
+    Only the file's: a SeldonDeployment sends what it sends, and Python itself checks no annotation.
+    """
+    found = subject.class_source
+    if not isinstance(found, ClassSource) or found.arguments is None:
+        return
+    for argument in found.arguments:
+        value = subject.merged.get(("parameters", argument.name))
+        origin = subject.merged.origins.get(("parameters", argument.name))
+        if origin is None or origin.kind is not OriginKind.FILE or argument.annotation is None:
+            continue
+        types = plain_types(argument.annotation)
+        if types is not None and not _is_one_of(value, types):
+            yield Diagnostic(
+                "argument-type",
+                f'{found.name}.__init__ says that "{argument.name}" is {argument.annotation}',
+                origin,
+                path=("parameters", argument.name),
+                found="(not shown)" if is_sensitive((argument.name,)) else show_value(value),
+                related=(("the class", _position(subject, found.place)),),
+            )
+
+
+def _is_one_of(value: object, types: frozenset[type]) -> bool:
+    if isinstance(value, dict) and set(value) <= {"from_env", "from_file"} and value:
+        return str in types
+    if isinstance(value, int) and not isinstance(value, bool) and float in types:
+        return True
+    return type(value) in types
 
 
 def _ports_differ(subject: Subject) -> Iterator[Diagnostic]:
@@ -290,7 +338,7 @@ def _environment_is_free(subject: Subject) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "reserved-variable",
                 f"{name} cannot stand in environment: the loader reads it itself",
-                subject.origin("environment", name),
+                subject.key_origin("environment", name),
                 path=("environment", name),
                 help=instead,
             )
@@ -306,7 +354,9 @@ def _secrets_are_referred_to(subject: Subject) -> Iterator[Diagnostic]:
                 origin,
                 Severity.WARNING,
                 path,
-                help="refer to it: {from_env: NAME} or {from_file: PATH}",
+                help="an image shows it to all who can pull it: set it in environment, by reference"
+                if path[0] == "image"
+                else "refer to it: {from_env: NAME} or {from_file: PATH}",
             )
 
 

@@ -148,7 +148,9 @@ def _clip(text: str, limit: int = 80) -> str:
 def guess(word: str, known: Iterable[str]) -> str | None:
     """The known word that was most likely meant."""
     by_folded = {name.lower().replace("-", "_"): name for name in known}
-    matches = difflib.get_close_matches(word.lower().replace("-", "_"), by_folded, n=1, cutoff=0.6)
+    folded = word.lower().replace("-", "_")
+    matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    matches = matches or [name for name in by_folded if len(folded) > 2 and folded in name.split("_")]
     return by_folded[matches[0]] if matches else None
 
 
@@ -239,6 +241,9 @@ def _wrong(code: str, at: FieldPath, value: object, schema: Schema, places: Plac
 
 
 def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
+    is_reference = "from_env" in schema.get("properties", {})
+    if code == "type" and is_reference:
+        return "is neither text nor a reference"
     if code == "type":
         kinds = [{"object": "mapping", "array": "list", "boolean": "boolean"}.get(t, _NAMES[t]) for t in types]
         article = {"integer": "an integer", "text": "text", "null": "null"}
@@ -249,7 +254,7 @@ def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
         return "is out of range"
     if code == "form":
         return "does not have the form that it needs"
-    if "from_env" in schema.get("properties", {}):
+    if is_reference:
         return "names both from_env and from_file, or neither: a reference has exactly one"
     return "is not allowed"
 

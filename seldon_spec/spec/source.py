@@ -278,7 +278,7 @@ class _Composer:
         node = self.anchors.get(event.anchor)
         if node is None:
             self.report("unknown-anchor", position, f'there is no anchor "&{event.anchor}" before this alias')
-            node = Node(None, position)
+            node = Node({}, position)
         elif any(opened.node is node for opened in self.stack):
             self.report(
                 "alias-cycle",
@@ -286,7 +286,7 @@ class _Composer:
                 f'"*{event.anchor}" stands inside the value that it names: a cycle',
                 help="write the value out instead of the alias",
             )
-            node = Node(None, position)
+            node = Node({}, position)
         self.spend(position, node.size)
         self.add(node, position)
 
@@ -482,6 +482,10 @@ def _syntax(document: Document, error: yaml.YAMLError) -> Diagnostic:
         )
     related: tuple[tuple[str, Position], ...] = ()
     context = error.context_mark
+    if context is not None and "quoted scalar" in (error.context or "") and context.line < len(document.lines):
+        text = document.lines[context.line]
+        position = Position(document.file, context.line + 1, context.column + 1, 1, text)
+        return Diagnostic("yaml-syntax", "not YAML: a quotation mark is not closed", document.origin(position))
     if context is not None and context.line < len(document.lines) and context.line != line_index:
         place = Position(document.file, context.line + 1, context.column + 1, 1, document.lines[context.line])
         related = ((error.context or "within", place),)
@@ -490,19 +494,19 @@ def _syntax(document: Document, error: yaml.YAMLError) -> Diagnostic:
         f"not YAML: {error.problem or error}",
         document.origin(position),
         related=related,
-        help=_syntax_help(error.problem or ""),
+        help=_syntax_help(error.problem or "", line),
     )
 
 
-def _syntax_help(problem: str) -> str | None:
+def _syntax_help(problem: str, line: str) -> str | None:
     if "mapping values are not allowed" in problem:
-        return 'text that holds ": " is written in quotes'
+        if line.count(": ") > 1:
+            return 'text that holds ": " is written in quotes'
+        return "this line is indented too deeply, or the line above already gives its key a value"
     if "cannot start any token" in problem:
         return "text that begins with one of @ ` % is written in quotes"
     if "did not find expected ',' or" in problem or "expected ',' or" in problem:
         return "a bracket or brace is not closed, or a comma is missing before this place"
-    if "found unexpected end of stream" in problem or "quoted scalar" in problem:
-        return "a quotation mark is not closed"
     if "did not find expected key" in problem or "<block end>" in problem:
-        return "the indentation of this line fits no line above it"
+        return "the key is missing, or the indentation of this line fits no line above it"
     return None

@@ -1,0 +1,3 @@
+class Classifier:
+    def predict(self, X, names):
+        return X

@@ -1,0 +1,3 @@
+class Model:
+    def predict(self, X, names):
+        return X

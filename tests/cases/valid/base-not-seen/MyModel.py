@@ -1,0 +1,5 @@
+from somewhere import Base
+
+
+class MyModel(Base):
+    pass

@@ -1,0 +1,1 @@
+from impl import Impl as MyModel

@@ -1,0 +1,3 @@
+class Impl:
+    def predict(self, X, names):
+        return X

@@ -1,0 +1,3 @@
+class MyModel:
+    def aggregate(self, Xs, names):
+        return Xs[0]

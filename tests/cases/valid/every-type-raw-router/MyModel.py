@@ -1,0 +1,3 @@
+class MyModel:
+    def route_raw(self, message):
+        return message

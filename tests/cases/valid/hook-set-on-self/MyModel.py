@@ -1,0 +1,3 @@
+class MyModel:
+    def __init__(self):
+        self.predict = lambda X, names: X

@@ -1,0 +1,3 @@
+class MyModel:
+    def predit(self, X, names):
+        return X

@@ -1,0 +1,3 @@
+class MyModel:
+    def score(self, X, names):
+        return [0.0]

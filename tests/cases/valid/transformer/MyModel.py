@@ -1,0 +1,3 @@
+class MyModel:
+    def transform_output(self, X, names):
+        return X

@@ -1,0 +1,349 @@
+"""File, environment, flags and defaults meet in one Spec, and each value knows its origin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from seldon_spec.errors import OriginKind, SpecError
+from seldon_spec.spec.environment import FIELD_VARIABLES, UNIT_VARIABLES, flask_variables, generic_variable
+from seldon_spec.spec.loader import default_name, load, plain
+from seldon_spec.spec.model import SecretRef, ServiceType, Spec
+from seldon_spec.spec.schema import fields, load_schema, types_of
+
+MODEL = "class MyModel:\n    def __init__(self, **kwargs): ...\n    def predict(self, X, names): ...\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "seldon.yaml").write_text("class_name: MyModel\n")
+    return tmp_path
+
+
+def _write(folder: Path, text: str) -> Path:
+    (folder / "seldon.yaml").write_text(text)
+    return folder
+
+
+def _at(spec: Spec, path: tuple[str, ...]) -> Any:
+    value: Any = spec
+    for step in path:
+        value = value[step] if hasattr(value, "keys") else getattr(value, step)
+    return value
+
+
+def test_five_lines_are_enough(folder: Path) -> None:
+    spec = load(_write(folder, "class_name: MyModel\nparameters: {a: [1, {b: null}]}\n"), {})
+    assert spec == Spec("MyModel", folder, "my-model", parameters={"a": [1, {"b": None}]})
+
+
+def test_the_precedence_is_flag_environment_file_default(folder: Path) -> None:
+    _write(folder, "class_name: MyModel\nserver: {workers: 2, threads: 2, log: {level: DEBUG}}\n")
+    environ = {"GUNICORN_WORKERS": "3", "GUNICORN_THREADS": "3"}
+    spec = load(folder, environ, {("server", "workers"): "4"})
+    assert (spec.server.workers, spec.server.threads, spec.server.log.level.value) == (4, 3, "DEBUG")
+    flag = spec.origin("server", "workers")
+    assert (flag.kind, flag.name, flag.replaced) == (OriginKind.FLAG, "--set server.workers", 3)
+    assert flag.below is not None
+    assert (flag.below.kind, flag.below.name, flag.below.replaced) == (OriginKind.ENVIRONMENT, "GUNICORN_WORKERS", 2)
+    assert flag.below.below is not None
+    assert str(flag.below.below) == f"{folder}/seldon.yaml:2:19"
+    assert spec.origin("server", "max_body_bytes").kind is OriginKind.DEFAULT
+
+
+def test_a_path_may_be_the_file_itself(folder: Path) -> None:
+    (folder / "other.yaml").write_text("class_name: MyModel\nname: other\n")
+    spec = load(folder / "other.yaml", {})
+    assert (spec.name, spec.file, spec.folder) == ("other", "other.yaml", folder)
+
+
+def test_a_spec_is_frozen(folder: Path) -> None:
+    spec = load(_write(folder, "class_name: MyModel\nimage: {labels: {a: b}}\n"), {})
+    with pytest.raises(AttributeError):
+        spec.name = "x"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        spec.image.labels["c"] = "d"  # type: ignore[index]
+
+
+NAMES = [
+    ("MyModel", "my-model"),
+    ("pkg.module.IrisClassifier", "iris-classifier"),
+    ("HTTPModel", "http-model"),
+    ("Model2D", "model2-d"),
+    ("snake_case_model", "snake-case-model"),
+    ("_Hidden", "hidden"),
+    ("__", "model"),
+    ("A" * 80, "a" * 63),
+]
+
+
+@pytest.mark.parametrize(("class_name", "name"), NAMES, ids=[name for name, _ in NAMES])
+def test_the_default_name_is_the_class_in_kebab_case(class_name: str, name: str) -> None:
+    assert default_name(class_name) == name
+    Draft202012Validator(load_schema()["properties"]["name"]).validate(name)
+
+
+SAMPLES = {
+    "class_name": ("MyModel", "MyModel"),
+    "service_type": ("TRANSFORMER", ServiceType.TRANSFORMER),
+    "parameters": ('{"a": 1}', {"a": 1}),
+    "environment": ('{"A": "b"}', {"A": "b"}),
+    "requirements": ("requirements.txt", "requirements.txt"),
+    "seldon_spec": ("seldon-spec>=0.1", "seldon-spec>=0.1"),
+    "labels": ('{"a": "b"}', {"a": "b"}),
+    "name": ("iris", "iris"),
+    "python": ("3.11", "3.11"),
+    "APPLICATION_ROOT": ("/x", "/x"),
+    "SESSION_COOKIE_PATH": ("/x", "/x"),
+    "JSONIFY_MIMETYPE": ("text/json", "text/json"),
+    "TRUSTED_HOSTS": ('["a"]', ("a",)),
+    "SECRET_KEY_FALLBACKS": ('["a", {"from_env": "B"}]', ("a", SecretRef("B"))),
+    "SECRET_KEY": ('{"from_env": "KEY"}', SecretRef("KEY")),
+}
+
+
+def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
+    """A text and the value that it must become, by the field's schema."""
+    if path == ("image", "environment"):
+        return '{"A": "b"}', {"A": "b"}
+    if path[-1] in SAMPLES:
+        return SAMPLES[path[-1]]
+    types = types_of(schema)
+    if "enum" in schema:
+        return str(schema["enum"][1]), schema["enum"][1]
+    if "boolean" in types:
+        return "On", True
+    if "integer" in types or "number" in types:
+        return " 77 ", 77
+    return "text", "text"
+
+
+@pytest.mark.parametrize(("path", "schema"), list(fields()), ids=[".".join(path) for path, _ in fields()])
+def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...], schema: Any) -> None:
+    (folder / "requirements.txt").touch()
+    text, value = _sample(path, schema)
+    spec = load(folder, {generic_variable(path): text})
+    assert _at(spec, path) == value
+    leaf = next(p for p in spec.origins if p[: len(path)] == path and spec.origins[p].kind is OriginKind.ENVIRONMENT)
+    assert spec.origins[leaf].name == generic_variable(path)
+
+
+NAMED = {**FIELD_VARIABLES, **flask_variables()}
+
+
+@pytest.mark.parametrize(("name", "path"), NAMED.items(), ids=NAMED)
+def test_the_names_of_seldon_images_set_their_field(folder: Path, name: str, path: tuple[str, ...]) -> None:
+    schema = dict(fields())[path]
+    text, value = _sample(path, schema)
+    spec = load(folder, {name: text})
+    assert _at(spec, path) == value
+    assert spec.origin(*path).name == name
+
+
+@pytest.mark.parametrize(("name", "path"), UNIT_VARIABLES.items(), ids=UNIT_VARIABLES)
+def test_the_operator_s_names_describe_the_unit(folder: Path, name: str, path: tuple[str, ...]) -> None:
+    spec = load(folder, {name: "/value"})
+    assert _at(spec, path) == "/value"
+
+
+SINGLE = [("1", 1), ("0", 4), ("true", 1), ("no", 4), ("2", 1)]
+
+
+@pytest.mark.parametrize(("text", "threads"), SINGLE, ids=[text for text, _ in SINGLE])
+def test_single_threaded_forces_one_thread(folder: Path, text: str, threads: int) -> None:
+    spec = load(folder, {"GUNICORN_THREADS": "4", "FLASK_SINGLE_THREADED": text})
+    assert spec.server.threads == threads
+
+
+BOOLEANS = [*((word, True) for word in "1 true t yes y on TRUE Yes".split()),
+            *((word, False) for word in "0 false f no n off OFF".split())]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "value"), BOOLEANS, ids=[word for word, _ in BOOLEANS])
+def test_booleans_have_twelve_words(folder: Path, word: str, *, value: bool) -> None:
+    assert load(folder, {"FLASK_TESTING": word}).flask.TESTING is value
+
+
+ENTRIES = [
+    ("STRING", "x", "x"), ("STRING", 5, "5"), ("STRING", "", ""), ("STRING", True, "true"),
+    ("INT", " 5 ", 5), ("INT", "1_000", 1000), ("INT", 7, 7), ("INT", 7.0, 7),
+    ("FLOAT", "0.5", 0.5), ("DOUBLE", "1e3", 1000.0), ("DOUBLE", "inf", float("inf")), ("FLOAT", 2, 2.0),
+    ("BOOL", "Yes", True), ("BOOL", "off", False), ("BOOL", True, True), ("BOOL", "0", False),
+]  # fmt: skip
+BAD_ENTRIES = [("INT", "5.5"), ("INT", 5.5), ("INT", True), ("INT", ""), ("FLOAT", "x"), ("DOUBLE", False),
+               ("BOOL", "maybe"), ("BOOL", "2")]  # fmt: skip
+
+
+def _ids(entry: tuple[Any, ...]) -> str:
+    return "-".join(map(repr, entry[:2]))
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+@pytest.mark.parametrize(("kind", "text", "value"), ENTRIES, ids=[_ids(entry) for entry in ENTRIES])
+def test_seldon_s_parameters_are_converted(folder: Path, source: str, kind: str, text: object, value: object) -> None:
+    entries = [{"name": "p", "type": kind, "value": text}]
+    if source == "file":
+        _write(folder, yaml.safe_dump({"class_name": "MyModel", "parameters": entries}))
+        spec = load(folder, {})
+    else:
+        spec = load(folder, {"PREDICTIVE_UNIT_PARAMETERS": json.dumps(entries)})
+    assert spec.parameters["p"] == value
+    assert type(spec.parameters["p"]) is type(value)
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+@pytest.mark.parametrize(("kind", "text"), BAD_ENTRIES, ids=[_ids(entry) for entry in BAD_ENTRIES])
+def test_a_parameter_that_is_not_of_its_type_is_told(folder: Path, source: str, kind: str, text: object) -> None:
+    entries = [{"name": "q", "type": "INT", "value": "1"}, {"name": "p", "type": kind, "value": text}]
+    if source == "file":
+        _write(folder, yaml.safe_dump({"class_name": "MyModel", "parameters": entries}))
+    environ = {} if source == "file" else {"PREDICTIVE_UNIT_PARAMETERS": json.dumps(entries)}
+    with pytest.raises(SpecError) as caught:
+        load(folder, environ)
+    (finding,) = caught.value.diagnostics
+    assert (finding.code, finding.path) == ("parameter-type", ("parameters", "1", "value"))
+    if source == "file":
+        assert finding.origin.position is not None
+        assert finding.origin.position.line == 8
+
+
+def test_the_operator_s_parameters_merge_by_name_and_the_last_counts(folder: Path) -> None:
+    _write(folder, "class_name: MyModel\nparameters: {a: 1, b: 2}\n")
+    entries = [{"name": "b", "type": "INT", "value": text} for text in ("3", "4")]
+    spec = load(folder, {"PREDICTIVE_UNIT_PARAMETERS": json.dumps(entries)})
+    assert spec.parameters == {"a": 1, "b": 4}
+    assert spec.origin("parameters", "b").name == "PREDICTIVE_UNIT_PARAMETERS"
+    assert spec.origin("parameters", "a").kind is OriginKind.FILE
+
+
+PARAMETER_TEXTS = [
+    ("untyped", "0.5", 0.5), ("untyped", "[1, 2]", [1, 2]), ("untyped", "plain", "plain"), ("untyped", '"q"', "q"),
+    ("text", "5", "5"), ("optional", "5", "5"), ("number", "5", 5), ("infile", "5", "5"), ("UPPER", "5", 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "value"), PARAMETER_TEXTS, ids=[_ids(entry) for entry in PARAMETER_TEXTS])
+def test_a_parameter_s_text_is_json_unless_the_argument_is_text(
+    folder: Path, name: str, text: str, value: object
+) -> None:
+    """The name matches, whatever its case, the file's key, then an argument of ``__init__``."""
+    arguments = "untyped=0, text: str = '', optional: 'str | None' = None, number: int = 0, infile=None, UPPER=0"
+    (folder / "MyModel.py").write_text(
+        f"class MyModel:\n    def __init__(self, {arguments}): ...\n    predict = None\n"
+    )
+    _write(folder, "class_name: MyModel\nparameters: {infile: text}\n")
+    spec = load(folder, {f"SELDON_SPEC__PARAMETERS__{name.upper()}": text})
+    assert spec.parameters[name] == value
+
+
+def test_references_are_kept_as_names(folder: Path) -> None:
+    _write(
+        folder,
+        "class_name: MyModel\nparameters: {a: {from_env: A}, b: [{from_file: f}]}\n"
+        "environment: {C: {from_env: D}}\nflask: {SECRET_KEY: {from_file: k}}\n",
+    )
+    spec = load(folder, {"A": "hunter2", "D": "hunter2"})
+    assert spec.parameters == {"a": SecretRef("A"), "b": [SecretRef(None, "f")]}
+    assert spec.environment == {"C": SecretRef("D")}
+    assert SecretRef(None, "k") == spec.flask.SECRET_KEY
+    assert "hunter2" not in repr(spec)
+
+
+def test_the_loader_reads_no_variable_of_the_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUNICORN_WORKERS", "7")
+    assert load(folder, {}).server.workers == 1
+
+
+def test_the_example_file_is_right_and_shows_every_key(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "seldon.yaml.example"
+    (tmp_path / "seldon.yaml").write_bytes(example.read_bytes())
+    shown = yaml.safe_load(example.read_bytes())
+    wanted = set(load_schema()["properties"])
+    assert set(shown) == wanted
+    for section in ("flask", "ports", "server", "image"):
+        assert set(shown[section]) == set(load_schema()["properties"][section]["properties"]), section
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, {})
+    assert {d.code for d in caught.value.diagnostics if d.severity.value == "error"} <= {
+        "no-such-module", "no-such-file",
+    }  # fmt: skip
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+keys = st.sampled_from([key for path, _ in fields() for key in path]) | st.text(max_size=5)
+trees = st.dictionaries(keys, st.dictionaries(keys, json_values, max_size=4) | json_values, max_size=5)
+
+
+def _load_text(folder: Path, data: bytes, environ: dict[str, str]) -> Spec | SpecError:
+    (folder / "seldon.yaml").write_bytes(data)
+    (folder / "MyModel.py").write_text(MODEL)
+    try:
+        return load(folder, environ)
+    except SpecError as error:
+        return error
+
+
+@given(
+    data=st.binary()
+    | st.text().map(str.encode)
+    | trees.map(lambda tree: yaml.safe_dump(tree, allow_unicode=True).encode())
+)
+def test_any_file_gives_a_spec_or_findings(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    _load_text(tmp_path_factory.mktemp("any"), data, {})
+
+
+variables = st.sampled_from(
+    [
+        *NAMED,
+        *UNIT_VARIABLES,
+        "PREDICTIVE_UNIT_PARAMETERS",
+        "PREDICTOR_LABELS",
+        "FLASK_SINGLE_THREADED",
+        *(generic_variable(path) for path, _ in fields()),
+        "SELDON_SPEC__SERVER",
+        "SELDON_SPEC__PARAMETERS__A",
+        "SELDON_SPEC__",
+        "SELDON_SPEC____",
+        "SELDON_SPEC__IMAGE__LABELS__A__B",
+        "SELDON_SPEC__X",
+    ]
+)
+texts = st.text() | json_values.map(json.dumps) | st.integers().map(str)
+
+
+@given(environ=st.dictionaries(variables, texts, max_size=6))
+def test_any_environment_gives_a_spec_or_findings(
+    tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]
+) -> None:
+    _load_text(tmp_path_factory.mktemp("any"), b"class_name: MyModel\n", environ)
+
+
+class_trees = trees.map(lambda tree: {**tree, "class_name": "MyModel"})
+
+
+@given(tree=class_trees)
+def test_what_the_schema_refuses_is_told_and_what_it_accepts_passes_the_schema_s_part(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any]
+) -> None:
+    is_accepted = Draft202012Validator(load_schema()).is_valid(tree)
+    data = json.dumps(tree, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    outcome = _load_text(tmp_path_factory.mktemp("any"), data, {})
+    if not is_accepted:
+        assert isinstance(outcome, SpecError)
+    elif isinstance(outcome, SpecError):
+        of_the_schema = {"type", "enum", "form", "unknown-key", "missing-key", "key-form", "value"}
+        assert not of_the_schema & {d.code for d in outcome.diagnostics}
+    else:
+        assert plain(outcome.server)["host"] == tree.get("server", {}).get("host", "0.0.0.0")
