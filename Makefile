@@ -4,7 +4,10 @@ BIN := .venv/bin
 # Python 3.13.1 -> 3.13
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 SUPPORTED := 3.10 3.11 3.12 3.13
-FOUND := $(foreach version,$(SUPPORTED),$(if $(shell python$(version) --version 2>/dev/null),$(version)))
+# An interpreter on the path, else one of pyenv's.
+PYENV_ROOT ?= $(HOME)/.pyenv
+find_python = $(or $(shell python$1 -c 'import sys; print(sys.executable)' 2>/dev/null),\
+    $(lastword $(sort $(wildcard $(PYENV_ROOT)/versions/$1.*/bin/python$1))))
 PACKAGED := $(shell find seldon_spec/ schemas -type f -not -name '*.pyc') pyproject.toml README.md LICENSE CHANGELOG.md
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,7 +34,7 @@ serve: examples/iris/iris.joblib
 # The tests come last, so that their closing line is the last line.
 test: lint types docs test-$(VERSION)
 
-test-all: $(foreach version,$(FOUND),test-$(version))
+test-all: $(foreach version,$(SUPPORTED),$(if $(call find_python,$(version)),test-$(version)))
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -77,7 +80,7 @@ build/.wheel: .venv/.tools $(PACKAGED)
 	@touch $@
 
 .venv-%/.wheel: build/.wheel examples/iris/requirements.txt
-	test -x .venv-$*/bin/python || $(if $(filter $*,$(VERSION)),$(PYTHON),python$*) -m venv .venv-$*
+	test -x .venv-$*/bin/python || $(if $(filter $*,$(VERSION)),$(PYTHON),$(call find_python,$*)) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-$*/bin/python -m pip uninstall --quiet --yes seldon-spec
 	.venv-$*/bin/python -m pip install --quiet dist/*.whl --group test --requirement examples/iris/requirements.txt
