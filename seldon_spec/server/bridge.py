@@ -71,6 +71,7 @@ class Bridge:
             # As in the original, a pong means that the model is loaded: until then it is waited for.
             await self._has_begun.wait()
         if self._is_aborted:
+            await _await_disconnect(receive)  # no answer: the connection is about to be cut
             return
         if scope["path"] in PROBES:
             await self._answer(self._probe_lane, scope, receive, send)
@@ -91,7 +92,7 @@ class Bridge:
         self._has_begun.set()
 
     def abort(self) -> None:
-        """It will never be; the connections have been cut, and what waits for it ends without an answer."""
+        """It will never be; what waits for it, and what still comes, gets no answer."""
         self._is_aborted = True
         self._has_begun.set()
 
@@ -160,14 +161,18 @@ async def _chunks(receive: Receive) -> Any:
 
 
 async def _discard(receive: Receive) -> None:
+    """Read and drop the rest of a request, up to a bound."""
     size = 0
-    try:
+    with contextlib.suppress(ClientGone):
         async for chunk in _chunks(receive):
             size += len(chunk)
             if size > _DISCARD_BYTES:
                 return
-    except ClientGone:
-        return
+
+
+async def _await_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _environ(scope: Scope, body: bytes) -> Environ:

@@ -75,8 +75,8 @@ class Engine:
 
     async def abort(self) -> None:
         """Close everything at once: the component will never be ready, and nobody gets an answer."""
-        await asyncio.gather(self._rest.abort(), self._metrics.abort())
         self._bridge.abort()
+        await asyncio.gather(self._rest.abort(), self._metrics.abort())
         await self.close()
 
     async def close(self) -> None:
@@ -103,10 +103,13 @@ class _HttpServer:
 
     async def abort(self) -> None:
         """Cut all connections."""
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
+        for listener in getattr(self._server, "servers", ()):
+            listener.close()
+        for _ in range(3):  # rounds of the loop, in which connections that were just accepted come to light
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         self._server.force_exit = True
-        await asyncio.sleep(0)  # the loop tells the connections that they are lost
 
     async def close(self) -> None:
         if self._task is None:
