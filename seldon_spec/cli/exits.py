@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import typer
 
 from seldon_spec import __version__
 from seldon_spec.errors import BindFailed, ComponentFailed, Diagnostic, OriginKind, SeldonSpecError, SpecError
@@ -21,9 +16,6 @@ USERS_FAULT = 1
 WRONG_USAGE = 2
 OUR_FAULT = 3
 INTERRUPTED = 130
-
-# Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
-_WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def guard(command: Callable[[], object]) -> int:
@@ -42,16 +34,15 @@ def guard(command: Callable[[], object]) -> int:
     except SeldonSpecError as error:
         _say(f"error: {error}")
         return USERS_FAULT
-    except _WrongUsage as error:
-        error.show()
-        return WRONG_USAGE
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader went away, e.g. "| head": not an error; stdout must not be flushed again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
     except Exception:
+        import traceback
+
         _say(traceback.format_exc().rstrip())
         _say(f"This is a fault of seldon-spec {__version__} itself. Please report it with the lines above.")
         return OUR_FAULT
@@ -63,11 +54,17 @@ def tell(diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, is_su
     from seldon_spec.cli import report
 
     is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 100
+    width = _terminal_width() if sys.stderr.isatty() else 100
     page = report.render_text(diagnostics, width=width, is_coloured=is_coloured)
     if is_summed_up:
         page += report.summarise(diagnostics, _file_name(path)) + "\n"
     sys.stderr.write(page)
+
+
+def _terminal_width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def _file_name(path: Path | None) -> str:
@@ -80,6 +77,8 @@ def _tell_users_exception(error: ComponentFailed) -> None:
     if cause is None:
         _say(f"error: {error}")
         return
+    import traceback
+
     _say("".join(traceback.format_exception(cause)).rstrip())
     _say("error: the class raised this exception; see the last lines above")
 

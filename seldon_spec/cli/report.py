@@ -1,8 +1,7 @@
-"""Diagnostics as a page for people, or as JSON for programs. Finding and telling are two jobs; this one tells."""
+"""Diagnostics as a page for people. Finding and telling are two jobs; this one tells."""
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -105,33 +104,6 @@ def summarise(diagnostics: Sequence[Diagnostic], file: str) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """The same findings as one JSON object; ends with a line break."""
-    return json.dumps({"diagnostics": [_to_json(d) for d in diagnostics]}, indent=2, ensure_ascii=False) + "\n"
-
-
-def _to_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    origin = diagnostic.origin
-    return {
-        "code": diagnostic.code,
-        "severity": diagnostic.severity.value,
-        "message": diagnostic.message,
-        "path": ".".join(diagnostic.path),
-        "origin": {"kind": origin.kind.value, "name": origin.name, **_place(origin.position)},
-        "found": diagnostic.found,
-        "allowed": diagnostic.allowed,
-        "help": diagnostic.help,
-        "notes": list(diagnostic.notes),
-        "related": [{"label": label, **_place(position)} for label, position in diagnostic.related],
-    }
-
-
-def _place(position: Position | None) -> dict[str, Any]:
-    if position is None:
-        return {}
-    return {"file": position.file, "line": position.line, "column": position.column, "width": position.width}
 
 
 def exit_code(diagnostics: Sequence[Diagnostic]) -> int:

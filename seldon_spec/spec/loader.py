@@ -270,6 +270,8 @@ def _typed(default: Any, value: Any) -> Any:
         return _section(default, value)
     if isinstance(default, (LogLevel, LogFormat)):
         return type(default)(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON Schema takes 9000.0 for an integer
     if isinstance(default, Mapping):
         return MappingProxyType(dict(value))
     if isinstance(value, list):

@@ -6,16 +6,16 @@ answers what the schema knows of one field, so that a variable's text is read by
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin
+from seldon_spec.spec.accept import accepts
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -35,7 +35,7 @@ _NAMES = {
 
 def schema_text() -> str:
     """The JSON Schema of seldon.yaml, as it ships."""
-    return (resources.files("seldon_spec") / "schemas" / "seldon.schema.json").read_text("utf-8")
+    return (Path(__file__).parents[1] / "schemas" / "seldon.schema.json").read_text("utf-8")
 
 
 @cache
@@ -147,6 +147,8 @@ def _clip(text: str, limit: int = 80) -> str:
 
 def guess(word: str, known: Iterable[str]) -> str | None:
     """The known word that was most likely meant."""
+    import difflib
+
     by_folded = {name.lower().replace("-", "_"): name for name in known}
     folded = word.lower().replace("-", "_")
     matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
@@ -174,20 +176,25 @@ def check(value: object, path: FieldPath, places: Places) -> list[Diagnostic]:
     Returns:
         One diagnostic at most for each value and each key, in no particular order.
     """
-    from jsonschema import Draft202012Validator
-
     schema = field_schema(path)
     assert schema is not None
-    validator = Draft202012Validator({**schema, "$defs": load_schema()["$defs"]})
     found: dict[tuple[FieldPath, str], Diagnostic] = {}
-    errors = sorted(validator.iter_errors(value), key=lambda e: _WEIGHT.get(str(e.validator), 1))
-    for error in errors:
-        at = (*path, *(str(step) for step in error.absolute_path))
-        for where, diagnostic in _translate(error, at, places):
-            found.setdefault(where, diagnostic)
+    definitions = load_schema()["$defs"]
+    if not accepts(value, schema, definitions):
+        for error in _judge(value, {**schema, "$defs": definitions}):
+            at = (*path, *(str(step) for step in error.absolute_path))
+            for where, diagnostic in _translate(error, at, places):
+                found.setdefault(where, diagnostic)
     for at, number in _not_finite(value, path):
         found.setdefault((at, ""), _wrong("range", at, number, field_schema(at) or {}, places))
     return list(found.values())
+
+
+def _judge(value: object, schema: Schema) -> list[ValidationError]:
+    """Why the schema refuses a value; imported here, since a right spec needs no reasons."""
+    from jsonschema import Draft202012Validator
+
+    return sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: _WEIGHT.get(str(e.validator), 1))
 
 
 # Of several findings in one value the one that explains the others is told: its type before its range or form.

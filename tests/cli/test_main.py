@@ -111,7 +111,7 @@ def test_our_own_fault_ends_with_3_and_says_so(
     def fail(*_: object) -> None:
         raise RuntimeError("broken inside")
 
-    monkeypatch.setattr("seldon_spec.spec.loader.load", fail)
+    monkeypatch.setattr("seldon_spec.cli.commands.load", fail)
     assert run(["show", str(folder)]) == 3
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -123,7 +123,7 @@ def test_an_interrupt_ends_with_130(folder: Path, monkeypatch: pytest.MonkeyPatc
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seldon_spec.spec.loader.load", interrupt)
+    monkeypatch.setattr("seldon_spec.cli.commands.load", interrupt)
     assert run(["show", str(folder)]) == 130
 
 

@@ -1,0 +1,105 @@
+"""What each command does: load, act, report. Knows no option parser; ``main`` and ``options`` call it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from seldon_spec import __version__
+from seldon_spec.cli.exits import tell
+from seldon_spec.errors import FieldPath, SpecError
+from seldon_spec.spec.loader import load, made_strict
+from seldon_spec.spec.model import Spec
+
+Flags = Mapping[FieldPath, str]
+
+NO_FLAGS: Flags = {}
+
+
+def validate(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
+    """Tell every finding; in a machine's format on stdout, else on stderr."""
+    from seldon_spec.cli import report
+
+    try:
+        findings = load(path, os.environ, flags).diagnostics
+    except SpecError as error:
+        findings = error.diagnostics
+    if is_strict:
+        findings = made_strict(findings)
+    if format == "text":
+        tell(findings, path)
+    else:
+        from seldon_spec.cli.formats import FORMATS
+
+        _print(FORMATS[format](findings))
+    return report.exit_code(findings)
+
+
+def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
+    """Print the effective spec, each value with its origin."""
+    from seldon_spec.cli import show as page
+
+    spec = _load(path, flags)
+    _print(page.render_json(spec) if format == "json" else page.render_text(spec))
+
+
+def schema() -> None:
+    """Print the JSON Schema."""
+    from seldon_spec.spec.schema import schema_text
+
+    _print(schema_text())
+
+
+def dockerfile(path: Path, flags: Flags = NO_FLAGS) -> None:
+    """Print the Dockerfile."""
+    from seldon_spec.render.baked import find_left_out
+    from seldon_spec.render.dockerfile import render_dockerfile
+
+    spec = _load(path, flags)
+    text = render_dockerfile(spec, __version__)
+    tell(tuple(find_left_out(spec)), path, is_summed_up=False)
+    _print(text)
+
+
+def serve(path: Path, flags: Flags = NO_FLAGS) -> None:
+    """Serve until SIGTERM."""
+    from seldon_spec.app import prepare
+    from seldon_spec.server.run import serve as serve_spec
+
+    serve_spec(prepare(_load(path, flags)))
+
+
+def predict(data: str, at: str, flags: Flags = NO_FLAGS) -> None:
+    """Print one prediction, of a running server where ``at`` is a URL, else made here."""
+    from seldon_spec.cli import client
+
+    message = client.read_message(data)
+    if "://" in at:
+        answer = client.ask_server(at, message)
+    else:
+        from seldon_spec.app import predict_once, prepare
+
+        answer = predict_once(prepare(_load(Path(at), flags)), message)
+    _print(answer.rstrip("\n") + "\n")
+
+
+def health(path: Path, flags: Flags = NO_FLAGS) -> None:
+    """Ask the spec's server whether it is ready."""
+    from seldon_spec.cli import client
+
+    client.check_ready(load(path, os.environ, flags))
+
+
+def _load(path: Path, flags: Flags) -> Spec:
+    """The spec, with its warnings told."""
+    spec = load(path, os.environ, flags)
+    tell(spec.diagnostics, path, is_summed_up=False)
+    return spec
+
+
+def _print(text: str) -> None:
+    """Write a product to stdout, and notice here if nobody reads it."""
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,150 @@
+"""The command line's words: every command with its arguments and options, by Typer."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seldon_spec import __version__
+from seldon_spec.cli import commands
+from seldon_spec.cli.exits import FINE, INTERRUPTED, WRONG_USAGE
+from seldon_spec.spec.schema import split_path
+
+# Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
+_WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="seldon-spec",
+    help="One seldon.yaml beside a Python class: served, packaged and deployed as a model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The folder of seldon.yaml, or the file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one field above file and environment, e.g. server.workers=4."),
+]
+
+
+class Format(str, Enum):
+    """How a spec is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class FindingsFormat(str, Enum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+def run(arguments: list[str]) -> int:
+    """Parse a command line and run its command; returns the exit code."""
+    try:
+        code = app(arguments, prog_name="seldon-spec", standalone_mode=False)
+    except _WrongUsage as error:
+        error.show()
+        return WRONG_USAGE
+    except typer.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else FINE
+
+
+def _print_version(*, is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"seldon-spec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=lambda v: _print_version(is_asked=v)
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def validate(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    format: Annotated[FindingsFormat, typer.Option("--format", help="How to print.")] = FindingsFormat.TEXT,  # noqa: A002
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+) -> None:
+    """Tell every problem at once, without importing the class."""
+    raise typer.Exit(commands.validate(path, _flags(settings), format=format.value, is_strict=strict))
+
+
+@app.command()
+def show(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,  # noqa: A002
+) -> None:
+    """Print the effective spec, each value with its origin."""
+    commands.show(path, _flags(settings), format=format.value)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of seldon.yaml."""
+    commands.schema()
+
+
+@app.command()
+def dockerfile(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
+    """Print the Dockerfile."""
+    commands.dockerfile(path, _flags(settings))
+
+
+@app.command()
+def serve(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
+    """Serve the class over REST and gRPC until SIGTERM."""
+    commands.serve(path, _flags(settings))
+
+
+@app.command()
+def predict(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A JSON array, a whole message, @FILE, or - for stdin.")],
+    *,
+    at: Annotated[str, typer.Option("--at", metavar="PATH|URL", help="A folder or file, or a server's URL.")] = ".",
+    settings: SetOption = None,
+) -> None:
+    """Print one prediction, made here or by a running server (http://… or grpc://…)."""
+    if "://" in at and settings:
+        raise typer.BadParameter("a running server has its own settings", param_hint="--set")
+    commands.predict(data, at, _flags(settings))
+
+
+@app.command()
+def health(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
+    """Ask the server that the spec describes whether it is ready."""
+    commands.health(path, _flags(settings))
+
+
+def _flags(settings: list[str] | None) -> commands.Flags:
+    """``--set server.workers=4`` as a field and a text; of a free mapping's key the dots belong to the key."""
+    flags = {}
+    for setting in settings or ():
+        key, equals, text = setting.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f'"{setting}" is not KEY=VALUE', param_hint="--set")
+        flags[split_path(key)] = text
+    return flags
