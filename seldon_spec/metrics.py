@@ -147,10 +147,12 @@ class Metrics:
         self._is_full = False
         self._families: dict[str, tuple[MetricType, str]] = {}
         self._places: dict[Series, int] = {}
-        _claim(self._families, MetricType.TIMER, DURATION)
+        for ending in _SAMPLES[MetricType.TIMER]:
+            self._families[DURATION + ending] = (MetricType.TIMER, "the server's own")
         for key, place, _ in self._slots.entries(index):
             series = Series.from_text(key)
-            _claim(self._families, series.type, series.family)
+            if series.family != DURATION:
+                _claim(self._families, series.type, series.family)
             self._places[series] = place
 
     def record(self, method: str, metrics: object) -> list[dict[str, Any]]:

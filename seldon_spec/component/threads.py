@@ -28,7 +28,7 @@ class ModelThreads:
     def __init__(self, count: int = 1) -> None:
         self._queue: SimpleQueue[_Task | None] = SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._run, name=f"seldon-spec-model-{index}", daemon=True) for index in range(count)
@@ -61,9 +61,8 @@ class ModelThreads:
         """End what waits for an answer with NotServing, and the threads as soon as they are free; does not block."""
         with self._lock:
             self._stopped = True
-            unfinished = list(self._unfinished)
-        for future in unfinished:
-            _settle(future, error=NotServing("the server stopped before this was answered"))
+            for future in list(self._unfinished):
+                _settle(future, error=NotServing("the server stopped before this was answered"))
         for _ in self._threads:
             self._queue.put(None)
 
@@ -71,21 +70,22 @@ class ModelThreads:
         with self._lock:
             self._unfinished.discard(future)
 
+    def _begin(self, future: Future[Any]) -> bool:
+        """Whether a task is still wanted: it was neither cancelled nor ended by ``stop``."""
+        with self._lock:
+            return not future.done() and future.set_running_or_notify_cancel()
+
     def _run(self) -> None:
         try:
             while (task := self._queue.get()) is not None:
-                _perform(*task)
+                if self._begin(task[0]):
+                    _perform(*task)
                 del task  # a waiting thread must not keep the last request's memory
         finally:
             _close_loop()
 
 
 def _perform(future: Future[Any], task: Callable[[], Any]) -> None:
-    try:
-        if not future.set_running_or_notify_cancel():
-            return
-    except InvalidStateError:  # ended by stop() while it was queued
-        return
     try:
         result = task()
     except BaseException as error:
@@ -100,7 +100,7 @@ def _settle(future: Future[Any], *, result: Any = None, error: BaseException | N
             future.set_result(result)
         else:
             future.set_exception(error)
-    except InvalidStateError:  # stop() or a caller's cancel() was quicker
+    except InvalidStateError:  # stop() was quicker, or a caller's cancel()
         pass
 
 

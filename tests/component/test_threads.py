@@ -1,0 +1,91 @@
+"""The model threads: order, cancelling, and what they survive."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from seldon_spec.component.threads import ModelThreads, run_to_completion
+from seldon_spec.errors import NotServing
+
+
+@pytest.fixture
+def threads() -> ModelThreads:
+    return ModelThreads()
+
+
+def test_tasks_run_in_order_on_one_thread(threads: ModelThreads) -> None:
+    futures = [threads.submit(lambda number=number: (number, threading.get_ident())) for number in range(20)]  # type: ignore[misc]
+    threads.start()
+    results = [future.result(10) for future in futures]
+    threads.stop()
+    assert [number for number, _ in results] == list(range(20))
+    assert len({ident for _, ident in results}) == 1
+    assert results[0][1] != threading.get_ident()
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), StopIteration()], ids=repr)
+def test_a_thread_survives_what_a_task_raises(threads: ModelThreads, error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    threads.start()
+    failed, fine = threads.submit(fail), threads.submit(lambda: "fine")
+    assert failed.exception(10) is error
+    assert fine.result(10) == "fine"
+    threads.stop()
+
+
+def test_what_has_not_begun_can_be_cancelled(threads: ModelThreads) -> None:
+    calls: list[str] = []
+    cancelled, kept = threads.submit(lambda: calls.append("cancelled")), threads.submit(lambda: calls.append("kept"))
+    assert cancelled.cancel()
+    threads.start()
+    kept.result(10)
+    threads.stop()
+    assert calls == ["kept"]
+    with pytest.raises(CancelledError):
+        cancelled.result(0)
+
+
+def test_stop_ends_what_waits_and_what_is_stuck(threads: ModelThreads) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def stuck() -> str:
+        entered.set()
+        release.wait(30)
+        return "too late"
+
+    running, queued = threads.submit(stuck), threads.submit(lambda: "never")
+    threads.start()
+    assert entered.wait(10)
+    threads.stop()
+    for future in (running, queued):
+        assert isinstance(future.exception(0), NotServing)
+    with pytest.raises(NotServing):
+        threads.submit(lambda: "later")
+    release.set()
+
+
+def test_several_threads_work_side_by_side() -> None:
+    threads = ModelThreads(2)
+    both = threading.Barrier(2, timeout=10)
+    futures = [threads.submit(both.wait) for _ in range(2)]
+    threads.start()
+    assert sorted(future.result(10) for future in futures) == [0, 1]
+    threads.stop()
+
+
+def test_coroutines_run_on_the_threads_own_loop(threads: ModelThreads) -> None:
+    import asyncio
+
+    async def loop_id() -> int:
+        await asyncio.sleep(0)
+        return id(asyncio.get_running_loop())
+
+    threads.start()
+    loops = {threads.submit(lambda: run_to_completion(loop_id())).result(10) for _ in range(3)}
+    threads.stop()
+    assert len(loops) == 1

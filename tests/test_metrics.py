@@ -1,0 +1,246 @@
+"""The metrics: what is refused, how it reads, and that it is right over threads and processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seldon_spec.errors import BadMetric
+from seldon_spec.metrics import DURATION, EDGES, Metrics, Slots, standard_labels
+from seldon_spec.spec.model import UnitSpec
+
+
+def counter(key: str = "k", value: object = 1, **more: object) -> dict[str, Any]:
+    return {"type": "COUNTER", "key": key, "value": value, **more}
+
+
+def gauge(key: str = "g", value: object = 1, **more: object) -> dict[str, Any]:
+    return {"type": "GAUGE", "key": key, "value": value, **more}
+
+
+def timer(key: str = "t", value: object = 1, **more: object) -> dict[str, Any]:
+    return {"type": "TIMER", "key": key, "value": value, **more}
+
+
+def samples(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """The page, read: name, labels without the standard ones, value."""
+    standard = standard_labels(UnitSpec())
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for line in metrics.render().decode().splitlines():
+        if line.startswith("#"):
+            continue
+        match = re.fullmatch(r"(\w+)\{(.*)\} (\S+)", line)
+        assert match, line
+        labels = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2])
+        own = tuple((name, value) for name, value in labels if name not in standard)
+        found.setdefault(match[1], {})[own] = float(match[3])
+    return found
+
+
+def test_counters_gauges_and_timers() -> None:
+    metrics = Metrics()
+    for value in (1, 2.5):
+        metrics.record("predict", [counter("c", value), gauge("g", value), timer("t", value * 1000)])
+    found = samples(metrics)
+    assert found["c_total"] == {(("method", "predict"),): 3.5}
+    assert found["g"] == {(("method", "predict"), ("worker_id", "0")): 2.5}
+    assert found["t_count"] == {(("method", "predict"),): 2}
+    assert found["t_sum"] == {(("method", "predict"),): 3.5}
+
+
+def test_total_is_not_doubled() -> None:
+    metrics = Metrics()
+    metrics.record("predict", [counter("c_total")])
+    assert "c_total" in samples(metrics)
+
+
+def test_a_value_on_an_edge_is_in_the_bucket_above() -> None:
+    metrics = Metrics()
+    metrics.record("predict", [timer("t", 1), timer("t", 0), timer("t", -5), timer("t", 10**9)])
+    buckets = {labels[-1][1]: value for labels, value in samples(metrics)["t_bucket"].items()}
+    assert list(buckets) == [*map(repr, EDGES), "+Inf"]
+    assert buckets["0.001"] == 1
+    assert buckets["0.0012341553253454693"] == 2
+    assert buckets["29.999999999999996"] == 2
+    assert buckets["+Inf"] == 3
+    assert samples(metrics)["t_count"][(("method", "predict"),)] == 3
+
+
+def test_the_page_names_each_family_once() -> None:
+    metrics = Metrics()
+    metrics.record("predict", [counter("c", tags={"a": "1"}), counter("c", tags={"a": "2"})])
+    metrics.record("feedback", [counter("c")])
+    page = metrics.render().decode()
+    assert page.count("# TYPE c_total counter\n") == 1
+    assert page.count("# HELP c_total ") == 1
+    assert len(samples(metrics)["c_total"]) == 3
+
+
+def test_labels_come_from_the_unit_and_stand_above_tags() -> None:
+    unit = UnitSpec(id="m", image="reg:5000/a/b:1", deployment_id="d", predictor_id="p", predictor_version="v")
+    metrics = Metrics(unit)
+    metrics.record("predict", [counter(tags={"model_name": "mine", "method": "mine", "x": 'a"b\\c\nd'})])
+    (line,) = [line for line in metrics.render().decode().splitlines() if line.startswith("k_total")]
+    assert line == (
+        'k_total{deployment_name="d",image_name="reg:5000/a/b",image_version="1",method="predict",'
+        'model_image="reg:5000/a/b",model_name="m",model_version="1",predictor_name="p",predictor_version="v",'
+        'seldon_deployment_name="d",x="a\\"b\\\\c\\nd"} 1.0'
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (None, ("NOT_IMPLEMENTED", "NOT_IMPLEMENTED")),
+        ("img:1", ("img", "1")),
+        ("img", ("", "img")),
+        ("img@sha256:ab", ("img@sha256", "ab")),
+    ],
+    ids=str,
+)
+def test_images(image: str | None, expected: tuple[str, str]) -> None:
+    labels = standard_labels(UnitSpec(image=image))
+    assert (labels["model_image"], labels["model_version"]) == expected
+
+
+BAD = {
+    "no-list": counter(),
+    "none": None,
+    "tuple": (counter(),),
+    "not-an-object": [1],
+    "no-key": [{"type": "COUNTER", "value": 1}],
+    "no-value": [{"type": "COUNTER", "key": "k"}],
+    "no-type": [{"key": "k", "value": 1}],
+    "unknown-type": [{"type": "SUMMARY", "key": "k", "value": 1}],
+    "lower-case-type": [{"type": "counter", "key": "k", "value": 1}],
+    "unhashable-type": [{"type": [], "key": "k", "value": 1}],
+    "text-value": [gauge(value="1")],
+    "none-value": [gauge(value=None)],
+    "complex-value": [gauge(value=1j)],
+    "huge-value": [gauge(value=10**400)],
+    "array-value": [gauge(value=np.array([1, 2]))],
+    "nan-counter": [counter(value=float("nan"))],
+    "infinite-timer": [timer(value=float("inf"))],
+    "dash": [counter("a-b")],
+    "line-break": [counter("a\n")],
+    "empty-key": [counter("")],
+    "number-key": [counter(5)],  # type: ignore[arg-type]
+    "tag-name": [counter(tags={"a-b": "x"})],
+    "tag-reserved": [counter(tags={"__a": "x"})],
+    "tag-number": [counter(tags={"n": 1})],
+    "tag-list": [counter(tags=[1])],
+    "tag-le": [timer(tags={"le": "x"})],
+    "own-name": [timer(DURATION)],
+    "name-within-family": [gauge(f"{DURATION}_count")],
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_bad_metrics_harm_nothing_else(bad: object) -> None:
+    metrics = Metrics()
+    metrics.record("predict", [counter("good")])
+    with pytest.raises(BadMetric, match="Bad metric created during request: "):
+        metrics.record("predict", bad)
+    if isinstance(bad, list):
+        with pytest.raises(BadMetric):
+            metrics.record("predict", [counter("good"), *bad])
+    assert samples(metrics) == {"good_total": {(("method", "predict"),): 1}}
+
+
+def test_one_name_has_one_type() -> None:
+    metrics = Metrics()
+    metrics.record("predict", [timer("a")])
+    for clash in (gauge("a"), gauge("a_count"), counter("a_sum_total") | {"key": "a_total"}, timer("b")):
+        if clash["key"] in ("a_total", "b"):
+            metrics.record("predict", [clash])
+        else:
+            with pytest.raises(BadMetric, match="in use"):
+                metrics.record("predict", [clash])
+
+
+@pytest.mark.parametrize("value", [True, np.float32(1.5), np.int64(3), -1], ids=repr)
+def test_values_that_count(value: Any) -> None:
+    metrics = Metrics()
+    metrics.record("predict", [gauge("g", value)])
+    assert samples(metrics)["g"][(("method", "predict"), ("worker_id", "0"))] == float(value)
+
+
+def test_shown_metrics_have_the_method_among_their_tags_and_the_users_own_stay() -> None:
+    mine = [counter(tags={"a": "b"}, note="kept"), gauge()]
+    shown = Metrics().record("predict", mine)
+    assert shown == [counter(tags={"a": "b", "method": "predict"}, note="kept"), gauge()]
+    assert mine == [counter(tags={"a": "b"}, note="kept"), gauge()]
+
+
+def test_requests_are_observed() -> None:
+    metrics = Metrics()
+    metrics.observe_request("predict", "success", 0.5)
+    metrics.observe_request("predict", "error", 0.5)
+    assert samples(metrics)[f"{DURATION}_count"] == {
+        (("method", "predict"), ("outcome", "success")): 1,
+        (("method", "predict"), ("outcome", "error")): 1,
+    }
+
+
+def test_threads_lose_nothing() -> None:
+    metrics = Metrics()
+
+    def work() -> None:
+        for _ in range(500):
+            metrics.record("predict", [counter(), timer()])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert samples(metrics)["k_total"][(("method", "predict"),)] == 2000
+    assert samples(metrics)["t_count"][(("method", "predict"),)] == 2000
+
+
+def _in_child(slots: Slots, index: int) -> None:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            metrics = Metrics(slots=slots, index=index)
+            metrics.record("predict", [counter("c", 10, tags={"t": "é"}), gauge("g", index), timer("t", 5)])
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_workers_add_up_and_a_replaced_one_goes_on() -> None:
+    slots = Slots(2)
+    reader = Metrics(slots=slots, index=0)
+    for index in (0, 1, 1):  # the third takes the place of the second
+        _in_child(slots, index)
+    found = samples(reader)
+    assert found["c_total"] == {(("method", "predict"), ("t", "é")): 30}
+    assert found["t_count"] == {(("method", "predict"),): 3}
+    assert found["g"] == {(("method", "predict"), ("worker_id", str(index))): index for index in (0, 1)}
+
+
+def test_workers_that_disagree_on_a_type_leave_the_page_readable() -> None:
+    slots = Slots(2)
+    Metrics(slots=slots, index=0).record("predict", [timer("a")])
+    Metrics(slots=slots, index=1).record("predict", [gauge("a")])
+    page = Metrics(slots=slots).render().decode()
+    assert page.count("# TYPE a ") == 1
+
+
+def test_a_full_slot_drops_new_series_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics(slots=Slots(2, slot_bytes=4096), index=1)
+    for number in range(50):
+        metrics.record("predict", [counter(f"k{number}")])
+        metrics.record("predict", [counter("k0")])
+    found = samples(metrics)
+    assert found["k0_total"][(("method", "predict"),)] == 51
+    assert 1 < len(found) < 20
+    assert len(caplog.records) == 1
