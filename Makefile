@@ -22,7 +22,7 @@ help:
 	@echo 'make demo      train the iris example, serve it, ask it over REST and gRPC, stop it'
 	@echo 'make serve     serve the iris example until ^C'
 	@echo 'make test      what CI runs: format, lint, types, docs, and the tests on the installed wheel'
-	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found'
+	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found, and on the oldest dependencies'
 	@echo 'make lint, make types, make docs, make clean'
 
 demo: examples/iris/iris.joblib
@@ -34,7 +34,8 @@ serve: examples/iris/iris.joblib
 # The tests come last, so that their closing line is the last line.
 test: lint types docs test-$(VERSION)
 
-test-all: $(foreach version,$(SUPPORTED),$(if $(call find_python,$(version)),test-$(version)))
+test-all: $(foreach version,$(SUPPORTED),$(if $(call find_python,$(version)),test-$(version))) \
+    $(if $(call find_python,3.10),test-oldest)
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -79,9 +80,18 @@ build/.wheel: .venv/.tools $(PACKAGED)
 	$(BIN)/python -m build --outdir dist . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
 	@touch $@
 
+define install_wheel
+$1/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+$1/bin/python -m pip install --quiet dist/*.whl --group test --requirement examples/iris/requirements.txt $2
+$1/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+@touch $@
+endef
+
 .venv-%/.wheel: build/.wheel examples/iris/requirements.txt
 	test -x .venv-$*/bin/python || $(if $(filter $*,$(VERSION)),$(PYTHON),$(call find_python,$*)) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	.venv-$*/bin/python -m pip uninstall --quiet --yes seldon-spec
-	.venv-$*/bin/python -m pip install --quiet dist/*.whl --group test --requirement examples/iris/requirements.txt
-	@touch $@
+	$(call install_wheel,.venv-$*)
+
+# The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
+.venv-oldest/.wheel: build/.wheel examples/iris/requirements.txt tests/oldest.txt
+	test -x .venv-oldest/bin/python || $(call find_python,3.10) -m venv .venv-oldest
+	$(call install_wheel,.venv-oldest,--constraint tests/oldest.txt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import resources
 from pathlib import Path
@@ -31,3 +32,12 @@ def test_the_package_carries_its_data(file: str) -> None:
 @pytest.mark.parametrize("file", ["seldon.schema.json", "prediction.proto"])
 def test_the_schemas_are_those_of_the_tree(file: str) -> None:
     assert (resources.files("seldon_spec") / "schemas" / file).read_bytes() == (ROOT / "schemas" / file).read_bytes()
+
+
+def test_the_oldest_dependencies_are_those_that_are_allowed() -> None:
+    """``make test-oldest`` runs on the lower bounds of pyproject.toml, each of them."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("dependencies = [")[2].partition("]")[0]
+    bounds = dict(re.findall(r'"([a-z-]+)>=([\d.]+)"', project))
+    oldest = dict(re.findall(r"^([a-z-]+)==([\d.]+?)(?:\.\*)?$", (ROOT / "tests/oldest.txt").read_text(), re.MULTILINE))
+    assert bounds
+    assert {name: oldest.get(name) for name in bounds} == bounds
