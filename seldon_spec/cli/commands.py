@@ -63,6 +63,13 @@ def dockerfile(path: Path, flags: Flags = NO_FLAGS) -> None:
     _print(text)
 
 
+def explain(code: str) -> None:
+    """Print what a diagnostic means and how to mend it."""
+    from seldon_spec.cli.explain import explain as explain_code
+
+    _print(explain_code(code))
+
+
 def serve(path: Path, flags: Flags = NO_FLAGS) -> None:
     """Serve until SIGTERM."""
     from seldon_spec.app import prepare

@@ -67,7 +67,7 @@ def _annotation(diagnostic: Diagnostic) -> str:
 
 
 def _escape(text: str, *, property_too: bool) -> str:
-    """What GitHub's runner reads back as the text; its own marks are % first, then breaks, and in properties : and ,."""
+    """What GitHub's runner reads back as the text; its marks are %, line breaks, and in properties : and ,."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if property_too else text
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,10 +41,12 @@ def _find_quick(arguments: list[str]) -> Callable[[], object] | None:
         case ["validate" | "dockerfile" | "health" as name, *rest] if _is_plain(rest):
             from seldon_spec.cli import commands
 
-            command = {"validate": commands.validate, "dockerfile": commands.dockerfile, "health": commands.health}[
-                name
-            ]
-            return lambda: command(Path(*rest))
+            quick: dict[str, Callable[[Path], object]] = {
+                "validate": commands.validate,
+                "dockerfile": commands.dockerfile,
+                "health": commands.health,
+            }
+            return partial(quick[name], Path(*rest))
     return None
 
 

@@ -109,6 +109,14 @@ def schema() -> None:
 
 
 @app.command()
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="A diagnostic's code, as it stands in brackets.")],
+) -> None:
+    """Print what a diagnostic means and how to mend it."""
+    commands.explain(code)
+
+
+@app.command()
 def dockerfile(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
     """Print the Dockerfile."""
     commands.dockerfile(path, _flags(settings))

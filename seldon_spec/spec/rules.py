@@ -72,6 +72,7 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
         _environment_is_free,
         _secrets_are_referred_to,
         _settings_have_effect,
+        _booleans_are_meant,
     )
     findings = [finding for rule in rules for finding in rule(subject)]
     return [f for f in findings if not any(f.path[: len(path)] == path for path in wrong)]
@@ -375,6 +376,28 @@ def _settings_have_effect(subject: Subject) -> Iterator[Diagnostic]:
             path,
             help="Flask dropped it in 2.3; delete the line",
         )
+
+
+def _booleans_are_meant(subject: Subject) -> Iterator[Diagnostic]:
+    """``yes``, ``no``, ``on`` and ``off`` where any type may stand, and so no other finding would tell."""
+    for path, node in subject.document.scalars():
+        is_word = node.is_plain and isinstance(node.value, bool) and node.text.lower() not in ("true", "false")
+        if not is_word or path[0] != "parameters" or _is_typed_boolean(subject, path):
+            continue
+        yield Diagnostic(
+            "yaml-boolean",
+            f"{join(path)}: YAML reads {node.text} as {str(node.value).lower()}",
+            subject.document.origin(node.position),
+            Severity.WARNING,
+            path,
+            help=f'write "{node.text}" in quotes, or {str(node.value).lower()}',
+        )
+
+
+def _is_typed_boolean(subject: Subject, path: FieldPath) -> bool:
+    """Whether it is the value of an entry of Seldon's list that says BOOL."""
+    kind = subject.document.find((*path[:-1], "type")) if path[-1] == "value" and path[1].isdigit() else None
+    return kind is not None and kind[1].value == "BOOL"
 
 
 def _position(subject: Subject, place: SourcePlace) -> Position:

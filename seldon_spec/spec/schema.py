@@ -218,7 +218,7 @@ def _translate(
             missing = str(error.message).split("'")[1]
             yield (at, missing), _missing(at, missing, schema, places)
     else:
-        yield (at, ""), _wrong(_CODES.get(rule, "value"), at, error.instance, schema, places)
+        yield (at, ""), _wrong(_CODES.get(rule, "reference"), at, error.instance, schema, places)
 
 
 _CODES = {
