@@ -1,0 +1,172 @@
+"""A server in a process of its own, as users start it: signals, exit codes and what it logs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from seldon_spec.server.run import serve
+from seldon_spec.spec.model import LogFormat, LogSpec, PortsSpec, ServerSpec, ServiceType, ShutdownSpec, Spec
+
+given = json.loads(sys.argv[1])
+server = ServerSpec(
+    host="127.0.0.1",
+    workers=given["workers"],
+    request_timeout_seconds=given["timeout"],
+    shutdown=ShutdownSpec(given["grace"]),
+    log=LogSpec(format=LogFormat(given["log"])),
+)
+serve(Spec(
+    class_name=given["class_name"], folder=Path(given["folder"]), name="m", server=server,
+    ports=PortsSpec(*given["ports"]), service_type=ServiceType(given["service_type"]),
+))
+"""
+
+WAIT_SECONDS = 20
+
+
+class Server:
+    """A running process and the lines it has logged."""
+
+    def __init__(self, folder: Path, class_name: str, **more: Any) -> None:
+        given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "log": "text", "service_type": "MODEL"}
+        given |= {"folder": str(folder), "class_name": class_name, **more}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, json.dumps(given)], stderr=subprocess.PIPE, text=True
+        )
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line, of those not yet seen, in which the pattern is found."""
+        while True:
+            line = self._queue.get(timeout=WAIT_SECONDS)
+            assert line is not None, f"{pattern} was never logged:\n" + "".join(self.lines)
+            self.lines.append(line)
+            if match := re.search(pattern, line):
+                return match
+
+    def wait_until_ready(self) -> Server:
+        self.http_port = int(self.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
+        self.metrics_port = int(self.wait_for(r"metrics on http://127.0.0.1:(\d+)")[1])
+        self.grpc_port = int(self.wait_for(r"gRPC on 127.0.0.1:(\d+)")[1])
+        self.wait_for(r"run: ready|supervisor: ready")
+        return self
+
+    def wait_for_addresses(self) -> Server:
+        self.http_port = int(self.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
+        return self
+
+    def rest(self, method: str, path: str, body: str | None = None, port: int | None = None) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.http_port, timeout=WAIT_SECONDS)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def predict(self, text: str = "x") -> tuple[int, Any]:
+        status, body = self.rest("POST", "/predict", json.dumps({"strData": text}))
+        return status, json.loads(body)
+
+    def metrics(self) -> str:
+        return self.rest("GET", "/metrics", port=self.metrics_port)[1].decode()
+
+    def call(self, wire: bytes, method: str = "/seldon.protos.Model/Predict") -> bytes:
+        with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
+            answer: bytes = channel.unary_unary(method, None, None)(wire, timeout=WAIT_SECONDS)
+            return answer
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code; what was logged until then is in ``lines``."""
+        code = self.process.wait(WAIT_SECONDS)
+        self._reader.join(WAIT_SECONDS)
+        while (line := self._queue.get(timeout=1)) is not None:
+            self.lines.append(line)
+        return code
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(WAIT_SECONDS)
+        self._reader.join(WAIT_SECONDS)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+class Gate:
+    """Two pipes at which a model meets its test, in both directions, without either of them polling."""
+
+    def __init__(self, folder: Path) -> None:
+        self._entered, self._release = folder / "entered", folder / "release"
+        os.mkfifo(self._entered)
+        os.mkfifo(self._release)
+
+    def wait_until_entered(self) -> None:
+        self._entered.open().close()
+
+    def release(self) -> None:
+        self._release.open("w").close()
+
+
+GATED = """
+import os
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+def pass_gate():
+    open(os.path.join(HERE, "entered"), "w").close()
+    open(os.path.join(HERE, "release")).close()
+"""
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    (tmp_path / "gated.py").write_text(GATED)
+    return Gate(tmp_path)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def begin(source: str, **more: Any) -> Server:
+        (tmp_path / "Served.py").write_text(source)
+        servers.append(Server(tmp_path, "Served", **more))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.end()
