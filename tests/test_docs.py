@@ -14,7 +14,7 @@ import pytest
 import typer
 import yaml
 
-from seldon_spec.cli.main import app
+from seldon_spec.cli.options import app
 from seldon_spec.errors import FieldPath
 from seldon_spec.spec.loader import load
 from seldon_spec.spec.schema import fields, load_schema
