@@ -97,6 +97,7 @@ class Supervisor:
         """Wait for the next event; False once a signal has come."""
         for key, _ in self._selector.select(self._next_pause()):
             if key.fd == self._wake[0]:
+                os.read(self._wake[0], 1)  # only the next one means to hurry
                 return False
             self._listen(key.data)
         for worker in self._workers:
