@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seldon_spec import __version__
 from seldon_spec.cli.exits import tell
-from seldon_spec.errors import FieldPath, SpecError
+from seldon_spec.errors import Diagnostic, FieldPath, SpecError
 from seldon_spec.spec.loader import load, made_strict
 from seldon_spec.spec.model import Spec
 
@@ -18,23 +18,30 @@ Flags = Mapping[FieldPath, str]
 NO_FLAGS: Flags = {}
 
 
-def validate(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
-    """Tell every finding; in a machine's format on stdout, else on stderr."""
+def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
+    """Tell every finding of every path; in a machine's format on stdout, else on stderr. Returns the exit code."""
     from seldon_spec.cli import report
 
-    try:
-        findings = load(path, os.environ, flags).diagnostics
-    except SpecError as error:
-        findings = error.diagnostics
-    if is_strict:
-        findings = made_strict(findings)
-    if format == "text":
-        tell(findings, path)
-    else:
+    everything: list[Diagnostic] = []
+    for path in paths:
+        findings = _find_problems(path, flags)
+        if is_strict:
+            findings = made_strict(findings)
+        if format == "text":
+            tell(findings, path)
+        everything += findings
+    if format != "text":
         from seldon_spec.cli.formats import FORMATS
 
-        _print(FORMATS[format](findings))
-    return report.exit_code(findings)
+        _print(FORMATS[format](everything))
+    return report.exit_code(everything)
+
+
+def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
+    try:
+        return load(path, os.environ, flags).diagnostics
+    except SpecError as error:
+        return error.diagnostics
 
 
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002

@@ -11,7 +11,7 @@ import typer
 from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exits import FINE, INTERRUPTED, WRONG_USAGE
-from seldon_spec.spec.schema import split_path
+from seldon_spec.spec.schema import fields, join, split_path
 
 # Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
 _WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -25,10 +25,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _complete_setting(incomplete: str) -> list[str]:
+    """The fields that ``--set`` can name, each with its equals sign."""
+    return [f"{join(path)}=" for path, _ in fields() if join(path).startswith(incomplete)]
+
+
+def _complete_code(incomplete: str) -> list[str]:
+    from seldon_spec.cli.explain import load_explanations
+
+    return [code for code in load_explanations() if code.startswith(incomplete)]
+
+
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The folder of seldon.yaml, or the file.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set one field above file and environment, e.g. server.workers=4."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set one field above file and environment, e.g. server.workers=4.",
+        autocompletion=_complete_setting,
+    ),
 ]
 
 
@@ -81,14 +98,18 @@ def _options(
 
 @app.command()
 def validate(
-    path: PathArgument = Path(),
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Folders of seldon.yaml, or the files; default: here."),
+    ] = None,
     *,
     settings: SetOption = None,
     format: Annotated[FindingsFormat, typer.Option("--format", help="How to print.")] = FindingsFormat.TEXT,  # noqa: A002
     strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
 ) -> None:
     """Tell every problem at once, without importing the class."""
-    raise typer.Exit(commands.validate(path, _flags(settings), format=format.value, is_strict=strict))
+    code = commands.validate(*(paths or [Path()]), flags=_flags(settings), format=format.value, is_strict=strict)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -110,7 +131,12 @@ def schema() -> None:
 
 @app.command()
 def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="A diagnostic's code, as it stands in brackets.")],
+    code: Annotated[
+        str,
+        typer.Argument(
+            metavar="CODE", help="A diagnostic's code, as it stands in brackets.", autocompletion=_complete_code
+        ),
+    ],
 ) -> None:
     """Print what a diagnostic means and how to mend it."""
     commands.explain(code)

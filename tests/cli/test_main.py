@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from seldon_spec import __version__
+from seldon_spec.cli import main
 from seldon_spec.cli.main import run
 from seldon_spec.spec.schema import schema_text
 
@@ -52,7 +53,7 @@ USAGE = [
     ("setting without a value", ["show", "--set", "server.workers"]),
     ("setting without a key", ["show", "--set", "=4"]),
     ("no data", ["predict"]),
-    ("two paths", ["validate", ".", "."]),
+    ("two paths", ["show", ".", "."]),
     ("settings for a running server", ["predict", "[[1]]", "--at", "http://127.0.0.1:1", "--set", "name=x"]),
 ]
 
@@ -264,4 +265,46 @@ def test_commands_that_only_read_import_no_server(command: list[str]) -> None:
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_validate_takes_several_paths(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As pre-commit calls it."""
+    other = folder / "other"
+    other.mkdir()
+    (other / "seldon.yaml").write_text("class_name: Nothing\n")
+    assert run(["validate", "seldon.yaml", "other/seldon.yaml"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "seldon.yaml: fine"
+    assert lines[1].startswith("other/seldon.yaml:1:13: error: ")
+    assert lines[-1] == "1 problem in other/seldon.yaml. Nothing was written or started."
+
+
+QUICK = [["validate"], ["validate", "."], ["validate", "seldon.yaml"], ["validate", "wrong"], ["dockerfile"],
+         ["dockerfile", "."], ["dockerfile", "wrong"], ["schema"], ["health"], ["health", "."]]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", QUICK, ids=" ".join)
+def test_a_plain_line_says_the_same_through_both_doors(
+    folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "wrong").mkdir()
+    (folder / "wrong" / "seldon.yaml").write_text("class: x\n")
+    monkeypatch.setenv("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", "1")
+    assert main._find_quick(arguments) is not None
+    quick = run(arguments), capsys.readouterr()
+    monkeypatch.setattr(main, "_find_quick", lambda _: None)
+    assert (run(arguments), capsys.readouterr()) == quick
+
+
+def test_plain_lines_import_no_parser_and_no_validator(folder: Path) -> None:
+    code = (
+        "import sys\nfrom seldon_spec.cli.main import run\n"
+        "assert [run([verb]) for verb in ('validate', 'dockerfile', 'schema')] == [0, 0, 0]\n"
+        "heavy = {'typer', 'click', 'rich', 'jsonschema', 'pydantic', 'difflib', 'email', 'importlib.metadata'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
