@@ -7,10 +7,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-HOOKS = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text())
+HOOKS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text())
 
 
 def test_the_hook_refuses_a_wrong_file_and_a_warning(tmp_path: Path) -> None:
@@ -23,9 +24,9 @@ def test_the_hook_refuses_a_wrong_file_and_a_warning(tmp_path: Path) -> None:
     for file in files:
         (tmp_path / file).write_text("class_name: M\n")
         (tmp_path / file).with_name("M.py").write_text("class M:\n    predict = None\n")
-    program, *words = [*shlex.split(hook["entry"]), *hook["args"], *files]
-    assert program == "seldon-spec"
-    command = [sys.executable, "-m", "seldon_spec", *words]
+    words = [*shlex.split(str(hook["entry"])), *map(str, hook["args"]), *files]
+    assert words[0] == "seldon-spec"
+    command = [sys.executable, "-m", "seldon_spec", *words[1:]]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False).returncode == 0
     (tmp_path / files[1]).with_name("M.py").write_text("class M:\n    pass\n")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
