@@ -35,6 +35,9 @@ _KILL_AFTER_SECONDS = 5.0
 class WorkerTraceback(Exception):
     """What a worker's class raised, as the worker printed it; an exception cannot leave its process."""
 
+    def __str__(self) -> str:
+        return "\n" + super().__str__()  # so that its first line stands alone where this is printed
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -263,5 +266,5 @@ def _unpack_failure(heard: bytes, otherwise: str) -> ComponentFailed:
         return ComponentFailed(otherwise)
     failure = ComponentFailed(told["message"])
     if told["traceback"]:
-        failure.__cause__ = WorkerTraceback(told["traceback"])
+        failure.__cause__ = WorkerTraceback(told["traceback"].rstrip())
     return failure
