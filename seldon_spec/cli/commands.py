@@ -11,7 +11,7 @@ from seldon_spec import __version__
 from seldon_spec.cli.exits import tell
 from seldon_spec.errors import Diagnostic, FieldPath, SpecError
 from seldon_spec.spec.loader import load, made_strict
-from seldon_spec.spec.model import Spec
+from seldon_spec.spec.model import ServiceType, Spec
 
 Flags = Mapping[FieldPath, str]
 
@@ -42,6 +42,18 @@ def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
         return load(path, os.environ, flags).diagnostics
     except SpecError as error:
         return error.diagnostics
+
+
+def init(folder: Path, service_type: ServiceType, class_name: str) -> None:
+    """Write a folder to begin with, and say what to do with it."""
+    from seldon_spec.cli.scaffold import make_files, write_files
+
+    files = make_files(service_type, class_name)
+    write_files(folder, files)
+    where = "" if folder == Path() else f" {folder}"
+    sys.stderr.write(
+        f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}\n"
+    )
 
 
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002

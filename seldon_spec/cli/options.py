@@ -11,6 +11,7 @@ import typer
 from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exits import FINE, INTERRUPTED, WRONG_USAGE
+from seldon_spec.spec.model import ServiceType
 from seldon_spec.spec.schema import fields, join, split_path
 
 # Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
@@ -94,6 +95,26 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to fill; made if it is not there.")
+    ] = Path(),
+    *,
+    service_type: Annotated[ServiceType, typer.Option("--service-type", help="What the class is to a graph.")] = (
+        ServiceType.MODEL
+    ),
+    class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class's name.")] = None,
+) -> None:
+    """Write seldon.yaml, a class, a test and what else a new folder needs."""
+    from seldon_spec.cli.scaffold import DEFAULT_NAMES, is_class_name
+
+    name = DEFAULT_NAMES[service_type] if class_name is None else class_name
+    if not is_class_name(name):
+        raise typer.BadParameter(f'"{name}" cannot name a class', param_hint="--class-name")
+    commands.init(folder, service_type, name)
 
 
 @app.command()

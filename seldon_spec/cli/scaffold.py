@@ -1,0 +1,70 @@
+"""A folder to begin with: spec, class, requirements and a test, for each service type."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+from string import Template
+
+from seldon_spec.errors import SeldonSpecError
+from seldon_spec.spec.loader import default_name
+from seldon_spec.spec.model import SPEC_FILE, ServiceType
+from seldon_spec.spec.schema import schema_text
+
+SCHEMA_FILE = "seldon.schema.json"
+
+DEFAULT_NAMES = {
+    ServiceType.MODEL: "MyModel",
+    ServiceType.ROUTER: "MyRouter",
+    ServiceType.TRANSFORMER: "MyTransformer",
+    ServiceType.COMBINER: "MyCombiner",
+    ServiceType.OUTLIER_DETECTOR: "MyDetector",
+}
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class FilesInTheWay(SeldonSpecError):
+    """The folder has files already that would have to be overwritten."""
+
+
+def is_class_name(text: str) -> bool:
+    """Whether a text can name a class in a module of the same name."""
+    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text)) and not keyword.iskeyword(text)
+
+
+def make_files(service_type: ServiceType, class_name: str) -> dict[str, str]:
+    """The texts of a new folder, by file name."""
+    words = {"class_name": class_name, "service_type": service_type.value, "name": default_name(class_name)}
+
+    def fill(template: str) -> str:
+        return Template((_TEMPLATES / template).read_text("utf-8")).substitute(words)
+
+    kind = service_type.value
+    return {
+        SPEC_FILE: fill("seldon.yaml.txt") + fill(f"{kind}.yaml.txt"),
+        f"{class_name}.py": fill(f"{kind}.py.txt"),
+        f"test_{class_name}.py": fill("test.txt") + fill(f"{kind}.test.txt"),
+        "requirements.txt": fill("requirements.txt.txt"),
+        ".dockerignore": fill("dockerignore.txt"),
+        SCHEMA_FILE: schema_text(),
+    }
+
+
+def write_files(folder: Path, files: dict[str, str]) -> None:
+    """Write all of the files, or none.
+
+    Raises:
+        FilesInTheWay: one of them is there already, or the folder cannot be written; nothing is changed.
+    """
+    in_the_way = sorted(name for name in files if (folder / name).exists())
+    if in_the_way:
+        raise FilesInTheWay(f"{folder} has {', '.join(in_the_way)} already; nothing was written")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            with (folder / name).open("x", encoding="utf-8") as stream:
+                stream.write(text)
+    except OSError as error:
+        raise FilesInTheWay(f"{folder} cannot be written: {error.strerror or error}") from error
