@@ -119,6 +119,7 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
                     "the file is not a mapping of keys to values",
                     document.origin(document.root.position),
                     allowed="class_name: MyModel, and the other keys",
+                    help=_one_line_help(document.root.value),
                     path=("class_name",),
                 )
             )
@@ -135,6 +136,15 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
             document.problems.append(problem)
     _lay_file(values, (), document, merged, wrong)
     return wrong
+
+
+def _one_line_help(value: object) -> str | None:
+    """What a file that is one text most likely meant."""
+    if not isinstance(value, str):
+        return None
+    if re.match(r"\w+:\S", value):
+        return "write a space behind the colon"
+    return "write a key, a colon and a space, then its value" if re.match(r"\w+\s*=", value) else None
 
 
 def _lay_file(

@@ -97,8 +97,9 @@ def _class_is_there(subject: Subject) -> Iterator[Diagnostic]:
     if isinstance(found, NoModule):
         yield from _no_module(subject, found, name)
     elif isinstance(found, NoClass):
-        match = guess(found.name, found.classes)
         prefix = name.rpartition(".")[0] or name
+        # "MyModel.py" is the file's name where the class's is wanted
+        match = prefix if found.name == "py" and prefix in found.classes else guess(found.name, found.classes)
         yield Diagnostic(
             "no-such-class",
             f'class_name: {found.file} defines no class "{found.name}"',

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,9 +186,30 @@ def check(value: object, path: FieldPath, places: Places) -> list[Diagnostic]:
             at = (*path, *(str(step) for step in error.absolute_path))
             for where, diagnostic in _translate(error, at, places):
                 found.setdefault(where, diagnostic)
+        _join_missing(found)
     for at, number in _not_finite(value, path):
         found.setdefault((at, ""), _wrong("range", at, number, field_schema(at) or {}, places))
     return list(found.values())
+
+
+def _join_missing(found: dict[tuple[FieldPath, str], Diagnostic]) -> None:
+    """Tell what one object lacks as one finding, within that of a key it has in excess where there is one."""
+    by_object: dict[FieldPath, list[tuple[FieldPath, str]]] = {}
+    for where, diagnostic in found.items():
+        if diagnostic.code == "missing-key":
+            by_object.setdefault(where[0], []).append(where)
+    for at, missing in by_object.items():
+        *most, last = (f'"{key}"' for _, key in missing)
+        names = f"{', '.join(most)} or {last}" if most else last
+        unknown = next((w for w, d in found.items() if w[0] == at and d.code == "unknown-key"), None)
+        if unknown is not None:
+            found[unknown] = replace(found[unknown], notes=(f"{join(at)} has no {names}",))
+        elif len(missing) > 1:
+            found[missing[0]] = replace(
+                found[missing[0]], message=f"{join(at)} has no {names}", allowed=None, help=None
+            )
+        for where in missing if unknown is not None else missing[1:]:
+            del found[where]
 
 
 def _judge(value: object, schema: Schema) -> list[ValidationError]:
@@ -287,11 +309,35 @@ def _found(at: FieldPath, value: object, written: str | None) -> str:
 def _remedy(value: object, written: str | None, types: tuple[str, ...], schema: Schema) -> str | None:
     if "string" in types and written and isinstance(value, (bool, int, float)):
         return f'write it in quotes: "{written}"'
+    if value is None and types == ("object",):
+        return "write its keys below it, or delete the line"
+    is_reference = isinstance(value, Mapping) and value and set(value) <= {"from_env", "from_file"}
+    if is_reference and "object" not in types:
+        return "a reference can stand in environment, in parameters and in flask.SECRET_KEY"
     if isinstance(value, str) and "enum" in schema:
         match = guess(value, [str(choice) for choice in schema["enum"] if choice is not None])
         return f'did you mean "{match}"?' if match else None
-    if isinstance(value, str) and "string" not in types and written is not None and _reads_as(value, types):
-        return f"write it without quotes: {value}"
+    if isinstance(value, str) and "string" not in types and written is not None:
+        return _without_quotes(value, types)
+    if isinstance(value, str) and "string" in types:
+        return _nearly(value, schema)
+    return None
+
+
+def _without_quotes(text: str, types: tuple[str, ...]) -> str | None:
+    if _reads_as(text, types):
+        return f"write it without quotes: {text}"
+    if re.fullmatch(r"[-+]?[0-9]+e[0-9]{1,2}", text, re.IGNORECASE) and {"integer", "number"} & set(types):
+        return f"YAML reads {text} as text; write {int(float(text))}"
+    return None
+
+
+def _nearly(text: str, schema: Schema) -> str | None:
+    """A text of nearly the right form, made right: without spaces around it, or in lower case with hyphens."""
+    in_kebab_case = re.sub(r"[\s_]+", "-", text.strip().lower())
+    for candidate in (text.strip(), in_kebab_case if "x-default" in schema else text):
+        if candidate != text and accepts(candidate, schema, load_schema()["$defs"]):
+            return f'did you mean "{candidate}"?'
     return None
 
 

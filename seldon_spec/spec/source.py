@@ -482,13 +482,21 @@ def _syntax(document: Document, error: yaml.YAMLError) -> Diagnostic:
         )
     related: tuple[tuple[str, Position], ...] = ()
     context = error.context_mark
-    if context is not None and "quoted scalar" in (error.context or "") and context.line < len(document.lines):
+    is_open = "quoted scalar" in (error.context or "") and "unexpected" in (error.problem or "")
+    if context is not None and is_open and context.line < len(document.lines):
         text = document.lines[context.line]
         position = Position(document.file, context.line + 1, context.column + 1, 1, text)
         return Diagnostic("yaml-syntax", "not YAML: a quotation mark is not closed", document.origin(position))
     if context is not None and context.line < len(document.lines) and context.line != line_index:
         place = Position(document.file, context.line + 1, context.column + 1, 1, document.lines[context.line])
         related = ((error.context or "within", place),)
+    if "<document start>" in (error.problem or ""):
+        return Diagnostic(
+            "second-document",
+            "the document has ended, and another begins here",
+            document.origin(position),
+            help="keep one document in the file: delete the line of dots above, or what follows it",
+        )
     return Diagnostic(
         "yaml-syntax",
         f"not YAML: {error.problem or error}",
@@ -503,6 +511,8 @@ def _syntax_help(problem: str, line: str) -> str | None:
         if line.count(": ") > 1:
             return 'text that holds ": " is written in quotes'
         return "this line is indented too deeply, or the line above already gives its key a value"
+    if "unknown escape" in problem:
+        return "in double quotes a backslash begins an escape: double it, or use single quotes"
     if "cannot start any token" in problem:
         return "text that begins with one of @ ` % is written in quotes"
     if "did not find expected ',' or" in problem or "expected ',' or" in problem:
