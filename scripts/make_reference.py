@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from seldon_spec.errors import FieldPath
-from seldon_spec.spec.environment import FIELD_VARIABLES, flask_variables, generic_variable, known_variables
+from seldon_spec.spec.environment import generic_variable
 from seldon_spec.spec.schema import Schema, describe, is_section, load_schema, resolve
+from seldon_spec.spec.variables import TABLE, field_variables
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 INTRODUCTION = """\
@@ -43,17 +44,6 @@ the same field, the latter wins and a warning says so.
 | variable | sets |
 |---|---|
 """
-NOTED = {
-    "PREDICTIVE_UNIT_ID": "the label of metrics that names the component's place in its graph",
-    "PREDICTIVE_UNIT_IMAGE": "the label of metrics that names the image",
-    "SELDON_DEPLOYMENT_ID": "the label of metrics that names the deployment",
-    "PREDICTOR_ID": "the label of metrics that names the predictor",
-    "PREDICTOR_LABELS": "the label of metrics that gives the predictor's version: the `version` of a JSON object",
-    "PREDICTIVE_UNIT_METRICS_ENDPOINT": "the path of the metrics, `/metrics` by default",
-    "PREDICTIVE_UNIT_PARAMETERS": "`parameters`: Seldon's list as JSON, merged over the file's by name",
-    "FLASK_SINGLE_THREADED": "`server.threads` to 1, where it is not 0",
-}
-"""What is not a field of the file, or more than one text for one field."""
 
 
 def render_reference() -> str:
@@ -63,10 +53,8 @@ def render_reference() -> str:
 
 
 def _variable_rows() -> Iterator[str]:
-    flask = flask_variables()
-    for name, path in known_variables().items():
-        if name not in flask:
-            yield f"| `{name}` | {NOTED.get(name) or f'`{_join(path)}`'} |\n"
+    for row in TABLE:
+        yield f"| `{row.name}` | {row.does} |\n"
     yield "| `FLASK_<SETTING>` | `flask.<SETTING>`, for each setting above |\n"
 
 
@@ -97,7 +85,7 @@ def _default(path: FieldPath, schema: Schema) -> str:
 
 def _variables(path: FieldPath) -> list[str]:
     """The field's own variable, then Seldon's; a mapping of free names also takes one variable for each name."""
-    own = {known: name for name, known in {**FIELD_VARIABLES, **flask_variables()}.items()}
+    own = {known: name for name, known in field_variables().items()}
     return [generic_variable(path), *([own[path]] if path in own else [])]
 
 

@@ -12,8 +12,9 @@ from enum import Enum
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 from seldon_spec.render import quoting
-from seldon_spec.spec.environment import FIELD_VARIABLES, flask_variables, generic_variable
+from seldon_spec.spec.environment import generic_variable
 from seldon_spec.spec.model import Spec
+from seldon_spec.spec.variables import field_variables
 
 _SECTIONS = ("class_name", "service_type", "flask", "ports", "server")
 _SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})
@@ -64,7 +65,7 @@ def _variable(path: FieldPath) -> str:
 
     Were the generic name in the image, ``docker run -e`` with Seldon's name would change nothing.
     """
-    names = {known: name for name, known in {**FIELD_VARIABLES, **flask_variables()}.items()}
+    names = {known: name for name, known in field_variables().items()}
     return names.get(path) or generic_variable(path)
 
 

@@ -1,4 +1,4 @@
-"""Variables and flags laid over the file: one table of names, and one way to read a text.
+"""Variables and flags laid over the file: one way to read a text, for the names of ``variables`` and our own.
 
 The process's environment is handed in. A text is read by the schema type of its field, so a variable obeys the rules
 that a line of the file obeys.
@@ -14,6 +14,7 @@ from typing import Any
 
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin, OriginKind, Severity
 from seldon_spec.spec import parameters as seldon_parameters
+from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.schema import (
     Places,
     Schema,
@@ -29,80 +30,15 @@ from seldon_spec.spec.schema import (
     suggest_key,
     types_of,
 )
+from seldon_spec.spec.unit import set_unit
+from seldon_spec.spec.variables import TABLE, Reading, Variable, field_variables
 
 PREFIX = "SELDON_SPEC__"
-PARAMETERS_VARIABLE = "PREDICTIVE_UNIT_PARAMETERS"
-LABELS_VARIABLE = "PREDICTOR_LABELS"
-SINGLE_THREADED_VARIABLE = "FLASK_SINGLE_THREADED"
-
-FIELD_VARIABLES: Mapping[str, FieldPath] = {
-    "MODEL_NAME": ("class_name",),
-    "SERVICE_TYPE": ("service_type",),
-    "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": ("ports", "http"),
-    "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": ("ports", "grpc"),
-    "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": ("ports", "metrics"),
-    "GUNICORN_WORKERS": ("server", "workers"),
-    "GUNICORN_THREADS": ("server", "threads"),
-    "SELDON_LOG_LEVEL": ("server", "log", "level"),
-}
-"""The names that Seldon images use, each with the field that it sets. ``FLASK_<SETTING>`` comes beside them."""
-
-UNIT_VARIABLES: Mapping[str, FieldPath] = {
-    "PREDICTIVE_UNIT_ID": ("unit", "id"),
-    "PREDICTIVE_UNIT_IMAGE": ("unit", "image"),
-    "SELDON_DEPLOYMENT_ID": ("unit", "deployment_id"),
-    "PREDICTOR_ID": ("unit", "predictor_id"),
-    "PREDICTIVE_UNIT_METRICS_ENDPOINT": ("unit", "metrics_path"),
-}
-"""What the operator says of the place of a component; no key of the file sets these."""
-
-
-def flask_variables() -> dict[str, FieldPath]:
-    """``FLASK_<SETTING>`` for each setting of the schema; Flask's own others, such as FLASK_APP, are left alone."""
-    return {f"FLASK_{path[1]}": path for path, _ in fields() if path[0] == "flask"}
-
-
-def known_variables() -> dict[str, FieldPath]:
-    """Every variable of a fixed name that the loader reads, with what it sets."""
-    return {
-        **FIELD_VARIABLES,
-        **flask_variables(),
-        **UNIT_VARIABLES,
-        PARAMETERS_VARIABLE: ("parameters",),
-        LABELS_VARIABLE: ("unit", "predictor_version"),
-        SINGLE_THREADED_VARIABLE: ("server", "threads"),
-    }
 
 
 def generic_variable(path: FieldPath) -> str:
     """The variable of our own that sets the field at ``path``."""
     return PREFIX + "__".join(step.upper() for step in path)
-
-
-@dataclass
-class Merged:
-    """The tree while it grows: plain values, and where each of them comes from."""
-
-    values: dict[str, Any]
-    origins: dict[FieldPath, Origin]
-    problems: list[Diagnostic] = field(default_factory=list)
-
-    def get(self, path: FieldPath) -> Any:
-        """The value at ``path``; None where there is none."""
-        here: Any = self.values
-        for step in path:
-            if not isinstance(here, dict) or step not in here:
-                return None
-            here = here[step]
-        return here
-
-    def set(self, path: FieldPath, value: object, origin: Origin) -> None:
-        """Put a value above what stands there, and remember what that was."""
-        here = self.values
-        for step in path[:-1]:
-            here = here.setdefault(step, {})
-        self.origins[path] = replace(origin, below=self.origins.get(path), replaced=here.get(path[-1]))
-        here[path[-1]] = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +70,16 @@ def overlay(
     _warn_collisions(merged, named, generic)
     for setting in named:
         _apply(merged, setting, hints)
-    if SINGLE_THREADED_VARIABLE in environ:
-        _set_single_threaded(merged, environ[SINGLE_THREADED_VARIABLE])
-    _set_unit(merged, environ)
-    if PARAMETERS_VARIABLE in environ:
-        _set_parameters(merged, environ[PARAMETERS_VARIABLE])
+    for row in TABLE:
+        if row.name in environ and row.reading in _SPECIAL:
+            _SPECIAL[row.reading](merged, row, environ[row.name])
+    set_unit(merged, environ)
     for setting in [*generic, *_flag_settings(merged, flags)]:
         _apply(merged, setting, hints)
 
 
 def _named_settings(environ: Mapping[str, str]) -> Iterator[Setting]:
-    for name, path in {**FIELD_VARIABLES, **flask_variables()}.items():
+    for name, path in field_variables().items():
         if name in environ:
             yield Setting(path, environ[name], Origin(OriginKind.ENVIRONMENT, name))
 
@@ -386,77 +321,34 @@ def show_text(name: str, path: FieldPath, text: str) -> str:
     """A variable's text for a diagnostic, unless its name says that it is a secret."""
     if is_sensitive((name, *path)) or path[:1] in (("parameters",), ("environment",)):
         return "(not shown)"
-    quoted = json.dumps(text, ensure_ascii=False)
+    is_json = '"' in text and "'" not in text and text.isprintable()
+    quoted = f"'{text}'" if is_json else json.dumps(text, ensure_ascii=False)
     return quoted if len(quoted) <= 80 else f"{quoted[:79]}…"
 
 
-def _set_single_threaded(merged: Merged, text: str) -> None:
-    """The original's switch: any non-zero value forces one thread (contract 7.1)."""
-    origin = Origin(OriginKind.ENVIRONMENT, SINGLE_THREADED_VARIABLE)
+def _force(merged: Merged, row: Variable, text: str) -> None:
+    """A switch of the original: any number but zero gives the field the row's value (contract 7.1)."""
+    origin = Origin(OriginKind.ENVIRONMENT, row.name)
     value = seldon_parameters.read_boolean(text)
     number = seldon_parameters.read_integer(text)
     if value is None and number is None:
         merged.problems.append(
             Diagnostic(
                 "type",
-                "FLASK_SINGLE_THREADED is neither a number nor a boolean",
+                f"{row.name} is neither a number nor a boolean",
                 origin,
-                path=("server", "threads"),
+                path=row.path,
                 found=json.dumps(text),
                 allowed=seldon_parameters.BOOLEAN_WORDS,
             )
         )
     elif value or (value is None and number):
-        merged.set(("server", "threads"), 1, origin)
+        merged.set(row.path, row.value, origin)
 
 
-def _set_unit(merged: Merged, environ: Mapping[str, str]) -> None:
-    for name, path in UNIT_VARIABLES.items():
-        text = environ.get(name)
-        origin = Origin(OriginKind.ENVIRONMENT, name)
-        if text is None:
-            continue
-        if path[1] == "metrics_path" and not text.startswith("/"):
-            merged.problems.append(
-                Diagnostic(
-                    "form",
-                    "the metrics endpoint is no path",
-                    origin,
-                    path=path,
-                    found=json.dumps(text),
-                    allowed="text that starts with /",
-                )
-            )
-            continue
-        merged.set(path, text, origin)
-    if LABELS_VARIABLE in environ:
-        _set_predictor_version(merged, environ[LABELS_VARIABLE])
-
-
-def _set_predictor_version(merged: Merged, text: str) -> None:
-    """The labels only describe: what cannot be read is left out and told, and the server starts."""
-    origin = Origin(OriginKind.ENVIRONMENT, LABELS_VARIABLE)
-    try:
-        labels = json.loads(text)
-    except (ValueError, RecursionError):
-        labels = None
-    if not isinstance(labels, dict):
-        merged.problems.append(
-            Diagnostic(
-                "unread-description",
-                f"{LABELS_VARIABLE} is not a JSON object and is left out",
-                origin,
-                Severity.WARNING,
-                allowed='labels as JSON, e.g. {"version": "v1"}',
-            )
-        )
-    elif labels.get("version") is not None:
-        merged.set(("unit", "predictor_version"), str(labels["version"]), origin)
-
-
-def _set_parameters(merged: Merged, text: str) -> None:
+def _set_parameters(merged: Merged, row: Variable, text: str) -> None:
     """Merge Seldon's parameters over the file's, by name; of two entries of one name the last counts (contract 7.3)."""
-    origin = Origin(OriginKind.ENVIRONMENT, PARAMETERS_VARIABLE)
+    origin = Origin(OriginKind.ENVIRONMENT, row.name)
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -490,6 +382,13 @@ def _set_parameters(merged: Merged, text: str) -> None:
     for index, entry in enumerate(entries):
         if str(index) not in wrong:
             set_entry(merged, str(index), entry, origin)
+
+
+_SPECIAL: Mapping[Reading, Callable[[Merged, Variable, str], None]] = {
+    Reading.FORCE: _force,
+    Reading.PARAMETERS: _set_parameters,
+}
+"""The readings of more than one field's text; those of ``unit`` are its own."""
 
 
 def set_entry(merged: Merged, index: str, entry: Mapping[str, Any], origin: Origin) -> None:

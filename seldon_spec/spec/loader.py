@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity, SpecError
 from seldon_spec.spec import environment
 from seldon_spec.spec.class_source import ClassSource, Finding, read_class
-from seldon_spec.spec.environment import ArgumentHints, Merged
+from seldon_spec.spec.environment import ArgumentHints
+from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.model import (
     SPEC_FILE,
     FlaskSpec,
@@ -262,7 +263,7 @@ def _build(merged: Merged, folder: Path, file: str, diagnostics: tuple[Diagnosti
         server=_section(ServerSpec(), values.get("server", {})),
         image=_section(ImageSpec(), values.get("image", {})),
         environment=MappingProxyType({k: _with_references(v) for k, v in values.get("environment", {}).items()}),
-        unit=_section(UnitSpec(), values.get("unit", {})),
+        unit=UnitSpec(**values.get("unit", {})),
         file=file,
         origins=MappingProxyType(merged.origins),
         diagnostics=diagnostics,

@@ -165,6 +165,11 @@ class FlaskSpec:
 class UnitSpec:
     """What the operator says of the place in which this component runs; only its variables set it, no file does.
 
+    Attributes:
+        metadata: laid over what the class's ``init_metadata()`` returns.
+        is_passthrough: bodies of predict reach the class's raw hook as they came, and leave as it returns them.
+        has_metrics_in_response: the metrics of a call stand in the answer's ``meta``.
+        has_executor: the counters of feedback and its rewards are kept.
     Source: contract sections 6.2 and 7.2.
     """
 
@@ -174,6 +179,10 @@ class UnitSpec:
     predictor_id: str | None = None
     predictor_version: str | None = None
     metrics_path: str = "/metrics"
+    metadata: Mapping[str, JsonValue] | None = None
+    is_passthrough: bool = False
+    has_metrics_in_response: bool = True
+    has_executor: bool = True
 
 
 @dataclass(frozen=True, slots=True)

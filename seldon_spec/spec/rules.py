@@ -18,10 +18,12 @@ from seldon_spec.spec.class_source import (
     SourcePlace,
     plain_types,
 )
-from seldon_spec.spec.environment import PREFIX, Merged, known_variables
+from seldon_spec.spec.environment import PREFIX
+from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.model import PortsSpec, ServiceType
 from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
 from seldon_spec.spec.source import Document
+from seldon_spec.spec.variables import known_variables
 
 HOOKS = {
     ServiceType.MODEL: ("predict", "predict_raw", "predict_rest", "predict_grpc"),

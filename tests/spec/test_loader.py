@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from seldon_spec.errors import OriginKind, SpecError
-from seldon_spec.spec.environment import FIELD_VARIABLES, UNIT_VARIABLES, flask_variables, generic_variable
+from seldon_spec.spec.environment import generic_variable
 from seldon_spec.spec.loader import default_name, load, plain
 from seldon_spec.spec.model import SecretRef, ServiceType, Spec
 from seldon_spec.spec.schema import fields, load_schema, types_of
+from seldon_spec.spec.variables import TABLE, field_variables
 
 MODEL = "class MyModel:\n    def __init__(self, **kwargs): ...\n    def predict(self, X, names): ...\n"
 
@@ -136,7 +137,7 @@ def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...
     assert spec.origins[leaf].name == generic_variable(path)
 
 
-NAMED = {**FIELD_VARIABLES, **flask_variables()}
+NAMED = field_variables()
 
 
 @pytest.mark.parametrize(("name", "path"), NAMED.items(), ids=NAMED)
@@ -146,12 +147,6 @@ def test_the_names_of_seldon_images_set_their_field(folder: Path, name: str, pat
     spec = load(folder, {name: text})
     assert _at(spec, path) == value
     assert spec.origin(*path).name == name
-
-
-@pytest.mark.parametrize(("name", "path"), UNIT_VARIABLES.items(), ids=UNIT_VARIABLES)
-def test_the_operator_s_names_describe_the_unit(folder: Path, name: str, path: tuple[str, ...]) -> None:
-    spec = load(folder, {name: "/value"})
-    assert _at(spec, path) == "/value"
 
 
 SINGLE = [("1", 1), ("0", 4), ("true", 1), ("no", 4), ("2", 1)]
@@ -307,10 +302,7 @@ def test_any_file_gives_a_spec_or_findings(tmp_path_factory: pytest.TempPathFact
 variables = st.sampled_from(
     [
         *NAMED,
-        *UNIT_VARIABLES,
-        "PREDICTIVE_UNIT_PARAMETERS",
-        "PREDICTOR_LABELS",
-        "FLASK_SINGLE_THREADED",
+        *(row.name for row in TABLE),
         *(generic_variable(path) for path, _ in fields()),
         "SELDON_SPEC__SERVER",
         "SELDON_SPEC__PARAMETERS__A",
