@@ -15,7 +15,7 @@ import yaml
 from seldon_spec.errors import FieldPath
 from seldon_spec.spec.environment import generic_variable
 from seldon_spec.spec.schema import Schema, describe, is_section, load_schema, resolve
-from seldon_spec.spec.variables import TABLE, field_variables
+from seldon_spec.spec.variables import ANNOTATIONS, TABLE, field_variables
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 INTRODUCTION = """\
@@ -41,7 +41,19 @@ the class, whatever its case.
 The names that images made for Seldon Core already use are read too. Where such a name and a `SELDON_SPEC__` name set
 the same field, the latter wins and a warning says so.
 
+The others that Seldon's wrapper, images and operator know stand here with why they have no effect. Where a text asks for
+one that is missing, a note says so at the start; what the operator sets on every container is never told.
+
 | variable | sets |
+|---|---|
+"""
+ANNOTATIONS_INTRODUCTION = """
+## Annotations
+
+In a pod, two annotations are read from the file that the operator mounts, `/etc/podinfo/annotations`. They stand above
+the file and below every variable; one that cannot be read is left out with a warning.
+
+| annotation | sets |
 |---|---|
 """
 
@@ -49,13 +61,19 @@ the same field, the latter wins and a warning says so.
 def render_reference() -> str:
     """The whole page, the same for the same schema and table."""
     keys = "\n".join(_describe_properties(load_schema(), ()))
-    return f"{INTRODUCTION}\n{keys}\n{VARIABLES}{''.join(_variable_rows())}"
+    return (
+        f"{INTRODUCTION}\n{keys}\n{VARIABLES}{''.join(_variable_rows())}{ANNOTATIONS_INTRODUCTION}{_annotation_rows()}"
+    )
 
 
 def _variable_rows() -> Iterator[str]:
     for row in TABLE:
         yield f"| `{row.name}` | {row.does} |\n"
     yield "| `FLASK_<SETTING>` | `flask.<SETTING>`, for each setting above |\n"
+
+
+def _annotation_rows() -> str:
+    return "".join(f"| `{row.name}` | {row.does} |\n" for row in ANNOTATIONS)
 
 
 def _describe_properties(schema: Schema, path: FieldPath) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,7 +61,7 @@ class ArgumentHints:
 def overlay(
     merged: Merged,
     environ: Mapping[str, str],
-    flags: Mapping[FieldPath, str],
+    flags: Sequence[Setting],
     hints: Callable[[], ArgumentHints],
 ) -> None:
     """Lay the environment and then the flags over ``merged``; findings go to its ``problems``."""
@@ -74,14 +74,16 @@ def overlay(
         if row.name in environ and row.reading in _SPECIAL:
             _SPECIAL[row.reading](merged, row, environ[row.name])
     set_unit(merged, environ)
-    for setting in [*generic, *_flag_settings(merged, flags)]:
+    for setting in [*generic, *_known_settings(merged, flags)]:
         _apply(merged, setting, hints)
 
 
 def _named_settings(environ: Mapping[str, str]) -> Iterator[Setting]:
+    words = {row.name: row.words for row in TABLE}
     for name, path in field_variables().items():
         if name in environ:
-            yield Setting(path, environ[name], Origin(OriginKind.ENVIRONMENT, name))
+            text = words.get(name, {}).get(environ[name], environ[name])
+            yield Setting(path, text, Origin(OriginKind.ENVIRONMENT, name))
 
 
 def _generic_settings(
@@ -97,15 +99,19 @@ def _generic_settings(
                 yield Setting(path, environ[name], origin)
 
 
-def _flag_settings(merged: Merged, flags: Mapping[FieldPath, str]) -> Iterator[Setting]:
-    for path, text in flags.items():
-        origin = Origin(OriginKind.FLAG, f"--set {join(path)}")
+def flag(path: FieldPath, text: str, name: str | None = None) -> Setting:
+    """A text that a flag gives to the field at ``path``; ``--set`` is the flag unless ``name`` is another."""
+    return Setting(path, text, Origin(OriginKind.FLAG, name or f"--set {join(path)}"))
+
+
+def _known_settings(merged: Merged, flags: Sequence[Setting]) -> Iterator[Setting]:
+    for setting in flags:
+        path = setting.path
         if field_schema(path) is None:
-            merged.problems.append(
-                Diagnostic("unknown-key", f'there is no key "{join(path)}"', origin, path=path, help=_suggest(path))
-            )
+            message = f'there is no key "{join(path)}"'
+            merged.problems.append(Diagnostic("unknown-key", message, setting.origin, path=path, help=_suggest(path)))
         else:
-            yield Setting(path, text, origin)
+            yield setting
 
 
 def _suggest(path: FieldPath) -> str | None:
@@ -346,6 +352,42 @@ def _force(merged: Merged, row: Variable, text: str) -> None:
         merged.set(row.path, row.value, origin)
 
 
+def _set_grpc_workers(merged: Merged, row: Variable, text: str) -> None:
+    """None of gRPC's own processes means that no gRPC is served (contract section 3.2)."""
+    origin = Origin(OriginKind.ENVIRONMENT, row.name)
+    number = seldon_parameters.read_integer(text)
+    if number is None or number < 0:
+        merged.problems.append(
+            Diagnostic(
+                "type",
+                f"{row.name} is not a number of workers",
+                origin,
+                path=row.path,
+                found=json.dumps(text),
+                allowed="integer, 0 or more",
+            )
+        )
+    elif number == 0:
+        merged.set(row.path, None, origin)
+    else:
+        _tell_unused(merged, row, text)
+
+
+def _tell_unused(merged: Merged, row: Variable, text: str) -> None:
+    if is_unheeded(row, text):
+        merged.problems.append(no_effect(row, Origin(OriginKind.ENVIRONMENT, row.name)))
+
+
+def is_unheeded(row: Variable, text: str) -> bool:
+    """Whether a text of this variable asks for something that is not done here."""
+    return bool(row.instead) and text.strip().lower() not in row.quiet
+
+
+def no_effect(row: Variable, origin: Origin) -> Diagnostic:
+    """The note that what ``origin`` asks for is not done here."""
+    return Diagnostic("no-effect", f"{origin.name} has no effect", origin, Severity.NOTE, help=row.instead)
+
+
 def _set_parameters(merged: Merged, row: Variable, text: str) -> None:
     """Merge Seldon's parameters over the file's, by name; of two entries of one name the last counts (contract 7.3)."""
     origin = Origin(OriginKind.ENVIRONMENT, row.name)
@@ -386,9 +428,11 @@ def _set_parameters(merged: Merged, row: Variable, text: str) -> None:
 
 _SPECIAL: Mapping[Reading, Callable[[Merged, Variable, str], None]] = {
     Reading.FORCE: _force,
+    Reading.GRPC_WORKERS: _set_grpc_workers,
+    Reading.NOTHING: _tell_unused,
     Reading.PARAMETERS: _set_parameters,
 }
-"""The readings of more than one field's text; those of ``unit`` are its own."""
+"""What is not read by the type of a field; the readings of ``unit`` are its own."""
 
 
 def set_entry(merged: Merged, index: str, entry: Mapping[str, Any], origin: Origin) -> None:

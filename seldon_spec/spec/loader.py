@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity, SpecError
 from seldon_spec.spec import environment
+from seldon_spec.spec.annotations import lay_annotations
 from seldon_spec.spec.class_source import ClassSource, Finding, read_class
 from seldon_spec.spec.environment import ArgumentHints
 from seldon_spec.spec.merged import Merged
@@ -35,13 +36,40 @@ from seldon_spec.spec.source import MAX_BYTES, Document, parse_document
 T = TypeVar("T")
 
 
-def load(path: Path, environ: Mapping[str, str], flags: Mapping[FieldPath, str] | None = None) -> Spec:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a command line asks of the loader; the old one asks less than ours.
+
+    Attributes:
+        flag_names: what its flags are called where they are not ``--set``, by field.
+        needs_file: whether a folder without the file is a mistake.
+        only_warned: codes of errors that it takes for warnings.
+    """
+
+    flag_names: Mapping[FieldPath, str] = field(default_factory=dict)
+    needs_file: bool = True
+    only_warned: frozenset[str] = frozenset()
+
+
+_OURS = Terms()
+
+
+def load(
+    path: Path,
+    environ: Mapping[str, str],
+    flags: Mapping[FieldPath, str] | None = None,
+    *,
+    annotations: str = "",
+    terms: Terms = _OURS,
+) -> Spec:
     """Read a spec.
 
     Args:
         path: a folder that holds seldon.yaml, or the file itself.
         environ: the variables that stand above the file.
         flags: texts that stand above both, by field.
+        annotations: of the pod, as Kubernetes writes them into a file; they stand between file and variables.
+        terms: of the command line that loads.
 
     Returns:
         The effective spec; ``diagnostics`` holds the warnings and notes.
@@ -50,7 +78,7 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[FieldPath, str] 
         SpecError: with every finding, in file order, then the environment's, then the flags'.
     """
     folder, name = _locate(path)
-    document = _read(folder, name)
+    document = _read(folder, name, terms)
     merged = Merged({}, {})
     wrong = _take_file(document, merged)
     cache: dict[str, Finding] = {}
@@ -63,12 +91,14 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[FieldPath, str] 
             cache[class_name] = read_class(folder, class_name)
         return cache[class_name]
 
-    environment.overlay(merged, environ, flags or {}, lambda: _hints(class_source()))
+    lay_annotations(merged, annotations)
+    flag_settings = [environment.flag(at, text, terms.flag_names.get(at)) for at, text in (flags or {}).items()]
+    environment.overlay(merged, environ, flag_settings, lambda: _hints(class_source()))
     findings = [*document.problems, *merged.problems]
     if document.root is not None or not document.problems:
         wrong |= {f.path for f in merged.problems if f.path and f.severity is Severity.ERROR}
         findings += check_rules(Subject(merged, folder, document, class_source()), frozenset(wrong))
-    shown = [_without_secrets(finding, document) for finding in _unique(findings)]
+    shown = [_without_secrets(_on_terms(finding, terms), document) for finding in _unique(findings)]
     ordered = tuple(sorted(shown, key=lambda finding: _place(finding, document.file)))
     if any(finding.severity is Severity.ERROR for finding in ordered):
         raise SpecError(ordered)
@@ -82,7 +112,13 @@ def _locate(path: Path) -> tuple[Path, str]:
     return path.parent, path.name
 
 
-def _read(folder: Path, name: str) -> Document:
+def _on_terms(finding: Diagnostic, terms: Terms) -> Diagnostic:
+    if finding.severity is Severity.ERROR and finding.code in terms.only_warned:
+        return replace(finding, severity=Severity.WARNING)
+    return finding
+
+
+def _read(folder: Path, name: str, terms: Terms) -> Document:
     path = folder / name
     try:
         with path.open("rb") as stream:
@@ -90,6 +126,8 @@ def _read(folder: Path, name: str) -> Document:
     except (OSError, ValueError) as error:
         document = Document(str(path), [])
         is_missing = isinstance(error, FileNotFoundError)
+        if is_missing and not terms.needs_file and folder.is_dir():
+            return document
         reason = getattr(error, "strerror", None) or str(error)
         document.problems.append(
             Diagnostic(

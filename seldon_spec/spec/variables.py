@@ -6,7 +6,7 @@ Data only: ``environment`` and ``unit`` read the texts. Source of the names: con
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from seldon_spec.errors import FieldPath
@@ -39,8 +39,9 @@ class Variable:
         path: what it sets; empty where it has no effect here.
         does: what the documents say of it, in Markdown.
         value: what a FORCE row sets.
-        is_told: whether a text that asks for something brings a note that it has no effect.
+        instead: why a text that asks for something has no effect here, and what has; empty: nothing is told.
         quiet: texts of such a variable that ask for nothing, in lower case.
+        words: texts that are read as another.
     """
 
     name: str
@@ -48,8 +49,9 @@ class Variable:
     path: FieldPath = ()
     does: str = ""
     value: object = None
-    is_told: bool = False
+    instead: str = ""
     quiet: frozenset[str] = frozenset()
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def _sets(name: str, *path: str) -> Variable:
@@ -63,14 +65,24 @@ def _describes(name: str, key: str, does: str, reading: Reading = Reading.TEXT) 
 _NOTHING_ASKED = frozenset({"", "0", "false", "f", "no", "n", "off"})
 
 
-def _unused(name: str, does: str, *quiet: str) -> Variable:
+def _unused(name: str, instead: str, *quiet: str) -> Variable:
     """A variable of the original's server whose effect is missing here, told where a text asks for it."""
-    return Variable(name, Reading.NOTHING, (), f"no effect: {does}", is_told=True, quiet=_NOTHING_ASKED | set(quiet))
+    return Variable(
+        name, Reading.NOTHING, (), f"no effect: {instead}", instead=instead, quiet=_NOTHING_ASKED | set(quiet)
+    )
 
 
-def _foreign(name: str, does: str) -> Variable:
-    """A variable that is set beside the others and means nothing to this process, so it is never told."""
-    return Variable(name, Reading.NOTHING, (), f"no effect: {does}")
+def _foreign(name: str, reason: str) -> Variable:
+    """A variable that is set beside the others and asks nothing of this process, so it is never told."""
+    return Variable(name, Reading.NOTHING, (), f"no effect: {reason}")
+
+
+_ONE_POOL = "server.workers and server.threads are for REST and gRPC alike"
+_NO_ACCESS_LOG = "there is no access log"
+_NO_TRACING = "there is no tracing"
+_OF_THE_EXECUTOR = "the executor's; there is no TLS here"
+_OF_MLSERVER = "MLServer's; the operator sets it beside the others"
+_OF_REDIS = "it belonged to persistence, which the original dropped in 1.8"
 
 
 TABLE = (
@@ -81,13 +93,28 @@ TABLE = (
     _sets("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "ports", "metrics"),
     _sets("GUNICORN_WORKERS", "server", "workers"),
     _sets("GUNICORN_THREADS", "server", "threads"),
-    _sets("SELDON_LOG_LEVEL", "server", "log", "level"),
+    Variable(
+        "SELDON_LOG_LEVEL",
+        Reading.FIELD,
+        ("server", "log", "level"),
+        "`server.log.level`; WARN, FATAL and NOTSET are read too, as WARNING, CRITICAL and DEBUG",
+        words={"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"},
+    ),
     Variable(
         "FLASK_SINGLE_THREADED",
         Reading.FORCE,
         ("server", "threads"),
         "`server.threads` to 1, where it is not 0",
         value=1,
+    ),
+    Variable("SELDON_DEBUG", Reading.FORCE, ("flask", "DEBUG"), "`flask.DEBUG` to true, where it is not 0", value=True),
+    Variable(
+        "GRPC_WORKERS",
+        Reading.GRPC_WORKERS,
+        ("ports", "grpc"),
+        f"0: `ports.grpc` to null, so that no gRPC is served; another number has no effect: {_ONE_POOL}",
+        instead=_ONE_POOL,
+        quiet=frozenset({"0", "1"}),
     ),
     Variable(
         "PREDICTIVE_UNIT_PARAMETERS",
@@ -137,8 +164,59 @@ TABLE = (
         "where it is false, the counters of feedback are not kept",
         Reading.BOOLEAN,
     ),
+    _unused("GRPC_THREADS", _ONE_POOL, "1"),
+    _unused("GUNICORN_MAX_REQUESTS", "a worker is not replaced after a number of requests, only when it dies"),
+    _foreign("GUNICORN_MAX_REQUESTS_JITTER", "it spreads GUNICORN_MAX_REQUESTS, which has none"),
+    _unused("GUNICORN_KEEPALIVE", "an idle connection is kept for 5 seconds", "2", "5"),
+    _unused("GUNICORN_ACCESS_LOG", _NO_ACCESS_LOG),
+    _foreign("FILTER_METRICS_ACCESS_LOGS", _NO_ACCESS_LOG),
+    _unused("TRACING", _NO_TRACING),
+    _foreign("JAEGER_AGENT_HOST", _NO_TRACING),
+    _foreign("JAEGER_AGENT_PORT", _NO_TRACING),
+    _foreign("JAEGER_CONFIG_PATH", _NO_TRACING),
+    _foreign("JAEGER_EXTRA_TAGS", _NO_TRACING),
+    _foreign("JAEGER_TRACE_PROPAGATION_TYPE", "the executor's"),
+    _unused("PERSISTENCE", "the original dropped it in 1.8: nothing of the class is kept when the server ends"),
+    _foreign("REDIS_SERVICE_HOST", _OF_REDIS),
+    _foreign("REDIS_SERVICE_PORT", _OF_REDIS),
+    _unused("USE_MULTIPROCESS_PACKAGE", "a worker is forked before the class is loaded, so nothing has to be pickled"),
+    _foreign("PREDICTIVE_UNIT_SERVICE_PORT", "one of the two ports again, from before both were served"),
+    _foreign("SELDON_CERT_MOUNT_PATH", _OF_THE_EXECUTOR),
+    _foreign("SELDON_CERT_FILE_NAME", _OF_THE_EXECUTOR),
+    _foreign("SELDON_CERT_KEY_FILE_NAME", _OF_THE_EXECUTOR),
+    _foreign("SELDON_ENABLE_ROUTING_INJECTION", "the executor's"),
+    _foreign("MLSERVER_HTTP_PORT", _OF_MLSERVER),
+    _foreign("MLSERVER_GRPC_PORT", _OF_MLSERVER),
+    _foreign("MLSERVER_METRICS_PORT", _OF_MLSERVER),
+    _foreign("MLSERVER_METRICS_ENDPOINT", _OF_MLSERVER),
+    _foreign("MLSERVER_MODEL_NAME", _OF_MLSERVER),
+    _foreign("MLSERVER_MODEL_URI", _OF_MLSERVER),
 )
 """Every name of a fixed spelling but ``FLASK_<SETTING>``, in the order of the documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """An annotation of the pod that sets a field, weaker than any variable; ``per_unit`` of its numbers make one."""
+
+    name: str
+    path: FieldPath
+    does: str
+    per_unit: int = 1
+
+
+ANNOTATIONS = (
+    Annotation(
+        "seldon.io/rest-timeout",
+        ("server", "request_timeout_seconds"),
+        "`server.request_timeout_seconds`, in milliseconds",
+        per_unit=1000,
+    ),
+    Annotation(
+        "seldon.io/grpc-max-message-size", ("server", "max_message_bytes"), "`server.max_message_bytes`, in bytes"
+    ),
+)
+"""The pod's annotations that the original's server reads (contract section 7.4)."""
 
 
 def flask_variables() -> dict[str, FieldPath]:

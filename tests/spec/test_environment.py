@@ -10,7 +10,7 @@ import pytest
 
 from seldon_spec.cli import show
 from seldon_spec.errors import OriginKind, Severity, SpecError
-from seldon_spec.spec.loader import load
+from seldon_spec.spec.loader import Terms, load
 from seldon_spec.spec.model import UnitSpec
 from seldon_spec.spec.source import MAX_BYTES
 from seldon_spec.spec.variables import TABLE, Reading, rows_of
@@ -108,3 +108,144 @@ def test_the_operator_cannot_be_overruled_by_the_file(folder: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load(folder, {})
     assert [finding.code for finding in caught.value.diagnostics] == ["unknown-key"]
+
+
+FORCED: list[tuple[str, str, tuple[str, str], object, object]] = [
+    ("FLASK_SINGLE_THREADED", "1", ("server", "threads"), 4, 1),
+    ("FLASK_SINGLE_THREADED", "no", ("server", "threads"), 4, 4),
+    ("SELDON_DEBUG", "true", ("flask", "DEBUG"), False, True),
+    ("SELDON_DEBUG", "2", ("flask", "DEBUG"), False, True),
+    ("SELDON_DEBUG", "0", ("flask", "DEBUG"), True, True),
+    ("GRPC_WORKERS", "0", ("ports", "grpc"), 5001, None),
+    ("GRPC_WORKERS", "1", ("ports", "grpc"), 5001, 5001),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "path", "below", "value"), FORCED, ids=[f"{name}={text}" for name, text, *_ in FORCED]
+)
+def test_a_switch_stands_above_the_file(
+    folder: Path, name: str, text: str, path: tuple[str, str], below: object, value: object
+) -> None:
+    section, key = path
+    (folder / "seldon.yaml").write_text(f"class_name: MyModel\n{section}: {{{key}: {json.dumps(below)}}}\n")
+    spec = load(folder, {name: text})
+    assert getattr(getattr(spec, section), key) == value
+    assert spec.diagnostics == ()
+
+
+def test_every_switch_has_a_case() -> None:
+    switches = (Reading.FORCE, Reading.GRPC_WORKERS)
+    assert {row.name for row in TABLE if row.reading in switches} == {name for name, *_ in FORCED}
+
+
+def test_no_grpc_workers_beat_the_operator_s_port_and_not_our_own_names(folder: Path) -> None:
+    environ = {"GRPC_WORKERS": "0", "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": "9500"}
+    assert load(folder, environ).ports.grpc is None
+    assert load(folder, {**environ, "SELDON_SPEC__PORTS__GRPC": "5002"}).ports.grpc == 5002
+    assert load(folder, environ, {("ports", "grpc"): "5003"}).ports.grpc == 5003
+
+
+@pytest.mark.parametrize(("name", "text"), [("GRPC_WORKERS", "-1"), ("GRPC_WORKERS", "x"), ("SELDON_DEBUG", "maybe")])
+def test_a_switch_that_cannot_be_read_is_refused(folder: Path, name: str, text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(folder, {name: text})
+    assert [(d.code, d.origin.name) for d in caught.value.diagnostics] == [("type", name)]
+
+
+LEVELS = [("WARN", "WARNING"), ("FATAL", "CRITICAL"), ("NOTSET", "DEBUG"), ("INFO", "INFO")]
+
+
+@pytest.mark.parametrize(("text", "level"), LEVELS, ids=[text for text, _ in LEVELS])
+def test_the_log_level_has_the_names_that_python_has(folder: Path, text: str, level: str) -> None:
+    assert load(folder, {"SELDON_LOG_LEVEL": text}).server.log.level.value == level
+
+
+UNHEEDED = [row for row in TABLE if row.instead]
+
+
+@pytest.mark.parametrize("row", UNHEEDED, ids=lambda row: row.name)
+def test_what_has_no_effect_is_told_once_where_it_is_asked_for(folder: Path, row: Any) -> None:
+    (finding,) = load(folder, {row.name: "7"}).diagnostics
+    assert (finding.code, finding.severity, finding.help) == ("no-effect", Severity.NOTE, row.instead)
+    assert load(folder, {row.name: "0"}).diagnostics == ()
+
+
+FOREIGN = [row.name for row in TABLE if row.reading is Reading.NOTHING and not row.instead]
+
+
+def test_what_others_set_beside_is_not_told(folder: Path) -> None:
+    assert load(folder, dict.fromkeys(FOREIGN, "7")).diagnostics == ()
+
+
+def test_a_pod_of_a_deployment_starts_without_a_word(folder: Path) -> None:
+    """What the operator puts on every container (contract section 7.7), and the stock image's own variables."""
+    environ = {
+        "MODEL_NAME": "MyModel", "SERVICE_TYPE": "MODEL", "PERSISTENCE": "0",
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9000", "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": "9500",
+        "PREDICTIVE_UNIT_SERVICE_PORT": "9000", "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": "6000",
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus", "PREDICTIVE_UNIT_ID": "clf",
+        "PREDICTIVE_UNIT_IMAGE": "img:1", "PREDICTOR_ID": "main", "PREDICTOR_LABELS": '{"version": "main"}',
+        "SELDON_DEPLOYMENT_ID": "dep", "SELDON_EXECUTOR_ENABLED": "true", "MLSERVER_HTTP_PORT": "9000",
+        "MLSERVER_GRPC_PORT": "9500", "MLSERVER_METRICS_PORT": "6000", "MLSERVER_METRICS_ENDPOINT": "/prometheus",
+        "MLSERVER_MODEL_NAME": "clf", "SELDON_CERT_MOUNT_PATH": "/cert/",
+    }  # fmt: skip
+    annotations = 'kubernetes.io/config.source="api"\nprometheus.io/path="/prometheus"\n'
+    assert load(folder, environ, annotations=annotations).diagnostics == ()
+
+
+PAIRS = [
+    ('seldon.io/rest-timeout="1500"', ("request_timeout_seconds", 1.5)),
+    ('seldon.io/rest-timeout="60000"\n', ("request_timeout_seconds", 60)),
+    ('a="b\\"c"\n  seldon.io/grpc-max-message-size="10485760"  ', ("max_message_bytes", 10485760)),
+    ("seldon.io/grpc-max-message-size=2147483647", ("max_message_bytes", 2147483647)),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), PAIRS, ids=[text for text, _ in PAIRS])
+def test_two_annotations_set_a_field_above_the_file(folder: Path, text: str, expected: tuple[str, object]) -> None:
+    (folder / "seldon.yaml").write_text(
+        "class_name: MyModel\nserver: {request_timeout_seconds: 7, max_message_bytes: 7}\n"
+    )
+    spec = load(folder, {}, annotations=text)
+    key, value = expected
+    assert getattr(spec.server, key) == value
+    assert spec.origin("server", key).name.startswith("annotation seldon.io/")
+    assert spec.diagnostics == ()
+
+
+def test_a_variable_beats_an_annotation(folder: Path) -> None:
+    environ = {"SELDON_SPEC__SERVER__MAX_MESSAGE_BYTES": "9"}
+    spec = load(folder, environ, annotations='seldon.io/grpc-max-message-size="8"')
+    assert spec.server.max_message_bytes == 9
+    assert str(spec.origin("server", "max_message_bytes").below) == "annotation seldon.io/grpc-max-message-size"
+
+
+BAD_ANNOTATIONS = ["rest-timeout=0", "rest-timeout=-1", "rest-timeout=soon", 'rest-timeout="', "rest-timeout=nan",
+                   "rest-timeout=1e400", "grpc-max-message-size=1.5", "grpc-max-message-size=2147483648"]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", BAD_ANNOTATIONS)
+def test_an_annotation_that_cannot_be_read_is_left_out_and_told(folder: Path, line: str) -> None:
+    spec = load(folder, {}, annotations=f"seldon.io/{line}")
+    assert spec.server == load(folder, {}).server
+    (finding,) = spec.diagnostics
+    assert (finding.code, finding.severity) == ("unread-description", Severity.WARNING)
+
+
+def test_on_the_old_terms_a_folder_needs_no_file(folder: Path) -> None:
+    (folder / "seldon.yaml").unlink()
+    spec = load(folder, {"GUNICORN_THREADS": "2"}, {("class_name",): "MyModel"}, terms=Terms(needs_file=False))
+    assert (spec.class_name, spec.name, spec.server.threads, spec.diagnostics) == ("MyModel", "my-model", 2, ())
+
+
+def test_on_the_old_terms_a_class_that_does_not_fit_is_a_warning(folder: Path) -> None:
+    flags = {("service_type",): "ROUTER", ("server", "workers"): "many"}
+    terms = Terms({("service_type",): "--service-type"}, only_warned=frozenset({"no-hook"}))
+    with pytest.raises(SpecError) as caught:
+        load(folder, {}, flags, terms=terms)
+    told = [(d.code, d.severity, d.origin.name) for d in caught.value.diagnostics]
+    assert told == [
+        ("no-hook", Severity.WARNING, "--service-type"),
+        ("type", Severity.ERROR, "--set server.workers"),
+    ]
