@@ -57,10 +57,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key of a mapping with its value; the key's place is the entry's, since aliases share nodes."""
+    """One key of a mapping with its value; the places are the entry's own, since aliases share nodes."""
 
     key: Position
     node: Node
+    at: Position
+    """Where the value is written: an alias's own place, not its anchor's."""
 
 
 @dataclass(slots=True)
@@ -108,7 +110,11 @@ class Document:
             return self.key_position(path)
         key, node = found
         is_empty = node.value is None and not node.text
-        return key if is_empty or isinstance(node.value, dict) else node.position
+        if is_empty or isinstance(node.value, dict):
+            return key
+        holder = self.find(path[:-1]) if path else None
+        mapping = holder[1].value if holder else None
+        return mapping[path[-1]].at if isinstance(mapping, dict) else node.position
 
     def written(self, path: FieldPath) -> str | None:
         """A scalar as the file writes it, without quotes."""
@@ -382,7 +388,7 @@ class _Composer:
         elif name == "<<":
             self.report("yaml-syntax", position, '"<<" takes a mapping, or a list of mappings, to merge')
         else:
-            opened.node.value.setdefault(name, Entry(place, node))
+            opened.node.value.setdefault(name, Entry(place, node, position))
 
     def merge(self, into: dict[str, Entry], merged: Node) -> None:
         """Lay a merge key's mappings under the keys that are written out."""

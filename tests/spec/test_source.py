@@ -20,6 +20,8 @@ flask:
 server: &s
   workers: 2
 copy: *s
+name: &n iris
+alias: *n
 """
 
 PLACES = [
@@ -30,6 +32,8 @@ PLACES = [
     (("flask", "TRUSTED_HOSTS", "1"), (6, 7, 1), (6, 7, 1)),
     (("server", "workers"), (8, 3, 7), (8, 12, 1)),
     (("copy", "workers"), (8, 3, 7), (8, 12, 1)),
+    (("name",), (10, 1, 4), (10, 7, 7)),
+    (("alias",), (11, 1, 5), (11, 8, 2)),
 ]
 
 
