@@ -41,8 +41,8 @@ the class, whatever its case.
 The names that images made for Seldon Core already use are read too. Where such a name and a `SELDON_SPEC__` name set
 the same field, the latter wins and a warning says so.
 
-The others that Seldon's wrapper, images and operator know stand here with why they have no effect. Where a text asks for
-one that is missing, a note says so at the start; what the operator sets on every container is never told.
+The others that Seldon's wrapper, images and operator know stand here with why they have no effect. Where a text asks
+for one that is missing, a note says so at the start; what the operator sets on every container is never told.
 
 | variable | sets |
 |---|---|

@@ -13,10 +13,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import pytest
 
@@ -40,7 +42,15 @@ class RunningServer:
     environ: Mapping[str, str]
 
 
-Serve = Callable[[Path], AbstractContextManager[RunningServer]]
+OUR_COMMAND = (sys.executable, "-m", "seldon_spec", "serve")
+
+
+class Serve(Protocol):
+    """Starts a server in a folder, by our command or by another, with further variables."""
+
+    def __call__(
+        self, folder: Path, command: Sequence[str] = OUR_COMMAND, variables: Mapping[str, str] = ...
+    ) -> AbstractContextManager[RunningServer]: ...
 
 
 @pytest.fixture(scope="session")
@@ -52,20 +62,21 @@ def command_environ() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def serve_folder(command_environ: dict[str, str]) -> Serve:
-    """Start ``seldon-spec serve`` in a folder on free loopback ports, wait until it is ready, and stop it at last."""
+    """Start a server in a folder on free loopback ports, wait until it is ready, and stop it at last."""
 
     @contextlib.contextmanager
-    def serve(folder: Path) -> Iterator[RunningServer]:
+    def serve(
+        folder: Path, command: Sequence[str] = OUR_COMMAND, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[RunningServer]:
         http, grpc, metrics = _find_free_ports(3)
-        variables = {
+        place = {
             "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(http),
             "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(grpc),
             "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
             "SELDON_SPEC__SERVER__HOST": "127.0.0.1",
         }
-        environ = {**command_environ, **variables}
+        environ = {**command_environ, **place, **variables}
         with tempfile.TemporaryFile("w+") as log:
-            command = [sys.executable, "-m", "seldon_spec", "serve"]
             process = subprocess.Popen(command, cwd=folder, env=environ, stderr=log)
             try:
                 _wait_until_ready(process, http)
