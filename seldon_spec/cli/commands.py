@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seldon_spec import __version__
 from seldon_spec.cli.exits import tell
+from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, SpecError
 from seldon_spec.spec.loader import load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
@@ -60,7 +61,7 @@ def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None: 
     """Print the effective spec, each value with its origin."""
     from seldon_spec.cli import show as page
 
-    spec = _load(path, flags)
+    spec = _load(path, flags, read_annotations())
     _print(page.render_json(spec) if format == "json" else page.render_text(spec))
 
 
@@ -94,7 +95,7 @@ def serve(path: Path, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.app import prepare
     from seldon_spec.server.run import serve as serve_spec
 
-    serve_spec(prepare(_load(path, flags)))
+    serve_spec(prepare(_load(path, flags, read_annotations())))
 
 
 def predict(data: str, at: str, flags: Flags = NO_FLAGS) -> None:
@@ -118,9 +119,9 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     client.check_ready(load(path, os.environ, flags))
 
 
-def _load(path: Path, flags: Flags) -> Spec:
-    """The spec, with its warnings told."""
-    spec = load(path, os.environ, flags)
+def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:
+    """The spec, with its warnings told; the annotations of a pod count where a server is meant, not an image."""
+    spec = load(path, os.environ, flags, annotations=annotations)
     tell(spec.diagnostics, path, is_summed_up=False)
     return spec
 

@@ -10,10 +10,10 @@ MAX_ANNOTATIONS_BYTES = 1024 * 1024
 """Kubernetes itself allows 256 KiB of them, before they are escaped."""
 
 
-def read_annotations(file: Path = ANNOTATIONS_FILE) -> str:
+def read_annotations() -> str:
     """The text of the pod's annotations; empty where there is no such file, as outside a pod."""
     try:
-        with file.open("rb") as stream:
+        with ANNOTATIONS_FILE.open("rb") as stream:
             return stream.read(MAX_ANNOTATIONS_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

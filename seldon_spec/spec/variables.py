@@ -180,6 +180,7 @@ TABLE = (
     _foreign("REDIS_SERVICE_HOST", _OF_REDIS),
     _foreign("REDIS_SERVICE_PORT", _OF_REDIS),
     _unused("USE_MULTIPROCESS_PACKAGE", "a worker is forked before the class is loaded, so nothing has to be pickled"),
+    _foreign("API_TYPE", "REST and gRPC are both served, as by the original since 1.5"),
     _foreign("PREDICTIVE_UNIT_SERVICE_PORT", "one of the two ports again, from before both were served"),
     _foreign("SELDON_CERT_MOUNT_PATH", _OF_THE_EXECUTOR),
     _foreign("SELDON_CERT_FILE_NAME", _OF_THE_EXECUTOR),

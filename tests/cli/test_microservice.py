@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seldon_spec.cli import pod
+from seldon_spec.cli.main import run as run_ours
 from seldon_spec.cli.microservice import OPTIONS, load_given, parse, run
-from seldon_spec.cli.pod import MAX_ANNOTATIONS_BYTES, read_annotations
 from seldon_spec.errors import Severity, SpecError
 from seldon_spec.spec.model import Spec
 
@@ -133,14 +134,31 @@ def test_the_pod_s_annotations_are_read_beneath_the_environment(folder: Path) ->
     assert (spec.server.request_timeout_seconds, spec.server.max_message_bytes) == (2, 8)
 
 
-def test_annotations_are_a_file_s_text_bounded_and_may_be_absent(tmp_path: Path) -> None:
+def test_annotations_are_a_file_s_text_bounded_and_may_be_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", tmp_path)
+    assert pod.read_annotations() == ""
     file = tmp_path / "annotations"
-    assert read_annotations(file) == ""
-    assert read_annotations(tmp_path) == ""
-    file.write_bytes(b'a="\xff"\n' + b"x" * MAX_ANNOTATIONS_BYTES)
-    text = read_annotations(file)
+    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", file)
+    assert pod.read_annotations() == ""
+    file.write_bytes(b'a="\xff"\n' + b"x" * pod.MAX_ANNOTATIONS_BYTES)
+    text = pod.read_annotations()
     assert text.startswith('a="\ufffd"\n')
-    assert len(text) <= MAX_ANNOTATIONS_BYTES
+    assert len(text) <= pod.MAX_ANNOTATIONS_BYTES
+
+
+def test_our_own_commands_read_annotations_where_a_server_is_meant(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "seldon.yaml").write_text("class_name: MyModel\n")
+    (folder / "annotations").write_text('seldon.io/rest-timeout="1500"\n')
+    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", folder / "annotations")
+    assert run_ours(["show"]) == 0
+    line = "server.request_timeout_seconds = 1.5  <- annotation seldon.io/rest-timeout\n"
+    assert line in capsys.readouterr().out
+    assert run_ours(["dockerfile"]) == 0
+    assert "TIMEOUT_SECONDS" not in capsys.readouterr().out
 
 
 def test_a_class_that_does_not_fit_its_type_is_only_warned_of(folder: Path) -> None:
