@@ -1,4 +1,4 @@
-"""Compile ``schemas/prediction.proto`` into the descriptor set from which the package builds its messages.
+"""Compile ``schemas/prediction.proto`` and its imports into the descriptor set that the package reads.
 
 Run it after a change of the schema: ``python scripts/make_proto.py``. It needs grpcio-tools, in the version that the
 ``proto`` group of pyproject.toml pins; the imported files of other versions differ in options that nobody reads here.

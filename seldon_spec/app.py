@@ -70,6 +70,6 @@ def predict_once(spec: Spec, message: bytes) -> str:
     try:
         dispatcher.start().result()
         codec = JsonCodec(JsonStyle.from_flask(spec.flask))
-        return dispatcher.submit(Verb.PREDICT, message, codec).result().decode("utf-8")
+        return dispatcher.submit(Verb.PREDICT, message, codec).result().body.decode("utf-8")
     finally:
         dispatcher.stop()

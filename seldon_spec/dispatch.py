@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 from seldon_spec.component.base import Component
 from seldon_spec.component.threads import ModelThreads
 from seldon_spec.errors import ComponentFailed, NotServing, RequestError
 from seldon_spec.metrics import Metrics
-from seldon_spec.payload.message import Codec, Verb
+from seldon_spec.payload.message import Codec, Reply, Verb
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +50,27 @@ class Dispatcher:
     @property
     def is_ready(self) -> bool:
         """Whether new requests are welcome: the component has been built, and the server does not mean to stop."""
-        built = self._built
-        if self._is_draining or built is None or not built.done():
-            return False
-        return not built.cancelled() and built.exception() is None
+        return not self._is_draining and self._has_built()
 
-    def submit(self, verb: Verb, wire: bytes, codec: Codec) -> Future[bytes]:
+    @property
+    def component(self) -> Component | None:
+        """The component, once it is built."""
+        return self._built.result() if self._built is not None and self._has_built() else None
+
+    def _has_built(self) -> bool:
+        built = self._built
+        return built is not None and built.done() and not built.cancelled() and built.exception() is None
+
+    def submit(self, verb: Verb, wire: Any, codec: Codec) -> Future[Reply]:
         """Queue a request.
 
+        Args:
+            verb: what is asked.
+            wire: what the transport received, as the codec takes it.
+            codec: the form of the wire.
+
         Returns:
-            A future of the answer's bytes, or of the SeldonSpecError that the request met; it may be cancelled as long
+            A future of the answer, or of the SeldonSpecError that the request met; it may be cancelled as long
             as the request has not begun.
 
         Raises:
@@ -75,7 +87,7 @@ class Dispatcher:
         """End whatever still waits for an answer with NotServing; does not wait for the model."""
         self._threads.stop()
 
-    def _observe(self, verb: Verb, wire: bytes, codec: Codec, arrived: float) -> bytes:
+    def _observe(self, verb: Verb, wire: Any, codec: Codec, arrived: float) -> Reply:
         outcome = "error"
         try:
             answer = self.handle(verb, wire, codec)
@@ -90,7 +102,7 @@ class Dispatcher:
         finally:
             self.metrics.observe_request(verb.value, outcome, time.perf_counter() - arrived)
 
-    def handle(self, verb: Verb, wire: bytes, codec: Codec) -> bytes:
+    def handle(self, verb: Verb, wire: Any, codec: Codec) -> Reply:
         """Answer one request, on the calling thread.
 
         Raises:
@@ -98,8 +110,8 @@ class Dispatcher:
         """
         component = self._component()
         request = codec.decode(verb, wire)
-        result = component.call(verb, request, partial(self.metrics.record, verb.value))
-        return codec.encode(result, like=request)
+        result = component.call(request, partial(self.metrics.record, verb.value))
+        return codec.encode(result, request)
 
     def _component(self) -> Component:
         if self._built is None:

@@ -103,7 +103,13 @@ class SpecError(SeldonSpecError):
 
 
 class ComponentFailed(SeldonSpecError):
-    """The user's own code raised; ``__cause__`` is what it raised."""
+    """The user's own code raised; ``__cause__`` is what it raised.
+
+    Attributes:
+        trace: the traceback's text, where the exception itself was left behind in another process.
+    """
+
+    trace: str | None = None
 
 
 class RequestError(SeldonSpecError):
@@ -134,6 +140,10 @@ class UnwritableResult(ResultError):
     """The result's kind is right, but something in it has no form on the wire."""
 
 
+class BadMetadata(RequestError):
+    """The class's metadata are not what the contract allows."""
+
+
 class BadMetric(RequestError):
     """The user's code returned a metric that the contract does not allow."""
 
@@ -144,10 +154,6 @@ class RequestTimeout(RequestError):
 
 class NotServing(RequestError):
     """The server is starting or stopping and takes no request now."""
-
-
-class NotServed(SeldonSpecError):
-    """What the spec asks for is not served by this version."""
 
 
 class BindFailed(SeldonSpecError):

@@ -46,6 +46,8 @@ EDGES = (
 # fmt: on
 """The buckets' edges in seconds; the text of each is what dashboards match (contract section 6.2)."""
 
+_MOST_TOLD = 100  # problems in the log; names that a class makes up anew for each request must not fill it
+
 _KEY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _HISTOGRAM_CELLS = len(EDGES) + 2  # a bin below each edge, one above the last, and the sum
@@ -145,6 +147,7 @@ class Metrics:
         self._standard = standard_labels(unit or UnitSpec())
         self._lock = threading.Lock()
         self._is_full = False
+        self._told: set[str] = set()
         self._families: dict[str, tuple[MetricType, str]] = {}
         self._places: dict[Series, int] = {}
         for ending in _SAMPLES[MetricType.TIMER]:
@@ -158,6 +161,9 @@ class Metrics:
     def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
         """Check the metrics that a hook gave, and then count them all (contract sections 6.1 and 6.2).
 
+        A metric that Prometheus has no form for (its name, a tag's name, a name that is in use for another type) is
+        told once in the log and left out of the page; the others are counted, and the answer shows them all.
+
         Args:
             method: the value of the label ``method``.
             metrics: the user's value; it is left as it is.
@@ -166,21 +172,28 @@ class Metrics:
             The metrics as the answer shows them: one that has tags has the method among them.
 
         Raises:
-            BadMetric: it is not a list, or one of them cannot be exposed; then none is counted.
+            BadMetric: it is not a list, or one of them is no metric; then none is counted.
         """
         try:
             checked = [_check_metric(metric) for metric in _as_list(metrics)]
-            with self._lock:
-                families = dict(self._families)
-                for kind, family, _, _ in checked:
-                    _claim(families, kind, family)
-                self._families = families
-                for kind, family, value, tags in checked:
-                    self._add(Series(kind, family, self._labels(kind, {**tags, "method": method})), value)
         except ValueError as error:
             told = json.dumps(metrics, default=repr, sort_keys=False)[:500]
             raise BadMetric(f"Bad metric created during request: {told}: {error}") from error
+        for metric in checked:
+            self._count(metric, method)
         return [_shown(metric, method) for metric in _as_list(metrics)]
+
+    def _count(self, metric: _Metric, method: str) -> None:
+        try:
+            family = _check_exposable(metric)
+            with self._lock:
+                _claim(self._families, metric.type, family)
+                labels = self._labels(metric.type, {**metric.tags, "method": method})
+                self._add(Series(metric.type, family, labels), metric.value)
+        except ValueError as error:
+            if str(error) not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(str(error))
+                logger.error("a metric is left out of the metrics page: %s (told once)", error)
 
     def observe_request(self, method: str, outcome: str, seconds: float) -> None:
         """Count a request into the server's own histogram."""
@@ -271,8 +284,18 @@ def _as_list(metrics: object) -> list[Any]:
     return metrics
 
 
-def _check_metric(metric: object) -> tuple[MetricType, str, float, dict[str, str]]:
-    """The type, family, value (a timer's in seconds) and tags of one metric.
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """One metric of the user's; a timer's value is in seconds."""
+
+    type: MetricType
+    key: Any
+    value: float
+    tags: dict[str, str]
+
+
+def _check_metric(metric: object) -> _Metric:
+    """Read one metric as the contract has it (section 6.1); its key is not looked at.
 
     Raises:
         ValueError: it is none.
@@ -280,18 +303,29 @@ def _check_metric(metric: object) -> tuple[MetricType, str, float, dict[str, str
     if not isinstance(metric, dict) or not {"key", "value", "type"} <= metric.keys():
         raise ValueError("a metric is an object with key, value and type")
     kind = MetricType(metric["type"])
-    key = metric["key"]
-    if not isinstance(key, str) or not _KEY.match(key):
-        raise ValueError(f"{key!r} is not a metric's name")
-    tags = _check_tags(metric.get("tags") or {})
-    if kind is MetricType.TIMER and "le" in tags:
-        raise ValueError("a timer's tag cannot be named le")
     value = _check_value(metric["value"])
-    if kind is not MetricType.GAUGE and not math.isfinite(value):
-        raise ValueError("a counter or a timer takes finite values")
-    if kind is MetricType.COUNTER and not key.endswith("_total"):
-        key += "_total"
-    return kind, key, value / 1000 if kind is MetricType.TIMER else value, tags
+    return _Metric(
+        kind, metric["key"], value / 1000 if kind is MetricType.TIMER else value, _check_tags(metric.get("tags") or {})
+    )
+
+
+def _check_exposable(metric: _Metric) -> str:
+    """The family of a metric, which is its exposed name without a histogram's endings.
+
+    Raises:
+        ValueError: Prometheus has no form for it.
+    """
+    key = metric.key
+    if not isinstance(key, str) or not _KEY.match(key):
+        raise ValueError(f"{key!r:.100} is not a metric's name")
+    for name in metric.tags:
+        if not isinstance(name, str) or not _LABEL.match(name):
+            raise ValueError(f"{key}: {name!r:.100} is not a label's name")
+    if metric.type is MetricType.TIMER and "le" in metric.tags:
+        raise ValueError(f"{key}: a timer's tag cannot be named le")
+    if metric.type is not MetricType.GAUGE and not math.isfinite(metric.value):
+        raise ValueError(f"{key}: a counter or a timer takes finite values")
+    return f"{key}_total" if metric.type is MetricType.COUNTER and not key.endswith("_total") else key
 
 
 def _check_value(value: Any) -> float:
@@ -306,8 +340,6 @@ def _check_tags(tags: object) -> dict[str, str]:
     if not isinstance(tags, dict):
         raise ValueError("a metric's tags are an object")
     for name, value in tags.items():
-        if not isinstance(name, str) or not _LABEL.match(name):
-            raise ValueError(f"{name!r} is not a label's name")
         if not isinstance(value, str):
             raise ValueError(f"the tag {name} is not text")
     return tags
@@ -323,12 +355,15 @@ def _claim(families: dict[str, tuple[MetricType, str]], kind: MetricType, family
     """Note the names of samples that a family uses.
 
     Raises:
-        ValueError: one of them belongs to a family of another type.
+        ValueError: one of them belongs to a family of another type; then none is noted.
     """
+    mine = (kind, family)
     for ending in _SAMPLES[kind]:
-        owner = families.setdefault(family + ending, (kind, family))
-        if owner != (kind, family):
+        owner = families.get(family + ending, mine)
+        if owner != mine:
             raise ValueError(f"the name {family + ending} is in use for a {owner[0].value}")
+    for ending in _SAMPLES[kind]:
+        families[family + ending] = mine
 
 
 def _render_families(totals: Mapping[Series, list[float]]) -> Iterator[str]:

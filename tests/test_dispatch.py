@@ -13,7 +13,7 @@ from seldon_spec.dispatch import Dispatcher
 from seldon_spec.errors import BadMetric, ComponentFailed, NotServing, PayloadError, ResultError
 from seldon_spec.metrics import DURATION, Metrics
 from seldon_spec.payload.json_codec import JsonCodec
-from seldon_spec.payload.message import Message, Result, Verb
+from seldon_spec.payload.message import Request, Result, Verb
 
 JSON = JsonCodec()
 
@@ -21,16 +21,20 @@ JSON = JsonCodec()
 class Echo:
     """A component that answers what it was asked, and remembers on which threads."""
 
+    error_blueprint = None
+    custom_service = None
+
     def __init__(self) -> None:
         self.threads = {threading.get_ident()}
 
-    def call(self, verb: Verb, request: Message, record: Recorder) -> Result:  # noqa: ARG002
+    def call(self, request: Request, record: Recorder) -> Result:
+        payload = request.message.payload
         self.threads.add(threading.get_ident())
-        if request.payload == "metric":
-            record([{"key": "bad-name"}])
-        if request.payload == "fail":
+        if payload == "metric":
+            record([{"key": "without a value"}])
+        if payload == "fail":
             raise ComponentFailed("failed") from ValueError("failed")
-        return Result(None if request.payload == "none" else request.payload)
+        return Result(None if payload == "none" else payload)
 
 
 def make_dispatcher(make: Any = Echo, threads: int = 1) -> Dispatcher:
@@ -38,7 +42,7 @@ def make_dispatcher(make: Any = Echo, threads: int = 1) -> Dispatcher:
 
 
 def ask(dispatcher: Dispatcher, text: str) -> bytes:
-    return dispatcher.submit(Verb.PREDICT, text.encode(), JSON).result(10)
+    return dispatcher.submit(Verb.PREDICT, text.encode(), JSON).result(10).body
 
 
 def test_a_request_is_decoded_answered_and_encoded_on_the_model_thread() -> None:
@@ -73,7 +77,7 @@ def test_early_requests_wait_for_the_component(threads: int) -> None:
     assert not any(future.done() for future in waiting)
     release.set()
     built.result(10)
-    assert {future.result(10) for future in waiting} == {b'{"meta":{},"strData":"x"}\n'}
+    assert {future.result(10).body for future in waiting} == {b'{"meta":{},"strData":"x"}\n'}
     dispatcher.stop()
 
 

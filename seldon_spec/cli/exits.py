@@ -74,12 +74,12 @@ def _file_name(path: Path | None) -> str:
 def _tell_users_exception(error: ComponentFailed) -> None:
     """The user's own traceback, which begins in the user's code."""
     cause = error.__cause__
-    if cause is None:
+    if cause is None and error.trace is None:
         _say(f"error: {error}")
         return
     import traceback
 
-    _say("".join(traceback.format_exception(cause)).rstrip())
+    _say(error.trace or "".join(traceback.format_exception(cause)).rstrip())
     _say("error: the class raised this exception; see the last lines above")
 
 

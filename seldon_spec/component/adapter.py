@@ -1,46 +1,61 @@
-"""The user's object as a Component: which hooks it has and how each is called is found once, when it is built.
+"""The user's object as a Component: a request to the hook that answers it, and what it says to a result.
 
-Source: contract sections 3.3 and 3.4, without its bugs: a TypeError of the user's runs nothing twice.
+Source: contract sections 3.3, 3.4 and 3.6. Which hooks there are is found once, by ``hooks.py``.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from seldon_spec.component.base import Recorder
 from seldon_spec.component.failure import is_named, user_code
-from seldon_spec.component.threads import run_to_completion
-from seldon_spec.errors import ComponentFailed
-from seldon_spec.payload.message import Message, Result, Verb
-from seldon_spec.spec.model import UnitSpec
+from seldon_spec.component.hooks import (
+    NAMES,
+    NOT_IMPLEMENTED,
+    PlainHook,
+    ask,
+    call_user,
+    find_class_names,
+    find_getter,
+    find_plain_hooks,
+    find_raw_hooks,
+    find_score,
+    says_not_implemented,
+)
+from seldon_spec.component.metadata import read_metadata
+from seldon_spec.errors import ComponentFailed, ResultError, UnsupportedVerb
+from seldon_spec.payload.message import Message, RawResult, Request, Result, Verb
+from seldon_spec.spec.model import ServiceType, UnitSpec
 
 logger = logging.getLogger(__name__)
 
-_NOT_IMPLEMENTED = "SeldonNotImplementedError"
-_HEALTHY = "healthy"
-_ASSUMED_HEALTHY = "not implemented - assuming healthy"
-
-Hook = Callable[[Message], Any]
+_UNKNOWN_ROUTER = "0"  # the name of a unit without one, in the routing of feedback
+_SCORED = frozenset({Verb.PREDICT, Verb.TRANSFORM_INPUT})
 
 
-def build_component(user_class: type, parameters: Mapping[str, Any], unit: UnitSpec) -> Adapter:
-    """Build the user's object and load it.
+def build_component(
+    user_class: Callable[..., Any], parameters: Mapping[str, Any], unit: UnitSpec, service_type: ServiceType
+) -> Adapter:
+    """Build the user's object, ask for its metadata, and load it.
 
     Args:
-        user_class: the class.
-        parameters: keyword arguments of its ``__init__``.
+        user_class: the class, or another callable that makes the object.
+        parameters: its keyword arguments.
         unit: what the operator says of this place.
+        service_type: of an outlier detector the scores are asked, too.
 
     Raises:
         ComponentFailed: the class raised.
     """
     with user_code():
         user = user_class(**parameters)
+    metadata = read_metadata(user, unit)
     _load(user)
-    return Adapter(user, unit)
+    return Adapter(user, unit, service_type, metadata)
 
 
 def _load(user: object) -> None:
@@ -49,86 +64,129 @@ def _load(user: object) -> None:
     if load is None:
         return
     try:
-        _call(load)
+        call_user(load)
     except ComponentFailed as failure:
-        if not isinstance(failure.__cause__, NotImplementedError) and not _says_not_implemented(failure):
+        if not isinstance(failure.__cause__, NotImplementedError) and not says_not_implemented(failure):
             raise
-
-
-def _call(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call the user's code, and wait for it if it is a coroutine.
-
-    Raises:
-        ComponentFailed: it raised.
-    """
-    with user_code():
-        value = hook(*args, **kwargs)
-        return run_to_completion(value) if inspect.iscoroutine(value) else value
-
-
-def _says_not_implemented(failure: ComponentFailed) -> bool:
-    return is_named(failure.__cause__, _NOT_IMPLEMENTED)
-
-
-def _ask(hook: Callable[[], Any] | None, otherwise: Any) -> Any:
-    """What a hook without arguments says; ``otherwise`` if it is not there or says it is not implemented."""
-    if hook is None:
-        return otherwise
-    try:
-        return _call(hook)
-    except ComponentFailed as failure:
-        if not _says_not_implemented(failure):
-            raise
-        return otherwise
 
 
 class Adapter:
-    """One object of the user's class."""
+    """One object of the user's class.
 
-    def __init__(self, user: object, unit: UnitSpec) -> None:
-        self._user = user
+    Attributes:
+        error_blueprint: its ``model_error_handler``.
+        custom_service: its hook of that name.
+    """
+
+    def __init__(
+        self,
+        user: object,
+        unit: UnitSpec,
+        service_type: ServiceType = ServiceType.MODEL,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._kind = type(user).__name__
+        self._unit = unit
+        self._metadata = metadata
         self._request_path = {unit.id: unit.image or "NOT_IMPLEMENTED:NOT_IMPLEMENTED"} if unit.id else {}
-        self._predict = _find_data_hook(user, "predict")
-        self._tags = _find_plain_hook(user, "tags")
-        self._metrics = _find_plain_hook(user, "metrics")
-        self._health = _find_plain_hook(user, "health_status")
-        self._class_names = _find_class_names(user)
-        self._answers: dict[Verb, Hook] = {Verb.PREDICT: self._answer_predict, Verb.HEALTH: self._answer_health}
+        self._raw = find_raw_hooks(user)
+        self._plain = find_plain_hooks(user, unit.id or _UNKNOWN_ROUTER)
+        self._score = find_score(user) if service_type is ServiceType.OUTLIER_DETECTOR else None
+        self._tags = find_getter(user, "tags")
+        self._metrics = find_getter(user, "metrics")
+        self._class_names = find_class_names(user)
         self._has_told_dimensions = False
-        if self._predict is None:
-            logger.warning("%s has no predict: every prediction is answered by an empty array", type(user).__name__)
+        self._answers: dict[Verb, Callable[[PlainHook | None, Message], Any]] = {
+            Verb.PREDICT: self._predict,
+            Verb.TRANSFORM_INPUT: _transform,
+            Verb.TRANSFORM_OUTPUT: _transform,
+            Verb.ROUTE: _route,
+            Verb.AGGREGATE: _aggregate,
+            Verb.FEEDBACK: _send_feedback,
+            Verb.HEALTH: _tell_health,
+        }
+        self.error_blueprint: Any = getattr(user, "model_error_handler", None)
+        self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
+        self._warn_of_missing(service_type)
 
-    def call(self, verb: Verb, request: Message, record: Recorder) -> Result:
+    def call(self, request: Request, record: Recorder) -> Result | RawResult:
         """Answer one request; see ``Component.call``.
 
-        The order is the contract's (section 3.4): the method, the metrics it returned, ``metrics()``, then
-        ``class_names`` and ``tags()``; the codec asks for ``class_names``, for it alone knows the dimensions.
+        The order is the contract's (section 3.4): a raw hook answers for all; else the method, the metrics it returned,
+        ``metrics()``, then ``class_names`` and ``tags()``; the codec asks for ``class_names``, for it alone knows the
+        dimensions.
         """
-        payload, tags, metrics = _unwrap(self._answers[verb](request))
+        verb = request.verb
+        if verb is Verb.METADATA:
+            return Result(self._metadata)
+        if verb is Verb.FEEDBACK:
+            self._count_reward(request, record)
+        for hook in self._raw[verb, request.codec.transport]:
+            answer = ask(hook, request)
+            if answer is not NOT_IMPLEMENTED:
+                return self._settle_raw(answer, request, record)
+        return self._settle(verb, request.message, record)
+
+    def _count_reward(self, request: Request, record: Recorder) -> None:
+        """Count feedback and its reward, before the class hears of it (contract section 6.2)."""
+        reward = request.raw.reward
+        if self._unit.has_executor and reward:
+            record(
+                [
+                    {"type": "COUNTER", "key": "seldon_api_model_feedback", "value": 1},
+                    {"type": "COUNTER", "key": "seldon_api_model_feedback_reward", "value": reward},
+                ]
+            )
+
+    def _settle_raw(self, answer: Any, request: Request, record: Recorder) -> RawResult:
+        metrics, without = request.codec.split_metrics(answer)
+        if metrics:
+            record(metrics)
+        return RawResult(answer if self._unit.has_metrics_in_response else without)
+
+    def _settle(self, verb: Verb, message: Message, record: Recorder) -> Result:
+        scores = self._ask_scores(verb, message)
+        answer = self._answers[verb](self._plain.get(verb), message)
+        payload, tags, metrics = (answer, None, None) if verb is Verb.HEALTH else _unwrap(answer)
         recorded = record(metrics) if metrics is not None else []
-        own = record(_ask(self._metrics, [])) if self._metrics is not None else []
+        own = [] if self._metrics is None else self._ask_metrics(record)
         return Result(
-            payload=payload,
+            payload=[[_check_route(payload)]] if verb is Verb.ROUTE else payload,
             class_names=self._class_names,
-            tags={**(_ask(self._tags, {}) or {}), **(tags or {})},
-            metrics=[*own, *recorded],
+            tags={**scores, **self._ask_tags(), **_check_tags(tags)},
+            metrics=[*own, *recorded] if self._unit.has_metrics_in_response else (),
             request_path=self._request_path,
         )
 
-    def _answer_predict(self, request: Message) -> Any:
-        if self._predict is None:
-            return []
-        try:
-            payload = self._predict(request)
-        except ComponentFailed as failure:
-            if not _says_not_implemented(failure):
-                raise
+    def _ask_scores(self, verb: Verb, message: Message) -> dict[str, Any]:
+        """An outlier detector's scores; asked before the method, which may change X."""
+        if self._score is None or verb not in _SCORED:
+            return {}
+        scores = ask(self._score, message)
+        return {} if scores is NOT_IMPLEMENTED else {"outlierScore": scores}
+
+    def _ask_tags(self) -> Mapping[str, Any]:
+        tags = NOT_IMPLEMENTED if self._tags is None else ask(self._tags)
+        return {} if tags is NOT_IMPLEMENTED else _check_tags(tags)
+
+    def _ask_metrics(self, record: Recorder) -> list[dict[str, Any]]:
+        assert self._metrics is not None
+        metrics = ask(self._metrics)
+        return [] if metrics is NOT_IMPLEMENTED else record(metrics)
+
+    def _predict(self, hook: PlainHook | None, message: Message) -> Any:
+        payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
+        if payload is NOT_IMPLEMENTED:
             return []
         self._tell_dimensions(payload)
         return payload
 
-    def _answer_health(self, _request: Message) -> Any:
-        return _ask(self._health, _HEALTHY if self._health is None else _ASSUMED_HEALTHY)
+    def _warn_of_missing(self, service_type: ServiceType) -> None:
+        has_predict = Verb.PREDICT in self._plain or any(
+            hooks for (verb, _), hooks in self._raw.items() if verb is Verb.PREDICT
+        )
+        if service_type is ServiceType.MODEL and not has_predict:
+            logger.warning("%s has no predict: every prediction is answered by an empty array", self._kind)
 
     def _tell_dimensions(self, payload: object) -> None:
         if self._has_told_dimensions or not _is_flat(payload):
@@ -137,13 +195,73 @@ class Adapter:
         logger.warning(
             "%s.predict returned an array with fewer than two dimensions: it is answered as it is, without names of "
             "columns; return one row for each row of X if clients expect a table (told once)",
-            type(self._user).__name__,
+            self._kind,
         )
+
+
+def _transform(hook: PlainHook | None, message: Message) -> Any:
+    """A transformer without this side gives back what it got."""
+    payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
+    return message.payload if payload is NOT_IMPLEMENTED else payload
+
+
+def _route(hook: PlainHook | None, message: Message) -> Any:
+    return _demand(hook, message, Verb.ROUTE)
+
+
+def _aggregate(hook: PlainHook | None, message: Message) -> Any:
+    return _demand(hook, message, Verb.AGGREGATE)
+
+
+def _demand(hook: PlainHook | None, message: Message, verb: Verb) -> Any:
+    """The answer of a hook for which nothing can stand in."""
+    if hook is None:
+        raise UnsupportedVerb(f"{NAMES[verb].capitalize()} not defined")
+    payload = ask(hook, message)
+    if payload is NOT_IMPLEMENTED:
+        raise UnsupportedVerb(f"{NAMES[verb]} is not implemented")
+    return payload
+
+
+def _send_feedback(hook: PlainHook | None, message: Message) -> Any:
+    payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
+    return np.array([]) if payload is NOT_IMPLEMENTED or payload is None else payload
+
+
+def _tell_health(hook: PlainHook | None, message: Message) -> Any:
+    if hook is None:
+        return "healthy"
+    told = ask(hook, message)
+    return "not implemented - assuming healthy" if told is NOT_IMPLEMENTED else told
+
+
+def _check_route(branch: Any) -> int:
+    """The number of the branch that a router chose; a truth value is none.
+
+    Raises:
+        ResultError: it is no integer.
+    """
+    if isinstance(branch, (int, np.integer)) and not isinstance(branch, bool):
+        return int(branch)
+    raise ResultError(f"Routing response must be int but got {str(branch)[:200]}")
+
+
+def _check_tags(tags: Any) -> Mapping[str, Any]:
+    """The tags of a hook or a result; what is falsy means none.
+
+    Raises:
+        ResultError: they are no mapping.
+    """
+    if isinstance(tags, Mapping):
+        return tags
+    if tags is not None and tags:
+        raise ResultError(f"tags are a dict, not {type(tags).__name__}")
+    return {}
 
 
 def _is_flat(payload: object) -> bool:
     """Whether a result is an array or a list of fewer than two dimensions."""
-    if isinstance(payload, list):
+    if isinstance(payload, (list, tuple)):
         return not (payload and (isinstance(payload[0], (list, tuple)) or getattr(payload[0], "ndim", 0) > 0))
     dimensions = getattr(payload, "ndim", None)
     return isinstance(dimensions, int) and dimensions < 2 and hasattr(payload, "shape")
@@ -154,51 +272,3 @@ def _unwrap(payload: Any) -> tuple[Any, Mapping[str, Any] | None, Any]:
     if is_named(payload, "SeldonResponse"):
         return payload.data, getattr(payload, "tags", None), getattr(payload, "metrics", None)
     return payload, None, None
-
-
-def _find_plain_hook(user: object, name: str) -> Callable[[], Any] | None:
-    with user_code():
-        hook: Callable[[], Any] | None = getattr(user, name, None)
-    return hook
-
-
-def _find_data_hook(user: object, name: str) -> Hook | None:
-    """The hook that takes ``X`` and names, called in the fullest way that its signature allows."""
-    if not hasattr(user, name):
-        return None
-    hook = getattr(user, name)
-    if _binds(hook, None, None, meta=None):
-        return lambda request: _call(hook, request.payload, request.names, meta=request.meta)
-    if _binds(hook, None, None) or not _binds(hook, None):
-        return lambda request: _call(hook, request.payload, request.names)
-    return lambda request: _call(hook, request.payload)
-
-
-def _binds(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-    """Whether a signature takes these arguments; one that cannot be read takes what the contract names first."""
-    try:
-        signature = inspect.signature(hook)
-    except (TypeError, ValueError):
-        return "meta" not in kwargs
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError:
-        return False
-    return True
-
-
-def _find_class_names(user: object) -> Callable[[Any], Any] | None:
-    """What gives the names of the columns, or the default names where the class says it has none.
-
-    A method is called, the value of an attribute or a property is read anew for each answer.
-    """
-    static = inspect.getattr_static(user, "class_names", None)
-    if static is None and not hasattr(user, "class_names"):
-        return None
-    is_method = callable(static) or isinstance(static, (classmethod, staticmethod))
-
-    def read() -> Any:
-        value = getattr(user, "class_names")  # noqa: B009 - the object's type is not known here
-        return value() if is_method else value
-
-    return lambda default: _ask(read, default)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from seldon_spec.payload.message import Message, Result, Verb
+from seldon_spec.payload.message import RawResult, Request, Result
 
 Recorder: TypeAlias = Callable[[object], list[dict[str, Any]]]
 """Checks and records the metrics of one hook; gives them back as the answer shows them, or raises BadMetric."""
@@ -14,16 +14,25 @@ Recorder: TypeAlias = Callable[[object], list[dict[str, Any]]]
 class Component(Protocol):
     """The user's object, or later a graph of them."""
 
-    def call(self, verb: Verb, request: Message, record: Recorder) -> Result:
+    @property
+    def error_blueprint(self) -> Any:
+        """A ``flask.Blueprint`` of the user's that answers for exceptions over REST; None if there is none."""
+
+    @property
+    def custom_service(self) -> Callable[[], Any] | None:
+        """What the user wants to have running beside the server."""
+
+    def call(self, request: Request, record: Recorder) -> Result | RawResult:
         """Answer one request.
 
         Args:
-            verb: what is asked.
-            request: the message; its array belongs to the component.
+            request: its message's array belongs to the component.
             record: takes the metrics that the component made, as soon as they are made.
 
         Raises:
+            PayloadError: the request is not what its verb takes.
             UnsupportedVerb: the component has no hook for it.
             ComponentFailed: the user's code raised.
+            ResultError: the user's code returned what its verb does not allow.
             BadMetric: the user's code made a metric that the contract does not allow.
         """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from seldon_spec.component.failure import user_code
 from seldon_spec.errors import ComponentFailed
@@ -17,16 +19,16 @@ def split_class_name(class_name: str) -> tuple[str, str]:
     return (module or attribute), attribute
 
 
-def import_class(class_name: str, folder: Path) -> type:
-    """Import the user's class; its module is run.
+def import_class(class_name: str, folder: Path) -> Callable[..., Any]:
+    """Import the user's class, or another callable that makes the object; its module is run.
 
     Args:
         class_name: as the spec has it.
         folder: where the class is looked for, after everything that is installed.
 
     Raises:
-        ComponentFailed: there is no such module, it has no such attribute, or that is no class; or the module raised,
-            and then ``__cause__`` is what it raised.
+        ComponentFailed: there is no such module, it has no such attribute, or that cannot be called; or the module
+            raised, and then ``__cause__`` is what it raised.
     """
     _add_to_path(folder)
     name, attribute = split_class_name(class_name)
@@ -36,9 +38,10 @@ def import_class(class_name: str, folder: Path) -> type:
     except AttributeError:
         place = getattr(module, "__file__", None) or name
         raise ComponentFailed(f'class_name: {place} defines no class "{attribute}"') from None
-    if not isinstance(found, type):
+    if not callable(found):
         raise ComponentFailed(f'class_name: "{attribute}" in {module.__file__} is not a class but {found!r:.100}')
-    return found
+    maker: Callable[..., Any] = found
+    return maker
 
 
 def _add_to_path(folder: Path) -> None:

@@ -56,12 +56,13 @@ def _children(item: dict[str, Any] | list[Any]) -> Sequence[Any]:
     return list(item.values()) if isinstance(item, dict) else item
 
 
-def array_from_nested(value: object) -> Array:
+def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Array:
     """Turn nested lists into the array that ``numpy.array`` makes of them.
 
     Args:
         value: a scalar, or lists of equal length at each level; leaves may be of any JSON type. One text among numbers
             makes all of them text, null and objects make an array of objects (contract section 4.1).
+        allowance: up to how many bytes text is stored in fixed width in any case.
 
     Returns:
         A writable array that owns its memory. Text whose fixed-width form would be out of proportion to the message,
@@ -75,7 +76,7 @@ def array_from_nested(value: object) -> Array:
     if types.issubset(_SCALARS):
         return _numbers(leaves).reshape(shape)
     if str in types and types.issubset(_SCALARS | {str}):
-        return _texts(leaves, types).reshape(shape)
+        return _texts(leaves, types, allowance).reshape(shape)
     check_depth(leaves)
     return _objects(leaves).reshape(shape)
 
@@ -112,7 +113,7 @@ def _numbers(leaves: list[Any]) -> Array:
         raise PayloadError(f"the numbers fit no array: {error}") from error
 
 
-def _texts(leaves: list[Any], types: set[type]) -> Array:
+def _texts(leaves: list[Any], types: set[type], allowance: int) -> Array:
     # numpy writes numbers among text as str() does; so the text is made here, and measured before it is stored
     texts = leaves if types == {str} else list(map(str, leaves))
     width = max(map(len, texts))
@@ -120,7 +121,7 @@ def _texts(leaves: list[Any], types: set[type]) -> Array:
         width = max(width, _NUMPY_TEXT_WIDTH)
     stored = 4 * width * len(texts)
     explained = TEXT_BYTES_PER_CHARACTER * (sum(map(len, texts)) + len(texts))
-    if stored > max(TEXT_BYTES_ALWAYS, explained):
+    if stored > max(allowance, explained):
         return _objects(texts)
     return np.array(leaves)
 

@@ -10,12 +10,21 @@ import json
 from typing import Any
 
 import numpy as np
+from google.protobuf import json_format
 
-from seldon_spec.errors import PayloadError
+from seldon_spec.errors import BadMetadata, PayloadError, ResultError
 from seldon_spec.payload.answer import Answer, dress_result
-from seldon_spec.payload.array import Array, array_from_nested, array_from_tensor, check_depth
+from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, check_depth
 from seldon_spec.payload.json_style import JsonStyle, write_json
-from seldon_spec.payload.message import Kind, Message, Result, Verb
+from seldon_spec.payload.message import Kind, Message, RawResult, Reply, Request, Result, Transport, Verb
+from seldon_spec.payload.parts import join_messages
+from seldon_spec.payload.proto_codec import build_message, check_reward, read_feedback
+from seldon_spec.payload.raw import is_proto, split_metrics, to_tree, to_users_type
+from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
+from seldon_spec.proto import Feedback, TensorProto
+
+_WITHOUT_BODY = frozenset({Verb.HEALTH, Verb.METADATA})
+"""What is asked with an empty message: there is no body to read."""
 
 _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("tags", dict, "an object"),
@@ -24,47 +33,160 @@ _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
 )
 
 
+_FREE_STATUS = range(200, 600)
+"""The statuses that a class may choose; others have no place in HTTP."""
+
+
 class JsonCodec:
-    """Bytes of JSON to a message, and a result to bytes of JSON in one style."""
+    """A JSON text to a message, and a result to bytes of JSON in one style."""
+
+    transport = Transport.REST
 
     def __init__(self, style: JsonStyle | None = None) -> None:
         self._style = style or JsonStyle()
 
-    def decode(self, verb: Verb, wire: bytes) -> Message:
-        """Read a request (contract section 4.1).
+    def decode(self, verb: Verb, wire: Any) -> Request:
+        """Parse a request: text, or a value that a transport put together itself.
 
         Raises:
-            PayloadError: the bytes are no JSON, or no message.
+            PayloadError: the text is no JSON; or no Feedback, which is the one message that is read strictly, as the
+                message of protobuf that hooks on both transports get (contract section 4.3).
         """
-        if verb is Verb.HEALTH:  # it is asked with an empty message, and has no body to read
-            return Message(Kind.NOTHING, None)
-        return _decode_message(_parse(wire))
+        if verb in _WITHOUT_BODY:
+            return Request(verb, None, self)
+        tree = _parse(wire) if isinstance(wire, (bytes, str)) else wire
+        return Request(verb, _parse_feedback(tree) if verb is Verb.FEEDBACK else tree, self)
 
-    def encode(self, result: Result, like: Message) -> bytes:
+    def read_message(self, verb: Verb, tree: Any) -> Message:
+        """Read a request (contract sections 4.1 and 4.3).
+
+        Raises:
+            PayloadError: it is no message.
+        """
+        if verb in _WITHOUT_BODY:
+            return Message(Kind.NOTHING, None)
+        if verb is Verb.FEEDBACK:
+            return read_feedback(tree)
+        if verb is Verb.AGGREGATE:
+            return join_messages(_parts_of(tree), _decode_message)
+        return _decode_message(tree)
+
+    def read_raw(self, verb: Verb, tree: Any) -> Any:
+        """The request as it was sent; feedback as a message of protobuf.
+
+        Raises:
+            PayloadError: it is nested too deeply.
+        """
+        if verb is Verb.FEEDBACK:
+            return to_users_type(tree)
+        check_depth(tree)
+        return tree
+
+    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
+        """The metrics in a raw answer's ``meta``, and the same answer without them."""
+        return split_metrics(answer)
+
+    def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write an answer (contract sections 4.2 and 4.3).
 
         Raises:
             ResultError: the class returned something that has no form in JSON.
+            BadMetadata: the class's metadata are asked for, and are not what the contract allows.
         """
-        answer = dress_result(result, like)
-        return write_json({**_member(answer), "meta": answer.meta}, self._style)
+        if isinstance(result, RawResult):
+            return self._encode_raw(result.answer, request.verb)
+        if request.verb is Verb.METADATA:
+            if result.payload is None:
+                raise BadMetadata("Model metadata unavailable")
+            return Reply(write_json(result.payload, self._style))
+        answer = dress_result(result, request.verb, request.message)
+        if request.verb is Verb.FEEDBACK:  # a message of protobuf in JSON's form: without empty members
+            return Reply(write_json(to_tree(build_message(answer)), self._style))
+        return Reply(write_json({**_member(answer), "meta": answer.meta}, self._style))
+
+    def _encode_raw(self, answer: Any, verb: Verb) -> Reply:
+        tree = to_tree(answer) if is_proto(answer) else answer
+        return Reply(write_json(tree, self._style), _status_in(tree) if verb is Verb.PREDICT else None)
 
 
-def _parse(wire: bytes) -> object:
+class PassthroughCodec(JsonCodec):
+    """Bodies to the class and back as they are (contract section 2.2); only its raw hook can read them."""
+
+    def decode(self, verb: Verb, wire: Any) -> Request:
+        """The body itself; what came in several parts is a value like any other."""
+        return Request(verb, wire, self)
+
+    def read_message(self, verb: Verb, tree: Any) -> Message:
+        """See ``JsonCodec.read_message``.
+
+        Raises:
+            PayloadError: always but for a body in parts, for the class has no hook that reads bodies.
+        """
+        if isinstance(tree, (bytes, str)):
+            raise PayloadError(
+                f"Invalid request data type: {type(tree).__name__}; PAYLOAD_PASSTHROUGH is on, and the class has no"
+                " predict_raw that answered"
+            )
+        return super().read_message(verb, tree)
+
+    def read_raw(self, verb: Verb, tree: Any) -> Any:
+        """The body itself."""
+        return tree if isinstance(tree, (bytes, str)) else super().read_raw(verb, tree)
+
+    def encode(self, result: Result | RawResult, request: Request) -> Reply:
+        """The class's own bytes or text.
+
+        Raises:
+            ResultError: it is neither.
+        """
+        if not isinstance(result, RawResult):
+            return super().encode(result, request)
+        if isinstance(result.answer, str):
+            return Reply(result.answer.encode())
+        if isinstance(result.answer, (bytes, bytearray)):
+            return Reply(bytes(result.answer))
+        raise ResultError(f"PAYLOAD_PASSTHROUGH sends bytes or text, not {type(result.answer).__name__}")
+
+
+def _parse(wire: bytes | str) -> object:
     try:
-        return json.loads(wire.decode("utf-8-sig"))
+        return json.loads(wire.decode("utf-8-sig") if isinstance(wire, bytes) else wire)
     except RecursionError as error:
         raise PayloadError("Can't find JSON in data: it is nested too deeply") from error
     except ValueError as error:  # no UTF-8, no JSON, or an integer of thousands of digits
         raise PayloadError(f"Can't find JSON in data: {error}") from error
 
 
-def _decode_message(tree: object) -> Message:
+def _parse_feedback(tree: object) -> Any:
+    if not isinstance(tree, dict):
+        raise PayloadError(f"Invalid JSON: feedback is {_shown(tree)}, not an object")
+    check_depth(tree)
+    try:
+        return check_reward(json_format.ParseDict(tree, Feedback()))
+    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
+        raise PayloadError(f"Invalid JSON: {str(error)[:300]}") from error
+
+
+def _parts_of(tree: object) -> list[Any]:
+    parts = tree.get("seldonMessages") if isinstance(tree, dict) else tree
+    if not isinstance(parts, list):
+        raise PayloadError(f"Invalid request data type: {_shown(tree)}; send a list of messages")
+    return parts
+
+
+def _status_in(tree: object) -> int | None:
+    """The HTTP status that a raw answer asks for in ``status.code`` (contract section 2.3)."""
+    status = tree.get("status") if isinstance(tree, dict) else None
+    code = status.get("code") if isinstance(status, dict) else None
+    return code if type(code) is int and code in _FREE_STATUS else None
+
+
+def _decode_message(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
     if not isinstance(tree, dict):
         raise PayloadError(f"Invalid request data type: {_shown(tree)}")
     meta = _decode_meta(tree)
     if "data" in tree:
-        return _decode_data(tree["data"], meta)
+        return _decode_data(tree["data"], meta, allowance)
     if "jsonData" in tree:
         check_depth(tree["jsonData"])
         return Message(Kind.JSON, tree["jsonData"], meta=meta)
@@ -96,7 +218,7 @@ def _decode_meta(tree: dict[str, Any]) -> dict[str, Any] | None:
     return meta
 
 
-def _decode_data(data: object, meta: dict[str, Any] | None) -> Message:
+def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> Message:
     if isinstance(data, (str, list)):  # the original looks for its keys in these, finds none, and goes on
         data = {}
     if not isinstance(data, dict):
@@ -106,9 +228,9 @@ def _decode_data(data: object, meta: dict[str, Any] | None) -> Message:
     if "tensor" in data:
         return Message(Kind.TENSOR, _decode_tensor(data["tensor"]), names, meta)
     if "ndarray" in data:
-        return Message(Kind.NDARRAY, array_from_nested(data["ndarray"]), names, meta)
+        return Message(Kind.NDARRAY, array_from_nested(data["ndarray"], allowance), names, meta)
     if "tftensor" in data:
-        raise PayloadError("data.tftensor is not served yet; send data.tensor or data.ndarray")
+        return Message(Kind.TFTENSOR, _decode_tftensor(data["tftensor"], allowance), names, meta)
     return Message(Kind.NDARRAY, np.array([]), names, meta)
 
 
@@ -119,6 +241,17 @@ def _decode_tensor(tensor: object) -> Array:
         if key not in tensor:
             raise PayloadError(f"data.tensor has no {key}")
     return array_from_tensor(tensor["values"], tensor["shape"], may_infer=True)
+
+
+def _decode_tftensor(tree: object, allowance: int) -> Array:
+    if not isinstance(tree, dict):
+        raise PayloadError("data.tftensor is not an object")
+    check_depth(tree)
+    try:
+        tensor = json_format.ParseDict(tree, TensorProto())
+    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
+        raise PayloadError(f"data.tftensor is not a TensorProto: {str(error)[:300]}") from error
+    return decode_tftensor(tensor, allowance)
 
 
 def _decode_base64(text: object) -> bytes:
@@ -138,6 +271,10 @@ def _member(answer: Answer) -> dict[str, Any]:
     if answer.kind is Kind.NDARRAY:
         rows = answer.payload.tolist() if answer.original is None else answer.original
         return {"data": {"ndarray": rows, "names": answer.names}}
+    if answer.kind is Kind.TFTENSOR:
+        return {"data": {"tftensor": to_tree(encode_tftensor(answer.payload)), "names": answer.names}}
+    if answer.kind is Kind.CUSTOM:  # the original's REST knows no customData in either direction
+        raise ResultError("Unknown data type returned as payload: a google.protobuf.Any has no form on REST")
     if answer.kind is Kind.BINARY:
         return {answer.kind.value: base64.b64encode(answer.payload).decode("ascii")}
     return {answer.kind.value: answer.payload}

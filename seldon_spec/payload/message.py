@@ -15,7 +15,20 @@ class Verb(str, Enum):
     """What is asked of a component; the value is the ``method`` label of its metrics (contract section 6.2)."""
 
     PREDICT = "predict"
+    TRANSFORM_INPUT = "inputtransform"
+    TRANSFORM_OUTPUT = "outputtransform"
+    ROUTE = "router"
+    AGGREGATE = "aggregate"
+    FEEDBACK = "feedback"
     HEALTH = "health"
+    METADATA = "metadata"
+
+
+class Transport(str, Enum):
+    """How a request came; the value ends the names of the hooks that are for one transport only."""
+
+    REST = "rest"
+    GRPC = "grpc"
 
 
 class Kind(str, Enum):
@@ -23,6 +36,7 @@ class Kind(str, Enum):
 
     TENSOR = "tensor"
     NDARRAY = "ndarray"
+    TFTENSOR = "tftensor"
     JSON = "jsonData"
     TEXT = "strData"
     BINARY = "binData"
@@ -36,8 +50,9 @@ class Message:
 
     Attributes:
         kind: which dress the payload wore; the answer to arrays wears the same one.
-        payload: an array for TENSOR and NDARRAY, else text, bytes or any JSON value.
-        names: the columns' names as they were sent, usually a list of text.
+        payload: an array for TENSOR, NDARRAY and TFTENSOR, else text, bytes or any JSON value; for AGGREGATE the list
+            of them.
+        names: the columns' names as they were sent, usually a list of text; for AGGREGATE the list of them.
         meta: the request's ``meta``; None if it had none and the wire can tell. The component gets this very object,
             and what it changes in it shows in the answer (contract section 3.3).
     """
@@ -46,6 +61,21 @@ class Message:
     payload: Any
     names: Any = field(default_factory=list)
     meta: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class FeedbackMessage(Message):
+    """Feedback on an earlier request, which is the message itself.
+
+    Attributes:
+        reward: how good the answer was; 0 if nothing was said.
+        truth: the right answer as an array; empty if there is none.
+        routing: which branch each router had taken, by the router's name.
+    """
+
+    reward: float = 0.0
+    truth: Any = None
+    routing: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -68,18 +98,93 @@ class Result:
     request_path: Mapping[str, str] = field(default_factory=dict)
 
 
-class Codec(Protocol):
-    """One wire form: bytes to a message, and a result to bytes."""
+@dataclass(slots=True)
+class RawResult:
+    """A whole answer that the user's code made itself: it goes out as it is.
 
-    def decode(self, verb: Verb, wire: bytes) -> Message:
-        """Read a request.
+    Attributes:
+        answer: a message of protobuf, or what JSON can write.
+    """
+
+    answer: Any
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer on its way out.
+
+    Attributes:
+        body: the bytes.
+        status: the HTTP status that the component asked for; None: the usual one.
+    """
+
+    body: bytes
+    status: int | None = None
+
+
+class Request:
+    """A request in the form its wire has, which becomes a message only when somebody asks for that.
+
+    A ``*_raw`` hook gets ``raw`` and may take what is no message at all, so nothing is judged before.
+    """
+
+    __slots__ = ("_message", "_raw", "codec", "tree", "verb")
+
+    def __init__(self, verb: Verb, tree: Any, codec: Codec) -> None:
+        self.verb = verb
+        self.tree = tree
+        self.codec = codec
+        self._message: Message | None = None
+        self._raw: Any = None
+
+    @property
+    def message(self) -> Message:
+        """The request as the plain hooks get it.
 
         Raises:
-            PayloadError: the bytes are not what the contract allows for this verb.
+            PayloadError: it is not what the contract allows for this verb.
+        """
+        if self._message is None:
+            self._message = self.codec.read_message(self.verb, self.tree)
+        return self._message
+
+    @property
+    def raw(self) -> Any:
+        """The request as the ``*_raw`` hooks get it: the JSON value, or the message of protobuf.
+
+        Raises:
+            PayloadError: it is nested too deeply.
+        """
+        if self._raw is None:
+            self._raw = self.codec.read_raw(self.verb, self.tree)
+        return self._raw
+
+
+class Codec(Protocol):
+    """One wire form: what a transport received to a request, and a result to a reply."""
+
+    @property
+    def transport(self) -> Transport:
+        """The transport that this form belongs to."""
+
+    def decode(self, verb: Verb, wire: Any) -> Request:
+        """Parse a request.
+
+        Raises:
+            PayloadError: the bytes cannot be parsed.
         """
 
-    def encode(self, result: Result, like: Message) -> bytes:
-        """Write the answer to the request ``like``, in the same dress where the result allows it.
+    def read_message(self, verb: Verb, tree: Any) -> Message:
+        """See ``Request.message``."""
+
+    def read_raw(self, verb: Verb, tree: Any) -> Any:
+        """See ``Request.raw``."""
+
+    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
+        """The metrics in a raw answer's ``meta``, and the same answer without them."""
+
+    def encode(self, result: Result | RawResult, request: Request) -> Reply:
+        """Write the answer to a request, in the same dress where the result allows it.
 
         Raises:
             ResultError: the result has no form on this wire.

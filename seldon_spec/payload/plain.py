@@ -39,6 +39,8 @@ def plain_value(value: object) -> Any:
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(value, "__array__"):  # a table or a tensor of a library that we do not know
+        return np.asarray(value).tolist()
     raise UnwritableResult(f"Object of type {type(value).__name__} is not JSON serializable")
 
 

@@ -5,66 +5,176 @@ Every number is a double here (a tensor's values, and a ListValue's), and a List
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
-from seldon_spec.errors import PayloadError, UnwritableResult
+from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.payload.answer import Answer, dress_result
-from seldon_spec.payload.array import Array, array_from_nested, array_from_tensor
-from seldon_spec.payload.message import Kind, Message, Result, Verb
+from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor
+from seldon_spec.payload.message import (
+    FeedbackMessage,
+    Kind,
+    Message,
+    RawResult,
+    Reply,
+    Request,
+    Result,
+    Transport,
+    Verb,
+)
+from seldon_spec.payload.parts import join_messages
 from seldon_spec.payload.plain import plain_value
-from seldon_spec.proto import Metric, SeldonMessage
+from seldon_spec.payload.raw import is_proto, read_metric, split_metrics, to_users_type
+from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
+from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
 
 _VALUES_TAG = b"\x12"  # Tensor.values: field 2, length-delimited
+
+
+_TYPES: dict[Verb, Any] = {Verb.AGGREGATE: SeldonMessageList, Verb.FEEDBACK: Feedback}
+"""What a verb is asked with, where that is no SeldonMessage."""
 
 
 class ProtoCodec:
     """Bytes of protobuf to a message, and a result to bytes of protobuf."""
 
-    def decode(self, verb: Verb, wire: bytes) -> Message:
-        """Read a request (contract section 4.1).
+    transport = Transport.GRPC
+
+    def decode(self, verb: Verb, wire: Any) -> Request:
+        """Parse a request.
 
         Raises:
-            PayloadError: the bytes are no SeldonMessage, or it holds no payload.
+            PayloadError: the bytes are not the message that the verb takes.
         """
-        if verb is Verb.HEALTH:
-            return Message(Kind.NOTHING, None)
-        return _decode_message(_parse(wire))
+        if verb is Verb.METADATA:
+            return Request(verb, None, self)
+        tree = _parse(_TYPES.get(verb, SeldonMessage), wire)
+        return Request(verb, check_reward(tree) if verb is Verb.FEEDBACK else tree, self)
 
-    def encode(self, result: Result, like: Message) -> bytes:
+    def read_message(self, verb: Verb, tree: Any) -> Message:
+        """Read a request (contract sections 4.1 and 4.3).
+
+        Raises:
+            PayloadError: it holds no payload, or one that is malformed.
+        """
+        if verb is Verb.FEEDBACK:
+            return read_feedback(tree)
+        if verb is Verb.AGGREGATE:
+            return join_messages(tree.seldonMessages, _read_message)
+        return _read_message(tree)
+
+    def read_raw(self, verb: Verb, tree: Any) -> Any:  # noqa: ARG002 - every verb's message is one of protobuf
+        """The request's own message of protobuf."""
+        return to_users_type(tree)
+
+    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
+        """The metrics in a raw answer's ``meta``, and the same answer without them."""
+        return split_metrics(answer)
+
+    def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write an answer (contract sections 4.2 and 4.3); ``meta`` is always set, be it empty.
+
+        Metadata that are not what the contract allows are an empty message, as the executor expects it.
 
         Raises:
             ResultError: the class returned something that has no form in protobuf.
         """
-        answer = dress_result(result, like)
-        message = SeldonMessage()
-        try:
-            _set_meta(message.meta, answer.meta)
-            _set_member(message, answer)
-            # maps in one order, so that the same answer is the same bytes
-            encoded: bytes = message.SerializeToString(deterministic=True)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
-        return encoded
+        if isinstance(result, RawResult):
+            return Reply(_encode_raw(result.answer))
+        if request.verb is Verb.METADATA:
+            return Reply(_parse_tree(result.payload or {}, SeldonModelMetadata()).SerializeToString(deterministic=True))
+        # maps in one order, so that the same answer is the same bytes
+        message = build_message(dress_result(result, request.verb, request.message))
+        return Reply(message.SerializeToString(deterministic=True))
 
 
-def _parse(wire: bytes) -> Any:
+def _encode_raw(answer: Any) -> bytes:
+    if isinstance(answer, dict):
+        answer = _parse_tree(answer, SeldonMessage())
+    elif not is_proto(answer):
+        raise ResultError(f"a raw hook answers with a SeldonMessage, not with {type(answer).__name__}")
+    encoded: bytes = answer.SerializeToString()
+    return encoded
+
+
+def _parse_tree(tree: Any, target: Any) -> Any:
     try:
-        return SeldonMessage.FromString(wire)
+        return json_format.ParseDict(tree, target)
+    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
+        raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
+
+
+def build_message(answer: Answer) -> Any:
+    """A dressed result as a SeldonMessage.
+
+    Raises:
+        ResultError: it has no form in protobuf.
+    """
+    message = SeldonMessage()
+    try:
+        _set_meta(message.meta, answer.meta)
+        _set_member(message, answer)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
+    return message
+
+
+def _parse(kind: Any, wire: bytes) -> Any:
+    try:
+        return kind.FromString(wire)
     except (DecodeError, ValueError, RecursionError) as error:  # protobuf's Python implementation has the latter two
-        raise PayloadError(f"the request is not a SeldonMessage: {error}") from error
+        raise PayloadError(f"the request is not a {kind.__name__}: {error}") from error
 
 
-def _decode_message(message: Any) -> Message:
+def check_reward(feedback: Any) -> Any:
+    """The Feedback itself, if its reward can be counted.
+
+    Raises:
+        PayloadError: a reward that is not finite would spoil the sum of all rewards for good.
+    """
+    if not math.isfinite(feedback.reward):
+        raise PayloadError(f"the reward {feedback.reward} is not a finite number")
+    return feedback
+
+
+def read_feedback(feedback: Any) -> FeedbackMessage:
+    """Read a Feedback (contract section 4.3): both transports have it as protobuf, so its numbers are all doubles.
+
+    Raises:
+        PayloadError: an array in it is malformed.
+    """
+    kind, features, names = _read_array(feedback.request)
+    return FeedbackMessage(
+        kind,
+        features,
+        names,
+        _decode_meta(feedback.request.meta),
+        reward=feedback.reward,
+        truth=_read_array(feedback.truth)[1],
+        routing=dict(feedback.response.meta.routing),
+    )
+
+
+def _read_array(message: Any) -> tuple[Kind, Array, list[str]]:
+    """The array in a part of feedback; an empty one where it holds something else."""
+    if message.WhichOneof("data_oneof") != "data":
+        return Kind.NOTHING, np.array([]), []
+    read = _decode_data(message.data, {}, TEXT_BYTES_ALWAYS)
+    return read.kind, read.payload, read.names
+
+
+def _read_message(message: Any, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
     meta = _decode_meta(message.meta)
     member = message.WhichOneof("data_oneof")
     if member == "data":
-        return _decode_data(message.data, meta)
+        return _decode_data(message.data, meta, allowance)
     if member == "jsonData":
         return Message(Kind.JSON, _from_value(message.jsonData), meta=meta)
     if member == "strData":
@@ -84,27 +194,20 @@ def _decode_meta(meta: Any) -> dict[str, Any]:
         "tags": {key: _from_value(value) for key, value in meta.tags.items()},
         "routing": dict(meta.routing),
         "requestPath": dict(meta.requestPath),
-        "metrics": [_decode_metric(metric) for metric in meta.metrics],
+        "metrics": [read_metric(metric) for metric in meta.metrics],
     }
     return {key: value for key, value in tree.items() if value}
 
 
-def _decode_metric(metric: Any) -> dict[str, Any]:
-    kinds = Metric.MetricType
-    kind = kinds.Name(metric.type) if metric.type in kinds.values() else metric.type
-    tree = {"key": metric.key, "type": kind, "value": metric.value}
-    if metric.tags:
-        tree["tags"] = dict(metric.tags)
-    return tree
-
-
-def _decode_data(data: Any, meta: dict[str, Any]) -> Message:
+def _decode_data(data: Any, meta: dict[str, Any], allowance: int) -> Message:
     names = list(data.names)
     member = data.WhichOneof("data_oneof")
     if member == "tensor":
         return Message(Kind.TENSOR, _decode_tensor(data.tensor), names, meta)
     if member == "ndarray":
-        return Message(Kind.NDARRAY, array_from_nested(_from_list(data.ndarray)), names, meta)
+        return Message(Kind.NDARRAY, array_from_nested(_from_list(data.ndarray), allowance), names, meta)
+    if member == "tftensor":
+        return Message(Kind.TFTENSOR, decode_tftensor(data.tftensor, allowance), names, meta)
     return Message(Kind.NDARRAY, np.array([]), names, meta)
 
 
@@ -157,6 +260,9 @@ def _set_member(target: Any, answer: Answer) -> None:
         _set_names(target.data, answer.names)
         # a ListValue holds no lone scalar: an array of no dimension goes out as a list of one
         _set_list(target.data.ndarray, np.atleast_1d(answer.payload).tolist())
+    elif answer.kind is Kind.TFTENSOR:
+        _set_names(target.data, answer.names)
+        target.data.tftensor.CopyFrom(encode_tftensor(answer.payload))
     elif answer.kind is Kind.JSON:
         _set_value(target.jsonData, answer.payload)
     elif answer.kind is Kind.TEXT:
@@ -209,8 +315,17 @@ def _set_value(target: Any, value: Any) -> None:
     elif isinstance(value, dict):
         target.struct_value.SetInParent()
         for key, item in value.items():
-            _set_value(target.struct_value.fields[key], item)
+            _set_value(target.struct_value.fields[_key(key)], item)
     elif isinstance(value, (list, tuple)):
         _set_list(target.list_value, value)
     else:
         _set_value(target, plain_value(value))
+
+
+def _key(key: object) -> str:
+    """The name of an object's member; what is no text is written as JSON writes it there."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, (bool, int, float)):
+        return json.dumps(key)
+    raise UnwritableResult(f"keys must be text, not {type(key).__name__}")

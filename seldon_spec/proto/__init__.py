@@ -1,8 +1,9 @@
 """The protocol's messages, as classes in a descriptor pool of our own.
 
-The pool is private so that the names ``seldon.protos.*`` can be registered once more in this process, as an installed
-``seldon_core`` does. There is no generated code: one descriptor set serves every protobuf runtime from 4.25 on. It is
-made by ``scripts/make_proto.py`` with the protoc of grpcio-tools 1.62.3 (libprotoc 25.1), and never edited.
+The pool is private so that the names ``seldon.protos.*`` and ``tensorflow.*`` can be registered once more in this
+process, as an installed ``seldon_core`` or ``tensorflow`` does. There is no generated code: one descriptor set serves
+every protobuf runtime from 4.25 on. It is made by ``scripts/make_proto.py`` with the protoc of grpcio-tools 1.62.3
+(libprotoc 25.1), and never edited.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ def message_class(name: str) -> Any:
 
 
 SeldonMessage = message_class(f"{PACKAGE}.SeldonMessage")
+SeldonMessageList = message_class(f"{PACKAGE}.SeldonMessageList")
+SeldonModelMetadata = message_class(f"{PACKAGE}.SeldonModelMetadata")
+Feedback = message_class(f"{PACKAGE}.Feedback")
 Tensor = message_class(f"{PACKAGE}.Tensor")
+TensorProto = message_class("tensorflow.TensorProto")
+TensorShape = message_class("tensorflow.TensorShapeProto")
 Metric = message_class(f"{PACKAGE}.Metric")
 Value = message_class("google.protobuf.Value")
 ListValue = message_class("google.protobuf.ListValue")

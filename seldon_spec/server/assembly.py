@@ -22,6 +22,6 @@ def dispatcher_for(spec: Spec, slots: Slots | None = None, index: int = 0) -> Di
 
     def make_component() -> Component:
         user_class = import_class(spec.class_name, spec.folder)
-        return build_component(user_class, spec.parameters, spec.unit)
+        return build_component(user_class, spec.parameters, spec.unit, spec.service_type)
 
     return Dispatcher(make_component, ModelThreads(spec.server.threads), Metrics(spec.unit, slots, index))

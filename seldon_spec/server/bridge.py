@@ -11,14 +11,15 @@ import contextlib
 import io
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeAlias
 
-from seldon_spec.errors import NotServing, RequestError, TooLarge
+from seldon_spec.errors import NotServing, RequestError, RequestTimeout, TooLarge
 from seldon_spec.payload.json_style import JsonStyle
 from seldon_spec.server.asgi import Receive, Scope, Send, find_header, send_answer
-from seldon_spec.server.rest import PING, PROBES, failure_answer
+from seldon_spec.server.rest import ARRIVED, PING, PROBES, failure_answer
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
@@ -50,10 +51,14 @@ class Bridge:
         app: the application.
         max_body_bytes: longer bodies are refused, whatever length they were announced with.
         style: how a refusal is written.
+        timeout_seconds: what takes longer, counted from when the whole request was there, is refused.
     """
 
-    def __init__(self, app: WsgiApp, max_body_bytes: int, style: JsonStyle) -> None:
+    def __init__(
+        self, app: WsgiApp, max_body_bytes: int, style: JsonStyle, timeout_seconds: float | None = None
+    ) -> None:
         self._app = app
+        self._timeout_seconds = timeout_seconds
         self._max_body_bytes = max_body_bytes
         self._style = style
         self._model_lane = ThreadPoolExecutor(_MODEL_LANE, "seldon-spec-rest")
@@ -87,8 +92,9 @@ class Bridge:
                 if not self._under_way:
                     self._is_idle.set()
 
-    def begin(self) -> None:
-        """The model is loaded."""
+    def begin(self, app: WsgiApp | None = None) -> None:
+        """The model is loaded; from now on another application may answer, one that knows it."""
+        self._app = app or self._app
         self._has_begun.set()
 
     def abort(self) -> None:
@@ -109,16 +115,36 @@ class Bridge:
     async def _answer(self, lane: ThreadPoolExecutor, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await self._read_body(scope, receive)
+            status, headers, content = await self._run_in_time(lane, _environ(scope, body))
         except ClientGone:
             return
-        except TooLarge as error:
+        except (TooLarge, RequestTimeout) as error:
             await self._refuse(error, receive, send)
             return
-        loop = asyncio.get_running_loop()
-        status, headers, content = await loop.run_in_executor(lane, _run, self._app, _environ(scope, body))
+        if self._is_aborted:
+            await _await_disconnect(receive)
+            return
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": int(status.split(" ", 1)[0]), "headers": raw})
         await send({"type": "http.response.body", "body": content})
+
+    async def _run_in_time(self, lane: ThreadPoolExecutor, environ: Environ) -> Answer:
+        """Have the application answer, once it can and a thread is free.
+
+        Raises:
+            RequestTimeout: that was not in time; what has not been begun never will be.
+        """
+        if self._timeout_seconds is None:
+            return await self._run(lane, environ)
+        try:
+            return await asyncio.wait_for(self._run(lane, environ), self._timeout_seconds)
+        except asyncio.TimeoutError as error:
+            raise RequestTimeout(f"no answer within {self._timeout_seconds} seconds") from error
+
+    async def _run(self, lane: ThreadPoolExecutor, environ: Environ) -> Answer:
+        if environ["PATH_INFO"] not in PROBES and not self._has_begun.is_set():
+            await self._has_begun.wait()  # the application that will answer may be another one
+        return await asyncio.get_running_loop().run_in_executor(lane, _run, self._app, environ)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
         length = find_header(scope, b"content-length")
@@ -198,6 +224,7 @@ def _environ(scope: Scope, body: bytes) -> Environ:
     }
     for raw_name, raw_value in scope["headers"]:
         _add_header(environ, raw_name.decode("latin-1"), raw_value.decode("latin-1"))
+    environ[ARRIVED] = time.monotonic()
     environ["CONTENT_LENGTH"] = str(len(body))
     environ.pop("HTTP_TRANSFER_ENCODING", None)  # it has been undone
     return environ

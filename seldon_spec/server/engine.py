@@ -47,7 +47,8 @@ class Engine:
     """
 
     def __init__(self, dispatcher: Dispatcher, app: WsgiApp, sockets: Sockets, spec: Spec) -> None:
-        self._bridge = Bridge(app, spec.server.max_body_bytes, JsonStyle.from_flask(spec.flask))
+        style = JsonStyle.from_flask(spec.flask)
+        self._bridge = Bridge(app, spec.server.max_body_bytes, style, spec.server.request_timeout_seconds)
         self._rest = _HttpServer(self._bridge, sockets.http)
         self._metrics = _HttpServer(MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path), sockets.metrics)
         self._grpc = None if sockets.grpc is None else GrpcServer(dispatcher, spec, port_of(sockets.grpc))
@@ -59,9 +60,9 @@ class Engine:
         if self._grpc is not None:
             await self._grpc.start()
 
-    async def set_serving(self) -> None:
-        """The component is ready."""
-        self._bridge.begin()
+    async def set_serving(self, app: WsgiApp | None = None) -> None:
+        """The component is ready; from now on ``app`` answers, where one is given."""
+        self._bridge.begin(app)
         if self._grpc is not None:
             await self._grpc.set_serving()
 

@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from seldon_spec.dispatch import Dispatcher
-from seldon_spec.errors import BindFailed, RequestTimeout, SeldonSpecError
+from seldon_spec.errors import BindFailed, RequestTimeout, SeldonSpecError, UnsupportedVerb
 from seldon_spec.payload.message import Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE, POOL
@@ -26,11 +26,27 @@ from seldon_spec.spec.model import Spec
 
 logger = logging.getLogger(__name__)
 
-METHODS: dict[str, dict[str, Verb]] = {
-    "Model": {"Predict": Verb.PREDICT},
-    "Seldon": {"Predict": Verb.PREDICT},
+METHODS: dict[str, dict[str, Verb | None]] = {
+    "Generic": {
+        "TransformInput": Verb.TRANSFORM_INPUT,
+        "TransformOutput": Verb.TRANSFORM_OUTPUT,
+        "Route": Verb.ROUTE,
+        "Aggregate": Verb.AGGREGATE,
+        "SendFeedback": Verb.FEEDBACK,
+    },
+    "Model": {"Predict": Verb.PREDICT, "SendFeedback": Verb.FEEDBACK, "Metadata": Verb.METADATA},
+    "Router": {"Route": Verb.ROUTE, "SendFeedback": Verb.FEEDBACK},
+    "Transformer": {"TransformInput": Verb.TRANSFORM_INPUT},
+    "OutputTransformer": {"TransformOutput": Verb.TRANSFORM_OUTPUT},
+    "Combiner": {"Aggregate": Verb.AGGREGATE},
+    "Seldon": {
+        "Predict": Verb.PREDICT,
+        "SendFeedback": Verb.FEEDBACK,
+        "ModelMetadata": Verb.METADATA,
+        "GraphMetadata": None,
+    },
 }
-"""The verb of each method, by service; methods of one name do the same in every service."""
+"""The verb of each method, by service, whatever the service type; None: a component alone cannot answer it."""
 
 Handler = Callable[[bytes, Any], Awaitable[bytes]]
 
@@ -97,7 +113,7 @@ class GrpcServer:
         for service in ("", *self._services):
             await self._health.set(service, status)
 
-    def _handler(self, verb: Verb) -> Handler:
+    def _handler(self, verb: Verb | None) -> Handler:
         async def handle(request: bytes, context: Any) -> bytes:
             try:
                 return await self._answer(verb, request)
@@ -110,12 +126,15 @@ class GrpcServer:
 
         return handle
 
-    async def _answer(self, verb: Verb, request: bytes) -> bytes:
+    async def _answer(self, verb: Verb | None, request: bytes) -> bytes:
+        if verb is None:
+            raise UnsupportedVerb("GraphMetadata not available on the Model level.")
         future = self._dispatcher.submit(verb, request, self._codec)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_seconds)
+            reply = await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_seconds)
         except asyncio.TimeoutError as error:
             raise RequestTimeout(f"no answer within {self._timeout_seconds} seconds") from error
+        return reply.body
 
 
 class _BothPools:

@@ -10,8 +10,10 @@ import concurrent.futures
 import dataclasses
 import json
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import flask
@@ -21,6 +23,7 @@ from werkzeug.exceptions import HTTPException
 
 from seldon_spec.dispatch import Dispatcher
 from seldon_spec.errors import (
+    ComponentFailed,
     NotServing,
     OriginKind,
     PayloadError,
@@ -28,9 +31,10 @@ from seldon_spec.errors import (
     SeldonSpecError,
     UnsupportedMediaType,
 )
-from seldon_spec.payload.json_codec import JsonCodec
+from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle, write_json
-from seldon_spec.payload.message import Verb
+from seldon_spec.payload.message import Reply, Verb
+from seldon_spec.server.openapi import describe_interface
 from seldon_spec.server.status import Failure, describe, describe_http
 from seldon_spec.spec.model import FlaskSpec, Spec
 
@@ -40,6 +44,26 @@ PING = "/health/ping"
 PROBES = frozenset({"/live", "/ready", PING})
 """The paths that never wait for a prediction."""
 
+ARRIVED = "seldon_spec.arrived"
+"""Where in a request's WSGI environment stands when it arrived, by ``time.monotonic``."""
+
+_PATHS: dict[Verb, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Verb.PREDICT: (("/predict",), ("/api/v1.0/predictions", "/api/v0.1/predictions")),
+    Verb.FEEDBACK: (("/send-feedback",), ("/api/v1.0/feedback", "/api/v0.1/feedback")),
+    Verb.TRANSFORM_INPUT: (("/transform-input",), ()),
+    Verb.TRANSFORM_OUTPUT: (("/transform-output",), ()),
+    Verb.ROUTE: (("/route",), ()),
+    Verb.AGGREGATE: (("/aggregate",), ()),
+}
+"""The paths of the verbs that take a message: those that answer GET and POST, and those that answer POST alone."""
+
+_READ_PATHS: dict[Verb, tuple[str, ...]] = {
+    Verb.HEALTH: ("/health/status", "/api/v1.0/health/status"),
+    Verb.METADATA: ("/metadata", "/api/v1.0/metadata"),
+}
+"""The paths of the verbs that take none: they answer GET."""
+
+_FAILURE = "seldon_spec_failure"
 _ALLOWED_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 View = Callable[[], Any]
@@ -49,7 +73,8 @@ def make_app(dispatcher: Dispatcher, spec: Spec) -> flask.Flask:
     """Build the app; the dispatcher may be started before or after.
 
     Args:
-        dispatcher: answers the verbs.
+        dispatcher: answers the verbs. If its component is built and has an error blueprint, that answers for the
+            class's exceptions.
         spec: its ``flask`` section and its bounds are used.
     """
     style = JsonStyle.from_flask(spec.flask)
@@ -57,7 +82,11 @@ def make_app(dispatcher: Dispatcher, spec: Spec) -> flask.Flask:
     app.request_class = _request_class(spec)
     app.json = _StyledJson(app, style)
     app.config.update(_flask_config(spec))
-    _add_routes(app, dispatcher, style, spec.server.request_timeout_seconds)
+    _add_routes(app, dispatcher, style, spec)
+    component = dispatcher.component
+    if component is not None and component.error_blueprint is not None:
+        app.config[_FAILURE] = True
+        app.register_blueprint(component.error_blueprint)
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_allow_origins)
     return app
@@ -112,13 +141,20 @@ def _is_set(spec: Spec, name: str) -> bool:
     return is_given or getattr(spec.flask, name) != getattr(FlaskSpec(), name)
 
 
-def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, timeout_seconds: float | None) -> None:
-    codec = JsonCodec(style)
+def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec: Spec) -> None:
+    plain = JsonCodec(style)
+    passing = PassthroughCodec(style)
+    timeout_seconds = spec.server.request_timeout_seconds
 
     def answer(verb: Verb) -> flask.Response:
-        wire = b"" if verb is Verb.HEALTH else _read_message()
-        body = _wait(dispatcher.submit(verb, wire, codec), timeout_seconds)
-        return flask.Response(body, mimetype=style.mimetype)
+        is_passing = verb is Verb.PREDICT and spec.unit.is_passthrough
+        wire = None if verb in _READ_PATHS else _read_message(is_checked=not is_passing)
+        future = dispatcher.submit(verb, wire, passing if is_passing else plain)
+        try:
+            reply = _wait(future, timeout_seconds)
+        except ComponentFailed as failure:
+            raise _for_handlers(failure) from failure.__cause__
+        return flask.Response(reply.body, status=reply.status, mimetype=style.mimetype)
 
     def add(name: str, view: View, methods: list[str], *paths: str) -> None:
         for path in paths:
@@ -129,33 +165,65 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, time
             raise NotServing("the server is starting or stopping")
         return _text("ready")
 
-    add("predict", lambda: answer(Verb.PREDICT), ["GET", "POST"], "/predict")
-    add("predictions", lambda: answer(Verb.PREDICT), ["POST"], "/api/v1.0/predictions", "/api/v0.1/predictions")
-    add("health", lambda: answer(Verb.HEALTH), ["GET"], "/health/status", "/api/v1.0/health/status")
+    for verb, (paths, post_paths) in _PATHS.items():
+        add(verb.value, partial(answer, verb), ["GET", "POST"], *paths)
+        add(f"{verb.value}-post", partial(answer, verb), ["POST"], *post_paths)
+    for verb, paths in _READ_PATHS.items():
+        add(verb.value, partial(answer, verb), ["GET"], *paths)
+    document = write_json(describe_interface(spec.name), style)
+    add("openapi", lambda: _describe_interface(document), ["GET"], "/seldon.json")
     add("ping", lambda: _text("pong"), ["GET"], PING)
     add("live", lambda: _text("live"), ["GET"], "/live")
     add("ready", ready, ["GET"], "/ready")
+
+
+def _describe_interface(document: bytes) -> flask.Response:
+    """The interface's description, which a client may keep as long as its tag is the same."""
+    response = flask.Response(document, mimetype="application/json")
+    response.cache_control.no_cache = True
+    response.headers["Content-Disposition"] = "inline; filename=seldon.json"
+    response.add_etag()
+    response.make_conditional(flask.request)
+    return response
+
+
+def _for_handlers(failure: ComponentFailed) -> Exception:
+    """What is raised for a failure of the class: its own exception, where the class brought handlers for such."""
+    cause = failure.__cause__
+    if not flask.current_app.config.get(_FAILURE) or not isinstance(cause, Exception):
+        return failure
+    setattr(flask.g, _FAILURE, failure)
+    return cause
 
 
 def _text(word: str) -> flask.Response:
     return flask.Response(word, mimetype="text/html")  # the contract's type for /health/ping
 
 
-def _wait(future: Future[bytes], timeout_seconds: float | None) -> bytes:
+def _wait(future: Future[Reply], timeout_seconds: float | None) -> Reply:
     """Wait for an answer; one that comes too late is not computed if it has not been begun.
+
+    The time counts from the request's arrival, where the server has noted it.
 
     Raises:
         RequestTimeout: it did not come in time.
     """
+    left = timeout_seconds
+    if timeout_seconds is not None:
+        now = time.monotonic()
+        left = max(0.0, timeout_seconds - (now - flask.request.environ.get(ARRIVED, now)))
     try:
-        return future.result(timeout_seconds)
+        return future.result(left)
     except concurrent.futures.TimeoutError as error:
         future.cancel()
         raise RequestTimeout(f"no answer within {timeout_seconds} seconds") from error
 
 
-def _read_message() -> bytes:
-    """Find the request's message, in the contract's order (section 2.2), as JSON text.
+def _read_message(*, is_checked: bool) -> Any:
+    """Find the request's message, in the contract's order (section 2.2): a text of JSON, or the value of its parts.
+
+    Args:
+        is_checked: whether a body has to be one of JSON.
 
     Raises:
         PayloadError: there is none.
@@ -166,22 +234,22 @@ def _read_message() -> bytes:
         raise UnsupportedMediaType("a body with a Content-Encoding is not read; send it as it is")
     if request.mimetype == "multipart/form-data":
         return _join_parts()
-    text = request.form.get("json") or request.args.get("json")
+    text: str | None = request.form.get("json") or request.args.get("json")
     if text:
-        return text.encode()
-    if not request.is_json:
+        return text
+    if is_checked and not request.is_json:
         raise PayloadError("Can't find JSON in data: the Content-Type is not application/json")
     return request.get_data(cache=False)
 
 
-def _join_parts() -> bytes:
+def _join_parts() -> dict[str, Any]:
     """The parts of a multipart body as one message (contract section 2.2, point 1)."""
     tree: dict[str, Any] = {}
     for name, text in flask.request.form.items():
         tree[name] = text if name == "strData" else _parse_part(name, text)
     for name, file in flask.request.files.items():
         tree[name] = _read_file(name, file)
-    return json.dumps(tree).encode()
+    return tree
 
 
 def _parse_part(name: str, text: str) -> Any:
@@ -212,6 +280,9 @@ def _answer_error(error: Exception) -> flask.Response:
 
 
 def _describe(error: Exception) -> Failure:
+    failure = flask.g.pop(_FAILURE, None)
+    if failure is not None:  # the class's own exception, which no handler of its own has taken
+        return describe(failure)
     if not isinstance(error, HTTPException):
         if not isinstance(error, SeldonSpecError):
             logger.error("unexpected: %s", error, exc_info=error)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 
-from seldon_spec.errors import NotServed
 from seldon_spec.server.logs import configure_logs
 from seldon_spec.server.signals import Stopped, StopSignals
 from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
-from seldon_spec.spec.model import ServiceType, Spec
+from seldon_spec.spec.model import Spec
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +22,9 @@ def serve(spec: Spec) -> None:
         spec: its secrets are resolved, and its environment is applied.
 
     Raises:
-        NotServed: the spec's service type is not served yet.
         BindFailed: a port cannot be had.
         ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
     """
-    if spec.service_type is not ServiceType.MODEL:
-        raise NotServed(f"service_type: {spec.service_type.value} is not served yet; this version serves MODEL")
     configure_logs(spec.server.log)
     with StopSignals() as signals:
         sockets = bind_sockets(spec)

@@ -12,6 +12,7 @@ from typing import Any
 
 from seldon_spec.component.failure import is_named
 from seldon_spec.errors import (
+    BadMetadata,
     BadMetric,
     ComponentFailed,
     NotServing,
@@ -43,9 +44,10 @@ TABLE: Mapping[type[BaseException], Row] = {
     PayloadError: Row(400, "INVALID_ARGUMENT", BAD_DATA),
     UnsupportedMediaType: Row(415, "INVALID_ARGUMENT", BAD_DATA),
     TooLarge: Row(413, "RESOURCE_EXHAUSTED", BAD_DATA),
-    UnsupportedVerb: Row(501, "UNIMPLEMENTED", "MICROSERVICE_NOT_IMPLEMENTED"),
+    UnsupportedVerb: Row(400, "UNIMPLEMENTED", BAD_DATA),  # 400 and not 501: the contract's
     ResultError: Row(400, "UNKNOWN", BAD_DATA),  # 400 although the class is at fault: the contract's
     UnwritableResult: Row(500, "UNKNOWN", INTERNAL_ERROR),
+    BadMetadata: Row(500, "UNKNOWN", "MICROSERVICE_BAD_METADATA"),
     BadMetric: Row(500, "UNKNOWN", "MICROSERVICE_BAD_METRIC"),
     RequestTimeout: Row(504, "DEADLINE_EXCEEDED", "MICROSERVICE_TIMEOUT"),
     NotServing: Row(503, "UNAVAILABLE", "MICROSERVICE_UNAVAILABLE"),

@@ -266,5 +266,6 @@ def _unpack_failure(heard: bytes, otherwise: str) -> ComponentFailed:
         return ComponentFailed(otherwise)
     failure = ComponentFailed(told["message"])
     if told["traceback"]:
-        failure.__cause__ = WorkerTraceback(told["traceback"].rstrip())
+        failure.trace = told["traceback"].rstrip()
+        failure.__cause__ = WorkerTraceback(failure.trace)
     return failure

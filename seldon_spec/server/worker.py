@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from seldon_spec.component.base import Component
+from seldon_spec.component.service import start_service
 from seldon_spec.dispatch import Dispatcher
 from seldon_spec.metrics import Slots
 from seldon_spec.server.assembly import dispatcher_for
@@ -64,7 +65,7 @@ def run_worker(
     dispatcher = dispatcher_for(spec, slots, index)
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(_serve(spec, sockets, dispatcher, signals, announce_ready, lifeline))
+        loop.run_until_complete(_serve(spec, sockets, dispatcher, signals, announce_ready, index, lifeline))
     finally:
         signals.callback = _ignore
         dispatcher.stop()
@@ -92,6 +93,7 @@ async def _serve(
     dispatcher: Dispatcher,
     signals: StopSignals,
     announce_ready: Callable[[], None],
+    index: int,
     lifeline: int | None,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -104,8 +106,12 @@ async def _serve(
     try:
         await engine.start()
         if await _is_built(asyncio.wrap_future(dispatcher.start()), stop):
-            await engine.set_serving()
+            component = dispatcher.component
+            assert component is not None
+            await engine.set_serving(None if component.error_blueprint is None else make_app(dispatcher, spec))
             has_served = True
+            if component.custom_service is not None and index == 0:  # its port can be had only once
+                start_service(component.custom_service)
             announce_ready()
             await stop.first.wait()
             await _drain(engine, dispatcher, stop, spec.server.shutdown.grace_seconds)

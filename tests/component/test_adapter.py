@@ -13,10 +13,12 @@ import pytest
 
 from seldon_spec.component.adapter import Adapter, build_component
 from seldon_spec.errors import BadMetric, ComponentFailed
-from seldon_spec.payload.message import Kind, Message, Result, Verb
-from seldon_spec.spec.model import UnitSpec
+from seldon_spec.payload.message import Kind, Message, RawResult, Request, Result, Transport, Verb
+from seldon_spec.payload.raw import split_metrics
+from seldon_spec.spec.model import ServiceType, UnitSpec
 
 UNIT = UnitSpec()
+MODEL = ServiceType.MODEL
 
 
 def record(metrics: object) -> list[dict[str, Any]]:
@@ -24,8 +26,41 @@ def record(metrics: object) -> list[dict[str, Any]]:
     return list(metrics)
 
 
+class Wire:
+    """A codec whose wire is the message itself."""
+
+    def __init__(self, transport: Transport = Transport.REST) -> None:
+        self.transport = transport
+
+    def decode(self, verb: Verb, wire: Any) -> Request:
+        return Request(verb, wire, self)
+
+    def read_message(self, verb: Verb, tree: Any) -> Message:
+        assert isinstance(tree, Message)
+        return tree
+
+    def read_raw(self, verb: Verb, tree: Any) -> Any:
+        return tree
+
+    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
+        return split_metrics(answer)
+
+    def encode(self, result: Result | RawResult, request: Request) -> Any:
+        raise NotImplementedError
+
+
+def given(verb: Verb, message: Any, transport: Transport = Transport.REST) -> Request:
+    return Wire(transport).decode(verb, message)
+
+
+def settle(adapter: Adapter, request: Request, recorder: Any = record) -> Result:
+    result = adapter.call(request, recorder)
+    assert isinstance(result, Result)
+    return result
+
+
 def call(user: object, payload: object = "x", verb: Verb = Verb.PREDICT, unit: UnitSpec = UNIT) -> Result:
-    return Adapter(user, unit).call(verb, Message(Kind.TEXT, payload, ["a"], {"puid": "p"}), record)
+    return settle(Adapter(user, unit), given(verb, Message(Kind.TEXT, payload, ["a"], {"puid": "p"})))
 
 
 def _model(predict: object) -> object:
@@ -135,7 +170,7 @@ def test_flat_results_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     results = iter([np.zeros((1, 1)), [[1]], [np.zeros(2)], {"a": 1}, "x", np.zeros(2), [1, 2]])
     adapter = Adapter(_model(lambda self, X, names: next(results)), UNIT)
     for told in [0, 0, 0, 0, 0, 1, 1]:
-        adapter.call(Verb.PREDICT, Message(Kind.TEXT, ""), record)
+        adapter.call(given(Verb.PREDICT, Message(Kind.TEXT, "")), record)
         assert len(caplog.records) == told
     assert "fewer than two dimensions" in caplog.text
 
@@ -195,7 +230,7 @@ def test_order_and_merging() -> None:
         return list(metrics)
 
     unit = UnitSpec(id="m", image="i:1")
-    result = Adapter(Model(), unit).call(Verb.PREDICT, Message(Kind.TEXT, ""), recording)
+    result = settle(Adapter(Model(), unit), given(Verb.PREDICT, Message(Kind.TEXT, "")), recording)
     assert order == ["predict", "record runtime", "metrics", "record own", "tags"]
     assert result.payload == "y"
     assert result.tags == {"a": "runtime", "b": "own"}
@@ -209,7 +244,7 @@ def test_a_bad_metric_passes() -> None:
 
     user = _model(lambda self, X, names: SeldonResponse("y", metrics=[{}]))
     with pytest.raises(BadMetric):
-        Adapter(user, UNIT).call(Verb.PREDICT, Message(Kind.TEXT, ""), refuse)
+        Adapter(user, UNIT).call(given(Verb.PREDICT, Message(Kind.TEXT, "")), refuse)
 
 
 def test_class_names_as_method_attribute_and_property() -> None:
@@ -256,8 +291,8 @@ def test_parameters_and_load() -> None:
         def predict(self, X: Any, names: Any) -> Any:
             return [self.a]
 
-    adapter = build_component(Model, {"a": 5}, UNIT)
-    assert adapter.call(Verb.PREDICT, Message(Kind.TEXT, ""), record).payload == [6]
+    adapter = build_component(Model, {"a": 5}, UNIT, MODEL)
+    assert settle(adapter, given(Verb.PREDICT, Message(Kind.TEXT, ""))).payload == [6]
 
 
 @pytest.mark.parametrize("error", [AttributeError("gone"), ValueError("bad"), SystemExit(2)], ids=repr)
@@ -266,7 +301,7 @@ def test_a_load_that_raises_ends_the_start(error: BaseException) -> None:
         raise error
 
     with pytest.raises(ComponentFailed) as caught:
-        build_component(type("Model", (), {"load": load}), {}, UNIT)
+        build_component(type("Model", (), {"load": load}), {}, UNIT, MODEL)
     assert caught.value.__cause__ is error
 
 
@@ -274,10 +309,10 @@ def test_a_load_that_is_not_implemented_is_none() -> None:
     def load(self: object) -> None:
         raise NotImplementedError
 
-    assert isinstance(build_component(type("Model", (), {"load": load}), {}, UNIT), Adapter)
+    assert isinstance(build_component(type("Model", (), {"load": load}), {}, UNIT, MODEL), Adapter)
 
 
 def test_a_parameter_that_the_class_does_not_take_is_its_own_error() -> None:
     with pytest.raises(ComponentFailed, match="threshold") as caught:
-        build_component(type("Model", (), {"__init__": lambda self: None}), {"threshold": 1}, UNIT)
+        build_component(type("Model", (), {"__init__": lambda self: None}), {"threshold": 1}, UNIT, MODEL)
     assert isinstance(caught.value.__cause__, TypeError)

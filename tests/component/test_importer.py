@@ -50,7 +50,7 @@ FAILURES = {
     "no-module": ("Nowhere", "", 'there is no module "Nowhere"'),
     "no-package": ("nowhere.module.A", "", 'there is no module "nowhere"'),
     "no-class": ("FailingModule.Other", "x = 1\n", 'defines no class "Other"'),
-    "no-type": ("FailingModule.x", "x = 1\n", "is not a class"),
+    "no-type": ("FailingModule.x", "x = 1\n", "is not a class but 1"),
 }
 
 

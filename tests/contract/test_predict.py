@@ -40,7 +40,7 @@ class ContractModel:
         return X
 
     def metrics(self):
-        return [{"type": "COUNTER", "key": "bad-name", "value": 1}] if self.asked == "bad-metric" else []
+        return [{"type": "COUNTER", "key": "no_value"}] if self.asked == "bad-metric" else []
 
     def tags(self):
         return {"t": "own"} if self.asked == "tags" else {}

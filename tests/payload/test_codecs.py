@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.payload.json_codec import JsonCodec
 from seldon_spec.payload.json_style import JsonStyle, write_json
-from seldon_spec.payload.message import Kind, Message, Result, Verb
+from seldon_spec.payload.message import Kind, Message, Request, Result, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import SeldonMessage
 from seldon_spec.spec.model import FlaskSpec
@@ -70,12 +70,26 @@ def to_proto(text: str) -> bytes:
 
 def echo(codec: JsonCodec | ProtoCodec, wire: bytes) -> bytes:
     request = codec.decode(Verb.PREDICT, wire)
-    return codec.encode(Result(request.payload), request)
+    return codec.encode(Result(request.message.payload), request).body
+
+
+class Asked(Request):
+    """A request of which only the message is known."""
+
+    __slots__ = ()
+
+    def __init__(self, codec: JsonCodec | ProtoCodec, message: Message, verb: Verb = Verb.PREDICT) -> None:
+        super().__init__(verb, None, codec)
+        self._message = message
+
+
+def read(codec: JsonCodec | ProtoCodec, wire: bytes) -> Message:
+    return codec.decode(Verb.PREDICT, wire).message
 
 
 def answer(codec: JsonCodec | ProtoCodec, payload: object, kind: Kind = Kind.NDARRAY, **more: Any) -> Any:
     """What a client reads of a result, as JSON."""
-    wire = codec.encode(Result(payload, **more), Message(kind, None))
+    wire = codec.encode(Result(payload, **more), Asked(codec, Message(kind, None))).body
     return json.loads(wire) if codec is REST else json_format.MessageToDict(SeldonMessage.FromString(wire))
 
 
@@ -132,7 +146,7 @@ MALFORMED = {
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED.keys())
 def test_malformed_json_is_the_clients_mistake(wire: bytes) -> None:
     with pytest.raises(PayloadError) as caught:
-        REST.decode(Verb.PREDICT, wire)
+        echo(REST, wire)
     assert len(str(caught.value)) < 500
 
 
@@ -153,30 +167,30 @@ MALFORMED_PROTO = {
 @pytest.mark.parametrize("wire", MALFORMED_PROTO.values(), ids=MALFORMED_PROTO.keys())
 def test_malformed_protobuf_is_the_clients_mistake(wire: bytes) -> None:
     with pytest.raises(PayloadError):
-        GRPC.decode(Verb.PREDICT, wire)
+        echo(GRPC, wire)
 
 
 def test_the_same_request_is_the_same_message_on_both_wires() -> None:
     text = '{"data":{"names":["a"],"ndarray":[["x"]]},"meta":{"puid":"p","tags":{"t":"u"},"requestPath":{"m":"i"}}}'
-    rest, grpc = REST.decode(Verb.PREDICT, text.encode()), GRPC.decode(Verb.PREDICT, to_proto(text))
+    rest, grpc = read(REST, text.encode()), read(GRPC, to_proto(text))
     assert (rest.kind, rest.names, rest.meta) == (grpc.kind, grpc.names, grpc.meta)
     assert rest.payload.tolist() == grpc.payload.tolist()
 
 
 def test_integers_stay_integers_in_json_and_become_doubles_in_protobuf() -> None:
     text = '{"data":{"ndarray":[[9007199254740993]]}}'
-    assert REST.decode(Verb.PREDICT, text.encode()).payload.dtype == np.int64
-    assert GRPC.decode(Verb.PREDICT, to_proto(text)).payload.tolist() == [[9007199254740992.0]]
+    assert read(REST, text.encode()).payload.dtype == np.int64
+    assert read(GRPC, to_proto(text)).payload.tolist() == [[9007199254740992.0]]
 
 
 def test_meta_missing_is_none_in_json_and_empty_in_protobuf() -> None:
-    assert REST.decode(Verb.PREDICT, b'{"strData":""}').meta is None
-    assert GRPC.decode(Verb.PREDICT, to_proto('{"strData":""}')).meta == {}
+    assert read(REST, b'{"strData":""}').meta is None
+    assert read(GRPC, to_proto('{"strData":""}')).meta == {}
 
 
 @pytest.mark.parametrize("text", ['{"data":{}}', '{"data":{"names":["a"]}}'])
 def test_data_without_an_array_is_an_empty_one(text: str) -> None:
-    for message in (REST.decode(Verb.PREDICT, text.encode()), GRPC.decode(Verb.PREDICT, to_proto(text))):
+    for message in (read(REST, text.encode()), read(GRPC, to_proto(text))):
         assert (message.kind, message.payload.shape, message.payload.dtype) == (Kind.NDARRAY, (0,), np.float64)
 
 
@@ -185,13 +199,13 @@ def test_data_without_an_array_is_an_empty_one(text: str) -> None:
 )
 def test_decoded_arrays_can_be_written(text: str) -> None:
     for wire in (f'{{"data":{{"ndarray":{text}}}}}',):
-        for message in (REST.decode(Verb.PREDICT, wire.encode()), GRPC.decode(Verb.PREDICT, to_proto(wire))):
+        for message in (read(REST, wire.encode()), read(GRPC, to_proto(wire))):
             message.payload[...] = 0
             assert not message.payload.any()
 
 
 def test_a_tensor_of_protobuf_can_be_written() -> None:
-    message = GRPC.decode(Verb.PREDICT, to_proto('{"data":{"tensor":{"shape":[1],"values":[1]}}}'))
+    message = read(GRPC, to_proto('{"data":{"tensor":{"shape":[1],"values":[1]}}}'))
     message.payload[0] = 7
     assert message.payload.tolist() == [7]
 
@@ -265,7 +279,7 @@ def test_a_dataclass_is_an_object(codec: JsonCodec | ProtoCodec) -> None:
 
 
 @pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
-@pytest.mark.parametrize("payload", [None, 5, 5.5, True, (1, 2), {1}, np.float64(1)], ids=repr)
+@pytest.mark.parametrize("payload", [None, 5, 5.5, True, {1}, iter([1])], ids=str)
 def test_results_that_the_contract_does_not_know(codec: JsonCodec | ProtoCodec, payload: object) -> None:
     with pytest.raises(ResultError, match="Unknown data type"):
         answer(codec, payload)
@@ -329,8 +343,8 @@ def test_custom_data_is_the_any_of_the_users_protobuf() -> None:
     packed.Pack(StringValue(value="x"))
     wire = SeldonMessage(customData={"type_url": packed.type_url, "value": packed.value}).SerializeToString()
     request = GRPC.decode(Verb.PREDICT, wire)
-    assert isinstance(request.payload, AnyMessage)
-    assert SeldonMessage.FromString(GRPC.encode(Result(request.payload), request)).customData.value == packed.value
+    assert isinstance(request.message.payload, AnyMessage)
+    assert SeldonMessage.FromString(echo(GRPC, wire)).customData.value == packed.value
 
 
 @pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
@@ -346,7 +360,7 @@ def test_meta_is_the_requests_with_the_components_over_it(codec: JsonCodec | Pro
         metrics=[{"key": "o", "type": "TIMER", "value": 2, "tags": {"x": "y"}}],
         request_path={"m": "own"},
     )
-    wire = codec.encode(result, request)
+    wire = codec.encode(result, request).body
     tree = json.loads(wire) if codec is REST else json_format.MessageToDict(SeldonMessage.FromString(wire))
     assert tree["meta"] == {
         "puid": "p",
@@ -361,10 +375,10 @@ def test_meta_is_the_requests_with_the_components_over_it(codec: JsonCodec | Pro
 
 def test_what_the_class_does_to_meta_shows() -> None:
     request = REST.decode(Verb.PREDICT, b'{"strData":"x","meta":{}}')
-    assert request.meta is not None
-    request.meta["tags"] = {"seen": 1}
-    assert json.loads(REST.encode(Result("x"), request))["meta"] == {"tags": {"seen": 1}}
-    request.meta["tags"] = 5
+    assert request.message.meta is not None
+    request.message.meta["tags"] = {"seen": 1}
+    assert json.loads(REST.encode(Result("x"), request).body)["meta"] == {"tags": {"seen": 1}}
+    request.message.meta["tags"] = 5
     with pytest.raises(UnwritableResult):
         REST.encode(Result("x"), request)
 
@@ -393,7 +407,7 @@ def test_half_a_surrogate_pair_is_escaped_in_any_style() -> None:
 def test_any_bytes_are_a_message_or_refused(wire: bytes) -> None:
     for codec in (REST, GRPC):
         try:
-            message = codec.decode(Verb.PREDICT, wire)
+            message = codec.decode(Verb.PREDICT, wire).message
         except PayloadError:
             continue
         assert isinstance(message, Message)
@@ -424,10 +438,10 @@ def test_numbers_come_back_exactly(rows: list[list[float]], dress: str) -> None:
     data: dict[str, Any] = {"ndarray": rows}
     if dress == "tensor":
         data = {"tensor": {"shape": [len(rows), 3], "values": [value for row in rows for value in row]}}
-    message = REST.decode(Verb.PREDICT, json.dumps({"data": data}).encode())
-    back = REST.decode(Verb.PREDICT, REST.encode(Result(message.payload), message))
+    message = read(REST, json.dumps({"data": data}).encode())
+    back = read(REST, REST.encode(Result(message.payload), Asked(REST, message)).body)
     np.testing.assert_array_equal(back.payload, message.payload)
-    over = GRPC.decode(Verb.PREDICT, GRPC.encode(Result(message.payload), message))
+    over = read(GRPC, GRPC.encode(Result(message.payload), Asked(GRPC, message)).body)
     np.testing.assert_array_equal(over.payload, message.payload.astype(float))
 
 

@@ -239,13 +239,6 @@ def test_without_grpc(start: Start) -> None:
     assert server.stop() == 0
 
 
-@pytest.mark.parametrize("service_type", ["ROUTER", "TRANSFORMER", "COMBINER", "OUTLIER_DETECTOR"])
-def test_other_types_are_not_served_yet(start: Start, service_type: str) -> None:
-    server = start(ECHO, service_type=service_type)
-    assert server.wait() == 1
-    assert f"NotServed: service_type: {service_type} is not served yet" in server.log
-
-
 def test_the_log_as_json(start: Start) -> None:
     server = start(ECHO.replace("return X", "raise ValueError('é')"), log="json", ports=[0, None, 0])
     server.http_port = int(server.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
