@@ -6,15 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seldon_spec.app import make_app
+    from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
     from seldon_spec.errors import SpecError
     from seldon_spec.spec.loader import load
     from seldon_spec.spec.model import Spec
 
-__all__ = ["Spec", "SpecError", "load", "make_app"]
+__all__ = [
+    "SeldonMicroserviceException",
+    "SeldonNotImplementedError",
+    "SeldonResponse",
+    "Spec",
+    "SpecError",
+    "load",
+    "make_app",
+]
 __version__ = "0.1.0"
 
 # Each name is imported when it is asked for: a command that only reads a file pays for no web server.
 _HOMES = {
+    "SeldonMicroserviceException": "seldon_spec.component.contract",
+    "SeldonNotImplementedError": "seldon_spec.component.contract",
+    "SeldonResponse": "seldon_spec.component.contract",
     "Spec": "seldon_spec.spec.model",
     "SpecError": "seldon_spec.errors",
     "load": "seldon_spec.spec.loader",

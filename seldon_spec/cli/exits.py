@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from seldon_spec import __version__
 from seldon_spec.errors import BindFailed, ComponentFailed, Diagnostic, OriginKind, SeldonSpecError, SpecError
@@ -16,6 +17,8 @@ USERS_FAULT = 1
 WRONG_USAGE = 2
 OUR_FAULT = 3
 INTERRUPTED = 130
+
+_LINGER_SECONDS = 1.0
 
 
 def guard(command: Callable[[], object]) -> int:
@@ -47,6 +50,25 @@ def guard(command: Callable[[], object]) -> int:
         _say(f"This is a fault of seldon-spec {__version__} itself. Please report it with the lines above.")
         return OUR_FAULT
     return code if isinstance(code, int) else FINE
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, even where the user's class has left behind a thread that does not end.
+
+    Python waits for such a thread for ever, unless it is a daemon; here it is waited for a moment.
+    """
+    threading = sys.modules.get("threading")  # where nobody has imported it there are no threads
+    if threading is not None and threading.active_count() > 1:
+        watchdog = threading.Timer(_LINGER_SECONDS, _end, [code])
+        watchdog.daemon = True
+        watchdog.start()
+    sys.exit(code)
+
+
+def _end(code: int) -> None:
+    _say("a thread of the class does not end: left behind")
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def tell(diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, is_summed_up: bool = True) -> None:

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from seldon_spec.cli.exits import guard
+from seldon_spec.cli.exits import guard, leave
 
 
 def main() -> NoReturn:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seldon_spec.cli.exits import guard, tell
+from seldon_spec.cli.exits import guard, leave, tell
 from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity
 from seldon_spec.spec.environment import is_unheeded, no_effect
@@ -136,7 +136,7 @@ OPTIONS = (
 
 def main() -> NoReturn:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

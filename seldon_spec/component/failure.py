@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from seldon_spec.errors import ComponentFailed
 
@@ -42,4 +44,10 @@ def is_named(error: BaseException | object, name: str) -> bool:
     The classes of ``seldon_core`` are known by name, so that they are recognised without that package (contract
     section 11, point 8).
     """
-    return any(base.__name__ == name for base in type(error).__mro__)
+    kind: Any = type(error)
+    return name in _names_of(kind)
+
+
+@lru_cache(maxsize=256)
+def _names_of(kind: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in kind.__mro__)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ class PassthroughCodec(JsonCodec):
 
 def _parse(wire: bytes | str) -> object:
     try:
-        return json.loads(wire.decode("utf-8-sig") if isinstance(wire, bytes) else wire)
+        return json.loads(wire.removeprefix(BOM_UTF8).decode() if isinstance(wire, bytes) else wire)
     except RecursionError as error:
         raise PayloadError("Can't find JSON in data: it is nested too deeply") from error
     except ValueError as error:  # no UTF-8, no JSON, or an integer of thousands of digits

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from seldon_spec.errors import UnwritableResult
 from seldon_spec.payload.plain import plain_value
@@ -40,6 +41,17 @@ class JsonStyle:
         )
 
 
+@lru_cache(maxsize=8)
+def _encoder(style: JsonStyle) -> json.JSONEncoder:
+    return json.JSONEncoder(
+        default=plain_value,
+        ensure_ascii=style.ascii,
+        indent=style.indent,
+        separators=(",", ":") if style.indent is None else (",", ": "),
+        sort_keys=style.sort_keys,
+    )
+
+
 def write_json(value: object, style: JsonStyle) -> bytes:
     """Write a value in a style, with a final line break; NaN and Infinity stand bare (contract section 2.3).
 
@@ -47,14 +59,7 @@ def write_json(value: object, style: JsonStyle) -> bytes:
         UnwritableResult: something in it has no form in JSON.
     """
     try:
-        text = json.dumps(
-            value,
-            default=plain_value,
-            ensure_ascii=style.ascii,
-            indent=style.indent,
-            separators=(",", ":") if style.indent is None else (",", ": "),
-            sort_keys=style.sort_keys,
-        )
+        text = _encoder(style).encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnwritableResult(str(error)) from error
     # half a surrogate pair has no UTF-8; Python's name for it is JSON's escape for it

@@ -171,7 +171,7 @@ def _read_array(message: Any) -> tuple[Kind, Array, list[str]]:
 
 
 def _read_message(message: Any, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
-    meta = _decode_meta(message.meta)
+    meta = _decode_meta(message.meta) if message.HasField("meta") else {}
     member = message.WhichOneof("data_oneof")
     if member == "data":
         return _decode_data(message.data, meta, allowance)
