@@ -109,7 +109,7 @@ def test_an_exception_of_the_class_shows_the_user_s_frames_only(folder: Path) ->
 def test_our_own_fault_ends_with_3_and_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("broken inside")
 
     monkeypatch.setattr("seldon_spec.cli.commands.load", fail)
@@ -121,7 +121,7 @@ def test_our_own_fault_ends_with_3_and_says_so(
 
 
 def test_an_interrupt_ends_with_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("seldon_spec.cli.commands.load", interrupt)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,6 +251,14 @@ def test_the_guide_s_command_serves_a_folder_of_one_class(folder: Path, serve_fo
 def test_the_guide_s_command_has_nothing_to_tell(folder: Path) -> None:
     environ = {"MODEL_NAME": "MyModel", "SERVICE_TYPE": "MODEL"}
     assert _load(folder, "--service-type MODEL", environ).diagnostics == ()
+
+
+def test_the_old_command_does_not_wait_for_the_option_parser_of_ours() -> None:
+    """Nor for what only a wrong spec or a model needs: a pod starts with it."""
+    code = (
+        "import sys, seldon_spec.cli.microservice; print({'typer', 'click', 'jsonschema', 'numpy'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_the_pidfile_is_there_while_the_server_is(folder: Path, serve_folder: Serve) -> None:
