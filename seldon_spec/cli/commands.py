@@ -57,6 +57,13 @@ def init(folder: Path, service_type: ServiceType, class_name: str) -> None:
     )
 
 
+def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
+    """Write seldon.yaml from the files of a Seldon Core image. Returns the exit code."""
+    from seldon_spec.cli import migration
+
+    return migration.migrate(folder, node, is_forced=is_forced, is_writing=is_writing)
+
+
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
     """Print the effective spec, each value with its origin."""
     from seldon_spec.cli import show as page

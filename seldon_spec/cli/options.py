@@ -118,6 +118,21 @@ def init(
 
 
 @app.command()
+def migrate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an image made for Seldon Core.")],
+    *,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="NAME", help="Which unit of the SeldonDeployment the folder's class is."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write seldon.yaml anew where there is one.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Change the requirements file too.")] = False,
+) -> None:
+    """Write seldon.yaml from .s2i/environment, a Dockerfile and a SeldonDeployment."""
+    raise typer.Exit(commands.migrate(folder, node, is_forced=force, is_writing=write))
+
+
+@app.command()
 def validate(
     paths: Annotated[
         list[Path] | None,

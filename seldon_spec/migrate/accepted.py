@@ -1,0 +1,17 @@
+"""Whether a field takes a value: nobody wrote it there, so one that it does not take is left out, and not a mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seldon_spec.errors import FieldPath, Origin, OriginKind, Position
+from seldon_spec.spec.schema import Places, check, field_schema
+
+
+def why_refused(path: FieldPath, value: Any, position: Position) -> str | None:
+    """What the field at ``path`` takes instead; None where it takes the value."""
+    if field_schema(path) is None:
+        return "there is no such key"
+    origin = Origin(OriginKind.FILE, position.file, position)
+    problems = check(value, path, Places(lambda _: origin, lambda _: origin))
+    return (problems[0].allowed or problems[0].message) if problems else None

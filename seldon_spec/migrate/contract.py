@@ -1,0 +1,45 @@
+"""``contract.json``: the features and targets that the old testers knew, as a comment; the file has no key for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from seldon_spec.errors import Position
+from seldon_spec.migrate.claims import Gathered
+from seldon_spec.migrate.sources import CONTRACT_FILE, read_bounded
+from seldon_spec.spec.source import parse_document
+
+MAX_NAMES = 30
+
+
+def read_contract(folder: Path, gathered: Gathered) -> list[str]:
+    """Lines that tell what the contract names; empty where there is none, or none that can be read."""
+    path = folder / CONTRACT_FILE
+    data = read_bounded(path, gathered.problems) if path.is_file() else None
+    if data is None:
+        return []
+    document = parse_document(data.replace(b"\t", b" "), str(path))
+    value = document.root.to_json() if document.root else None
+    if not isinstance(value, dict):
+        where = document.problems[0].origin.position if document.problems else None
+        position = where or Position(str(path), 1, 1)
+        gathered.leave(position, path.name, "it cannot be read as JSON")
+        return []
+    lines = [f"{path.name}: {key}: {_describe(value[key])}" for key in ("features", "targets") if key in value]
+    if lines:
+        gathered.leave(Position(str(path), 1, 1), path.name, "no key holds it: its names stand in a comment")
+    return lines
+
+
+def _describe(entries: Any) -> str:
+    if not isinstance(entries, list):
+        return "no list"
+    names: list[str] = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            name, repeat = str(entry.get("name", "?")), entry.get("repeat")
+            count = repeat if isinstance(repeat, int) and not isinstance(repeat, bool) and repeat > 1 else 1
+            names.append(name if count == 1 else f"{name} ({count} of them)")
+    shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
+    return f"{len(names)}: {shown}" if names else "none"

@@ -1,0 +1,226 @@
+"""What a SeldonDeployment says of one unit: its type, parameters, ports, variables, command and annotations.
+
+Source: contract sections 7.3, 7.4 and 7.7; the resource's own schema for the names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
+from seldon_spec.migrate.claims import Claim, Gathered, Rank
+from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
+from seldon_spec.migrate.manifest import Tree, Unit
+from seldon_spec.migrate.variables import claim_annotation, claim_variable, is_secret, take
+from seldon_spec.migrate.words import UnclosedQuote, Word, read_words
+from seldon_spec.spec.environment import set_entry
+from seldon_spec.spec.merged import Merged
+from seldon_spec.spec.model import ServiceType
+from seldon_spec.spec.schema import Places, check, guess
+
+_TYPES = {**{kind.value: kind for kind in ServiceType}, "OUTPUT_TRANSFORMER": ServiceType.TRANSFORMER}
+_METHODS = {
+    "ROUTE": ServiceType.ROUTER,
+    "AGGREGATE": ServiceType.COMBINER,
+    "TRANSFORM_INPUT": ServiceType.TRANSFORMER,
+    "TRANSFORM_OUTPUT": ServiceType.TRANSFORMER,
+}
+_PORTS = ("http", "grpc", "metrics")
+_NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
+_STAYS = "its value is known only in the cluster: the SeldonDeployment still sets it where the server starts"
+_REFERENCE = re.compile(r"\$\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\)")
+
+
+def read_unit(unit: Unit, gathered: Gathered) -> None:
+    """Claim what the resource says of the unit."""
+    _claim_type(unit, gathered)
+    if _NAME.fullmatch(unit.name) and len(unit.name) <= 63:
+        name = unit.graph.get("name")
+        assert name is not None
+        gathered.claims.append(Claim(("name",), unit.name, name.place(), "graph.name", Rank.DEPLOYMENT))
+    for tree in (unit.spec.get("annotations"), unit.predictor_tree.get("annotations")):
+        for key, value in tree.entries() if tree else ():
+            claim_annotation(gathered, key, value.text(), value.place())
+    _claim_parameters(unit, gathered)
+    _claim_endpoint(unit.graph, gathered)
+    if unit.container is not None:
+        _read_container(unit.container, gathered)
+    _leave_rest(unit, gathered)
+
+
+def _claim_type(unit: Unit, gathered: Gathered) -> None:
+    """The type by which the executor calls the unit; without one, what its methods make of it."""
+    tree = unit.graph.get("type")
+    written = tree.text() if tree else ""
+    if tree and written in _TYPES:
+        claim = Claim(("service_type",), _TYPES[written].value, tree.place(), f"graph.type {written}", Rank.FORCED)
+        gathered.claims.append(claim)
+        return
+    if tree and written not in ("", "UNKNOWN_TYPE"):
+        match = guess(written, _TYPES)
+        allowed = ", ".join(_TYPES)
+        origin = Origin(OriginKind.FILE, tree.place().file, tree.place())
+        help_text = f'did you mean "{match}"?' if match else None
+        message = "the graph's type is not one of its values"
+        gathered.problems.append(
+            Diagnostic("enum", message, origin, found=f'"{written[:80]}"', allowed=f"one of {allowed}", help=help_text)
+        )
+        return
+    methods = unit.graph.get("methods")
+    kinds = {_METHODS[each.text()] for each in methods.items() if each.text() in _METHODS} if methods else set()
+    if methods and len(kinds) == 1:
+        claim = Claim(("service_type",), kinds.pop().value, methods.place(), "graph.methods", Rank.FORCED)
+        gathered.claims.append(claim)
+
+
+def _claim_parameters(unit: Unit, gathered: Gathered) -> None:
+    """The parameters, each checked and converted as the loader does it, at its own place."""
+    tree = unit.graph.get("parameters")
+    if tree is None:
+        return
+    entries: list[Any] = tree.node.to_json() if isinstance(tree.node.value, list) else [tree.node.to_json()]
+    trees = tree.items() or [tree]
+    places = Places(lambda path: _place(path, trees, tree), lambda path: _place(path, trees, tree))
+    problems = check(entries, ("parameters",), places)
+    wrong = {problem.path[1] for problem in problems if len(problem.path) > 1}
+    gathered.problems += [_discreet(problem, trees) for problem in problems]
+    for index, each in enumerate(trees):
+        if str(index) in wrong:
+            continue
+        value = each.get("value")
+        position = value.place() if value else each.place()
+        merged = Merged({}, {})
+        set_entry(merged, str(index), entries[index], Origin(OriginKind.FILE, position.file, position))
+        label = f"parameter {entries[index]['name']}, {entries[index]['type']}"
+        if merged.problems:
+            gathered.problems += [
+                _discreet(replace(p, path=("parameters", str(index))), trees) for p in merged.problems
+            ]
+        else:
+            take(gathered, merged, position, label, Rank.DEPLOYMENT)
+
+
+def _place(path: FieldPath, trees: list[Tree], whole: Tree) -> Origin:
+    """Where a part of the list stands: the value, else the entry, else the list."""
+    tree = whole
+    if len(path) > 1 and path[1].isdigit() and int(path[1]) < len(trees):
+        tree = trees[int(path[1])]
+        tree = tree.get(*path[2:]) or tree
+    return Origin(OriginKind.FILE, tree.place().file, tree.place())
+
+
+def _discreet(problem: Diagnostic, trees: list[Tree]) -> Diagnostic:
+    """A finding about a parameter, without its value where the name says that it is a secret."""
+    index = problem.path[1] if len(problem.path) > 1 else ""
+    name = trees[int(index)].text("name") if index.isdigit() and int(index) < len(trees) else ""
+    if not is_secret(name) or problem.origin.position is None:
+        return problem
+    hidden = replace(problem.origin, position=replace(problem.origin.position, text=""))
+    return replace(problem, origin=hidden, found="(not shown)" if problem.found else None)
+
+
+def _claim_endpoint(graph: Tree, gathered: Gathered) -> None:
+    for key, port in (("httpPort", "HTTP"), ("grpcPort", "GRPC")):
+        tree = graph.get("endpoint", key)
+        if tree is not None and tree.text() not in ("", "0"):
+            name = f"PREDICTIVE_UNIT_{port}_SERVICE_PORT"
+            claim_variable(gathered, name, tree.text(), tree.place(), f"graph.endpoint.{key}", Rank.DEPLOYMENT)
+
+
+def _read_container(container: Tree, gathered: Gathered) -> None:
+    ports = container.get("ports")
+    for port in ports.items() if ports else ():
+        number = port.get("containerPort")
+        if number is not None and port.text("name") in _PORTS:
+            name = f"PREDICTIVE_UNIT_{port.text('name').upper()}_SERVICE_PORT"
+            label = f"the port named {port.text('name')}"
+            claim_variable(gathered, name, number.text(), number.place(), label, Rank.DEPLOYMENT)
+    variables = container.get("env")
+    known: dict[str, str] = {}
+    for variable in variables.items() if variables else ():
+        _read_variable(variable, known, gathered)
+    if container.get("envFrom"):
+        tree = container.get("envFrom")
+        assert tree is not None
+        gathered.leave(tree.place(), "envFrom", _STAYS)
+    _read_command(container, known, gathered)
+    image = container.get("image")
+    if image is not None:
+        why = "the image that is in use: give the new one a tag of its own, by image.tag or when it is built"
+        gathered.leave(image.place(), f"image {_printable(image.text())}", why)
+
+
+def _printable(text: str) -> str:
+    """An image's name without credentials; none has spaces."""
+    return "" if is_secret("", text) else "".join(c if c.isprintable() else "?" for c in text)[:200]
+
+
+def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) -> None:
+    """One variable of the container: its value, or what it refers to in the cluster."""
+    name_tree = variable.get("name")
+    name = variable.text("name")
+    if name_tree is None or not name:
+        return
+    label = f"env {name}"
+    value = variable.get("value")
+    if variable.get("valueFrom", "secretKeyRef"):
+        claim_reference(name, name_tree.place(), label, gathered)
+    elif variable.get("valueFrom"):
+        gathered.leave(name_tree.place(), label, _STAYS)
+    else:
+        text = value.text() if value else ""
+        missing = [match["name"] for match in _REFERENCE.finditer(text) if match["name"] not in known]
+        if missing:
+            gathered.leave(name_tree.place(), label, _STAYS)
+            return
+        known[name] = _REFERENCE.sub(lambda match: known[match["name"]], text)
+        place = value.place() if value else name_tree.place()
+        claim_variable(gathered, name, known[name], place, label, Rank.DEPLOYMENT)
+
+
+def claim_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:
+    """A variable whose value is a Secret's: referred to where the class reads it, else left to the deployment."""
+    merged = Gathered()
+    claim_variable(merged, name, "", position, label, Rank.DEPLOYMENT)
+    if any(claim.path[0] == "variable" for claim in merged.claims):
+        value = {"from_env": name}
+        gathered.claims += [replace(claim, value=value, label=f"{label}, a Secret") for claim in merged.claims]
+    else:
+        gathered.leave(position, label, _STAYS)
+
+
+def _read_command(container: Tree, known: dict[str, str], gathered: Gathered) -> None:
+    """``command`` and ``args`` stand in place of the image's own; told only where they start the old server."""
+    trees = [tree for key in ("command", "args") if (tree := container.get(key)) is not None]
+    texts = [word.text() for tree in trees for word in tree.items()]
+    if not texts:
+        return
+    position = trees[0].place()
+    if any(PROGRAM in text for text in texts):
+        words = [Word(_REFERENCE.sub(lambda match: known.get(match["name"], match[0]), text), 0) for text in texts]
+        read_command(Command(_unwrap(words, known), position, Rank.DEPLOYMENT), gathered)
+    gathered.leave(position, "command", "it stands in place of the image's own: take it out of the SeldonDeployment")
+
+
+def _unwrap(words: list[Word], known: dict[str, str]) -> list[Word]:
+    """The words of the script, where a shell is given one."""
+    script = find_script(words)
+    if script is None:
+        return words
+    try:
+        return read_words(script, known, is_shell=True)
+    except UnclosedQuote:
+        return words
+
+
+def _leave_rest(unit: Unit, gathered: Gathered) -> None:
+    protocol = unit.spec.get("protocol") or unit.predictor_tree.get("protocol")
+    if protocol is not None and protocol.text() not in ("", "seldon"):
+        why = f"Seldon's own protocol is served, not {_printable(protocol.text())}"
+        gathered.leave(protocol.place(), "protocol", why)
+    for key in ("envSecretRefName", "modelUri"):
+        tree = unit.graph.get(key)
+        if tree is not None and tree.text():
+            gathered.leave(tree.place(), f"graph.{key}", "it stays in the SeldonDeployment")

@@ -1,0 +1,278 @@
+"""What a Dockerfile's last stage says: its base, variables, labels, user and command.
+
+Source: Dockerfile reference; contract section 7.7 for what the guide's and the builder's images hold.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seldon_spec.errors import Position
+from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.command import Command, find_script, read_command
+from seldon_spec.migrate.image_parts import claim_base, claim_label, claim_user, claim_work_folder, leave_ports
+from seldon_spec.migrate.installed import read_run
+from seldon_spec.migrate.instructions import Dockerfile, Instruction, parse_dockerfile
+from seldon_spec.migrate.variables import claim_variable
+from seldon_spec.migrate.words import UnclosedQuote, Word, read_whole, read_words
+
+_ALIAS = re.compile(r"(?P<base>\S+)(?:\s+AS\s+(?P<alias>\S+))?\s*", re.IGNORECASE)
+_PLATFORM = re.compile(r"--[a-z]+(=\S+)?\s+")
+
+
+@dataclass(slots=True)
+class Stage:
+    """One FROM with what stands below it."""
+
+    base: str
+    origin: Instruction
+    unknown: tuple[str, ...] = ()
+    instructions: list[Instruction] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """A variable or label that the image sets."""
+
+    word: Word
+    position: Position
+
+
+@dataclass(slots=True)
+class Image:
+    """What the instructions leave behind: of each thing the last one."""
+
+    variables: dict[str, Set] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Set] = field(default_factory=dict)
+    ports: list[tuple[str, Position]] = field(default_factory=list)
+    runs: list[Instruction] = field(default_factory=list)
+    entrypoint: Instruction | None = None
+    command: Instruction | None = None
+    user: tuple[str, Position] | None = None
+    folder: tuple[str, Position] | None = None
+
+    def known(self) -> dict[str, str]:
+        """Every value that a later instruction can name: a variable stands above an argument."""
+        values = {name: each.word.text for name, each in self.variables.items() if not each.word.unknown}
+        return {**self.arguments, **values}
+
+
+def read_dockerfile(folder: Path, path: Path, data: bytes, gathered: Gathered) -> None:
+    """Claim what a Dockerfile says of the image that it makes."""
+    dockerfile = parse_dockerfile(data, str(path))
+    arguments: dict[str, str] = {}
+    chain = _read_last_stage(dockerfile, arguments, gathered)
+    if not chain:
+        gathered.leave(Position(str(path), 1, 1), path.name, "it has no FROM, so it makes no image")
+        return
+    base = chain[0]
+    claim_base(base.base, base.unknown, base.origin.place(), gathered)
+    image = Image()
+    reader = _Reader(image, dockerfile.escape, arguments, gathered)
+    for stage in chain:
+        for instruction in stage.instructions:
+            reader.read(instruction)
+    _claim_image(folder, image, gathered)
+
+
+def _read_last_stage(dockerfile: Dockerfile, arguments: dict[str, str], gathered: Gathered) -> list[Stage]:
+    """The last stage, after the stages of this file that it builds on."""
+    stages: list[Stage] = []
+    names: dict[str, int] = {}
+    for instruction in dockerfile.instructions:
+        if instruction.keyword == "FROM":
+            alias = _open_stage(instruction, stages, arguments, gathered)
+            names[str(len(stages) - 1)] = len(stages) - 1
+            if alias:
+                names[alias] = len(stages) - 1
+        elif stages:
+            stages[-1].instructions.append(instruction)
+        elif instruction.keyword == "ARG":
+            name, equals, text = instruction.text.partition("=")
+            if equals:
+                arguments[name.strip()] = _read(instruction, text, arguments, dockerfile.escape, gathered).text
+    chain: list[Stage] = []
+    index: int | None = len(stages) - 1 if stages else None
+    while index is not None:
+        chain.insert(0, stages[index])
+        earlier = names.get(stages[index].base.lower())
+        index = earlier if earlier is not None and earlier < index else None
+    return chain
+
+
+def _open_stage(
+    instruction: Instruction, stages: list[Stage], arguments: Mapping[str, str], gathered: Gathered
+) -> str | None:
+    """Begin a stage; returns the name that later ones know it by."""
+    text = instruction.text
+    while match := _PLATFORM.match(text):
+        gathered.leave(instruction.place(), match[0].split("=")[0].strip(), "the build says for which platform it is")
+        text = text[match.end() :]
+    found = _ALIAS.fullmatch(text)
+    word = _read(instruction, found["base"] if found else text, arguments, "\\", gathered)
+    stages.append(Stage(word.text, instruction, word.unknown))
+    return found["alias"].lower() if found and found["alias"] else None
+
+
+def _read(instruction: Instruction, text: str, known: Mapping[str, str], escape: str, gathered: Gathered) -> Word:
+    """One word, or the text as it is where a quotation mark is left open; that is told."""
+    try:
+        return read_whole(text.strip(), known, escape=escape)
+    except UnclosedQuote as error:
+        _leave_unread(instruction, str(error), gathered)
+        return Word(text, 0, unknown=("an open quotation mark",))
+
+
+def _leave_unread(instruction: Instruction, reason: str, gathered: Gathered) -> None:
+    gathered.leave(instruction.place(), instruction.keyword, f"it cannot be read: {reason}")
+
+
+class _Reader:
+    """Follows the instructions of the last stage, one by one."""
+
+    def __init__(self, image: Image, escape: str, arguments: Mapping[str, str], gathered: Gathered) -> None:
+        self.image, self.escape, self.arguments, self.gathered = image, escape, arguments, gathered
+
+    def read(self, instruction: Instruction) -> None:
+        """Take over what one instruction changes; most change nothing that a key of ours says."""
+        action = {
+            "ENV": self._env,
+            "LABEL": self._label,
+            "ARG": self._arg,
+            "EXPOSE": self._expose,
+            "USER": self._user,
+            "WORKDIR": self._folder,
+            "RUN": self.image.runs.append,
+            "CMD": self._command,
+            "ENTRYPOINT": self._entrypoint,
+        }.get(instruction.keyword)
+        if action is not None:
+            action(instruction)
+
+    def _words(self, instruction: Instruction) -> list[Word]:
+        try:
+            return read_words(instruction.text, self.image.known(), escape=self.escape)
+        except UnclosedQuote as error:
+            _leave_unread(instruction, str(error), self.gathered)
+            return []
+
+    def _pairs(self, instruction: Instruction) -> list[tuple[str, Set]]:
+        """``NAME=value …``, or the old form ``NAME value``, which takes the rest of the line."""
+        words = self._words(instruction)
+        if not words:
+            return []
+        if "=" not in words[0].text:
+            name, _, rest = instruction.text.partition(" " if " " in instruction.text else "\t")
+            if not rest.strip():
+                _leave_unread(instruction, f"{name} has no value", self.gathered)
+                return []
+            word = _read(instruction, rest, self.image.known(), self.escape, self.gathered)
+            return [(name, Set(word, instruction.at(0, len(name))))]
+        pairs = []
+        for word in words:
+            name, equals, text = word.text.partition("=")
+            position = instruction.at(word.start, len(name))
+            if equals:
+                pairs.append((name, Set(Word(text, word.start, word.variables, word.unknown), position)))
+            else:
+                _leave_unread(instruction, f"{name} has no value", self.gathered)
+        return pairs
+
+    def _env(self, instruction: Instruction) -> None:
+        self.image.variables.update(self._pairs(instruction))
+
+    def _label(self, instruction: Instruction) -> None:
+        self.image.labels.update(self._pairs(instruction))
+
+    def _arg(self, instruction: Instruction) -> None:
+        for word in self._words(instruction):
+            name, equals, text = word.text.partition("=")
+            if equals and not word.unknown:
+                self.image.arguments[name] = text
+            elif name in self.arguments:
+                self.image.arguments[name] = self.arguments[name]
+
+    def _expose(self, instruction: Instruction) -> None:
+        for word in self._words(instruction):
+            self.image.ports.append((word.text, instruction.at(word.start, len(word.text))))
+
+    def _user(self, instruction: Instruction) -> None:
+        for word in self._words(instruction)[:1]:
+            self.image.user = (word.text if not word.unknown else "", instruction.at(word.start, len(word.text)))
+
+    def _folder(self, instruction: Instruction) -> None:
+        for word in self._words(instruction)[:1]:
+            before = self.image.folder[0] if self.image.folder else "/"
+            self.image.folder = (posixpath.join(before, word.text), instruction.at(word.start, len(word.text)))
+
+    def _command(self, instruction: Instruction) -> None:
+        self.image.command = instruction
+
+    def _entrypoint(self, instruction: Instruction) -> None:
+        self.image.entrypoint = instruction
+
+
+def _claim_image(folder: Path, image: Image, gathered: Gathered) -> None:
+    for name, each in image.variables.items():
+        label = f"ENV {name}"
+        if each.word.unknown:
+            names = ", ".join(dict.fromkeys(each.word.unknown))
+            gathered.leave(each.position, label, f"its value is not known before the image is built: {names}")
+        else:
+            claim_variable(gathered, name, each.word.text, each.position, label, Rank.IMAGE)
+    for name, each in image.labels.items():
+        claim_label(name, each.word.text, each.position, gathered)
+    if image.user:
+        claim_user(*image.user, gathered)
+    if image.folder:
+        claim_work_folder(*image.folder, gathered)
+    work_folder = image.folder[0] if image.folder else "/"
+    for run in image.runs:
+        read_run(folder, work_folder, run, image.known(), gathered)
+    command = _whole_command(image, gathered)
+    if command is not None:
+        read_command(command, gathered)
+    leave_ports(image.ports, gathered)
+
+
+def _whole_command(image: Image, gathered: Gathered) -> Command | None:
+    """What the container starts: ENTRYPOINT, with CMD as its arguments where both are in exec form."""
+    parts = [each for each in (image.entrypoint, image.command) if each is not None]
+    if not parts:
+        return None
+    words: list[Word] = []
+    for part in parts:
+        listed = _exec_form(part)
+        if listed is None:
+            words += _shell_words(part, part.text, image.known(), gathered)
+            break  # an ENTRYPOINT in shell form passes CMD over
+        words += [Word(text, 0) for text in listed]
+    inner = find_script(words)
+    if inner is not None:
+        words = _shell_words(parts[0], inner, image.known(), gathered)
+    return Command(words, parts[0].place())
+
+
+def _exec_form(instruction: Instruction) -> list[str] | None:
+    """The list of words, where the instruction is a JSON list of texts; as for Docker, anything else is shell form."""
+    if not instruction.text.startswith("["):
+        return None
+    try:
+        value = json.loads(instruction.text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
+
+
+def _shell_words(instruction: Instruction, text: str, known: Mapping[str, str], gathered: Gathered) -> list[Word]:
+    try:
+        return read_words(text, known, is_shell=True)
+    except UnclosedQuote as error:
+        _leave_unread(instruction, str(error), gathered)
+        return []

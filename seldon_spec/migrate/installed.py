@@ -1,0 +1,177 @@
+"""RUN instructions: the requirements, indexes and packages of the system that they install.
+
+Of anything else a RUN does, only the names of its programs are told: it may hold a password.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seldon_spec.errors import FieldPath, Position
+from seldon_spec.migrate.accepted import why_refused
+from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.instructions import Instruction
+from seldon_spec.migrate.variables import is_secret
+from seldon_spec.migrate.words import UnclosedQuote, Word, read_words
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,\s-]*\])?\s*((==|>=|<=|~=|!=|<|>)[^@/\\]*)?")
+_FILE_FLAG = re.compile(r"(?:-r|--requirement=?)(?P<file>.*)")
+_PIP_VALUES = frozenset(
+    {"--trusted-host", "-f", "--find-links", "-c", "--constraint", "-t", "--target", "--timeout", "--retries"}
+    | {"--proxy", "--cert", "--cache-dir", "--root-user-action", "--platform", "--python-version"}
+)
+"""Flags of pip with a value of their own that no key takes."""
+
+_INDEXES: Mapping[str, FieldPath] = {
+    "-i": ("image", "index_url"),
+    "--index-url": ("image", "index_url"),
+    "--extra-index-url": ("image", "extra_index_urls"),
+}
+_TOOLS = frozenset({"pip", "setuptools", "wheel"})
+_USUAL = frozenset({"mkdir", "chown", "chmod", "chgrp", "cd", "rm", "true", "set", "assemble"})
+"""Programs whose work an image of ours does itself, or does not need."""
+
+_STEPS = "what it does is not taken over: image.steps can hold instructions of your own"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One RUN, with what its commands need to be understood."""
+
+    folder: Path
+    work_folder: str
+    position: Position
+    gathered: Gathered
+
+    def leave(self, what: str, why: str) -> None:
+        """Note what is not taken over."""
+        self.gathered.leave(self.position, what, why)
+
+    def add(self, path: FieldPath, item: str, label: str) -> None:
+        """Claim an item of a list that the schema accepts there."""
+        refused = why_refused(path, [item], self.position)
+        if refused is None:
+            self.gathered.add_item(path, item, self.position, label, Rank.IMAGE)
+        else:
+            self.leave(label, f"{path[-1]} does not take what it names: {refused}")
+
+
+def read_run(folder: Path, work_folder: str, run: Instruction, known: Mapping[str, str], gathered: Gathered) -> None:
+    """Claim what a RUN installs, and name the programs of what else it does.
+
+    Args:
+        folder: that is migrated.
+        work_folder: of the image, against which paths of the RUN count.
+        run: the instruction.
+        known: the variables that it can name.
+        gathered: where claims and what is left out go.
+    """
+    here = Run(folder, work_folder, run.place(), gathered)
+    if run.text.startswith("[") or "<<" in run.text:
+        here.leave("RUN", _STEPS)
+        return
+    try:
+        words = read_words(run.text, known, is_shell=True)
+    except UnclosedQuote as error:
+        here.leave("RUN", f"it cannot be read: {error}")
+        return
+    others = [_program(command) for command in _split(words) if not _read_installer(here, command)]
+    if others:
+        here.leave(f"RUN {', '.join(dict.fromkeys(others))}", _STEPS)
+
+
+def _split(words: Sequence[Word]) -> list[list[Word]]:
+    """The commands between the shell's operators, without options of RUN itself and what only starts a command."""
+    commands: list[list[Word]] = [[]]
+    for word in words:
+        if word.is_operator:
+            commands.append([])
+        elif commands[-1] or not (word.text.startswith("--") or word.text in ("sudo", "exec")):
+            commands[-1].append(word)
+    return [command for command in commands if command]
+
+
+def _program(command: Sequence[Word]) -> str:
+    word = command[0]
+    name = posixpath.basename(word.text)
+    return name if not word.variables and re.fullmatch(r"[A-Za-z0-9._+-]{1,40}", name) else "a command"
+
+
+def _read_installer(here: Run, command: list[Word]) -> bool:
+    """Take over what a command installs; whether nothing of it has to be told."""
+    texts = [word.text for word in command]
+    if len(texts) >= 3 and re.fullmatch(r"python[0-9.]*", posixpath.basename(texts[0])) and texts[1:3] == ["-m", "pip"]:
+        command, texts = command[2:], texts[2:]
+    program = posixpath.basename(texts[0])
+    if re.fullmatch(r"pip[0-9.]*", program):
+        _read_pip(here, command[texts.index("install") + 1 :] if "install" in texts else [])
+        return True
+    if program in ("apt-get", "apt"):
+        _read_apt(here, command[texts.index("install") + 1 :] if "install" in texts else [])
+        return True
+    return program in _USUAL
+
+
+def _read_apt(here: Run, words: Sequence[Word]) -> None:
+    for word in words:
+        if word.unknown:
+            here.leave("RUN apt-get install", f"a name is not known before the image is built: {word.unknown[0]}")
+        elif word.text and not word.text.startswith(("-", "/")):
+            here.add(("image", "system_packages"), word.text, "RUN apt-get install")
+
+
+def _read_pip(here: Run, words: list[Word]) -> None:
+    while words:
+        word = words.pop(0)
+        flag, equals, text = word.text.partition("=")
+        file = _FILE_FLAG.fullmatch(word.text)
+        if file is not None:
+            _claim_requirements(here, file["file"] or _next(words))
+        elif flag in _INDEXES:
+            _claim_index(here, flag, text if equals else _next(words))
+        elif flag in _PIP_VALUES:
+            _ = equals or _next(words)
+        elif not word.text.startswith("-"):
+            _take_package(here, word)
+
+
+def _next(words: list[Word]) -> str:
+    return words.pop(0).text if words else ""
+
+
+def _claim_index(here: Run, flag: str, url: str) -> None:
+    path = _INDEXES[flag]
+    refused = why_refused(path, url if path[-1] == "index_url" else [url], here.position)
+    if refused is not None:
+        here.leave(
+            f"pip's {flag}", "no key takes it: an index with a password is given to the build as the secret netrc"
+        )
+    elif path[-1] == "index_url":
+        here.gathered.claim(path, url, here.position, f"RUN pip {flag}", Rank.IMAGE)
+    else:
+        here.gathered.add_item(path, url, here.position, f"RUN pip {flag}", Rank.IMAGE)
+
+
+def _claim_requirements(here: Run, file: str) -> None:
+    """Claim the requirements file, under its name within the folder."""
+    within = posixpath.relpath(file, here.work_folder) if file.startswith("/") else posixpath.normpath(file)
+    for candidate in (within, posixpath.basename(file)):
+        is_outside = not candidate or candidate.startswith(("/", "../")) or "\0" in candidate
+        if not is_outside and (here.folder / candidate).is_file():
+            here.add(("image", "requirements"), candidate, "RUN pip install -r")
+            return
+    here.leave("RUN pip install -r", "the folder has no such file")
+
+
+def _take_package(here: Run, word: Word) -> None:
+    name = re.split(r"[\[=<>~!@ ;]", word.text, maxsplit=1)[0].lower()
+    if name in _TOOLS or word.text in (".", "./"):
+        return
+    if not word.unknown and _REQUIREMENT.fullmatch(word.text):
+        here.gathered.packages.append((word.text, here.position))
+    else:
+        here.leave("RUN pip install", "what it installs is no plain requirement: add it to requirements.txt")

@@ -1,0 +1,83 @@
+"""The folder's old files: which there are, and their bounded texts. Knows no format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
+from seldon_spec.spec.model import SPEC_FILE
+from seldon_spec.spec.source import MAX_BYTES
+
+MAX_FILES = 500
+"""Manifests that are looked at: enough for a folder, not for a disk."""
+
+S2I_FILE = Path(".s2i", "environment")
+CONTRACT_FILE = Path("contract.json")
+RENDERED = b"# Rendered by seldon-spec"
+
+_DOCKERFILE = re.compile(r"(Dockerfile|Containerfile)(\..+)?|.+\.(Dockerfile|Containerfile)", re.IGNORECASE)
+_OF_SELDON = re.compile(rb"seldon|MODEL_NAME|/s2i/bin/run", re.IGNORECASE)
+_MANIFESTS = (".yaml", ".yml", ".json")
+
+
+def read_bounded(path: Path, problems: list[Diagnostic]) -> bytes | None:
+    """A file's bytes; None, and a problem, where it is too large or cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        problems.append(_problem("no-file", path, f"{path} cannot be read: {error.strerror or error}"))
+        return None
+    if len(data) > MAX_BYTES:
+        problems.append(_problem("limit", path, f"{path} is too large to be read", f"at most {MAX_BYTES:,} bytes"))
+        return None
+    return data
+
+
+def _problem(code: str, path: Path, message: str, allowed: str | None = None) -> Diagnostic:
+    origin = Origin(OriginKind.FILE, str(path), Position(str(path), 1, 1))
+    if code == "limit":
+        return Diagnostic("limit", message, origin, allowed=allowed)
+    return Diagnostic("no-file", message, origin)
+
+
+def find_dockerfiles(folder: Path, problems: list[Diagnostic]) -> list[tuple[Path, bytes]]:
+    """The Dockerfiles of a Seldon image, weakest first: the one of the plain name counts most.
+
+    One that this package rendered is none; one of another name has to speak of Seldon.
+    """
+    names = sorted(path for path in folder.iterdir() if _DOCKERFILE.fullmatch(path.name) and path.is_file())
+    found = []
+    for path in sorted(names, key=lambda path: (_is_plain(path), path.name)):
+        data = read_bounded(path, problems)
+        if data is not None and not data.startswith(RENDERED) and (_is_plain(path) or _OF_SELDON.search(data)):
+            found.append((path, data))
+    return found
+
+
+def _is_plain(path: Path) -> bool:
+    return path.name.lower() in ("dockerfile", "containerfile")
+
+
+def find_manifests(folder: Path) -> list[tuple[Path, bytes]]:
+    """Files that speak of a SeldonDeployment, in the folder and in the folders within it.
+
+    What cannot be read, or is too large for a manifest, is some other file.
+    """
+    found = []
+    for path in sorted(_candidates(folder))[:MAX_FILES]:
+        data = read_bounded(path, [])
+        if data is not None and b"SeldonDeployment" in data:
+            found.append((path, data))
+    return found
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    for pattern in ("*", "*/*"):
+        for path in folder.glob(pattern):
+            is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            is_ours = path.name in (SPEC_FILE, CONTRACT_FILE.name)
+            if path.suffix.lower() in _MANIFESTS and path.is_file() and not is_hidden and not is_ours:
+                yield path

@@ -1,0 +1,179 @@
+"""Words of a Dockerfile and of a shell's command: quotes, escapes and variables. Nothing is evaluated.
+
+Source: Dockerfile reference, "Environment replacement"; POSIX shell, "Token Recognition" and "Parameter Expansion".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_VARIABLE = re.compile(r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>[^{}]*)\})")
+_OPERATORS = ("&&", "||", ";", "|", "&", "<", ">", "(", ")", "\n")
+_IN_DOUBLE_QUOTES = '"$`'
+
+
+class UnclosedQuote(ValueError):
+    """A quotation mark has no partner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as the image's process would have seen it.
+
+    Attributes:
+        text: with quotes taken off and known variables put in.
+        start: of the word, in what was read.
+        variables: every variable that it names.
+        unknown: what it names and nobody here can know: a variable without a value, ``$(…)``, a pattern.
+        is_bare: the word is nothing but one variable.
+        is_operator: one of the shell's, such as ``&&``.
+    """
+
+    text: str
+    start: int
+    variables: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    is_bare: bool = False
+    is_operator: bool = False
+
+
+def read_words(text: str, known: Mapping[str, str], *, escape: str = "\\", is_shell: bool = False) -> list[Word]:
+    """Split at white space, and with ``is_shell`` at the shell's operators and comments too.
+
+    Raises:
+        UnclosedQuote: the text ends within quotes.
+    """
+    reader = _Reader(text, known, escape, is_shell=is_shell)
+    words = []
+    while (word := reader.read()) is not None:
+        words.append(word)
+    return words
+
+
+def read_whole(text: str, known: Mapping[str, str], *, escape: str = "\\") -> Word:
+    """Read all of a text as one word, white space within it kept.
+
+    Raises:
+        UnclosedQuote: the text ends within quotes.
+    """
+    reader = _Reader(text, known, escape, is_shell=False, is_whole=True)
+    return reader.read() or Word("", 0)
+
+
+class _Reader:
+    """Reads one word after another."""
+
+    def __init__(
+        self, text: str, known: Mapping[str, str], escape: str, *, is_shell: bool, is_whole: bool = False
+    ) -> None:
+        self.text, self.known, self.escape, self.is_shell, self.is_whole = text, known, escape, is_shell, is_whole
+        self.at = 0
+        self.parts: list[str] = []
+        self.variables: list[str] = []
+        self.unknown: list[str] = []
+
+    def read(self) -> Word | None:
+        """The next word; None at the end."""
+        self._skip_space()
+        start = self.at
+        if start >= len(self.text):
+            return None
+        operator = self._operator()
+        if operator:
+            self.at += len(operator)
+            return Word(operator, start, is_operator=True)
+        self.parts, self.variables, self.unknown = [], [], []
+        while self.at < len(self.text) and not self._is_end():
+            self._step()
+        written = self.text[start : self.at]
+        match = _VARIABLE.fullmatch(written.strip('"'))
+        is_bare = match is not None and not match["rest"]
+        return Word("".join(self.parts), start, tuple(self.variables), tuple(self.unknown), is_bare)
+
+    def _skip_space(self) -> None:
+        while self.at < len(self.text):
+            character = self.text[self.at]
+            if self.is_shell and character == "#":
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            elif not self._is_space(character):
+                return
+            else:
+                self.at += 1
+
+    def _is_space(self, character: str) -> bool:
+        return character in " \t" or (not self.is_shell and character in "\r\n")
+
+    def _is_end(self) -> bool:
+        if self.is_whole:
+            return False
+        return self._is_space(self.text[self.at]) or bool(self._operator())
+
+    def _operator(self) -> str:
+        if not self.is_shell:
+            return ""
+        return next((operator for operator in _OPERATORS if self.text.startswith(operator, self.at)), "")
+
+    def _step(self) -> None:
+        character = self.text[self.at]
+        if character == "'":
+            self.parts.append(self.text[self.at + 1 : self._closing("'")])
+            self.at = self._closing("'") + 1
+        elif character == '"':
+            self._double_quotes()
+        elif character == self.escape and self.at + 1 < len(self.text):
+            if self.text[self.at + 1] != "\n":
+                self.parts.append(self.text[self.at + 1])
+            self.at += 2
+        else:
+            self._plain(character)
+
+    def _closing(self, quote: str) -> int:
+        end = self.text.find(quote, self.at + 1)
+        if end < 0:
+            raise UnclosedQuote("a quotation mark is not closed")
+        return end
+
+    def _double_quotes(self) -> None:
+        self.at += 1
+        while self.at < len(self.text) and self.text[self.at] != '"':
+            following = self.text[self.at + 1 : self.at + 2]
+            is_escape = self.text[self.at] == self.escape and following
+            if is_escape and (following in _IN_DOUBLE_QUOTES or following == self.escape):
+                self.parts.append(following)
+                self.at += 2
+            elif is_escape and following == "\n":
+                self.at += 2
+            else:
+                self._plain(self.text[self.at])
+        if self.at >= len(self.text):
+            raise UnclosedQuote("a quotation mark is not closed")
+        self.at += 1
+
+    def _plain(self, character: str) -> None:
+        """One character that no quote and no escape changes, or a variable."""
+        if character == "`" and self.is_shell:
+            self.unknown.append("`…`")
+        match = _VARIABLE.match(self.text, self.at) if character == "$" else None
+        if match:
+            self._expand(match)
+            self.at = match.end()
+            return
+        if character == "$" and re.match(r"[({0-9@*#?!$-]", self.text[self.at + 1 : self.at + 2]):
+            self.unknown.append(f"${self.text[self.at + 1]}")
+        self.parts.append(character)
+        self.at += 1
+
+    def _expand(self, match: re.Match[str]) -> None:
+        name, rest = match["plain"] or match["name"], match["rest"] or ""
+        self.variables.append(name)
+        value = self.known.get(name)
+        if rest.startswith((":-", "-")):
+            default = rest.removeprefix(":").removeprefix("-")
+            self.parts.append(value if value or (value is not None and not rest.startswith(":")) else default)
+        elif rest or value is None:
+            self.unknown.append(name)
+        else:
+            self.parts.append(value)

@@ -1,0 +1,3 @@
+class MyModle:
+    def predict(self, X, names):
+        return X

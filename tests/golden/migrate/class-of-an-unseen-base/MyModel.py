@@ -1,0 +1,5 @@
+from company.serving import Base
+
+
+class MyModel(Base):
+    pass

@@ -1,0 +1,3 @@
+class Other:
+    def predict(self, X, names):
+        return X

@@ -1,0 +1,3 @@
+class Post:
+    def transform_output(self, X, names):
+        return X

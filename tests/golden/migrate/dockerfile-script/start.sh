@@ -1,0 +1,2 @@
+#!/bin/sh
+exec seldon-core-microservice MyModel
