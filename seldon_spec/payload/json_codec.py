@@ -17,15 +17,12 @@ from seldon_spec.errors import BadMetadata, PayloadError, ResultError
 from seldon_spec.payload.answer import Answer, dress_result
 from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, check_depth
 from seldon_spec.payload.json_style import JsonStyle, write_json
-from seldon_spec.payload.message import Kind, Message, RawResult, Reply, Request, Result, Transport, Verb
+from seldon_spec.payload.message import WITHOUT_BODY, Kind, Message, RawResult, Reply, Request, Result, Transport, Verb
 from seldon_spec.payload.parts import join_messages
 from seldon_spec.payload.proto_codec import build_message, check_reward, read_feedback
 from seldon_spec.payload.raw import is_proto, split_metrics, to_tree, to_users_type
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
 from seldon_spec.proto import Feedback, TensorProto
-
-_WITHOUT_BODY = frozenset({Verb.HEALTH, Verb.METADATA})
-"""What is asked with an empty message: there is no body to read."""
 
 _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("tags", dict, "an object"),
@@ -53,7 +50,7 @@ class JsonCodec:
             PayloadError: the text is no JSON; or no Feedback, which is the one message that is read strictly, as the
                 message of protobuf that hooks on both transports get (contract section 4.3).
         """
-        if verb in _WITHOUT_BODY:
+        if verb in WITHOUT_BODY:
             return Request(verb, None, self)
         tree = _parse(wire) if isinstance(wire, (bytes, str)) else wire
         return Request(verb, _parse_feedback(tree) if verb is Verb.FEEDBACK else tree, self)
@@ -64,7 +61,7 @@ class JsonCodec:
         Raises:
             PayloadError: it is no message.
         """
-        if verb in _WITHOUT_BODY:
+        if verb in WITHOUT_BODY:
             return Message(Kind.NOTHING, None)
         if verb is Verb.FEEDBACK:
             return read_feedback(tree)

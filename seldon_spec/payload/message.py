@@ -24,6 +24,10 @@ class Verb(str, Enum):
     METADATA = "metadata"
 
 
+WITHOUT_BODY = frozenset({Verb.HEALTH, Verb.METADATA})
+"""What is asked with an empty message: there is nothing to read."""
+
+
 class Transport(str, Enum):
     """How a request came; the value ends the names of the hooks that are for one transport only."""
 

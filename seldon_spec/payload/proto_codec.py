@@ -19,6 +19,7 @@ from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.payload.answer import Answer, dress_result
 from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor
 from seldon_spec.payload.message import (
+    WITHOUT_BODY,
     FeedbackMessage,
     Kind,
     Message,
@@ -53,7 +54,7 @@ class ProtoCodec:
         Raises:
             PayloadError: the bytes are not the message that the verb takes.
         """
-        if verb is Verb.METADATA:
+        if verb in WITHOUT_BODY:
             return Request(verb, None, self)
         tree = _parse(_TYPES.get(verb, SeldonMessage), wire)
         return Request(verb, check_reward(tree) if verb is Verb.FEEDBACK else tree, self)
@@ -64,6 +65,8 @@ class ProtoCodec:
         Raises:
             PayloadError: it holds no payload, or one that is malformed.
         """
+        if verb in WITHOUT_BODY:
+            return Message(Kind.NOTHING, None)
         if verb is Verb.FEEDBACK:
             return read_feedback(tree)
         if verb is Verb.AGGREGATE:

@@ -46,6 +46,11 @@ def test_installed_packages_come_first(tmp_path: Path) -> None:
     assert sys.path[-1] == str(tmp_path)
 
 
+def test_a_function_that_makes_the_object_will_do(tmp_path: Path) -> None:
+    (tmp_path / "MadeByFunction.py").write_text("def MadeByFunction(a=1):\n    return [a]\n")
+    assert import_class("MadeByFunction", tmp_path)(a=2) == [2]
+
+
 FAILURES = {
     "no-module": ("Nowhere", "", 'there is no module "Nowhere"'),
     "no-package": ("nowhere.module.A", "", 'there is no module "nowhere"'),

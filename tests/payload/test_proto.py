@@ -6,31 +6,38 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seldon_spec.proto import FILE, POOL, SeldonMessage, read_descriptor_set
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = ROOT / "schemas" / FILE
+FILES = (FILE, "tensor.proto")
 
 
-def _described() -> dict[str, dict[str, int]]:
-    """Every message and enum of our file, with the number of each member."""
-    (file,) = [file for file in read_descriptor_set().file if file.name == FILE]
+def _described(name: str) -> dict[str, dict[str, int]]:
+    """Every message and enum of a file of ours, with the number of each member."""
+    (file,) = [file for file in read_descriptor_set().file if file.name == name]
     found: dict[str, dict[str, int]] = {}
-    for message in file.message_type:
-        found[message.name] = {field.name: field.number for field in message.field}
-        for enum in message.enum_type:
+
+    def note(holder: Any) -> None:
+        for enum in holder.enum_type:
             found[enum.name] = {value.name: value.number for value in enum.value}
+        for message in getattr(holder, "message_type", ()) or getattr(holder, "nested_type", ()):
+            if not message.options.map_entry:
+                found[message.name] = {field.name: field.number for field in message.field}
+                note(message)
+
+    note(file)
     return found
 
 
-def _written() -> dict[str, dict[str, int]]:
+def _written(name: str) -> dict[str, dict[str, int]]:
     """The same, read from the schema's text by a reader of its own."""
     found: dict[str, dict[str, int]] = {}
     open_blocks: list[str] = []
-    for line in SCHEMA.read_text().splitlines():
+    for line in (ROOT / "schemas" / name).read_text().splitlines():
         if block := re.match(r"\s*(message|enum|oneof|service)\s+(\w+)", line):
             open_blocks.append(block[2] if block[1] in ("message", "enum") else open_blocks[-1] if open_blocks else "")
             if block[1] in ("message", "enum"):
@@ -42,8 +49,9 @@ def _written() -> dict[str, dict[str, int]]:
     return found
 
 
-def test_descriptor_set_has_the_members_and_numbers_of_the_schema() -> None:
-    assert _described() == _written()
+@pytest.mark.parametrize("name", FILES)
+def test_descriptor_set_has_the_members_and_numbers_of_the_schema(name: str) -> None:
+    assert _described(name) == _written(name)
 
 
 def test_regenerated_descriptor_is_the_committed_one(tmp_path: Path) -> None:
@@ -56,7 +64,7 @@ def test_regenerated_descriptor_is_the_committed_one(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(ROOT / "scripts"), str(fresh)], check=True)
     ours = {file.name: file for file in read_descriptor_set().file}
     made = {file.name: file for file in type(read_descriptor_set()).FromString(fresh.read_bytes()).file}
-    assert made[FILE] == ours[FILE]
+    assert [made[name] for name in FILES] == [ours[name] for name in FILES]
     assert list(made) == list(ours)
 
 
@@ -67,6 +75,19 @@ def test_the_pool_is_private() -> None:
     with pytest.raises(KeyError):
         descriptor_pool.Default().FindMessageTypeByName("seldon.protos.SeldonMessage")
     assert POOL is not descriptor_pool.Default()
+
+
+def test_an_installed_tensorflow_may_register_its_tensor() -> None:
+    code = """
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+import seldon_spec.proto
+file = descriptor_pb2.FileDescriptorProto(name="tensorflow/core/framework/tensor.proto", package="tensorflow")
+file.message_type.add(name="TensorProto").field.add(name="tensor_content", number=4, type=12, label=1)
+descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
+theirs = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName("tensorflow.TensorProto"))
+assert seldon_spec.proto.TensorProto.FromString(theirs(tensor_content=b"x").SerializeToString()).tensor_content == b"x"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_another_file_may_register_the_same_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -115,7 +117,9 @@ def test_reflection_describes_every_service(start: Start) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         services = set(database.get_services())
-        assert {"seldon.protos.Model", "seldon.protos.Seldon", "grpc.health.v1.Health"} <= services
+        names = ("Generic", "Model", "Router", "Transformer", "OutputTransformer", "Combiner", "Seldon")
+        assert {"grpc.health.v1.Health", *(f"seldon.protos.{name}" for name in names)} <= services
+        assert database.FindFileContainingSymbol("tensorflow.TensorProto").package == "tensorflow"
         for service in services:
             assert database.FindFileContainingSymbol(service).service
 
@@ -237,6 +241,88 @@ def test_without_grpc(start: Start) -> None:
     assert server.predict()[0] == 200
     assert "gRPC" not in server.log
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("service_type", ["ROUTER", "TRANSFORMER", "COMBINER", "OUTLIER_DETECTOR"])
+def test_every_type_is_served(start: Start, service_type: str) -> None:
+    server = start(ECHO, service_type=service_type).wait_until_ready()
+    assert server.predict()[0] == 200
+    assert server.stop() == 0
+
+
+LINGERING = {
+    "thread": "threading.Thread(target=event.wait, daemon=False).start()",
+    "pool": "concurrent.futures.ThreadPoolExecutor(1).submit(event.wait)",
+}
+
+
+@pytest.mark.parametrize("begin", LINGERING.values(), ids=LINGERING.keys())
+def test_a_thread_of_the_class_does_not_hold_up_the_command(tmp_path: Path, serve_folder: Any, begin: str) -> None:
+    source = f"""
+import concurrent.futures, threading
+
+event = threading.Event()
+
+class Lingering:
+    def __init__(self):
+        {begin}
+
+    def predict(self, X, names):
+        return X
+"""
+    (tmp_path / "Lingering.py").write_text(source)
+    (tmp_path / "seldon.yaml").write_text("class_name: Lingering\n")
+    with serve_folder(tmp_path) as server:  # which sees to it that the command ends, and with success
+        assert server.http
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_command_shows_the_traceback_of_the_class_and_nothing_of_ours(
+    tmp_path: Path, command_environ: dict[str, str], workers: str
+) -> None:
+    (tmp_path / "NoWeights.py").write_text("class NoWeights:\n    def load(self):\n        raise ValueError('gone')\n")
+    (tmp_path / "seldon.yaml").write_text("class_name: NoWeights\nports: {http: 1, grpc: null, metrics: 2}\n")
+    variables = {
+        "SELDON_SPEC__SERVER__WORKERS": workers,
+        "SELDON_SPEC__SERVER__HOST": "127.0.0.1",
+        "SELDON_SPEC__PORTS__HTTP": str(free_port()),
+        "SELDON_SPEC__PORTS__METRICS": str(free_port()),
+    }
+    command = [sys.executable, "-m", "seldon_spec", "serve"]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env={**command_environ, **variables}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    page = ended.stderr[ended.stderr.index("Traceback") :].splitlines()
+    assert [line.strip() for line in page] == [
+        "Traceback (most recent call last):",
+        f'File "{tmp_path}/NoWeights.py", line 3, in load',
+        "raise ValueError('gone')",
+        "ValueError: gone",
+        "error: the class raised this exception; see the last lines above",
+    ]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
+
+
+def test_a_custom_service_runs_in_one_worker_and_in_its_successor(start: Start) -> None:
+    source = (
+        WORKING
+        + """
+    def custom_service(self):
+        import logging
+        logging.getLogger("service").warning("service in %d", os.getpid())
+"""
+    )
+    server = start(source, workers=2)
+    first = server.wait_for(r"service in (\d+)")[1]
+    os.kill(int(first), signal.SIGKILL)
+    assert server.wait_for(r"service in (\d+)")[1] != first
+    assert server.stop() == 0
+    assert server.log.count("service in") == 2
 
 
 def test_the_log_as_json(start: Start) -> None:
