@@ -246,7 +246,7 @@ def read_text(text: str, schema: Schema) -> Any:
     if "null" in types and text.strip().lower() == "null":
         return None
     if "string" in types:
-        return _reference_or_text(text) if "object" in types else text
+        return _json_or_text(text, "{" if "object" in types else "[" if "array" in types else "")
     if "boolean" in types:
         return _required(seldon_parameters.read_boolean(text), "is not a boolean")
     if "integer" in types:
@@ -275,9 +275,9 @@ def _read_number(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _reference_or_text(text: str) -> Any:
-    """A reference to a secret where the text is a JSON object, else the text itself."""
-    if text.lstrip().startswith("{"):
+def _json_or_text(text: str, opening: str) -> Any:
+    """A reference to a secret, or a list, where the text is JSON that begins so; else the text itself."""
+    if opening and text.lstrip().startswith(opening):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):

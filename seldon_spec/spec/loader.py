@@ -14,6 +14,7 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Positi
 from seldon_spec.spec import environment
 from seldon_spec.spec.annotations import lay_annotations
 from seldon_spec.spec.class_source import ClassSource, Finding, read_class
+from seldon_spec.spec.digest import digest_document, find_other_file
 from seldon_spec.spec.environment import ArgumentHints
 from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.model import (
@@ -29,9 +30,10 @@ from seldon_spec.spec.model import (
     Spec,
     UnitSpec,
 )
-from seldon_spec.spec.rules import Subject, check_rules
+from seldon_spec.spec.rules import check_rules
 from seldon_spec.spec.schema import Places, check, is_sensitive
 from seldon_spec.spec.source import MAX_BYTES, Document, parse_document
+from seldon_spec.spec.subject import Subject
 
 T = TypeVar("T")
 
@@ -94,7 +96,8 @@ def load(
     lay_annotations(merged, annotations)
     flag_settings = [environment.flag(at, text, terms.flag_names.get(at)) for at, text in (flags or {}).items()]
     environment.overlay(merged, environ, flag_settings, lambda: _hints(class_source()))
-    findings = [*document.problems, *merged.problems]
+    digest = digest_document(document)
+    findings = [*document.problems, *merged.problems, *find_other_file(document, digest, environ)]
     if document.root is not None or not document.problems:
         wrong |= {f.path for f in merged.problems if f.path and f.severity is Severity.ERROR}
         findings += check_rules(Subject(merged, folder, document, class_source()), frozenset(wrong))
@@ -102,7 +105,7 @@ def load(
     ordered = tuple(sorted(shown, key=lambda finding: _place(finding, document.file)))
     if any(finding.severity is Severity.ERROR for finding in ordered):
         raise SpecError(ordered)
-    return _build(merged, folder, name, ordered)
+    return replace(_build(merged, folder, name, ordered), digest=digest)
 
 
 def _locate(path: Path) -> tuple[Path, str]:
@@ -205,7 +208,14 @@ def _lay_file(
             merged.set(at, value, document.origin(document.value_position(at)))
 
 
-_NESTED = {("server", "log"), ("server", "shutdown"), ("image", "labels"), ("image", "environment")}
+_NESTED = {
+    ("server", "log"),
+    ("server", "shutdown"),
+    ("image", "labels"),
+    ("image", "environment"),
+    ("image", "steps"),
+    ("image", "healthcheck"),
+}
 
 
 def _has_wrong_part(at: FieldPath, wrong: set[FieldPath]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
 
@@ -109,16 +109,56 @@ class ServerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StepsSpec:
+    """Instructions of the user's own in the Dockerfile, word for word."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthcheckSpec:
+    """How the image's HEALTHCHECK asks; one probe is ``seldon-spec health``."""
+
+    enabled: bool = True
+    interval_seconds: int = 30
+    timeout_seconds: int = 5
+    start_seconds: int = 60
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """What the Dockerfile says beside the ports and the command."""
+    """What the Dockerfile says beside the ports and the command.
+
+    Attributes:
+        requirements: one file or several, within the folder; its name tells who reads it.
+        installer: None: uv where the file is uv's, else pip.
+        user: a numeric uid, never 0.
+    """
 
     base: str | None = None
     python: str = "3.12"
-    requirements: str = "requirements.txt"
+    gpu: Literal["pytorch", "tensorflow", "cuda"] | None = None
+    system_packages: tuple[str, ...] = ()
+    build_packages: tuple[str, ...] = ()
+    requirements: str | tuple[str, ...] = "requirements.txt"
+    installer: Literal["uv", "pip"] | None = None
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    steps: StepsSpec = StepsSpec()
     seldon_spec: str | None = None
+    model_files: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    workdir: str = "/microservice"
     user: int = 8888
     labels: Mapping[str, str] = field(default_factory=_empty)
     environment: Mapping[str, str] = field(default_factory=_empty)
+    healthcheck: HealthcheckSpec = HealthcheckSpec()
+    platforms: tuple[str, ...] = ()
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +234,7 @@ class Spec:
         file: the file's name within ``folder``.
         origins: where each value comes from; a path that is not there has its default.
         diagnostics: warnings and notes; a spec with errors does not exist.
+        digest: of what the file says, e.g. ``sha256:…``; variables and flags do not count.
     """
 
     class_name: str
@@ -211,6 +252,7 @@ class Spec:
     file: str = field(default=SPEC_FILE, compare=False)
     origins: Mapping[FieldPath, Origin] = field(default_factory=dict, compare=False, repr=False)
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+    digest: str = field(default="", compare=False, repr=False)
 
     def origin(self, *path: str) -> Origin:
         """Where the value at ``path`` comes from."""

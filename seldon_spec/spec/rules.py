@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
 from seldon_spec.spec.class_source import (
     BadSource,
     ClassSource,
-    Finding,
     NoClass,
     NoModule,
     SourcePlace,
     plain_types,
 )
 from seldon_spec.spec.environment import PREFIX
-from seldon_spec.spec.merged import Merged
+from seldon_spec.spec.image_rules import find_image_problems
 from seldon_spec.spec.model import PortsSpec, ServiceType
 from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
-from seldon_spec.spec.source import Document
+from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.variables import known_variables
 
 HOOKS = {
@@ -39,27 +35,6 @@ HOOKS = {
 _REFUSES_EVERY_CALL = (ServiceType.ROUTER, ServiceType.COMBINER)
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the rules look at."""
-
-    merged: Merged
-    folder: Path
-    document: Document
-    class_source: Finding | None
-    """What the sources say of the class; None where class_name is not known."""
-
-    def origin(self, *path: str) -> Origin:
-        """Where the value at ``path`` comes from; of a default, the file's first character."""
-        return self.merged.origins.get(path) or self.document.origin(self.document.start())
-
-    def key_origin(self, *path: str) -> Origin:
-        """The same for a finding about the key itself: in the file, the key's own place."""
-        origin = self.origin(*path)
-        found = self.document.find(path) if origin.kind is OriginKind.FILE else None
-        return self.document.origin(found[0]) if found else origin
-
-
 def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnostic]:
     """Every rule's findings, but for fields in ``wrong``: their value is refused already."""
     rules = (
@@ -69,8 +44,7 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
         _parameters_fit,
         _literals_fit,
         _ports_differ,
-        _requirements_are_there,
-        _wheel_is_there,
+        find_image_problems,
         _environment_is_free,
         _secrets_are_referred_to,
         _settings_have_effect,
@@ -277,59 +251,6 @@ def _is_set(subject: Subject, *path: str) -> bool:
 
 def _or_default(subject: Subject, section: str, key: str, default: object) -> Any:
     return subject.merged.get((section, key)) if _is_set(subject, section, key) else default
-
-
-def _requirements_are_there(subject: Subject) -> Iterator[Diagnostic]:
-    path = ("image", "requirements")
-    if _is_set(subject, *path):
-        yield from _file_in_folder(subject, path, subject.merged.get(path))
-
-
-def _wheel_is_there(subject: Subject) -> Iterator[Diagnostic]:
-    path = ("image", "seldon_spec")
-    wheel = subject.merged.get(path)
-    if isinstance(wheel, str) and wheel.endswith(".whl"):
-        yield from _file_in_folder(subject, path, wheel)
-
-
-def _file_in_folder(subject: Subject, path: FieldPath, text: str) -> Iterator[Diagnostic]:
-    origin = subject.origin(*path)
-    if not is_inside(subject.folder, text):
-        yield Diagnostic(
-            "outside-folder",
-            f"{join(path)} leads out of the folder",
-            origin,
-            path=path,
-            found=text,
-            allowed="the path of a file within the folder",
-            help="an image is built from the folder alone: copy the file into it",
-        )
-    elif not (subject.folder / text).is_file():
-        names = [p.relative_to(subject.folder).as_posix() for p in _files_like(subject.folder, text)]
-        match = guess(text, names)
-        yield Diagnostic(
-            "no-such-file",
-            f"{join(path)}: there is no such file in the folder",
-            origin,
-            path=path,
-            found=text,
-            help=f'did you mean "{match}"?' if match else None,
-        )
-
-
-def _files_like(folder: Path, text: str) -> Iterator[Path]:
-    suffix = PurePosixPath(text).suffix
-    for pattern in (f"*{suffix}", f"*/*{suffix}"):
-        yield from (path for path in folder.glob(pattern) if path.is_file())
-
-
-def is_inside(folder: Path, text: str) -> bool:
-    """Whether a relative path stays within the folder, links followed."""
-    if PurePosixPath(text).is_absolute() or "\\" in text or "\0" in text:
-        return False
-    root = os.path.realpath(folder)
-    target = os.path.realpath(os.path.join(root, text))  # noqa: PTH118 - Path would drop what realpath must see
-    return os.path.commonpath([root, target]) == root
 
 
 def _environment_is_free(subject: Subject) -> Iterator[Diagnostic]:

@@ -109,7 +109,7 @@ def describe(schema: Schema) -> str:
     if "enum" in schema:
         values = [str(value) for value in schema["enum"] if value is not None]
         return f"one of {', '.join(values)}{null}"
-    if "x-allowed" in schema and "string" in types:
+    if "x-allowed" in schema and not {"string", "array"}.isdisjoint(types):
         return f"{schema['x-allowed']}{null}"
     kinds = [_NAMES[kind] for kind in types if kind != "null"]
     if "from_env" in schema.get("properties", {}):

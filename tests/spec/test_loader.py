@@ -99,6 +99,8 @@ SAMPLES = {
     "environment": ('{"A": "b"}', {"A": "b"}),
     "requirements": ("requirements.txt", "requirements.txt"),
     "seldon_spec": ("seldon-spec>=0.1", "seldon-spec>=0.1"),
+    "index_url": ("https://pypi.example.com/simple", "https://pypi.example.com/simple"),
+    "workdir": ("/app", "/app"),
     "labels": ('{"a": "b"}', {"a": "b"}),
     "name": ("iris", "iris"),
     "python": ("3.11", "3.11"),
@@ -118,6 +120,8 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
     if path[-1] in SAMPLES:
         return SAMPLES[path[-1]]
     types = types_of(schema)
+    if path[0] == "image" and types == ("array",):
+        return json.dumps(schema["examples"][0]), tuple(schema["examples"][0])
     if "enum" in schema:
         return str(schema["enum"][1]), schema["enum"][1]
     if "boolean" in types:

@@ -11,7 +11,17 @@ from jsonschema import Draft202012Validator
 
 from seldon_spec.spec import schema as spec_schema
 from seldon_spec.spec.loader import plain
-from seldon_spec.spec.model import FlaskSpec, ImageSpec, LogSpec, PortsSpec, ServerSpec, ShutdownSpec, Spec
+from seldon_spec.spec.model import (
+    FlaskSpec,
+    HealthcheckSpec,
+    ImageSpec,
+    LogSpec,
+    PortsSpec,
+    ServerSpec,
+    ShutdownSpec,
+    Spec,
+    StepsSpec,
+)
 
 SECTIONS = {
     ("flask",): FlaskSpec(),
@@ -20,8 +30,10 @@ SECTIONS = {
     ("server", "log"): LogSpec(),
     ("server", "shutdown"): ShutdownSpec(),
     ("image",): ImageSpec(),
+    ("image", "steps"): StepsSpec(),
+    ("image", "healthcheck"): HealthcheckSpec(),
 }
-NOT_IN_THE_FILE = {"folder", "file", "unit", "origins", "diagnostics"}
+NOT_IN_THE_FILE = {"folder", "file", "unit", "origins", "diagnostics", "digest"}
 
 GUIDE = """DEBUG EXPLAIN_TEMPLATE_LOADING JSONIFY_PRETTYPRINT_REGULAR JSON_SORT_KEYS PROPAGATE_EXCEPTIONS
     PRESERVE_CONTEXT_ON_EXCEPTION SESSION_COOKIE_HTTPONLY SESSION_COOKIE_SECURE SESSION_REFRESH_EACH_REQUEST

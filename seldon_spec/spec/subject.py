@@ -1,0 +1,43 @@
+"""What the rules look at: the merged values, where each came from, and the folder. Judges nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seldon_spec.errors import Origin, OriginKind
+from seldon_spec.spec.class_source import Finding
+from seldon_spec.spec.merged import Merged
+from seldon_spec.spec.source import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the rules look at."""
+
+    merged: Merged
+    folder: Path
+    document: Document
+    class_source: Finding | None
+    """What the sources say of the class; None where class_name is not known."""
+
+    def origin(self, *path: str) -> Origin:
+        """Where the value at ``path`` comes from; of a default, the file's first character."""
+        return self.merged.origins.get(path) or self.document.origin(self.document.start())
+
+    def key_origin(self, *path: str) -> Origin:
+        """The same for a finding about the key itself: in the file, the key's own place."""
+        origin = self.origin(*path)
+        found = self.document.find(path) if origin.kind is OriginKind.FILE else None
+        return self.document.origin(found[0]) if found else origin
+
+    def item_origin(self, *path: str) -> Origin:
+        """Where one item of a list comes from: in the file its own place, else the whole list's origin."""
+        origin = self.origin(*path[:-1])
+        if origin.kind is not OriginKind.FILE or self.document.find(path) is None:
+            return origin
+        return self.document.origin(self.document.value_position(path))
+
+    def is_set(self, *path: str) -> bool:
+        """Whether the file, a variable or a flag gives a value."""
+        return path in self.merged.origins
