@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seldon_spec import __version__
-from seldon_spec.cli.exits import tell
+from seldon_spec.cli.exits import FINE, USERS_FAULT, tell
 from seldon_spec.cli.pod import read_annotations
-from seldon_spec.errors import Diagnostic, FieldPath, SpecError
+from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, SpecError
 from seldon_spec.spec.loader import load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
+
+if TYPE_CHECKING:
+    from seldon_spec.cli.image import Wishes
 
 Flags = Mapping[FieldPath, str]
 
 NO_FLAGS: Flags = {}
+
+
+class Unwritable(SeldonSpecError):
+    """A product cannot be written to the file that was named for it."""
 
 
 def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
@@ -79,15 +87,73 @@ def schema() -> None:
     _print(schema_text())
 
 
-def dockerfile(path: Path, flags: Flags = NO_FLAGS) -> None:
-    """Print the Dockerfile."""
+def dockerfile(
+    path: Path,
+    flags: Flags = NO_FLAGS,
+    *,
+    form: str = "dockerfile",
+    output: Path | None = None,
+    compared: Path | None = None,
+) -> int:
+    """Print the Dockerfile, in another form the .dockerignore or the classic one; or write it, or compare it.
+
+    Returns:
+        The exit code: 1 where ``compared`` is not what is rendered, and the difference is printed.
+    """
     from seldon_spec.render.baked import find_left_out
-    from seldon_spec.render.dockerfile import render_dockerfile
 
     spec = _load(path, flags)
-    text = render_dockerfile(spec, __version__)
+    text = _render_form(form)(spec, __version__)
     tell(tuple(find_left_out(spec)), path, is_summed_up=False)
-    _print(text)
+    if compared is not None:
+        return _compare(compared, text)
+    if output is None:
+        _print(text)
+    else:
+        _write(output, text)
+    return FINE
+
+
+def _render_form(form: str) -> Callable[[Spec, str], str]:
+    if form == "dockerignore":
+        from seldon_spec.render.dockerignore import render_dockerignore
+
+        return render_dockerignore
+    if form == "classic":
+        from seldon_spec.render.classic import render_classic
+
+        return render_classic
+    from seldon_spec.render.dockerfile import render_dockerfile
+
+    return render_dockerfile
+
+
+def _compare(path: Path, text: str) -> int:
+    from seldon_spec.cli.drift import compare
+
+    difference = compare(path, text)
+    if not difference:
+        return FINE
+    _print(difference)
+    sys.stderr.write(f"error: {path} is not what the spec renders to; write it anew with --output {path}\n")
+    return USERS_FAULT
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_bytes(text.encode("utf-8"))
+    except OSError as error:
+        raise Unwritable(f"{path} cannot be written: {error.strerror}") from None
+
+
+def build(path: Path, wishes: Wishes, flags: Flags = NO_FLAGS) -> None:
+    """Build the image and print its name, id and size."""
+    from seldon_spec.cli.image import build_image
+    from seldon_spec.render.baked import find_left_out
+
+    spec = _load(path, flags)
+    tell(tuple(find_left_out(spec)), path, is_summed_up=False)
+    _print(build_image(spec, wishes) + "\n")
 
 
 def explain(code: str) -> None:

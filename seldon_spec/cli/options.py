@@ -57,6 +57,21 @@ class Format(str, Enum):
     JSON = "json"
 
 
+class Style(str, Enum):
+    """The forms of a Dockerfile."""
+
+    STAGED = "staged"
+    CLASSIC = "classic"
+
+
+class BuilderName(str, Enum):
+    """The builders of images."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
+    BUILDAH = "buildah"
+
+
 class FindingsFormat(str, Enum):
     """How findings are printed."""
 
@@ -179,9 +194,63 @@ def explain(
 
 
 @app.command()
-def dockerfile(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
+def dockerfile(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    style: Annotated[Style, typer.Option("--style", help="classic: one stage, as in Seldon's guide.")] = Style.STAGED,
+    dockerignore: Annotated[bool, typer.Option("--dockerignore", help="The .dockerignore instead.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to a file.")] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Print how a file differs from it, and end with 1 if it does."),
+    ] = None,
+) -> None:
     """Print the Dockerfile."""
-    commands.dockerfile(path, _flags(settings))
+    if output is not None and check is not None:
+        raise typer.BadParameter("a file is written or compared, not both", param_hint="--check")
+    if dockerignore and style is not Style.STAGED:
+        raise typer.BadParameter("a .dockerignore has no style", param_hint="--style")
+    form = "dockerignore" if dockerignore else "classic" if style is Style.CLASSIC else "dockerfile"
+    raise typer.Exit(commands.dockerfile(path, _flags(settings), form=form, output=output, compared=check))
+
+
+@app.command()
+def build(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    tag: Annotated[str | None, typer.Option("--tag", "-t", metavar="NAME", help="Above image.tag.")] = None,
+    builder: Annotated[
+        BuilderName | None, typer.Option("--builder", help="Instead of the first of these that is here.")
+    ] = None,
+    platforms: Annotated[
+        list[str] | None, typer.Option("--platform", metavar="OS/ARCH", help="Above image.platforms; may be repeated.")
+    ] = None,
+    secrets: Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="id=ID,src=FILE", help="Pass a build secret, e.g. id=netrc,src=.netrc."),
+    ] = None,
+    push: Annotated[bool, typer.Option("--push", help="Push the image when it is built.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no layer of an earlier build.")] = False,
+    further: Annotated[
+        list[str] | None,
+        typer.Option("--builder-arg", metavar="WORD", help="Pass a word to the builder as it is; may be repeated."),
+    ] = None,
+) -> None:
+    """Build the image with docker, podman or buildah."""
+    from seldon_spec.cli.image import Wishes
+
+    wishes = Wishes(
+        tag=tag,
+        builder=builder.value if builder else None,
+        platforms=[word for text in platforms or () for word in text.split(",")],
+        secrets=secrets or (),
+        is_cached=not no_cache,
+        is_pushed=push,
+        further=further or (),
+    )
+    commands.build(path, wishes, _flags(settings))
 
 
 @app.command()

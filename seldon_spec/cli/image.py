@@ -1,0 +1,123 @@
+"""What `build` does: files rendered beside the folder, this package's wheel within it where need be, one builder."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seldon_spec import __version__
+from seldon_spec.cli.builders import Build, BuildFailed, pick_builder, run_build
+from seldon_spec.cli.own_wheel import WHEEL_NAME, is_on_index, write_own_wheel
+from seldon_spec.render.dockerfile import render_dockerfile
+from seldon_spec.render.dockerignore import render_dockerignore
+from seldon_spec.render.finish import REVISION_ARGUMENT
+from seldon_spec.render.install import make_plan
+from seldon_spec.spec.model import Spec
+
+WHEEL_FOLDER = "seldon-spec-wheel"
+"""Where the wheel stands in the user's folder while the image is built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line says of a build; each stands above the file."""
+
+    tag: str | None = None
+    builder: str | None = None
+    platforms: Sequence[str] = ()
+    secrets: Sequence[str] = ()
+    is_cached: bool = True
+    is_pushed: bool = False
+    further: Sequence[str] = ()
+
+
+def build_image(spec: Spec, wishes: Wishes) -> str:
+    """Build the image of a spec; returns its name, id and size.
+
+    Raises:
+        NoBuilder: no builder is here.
+        BuildFailed: the builder or the registry refused.
+    """
+    builder = pick_builder(wishes.builder)
+    platforms = tuple(wishes.platforms or spec.image.platforms)
+    if builder.name == "docker" and len(platforms) > 1 and not wishes.is_pushed:
+        raise BuildFailed("docker keeps an image of several platforms only in a registry: add --push, or name one")
+    revision = _find_revision(spec.folder)
+    with tempfile.TemporaryDirectory(prefix="seldon-spec-") as name, _own_wheel(spec) as wheel:
+        beside = Path(name)
+        files = _write_files(spec, wheel, beside)
+        build = Build(
+            context=spec.folder,
+            dockerfile=files[0],
+            dockerignore=files[1],
+            id_file=beside / "id",
+            tag=wishes.tag or spec.image.tag or default_tag(spec),
+            platforms=platforms,
+            secrets=wishes.secrets,
+            arguments={REVISION_ARGUMENT: revision} if revision else {},
+            is_cached=wishes.is_cached,
+            is_pushed=wishes.is_pushed,
+            further=wishes.further,
+        )
+        return run_build(builder, build)
+
+
+def default_tag(spec: Spec) -> str:
+    """The component's name and its version, in the letters that a tag may have; ``latest`` without a version."""
+    return f"{spec.name}:{re.sub('[^A-Za-z0-9._-]', '-', spec.version or '').lstrip('.-')[:128] or 'latest'}"
+
+
+@contextlib.contextmanager
+def _own_wheel(spec: Spec) -> Iterator[str | None]:
+    """The path of this package's wheel, put into the folder while the image is built; None where it needs none."""
+    is_needed = spec.image.seldon_spec is None and make_plan(spec, __version__).package is not None
+    if not is_needed or is_on_index(spec.image.index_url):
+        yield None
+        return
+    folder = spec.folder / WHEEL_FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+        write_own_wheel(folder)
+    except OSError as error:
+        raise BuildFailed(f"the wheel of seldon-spec cannot be put into {folder}: {error.strerror}") from None
+    try:
+        yield f"{WHEEL_FOLDER}/{WHEEL_NAME}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_files(spec: Spec, wheel: str | None, beside: Path) -> tuple[Path, Path]:
+    dockerfile, dockerignore = beside / "Dockerfile", beside / "Dockerfile.dockerignore"
+    dockerfile.write_text(render_dockerfile(spec, __version__, wheel), encoding="utf-8")
+    dockerignore.write_text(_patterns(spec) + (f"!{WHEEL_FOLDER}\n" if wheel else ""), encoding="utf-8")
+    return dockerfile, dockerignore
+
+
+def _patterns(spec: Spec) -> str:
+    """The folder's own .dockerignore, as long as the spec says nothing of the matter, else the rendered one."""
+    own = spec.folder / ".dockerignore"
+    is_said = spec.image.include or spec.image.exclude
+    text = own.read_text("utf-8") if own.is_file() and not is_said else render_dockerignore(spec, __version__)
+    return text.rstrip("\n") + "\n"
+
+
+def _find_revision(folder: Path) -> str | None:
+    """The commit that the folder is at, with ``-dirty`` where it differs from it; None outside a repository."""
+    if shutil.which("git") is None:
+        return None
+    commit = _ask_git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return f"{commit}-dirty" if _ask_git(folder, "status", "--porcelain", "--", ".") else commit
+
+
+def _ask_git(folder: Path, *words: str) -> str | None:
+    command = ["git", "-C", str(folder), *words]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return asked.stdout.strip() if asked.returncode == 0 else None

@@ -1,0 +1,77 @@
+"""The command ``dockerfile``: printed, written and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seldon_spec.cli.main import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "MyModel.py").write_text("class MyModel:\n    def predict(self, X): return X\n")
+    (tmp_path / "seldon.yaml").write_text("class_name: MyModel\n")
+    return tmp_path
+
+
+FORMS = [([], "Dockerfile"), (["--style", "classic"], "Dockerfile"), (["--dockerignore"], ".dockerignore")]
+
+
+@pytest.mark.parametrize(("words", "name"), FORMS, ids=["staged", "classic", "dockerignore"])
+def test_what_is_printed_is_written_and_has_not_drifted(
+    folder: Path, words: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / name
+    assert run(["dockerfile", str(folder), *words]) == 0
+    printed = capsys.readouterr().out
+    assert run(["dockerfile", str(folder), *words, "--output", str(file)]) == 0
+    assert file.read_text() == printed
+    assert run(["dockerfile", str(folder), *words, "--check", str(file)]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_drifted_file_ends_with_1_and_its_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "Dockerfile"
+    run(["dockerfile", str(folder), "--output", str(file)])
+    (folder / "seldon.yaml").write_text("class_name: MyModel\nports: {http: 8080}\n")
+    assert run(["dockerfile", str(folder), "--check", str(file)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"--- {file}\n+++ {file} (rendered)\n@@ ")
+    assert "\n-EXPOSE 9000 5000 6000\n+EXPOSE 8080 5000 6000\n" in captured.out
+    assert f"write it anew with --output {file}" in captured.err
+
+
+def test_a_comment_in_the_spec_is_no_drift(folder: Path) -> None:
+    file = folder / "Dockerfile"
+    run(["dockerfile", str(folder), "--output", str(file)])
+    (folder / "seldon.yaml").write_text("# mine\nclass_name:   MyModel  # that\n")
+    assert run(["dockerfile", str(folder), "--check", str(file)]) == 0
+
+
+def test_a_missing_end_of_line_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "Dockerfile"
+    run(["dockerfile", str(folder), "--output", str(file)])
+    file.write_text(file.read_text().rstrip("\n"))
+    assert run(["dockerfile", str(folder), "--check", str(file)]) == 1
+    assert "\n\\ No newline at end of file\n" in capsys.readouterr().out
+
+
+WRONG = [
+    (["--check", "nowhere/Dockerfile"], 1, "nowhere/Dockerfile cannot be read"),
+    (["--output", "nowhere/Dockerfile"], 1, "nowhere/Dockerfile cannot be written"),
+    (["--check", "a", "--output", "b"], 2, "not both"),
+    (["--dockerignore", "--style", "classic"], 2, "no style"),
+    (["--style", "classic", "--set", "image.installer=uv"], 1, "image.installer: uv needs a stage"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "told"), WRONG, ids=[told for _, _, told in WRONG])
+def test_what_cannot_be_is_told(
+    folder: Path, words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["dockerfile", str(folder), *words]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert told in captured.err
