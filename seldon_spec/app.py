@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from seldon_spec.compat import install
 from seldon_spec.spec.secrets import prepare_to_load
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def prepare(spec: Spec) -> Spec:
-    """The spec with its secrets read, and its ``environment`` set for the user's class; a real variable wins.
+    """The spec with its secrets read, and all that the user's class meets made ready.
+
+    Its ``environment`` is set, where a real variable wins, and imports of ``seldon_core`` are answered if that is not
+    installed.
 
     Raises:
         SpecError: a secret cannot be read, or a required argument has no value.
@@ -26,6 +30,7 @@ def prepare(spec: Spec) -> Spec:
     prepared = prepare_to_load(spec, os.environ)
     for name, value in prepared.environment.items():
         os.environ.setdefault(name, str(value))
+    install()
     return prepared
 
 

@@ -1,0 +1,40 @@
+"""What classes import from ``seldon_core.metrics``: metrics in the form that ``metrics()`` returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seldon_spec.errors import BadMetric
+from seldon_spec.metrics import Metrics, MetricType, Slots
+
+__all__ = ["COUNTER", "GAUGE", "TIMER", "create_counter", "create_gauge", "create_timer", "validate_metrics"]
+
+COUNTER = MetricType.COUNTER.value
+GAUGE = MetricType.GAUGE.value
+TIMER = MetricType.TIMER.value
+
+_TRIAL_BYTES = 1 << 16
+
+
+def create_counter(key: str, value: float) -> dict[str, Any]:
+    """A counter that grows by ``value``."""
+    return {"key": key, "type": COUNTER, "value": value}
+
+
+def create_gauge(key: str, value: float) -> dict[str, Any]:
+    """A gauge that is set to ``value``."""
+    return {"key": key, "type": GAUGE, "value": value}
+
+
+def create_timer(key: str, value: float) -> dict[str, Any]:
+    """A duration of ``value`` milliseconds."""
+    return {"key": key, "type": TIMER, "value": value}
+
+
+def validate_metrics(metrics: object) -> bool:
+    """Whether this is what ``metrics()`` may return (contract section 6.1)."""
+    try:
+        Metrics(slots=Slots(1, _TRIAL_BYTES)).record("predict", metrics)
+    except BadMetric:
+        return False
+    return True

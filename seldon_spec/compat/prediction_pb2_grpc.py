@@ -1,0 +1,70 @@
+"""What classes import from ``seldon_core.proto.prediction_pb2_grpc``: stubs, servicers and how to serve them.
+
+They are made from the schema's services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message_factory import GetMessageClass
+
+from seldon_spec.compat.prediction_pb2 import DESCRIPTOR
+
+
+def _make_stub(service: Any) -> type:
+    """A client's side: an object made with a channel, with a callable for each method."""
+
+    def __init__(self: Any, channel: Any) -> None:  # noqa: N807 - it is a class's
+        for method in service.methods:
+            call = channel.unary_unary(
+                f"/{service.full_name}/{method.name}",
+                request_serializer=GetMessageClass(method.input_type).SerializeToString,
+                response_deserializer=GetMessageClass(method.output_type).FromString,
+            )
+            setattr(self, method.name, call)
+
+    return type(f"{service.name}Stub", (), {"__init__": __init__, "__doc__": f"Calls {service.full_name}."})
+
+
+def _make_servicer(service: Any) -> type:
+    """A server's side: a class whose methods are all unimplemented."""
+
+    def refuse(_self: Any, _request: Any, context: Any) -> Any:
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details("Method not implemented!")
+        raise NotImplementedError("Method not implemented!")
+
+    methods = {method.name: refuse for method in service.methods}
+    return type(f"{service.name}Servicer", (), {**methods, "__doc__": f"Answers for {service.full_name}."})
+
+
+def _make_adder(service: Any) -> Callable[[Any, Any], None]:
+    def add(servicer: Any, server: Any) -> None:
+        handlers = {
+            method.name: grpc.unary_unary_rpc_method_handler(
+                getattr(servicer, method.name),
+                request_deserializer=GetMessageClass(method.input_type).FromString,
+                response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            )
+            for method in service.methods
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+
+    return add
+
+
+def _make_all() -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, service in DESCRIPTOR.services_by_name.items():
+        made[f"{name}Stub"] = _make_stub(service)
+        made[f"{name}Servicer"] = _make_servicer(service)
+        made[f"add_{name}Servicer_to_server"] = _make_adder(service)
+    return made
+
+
+_MADE = _make_all()
+globals().update(_MADE)
+__all__ = sorted(_MADE)

@@ -1,0 +1,208 @@
+"""What classes import from ``seldon_core.utils``: messages to JSON and back, arrays to messages and back.
+
+The codecs of the two transports do the work; the messages are those of ``seldon_core.proto.prediction_pb2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from google.protobuf import json_format
+
+from seldon_spec.compat import prediction_pb2
+from seldon_spec.compat.environment import getenv, getenv_as_bool
+from seldon_spec.component.contract import SeldonMicroserviceException
+from seldon_spec.errors import PayloadError, ResultError
+from seldon_spec.payload.answer import Answer
+from seldon_spec.payload.json_codec import JsonCodec
+from seldon_spec.payload.message import Kind, Message, Verb
+from seldon_spec.payload.proto_codec import ProtoCodec, build_message
+from seldon_spec.payload.raw import to_tree
+from seldon_spec.payload.tftensor import encode_tftensor
+
+__all__ = [
+    "array_to_grpc_datadef",
+    "array_to_list_value",
+    "array_to_rest_datadef",
+    "extract_request_parts",
+    "extract_request_parts_json",
+    "feedback_to_json",
+    "get_data_from_proto",
+    "get_meta_from_proto",
+    "getenv",
+    "getenv_as_bool",
+    "grpc_datadef_to_array",
+    "json_to_feedback",
+    "json_to_seldon_message",
+    "json_to_seldon_messages",
+    "rest_datadef_to_array",
+    "seldon_message_to_json",
+    "seldon_messages_to_json",
+]
+
+_KINDS = {kind.value: kind for kind in (Kind.TENSOR, Kind.TFTENSOR)}
+_JSON_MEMBERS = ("data", "jsonData", "strData", "binData")
+
+
+@contextmanager
+def _as_users_error() -> Generator[None, None, None]:
+    """What a codec refuses, as the error that classes know from here."""
+    try:
+        yield
+    except (PayloadError, ResultError) as error:
+        raise SeldonMicroserviceException(str(error)) from error
+
+
+def json_to_seldon_message(message_json: Mapping[str, Any] | None) -> Any:
+    """A SeldonMessage from its JSON; an empty one from None.
+
+    Raises:
+        SeldonMicroserviceException: it is no such message.
+    """
+    return _parse(message_json, prediction_pb2.SeldonMessage())
+
+
+def json_to_seldon_messages(message_json: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> Any:
+    """A SeldonMessageList from its JSON, or from the list of its messages.
+
+    Raises:
+        SeldonMicroserviceException: it is no such message.
+    """
+    tree = {"seldonMessages": message_json} if isinstance(message_json, list) else message_json
+    return _parse(tree, prediction_pb2.SeldonMessageList())
+
+
+def json_to_feedback(message_json: Mapping[str, Any] | None) -> Any:
+    """A Feedback from its JSON.
+
+    Raises:
+        SeldonMicroserviceException: it is no such message.
+    """
+    return _parse(message_json, prediction_pb2.Feedback())
+
+
+def _parse(tree: Any, message: Any) -> Any:
+    try:
+        return json_format.ParseDict({} if tree is None else tree, message)
+    except (json_format.Error, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise SeldonMicroserviceException(f"Invalid JSON: {error}") from error
+
+
+def seldon_message_to_json(message_proto: Any) -> dict[str, Any]:
+    """The JSON of a SeldonMessage, without empty members."""
+    with _as_users_error():
+        tree: dict[str, Any] = to_tree(message_proto)
+    return tree
+
+
+def seldon_messages_to_json(message_protos: Any) -> dict[str, Any]:
+    """The JSON of a SeldonMessageList, without empty members."""
+    return seldon_message_to_json(message_protos)
+
+
+def feedback_to_json(message_proto: Any) -> dict[str, Any]:
+    """The JSON of a Feedback, without empty members."""
+    return seldon_message_to_json(message_proto)
+
+
+def get_data_from_proto(request: Any) -> Any:
+    """The payload of a SeldonMessage as a class's ``predict`` gets it: an array, text, bytes or a JSON value.
+
+    Raises:
+        SeldonMicroserviceException: it holds none, or a malformed one.
+    """
+    return _read_proto(request).payload
+
+
+def get_meta_from_proto(request: Any) -> dict[str, Any]:
+    """The ``meta`` of a SeldonMessage as JSON, without empty members."""
+    return seldon_message_to_json(request.meta)
+
+
+def _read_proto(request: Any) -> Message:
+    with _as_users_error():
+        return ProtoCodec().read_message(Verb.PREDICT, request)
+
+
+def grpc_datadef_to_array(datadef: Any) -> Any:
+    """The array in a DefaultData.
+
+    Raises:
+        SeldonMicroserviceException: it is malformed.
+    """
+    message = prediction_pb2.SeldonMessage()
+    message.data.MergeFromString(datadef.SerializeToString())
+    message.data.SetInParent()
+    return get_data_from_proto(message)
+
+
+def rest_datadef_to_array(datadef: Mapping[str, Any]) -> Any:
+    """The array in the JSON of a DefaultData.
+
+    Raises:
+        SeldonMicroserviceException: it is malformed.
+    """
+    return extract_request_parts_json({"data": datadef})[0]
+
+
+def array_to_grpc_datadef(data_type: str, array: Any, names: Sequence[str] | None = None) -> Any:
+    """A DefaultData with an array.
+
+    Args:
+        data_type: ``tensor``, ``tftensor``, or anything else for ``ndarray``.
+        array: of any shape; only numbers for the first two.
+        names: the columns' names.
+
+    Raises:
+        SeldonMicroserviceException: the array cannot be a part of such a message.
+    """
+    kind = _KINDS.get(data_type, Kind.NDARRAY)
+    with _as_users_error():
+        message = build_message(Answer(kind, np.asarray(array), list(names or ()), {}))
+    return prediction_pb2.DefaultData.FromString(message.data.SerializeToString())
+
+
+def array_to_list_value(array: Any) -> Any:
+    """An array as a ListValue of protobuf, its rows ListValues in turn."""
+    return array_to_grpc_datadef("ndarray", array).ndarray
+
+
+def array_to_rest_datadef(data_type: str, array: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """The JSON of a DefaultData with an array; its arguments are those of ``array_to_grpc_datadef``.
+
+    Raises:
+        SeldonMicroserviceException: the array cannot be a part of such a message.
+    """
+    whole = np.asarray(array)
+    kind = _KINDS.get(data_type, Kind.NDARRAY)
+    if kind is Kind.TENSOR:
+        return {"names": names or [], "tensor": {"shape": list(whole.shape), "values": whole.ravel().tolist()}}
+    if kind is Kind.TFTENSOR:
+        with _as_users_error():
+            return {"names": names or [], "tftensor": to_tree(encode_tftensor(whole))}
+    return {"names": names or [], "ndarray": whole.tolist()}
+
+
+def extract_request_parts(request: Any) -> tuple[Any, dict[str, Any], Any, str]:
+    """The parts of a SeldonMessage: payload, meta as JSON, its DefaultData, and the name of the member set.
+
+    Raises:
+        SeldonMicroserviceException: it holds no payload, or a malformed one.
+    """
+    payload = get_data_from_proto(request)
+    return payload, get_meta_from_proto(request), request.data, request.WhichOneof("data_oneof")
+
+
+def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, Any, str]:
+    """The parts of a message in JSON: payload, meta (None if there is none), the member set, and its name.
+
+    Raises:
+        SeldonMicroserviceException: it holds no payload, or a malformed one.
+    """
+    with _as_users_error():
+        message = JsonCodec().read_message(Verb.PREDICT, request)
+    member = next(name for name in _JSON_MEMBERS if name in request)
+    return message.payload, message.meta, request[member], member

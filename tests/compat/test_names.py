@@ -1,0 +1,193 @@
+"""What stands in for ``seldon_core``'s functions and classes does what the contract says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc, utils
+from seldon_spec.compat.storage import Storage
+from seldon_spec.compat.user_model import SeldonComponent
+from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError
+
+VERBS = ("predict", "transform_input", "transform_output", "route", "aggregate")
+GETTERS = ("health_status", "health_status_raw", "class_names", "feature_names", "tags", "metrics")
+HOOKS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(VERBS, ([], [])),
+    **{f"{name}_raw": ({},) for name in (*VERBS, "send_feedback")},
+    **dict.fromkeys((*GETTERS, "init_metadata", "metadata"), ()),
+    "send_feedback": ([], [], 1.0, []),
+}
+
+
+@pytest.mark.parametrize(("name", "arguments"), HOOKS.items(), ids=HOOKS)
+def test_the_base_class_implements_no_hook(name: str, arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(SeldonNotImplementedError, match=f"{name} is not implemented"):
+        getattr(SeldonComponent(any_argument=1), name)(*arguments)
+
+
+def test_the_base_class_has_nothing_to_load() -> None:
+    SeldonComponent().load()
+
+
+SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=3)
+
+
+@given(shape=SHAPES, kind=st.sampled_from(["tensor", "ndarray", "tftensor"]))
+def test_an_array_comes_back_from_a_message_and_from_its_json(shape: list[int], kind: str) -> None:
+    array = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    datadef = utils.array_to_grpc_datadef(kind, array, ["a"])
+    assert datadef.WhichOneof("data_oneof") == kind
+    assert list(datadef.names) == ["a"]
+    np.testing.assert_array_equal(utils.grpc_datadef_to_array(datadef), array)
+    tree = utils.array_to_rest_datadef(kind, array, ["a"])
+    assert set(tree) == {"names", kind}
+    np.testing.assert_array_equal(utils.rest_datadef_to_array(tree), array)
+
+
+def test_an_array_that_no_tensor_holds_is_refused() -> None:
+    with pytest.raises(SeldonMicroserviceException):
+        utils.array_to_grpc_datadef("tensor", np.array([1j]))
+
+
+def test_an_array_as_a_list_value() -> None:
+    assert utils.array_to_list_value([[1, 2], [3, 4]])[1][0] == 3
+
+
+MESSAGES: dict[str, tuple[dict[str, Any], Any, str]] = {
+    "text": ({"strData": "a"}, "a", "strData"),
+    "bytes": ({"binData": "AAE="}, b"\x00\x01", "binData"),
+    "json": ({"jsonData": {"a": [1.5, None]}}, {"a": [1.5, None]}, "jsonData"),
+    "array": ({"data": {"ndarray": [[1.0, 2.0]]}, "meta": {"tags": {"k": "v"}}}, [[1.0, 2.0]], "data"),
+    "tensor": ({"data": {"tensor": {"shape": [2], "values": [1.0, 2.0]}}}, [1.0, 2.0], "data"),
+}
+
+
+@pytest.mark.parametrize(("tree", "payload", "member"), MESSAGES.values(), ids=MESSAGES)
+def test_the_parts_of_a_message_are_the_same_on_both_transports(tree: Any, payload: Any, member: str) -> None:
+    message = utils.json_to_seldon_message(tree)
+    assert utils.seldon_message_to_json(message) == tree
+    found, meta, datadef, name = utils.extract_request_parts(message)
+    assert (np.asarray(found).tolist() if member == "data" else found) == payload
+    assert np.asarray(utils.get_data_from_proto(message)).tolist() == np.asarray(found).tolist()
+    assert (meta, name) == (tree.get("meta", {}), member)
+    assert datadef == message.data
+    found, meta, part, name = utils.extract_request_parts_json(tree)
+    assert (np.asarray(found).tolist() if member == "data" else found) == payload
+    assert (meta, part, name) == (tree.get("meta"), tree[member], member)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda: utils.json_to_seldon_message({"no": "member"}), id="unknown member"),
+        pytest.param(lambda: utils.json_to_seldon_messages({"seldonMessages": 1}), id="no list"),
+        pytest.param(lambda: utils.json_to_feedback({"reward": "much"}), id="reward"),
+        pytest.param(lambda: utils.get_data_from_proto(prediction_pb2.SeldonMessage()), id="empty message"),
+        pytest.param(lambda: utils.extract_request_parts_json({"meta": {}}), id="no payload"),
+    ],
+)
+def test_what_is_no_message_is_a_mistake_of_the_client(call: Callable[[], object]) -> None:
+    with pytest.raises(SeldonMicroserviceException) as caught:
+        call()
+    assert caught.value.status_code == 400
+
+
+def test_lists_and_feedback_come_back() -> None:
+    tree = {"seldonMessages": [{"strData": "a"}, {"strData": "b"}]}
+    assert utils.seldon_messages_to_json(utils.json_to_seldon_messages(tree)) == tree
+    assert utils.seldon_messages_to_json(utils.json_to_seldon_messages(tree["seldonMessages"])) == tree
+    feedback = {"request": {"strData": "a"}, "reward": 0.5}
+    assert utils.feedback_to_json(utils.json_to_feedback(feedback)) == feedback
+    assert utils.json_to_seldon_message(None) == prediction_pb2.SeldonMessage()
+
+
+def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPAT_B", "Yes")
+    monkeypatch.delenv("COMPAT_A", raising=False)
+    assert utils.getenv("COMPAT_A", "COMPAT_B") == "Yes"
+    assert utils.getenv("COMPAT_A", default=3) == 3
+    assert utils.getenv_as_bool("COMPAT_A", "COMPAT_B")
+    assert not utils.getenv_as_bool("COMPAT_A")
+    monkeypatch.setenv("COMPAT_A", "off")
+    assert not utils.getenv_as_bool("COMPAT_A", default=True)
+
+
+METRIC_LISTS: dict[str, tuple[Any, bool]] = {
+    "of every type": (
+        [metrics.create_counter("a", 1), metrics.create_gauge("b", 2), metrics.create_timer("c", 3)],
+        True,
+    ),
+    "none": ([], True),
+    "no list": ({"key": "a", "type": "COUNTER", "value": 1}, False),
+    "no value": ([{"key": "a", "type": "COUNTER"}], False),
+    "unknown type": ([{"key": "a", "type": "counter", "value": 1}], False),
+    "text": ([metrics.create_counter("a", "one")], False),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize(("told", "is_valid"), METRIC_LISTS.values(), ids=METRIC_LISTS)
+def test_metrics_are_checked(told: Any, is_valid: bool) -> None:
+    assert metrics.validate_metrics(told) is is_valid
+
+
+def test_parameters_are_parsed() -> None:
+    rows: list[dict[str, Any]] = [
+        {"name": "a", "type": "INT", "value": "3"},
+        {"name": "b", "type": "FLOAT", "value": "0.5"},
+        {"name": "c", "type": "BOOL", "value": "false"},
+        {"name": "d", "type": "STRING", "value": 7},
+    ]
+    assert microservice.parse_parameters(rows) == {"a": 3, "b": 0.5, "c": False, "d": "7"}
+    with pytest.raises(SeldonMicroserviceException, match="MANY"):
+        microservice.parse_parameters([{"name": "a", "type": "MANY", "value": "3"}])
+
+
+def test_a_model_s_files_are_found_and_linked(tmp_path: Path) -> None:
+    source = tmp_path / "model"
+    source.mkdir()
+    (source / "weights").write_text("1")
+    assert Storage.download(str(source)) == str(source)
+    assert Storage.download(source.as_uri()) == str(source)
+    out = Storage.download(source.as_uri(), str(tmp_path / "out"))
+    assert (Path(out) / "weights").read_text() == "1"
+    assert (Path(out) / "weights").is_symlink()
+    assert Storage.download(str(source / "weights"), out) == out
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [("s3://bucket/model", "image.model_files"), ("gs://bucket", "/mnt/models"), ("no/such/path", "there is no")],
+)
+def test_a_model_that_is_elsewhere_is_told_what_to_do(uri: str, told: str) -> None:
+    with pytest.raises(RuntimeError, match=told):
+        Storage.download(uri)
+
+
+class Echo(prediction_pb2_grpc.ModelServicer):  # type: ignore[misc, name-defined]
+    def Predict(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        return request
+
+
+def test_a_stub_reaches_a_servicer() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    prediction_pb2_grpc.add_ModelServicer_to_server(Echo(), server)  # type: ignore[attr-defined]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = prediction_pb2_grpc.ModelStub(channel)  # type: ignore[attr-defined]
+            assert stub.Predict(prediction_pb2.SeldonMessage(strData="a")).strData == "a"
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.SendFeedback(prediction_pb2.Feedback())
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    finally:
+        server.stop(None).wait()
