@@ -142,9 +142,10 @@ class Bridge:
             raise RequestTimeout(f"no answer within {self._timeout_seconds} seconds") from error
 
     async def _run(self, lane: ThreadPoolExecutor, environ: Environ) -> Answer:
+        arrived = time.monotonic()
         if environ["PATH_INFO"] not in PROBES and not self._has_begun.is_set():
             await self._has_begun.wait()  # the application that will answer may be another one
-        return await asyncio.get_running_loop().run_in_executor(lane, _run, self._app, environ)
+        return await asyncio.get_running_loop().run_in_executor(lane, _run, self._app, environ, arrived)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
         length = find_header(scope, b"content-length")
@@ -224,7 +225,6 @@ def _environ(scope: Scope, body: bytes) -> Environ:
     }
     for raw_name, raw_value in scope["headers"]:
         _add_header(environ, raw_name.decode("latin-1"), raw_value.decode("latin-1"))
-    environ[ARRIVED] = time.monotonic()
     environ["CONTENT_LENGTH"] = str(len(body))
     environ.pop("HTTP_TRANSFER_ENCODING", None)  # it has been undone
     return environ
@@ -239,8 +239,9 @@ def _add_header(environ: Environ, name: str, value: str) -> None:
     environ[key] = f"{environ[key]},{value}" if key in environ else value
 
 
-def _run(app: WsgiApp, environ: Environ) -> Answer:
+def _run(app: WsgiApp, environ: Environ, arrived: float) -> Answer:
     """Run the application to the end of its answer."""
+    ARRIVED.set(arrived)
     head: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:

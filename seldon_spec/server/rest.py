@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -44,8 +45,8 @@ PING = "/health/ping"
 PROBES = frozenset({"/live", "/ready", PING})
 """The paths that never wait for a prediction."""
 
-ARRIVED = "seldon_spec.arrived"
-"""Where in a request's WSGI environment stands when it arrived, by ``time.monotonic``."""
+ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
+"""When the request of this thread arrived, by ``time.monotonic``; None where the server does not tell."""
 
 _PATHS: dict[Verb, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Verb.PREDICT: (("/predict",), ("/api/v1.0/predictions", "/api/v0.1/predictions")),
@@ -210,8 +211,9 @@ def _wait(future: Future[Reply], timeout_seconds: float | None) -> Reply:
     """
     left = timeout_seconds
     if timeout_seconds is not None:
-        now = time.monotonic()
-        left = max(0.0, timeout_seconds - (now - flask.request.environ.get(ARRIVED, now)))
+        arrived = ARRIVED.get()
+        waited = 0.0 if arrived is None else time.monotonic() - arrived
+        left = max(0.0, timeout_seconds - waited)
     try:
         return future.result(left)
     except concurrent.futures.TimeoutError as error:

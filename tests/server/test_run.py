@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -318,7 +319,11 @@ def test_a_custom_service_runs_in_one_worker_and_in_its_successor(start: Start) 
 """
     )
     server = start(source, workers=2)
-    first = server.wait_for(r"service in (\d+)")[1]
+    for _ in range(2):
+        server.wait_for(r"worker \d is ready")
+    server.wait_for("supervisor: ready")
+    seen = re.search(r"service in (\d+)", server.log)
+    first = (seen or server.wait_for(r"service in (\d+)"))[1]
     os.kill(int(first), signal.SIGKILL)
     assert server.wait_for(r"service in (\d+)")[1] != first
     assert server.stop() == 0
