@@ -101,7 +101,9 @@ def _array_kind(verb: Verb, asked: Kind) -> Kind:
 
 def _as_array(payload: Any) -> Array:
     try:
-        return np.asarray(payload)
+        array = np.asarray(payload)
+        # finer moments would become bare integers in a list
+        return array.astype("datetime64[us]") if array.dtype.kind == "M" else array
     except (ValueError, TypeError, OverflowError, RecursionError, RuntimeError) as error:
         raise UnwritableResult(str(error)) from error
 
@@ -109,7 +111,8 @@ def _as_array(payload: Any) -> Array:
 def _names_of(array: Array, payload: Any, result: Result) -> Any:
     if array.ndim < 2:
         return []
-    columns = getattr(payload, "columns", None)  # a table of pandas or another library names its columns itself
+    # a table of pandas or another library names its columns itself
+    columns = None if isinstance(payload, (list, np.ndarray)) else getattr(payload, "columns", None)
     default = default_names(array) if columns is None else [str(column) for column in columns]
     return default if result.class_names is None else result.class_names(default)
 

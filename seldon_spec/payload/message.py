@@ -145,16 +145,19 @@ class Request:
     def message(self) -> Message:
         """The request as the plain hooks get it.
 
+        The wire's form is let go of with the first look at the message: both at once would be many times the array.
+
         Raises:
             PayloadError: it is not what the contract allows for this verb.
         """
         if self._message is None:
             self._message = self.codec.read_message(self.verb, self.tree)
+            self.tree = self._raw = None
         return self._message
 
     @property
     def raw(self) -> Any:
-        """The request as the ``*_raw`` hooks get it: the JSON value, or the message of protobuf.
+        """The request as the ``*_raw`` hooks get it: the JSON value or the message of protobuf; asked for first.
 
         Raises:
             PayloadError: it is nested too deeply.

@@ -23,7 +23,7 @@ def is_proto(answer: object) -> bool:
 def to_users_type(message: Any) -> Any:
     """A message of ours as the user's code knows it: of the generated module, where it has imported that."""
     theirs = getattr(sys.modules.get(_USERS_MODULE), type(message).__name__, None)
-    return message if theirs is None else theirs.FromString(message.SerializeToString())
+    return message if theirs in (None, type(message)) else theirs.FromString(message.SerializeToString())
 
 
 def to_tree(message: Any) -> Any:

@@ -232,7 +232,7 @@ def _read_message(*, is_checked: bool) -> Any:
         UnsupportedMediaType: the body is compressed.
     """
     request = flask.request
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if is_checked and request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("a body with a Content-Encoding is not read; send it as it is")
     if request.mimetype == "multipart/form-data":
         return _join_parts()

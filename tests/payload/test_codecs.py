@@ -266,6 +266,11 @@ RESULTS = {
     ),
     "list-of-arrays": ([np.array([1.5])], Kind.NDARRAY, {"data": {"names": ["t:0"], "ndarray": [[1.5]]}}),
     "numpy-scalar": (np.array([np.float32(1.5)])[0], Kind.TENSOR, {"data": {"tensor": {"values": [1.5]}}}),
+    "moments": (
+        np.array([["2020-01-01", "NaT"]], "datetime64[ns]"),
+        Kind.TENSOR,
+        {"data": {"names": ["t:0", "t:1"], "ndarray": [["Wed, 01 Jan 2020 00:00:00 GMT", None]]}},
+    ),
     "tuple-in-dict": ({"a": (1, np.int8(2))}, Kind.TEXT, {"jsonData": {"a": [1, 2]}}),
     "number-as-key": ({1: "a", 2.5: "b"}, Kind.TEXT, {"jsonData": {"1": "a", "2.5": "b"}}),
     "truth-as-key": ({True: "a"}, Kind.TEXT, {"jsonData": {"true": "a"}}),
@@ -493,6 +498,15 @@ def test_feedback_is_the_same_on_both_wires(rows: list[list[float]], reward: flo
         assert isinstance(message, FeedbackMessage)
         assert (message.payload.tolist(), message.names, message.reward) == (rows, ["a", "b"], reward)
         assert (message.truth.tolist(), message.routing) == ([row[0] for row in rows], routing)
+
+
+@pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
+def test_the_wire_s_form_is_let_go_of_once_there_is_a_message(codec: JsonCodec | ProtoCodec) -> None:
+    text = '{"data":{"ndarray":[[1]]}}'
+    request = codec.decode(Verb.PREDICT, text.encode() if codec is REST else to_proto(text))
+    assert request.raw is not None
+    assert request.message is request.message
+    assert request.tree is None
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Verb)))
