@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Image:
     """What the instructions leave behind: of each thing the last one."""
 
     variables: dict[str, Set] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Set] = field(default_factory=dict)
     ports: list[tuple[str, Position]] = field(default_factory=list)
@@ -57,10 +59,17 @@ class Image:
     user: tuple[str, Position] | None = None
     folder: tuple[str, Position] | None = None
 
-    def known(self) -> dict[str, str]:
+    def known(self) -> Mapping[str, str]:
         """Every value that a later instruction can name: a variable stands above an argument."""
-        values = {name: each.word.text for name, each in self.variables.items() if not each.word.unknown}
-        return {**self.arguments, **values}
+        return ChainMap(self.values, self.arguments)
+
+    def set_variables(self, pairs: Sequence[tuple[str, Set]]) -> None:
+        """Take over what one ENV sets; a value that is not known here hides an earlier one."""
+        for name, each in pairs:
+            self.variables[name] = each
+            self.values.pop(name, None)
+            if not each.word.unknown:
+                self.values[name] = each.word.text
 
 
 def read_dockerfile(folder: Path, path: Path, data: bytes, gathered: Gathered) -> None:
@@ -185,7 +194,7 @@ class _Reader:
         return pairs
 
     def _env(self, instruction: Instruction) -> None:
-        self.image.variables.update(self._pairs(instruction))
+        self.image.set_variables(self._pairs(instruction))
 
     def _label(self, instruction: Instruction) -> None:
         self.image.labels.update(self._pairs(instruction))

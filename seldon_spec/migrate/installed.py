@@ -146,10 +146,9 @@ def _next(words: list[Word]) -> str:
 def _claim_index(here: Run, flag: str, url: str) -> None:
     path = _INDEXES[flag]
     refused = why_refused(path, url if path[-1] == "index_url" else [url], here.position)
-    if refused is not None:
-        here.leave(
-            f"pip's {flag}", "no key takes it: an index with a password is given to the build as the secret netrc"
-        )
+    if refused is not None or is_secret("", url):
+        why = f"{'.'.join(path)} takes a plain URL; a password is given to the build as the secret netrc"
+        here.leave(f"pip's {flag}", why)
     elif path[-1] == "index_url":
         here.gathered.claim(path, url, here.position, f"RUN pip {flag}", Rank.IMAGE)
     else:

@@ -16,23 +16,28 @@ def read_s2i(folder: Path, gathered: Gathered) -> bool:
     path = folder / S2I_FILE
     is_there = path.is_file()
     data = read_bounded(path, gathered.problems) if is_there else None
+    variables: dict[str, tuple[str, Position]] = {}
     for number, line in enumerate((data or b"").decode("utf-8-sig", "replace").splitlines(), start=1):
-        _read_line(line, Position(str(path), number, 1, max(1, len(line)), line), gathered)
+        position = Position(str(path), number, 1, max(1, len(line)), line)
+        if pair := _read_line(line, position, gathered):
+            variables[pair[0]] = pair[1], position
+    for name, (text, position) in variables.items():
+        claim_variable(gathered, name, text, position, name, Rank.S2I)
     if is_there:
         _leave_builder_files(folder, gathered)
     return is_there
 
 
-def _read_line(line: str, position: Position, gathered: Gathered) -> None:
+def _read_line(line: str, position: Position, gathered: Gathered) -> tuple[str, str] | None:
+    """A line's name and value."""
     stripped = line.strip()
     if not stripped or stripped.startswith("#"):
-        return
+        return None
     name, equals, text = stripped.partition("=")
     if not equals:
         gathered.leave(position, "a line", "it is not NAME=value, so s2i passed it over")
-        return
-    name = name.strip()
-    claim_variable(gathered, name, _unquote(text.strip()), position, name, Rank.S2I)
+        return None
+    return name.strip(), _unquote(text.strip())
 
 
 def _unquote(text: str) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
@@ -36,6 +37,14 @@ _NOTHING_ASKED = "it asked for nothing, and has no key"
 _IN_CLUSTER = "the SeldonDeployment sets it where the server starts, and it is read there"
 
 
+_rows = cache(by_name)
+
+
+@cache
+def _flask_names() -> frozenset[str]:
+    return frozenset(flask_variables())
+
+
 def is_secret(name: str, text: object = "") -> bool:
     """Whether a value is to be kept out of files and messages: its name says so, or its text has credentials."""
     return is_sensitive((name,)) or bool(_SECRET_NAME.search(name)) or bool(_SECRET_TEXT.search(str(text)))
@@ -52,7 +61,7 @@ def claim_variable(gathered: Gathered, name: str, text: str, position: Position,
         label: the source's words for it.
         rank: the source's strength.
     """
-    row = by_name().get(name)
+    row = _rows().get(name)
     if name in _REASONS:
         gathered.leave(position, label, _REASONS[name])
     elif row is not None and row.reading is Reading.NOTHING:
@@ -61,7 +70,7 @@ def claim_variable(gathered: Gathered, name: str, text: str, position: Position,
         gathered.leave(position, label, _NOTHING_ASKED if asks_nothing else why)
     elif row is not None and row.path[0] == "unit":
         _claim_description(gathered, name, text, position, label, rank)
-    elif row is not None or name in flask_variables() or name.startswith(PREFIX):
+    elif row is not None or name in _flask_names() or name.startswith(PREFIX):
         merged = Merged({}, {})
         overlay(merged, {name: text}, (), ArgumentHints)
         is_switch = row is not None and row.reading is Reading.FORCE

@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MAX_LENGTH = 100_000
+"""Characters of a word with its variables put in: each may name others, so that a short file can ask for gigabytes."""
+
 _VARIABLE = re.compile(r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>[^{}]*)\})")
 _OPERATORS = ("&&", "||", ";", "|", "&", "<", ">", "(", ")", "\n")
 _IN_DOUBLE_QUOTES = '"$`'
@@ -71,6 +74,7 @@ class _Reader:
         self.text, self.known, self.escape, self.is_shell, self.is_whole = text, known, escape, is_shell, is_whole
         self.at = 0
         self.parts: list[str] = []
+        self.length = 0
         self.variables: list[str] = []
         self.unknown: list[str] = []
 
@@ -84,7 +88,7 @@ class _Reader:
         if operator:
             self.at += len(operator)
             return Word(operator, start, is_operator=True)
-        self.parts, self.variables, self.unknown = [], [], []
+        self.parts, self.variables, self.unknown, self.length = [], [], [], 0
         while self.at < len(self.text) and not self._is_end():
             self._step()
         written = self.text[start : self.at]
@@ -172,8 +176,11 @@ class _Reader:
         value = self.known.get(name)
         if rest.startswith((":-", "-")):
             default = rest.removeprefix(":").removeprefix("-")
-            self.parts.append(value if value or (value is not None and not rest.startswith(":")) else default)
-        elif rest or value is None:
+            value = value if value or (value is not None and not rest.startswith(":")) else default
+        elif rest:
+            value = None
+        if value is None or self.length + len(value) > MAX_LENGTH:
             self.unknown.append(name)
         else:
+            self.length += len(value)
             self.parts.append(value)

@@ -1,0 +1,133 @@
+"""The pages on moving over and on deploying, run as they stand, and held to the tables that the loader reads.
+
+A block with a title is that file. In a console block a line with ``$`` is a command, and the lines below it are what
+it prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from seldon_spec import __version__
+from seldon_spec.migrate.claims import Gathered
+from seldon_spec.migrate.deployment import read_unit
+from seldon_spec.migrate.manifest import read_manifest
+from seldon_spec.spec.schema import join
+from seldon_spec.spec.variables import known_variables
+
+if TYPE_CHECKING:
+    from tests.conftest import RunningServer, Serve
+
+DOCS = Path(__file__).parents[2] / "docs"
+MIGRATION = (DOCS / "migration.md").read_text(encoding="utf-8")
+DEPLOYING = (DOCS / "deploying.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+
+def _write_files(page: str, folder: Path) -> None:
+    for _, title, text in BLOCK.findall(page):
+        if title:
+            (folder / title).write_text(text, encoding="utf-8")
+
+
+def _steps(page: str) -> list[tuple[str, str]]:
+    """Each command with what it prints, from every console block."""
+    steps = []
+    for language, _, text in BLOCK.findall(page):
+        if language == "console":
+            for step in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                command, _, printed = step.partition("\n")
+                steps.append((command, printed))
+    return steps
+
+
+def _run(command: str, folder: Path, environ: dict[str, str]) -> str:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return ended.stdout.replace(f"seldon-spec>={__version__}", "seldon-spec>=VERSION")
+
+
+def _ask(command: str, server: RunningServer) -> str:
+    """What the page's curl gets, with the port of the server under test."""
+    words = shlex.split(command)
+    url = words[2].replace(":9000", f":{server.http}")
+    body = words[words.index("-d") + 1].encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_the_page_on_moving_over_does_what_it_shows(
+    tmp_path: Path, command_environ: dict[str, str], serve_folder: Serve
+) -> None:
+    _write_files(MIGRATION, tmp_path)
+    ran = []
+    with contextlib.ExitStack() as stack:
+        server: RunningServer | None = None
+        for command, printed in _steps(MIGRATION):
+            ran.append(command)
+            if command.endswith("seldon-spec serve &"):
+                server = stack.enter_context(serve_folder(_with_workers_of_one(tmp_path)))
+            elif command.startswith("curl "):
+                assert server is not None
+                assert _ask(command, server).strip() == printed.strip()
+            else:
+                assert _run(command, tmp_path, command_environ).strip() == printed.strip(), command
+    assert len(ran) == 8
+
+
+def _with_workers_of_one(folder: Path) -> Path:
+    """A copy that one worker serves, which is enough to ask it, and whose secret is a file that the test can give."""
+    copy = folder.parent / f"{folder.name}-served"
+    shutil.copytree(folder, copy)
+    text = (copy / "seldon.yaml").read_text().replace("workers: 2", "workers: 1")
+    (copy / "password").write_text("secret")
+    (copy / "seldon.yaml").write_text(text.replace("{from_env: DB_PASSWORD}", "{from_file: password}"))
+    return copy
+
+
+def test_the_page_on_deploying_shows_what_holds(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    _write_files(MIGRATION, tmp_path)
+    (tmp_path / "requirements.txt").unlink()
+    (tmp_path / "seldon.yaml").write_text("class_name: IrisClassifier\nparameters: {threshold: 0.75}\n")
+    steps = _steps(DEPLOYING)
+    assert [bool(printed.strip()) for _, printed in steps] == [False, False, True]
+    whole = "\n".join(command for command, _ in steps)
+    assert _run(whole, tmp_path, command_environ).strip() == steps[-1][1].strip()
+
+
+def test_the_table_of_what_the_operator_sets_is_the_loader_s() -> None:
+    known = known_variables()
+    rows = [line.split("|")[1:4] for line in DEPLOYING.splitlines() if line.startswith("| `")]
+    assert len(rows) == 7
+    for names, _, overrides in rows:
+        for name in re.findall(r"`([A-Z_]+)`", names):
+            path = known[name]
+            if path[0] == "unit":
+                assert overrides.strip().startswith("nothing"), name
+            else:
+                assert overrides.strip().startswith(f"`{join(path)}`"), name
+
+
+def test_the_manifest_gives_the_unit_the_ports_of_the_defaults(tmp_path: Path) -> None:
+    text = next(text for language, title, text in BLOCK.findall(DEPLOYING) if title == "deployment.yaml")
+    gathered = Gathered()
+    [unit] = read_manifest(tmp_path, tmp_path / "deployment.yaml", text.encode(), gathered)
+    read_unit(unit, gathered)
+    claims = {join(claim.path): claim.value for claim in gathered.claims}
+    assert (claims["ports.http"], claims["ports.grpc"], claims["ports.metrics"]) == (9000, 5000, 6000)
+    assert claims["parameters.threshold"] == 0.75
+    assert claims["variable.DB_PASSWORD"] == {"from_env": "DB_PASSWORD"}
+    assert gathered.problems == []
+    container = yaml.safe_load(text)["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
