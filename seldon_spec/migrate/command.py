@@ -112,7 +112,7 @@ def _read_before(command: Command, start: int, gathered: Gathered) -> None:
 def _claim(command: Command, name: str, word: Word, label: str, rank: Rank, gathered: Gathered) -> None:
     if word.unknown:
         names = ", ".join(dict.fromkeys(word.unknown))
-        gathered.leave(command.position, label, f"its value is not known before the image runs: {names}")
+        gathered.leave(command.position, label, f"it names what is not known here: {names}")
     else:
         claim_variable(gathered, name, word.text, command.position, label, rank)
 

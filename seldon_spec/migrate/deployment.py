@@ -175,9 +175,11 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) ->
         if missing:
             gathered.leave(name_tree.place(), label, _STAYS)
             return
-        known[name] = _REFERENCE.sub(lambda match: known[match["name"]], text)
+        text = _REFERENCE.sub(lambda match: known[match["name"]], text)
+        if not is_secret(name, text):
+            known[name] = text
         place = value.place() if value else name_tree.place()
-        claim_variable(gathered, name, known[name], place, label, Rank.DEPLOYMENT)
+        claim_variable(gathered, name, text, place, label, Rank.DEPLOYMENT)
 
 
 def claim_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:

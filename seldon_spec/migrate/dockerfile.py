@@ -19,8 +19,8 @@ from seldon_spec.migrate.command import Command, find_script, read_command
 from seldon_spec.migrate.image_parts import claim_base, claim_label, claim_user, claim_work_folder, leave_ports
 from seldon_spec.migrate.installed import read_run
 from seldon_spec.migrate.instructions import Dockerfile, Instruction, parse_dockerfile
-from seldon_spec.migrate.variables import claim_variable
-from seldon_spec.migrate.words import UnclosedQuote, Word, read_whole, read_words
+from seldon_spec.migrate.variables import claim_variable, is_secret
+from seldon_spec.migrate.words import UnclosedQuote, Word, literal_word, read_whole, read_words
 
 _ALIAS = re.compile(r"(?P<base>\S+)(?:\s+AS\s+(?P<alias>\S+))?\s*", re.IGNORECASE)
 _PLATFORM = re.compile(r"--[a-z]+(=\S+)?\s+")
@@ -64,11 +64,14 @@ class Image:
         return ChainMap(self.values, self.arguments)
 
     def set_variables(self, pairs: Sequence[tuple[str, Set]]) -> None:
-        """Take over what one ENV sets; a value that is not known here hides an earlier one."""
+        """Take over what one ENV sets; a value that is not known here hides an earlier one.
+
+        A secret is not known either, so that no other value is made of it.
+        """
         for name, each in pairs:
             self.variables[name] = each
             self.values.pop(name, None)
-            if not each.word.unknown:
+            if not each.word.unknown and not is_secret(name, each.word.text):
                 self.values[name] = each.word.text
 
 
@@ -104,7 +107,7 @@ def _read_last_stage(dockerfile: Dockerfile, arguments: dict[str, str], gathered
             stages[-1].instructions.append(instruction)
         elif instruction.keyword == "ARG":
             name, equals, text = instruction.text.partition("=")
-            if equals:
+            if equals and not is_secret(name.strip(), text):
                 arguments[name.strip()] = _read(instruction, text, arguments, dockerfile.escape, gathered).text
     chain: list[Stage] = []
     index: int | None = len(stages) - 1 if stages else None
@@ -202,7 +205,7 @@ class _Reader:
     def _arg(self, instruction: Instruction) -> None:
         for word in self._words(instruction):
             name, equals, text = word.text.partition("=")
-            if equals and not word.unknown:
+            if equals and not word.unknown and not is_secret(name, text):
                 self.image.arguments[name] = text
             elif name in self.arguments:
                 self.image.arguments[name] = self.arguments[name]
@@ -232,7 +235,7 @@ def _claim_image(folder: Path, image: Image, gathered: Gathered) -> None:
         label = f"ENV {name}"
         if each.word.unknown:
             names = ", ".join(dict.fromkeys(each.word.unknown))
-            gathered.leave(each.position, label, f"its value is not known before the image is built: {names}")
+            gathered.leave(each.position, label, f"it names what is not known here: {names}")
         else:
             claim_variable(gathered, name, each.word.text, each.position, label, Rank.IMAGE)
     for name, each in image.labels.items():
@@ -261,7 +264,7 @@ def _whole_command(image: Image, gathered: Gathered) -> Command | None:
         if listed is None:
             words += _shell_words(part, part.text, image.known(), gathered)
             break  # an ENTRYPOINT in shell form passes CMD over
-        words += [Word(text, 0) for text in listed]
+        words += [literal_word(text) for text in listed]
     inner = find_script(words)
     if inner is not None:
         words = _shell_words(parts[0], inner, image.known(), gathered)

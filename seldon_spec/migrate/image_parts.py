@@ -11,7 +11,7 @@ from seldon_spec.migrate.accepted import why_refused
 from seldon_spec.migrate.claims import Gathered, Rank
 
 _OFFICIAL = re.compile(r"(?:docker\.io/)?(?:library/)?python:(?P<version>3\.[0-9]+(?:\.[0-9]+)?)-slim")
-_PYTHON = re.compile(r"(?:python|py)[-:/_]?(?P<major>[23])\.?(?P<minor>[0-9]{1,2})?(?![0-9])")
+_PYTHON = re.compile(r"(?<![a-z])(?:python|pypy|py)[-:/_]?(?P<major>[23])\.?(?P<minor>[0-9]{1,2})?(?![0-9])")
 _BUILDER = re.compile(r"(^|/)seldon-core-s2i-|(^|/)seldonio/")
 _OLDEST, _NEWEST = 10, 13
 _SUPPORTED = f"Python 3.{_OLDEST} to 3.{_NEWEST}"

@@ -31,10 +31,12 @@ _INDEXES: Mapping[str, FieldPath] = {
     "--index-url": ("image", "index_url"),
     "--extra-index-url": ("image", "extra_index_urls"),
 }
+_PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 _USUAL = frozenset({"mkdir", "chown", "chmod", "chgrp", "cd", "rm", "true", "set", "assemble"})
 """Programs whose work an image of ours does itself, or does not need."""
 
+_NO_REQUIREMENT = "what it installs is no plain requirement: add it to requirements.txt"
 _STEPS = "what it does is not taken over: image.steps can hold instructions of your own"
 
 
@@ -104,7 +106,7 @@ def _program(command: Sequence[Word]) -> str:
 def _read_installer(here: Run, command: list[Word]) -> bool:
     """Take over what a command installs; whether nothing of it has to be told."""
     texts = [word.text for word in command]
-    if len(texts) >= 3 and re.fullmatch(r"python[0-9.]*", posixpath.basename(texts[0])) and texts[1:3] == ["-m", "pip"]:
+    if len(texts) >= 3 and _PYTHON.fullmatch(posixpath.basename(texts[0])) and texts[1:3] == ["-m", "pip"]:
         command, texts = command[2:], texts[2:]
     program = posixpath.basename(texts[0])
     if re.fullmatch(r"pip[0-9.]*", program):
@@ -135,6 +137,9 @@ def _read_pip(here: Run, words: list[Word]) -> None:
             _claim_index(here, flag, text if equals else _next(words))
         elif flag in _PIP_VALUES:
             _ = equals or _next(words)
+        elif flag in ("-e", "--editable"):
+            _ = equals or _next(words)
+            here.leave("RUN pip install", _NO_REQUIREMENT)
         elif not word.text.startswith("-"):
             _take_package(here, word)
 
@@ -173,4 +178,4 @@ def _take_package(here: Run, word: Word) -> None:
     if not word.unknown and _REQUIREMENT.fullmatch(word.text):
         here.gathered.packages.append((word.text, here.position))
     else:
-        here.leave("RUN pip install", "what it installs is no plain requirement: add it to requirements.txt")
+        here.leave("RUN pip install", _NO_REQUIREMENT)

@@ -109,7 +109,12 @@ def read_manifest(folder: Path, path: Path, data: bytes, gathered: Gathered) -> 
         gathered.problems += [_told(problem, above) for problem in serious]
         if document.root is not None:
             for resource in _resources(Tree(document.root, above)):
-                units += _units(file, resource)
+                found = list(_units(file, resource))
+                units += found
+                if not found:
+                    gathered.leave(
+                        resource.place(), KIND, "no predictor of it has a graph, so there is nothing to read"
+                    )
     return units
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from seldon_spec.errors import Position
 from seldon_spec.migrate.claims import Gathered
 from seldon_spec.migrate.sources import read_bounded
+from seldon_spec.migrate.variables import is_secret
 
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\]]*\])?(?P<rest>[^#]*)")
 _OLD_SOURCE = re.compile(r"seldon[-_]core(\.git|[@#&/?]|$)|egg=seldon[-_]core", re.IGNORECASE)
@@ -47,13 +48,19 @@ class Change:
         """Whether anything changes."""
         return self.after != (self.before or "")
 
+    def _texts(self) -> tuple[str, str]:
+        return self.before or "", self.after
+
     def render(self) -> str:
-        """The change as a unified diff."""
-        old = (self.before or "").splitlines(keepends=True)
-        new = self.after.splitlines(keepends=True)
+        """The change as a unified diff, without what a line says of an index's password."""
+        old, new = ([_without_secret(line) for line in text.splitlines(keepends=True)] for text in self._texts())
         name = str(self.path)
         lines = difflib.unified_diff(old, new, name if self.before is not None else "/dev/null", name)
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _without_secret(line: str) -> str:
+    return "(a line that is not shown: it holds a secret)\n" if is_secret("", line) else line
 
 
 def plan_change(

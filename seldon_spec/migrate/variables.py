@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(
     r"PASSWD|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|ACCESS_?KEY|API_?KEY|SECRET|(^|_)PWD$", re.IGNORECASE
 )
-_SECRET_TEXT = re.compile(r"://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY")
+_SECRET_TEXT = re.compile(r"://[^/\s:@]+:[^/\s@]+@|://[^/\s:@]{12,}@|-----BEGIN [A-Z ]*PRIVATE KEY")
 
 _BOTH = "REST and gRPC are both served, REST on ports.http; an image of that time listened on one port, 5000 by default"
 _OF_S2I = "it told the s2i builder where to look: image.index_url and image.extra_index_urls say so here"

@@ -65,6 +65,15 @@ def read_whole(text: str, known: Mapping[str, str], *, escape: str = "\\") -> Wo
     return reader.read() or Word("", 0)
 
 
+def literal_word(text: str) -> Word:
+    """A word in which nobody puts anything in for a variable, as in the exec form; that it names one is kept."""
+    match = _VARIABLE.fullmatch(text)
+    if match is None:
+        return Word(text, 0)
+    name = match["plain"] or match["name"]
+    return Word(text, 0, (name,), (name,), is_bare=not match["rest"])
+
+
 class _Reader:
     """Reads one word after another."""
 
