@@ -184,11 +184,11 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) ->
 
 def claim_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:
     """A variable whose value is a Secret's: referred to where the class reads it, else left to the deployment."""
-    merged = Gathered()
-    claim_variable(merged, name, "", position, label, Rank.DEPLOYMENT)
-    if any(claim.path[0] == "variable" for claim in merged.claims):
+    aside = Gathered()
+    claim_variable(aside, name, "", position, label, Rank.DEPLOYMENT)
+    if any(claim.path[0] == "variable" for claim in aside.claims):
         value = {"from_env": name}
-        gathered.claims += [replace(claim, value=value, label=f"{label}, a Secret") for claim in merged.claims]
+        gathered.claims += [replace(claim, value=value, label=f"{label}, a Secret") for claim in aside.claims]
     else:
         gathered.leave(position, label, _STAYS)
 

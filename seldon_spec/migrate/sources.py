@@ -28,19 +28,17 @@ def read_bounded(path: Path, problems: list[Diagnostic]) -> bytes | None:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        problems.append(_problem("no-file", path, f"{path} cannot be read: {error.strerror or error}"))
+        problems.append(Diagnostic("no-file", f"{path} cannot be read: {error.strerror or error}", _origin(path)))
         return None
     if len(data) > MAX_BYTES:
-        problems.append(_problem("limit", path, f"{path} is too large to be read", f"at most {MAX_BYTES:,} bytes"))
+        allowed = f"at most {MAX_BYTES:,} bytes"
+        problems.append(Diagnostic("limit", f"{path} is too large to be read", _origin(path), allowed=allowed))
         return None
     return data
 
 
-def _problem(code: str, path: Path, message: str, allowed: str | None = None) -> Diagnostic:
-    origin = Origin(OriginKind.FILE, str(path), Position(str(path), 1, 1))
-    if code == "limit":
-        return Diagnostic("limit", message, origin, allowed=allowed)
-    return Diagnostic("no-file", message, origin)
+def _origin(path: Path) -> Origin:
+    return Origin(OriginKind.FILE, str(path), Position(str(path), 1, 1))
 
 
 def find_dockerfiles(folder: Path, problems: list[Diagnostic]) -> list[tuple[Path, bytes]]:
@@ -52,7 +50,7 @@ def find_dockerfiles(folder: Path, problems: list[Diagnostic]) -> list[tuple[Pat
     found = []
     for path in sorted(names, key=lambda path: (_is_plain(path), path.name)):
         data = read_bounded(path, problems)
-        if data is not None and not data.startswith(RENDERED) and (_is_plain(path) or _OF_SELDON.search(data)):
+        if data is not None and RENDERED not in data[:1000] and (_is_plain(path) or _OF_SELDON.search(data)):
             found.append((path, data))
     return found
 

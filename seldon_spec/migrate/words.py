@@ -14,6 +14,7 @@ MAX_LENGTH = 100_000
 
 _VARIABLE = re.compile(r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>[^{}]*)\})")
 _OPERATORS = ("&&", "||", ";", "|", "&", "<", ">", "(", ")", "\n")
+_OPERATOR_STARTS = frozenset(operator[0] for operator in _OPERATORS)
 _IN_DOUBLE_QUOTES = '"$`'
 
 
@@ -125,7 +126,7 @@ class _Reader:
         return self._is_space(self.text[self.at]) or bool(self._operator())
 
     def _operator(self) -> str:
-        if not self.is_shell:
+        if not self.is_shell or self.text[self.at] not in _OPERATOR_STARTS:
             return ""
         return next((operator for operator in _OPERATORS if self.text.startswith(operator, self.at)), "")
 

@@ -47,7 +47,7 @@ def _migrate(folder: Path, *arguments: str) -> tuple[int, str]:
     return code, page.getvalue()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FILES), CONTENT, min_size=1, max_size=4), st.sampled_from([(), ("--write",)]))
 def test_any_bytes_get_a_page(files: dict[str, bytes], arguments: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as place:

@@ -64,3 +64,35 @@ def test_a_folder_is_migrated_as_it_should(
     if "--write" not in arguments:
         changed = [path for path, data in before.items() if path.read_bytes() != data and path != written]
         assert changed == []
+
+
+def test_what_this_package_rendered_is_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _copy(GOLDEN / "s2i-minimal", tmp_path)
+    monkeypatch.chdir(folder)
+    assert run(["migrate", "."]) == 0
+    first = (folder / "seldon.yaml").read_text()
+    assert run(["dockerfile"]) == 0
+    (folder / "Dockerfile").write_text(capsys.readouterr().out)
+    assert run(["migrate", ".", "--force"]) == 0
+    assert (folder / "seldon.yaml").read_text() == first
+
+
+@pytest.mark.parametrize("target", ["missing", "a-file"])
+def test_what_is_no_folder_is_told(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a-file").touch()
+    assert run(["migrate", str(tmp_path / target)]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_folder_has_to_be_named() -> None:
+    assert run(["migrate"]) == 2
+
+
+def test_a_second_run_with_write_changes_nothing_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _copy(GOLDEN / "requirements-written", tmp_path)
+    assert run(["migrate", str(folder), "--write"]) == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert run(["migrate", str(folder), "--write", "--force"]) == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
