@@ -1,63 +1,231 @@
-"""Every folder of examples is valid, renders, is served, and answers over REST and gRPC."""
+"""Every folder of examples is valid, renders, and answers what its ``requests.json`` says, over REST and over gRPC."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
+import yaml
+from google.protobuf import json_format
+
+from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList, TensorProto
+from seldon_spec.spec.model import ServiceType
 
 if TYPE_CHECKING:
-    from tests.conftest import Serve
+    from tests.conftest import RunningServer, Serve
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
-ROWS = {"minimal": [[1.5, 2.0], [3.0, 4.5]], "iris": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}
-"""What each example is asked."""
+FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if (path / "seldon.yaml").exists())
+METHODS: dict[str, tuple[str, Any]] = {
+    "predict": ("Model/Predict", SeldonMessage),
+    "transform-input": ("Transformer/TransformInput", SeldonMessage),
+    "transform-output": ("OutputTransformer/TransformOutput", SeldonMessage),
+    "route": ("Router/Route", SeldonMessage),
+    "aggregate": ("Combiner/Aggregate", SeldonMessageList),
+    "send-feedback": ("Model/SendFeedback", Feedback),
+}
+"""What a row is sent ``to``: the path over REST, and here the method over gRPC with the message that it takes."""
 
 
-@pytest.fixture(params=NAMES)
+class Script:
+    """The ``requests.json`` of an example.
+
+    Its members: ``requests``, the rows; ``environment``, variables for the server; ``beside``, a program that runs
+    beside it and prints more of them; ``needs``, modules without which it is not played; ``tolerance`` of numbers. A
+    row: what it ``says``, what it is sent ``to``, the ``request``, and the ``answer`` or the text of the ``error``; or
+    the ``samples`` of the metrics' page, added up by name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = EXAMPLES / folder.name / "requests.json"
+        self.tree: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
+        self.rows: list[dict[str, Any]] = self.tree["requests"]
+        self.tolerance: float = self.tree.get("tolerance", 1e-6)
+
+    @contextlib.contextmanager
+    def variables(self, folder: Path) -> Iterator[dict[str, str]]:
+        own = dict(self.tree.get("environment", {}))
+        if "beside" not in self.tree:
+            yield own
+            return
+        command = [sys.executable, self.tree["beside"]]
+        with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            yield {**own, **json.loads(program.stdout.readline())}
+            program.communicate()
+        assert program.returncode == 0
+
+
+@pytest.fixture(params=FOLDERS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A copy of an example, trained where it trains."""
     copy = tmp_path / str(request.param)
     shutil.copytree(EXAMPLES / request.param, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
+    for module in Script(copy).tree.get("needs", ()):
+        pytest.importorskip(module, reason="the example's own requirements are not installed")
     if (copy / "train.py").exists():
-        pytest.importorskip("sklearn", reason="the example's own requirements are not installed")
         subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
     return copy
 
 
-def run(words: list[str], folder: Path, environ: dict[str, str]) -> str:
+def run(words: list[str], folder: Path, environ: Mapping[str, str]) -> str:
     command = [sys.executable, "-m", "seldon_spec", *words]
-    return subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(command, cwd=folder, env=dict(environ), stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def check_answer(name: str, answer: Any) -> None:
-    data = answer["data"]
-    if name == "minimal":
-        assert data["ndarray"] == ROWS[name]
+def ask_rest(server: RunningServer, row: Mapping[str, Any]) -> Any:
+    """The answer; the text of the error where there is one."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.http}/{row['to']}",
+        json.dumps(row["request"]).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return json.load(error)["status"]["info"]
+
+
+def ask_grpc(server: RunningServer, row: Mapping[str, Any]) -> Any:
+    """The answer in protobuf's JSON; the text of the error where there is one."""
+    method, kind = METHODS[row["to"]]
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc}") as channel:
+        call = channel.unary_unary(
+            f"/seldon.protos.{method}",
+            request_serializer=kind.SerializeToString,
+            response_deserializer=SeldonMessage.FromString,
+        )
+        try:
+            return json_format.MessageToDict(call(json_format.ParseDict(row["request"], kind()), timeout=30))
+        except grpc.RpcError as error:
+            return error.details()
+
+
+ASK = {"rest": ask_rest, "grpc": ask_grpc}
+
+
+def read_samples(server: RunningServer) -> dict[str, float]:
+    """The metrics, added up over their labels."""
+    sums: dict[str, float] = {}
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics", timeout=30) as response:
+        for line in response.read().decode().splitlines():
+            if not line.startswith("#"):
+                name = line.split("{")[0].split()[0]
+                sums[name] = sums.get(name, 0.0) + float(line.rpartition(" ")[2])
+    return sums
+
+
+def as_message(answer: Any) -> Any:
+    """An answer as the other transport would show it too: numbers are doubles, and what is empty is left out."""
+    return json_format.MessageToDict(json_format.ParseDict(answer, SeldonMessage()))
+
+
+def differs(expected: Any, found: Any, tolerance: float) -> bool:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return expected.keys() != found.keys() or any(differs(expected[k], found[k], tolerance) for k in expected)
+    if isinstance(expected, list) and isinstance(found, list):
+        pairs = zip(expected, found, strict=False)
+        return len(expected) != len(found) or any(differs(*pair, tolerance) for pair in pairs)
+    if isinstance(expected, float) and isinstance(found, float):
+        return abs(expected - found) > tolerance
+    return bool(expected != found)
+
+
+def check_row(server: RunningServer, row: Mapping[str, Any], transport: str, tolerance: float) -> None:
+    if "samples" in row:
+        found = read_samples(server)
+        assert {name: pytest.approx(found.get(name)) for name in row["samples"]} == row["samples"]
+        return
+    answer = ASK[transport](server, row)
+    if "error" in row:
+        assert row["error"] in answer
     else:
-        assert data["names"] == ["setosa", "versicolor", "virginica"]
-        assert [row.index(max(row)) for row in data["ndarray"]] == [0, 2]
-        assert answer["meta"]["tags"] == {"classifier": "LogisticRegression"}
+        assert not differs(as_message(row["answer"]), as_message(answer), tolerance), f"{row['says']}: {answer}"
 
 
 def test_it_is_valid_and_renders(folder: Path, command_environ: dict[str, str]) -> None:
     run(["validate", "--strict"], folder, command_environ)
     assert "requirements.txt" in run(["dockerfile"], folder, command_environ)
+    assert (folder / "README.md").read_text(encoding="utf-8").startswith("# ")
 
 
-def test_it_is_served_and_answers(folder: Path, command_environ: dict[str, str], serve_folder: Serve) -> None:
-    rows = json.dumps(ROWS[folder.name])
-    check_answer(folder.name, json.loads(run(["predict", rows], folder, command_environ)))
-    with serve_folder(folder) as server:
-        for url in (f"http://127.0.0.1:{server.http}", f"grpc://127.0.0.1:{server.grpc}"):
-            check_answer(folder.name, json.loads(run(["predict", rows, "--at", url], folder, command_environ)))
+@pytest.mark.parametrize("transport", ASK)
+def test_it_answers(
+    folder: Path, transport: str, command_environ: dict[str, str], serve_folder: Serve, request: pytest.FixtureRequest
+) -> None:
+    """A server of its own for each transport: what a class learns from one must not show in the other."""
+    script = Script(folder)
+    with script.variables(folder) as variables, serve_folder(folder, variables=variables) as server:
+        if transport == "rest" and request.config.getoption("--rewrite-golden"):
+            rewrite(script, server)
+        for row in script.rows:
+            check_row(server, row, transport, script.tolerance)
+
+
+def rewrite(script: Script, server: RunningServer) -> None:
+    """Write the answers down; run the tests once more to compare them, for this has played the rows already."""
+    for row in script.rows:
+        if "samples" not in row and "error" not in row:
+            row["answer"] = ask_rest(server, row)
+    members = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in script.tree.items() if key != "requests"]
+    rows = ",\n".join(f"    {json.dumps(row)}" for row in script.rows)
+    script.file.write_text("{\n" + ",\n".join([*members, f'  "requests": [\n{rows}\n  ]']) + "\n}\n", encoding="utf-8")
+    pytest.skip(f"wrote {script.file.name} of {script.file.parent.name}")
+
+
+@pytest.mark.parametrize("folder", ["tfserving-proxy"], indirect=True)
+@pytest.mark.parametrize("model_input", ["x", ""], ids=["columns", "rows"])
+def test_the_proxy_uses_rest_without_a_grpc_endpoint(
+    folder: Path, model_input: str, command_environ: dict[str, str], serve_folder: Serve
+) -> None:
+    script = Script(folder)
+    with script.variables(folder) as found:
+        unset = {"SELDON_SPEC__PARAMETERS__GRPC_ENDPOINT": "", "SELDON_SPEC__PARAMETERS__MODEL_INPUT": model_input}
+        with serve_folder(folder, variables={**found, **unset}) as server:
+            for row in script.rows:
+                check_row(server, row, "rest", script.tolerance)
+
+
+@pytest.mark.parametrize("folder", ["tfserving-proxy"], indirect=True)
+def test_the_proxy_s_tensor_is_tensorflow_s(folder: Path) -> None:
+    code = "import sys, numpy, tf_messages as t; r = t.PredictRequest()\nr.inputs.add(key='x')"
+    code += "\nt.write_tensor(numpy.array([[1.5, 2]]), r.inputs[0].value)"
+    code += "\nsys.stdout.buffer.write(r.inputs[0].value.SerializeToString())"
+    wire = subprocess.run([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, check=True).stdout
+    tensor = TensorProto.FromString(wire)
+    assert (tensor.dtype, [dim.size for dim in tensor.tensor_shape.dim]) == (1, [1, 2])
+    assert tensor.tensor_content == b"\x00\x00\xc0\x3f\x00\x00\x00\x40"
+
+
+def test_the_gallery_is_made_from_the_folders_of_today() -> None:
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    made = runpy.run_path(str(ROOT / "scripts" / "make_gallery.py"))["render_gallery"]()
+    assert page == made, "run scripts/make_gallery.py"
+
+
+@pytest.mark.parametrize("service_type", list(ServiceType), ids=lambda kind: kind.value)
+def test_every_service_type_is_explained_and_has_an_example(service_type: ServiceType) -> None:
+    page = (ROOT / "docs" / "service-types.md").read_text(encoding="utf-8")
+    shown = re.findall(rf"\| {service_type.value} \|.*\[([\w-]+)\]\(gallery\.md#\1\) \|$", page, re.MULTILINE)
+    assert shown
+    assert {
+        yaml.safe_load((EXAMPLES / name / "seldon.yaml").read_text()).get("service_type", "MODEL") for name in shown
+    } == {service_type.value}
 
 
 @pytest.mark.parametrize("folder", ["iris"], indirect=True)

@@ -1,0 +1,39 @@
+"""Metrics and tags of one's own."""
+
+from seldon_spec import SeldonResponse
+
+
+class Counting:
+    """Adds up the columns, and tells what it has done.
+
+    Args:
+        model_version: a tag of every answer.
+    """
+
+    def __init__(self, model_version: str):
+        self.model_version = model_version
+        self.calls = 0
+
+    def predict(self, X, names):
+        self.calls += 1
+        negative = int((X < 0).sum())
+        # What concerns this one request goes with its answer.
+        return SeldonResponse(
+            data=X.sum(axis=1, keepdims=True),
+            tags={"has_negative": negative > 0},
+            metrics=[{"key": "negative_values", "type": "COUNTER", "value": negative}],
+        )
+
+    def tags(self):
+        """For every answer."""
+        return {"model_version": self.model_version}
+
+    def metrics(self):
+        """For every call: a counter is added to, a gauge is set, a timer takes milliseconds."""
+        return [
+            {"key": "calls", "type": "GAUGE", "value": self.calls},
+            {"key": "work", "type": "TIMER", "value": 20, "tags": {"step": "sum"}},
+        ]
+
+    def class_names(self):
+        return ["sum"]

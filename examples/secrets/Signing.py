@@ -1,0 +1,24 @@
+"""A model that needs a secret."""
+
+import hashlib
+import hmac
+import os
+
+
+class Signing:
+    """Signs a text with a key that no file of this folder holds.
+
+    Args:
+        key: what signs.
+        salt: goes before each text.
+    """
+
+    def __init__(self, key: str, salt: str):
+        self.key = key.encode()
+        self.salt = salt
+
+    def predict(self, text, names):
+        return hmac.new(self.key, f"{self.salt}{text}".encode(), hashlib.sha256).hexdigest()
+
+    def tags(self):
+        return {"database": os.environ["DATABASE_USER"]}

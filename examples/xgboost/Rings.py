@@ -1,0 +1,25 @@
+"""Boosted trees that xgboost trained."""
+
+from pathlib import Path
+
+import xgboost
+
+
+class Rings:
+    """Whether a point lies in a ring.
+
+    Args:
+        model_file: what ``train.py`` wrote, beside this file.
+    """
+
+    def __init__(self, model_file: str = "rings.json"):
+        self.model_file = Path(__file__).with_name(model_file)
+
+    def load(self):
+        self.booster = xgboost.Booster(model_file=self.model_file)
+
+    def predict(self, X, names):
+        inside = self.booster.predict(xgboost.DMatrix(X))
+        return [[round(1 - float(value), 4), round(float(value), 4)] for value in inside]
+
+    class_names = ("outside", "inside")
