@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.proto import FILE, POOL, SeldonMessage, read_descriptor_set
+from seldon_spec.proto import FILE, read_descriptor_set
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (FILE, "tensor.proto")
@@ -69,12 +69,19 @@ def test_regenerated_descriptor_is_the_committed_one(tmp_path: Path) -> None:
 
 
 def test_the_pool_is_private() -> None:
-    from google.protobuf import descriptor_pool
-
-    assert SeldonMessage.DESCRIPTOR.full_name == "seldon.protos.SeldonMessage"
-    with pytest.raises(KeyError):
-        descriptor_pool.Default().FindMessageTypeByName("seldon.protos.SeldonMessage")
-    assert POOL is not descriptor_pool.Default()
+    """In a process of its own: what stands in for the old package may register its names in another test."""
+    code = """
+from google.protobuf import descriptor_pool
+from seldon_spec.proto import POOL, SeldonMessage
+assert SeldonMessage.DESCRIPTOR.full_name == "seldon.protos.SeldonMessage"
+assert POOL is not descriptor_pool.Default()
+try:
+    descriptor_pool.Default().FindMessageTypeByName("seldon.protos.SeldonMessage")
+except KeyError:
+    print("private")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "private\n", done.stderr
 
 
 def test_an_installed_tensorflow_may_register_its_tensor() -> None:
