@@ -24,7 +24,7 @@ STAND_INS: dict[str, str | None] = {
     f"{PACKAGE}.proto.prediction_pb2_grpc": "seldon_spec.compat.prediction_pb2_grpc",
     f"{PACKAGE}.storage": "seldon_spec.compat.storage",
     f"{PACKAGE}.user_model": "seldon_spec.compat.user_model",
-    f"{PACKAGE}.utils": "seldon_spec.compat.utils",
+    f"{PACKAGE}.utils": "seldon_spec.compat.conversion",
 }
 """The module of ours whose public names each of theirs has; None: a package that holds modules only."""
 

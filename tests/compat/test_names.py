@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc, utils
+from seldon_spec.compat import conversion as utils
+from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc
 from seldon_spec.compat.finder import STAND_INS
 from seldon_spec.compat.storage import Storage
 from seldon_spec.compat.user_model import SeldonComponent
