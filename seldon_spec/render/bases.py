@@ -31,7 +31,7 @@ class GpuBase:
 
 GPU_BASES = {
     "pytorch": GpuBase("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime"),
-    "tensorflow": GpuBase("tensorflow/tensorflow:2.18.0-gpu", ("python3-venv",)),
+    "tensorflow": GpuBase("tensorflow/tensorflow:2.18.0-gpu"),
     "cuda": GpuBase("nvidia/cuda:12.4.1-cudnn-runtime-ubuntu22.04", ("python3", "python3-venv")),
 }
 """``image.gpu`` and the base that it chooses; the page on the image shows the same table, held to this one by a test.

@@ -100,17 +100,20 @@ def _tools(plan: Plan) -> Iterator[str]:
     if plan.kind is Kind.CONDA:
         yield f"RUN python3 -m venv {TOOLS}"
         return
-    own = has_packages_of_its_own(plan.image)
-    options = "--without-pip" + (" --system-site-packages" if own else "")
-    tools = [f"python3 -m venv {TOOLS}"]
     if plan.is_uv:
         yield (
             "# uv trusts the certificates of the base, as pip does; the second name is the older one.\n"
             "ENV UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1"
         )
-        tools.append(f"{TOOLS}/bin/pip install --no-cache-dir 'uv>=0.5'")
-    reason = "# The installer stays out of what it installs, which sees the base's own packages.\n" if own else ""
-    yield reason + _run(plan.image, [*tools, f"python3 -m venv {options} {ENV}"], needs_index=plan.is_uv)
+    tools, options, reason = f"python3 -m venv {TOOLS}", "--without-pip", ""
+    if has_packages_of_its_own(plan.image):
+        # A base may have pip without the module that puts it into an environment, or that module without pip.
+        tools = f"{{ {tools} || python3 -m venv --clear --without-pip --system-site-packages {TOOLS}; }}"
+        options += " --system-site-packages"
+        reason = "# What the base has installed counts. Its own pip installs, where no other can be had.\n"
+    uv = _with_index(f"{TOOLS}/bin/python -m pip install --no-cache-dir", plan.image) + " 'uv>=0.5'"
+    commands = [tools, *([uv] if plan.is_uv else []), f"python3 -m venv {options} {ENV}"]
+    yield reason + _run(plan.image, commands, needs_index=plan.is_uv)
 
 
 def render_command(plan: Plan, pip: str) -> str:
@@ -165,7 +168,7 @@ def as_path(path: str) -> str:
 def _pip(plan: Plan) -> str:
     if plan.is_uv:
         return _with_index(f"{TOOLS}/bin/uv pip install --python {ENV} --no-cache --compile-bytecode", plan.image)
-    return _with_index(f"{TOOLS}/bin/pip --python {ENV}/bin/python install --no-cache-dir", plan.image)
+    return _with_index(f"{TOOLS}/bin/python -m pip --python {ENV}/bin/python install --no-cache-dir", plan.image)
 
 
 def _with_index(command: str, image: ImageSpec) -> str:
