@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is imported is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo serve test test-all lint types docs clean
+.PHONY: help demo serve test test-all test-image lint types docs clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -23,6 +23,7 @@ help:
 	@echo 'make serve     serve the iris example until ^C'
 	@echo 'make test      what CI runs: format, lint, types, docs, and the tests on the installed wheel'
 	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found, and on the oldest dependencies'
+	@echo 'make test-image  builds images, runs them and asks them; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
 	@echo 'make lint, make types, make docs, make clean'
 
 demo: examples/iris/iris.joblib
@@ -36,6 +37,11 @@ test: lint types docs test-$(VERSION)
 
 test-all: $(foreach version,$(SUPPORTED),$(if $(call find_python,$(version)),test-$(version))) \
     $(if $(call find_python,3.10),test-oldest)
+
+# A name of its own, which the pattern of the tests below must not take for a version of Python.
+test-image: .venv-$(VERSION)/.wheel
+	@mkdir -p build/run
+	cd build/run && ../../.venv-$(VERSION)/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed -m image ../../tests/image
 
 lint: .venv/.tools
 	$(BIN)/ruff check
