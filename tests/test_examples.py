@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import runpy
@@ -44,9 +45,10 @@ class Script:
     """The ``requests.json`` of an example.
 
     Its members: ``requests``, the rows; ``environment``, variables for the server; ``beside``, a program that runs
-    beside it and prints more of them; ``needs``, modules without which it is not played; ``tolerance`` of numbers. A
-    row: what it ``says``, what it is sent ``to``, the ``request``, and the ``answer`` or the text of the ``error``; or
-    the ``samples`` of the metrics' page, added up by name.
+    beside it and prints more of them; ``needs``, modules without which it is not played; ``tolerance`` of numbers;
+    ``has_state``, where an answer depends on what was asked before. A row: what it ``says``, what it is sent ``to``,
+    the ``request``, and the ``answer`` or the text of the ``error``; or the ``samples`` of the metrics' page, added up
+    by name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -164,17 +166,19 @@ def test_it_is_valid_and_renders(folder: Path, command_environ: dict[str, str]) 
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize("transport", ASK)
 def test_it_answers(
-    folder: Path, transport: str, command_environ: dict[str, str], serve_folder: Serve, request: pytest.FixtureRequest
+    folder: Path, command_environ: dict[str, str], serve_folder: Serve, request: pytest.FixtureRequest
 ) -> None:
-    """A server of its own for each transport: what a class learns from one must not show in the other."""
+    """Where a class has state, each transport has a server of its own: what one taught it must not show in the other."""
     script = Script(folder)
-    with script.variables(folder) as variables, serve_folder(folder, variables=variables) as server:
-        if transport == "rest" and request.config.getoption("--rewrite-golden"):
-            rewrite(script, server)
-        for row in script.rows:
-            check_row(server, row, transport, script.tolerance)
+    sittings = [[transport] for transport in ASK] if script.tree.get("has_state") else [list(ASK)]
+    with script.variables(folder) as variables:
+        for transports in sittings:
+            with serve_folder(folder, variables=variables) as server:
+                if request.config.getoption("--rewrite-golden"):
+                    rewrite(script, server)
+                for transport, row in itertools.product(transports, script.rows):
+                    check_row(server, row, transport, script.tolerance)
 
 
 def rewrite(script: Script, server: RunningServer) -> None:
