@@ -5,7 +5,7 @@ The codecs of the two transports do the work; the messages are those of ``seldon
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -148,21 +148,25 @@ def rest_datadef_to_array(datadef: Mapping[str, Any]) -> Any:
     return extract_request_parts_json({"data": datadef})[0]
 
 
-def array_to_grpc_datadef(data_type: str, array: Any, names: Sequence[str] | None = None) -> Any:
+def array_to_grpc_datadef(data_type: str, array: Any, names: Iterable[Any] | None = None) -> Any:
     """A DefaultData with an array.
 
     Args:
         data_type: ``tensor``, ``tftensor``, or anything else for ``ndarray``.
         array: of any shape; only numbers for the first two.
-        names: the columns' names.
+        names: the columns' names, in a list or another iterable.
 
     Raises:
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
     kind = _KINDS.get(data_type, Kind.NDARRAY)
     with _as_users_error():
-        message = build_message(Answer(kind, np.asarray(array), list(names or ()), {}))
+        message = build_message(Answer(kind, np.asarray(array), _as_list(names), {}))
     return prediction_pb2.DefaultData.FromString(message.data.SerializeToString())
+
+
+def _as_list(names: Iterable[Any] | None) -> list[Any]:
+    return [] if names is None else list(names)
 
 
 def array_to_list_value(array: Any) -> Any:
@@ -170,7 +174,7 @@ def array_to_list_value(array: Any) -> Any:
     return array_to_grpc_datadef("ndarray", array).ndarray
 
 
-def array_to_rest_datadef(data_type: str, array: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+def array_to_rest_datadef(data_type: str, array: Any, names: Iterable[Any] | None = None) -> dict[str, Any]:
     """The JSON of a DefaultData with an array; its arguments are those of ``array_to_grpc_datadef``.
 
     Raises:
@@ -179,11 +183,11 @@ def array_to_rest_datadef(data_type: str, array: Any, names: Sequence[str] | Non
     whole = np.asarray(array)
     kind = _KINDS.get(data_type, Kind.NDARRAY)
     if kind is Kind.TENSOR:
-        return {"names": names or [], "tensor": {"shape": list(whole.shape), "values": whole.ravel().tolist()}}
+        return {"names": _as_list(names), "tensor": {"shape": list(whole.shape), "values": whole.ravel().tolist()}}
     if kind is Kind.TFTENSOR:
         with _as_users_error():
-            return {"names": names or [], "tftensor": to_tree(encode_tftensor(whole))}
-    return {"names": names or [], "ndarray": whole.tolist()}
+            return {"names": _as_list(names), "tftensor": to_tree(encode_tftensor(whole))}
+    return {"names": _as_list(names), "ndarray": whole.tolist()}
 
 
 def extract_request_parts(request: Any) -> tuple[Any, dict[str, Any], Any, str]:

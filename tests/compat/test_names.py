@@ -57,6 +57,16 @@ def test_an_array_comes_back_from_a_message_and_from_its_json(shape: list[int], 
     np.testing.assert_array_equal(utils.rest_datadef_to_array(tree), array)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [["a", "b"], ("a", "b"), np.array(["a", "b"]), prediction_pb2.DefaultData(names=["a", "b"]).names],
+    ids=["list", "tuple", "array", "of a message"],
+)
+def test_names_may_be_in_any_form(names: Any) -> None:
+    assert list(utils.array_to_grpc_datadef("ndarray", [[1, 2]], names).names) == ["a", "b"]
+    assert utils.array_to_rest_datadef("ndarray", [[1, 2]], names) == {"names": ["a", "b"], "ndarray": [[1, 2]]}
+
+
 def test_an_array_that_no_tensor_holds_is_refused() -> None:
     with pytest.raises(SeldonMicroserviceException):
         utils.array_to_grpc_datadef("tensor", np.array([1j]))
