@@ -83,13 +83,15 @@ def _own_wheel(spec: Spec) -> Iterator[str | None]:
     folder = spec.folder / WHEEL_FOLDER
     try:
         folder.mkdir(exist_ok=True)
-        write_own_wheel(folder)
+        wheel = write_own_wheel(folder)
     except OSError as error:
         raise BuildFailed(f"the wheel of seldon-spec cannot be put into {folder}: {error.strerror}") from None
     try:
         yield f"{WHEEL_FOLDER}/{WHEEL_NAME}"
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wheel.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something of the user's own is in it
+            folder.rmdir()
 
 
 def _write_files(spec: Spec, wheel: str | None, beside: Path) -> tuple[Path, Path]:

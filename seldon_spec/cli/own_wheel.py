@@ -77,10 +77,12 @@ def is_on_index(index_url: str | None) -> bool:
         index_url: the image's own index; None: the one that pip is set up for.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command = [sys.executable, "-m", "pip", "--no-input", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--dest", folder, *(["--index-url", index_url] if index_url else []), f"seldon-spec=={__version__}"]
         try:
-            asked = subprocess.run(command, capture_output=True, timeout=ASK_SECONDS, check=False)  # noqa: S603
+            asked = subprocess.run(  # noqa: S603
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
             return False
         return asked.returncode == 0

@@ -184,6 +184,14 @@ def test_the_own_wheel_stands_in_the_context_while_it_is_built(bench: Bench) -> 
     assert not (bench.folder / "seldon-spec-wheel").exists()
 
 
+def test_a_folder_of_the_user_s_by_that_name_is_left(bench: Bench) -> None:
+    bench.add("podman")
+    (bench.folder / "seldon-spec-wheel").mkdir()
+    (bench.folder / "seldon-spec-wheel" / "mine").touch()
+    assert bench.build().returncode == 0
+    assert [path.name for path in (bench.folder / "seldon-spec-wheel").iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize("image", ["{seldon_spec: 'seldon-spec>=0.1'}", "{requirements: r.txt}"], ids=["key", "file"])
 def test_no_wheel_where_the_file_says_what_is_installed(bench: Bench, image: str) -> None:
     bench.add("podman")
