@@ -72,7 +72,7 @@ def render_base(image: ImageSpec, kind: Kind, name: str | None) -> Iterator[str]
 
 
 def render_packages(packages: Sequence[str]) -> Iterator[str]:
-    """Install Debian packages in one layer, without what they only recommend and without the lists."""
+    """Install Debian packages in one layer, without what they only recommend, without lists and archives."""
     if not packages:
         return
     names = " ".join(quoting.quote_shell(name, "a package") for name in dict.fromkeys(packages))
@@ -86,6 +86,6 @@ def render_packages(packages: Sequence[str]) -> Iterator[str]:
             *([] if is_exact else free),
             "RUN apt-get update && \\",
             f"    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {names} && \\",
-            "    rm -rf /var/lib/apt/lists/*",
+            "    rm -rf /var/lib/apt/lists/* /var/cache/apt/*",
         ]
     )
