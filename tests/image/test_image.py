@@ -259,7 +259,7 @@ def test_the_health_check_fails_where_nothing_answers(
 def test_what_only_the_install_needs_does_not_stay(images: Callable[[str], Image], run_container: RunContainer) -> None:
     with run_container(images("system-package"), USERS["own"]) as container:
         assert container.exec("/bin/sh", "-c", "command -v make gcc uv").stdout == ""
-        assert container.exec("/bin/sh", "-c", "ls -d /opt/tools /code /root/.cache").stdout == ""
+        assert container.exec("/bin/sh", "-c", "ls -d /opt/tools /code").stdout == ""
 
 
 def test_the_folder_belongs_to_the_user_and_is_open_to_any(
