@@ -87,5 +87,6 @@ def find_left_out(spec: Spec) -> Iterator[Diagnostic]:
                 origin,
                 Severity.WARNING,
                 path,
-                help="set the variable where the image runs, or write the value into the file",
+                help="set the variable where the image runs, "
+                + ("or refer to it: {from_env: NAME}" if path[:2] in _SECRETS else "or write the value into the file"),
             )

@@ -198,6 +198,7 @@ def test_dockerfile_warns_of_what_no_image_takes_along(
     assert "hunter2" not in captured.out + captured.err
     assert "0.75" not in captured.out
     assert captured.err.count("[not-baked]") == 2
+    assert captured.err.count("or refer to it: {from_env: NAME}") == 1
 
 
 PREDICTIONS = [
