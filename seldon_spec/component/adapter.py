@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from seldon_spec.component.hooks import (
 )
 from seldon_spec.component.metadata import read_metadata
 from seldon_spec.errors import ComponentFailed, ResultError, UnsupportedVerb
-from seldon_spec.payload.message import Message, RawResult, Request, Result, Verb
+from seldon_spec.payload.message import Message, RawResult, Request, Result, Transport, Verb
 from seldon_spec.spec.model import ServiceType, UnitSpec
 
 logger = logging.getLogger(__name__)
@@ -90,13 +91,13 @@ class Adapter:
         self._metadata = metadata
         self._request_path = {unit.id: unit.image or "NOT_IMPLEMENTED:NOT_IMPLEMENTED"} if unit.id else {}
         self._raw = find_raw_hooks(user)
-        self._plain = find_plain_hooks(user, unit.id or _UNKNOWN_ROUTER)
+        plain = find_plain_hooks(user, unit.id or _UNKNOWN_ROUTER)
         self._score = find_score(user) if service_type is ServiceType.OUTLIER_DETECTOR else None
         self._tags = find_getter(user, "tags")
         self._metrics = find_getter(user, "metrics")
         self._class_names = find_class_names(user)
         self._has_told_dimensions = False
-        self._answers: dict[Verb, Callable[[PlainHook | None, Message], Any]] = {
+        answers: dict[Verb, Callable[[PlainHook | None, Message], Any]] = {
             Verb.PREDICT: self._predict,
             Verb.TRANSFORM_INPUT: _transform,
             Verb.TRANSFORM_OUTPUT: _transform,
@@ -105,9 +106,11 @@ class Adapter:
             Verb.FEEDBACK: _send_feedback,
             Verb.HEALTH: _tell_health,
         }
+        self._answers = {verb: partial(answer, plain.get(verb)) for verb, answer in answers.items()}
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
-        self._warn_of_missing(service_type)
+        if service_type is ServiceType.MODEL and Verb.PREDICT not in plain:
+            self._warn_of_missing()
 
     def call(self, request: Request, record: Recorder) -> Result | RawResult:
         """Answer one request; see ``Component.call``.
@@ -145,34 +148,19 @@ class Adapter:
         return RawResult(answer if self._unit.has_metrics_in_response else without)
 
     def _settle(self, verb: Verb, message: Message, record: Recorder) -> Result:
-        scores = self._ask_scores(verb, message)
-        answer = self._answers[verb](self._plain.get(verb), message)
+        scores = {} if self._score is None else _ask_scores(self._score, verb, message)
+        answer = self._answers[verb](message)
         payload, tags, metrics = (answer, None, None) if verb is Verb.HEALTH else _unwrap(answer)
         recorded = record(metrics) if metrics is not None else []
-        own = [] if self._metrics is None else self._ask_metrics(record)
+        own = [] if self._metrics is None else _ask_metrics(self._metrics, record)
+        told = {} if self._tags is None else _ask_tags(self._tags)
         return Result(
-            payload=[[_check_route(payload)]] if verb is Verb.ROUTE else payload,
-            class_names=self._class_names,
-            tags={**scores, **self._ask_tags(), **_check_tags(tags)},
-            metrics=[*own, *recorded] if self._unit.has_metrics_in_response else (),
-            request_path=self._request_path,
+            [[_check_route(payload)]] if verb is Verb.ROUTE else payload,
+            self._class_names,
+            {**scores, **told, **_check_tags(tags)},
+            [*own, *recorded] if self._unit.has_metrics_in_response else (),
+            self._request_path,
         )
-
-    def _ask_scores(self, verb: Verb, message: Message) -> dict[str, Any]:
-        """An outlier detector's scores; asked before the method, which may change X."""
-        if self._score is None or verb not in _SCORED:
-            return {}
-        scores = ask(self._score, message)
-        return {} if scores is NOT_IMPLEMENTED else {"outlierScore": scores}
-
-    def _ask_tags(self) -> Mapping[str, Any]:
-        tags = NOT_IMPLEMENTED if self._tags is None else ask(self._tags)
-        return {} if tags is NOT_IMPLEMENTED else _check_tags(tags)
-
-    def _ask_metrics(self, record: Recorder) -> list[dict[str, Any]]:
-        assert self._metrics is not None
-        metrics = ask(self._metrics)
-        return [] if metrics is NOT_IMPLEMENTED else record(metrics)
 
     def _predict(self, hook: PlainHook | None, message: Message) -> Any:
         payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
@@ -181,11 +169,8 @@ class Adapter:
         self._tell_dimensions(payload)
         return payload
 
-    def _warn_of_missing(self, service_type: ServiceType) -> None:
-        has_predict = Verb.PREDICT in self._plain or any(
-            hooks for (verb, _), hooks in self._raw.items() if verb is Verb.PREDICT
-        )
-        if service_type is ServiceType.MODEL and not has_predict:
+    def _warn_of_missing(self) -> None:
+        if not any(self._raw[Verb.PREDICT, transport] for transport in Transport):
             logger.warning("%s has no predict: every prediction is answered by an empty array", self._kind)
 
     def _tell_dimensions(self, payload: object) -> None:
@@ -197,6 +182,22 @@ class Adapter:
             "columns; return one row for each row of X if clients expect a table (told once)",
             self._kind,
         )
+
+
+def _ask_scores(score: PlainHook, verb: Verb, message: Message) -> dict[str, Any]:
+    """An outlier detector's scores; asked before the method, which may change X."""
+    scores = ask(score, message) if verb in _SCORED else NOT_IMPLEMENTED
+    return {} if scores is NOT_IMPLEMENTED else {"outlierScore": scores}
+
+
+def _ask_tags(hook: Callable[[], Any]) -> Mapping[str, Any]:
+    tags = ask(hook)
+    return {} if tags is NOT_IMPLEMENTED else _check_tags(tags)
+
+
+def _ask_metrics(hook: Callable[[], Any], record: Recorder) -> list[dict[str, Any]]:
+    metrics = ask(hook)
+    return [] if metrics is NOT_IMPLEMENTED else record(metrics)
 
 
 def _transform(hook: PlainHook | None, message: Message) -> Any:
@@ -252,9 +253,11 @@ def _check_tags(tags: Any) -> Mapping[str, Any]:
     Raises:
         ResultError: they are no mapping.
     """
+    if tags is None:
+        return {}
     if isinstance(tags, Mapping):
         return tags
-    if tags is not None and tags:
+    if tags:
         raise ResultError(f"tags are a dict, not {type(tags).__name__}")
     return {}
 

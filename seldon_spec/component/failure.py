@@ -24,8 +24,12 @@ def user_code() -> Generator[None, None, None]:
     try:
         yield
     except BaseException as error:
-        cause = error.with_traceback(_skip_own_frames(error.__traceback__))
-        raise ComponentFailed(str(error)) from cause
+        raise ComponentFailed(str(error)) from without_own_frames(error)
+
+
+def without_own_frames(error: BaseException) -> BaseException:
+    """An exception of the user's itself, its traceback cut to where the user's code begins."""
+    return error.with_traceback(_skip_own_frames(error.__traceback__))
 
 
 def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:

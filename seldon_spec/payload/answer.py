@@ -29,6 +29,7 @@ class Answer:
         payload: an array for TENSOR, NDARRAY and TFTENSOR, else what the class returned.
         original: the list that the class returned, where it returned one and not an array.
         names: the columns' names, as the class gave them; anything at all.
+        has_default_names: whether they are the default ones, for their count.
         meta: the members of ``meta`` that are not empty.
     """
 
@@ -37,6 +38,7 @@ class Answer:
     names: Any
     meta: dict[str, Any]
     original: list[Any] | None = None
+    has_default_names: bool = False
 
 
 def dress_result(result: Result, verb: Verb, like: Message) -> Answer:
@@ -88,7 +90,14 @@ def _dress_array(payload: Any, result: Result, verb: Verb, like: Message, meta: 
     array = _as_array(payload)
     kind = _array_kind(verb, like.kind) if is_numeric(array) else Kind.NDARRAY
     original = payload if isinstance(payload, list) else None
-    return Answer(kind, array, _names_of(array, payload, result), meta, original)
+    if array.ndim < 2:
+        return Answer(kind, array, [], meta, original, has_default_names=True)
+    # a table of pandas or another library names its columns itself
+    columns = None if isinstance(payload, (list, np.ndarray)) else getattr(payload, "columns", None)
+    if columns is None and result.class_names is None:
+        return Answer(kind, array, default_names(array.shape[1]), meta, original, has_default_names=True)
+    names = list(default_names(array.shape[1])) if columns is None else [str(column) for column in columns]
+    return Answer(kind, array, names if result.class_names is None else result.class_names(names), meta, original)
 
 
 def _array_kind(verb: Verb, asked: Kind) -> Kind:
@@ -108,15 +117,6 @@ def _as_array(payload: Any) -> Array:
         raise UnwritableResult(str(error)) from error
 
 
-def _names_of(array: Array, payload: Any, result: Result) -> Any:
-    if array.ndim < 2:
-        return []
-    # a table of pandas or another library names its columns itself
-    columns = None if isinstance(payload, (list, np.ndarray)) else getattr(payload, "columns", None)
-    default = default_names(array) if columns is None else [str(column) for column in columns]
-    return default if result.class_names is None else result.class_names(default)
-
-
 def merge_meta(result: Result, verb: Verb, like: Message) -> dict[str, Any]:
     """The answer's ``meta``: the request's as far as the verb carries it on, with the component's own laid over it.
 
@@ -131,13 +131,17 @@ def merge_meta(result: Result, verb: Verb, like: Message) -> dict[str, Any]:
     puid = before.get("puid")
     if verb not in _CARRYING:
         before = {}
+    tags, metrics, path = before.get("tags"), before.get("metrics"), before.get("requestPath")
+    merged: dict[str, Any] = {}
     try:
-        merged = {
-            "tags": {**(before.get("tags") or {}), **result.tags},
-            "metrics": [*(before.get("metrics") or ()), *result.metrics],
-            "requestPath": {**result.request_path, **(before.get("requestPath") or {})},
-            "puid": puid,
-        }
+        if tags or result.tags:
+            merged["tags"] = {**(tags or {}), **result.tags}
+        if metrics or result.metrics:
+            merged["metrics"] = [*(metrics or ()), *result.metrics]
+        if path or result.request_path:
+            merged["requestPath"] = {**result.request_path, **(path or {})}
     except TypeError as error:
         raise UnwritableResult(f"meta has become unreadable: {error}") from error
-    return {key: value for key, value in merged.items() if value}
+    if puid:
+        merged["puid"] = puid
+    return merged

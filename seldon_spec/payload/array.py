@@ -7,9 +7,10 @@ its values, and text is held in numpy's fixed-width form only where that form is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from seldon_spec.errors import PayloadError
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 MAX_DIMENSIONS = 32
 """What every supported numpy can hold; numpy 2 would allow 64."""
@@ -33,7 +35,9 @@ TEXT_BYTES_PER_CHARACTER = 32
 TEXT_BYTES_ALWAYS = 1 << 20
 """Up to this size fixed-width text is used in any case, as numpy would."""
 
+_KEPT_WIDTH = 1024  # columns; what belongs to wider tables is made anew, for it would stay in memory
 _NUMPY_TEXT_WIDTH = 32  # numpy's width for a float in an array of text
+_INTEGERS = frozenset({int})
 _SCALARS = frozenset({int, float, bool})
 
 
@@ -43,17 +47,17 @@ def check_depth(value: object, limit: int = MAX_DEPTH) -> None:
     Raises:
         PayloadError: it is.
     """
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(limit):
-        level = [child for item in level if isinstance(item, (dict, list)) for child in _children(item)]
         if not level:
             return
-    if any(isinstance(item, (dict, list)) for item in level):
+        level = [child for item in level for child in _children(item) if isinstance(child, (dict, list))]
+    if level:
         raise PayloadError(f"the message is nested more than {limit} levels deep")
 
 
-def _children(item: dict[str, Any] | list[Any]) -> Sequence[Any]:
-    return list(item.values()) if isinstance(item, dict) else item
+def _children(item: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return item.values() if isinstance(item, dict) else item
 
 
 def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Array:
@@ -61,7 +65,8 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
 
     Args:
         value: a scalar, or lists of equal length at each level; leaves may be of any JSON type. One text among numbers
-            makes all of them text, null and objects make an array of objects (contract section 4.1).
+            makes all of them text, null and objects make an array of objects (contract section 4.1). Or the array
+            itself, if the wire was read without lists; nobody else holds it.
         allowance: up to how many bytes text is stored in fixed width in any case.
 
     Returns:
@@ -71,8 +76,9 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
     Raises:
         PayloadError: the rows differ in length, or there are more than 32 levels of lists.
     """
-    shape, leaves = _flatten(value)
-    types = set(map(type, leaves))
+    if isinstance(value, np.ndarray):
+        return value
+    shape, leaves, types = _flatten(value)
     if types.issubset(_SCALARS):
         return _numbers(leaves).reshape(shape)
     if str in types and types.issubset(_SCALARS | {str}):
@@ -81,11 +87,11 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
     return _objects(leaves).reshape(shape)
 
 
-def _flatten(value: object) -> tuple[tuple[int, ...], list[Any]]:
-    """The shape of nested lists and their leaves, row-major."""
+def _flatten(value: object) -> tuple[tuple[int, ...], list[Any], set[type]]:
+    """The shape of nested lists, their leaves, row-major, and the types of these."""
     shape: list[int] = []
     level: list[Any] = [value]
-    while level and all(map(_is_list, level)):
+    while (types := set(map(type, level))) == {list}:
         lengths = set(map(len, level))
         if len(lengths) > 1:
             raise PayloadError(f"the rows of an array differ in length: {_some(lengths)}")
@@ -93,13 +99,9 @@ def _flatten(value: object) -> tuple[tuple[int, ...], list[Any]]:
             raise PayloadError(f"an array has more than {MAX_DIMENSIONS} dimensions")
         shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
-    if any(map(_is_list, level)):
+    if list in types:
         raise PayloadError("the rows of an array differ in depth: lists and single values stand side by side")
-    return tuple(shape), level
-
-
-def _is_list(value: object) -> bool:
-    return type(value) is list
+    return tuple(shape), level, types
 
 
 def _some(lengths: set[int]) -> str:
@@ -146,7 +148,7 @@ def array_from_tensor(values: object, shape: object, *, may_infer: bool) -> Arra
     Raises:
         PayloadError: the count of values is not the product of ``shape``, or the shape is none.
     """
-    flat = values if isinstance(values, np.ndarray) else array_from_nested(values)
+    flat = array_from_nested(values)
     sizes = _check_shape(shape, flat.size, may_infer=may_infer)
     try:
         return flat.reshape(sizes)
@@ -155,10 +157,12 @@ def array_from_tensor(values: object, shape: object, *, may_infer: bool) -> Arra
 
 
 def _check_shape(shape: object, count: int, *, may_infer: bool) -> tuple[int, ...]:
-    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+    if not isinstance(shape, list) or not _INTEGERS.issuperset(map(type, shape)):
         raise PayloadError("a tensor's shape is not a list of integers")
     if len(shape) > MAX_DIMENSIONS:
         raise PayloadError(f"a tensor has more than {MAX_DIMENSIONS} dimensions")
+    if min(shape, default=1) > 0 and math.prod(shape) == count:  # nearly every one
+        return tuple(shape)
     inferred = shape.count(-1)
     if min(shape, default=0) < (-1 if may_infer else 0) or inferred > 1:
         raise PayloadError(f"a tensor's shape {shape} has a negative size")
@@ -177,6 +181,13 @@ def is_numeric(array: Array) -> bool:
     return array.dtype.kind in "iufc"
 
 
-def default_names(array: Array) -> list[str]:
-    """The columns' names where the class gives none: by the second axis (contract section 4.3)."""
-    return [f"t:{index}" for index in range(array.shape[1])]
+def kept_by_width(make: Callable[[int], T]) -> Callable[[int], T]:
+    """Make something for a count of columns, and keep it for the counts that are in use."""
+    kept = lru_cache(maxsize=64)(make)
+    return lambda width: kept(width) if width <= _KEPT_WIDTH else make(width)
+
+
+@kept_by_width
+def default_names(width: int) -> tuple[str, ...]:
+    """The names of that many columns where the class gives none (contract section 4.3)."""
+    return tuple(f"t:{index}" for index in range(width))

@@ -6,23 +6,30 @@ Integers stay integers here, and a list which the class returned goes out as tha
 from __future__ import annotations
 
 import base64
-import json
-from codecs import BOM_UTF8
 from typing import Any
 
 import numpy as np
-from google.protobuf import json_format
 
 from seldon_spec.errors import BadMetadata, PayloadError, ResultError
-from seldon_spec.payload.answer import Answer, dress_result
+from seldon_spec.payload.answer import dress_result
 from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, check_depth
+from seldon_spec.payload.json_read import SHORT_BYTES, read_plain, read_short, read_with_array
 from seldon_spec.payload.json_style import JsonStyle, write_json
-from seldon_spec.payload.message import WITHOUT_BODY, Kind, Message, RawResult, Reply, Request, Result, Transport, Verb
+from seldon_spec.payload.json_write import write_answer
+from seldon_spec.payload.message import (
+    WITHOUT_BODY,
+    Kind,
+    Message,
+    RawResult,
+    Reply,
+    Request,
+    Result,
+    Transport,
+    Unread,
+    Verb,
+)
 from seldon_spec.payload.parts import join_messages
-from seldon_spec.payload.proto_codec import build_message, check_reward, read_feedback
 from seldon_spec.payload.raw import is_proto, split_metrics, to_tree, to_users_type
-from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
-from seldon_spec.proto import Feedback, TensorProto
 
 _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("tags", dict, "an object"),
@@ -30,6 +37,8 @@ _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("requestPath", dict, "an object"),
 )
 
+_TEXTS = (bytes, str, bytearray, memoryview)
+"""The forms that a body comes in, where it is not a value."""
 
 _FREE_STATUS = range(200, 600)
 """The statuses that a class may choose; others have no place in HTTP."""
@@ -44,7 +53,7 @@ class JsonCodec:
         self._style = style or JsonStyle()
 
     def decode(self, verb: Verb, wire: Any) -> Request:
-        """Parse a request: text, or a value that a transport put together itself.
+        """Take a request: text, or a value that a transport put together itself.
 
         Raises:
             PayloadError: the text is no JSON; or no Feedback, which is the one message that is read strictly, as the
@@ -52,8 +61,10 @@ class JsonCodec:
         """
         if verb in WITHOUT_BODY:
             return Request(verb, None, self)
-        tree = _parse(wire) if isinstance(wire, (bytes, str)) else wire
-        return Request(verb, _parse_feedback(tree) if verb is Verb.FEEDBACK else tree, self)
+        tree = wire
+        if isinstance(wire, _TEXTS):
+            tree = read_short(wire) if len(wire) <= SHORT_BYTES else Unread(wire, read_plain)
+        return Request(verb, _read_feedback(_tree_of(tree)) if verb is Verb.FEEDBACK else tree, self)
 
     def read_message(self, verb: Verb, tree: Any) -> Message:
         """Read a request (contract sections 4.1 and 4.3).
@@ -64,10 +75,12 @@ class JsonCodec:
         if verb in WITHOUT_BODY:
             return Message(Kind.NOTHING, None)
         if verb is Verb.FEEDBACK:
+            from seldon_spec.payload.proto_codec import read_feedback  # not at the top: few need protobuf here
+
             return read_feedback(tree)
         if verb is Verb.AGGREGATE:
-            return join_messages(_parts_of(tree), _decode_message)
-        return _decode_message(tree)
+            return join_messages(_parts_of(_tree_of(tree)), _decode_message)
+        return _decode_message(_tree_or_array(tree) if isinstance(tree, Unread) else tree)
 
     def read_raw(self, verb: Verb, tree: Any) -> Any:
         """The request as it was sent; feedback as a message of protobuf.
@@ -77,6 +90,7 @@ class JsonCodec:
         """
         if verb is Verb.FEEDBACK:
             return to_users_type(tree)
+        tree = _tree_of(tree)
         check_depth(tree)
         return tree
 
@@ -99,8 +113,10 @@ class JsonCodec:
             return Reply(write_json(result.payload, self._style))
         answer = dress_result(result, request.verb, request.message)
         if request.verb is Verb.FEEDBACK:  # a message of protobuf in JSON's form: without empty members
-            return Reply(write_json(to_tree(build_message(answer)), self._style))
-        return Reply(write_json({**_member(answer), "meta": answer.meta}, self._style))
+            from seldon_spec.payload.json_proto import answer_to_tree  # not at the top: few need protobuf here
+
+            return Reply(write_json(answer_to_tree(answer), self._style))
+        return Reply(write_answer(answer, self._style))
 
     def _encode_raw(self, answer: Any, verb: Verb) -> Reply:
         tree = to_tree(answer) if is_proto(answer) else answer
@@ -111,8 +127,8 @@ class PassthroughCodec(JsonCodec):
     """Bodies to the class and back as they are (contract section 2.2); only its raw hook can read them."""
 
     def decode(self, verb: Verb, wire: Any) -> Request:
-        """The body itself; what came in several parts is a value like any other."""
-        return Request(verb, wire, self)
+        """The body itself, as bytes or text; what came in several parts is a value like any other."""
+        return Request(verb, bytes(wire) if isinstance(wire, (bytearray, memoryview)) else wire, self)
 
     def read_message(self, verb: Verb, tree: Any) -> Message:
         """See ``JsonCodec.read_message``.
@@ -146,23 +162,25 @@ class PassthroughCodec(JsonCodec):
         raise ResultError(f"PAYLOAD_PASSTHROUGH sends bytes or text, not {type(result.answer).__name__}")
 
 
-def _parse(wire: bytes | str) -> object:
-    try:
-        return json.loads(wire.removeprefix(BOM_UTF8).decode() if isinstance(wire, bytes) else wire)
-    except RecursionError as error:
-        raise PayloadError("Can't find JSON in data: it is nested too deeply") from error
-    except ValueError as error:  # no UTF-8, no JSON, or an integer of thousands of digits
-        raise PayloadError(f"Can't find JSON in data: {error}") from error
+def _tree_of(tree: object) -> Any:
+    return tree.tree if isinstance(tree, Unread) else tree
 
 
-def _parse_feedback(tree: object) -> Any:
+def _tree_or_array(unread: Unread) -> object:
+    """The message, with an array of numbers in it where it can be had without the lists."""
+    tree = None if unread.wire is None else read_with_array(unread.wire)
+    if tree is None:
+        return unread.tree
+    unread.wire = None
+    return tree
+
+
+def _read_feedback(tree: object) -> Any:
     if not isinstance(tree, dict):
         raise PayloadError(f"Invalid JSON: feedback is {_shown(tree)}, not an object")
-    check_depth(tree)
-    try:
-        return check_reward(json_format.ParseDict(tree, Feedback()))
-    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
-        raise PayloadError(f"Invalid JSON: {str(error)[:300]}") from error
+    from seldon_spec.payload.json_proto import feedback_from_tree  # not at the top: few need protobuf here
+
+    return feedback_from_tree(tree)
 
 
 def _parts_of(tree: object) -> list[Any]:
@@ -222,13 +240,16 @@ def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> M
     if not isinstance(data, dict):
         raise PayloadError("data is not an object")
     names = data.get("names", [])
-    check_depth(names)
+    if names:
+        check_depth(names)
     if "tensor" in data:
         return Message(Kind.TENSOR, _decode_tensor(data["tensor"]), names, meta)
     if "ndarray" in data:
         return Message(Kind.NDARRAY, array_from_nested(data["ndarray"], allowance), names, meta)
     if "tftensor" in data:
-        return Message(Kind.TFTENSOR, _decode_tftensor(data["tftensor"], allowance), names, meta)
+        from seldon_spec.payload.json_proto import tftensor_from_tree  # not at the top: few need protobuf here
+
+        return Message(Kind.TFTENSOR, tftensor_from_tree(data["tftensor"], allowance), names, meta)
     return Message(Kind.NDARRAY, np.array([]), names, meta)
 
 
@@ -241,17 +262,6 @@ def _decode_tensor(tensor: object) -> Array:
     return array_from_tensor(tensor["values"], tensor["shape"], may_infer=True)
 
 
-def _decode_tftensor(tree: object, allowance: int) -> Array:
-    if not isinstance(tree, dict):
-        raise PayloadError("data.tftensor is not an object")
-    check_depth(tree)
-    try:
-        tensor = json_format.ParseDict(tree, TensorProto())
-    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
-        raise PayloadError(f"data.tftensor is not a TensorProto: {str(error)[:300]}") from error
-    return decode_tftensor(tensor, allowance)
-
-
 def _decode_base64(text: object) -> bytes:
     if not isinstance(text, str):
         raise PayloadError("binData is not text in base64")
@@ -259,20 +269,3 @@ def _decode_base64(text: object) -> bytes:
         return base64.b64decode(text)
     except ValueError as error:
         raise PayloadError(f"binData is not base64: {error}") from error
-
-
-def _member(answer: Answer) -> dict[str, Any]:
-    """The one payload member of the message; within ``data`` the payload stands before its names."""
-    if answer.kind is Kind.TENSOR:
-        tensor = {"shape": list(answer.payload.shape), "values": answer.payload.ravel().tolist()}
-        return {"data": {"tensor": tensor, "names": answer.names}}
-    if answer.kind is Kind.NDARRAY:
-        rows = answer.payload.tolist() if answer.original is None else answer.original
-        return {"data": {"ndarray": rows, "names": answer.names}}
-    if answer.kind is Kind.TFTENSOR:
-        return {"data": {"tftensor": to_tree(encode_tftensor(answer.payload)), "names": answer.names}}
-    if answer.kind is Kind.CUSTOM:  # the original's REST knows no customData in either direction
-        raise ResultError("Unknown data type returned as payload: a google.protobuf.Any has no form on REST")
-    if answer.kind is Kind.BINARY:
-        return {answer.kind.value: base64.b64encode(answer.payload).decode("ascii")}
-    return {answer.kind.value: answer.payload}

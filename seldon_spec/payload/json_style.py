@@ -58,9 +58,18 @@ def write_json(value: object, style: JsonStyle) -> bytes:
     Raises:
         UnwritableResult: something in it has no form in JSON.
     """
+    return write_part(value, style) + b"\n"
+
+
+def write_part(value: object, style: JsonStyle) -> bytes:
+    """Write a value without the line break: what may stand in a larger text of a style without indents.
+
+    Raises:
+        UnwritableResult: something in it has no form in JSON.
+    """
     try:
         text = _encoder(style).encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnwritableResult(str(error)) from error
     # half a surrogate pair has no UTF-8; Python's name for it is JSON's escape for it
-    return (text + "\n").encode("utf-8", "backslashreplace")
+    return text.encode("utf-8", "backslashreplace")

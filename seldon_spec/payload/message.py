@@ -23,6 +23,8 @@ class Verb(str, Enum):
     HEALTH = "health"
     METADATA = "metadata"
 
+    __hash__ = str.__hash__  # Enum's own is a function in Python, and a request looks up many tables
+
 
 WITHOUT_BODY = frozenset({Verb.HEALTH, Verb.METADATA})
 """What is asked with an empty message: there is nothing to read."""
@@ -33,6 +35,8 @@ class Transport(str, Enum):
 
     REST = "rest"
     GRPC = "grpc"
+
+    __hash__ = str.__hash__
 
 
 class Kind(str, Enum):
@@ -126,6 +130,33 @@ class Reply:
     status: int | None = None
 
 
+class Unread:
+    """What a wire brought, and nobody has parsed yet: who asks for the message may get it without its tree.
+
+    Attributes:
+        wire: the bytes; None once they have been parsed.
+    """
+
+    __slots__ = ("_parse", "_tree", "wire")
+
+    def __init__(self, wire: Any, parse: Callable[[Any], Any]) -> None:
+        self.wire = wire
+        self._parse = parse
+        self._tree: Any = None
+
+    @property
+    def tree(self) -> Any:
+        """The parsed form, always the same object: what a ``*_raw`` hook changes in it, the message shows.
+
+        Raises:
+            PayloadError: the bytes cannot be parsed.
+        """
+        if self.wire is not None:
+            self._tree = self._parse(self.wire)
+            self.wire = None
+        return self._tree
+
+
 class Request:
     """A request in the form its wire has, which becomes a message only when somebody asks for that.
 
@@ -175,7 +206,7 @@ class Codec(Protocol):
         """The transport that this form belongs to."""
 
     def decode(self, verb: Verb, wire: Any) -> Request:
-        """Parse a request.
+        """Take a request; it may be parsed only when somebody asks for the message or the raw form.
 
         Raises:
             PayloadError: the bytes cannot be parsed.

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
@@ -28,16 +27,23 @@ from seldon_spec.payload.message import (
     Request,
     Result,
     Transport,
+    Unread,
     Verb,
 )
 from seldon_spec.payload.parts import join_messages
 from seldon_spec.payload.plain import plain_value
 from seldon_spec.payload.raw import is_proto, read_metric, split_metrics, to_users_type
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
-from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
+from seldon_spec.payload.wire import read_message, write_message, write_tensor
+from seldon_spec.proto import PACKAGE, Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata, message_class
 
-_VALUES_TAG = b"\x12"  # Tensor.values: field 2, length-delimited
+_UNPARSABLE = (DecodeError, ValueError, RecursionError)
+"""What protobuf raises for bytes that are no message; the latter two are its Python implementation's."""
 
+_UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What protobuf raises for a value that a field does not take."""
+
+_Meta = message_class(f"{PACKAGE}.Meta")
 
 _TYPES: dict[Verb, Any] = {Verb.AGGREGATE: SeldonMessageList, Verb.FEEDBACK: Feedback}
 """What a verb is asked with, where that is no SeldonMessage."""
@@ -49,14 +55,16 @@ class ProtoCodec:
     transport = Transport.GRPC
 
     def decode(self, verb: Verb, wire: Any) -> Request:
-        """Parse a request.
+        """Take a request; one that is a SeldonMessage is parsed only when it is asked for.
 
         Raises:
             PayloadError: the bytes are not the message that the verb takes.
         """
         if verb in WITHOUT_BODY:
             return Request(verb, None, self)
-        tree = _parse(_TYPES.get(verb, SeldonMessage), wire)
+        if verb not in _TYPES:
+            return Request(verb, Unread(wire, _parse_message), self)
+        tree = _parse(_TYPES[verb], wire)
         return Request(verb, check_reward(tree) if verb is Verb.FEEDBACK else tree, self)
 
     def read_message(self, verb: Verb, tree: Any) -> Message:
@@ -71,11 +79,11 @@ class ProtoCodec:
             return read_feedback(tree)
         if verb is Verb.AGGREGATE:
             return join_messages(tree.seldonMessages, _read_message)
-        return _read_message(tree)
+        return _read_unread(tree) if isinstance(tree, Unread) else _read_message(tree)
 
     def read_raw(self, verb: Verb, tree: Any) -> Any:  # noqa: ARG002 - every verb's message is one of protobuf
         """The request's own message of protobuf."""
-        return to_users_type(tree)
+        return to_users_type(tree.tree if isinstance(tree, Unread) else tree)
 
     def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
         """The metrics in a raw answer's ``meta``, and the same answer without them."""
@@ -93,9 +101,7 @@ class ProtoCodec:
             return Reply(_encode_raw(result.answer))
         if request.verb is Verb.METADATA:
             return Reply(_parse_tree(result.payload or {}, SeldonModelMetadata()).SerializeToString(deterministic=True))
-        # maps in one order, so that the same answer is the same bytes
-        message = build_message(dress_result(result, request.verb, request.message))
-        return Reply(message.SerializeToString(deterministic=True))
+        return Reply(write_answer(dress_result(result, request.verb, request.message)))
 
 
 def _encode_raw(answer: Any) -> bytes:
@@ -108,10 +114,43 @@ def _encode_raw(answer: Any) -> bytes:
 
 
 def _parse_tree(tree: Any, target: Any) -> Any:
+    from google.protobuf import json_format  # not at the top: few answers are written by it
+
     try:
         return json_format.ParseDict(tree, target)
     except (json_format.Error, ValueError, TypeError, RecursionError) as error:
         raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
+
+
+def write_answer(answer: Answer) -> bytes:
+    """A dressed result as the bytes of a SeldonMessage, the same ones for the same answer.
+
+    Raises:
+        ResultError: it has no form in protobuf.
+    """
+    return write_message(answer, _write_meta) or write_plain(answer)
+
+
+def write_plain(answer: Answer) -> bytes:
+    """What ``write_answer`` gives, by protobuf alone.
+
+    Raises:
+        ResultError: it has no form in protobuf.
+    """
+    encoded: bytes = build_message(answer).SerializeToString(deterministic=True)  # maps in one order
+    return encoded
+
+
+def _write_meta(meta: Mapping[str, Any]) -> bytes:
+    if not meta:
+        return b""
+    target = _Meta()
+    try:
+        _set_meta(target, meta)
+    except _UNWRITABLE as error:
+        raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
+    encoded: bytes = target.SerializeToString(deterministic=True)
+    return encoded
 
 
 def build_message(answer: Answer) -> Any:
@@ -124,15 +163,32 @@ def build_message(answer: Answer) -> Any:
     try:
         _set_meta(message.meta, answer.meta)
         _set_member(message, answer)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except _UNWRITABLE as error:
         raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
     return message
+
+
+def _parse_message(wire: bytes) -> Any:
+    return _parse(SeldonMessage, wire)
+
+
+def _read_unread(unread: Unread) -> Message:
+    """The message, without protobuf's own form of it where that can be done without."""
+    try:
+        message = None if unread.wire is None else read_message(unread.wire, _read_meta)
+    except _UNPARSABLE:  # the meta; let protobuf tell it of the whole
+        message = None
+    return _read_message(unread.tree) if message is None else message
+
+
+def _read_meta(wire: bytes) -> dict[str, Any]:
+    return _decode_meta(_Meta.FromString(wire))
 
 
 def _parse(kind: Any, wire: bytes) -> Any:
     try:
         return kind.FromString(wire)
-    except (DecodeError, ValueError, RecursionError) as error:  # protobuf's Python implementation has the latter two
+    except _UNPARSABLE as error:
         raise PayloadError(f"the request is not a {kind.__name__}: {error}") from error
 
 
@@ -192,14 +248,16 @@ def _read_message(message: Any, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
 
 def _decode_meta(meta: Any) -> dict[str, Any]:
     """The request's ``meta`` in the form that REST has, without its empty members."""
-    tree = {
-        "puid": meta.puid,
-        "tags": {key: _from_value(value) for key, value in meta.tags.items()},
-        "routing": dict(meta.routing),
-        "requestPath": dict(meta.requestPath),
-        "metrics": [read_metric(metric) for metric in meta.metrics],
-    }
-    return {key: value for key, value in tree.items() if value}
+    return {field.name: _META_MEMBERS[field.name](value) for field, value in meta.ListFields()}
+
+
+_META_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "puid": str,
+    "tags": lambda tags: {key: _from_value(value) for key, value in tags.items()},
+    "routing": dict,
+    "requestPath": dict,
+    "metrics": lambda metrics: [read_metric(metric) for metric in metrics],
+}
 
 
 def _decode_data(data: Any, meta: dict[str, Any], allowance: int) -> Message:
@@ -285,19 +343,7 @@ def _encode_tensor(array: Array) -> bytes:
     """A Tensor's bytes; many times quicker than handing protobuf each value as a Python float."""
     if np.iscomplexobj(array):
         raise UnwritableResult("the result holds complex numbers")
-    values = array.astype("<f8", order="C").tobytes()
-    shape = b"".join(map(_varint, array.shape))
-    header = b"\x0a" + _varint(len(shape)) + shape if shape else b""
-    return header + (_VALUES_TAG + _varint(len(values)) + values if values else b"")
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    return b"".join(write_tensor(array))
 
 
 def _set_list(target: Any, items: Iterable[Any]) -> None:

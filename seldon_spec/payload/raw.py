@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from google.protobuf import json_format
-
 from seldon_spec.errors import UnwritableResult
 
 _USERS_MODULE = "seldon_core.proto.prediction_pb2"
@@ -32,6 +30,8 @@ def to_tree(message: Any) -> Any:
     Raises:
         UnwritableResult: it holds what JSON has no form for.
     """
+    from google.protobuf import json_format  # not at the top: most answers on REST need no protobuf
+
     try:
         return json_format.MessageToDict(message)
     except (json_format.Error, ValueError, TypeError, RecursionError) as error:

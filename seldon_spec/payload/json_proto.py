@@ -1,0 +1,67 @@
+"""What of the REST wire is protobuf in JSON's form: feedback and its answer, and TensorFlow's tensors.
+
+A room of its own, so that whoever sends neither does without protobuf.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import json_format
+
+from seldon_spec.errors import PayloadError
+from seldon_spec.payload.answer import Answer
+from seldon_spec.payload.array import Array, check_depth
+from seldon_spec.payload.proto_codec import build_message, check_reward
+from seldon_spec.payload.raw import to_tree
+from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
+from seldon_spec.proto import Feedback, TensorProto
+
+_ERRORS = (json_format.Error, ValueError, TypeError, RecursionError)
+
+
+def feedback_from_tree(tree: dict[str, Any]) -> Any:
+    """The Feedback that an object describes.
+
+    Raises:
+        PayloadError: it describes none.
+    """
+    check_depth(tree)
+    try:
+        return check_reward(json_format.ParseDict(tree, Feedback()))
+    except _ERRORS as error:
+        raise PayloadError(f"Invalid JSON: {str(error)[:300]}") from error
+
+
+def tftensor_from_tree(tree: object, allowance: int) -> Array:
+    """The array of a TensorProto in JSON's form; see ``decode_tftensor``.
+
+    Raises:
+        PayloadError: it is none.
+    """
+    if not isinstance(tree, dict):
+        raise PayloadError("data.tftensor is not an object")
+    check_depth(tree)
+    try:
+        tensor = json_format.ParseDict(tree, TensorProto())
+    except _ERRORS as error:
+        raise PayloadError(f"data.tftensor is not a TensorProto: {str(error)[:300]}") from error
+    return decode_tftensor(tensor, allowance)
+
+
+def tftensor_to_tree(array: Array) -> Any:
+    """An array as a TensorProto in JSON's form; see ``encode_tftensor``.
+
+    Raises:
+        UnwritableResult: TensorFlow has no type for it.
+    """
+    return to_tree(encode_tftensor(array))
+
+
+def answer_to_tree(answer: Answer) -> Any:
+    """A whole answer as protobuf has it in JSON's form, without empty members.
+
+    Raises:
+        ResultError: it has no form in protobuf.
+    """
+    return to_tree(build_message(answer))
