@@ -14,7 +14,7 @@ import yaml
 
 from seldon_spec.errors import FieldPath
 from seldon_spec.spec.environment import generic_variable
-from seldon_spec.spec.schema import Schema, describe, is_section, load_schema, resolve
+from seldon_spec.spec.schema import Schema, describe, is_required, is_section, load_schema, resolve, types_of
 from seldon_spec.spec.variables import ANNOTATIONS, TABLE, field_variables
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
@@ -50,8 +50,8 @@ for one that is missing, a note says so at the start; what the operator sets on 
 ANNOTATIONS_INTRODUCTION = """
 ## Annotations
 
-In a pod, two annotations are read from the file that the operator mounts, `/etc/podinfo/annotations`. They stand above
-the file and below every variable; one that cannot be read is left out with a warning.
+In a pod, these annotations are read from the file that the operator mounts, `/etc/podinfo/annotations`. They stand
+above the file and below every variable; one that cannot be read is left out with a warning.
 
 | annotation | sets |
 |---|---|
@@ -84,9 +84,13 @@ def _describe_properties(schema: Schema, path: FieldPath) -> Iterator[str]:
 def _describe_key(path: FieldPath, schema: Schema) -> Iterator[str]:
     yield f"### {_join(path)}\n"
     yield f"{schema['description']}\n"
+    if not is_section(schema) or "null" in types_of(schema):
+        yield from _describe_value(path, schema)
     if is_section(schema):
         yield from _describe_properties(schema, path)
-        return
+
+
+def _describe_value(path: FieldPath, schema: Schema) -> Iterator[str]:
     yield f"- Allowed: {_escape(describe(schema))}"
     yield f"- Default: {_default(path, schema)}"
     yield f"- Variable: {' or '.join(f'`{name}`' for name in _variables(path))}"
@@ -96,8 +100,8 @@ def _describe_key(path: FieldPath, schema: Schema) -> Iterator[str]:
 def _default(path: FieldPath, schema: Schema) -> str:
     if "x-default" in schema:
         return str(schema["x-default"])
-    if path[0] in load_schema()["required"]:
-        return "none; it is required"
+    if is_required(path):
+        return "none; it is required" + (f" in `{_join(path[:-1])}`" if path[1:] else "")
     return f"`{json.dumps(schema['default'], ensure_ascii=False)}`"
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -54,19 +57,53 @@ def read_message(data: str) -> bytes:
 def _read(data: str) -> str | bytes:
     if data == "-":
         return sys.stdin.buffer.read(MAX_DATA_BYTES)
-    if data.startswith("@"):
-        try:
-            with Path(data[1:]).open("rb") as stream:
-                return stream.read(MAX_DATA_BYTES)
-        except (OSError, ValueError) as error:
-            raise BadData(f"{data[1:]} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return data
+    return _read_file(Path(data[1:])) if data.startswith("@") else data
 
 
-def ask_server(url: str, message: bytes) -> str:
-    """Send a message to ``http://…`` or ``grpc://…``; the answer as JSON text.
+def _read_file(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_DATA_BYTES)
+    except (OSError, ValueError) as error:
+        raise BadData(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a server is asked that does not let everyone in.
+
+    Attributes:
+        ca: a PEM file with the certificates that the server's has to be signed by; None: those of the system.
+        token_file: a file with the bearer token.
+    """
+
+    ca: Path | None = None
+    token_file: Path | None = None
+
+    def headers(self) -> dict[str, str]:
+        """What is sent besides.
+
+        Raises:
+            BadData: the file cannot be read.
+        """
+        if self.token_file is None:
+            return {}
+        return {"authorization": f"Bearer {_read_file(self.token_file).decode('ascii', 'replace').strip()}"}
+
+    def trusted(self) -> bytes | None:
+        """The certificates of ``ca``.
+
+        Raises:
+            BadData: the file cannot be read.
+        """
+        return None if self.ca is None else _read_file(self.ca)
+
+
+def ask_server(url: str, message: bytes, access: Access = Access()) -> str:
+    """Send a message to ``http://…``, ``https://…``, ``grpc://…`` or ``grpcs://…``; the answer as JSON text.
 
     Raises:
+        BadData: a file of ``access`` cannot be read.
         NoAnswer: there is no server, or its answer is an error.
     """
     parts = urlsplit(url)
@@ -74,27 +111,46 @@ def ask_server(url: str, message: bytes) -> str:
         is_usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         is_usable = False
-    if not is_usable or parts.scheme not in ("http", "https", "grpc"):
-        raise NoAnswer(f"{url} is not a server's URL; allowed: http://HOST:PORT, https://HOST:PORT, grpc://HOST:PORT")
-    return _ask_grpc(parts, message) if parts.scheme == "grpc" else _ask_rest(parts, message)
+    if not is_usable or parts.scheme not in ("http", "https", "grpc", "grpcs"):
+        raise NoAnswer(f"{url} is not a server's URL; allowed: http://HOST:PORT, or https, grpc, grpcs")
+    ask = _ask_grpc if parts.scheme.startswith("grpc") else _ask_rest
+    return ask(parts, message, access)
 
 
-def _ask_rest(parts: SplitResult, message: bytes) -> str:
+def _ask_rest(parts: SplitResult, message: bytes, access: Access) -> str:
     # No proxy of the environment stands between: a model is asked where it is said to be.
-    secure = parts.scheme == "https"
-    connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = connect(str(parts.hostname), parts.port, timeout=ANSWER_SECONDS)
+    connection = _connect(parts, access)
     path = parts.path.rstrip("/") or PREDICTIONS
-    status, body = _exchange(connection, "POST", path, message)
+    headers = {"Content-Type": "application/json", **access.headers()}
+    status, body = _exchange(connection, "POST", path, message, headers)
     text = body.decode("utf-8", "replace")
     if status != http.client.OK:
         raise NoAnswer(f"{parts.geturl()} answered {status}: {_reason(text)}")
     return text
 
 
-def _exchange(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+def _connect(parts: SplitResult, access: Access) -> http.client.HTTPConnection:
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=ANSWER_SECONDS)
+    import ssl
+
+    trusted = access.trusted()
     try:
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        context = ssl.create_default_context(cadata=None if trusted is None else trusted.decode("ascii", "replace"))
+    except ssl.SSLError:
+        raise BadData(f"{access.ca} holds no certificate") from None
+    return http.client.HTTPSConnection(str(parts.hostname), parts.port, timeout=ANSWER_SECONDS, context=context)
+
+
+def _exchange(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[int, bytes]:
+    try:
+        connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -112,7 +168,7 @@ def _reason(text: str) -> str:
         return text[:500]
 
 
-def _ask_grpc(parts: SplitResult, message: bytes) -> str:
+def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
     import grpc
     from google.protobuf import json_format
 
@@ -128,14 +184,19 @@ def _ask_grpc(parts: SplitResult, message: bytes) -> str:
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_http_proxy", 0),
     ]
-    with grpc.insecure_channel(f"{host}:{parts.port or 5000}", options=unlimited) as channel:
+    address = f"{host}:{parts.port or 5000}"
+    with (
+        grpc.insecure_channel(address, options=unlimited)
+        if parts.scheme == "grpc"
+        else grpc.secure_channel(address, grpc.ssl_channel_credentials(access.trusted()), options=unlimited)
+    ) as channel:
         call = channel.unary_unary(
             "/seldon.protos.Model/Predict",
             request_serializer=lambda m: m.SerializeToString(),
             response_deserializer=SeldonMessage.FromString,
         )
         try:
-            answer = call(request, timeout=ANSWER_SECONDS)
+            answer = call(request, timeout=ANSWER_SECONDS, metadata=tuple(access.headers().items()))
         except grpc.RpcError as error:
             raise NoAnswer(f"{parts.geturl()} answered {error.code().name}: {error.details()}") from None
     return json.dumps(json_format.MessageToDict(answer), sort_keys=True, separators=(",", ":"))
@@ -148,8 +209,21 @@ def check_ready(spec: Spec) -> None:
         NoAnswer: it is not there, or not ready.
     """
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.server.host, spec.server.host)  # noqa: S104 - compared only
-    status, _ = _exchange(
-        http.client.HTTPConnection(host, spec.ports.http, timeout=PROBE_SECONDS), "GET", "/ready", None
-    )
+    status, _ = _exchange(_connect_to_own(spec, host), "GET", "/ready")
     if status != http.client.OK:
         raise NoAnswer(f"{host}:{spec.ports.http} is not ready: /ready answered {status}")
+
+
+def _connect_to_own(spec: Spec, host: str) -> http.client.HTTPConnection:
+    tls = spec.server.tls
+    if tls is None:
+        return http.client.HTTPConnection(host, spec.ports.http, timeout=PROBE_SECONDS)
+    import ssl
+
+    # The certificate names the server as others know it; here only a port of this machine is asked.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if tls.client_ca is not None:  # of the certificates that are here, the server's own may be one that it takes
+        context.load_cert_chain(spec.folder / tls.certificate, spec.folder / tls.key)
+    return http.client.HTTPSConnection(host, spec.ports.http, timeout=PROBE_SECONDS, context=context)

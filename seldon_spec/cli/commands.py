@@ -171,13 +171,15 @@ def serve(path: Path, flags: Flags = NO_FLAGS) -> None:
     serve_spec(prepare(_load(path, flags, read_annotations())))
 
 
-def predict(data: str, at: str, flags: Flags = NO_FLAGS) -> None:
+def predict(
+    data: str, at: str, flags: Flags = NO_FLAGS, *, ca: Path | None = None, token_file: Path | None = None
+) -> None:
     """Print one prediction, of a running server where ``at`` is a URL, else made here."""
     from seldon_spec.cli import client
 
     message = client.read_message(data)
     if "://" in at:
-        answer = client.ask_server(at, message)
+        answer = client.ask_server(at, message, client.Access(ca, token_file))
     else:
         from seldon_spec.app import predict_once, prepare
 

@@ -1,7 +1,7 @@
 """The door: plain forms of the commands that people run all day go straight in, every other line through the parser.
 
-Importing the option parser costs more than these commands do, so a bare ``validate``, ``dockerfile``, ``schema`` or
-``health``, with a path at most, does not wait for it. A test runs each through both doors.
+Importing the option parser costs more than these commands do, so a bare ``validate``, ``dockerfile``, ``schema``,
+``health`` or ``serve``, with a path at most, does not wait for it. A test runs each through both doors.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ def _find_quick(arguments: list[str]) -> Callable[[], object] | None:
             from seldon_spec.cli import commands
 
             return commands.schema
-        case ["validate" | "dockerfile" | "health" as name, *rest] if _is_plain(rest):
+        case ["validate" | "dockerfile" | "health" | "serve" as name, *rest] if _is_plain(rest):
             from seldon_spec.cli import commands
 
             quick: dict[str, Callable[[Path], object]] = {
                 "validate": commands.validate,
                 "dockerfile": commands.dockerfile,
                 "health": commands.health,
+                "serve": commands.serve,
             }
             return partial(quick[name], Path(*rest))
     return None

@@ -73,9 +73,7 @@ _COUNT: Mapping[str, Any] = {"type": _integer, "metavar": "N", "nargs": "?", "co
 
 
 def _unused(flag: str, variable: str, parsing: Mapping[str, Any] = _INTEGER) -> Option:
-    return Option(
-        flag, f"accepted, no effect: {by_name()[variable].instead or 'see --max-requests'}", variable, (), parsing
-    )
+    return Option(flag, f"accepted, no effect: {by_name()[variable].instead}", variable, (), parsing)
 
 
 OPTIONS = (
@@ -111,6 +109,27 @@ OPTIONS = (
     Option(
         "--threads", "threads that call the class (default: 1)", "GUNICORN_THREADS", ("server", "threads"), _INTEGER
     ),
+    Option(
+        "--max-requests",
+        "after which a process is replaced (default: 0, never)",
+        "GUNICORN_MAX_REQUESTS",
+        ("server", "max_requests"),
+        _INTEGER,
+    ),
+    Option(
+        "--max-requests-jitter",
+        "the largest random number that is added to it (default: 0)",
+        "GUNICORN_MAX_REQUESTS_JITTER",
+        ("server", "max_requests_jitter"),
+        _INTEGER,
+    ),
+    Option(
+        "--keepalive",
+        "seconds that an idle connection is kept (default: 75)",
+        "GUNICORN_KEEPALIVE",
+        ("server", "keep_alive_seconds"),
+        _INTEGER,
+    ),
     Option("--single-threaded", "one thread, where N is not 0", "FLASK_SINGLE_THREADED", (), _INTEGER),
     Option(
         "--http-port",
@@ -124,9 +143,6 @@ OPTIONS = (
     Option("--grpc-workers", "0: no gRPC is served; another number has no effect", "GRPC_WORKERS", (), _INTEGER),
     Option("--pidfile", "a file for the number of the process", None, (), {"metavar": "FILE", "type": Path}),
     _unused("--grpc-threads", "GRPC_THREADS"),
-    _unused("--max-requests", "GUNICORN_MAX_REQUESTS"),
-    _unused("--max-requests-jitter", "GUNICORN_MAX_REQUESTS_JITTER"),
-    _unused("--keepalive", "GUNICORN_KEEPALIVE"),
     _unused("--access-log", "GUNICORN_ACCESS_LOG", _SWITCH),
     _unused("--tracing", "TRACING", _COUNT),
     _unused("--persistence", "PERSISTENCE", _COUNT),
@@ -215,9 +231,12 @@ def _read_flags(
     def set_field(path: FieldPath, text: str, name: str) -> None:
         flags[path], names[path] = text, name
 
+    rows = by_name()
     for option in OPTIONS:
         if option.path and option.flag in given:
-            set_field(option.path, _text(given[option.flag]), option.flag)
+            text = _text(given[option.flag])
+            words = rows[option.variable].words if option.variable else {}
+            set_field(option.path, words.get(text, text), option.flag)
     if "SELDON_LOG_LEVEL" in environ:
         flags.pop(("server", "log", "level"), None)
     if given.get("--single-threaded"):

@@ -265,11 +265,19 @@ def predict(
     *,
     at: Annotated[str, typer.Option("--at", metavar="PATH|URL", help="A folder or file, or a server's URL.")] = ".",
     settings: SetOption = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", metavar="FILE", help="Trust these certificates, not the system's.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token of this file.")
+    ] = None,
 ) -> None:
-    """Print one prediction, made here or by a running server (http://… or grpc://…)."""
+    """Print one prediction, made here or by a running server (http[s]://… or grpc[s]://…)."""
     if "://" in at and settings:
         raise typer.BadParameter("a running server has its own settings", param_hint="--set")
-    commands.predict(data, at, _flags(settings))
+    if "://" not in at and (ca or token_file):
+        raise typer.BadParameter("only a running server is asked with it", param_hint="--ca" if ca else "--token-file")
+    commands.predict(data, at, _flags(settings), ca=ca, token_file=token_file)
 
 
 @app.command()

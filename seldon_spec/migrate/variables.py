@@ -90,7 +90,7 @@ def _claim_description(gathered: Gathered, name: str, text: str, position: Posit
 
 
 def claim_annotation(gathered: Gathered, name: str, text: str, position: Position) -> None:
-    """Turn one annotation of the pod into a claim, if it is one of the two that a server reads."""
+    """Turn one annotation of the pod into a claim, if it is one that a server reads."""
     merged = Merged({}, {})
     lay_annotations(merged, f"{name}={json.dumps(text)}")
     take(gathered, merged, position, f"annotation {name}", Rank.DEPLOYMENT)

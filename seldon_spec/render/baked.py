@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from enum import Enum
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 from seldon_spec.render import quoting
 from seldon_spec.spec.environment import generic_variable
+from seldon_spec.spec.loader import plain
 from seldon_spec.spec.model import Spec
 from seldon_spec.spec.variables import field_variables
 
 _SECTIONS = ("class_name", "service_type", "flask", "ports", "server")
+_REFERENCES = "# References to secrets, none of which is here.\n# hadolint ignore=DL3064\n"
 _SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})
 
 
@@ -42,6 +43,7 @@ def render_baked(spec: Spec) -> Iterator[str]:
                 text = quoting.quote_value(_to_text(value), f"{'.'.join(path)} ({origin})")
                 yield (
                     f"# {'.'.join(path)}: from {quoting.to_comment(str(origin))}, set when this was rendered.\n"
+                    f"{_REFERENCES if path == ('server', 'auth', 'tokens') else ''}"
                     f"ENV {_variable(path)}={text}"
                 )
 
@@ -71,9 +73,8 @@ def _variable(path: FieldPath) -> str:
 
 def _to_text(value: object) -> str:
     """Write a value as the loader reads it from a variable: text as it is, anything else as JSON."""
-    if isinstance(value, Enum):
-        return str(value.value)
-    return value if isinstance(value, str) else json.dumps(value)
+    text = plain(value)
+    return text if isinstance(text, str) else json.dumps(text)
 
 
 def find_left_out(spec: Spec) -> Iterator[Diagnostic]:

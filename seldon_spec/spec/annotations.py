@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Severity
 from seldon_spec.spec.merged import Merged
-from seldon_spec.spec.schema import Places, check, describe, field_schema
+from seldon_spec.spec.schema import Places, check, describe, field_schema, join
 from seldon_spec.spec.variables import ANNOTATIONS, Annotation
 
 
@@ -60,8 +60,31 @@ def _lay(merged: Merged, row: Annotation, value: str) -> None:
                 allowed=describe(schema) + (f", times {row.per_unit}" if row.per_unit > 1 else ""),
             )
         )
-    else:
+    elif _stands_above(merged, row, number, origin):
         merged.set(row.path, number, origin)
+
+
+def _stands_above(merged: Merged, row: Annotation, number: float, origin: Origin) -> bool:
+    """Whether a number counts against another annotation's of the same field, of which the larger is the bound of both.
+
+    A caller that waits less ends its own waiting; a bound that is less than a caller waits would break its request off.
+    """
+    other = merged.origins.get(row.path)
+    above = merged.get(row.path)
+    if other is None or other.kind is not OriginKind.ENVIRONMENT or other.name == origin.name or above == number:
+        return True
+    merged.problems.append(
+        Diagnostic(
+            "shadowed-variable",
+            f"{join(row.path)} is set by two annotations",
+            origin,
+            Severity.NOTE,
+            row.path,
+            found=f"{above} by {other.name.removeprefix('annotation ')}, {number} by {row.name}",
+            help="the larger counts, for REST and gRPC alike",
+        )
+    )
+    return number > float(above)
 
 
 def _read_number(value: str, per_unit: int) -> float | None:

@@ -27,6 +27,7 @@ from seldon_spec.spec.schema import (
     is_sensitive,
     join,
     load_schema,
+    remedy_of_secret,
     suggest_key,
     types_of,
 )
@@ -197,10 +198,14 @@ def _apply(merged: Merged, setting: Setting, hints: Callable[[], ArgumentHints])
     places = Places(lambda _: setting.origin, lambda _: setting.origin)
     problems = check(value, setting.path, places)
     if problems:
-        for problem in problems:
-            merged.problems.append(replace(problem, found=_found(merged, setting), help=problem.help))
+        may_show = not any(is_sensitive(problem.path) for problem in problems)
+        found = _found(merged, setting) if may_show else "(not shown)"
+        merged.problems.extend(replace(problem, found=found) for problem in problems)
         return
-    if setting.path == ("parameters",) and isinstance(value, list):
+    parent = field_schema(setting.path[:-1])
+    if parent is not None and _is_reference(parent):
+        merged.set(setting.path[:-1], {setting.path[-1]: value}, setting.origin)
+    elif setting.path == ("parameters",) and isinstance(value, list):
         for index, entry in enumerate(value):
             set_entry(merged, str(index), entry, setting.origin)
     elif isinstance(value, dict) and not _is_reference(schema) and not _is_parameter(setting.path):
@@ -218,6 +223,8 @@ def _is_reference(schema: Schema) -> bool:
 
 
 def _set_leaves(merged: Merged, path: FieldPath, value: Mapping[str, Any], origin: Origin) -> None:
+    if not value and "null" in types_of(field_schema(path) or {}) and merged.get(path) is None:
+        merged.open(path, origin)
     for key, item in value.items():
         schema = field_schema((*path, key))
         if isinstance(item, dict) and schema is not None and is_section(schema):
@@ -314,6 +321,7 @@ def _misread(merged: Merged, setting: Setting, schema: Schema, complaint: str) -
         path=setting.path,
         found=_found(merged, setting),
         allowed=allowed,
+        help=remedy_of_secret("type", schema),
     )
 
 
@@ -325,7 +333,7 @@ def _found(merged: Merged, setting: Setting) -> str:
 
 def show_text(name: str, path: FieldPath, text: str) -> str:
     """A variable's text for a diagnostic, unless its name says that it is a secret."""
-    if is_sensitive((name, *path)) or path[:1] in (("parameters",), ("environment",)):
+    if is_sensitive((name,)) or is_sensitive(path) or path[:1] in (("parameters",), ("environment",)):
         return "(not shown)"
     is_json = '"' in text and "'" not in text and text.isprintable()
     quoted = f"'{text}'" if is_json else json.dumps(text, ensure_ascii=False)

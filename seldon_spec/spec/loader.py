@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -19,6 +19,7 @@ from seldon_spec.spec.environment import ArgumentHints
 from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.model import (
     SPEC_FILE,
+    AuthSpec,
     FlaskSpec,
     ImageSpec,
     LogFormat,
@@ -28,6 +29,7 @@ from seldon_spec.spec.model import (
     ServerSpec,
     ServiceType,
     Spec,
+    TlsSpec,
     UnitSpec,
 )
 from seldon_spec.spec.rules import check_rules
@@ -172,8 +174,9 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
     wrong = set()
     for problem in check(values, (), places):
         wrong.add(problem.path)
-        if problem.code == "unknown-key" and problem.help == 'did you mean "class_name"?':
-            wrong.add(("class_name",))  # told once: the key is there, misspelt
+        meant = re.fullmatch(r'did you mean "(\w+)"\?', problem.help or "")
+        if problem.code == "unknown-key" and meant:
+            wrong.add((*problem.path[:-1], meant[1]))  # told once: the key is there, misspelt
         if str(problem.origin) not in told:
             document.problems.append(problem)
     _lay_file(values, (), document, merged, wrong)
@@ -198,17 +201,16 @@ def _lay_file(
             continue
         if at == ("parameters",) and isinstance(value, list):
             _lay_entries(value, document, merged, wrong)
-        elif isinstance(value, dict) and path == () and key not in ("class_name",):
-            merged.values.setdefault(key, {})
-            merged.origins[at] = document.origin(document.key_position(at))
-            _lay_file(value, at, document, merged, wrong)
-        elif isinstance(value, dict) and at in _NESTED:
+        elif isinstance(value, dict) and ((path == () and key != "class_name") or at in _NESTED):
+            merged.open(at, document.origin(document.key_position(at)))
             _lay_file(value, at, document, merged, wrong)
         elif not _has_wrong_part(at, wrong):
             merged.set(at, value, document.origin(document.value_position(at)))
 
 
 _NESTED = {
+    ("server", "tls"),
+    ("server", "auth"),
     ("server", "log"),
     ("server", "shutdown"),
     ("image", "labels"),
@@ -320,11 +322,14 @@ def _build(merged: Merged, folder: Path, file: str, diagnostics: tuple[Diagnosti
 
 def _section(default: T, values: Mapping[str, Any]) -> T:
     """A section's dataclass with the values that are given; the others keep their defaults."""
-    given = {f.name: _typed(getattr(default, f.name), values[f.name]) for f in fields(default) if f.name in values}  # type: ignore[arg-type]
+    names = [f.name for f in fields(default) if f.name in values]  # type: ignore[arg-type]
+    given = {name: _typed(name, getattr(default, name), values[name]) for name in names}
     return replace(default, **given)  # type: ignore[type-var]
 
 
-def _typed(default: Any, value: Any) -> Any:
+def _typed(name: str, default: Any, value: Any) -> Any:
+    if name in _NULLABLE_SECTIONS:
+        return None if value is None else _NULLABLE_SECTIONS[name](value)
     if is_dataclass(default):
         return _section(default, value)
     if isinstance(default, (LogLevel, LogFormat)):
@@ -336,6 +341,17 @@ def _typed(default: Any, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_with_references(item) for item in value)
     return _with_references(value)
+
+
+def _auth(values: Mapping[str, Any]) -> AuthSpec:
+    tokens = _with_references(values["tokens"])
+    return AuthSpec(tuple(tokens) if isinstance(tokens, list) else (tokens,))
+
+
+_NULLABLE_SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "tls": lambda values: TlsSpec(**values),
+    "auth": _auth,
+}
 
 
 def _with_references(value: Any) -> Any:

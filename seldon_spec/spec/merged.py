@@ -25,10 +25,16 @@ class Merged:
             here = here[step]
         return here
 
+    def open(self, path: FieldPath, origin: Origin) -> None:
+        """Put a section there, whose keys are still to be set."""
+        self.set(path, {}, origin)
+
     def set(self, path: FieldPath, value: object, origin: Origin) -> None:
         """Put a value above what stands there, and remember what that was."""
         here = self.values
         for step in path[:-1]:
-            here = here.setdefault(step, {})
+            if not isinstance(here.get(step), dict):
+                here[step] = {}
+            here = here[step]
         self.origins[path] = replace(origin, below=self.origins.get(path), replaced=here.get(path[-1]))
         here[path[-1]] = value

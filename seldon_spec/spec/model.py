@@ -89,21 +89,73 @@ class LogSpec:
 
 @dataclass(frozen=True, slots=True)
 class ShutdownSpec:
-    """How the server ends."""
+    """How the server ends.
+
+    Attributes:
+        grace_seconds: from SIGTERM to the end of every process.
+        delay_seconds: the part of it in which connections are still taken, while the server says that it is not ready.
+    """
 
     grace_seconds: float = 20
+    delay_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSpec:
+    """PEM files; a relative path starts at the spec's folder.
+
+    Attributes:
+        key: of ``certificate``, without a passphrase.
+        client_ca: None: no client has to show a certificate.
+    """
+
+    certificate: str
+    key: str
+    client_ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSpec:
+    """Who may ask for predictions and metrics.
+
+    Attributes:
+        tokens: references as the file has them; once made ready to serve, the bearer tokens themselves, at least one.
+    """
+
+    tokens: tuple[str | SecretRef, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """The serving processes and their bounds."""
+    """The serving processes and their bounds.
+
+    Attributes:
+        max_requests: a worker is replaced after so many and up to ``max_requests_jitter`` more; None: never.
+        max_connections: of a worker's REST, and as many of its metrics.
+        max_queue: requests of a worker that may wait for the model; None: no bound.
+        on_timeout: whether a worker whose prediction goes on beyond the time-out is replaced.
+        body_timeout_seconds: between two pieces of a body.
+        tls: None: plain text.
+        auth: None: everyone may ask.
+    """
 
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
+    engine: Literal["native", "uvicorn"] = "native"
     workers: int = 1
     threads: int = 1
+    max_requests: int | None = None
+    max_requests_jitter: int = 0
+    max_connections: int = 4096
+    max_queue: int | None = None
     max_body_bytes: int = 104857600
     max_message_bytes: int = 4194304
     request_timeout_seconds: float | None = None
+    on_timeout: Literal["answer", "replace"] = "answer"
+    header_timeout_seconds: float = 10
+    body_timeout_seconds: float = 60
+    keep_alive_seconds: float = 75
+    tls: TlsSpec | None = None
+    auth: AuthSpec | None = None
     log: LogSpec = LogSpec()
     shutdown: ShutdownSpec = ShutdownSpec()
 

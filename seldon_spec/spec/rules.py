@@ -18,6 +18,7 @@ from seldon_spec.spec.environment import PREFIX
 from seldon_spec.spec.image_rules import find_image_problems
 from seldon_spec.spec.model import PortsSpec, ServiceType
 from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
+from seldon_spec.spec.server_rules import find_server_problems
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.variables import known_variables
 
@@ -45,6 +46,7 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
         _literals_fit,
         _ports_differ,
         find_image_problems,
+        find_server_problems,
         _environment_is_free,
         _secrets_are_referred_to,
         _settings_have_effect,

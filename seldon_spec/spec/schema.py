@@ -93,8 +93,14 @@ def fields(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple
 
 
 def is_section(schema: Schema) -> bool:
-    """Whether a field only groups others."""
-    return types_of(schema) == ("object",) and "properties" in schema
+    """Whether a field only groups others; it may be null instead."""
+    return set(types_of(schema)) - {"null"} == {"object"} and "properties" in schema
+
+
+def is_required(path: FieldPath) -> bool:
+    """Whether the object at ``path[:-1]`` needs the field, once it is there itself."""
+    parent = field_schema(path[:-1])
+    return parent is not None and path[-1] in parent.get("required", ())
 
 
 def join(path: FieldPath) -> str:
@@ -172,7 +178,8 @@ class Places:
 def check(value: object, path: FieldPath, places: Places) -> list[Diagnostic]:
     """Hold a value against the schema of the field at ``path``; ``()`` is the whole file.
 
-    Presence of top-level keys is left out: it is judged on the merged whole, where a variable can supply a key.
+    Presence of keys is left out but for entries of a list: it is judged on the merged whole, where a variable can
+    supply a key.
 
     Returns:
         One diagnostic at most for each value and each key, in no particular order.
@@ -236,9 +243,9 @@ def _translate(
         for key in sorted(set(instance) - set(schema.get("properties", {}))):
             yield (at, key), _unknown_key((*at, key), schema, places)
     elif rule == "required":
-        if at:
+        if at[-1:] and at[-1].isdigit():
             missing = str(error.message).split("'")[1]
-            yield (at, missing), _missing(at, missing, schema, places)
+            yield (at, missing), missing_key(at, missing, places.key(at))
     else:
         yield (at, ""), _wrong(_CODES.get(rule, "reference"), at, error.instance, schema, places)
 
@@ -252,6 +259,7 @@ _CODES = {
     "exclusiveMinimum": "range",
     "minLength": "form",
     "maxLength": "form",
+    "minItems": "form",
 }
 
 
@@ -265,14 +273,14 @@ def _wrong(code: str, at: FieldPath, value: object, schema: Schema, places: Plac
         path=at,
         found=_found(at, value, written),
         allowed=describe(schema),
-        help=None if is_sensitive(at) else _remedy(value, written, types, schema),
+        help=remedy_of_secret(code, schema) if is_sensitive(at) else _remedy(value, written, types, schema),
     )
 
 
 def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
     is_reference = "from_env" in schema.get("properties", {})
     if code == "type" and is_reference:
-        return "is neither text nor a reference"
+        return "is neither text nor a reference" if "string" in types else "is not a reference to a secret"
     if code == "type":
         kinds = [{"object": "mapping", "array": "list", "boolean": "boolean"}.get(t, _NAMES[t]) for t in types]
         article = {"integer": "an integer", "text": "text", "null": "null"}
@@ -289,8 +297,9 @@ def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
 
 
 def is_sensitive(path: FieldPath) -> bool:
-    """Whether a name on the path says that the value is a secret: PASSWORD, TOKEN or SECRET as a word of it."""
-    return any(_SENSITIVE.intersection(word.upper() for word in _WORD.findall(step)) for step in path)
+    """Whether a value may be a secret: of ``server.auth``, or under a name with the word PASSWORD, TOKEN or SECRET."""
+    words = (word.upper() for step in path for word in _WORD.findall(step))
+    return path[:2] == ("server", "auth") or not _SENSITIVE.isdisjoint(words)
 
 
 _SENSITIVE = frozenset({"PASSWORD", "TOKEN", "SECRET"})
@@ -304,6 +313,13 @@ def _found(at: FieldPath, value: object, written: str | None) -> str:
     if written is not None and isinstance(value, (bool, int, float)) and written not in shown:
         return f"{_clip(written)}, which YAML reads as {shown}"
     return shown
+
+
+def remedy_of_secret(code: str, schema: Schema) -> str | None:
+    """What to do with a secret that is written out where only a reference may stand."""
+    if code != "type" or "string" in types_of(schema) or "from_env" not in schema.get("properties", {}):
+        return None
+    return "keep the secret in a variable or a file, and name that here"
 
 
 def _remedy(value: object, written: str | None, types: tuple[str, ...], schema: Schema) -> str | None:
@@ -371,12 +387,14 @@ def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
     return f'"{sections[0]}" is a key of the whole file: write it at the left margin' if sections else None
 
 
-def _missing(at: FieldPath, key: str, schema: Schema, places: Places) -> Diagnostic:
-    child = resolve(schema["properties"][key])
+def missing_key(at: FieldPath, key: str, origin: Origin) -> Diagnostic:
+    """The finding that the object at ``at`` has no ``key``, which it needs."""
+    child = field_schema((*at, key))
+    assert child is not None
     return Diagnostic(
         "missing-key",
         f'{join(at)} has no "{key}"',
-        places.key(at),
+        origin,
         path=(*at, key),
         allowed=describe(child),
         help=f"add {key}: …",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity, SpecError
-from seldon_spec.spec.model import SecretRef, Spec
+from seldon_spec.spec.model import AuthSpec, SecretRef, Spec
 from seldon_spec.spec.schema import join
 
 MAX_SECRET_BYTES = 1024 * 1024
+MIN_TOKEN_CHARACTERS = 8
+
+_TOKENS = ("server", "auth", "tokens")
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
@@ -23,7 +28,8 @@ def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
         environ: the variables that ``from_env`` names.
 
     Raises:
-        SpecError: a secret cannot be read, or ``__init__`` needs an argument that has no value.
+        SpecError: a secret cannot be read, is no bearer token where one is needed, or ``__init__`` needs an argument
+            that has no value.
     """
     reader = _Reader(spec, environ)
     flask = replace(
@@ -34,6 +40,7 @@ def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
     prepared = replace(
         spec,
         flask=flask,
+        server=replace(spec.server, auth=reader.read_tokens(spec.server.auth)),
         parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
         environment=MappingProxyType({k: reader.read(("environment", k), v) for k, v in spec.environment.items()}),
     )
@@ -62,6 +69,40 @@ class _Reader:
             return type(value)(self.read(path, item) for item in value)
         return value
 
+    def read_tokens(self, auth: AuthSpec | None) -> AuthSpec | None:
+        """The bearer tokens that references refer to, in the place of the references; a secret holds one a line."""
+        if auth is None:
+            return None
+        tokens: list[str] = []
+        for reference in auth.tokens:
+            text = self.read(_TOKENS, reference)
+            if text is not None:
+                tokens += self._split_tokens(text, str(reference))
+        return AuthSpec(tuple(dict.fromkeys(tokens)))
+
+    def _split_tokens(self, text: str, source: str) -> list[str]:
+        tokens = [line.strip() for line in text.splitlines() if line.strip()]
+        if not tokens:
+            self._report_token(f"{source} holds none")
+        for number, token in enumerate(tokens, 1):
+            if len(token) < MIN_TOKEN_CHARACTERS:
+                self._report_token(f"token {number} of {source} has fewer than {MIN_TOKEN_CHARACTERS} characters")
+            elif not _VISIBLE.fullmatch(token):
+                self._report_token(f"token {number} of {source} has characters that no header carries")
+        return tokens
+
+    def _report_token(self, reason: str) -> None:
+        self.problems.append(
+            Diagnostic(
+                "unusable-token",
+                f"{join(_TOKENS)}: {reason}",
+                self._origin(_TOKENS),
+                path=_TOKENS,
+                allowed=f"{MIN_TOKEN_CHARACTERS} or more letters, digits and signs of ASCII, one token a line",
+                help="make a random one, e.g. with openssl rand -hex 32",
+            )
+        )
+
     def _resolve(self, path: FieldPath, reference: SecretRef) -> str | None:
         if reference.from_env is not None:
             text = self.environ.get(reference.from_env)
@@ -84,9 +125,8 @@ class _Reader:
             return None
 
     def _report(self, path: FieldPath, reason: str, remedy: str) -> None:
-        origin = self.spec.origins.get(path) or Origin(OriginKind.FILE, self.spec.file)
-        self.problems.append(
-            Diagnostic(
-                "unread-secret", f"{join(path)}: the secret cannot be read: {reason}", origin, path=path, help=remedy
-            )
-        )
+        message = f"{join(path)}: the secret cannot be read: {reason}"
+        self.problems.append(Diagnostic("unread-secret", message, self._origin(path), path=path, help=remedy))
+
+    def _origin(self, path: FieldPath) -> Origin:
+        return self.spec.origins.get(path) or Origin(OriginKind.FILE, self.spec.file)

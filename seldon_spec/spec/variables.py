@@ -80,7 +80,7 @@ def _foreign(name: str, reason: str) -> Variable:
 _ONE_POOL = "server.workers and server.threads are for REST and gRPC alike"
 _NO_ACCESS_LOG = "there is no access log"
 _NO_TRACING = "there is no tracing"
-_OF_THE_EXECUTOR = "the executor's; there is no TLS here"
+_OF_THE_EXECUTOR = "the executor's; server.tls names the files of this server"
 _OF_MLSERVER = "MLServer's; the operator sets it beside the others"
 _OF_REDIS = "it belonged to persistence, which the original dropped in 1.8"
 
@@ -93,6 +93,15 @@ TABLE = (
     _sets("PREDICTIVE_UNIT_METRICS_SERVICE_PORT", "ports", "metrics"),
     _sets("GUNICORN_WORKERS", "server", "workers"),
     _sets("GUNICORN_THREADS", "server", "threads"),
+    Variable(
+        "GUNICORN_MAX_REQUESTS",
+        Reading.FIELD,
+        ("server", "max_requests"),
+        "`server.max_requests`; 0 is read too, as null",
+        words={"0": "null"},
+    ),
+    _sets("GUNICORN_MAX_REQUESTS_JITTER", "server", "max_requests_jitter"),
+    _sets("GUNICORN_KEEPALIVE", "server", "keep_alive_seconds"),
     Variable(
         "SELDON_LOG_LEVEL",
         Reading.FIELD,
@@ -165,9 +174,6 @@ TABLE = (
         Reading.BOOLEAN,
     ),
     _unused("GRPC_THREADS", _ONE_POOL, "1"),
-    _unused("GUNICORN_MAX_REQUESTS", "a worker is not replaced after a number of requests, only when it dies"),
-    _foreign("GUNICORN_MAX_REQUESTS_JITTER", "it spreads GUNICORN_MAX_REQUESTS, which has none"),
-    _unused("GUNICORN_KEEPALIVE", "an idle connection is kept for 5 seconds", "2", "5"),
     _unused("GUNICORN_ACCESS_LOG", _NO_ACCESS_LOG),
     _foreign("FILTER_METRICS_ACCESS_LOGS", _NO_ACCESS_LOG),
     _unused("TRACING", _NO_TRACING),
@@ -214,10 +220,16 @@ ANNOTATIONS = (
         per_unit=1000,
     ),
     Annotation(
+        "seldon.io/grpc-timeout",
+        ("server", "request_timeout_seconds"),
+        "`server.request_timeout_seconds`, in milliseconds; of the two the larger counts, for REST and gRPC alike",
+        per_unit=1000,
+    ),
+    Annotation(
         "seldon.io/grpc-max-message-size", ("server", "max_message_bytes"), "`server.max_message_bytes`, in bytes"
     ),
 )
-"""The pod's annotations that the original's server reads (contract section 7.4)."""
+"""The pod's annotations that the original's server or its executor reads (contract section 7.4)."""
 
 
 def flask_variables() -> dict[str, FieldPath]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def _codes_of(
         name = title.removeprefix(f"{side}: ")
         if name in ("requirements.txt", "uv.lock", "environment.yml"):
             (folder / name).write_text(text)
+    for file in (Path(__file__).parents[1] / "tls").glob("*.pem"):
+        if file.name in blocks.get(side, ""):
+            shutil.copy(file, folder)
     for line in blocks.get(f"{side}: environment", "").splitlines():
         monkeypatch.setenv(*line.split("=", 1))
     monkeypatch.chdir(folder)

@@ -282,7 +282,7 @@ def test_validate_takes_several_paths(folder: Path, capsys: pytest.CaptureFixtur
 
 
 QUICK = [["validate"], ["validate", "."], ["validate", "seldon.yaml"], ["validate", "wrong"], ["dockerfile"],
-         ["dockerfile", "."], ["dockerfile", "wrong"], ["schema"], ["health"], ["health", "."]]  # fmt: skip
+         ["dockerfile", "."], ["dockerfile", "wrong"], ["schema"], ["health"], ["health", "."], ["serve", "wrong"]]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", QUICK, ids=" ".join)

@@ -69,6 +69,10 @@ FIELDS: list[tuple[list[str], dict[str, str], str, object]] = [
     (["--workers", "2"], {"GUNICORN_WORKERS": "many"}, "server.workers", 2),
     (["--work", "2"], {}, "server.workers", 2),
     (["--threads", "4"], {}, "server.threads", 4),
+    (["--max-requests", "100"], {"GUNICORN_MAX_REQUESTS": "200"}, "server.max_requests", 100),
+    (["--max-requests", "0"], {"GUNICORN_MAX_REQUESTS": "200"}, "server.max_requests", None),
+    (["--max-requests", "9", "--max-requests-jitter", "5"], {}, "server.max_requests_jitter", 5),
+    (["--keepalive", "2"], {}, "server.keep_alive_seconds", 2),
     (["--threads", "4", "--single-threaded", "1"], {}, "server.threads", 1),
     (["--single-threaded", "1", "--threads", "4"], {}, "server.threads", 1),
     (["--threads", "4"], {"FLASK_SINGLE_THREADED": "1"}, "server.threads", 1),
@@ -98,9 +102,9 @@ def test_a_flag_stands_above_its_variable(
     assert _at(_load(folder, line, environ), path) == value
 
 
-UNHEEDED = ["--grpc-threads 2", "--grpc-workers 2", "--max-requests 100", "--keepalive 10", "--access-log",
-            "--tracing", "--persistence", "--persistence 1"]  # fmt: skip
-QUIET = ["--grpc-threads 1", "--grpc-workers 1", "--max-requests 0", "--max-requests-jitter 5", "--keepalive 2",
+UNHEEDED = ["--grpc-threads 2", "--grpc-workers 2", "--access-log", "--tracing", "--persistence",
+            "--persistence 1"]  # fmt: skip
+QUIET = ["--grpc-threads 1", "--grpc-workers 1", "--max-requests 0", "--max-requests-jitter 0", "--keepalive 2",
          "--access-log false", "--tracing 0", "--persistence 0"]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from seldon_spec.cli import show
 from seldon_spec.errors import OriginKind, Severity, SpecError
 from seldon_spec.spec.loader import Terms, load
-from seldon_spec.spec.model import UnitSpec
+from seldon_spec.spec.model import AuthSpec, SecretRef, TlsSpec, UnitSpec
 from seldon_spec.spec.source import MAX_BYTES
 from seldon_spec.spec.variables import TABLE, Reading, rows_of
 
@@ -161,6 +161,43 @@ def test_the_log_level_has_the_names_that_python_has(folder: Path, text: str, le
     assert load(folder, {"SELDON_LOG_LEVEL": text}).server.log.level.value == level
 
 
+COUNTS = [("0", None), ("null", None), ("500", 500)]
+
+
+@pytest.mark.parametrize(("text", "count"), COUNTS, ids=[text for text, _ in COUNTS])
+def test_a_worker_of_gunicorn_s_is_not_replaced_after_0_requests(folder: Path, text: str, count: int | None) -> None:
+    (folder / "seldon.yaml").write_text("class_name: MyModel\nserver: {max_requests: 7}\n")
+    assert load(folder, {"GUNICORN_MAX_REQUESTS": text}).server.max_requests == count
+
+
+SECTIONS = [
+    ({}, '{"certificate": "/b.crt"}', TlsSpec("/b.crt", "/a.key")),
+    ({}, "null", None),
+    ({"KEY": "/c.key"}, '{"certificate": "/b.crt"}', TlsSpec("/b.crt", "/c.key")),
+    ({"CERTIFICATE": "/c.crt", "KEY": "/c.key"}, "null", TlsSpec("/c.crt", "/c.key")),
+]
+
+
+@pytest.mark.parametrize(("more", "text", "expected"), SECTIONS, ids=["part", "null", "key above", "keys above null"])
+def test_a_section_that_may_be_null_is_set_as_a_whole_and_in_parts(
+    folder: Path, more: dict[str, str], text: str, expected: TlsSpec | None
+) -> None:
+    (folder / "seldon.yaml").write_text("class_name: MyModel\nserver: {tls: {certificate: /a.crt, key: /a.key}}\n")
+    prefix = "SELDON_SPEC__SERVER__TLS"
+    environ = {prefix: text} | {f"{prefix}__{name}": value for name, value in more.items()}
+    assert load(folder, environ).server.tls == expected
+
+
+REFERENCES = ["{from_file: tokens.txt}", "[{from_env: A}, {from_file: b}]", "{from_env: A}"]
+
+
+@pytest.mark.parametrize("written", REFERENCES)
+def test_a_part_of_a_reference_replaces_the_whole_one(folder: Path, written: str) -> None:
+    (folder / "seldon.yaml").write_text(f"class_name: MyModel\nserver: {{auth: {{tokens: {written}}}}}\n")
+    spec = load(folder, {"SELDON_SPEC__SERVER__AUTH__TOKENS__FROM_ENV": "B"})
+    assert spec.server.auth == AuthSpec((SecretRef("B"),))
+
+
 UNHEEDED = [row for row in TABLE if row.instead]
 
 
@@ -197,13 +234,16 @@ def test_a_pod_of_a_deployment_starts_without_a_word(folder: Path) -> None:
 PAIRS = [
     ('seldon.io/rest-timeout="1500"', ("request_timeout_seconds", 1.5)),
     ('seldon.io/rest-timeout="60000"\n', ("request_timeout_seconds", 60)),
+    ('seldon.io/grpc-timeout="2500"\n', ("request_timeout_seconds", 2.5)),
+    ('seldon.io/grpc-timeout="2500"\nseldon.io/rest-timeout="2500"\n', ("request_timeout_seconds", 2.5)),
+    ('seldon.io/grpc-timeout="2500"\nseldon.io/grpc-timeout="1500"\n', ("request_timeout_seconds", 1.5)),
     ('a="b\\"c"\n  seldon.io/grpc-max-message-size="10485760"  ', ("max_message_bytes", 10485760)),
     ("seldon.io/grpc-max-message-size=2147483647", ("max_message_bytes", 2147483647)),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), PAIRS, ids=[text for text, _ in PAIRS])
-def test_two_annotations_set_a_field_above_the_file(folder: Path, text: str, expected: tuple[str, object]) -> None:
+def test_annotations_set_a_field_above_the_file(folder: Path, text: str, expected: tuple[str, object]) -> None:
     (folder / "seldon.yaml").write_text(
         "class_name: MyModel\nserver: {request_timeout_seconds: 7, max_message_bytes: 7}\n"
     )
@@ -212,6 +252,23 @@ def test_two_annotations_set_a_field_above_the_file(folder: Path, text: str, exp
     assert getattr(spec.server, key) == value
     assert spec.origin("server", key).name.startswith("annotation seldon.io/")
     assert spec.diagnostics == ()
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["REST first", "gRPC first"])
+@pytest.mark.parametrize(("rest", "grpc"), [(1500, 60000), (60000, 1500)], ids=["gRPC longer", "REST longer"])
+def test_of_two_time_outs_the_longer_counts_with_a_note(folder: Path, rest: int, grpc: int, order: int) -> None:
+    lines = [f'seldon.io/rest-timeout="{rest}"', f'seldon.io/grpc-timeout="{grpc}"'][::order]
+    spec = load(folder, {}, annotations="\n".join(lines))
+    longer = "rest" if rest > grpc else "grpc"
+    assert spec.server.request_timeout_seconds == 60
+    assert spec.origin("server", "request_timeout_seconds").name == f"annotation seldon.io/{longer}-timeout"
+    (finding,) = spec.diagnostics
+    assert (finding.code, finding.severity) == ("shadowed-variable", Severity.NOTE)
+    assert finding.found is not None
+    assert set(finding.found.split(", ")) == {
+        f"{rest / 1000:g} by seldon.io/rest-timeout",
+        f"{grpc / 1000:g} by seldon.io/grpc-timeout",
+    }
 
 
 def test_a_variable_beats_an_annotation(folder: Path) -> None:

@@ -110,6 +110,11 @@ SAMPLES = {
     "TRUSTED_HOSTS": ('["a"]', ("a",)),
     "SECRET_KEY_FALLBACKS": ('["a", {"from_env": "B"}]', ("a", SecretRef("B"))),
     "SECRET_KEY": ('{"from_env": "KEY"}', SecretRef("KEY")),
+    "tokens": ('{"from_env": "KEY"}', (SecretRef("KEY"),)),
+    "certificate": ("/nowhere/tls.crt", "/nowhere/tls.crt"),
+    "key": ("/nowhere/tls.key", "/nowhere/tls.key"),
+    "client_ca": ("/nowhere/ca.crt", "/nowhere/ca.crt"),
+    "delay_seconds": ("7", 7),
 }
 
 
@@ -135,6 +140,8 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
 def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...], schema: Any) -> None:
     (folder / "requirements.txt").touch()
     text, value = _sample(path, schema)
+    if path[:2] == ("server", "tls"):
+        _write(folder, "class_name: MyModel\nserver: {tls: {certificate: /nowhere/a.crt, key: /nowhere/a.key}}\n")
     spec = load(folder, {generic_variable(path): text})
     assert _at(spec, path) == value
     leaf = next(p for p in spec.origins if p[: len(path)] == path and spec.origins[p].kind is OriginKind.ENVIRONMENT)

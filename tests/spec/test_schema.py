@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from seldon_spec.spec import schema as spec_schema
 from seldon_spec.spec.loader import plain
 from seldon_spec.spec.model import (
+    AuthSpec,
     FlaskSpec,
     HealthcheckSpec,
     ImageSpec,
@@ -21,12 +22,15 @@ from seldon_spec.spec.model import (
     ShutdownSpec,
     Spec,
     StepsSpec,
+    TlsSpec,
 )
 
 SECTIONS = {
     ("flask",): FlaskSpec(),
     ("ports",): PortsSpec(),
     ("server",): ServerSpec(),
+    ("server", "tls"): TlsSpec("tls.crt", "tls.key"),
+    ("server", "auth"): AuthSpec(()),
     ("server", "log"): LogSpec(),
     ("server", "shutdown"): ShutdownSpec(),
     ("image",): ImageSpec(),
@@ -61,11 +65,11 @@ def test_the_schema_is_a_schema() -> None:
 
 @pytest.mark.parametrize(("path", "schema"), KEYS, ids=[spec_schema.join(path) for path, _ in KEYS])
 def test_every_key_explains_itself(path: tuple[str, ...], schema: dict[str, Any]) -> None:
-    """A title, a description that is a sentence, an example, and a default unless the key is required or derived."""
+    """A title, a description that is a sentence, an example, and a default, given or derived, unless it is required."""
     assert schema["title"]
     assert schema["description"].endswith(".")
     assert schema["examples"]
-    assert "default" in schema or "x-default" in schema or path == ("class_name",)
+    assert ("default" in schema or "x-default" in schema) is not spec_schema.is_required(path)
 
 
 @pytest.mark.parametrize(("path", "schema"), KEYS, ids=[spec_schema.join(path) for path, _ in KEYS])
@@ -96,7 +100,7 @@ def test_sections_have_the_dataclass_s_fields_and_defaults(path: tuple[str, ...]
     assert set(schema["properties"]) == {f.name for f in fields(section)}
     for key, child in schema["properties"].items():
         value = getattr(section, key)
-        if not is_dataclass(value):
+        if not is_dataclass(value) and not spec_schema.is_required((*path, key)):
             assert plain(value) == child["default"], key
 
 

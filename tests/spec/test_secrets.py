@@ -52,6 +52,61 @@ def test_what_cannot_be_read_is_told_at_once_with_its_line(folder: Path) -> None
     ]
 
 
+def _serve_tokens(folder: Path, tokens: str, environ: dict[str, str]) -> tuple[object, ...]:
+    (folder / "seldon.yaml").write_text(f"class_name: MyModel\nserver: {{auth: {{tokens: {tokens}}}}}\n")
+    auth = prepare_to_load(load(folder, {}), environ).server.auth
+    assert auth is not None
+    return auth.tokens
+
+
+TOKENS = [
+    ("one", "{from_env: A}", {"A": "hunter2hunter2"}, ("hunter2hunter2",)),
+    ("8 characters", "{from_env: A}", {"A": "12345678"}, ("12345678",)),
+    ("one a line", "{from_env: A}", {"A": "first-token\r\n\n  second-token\n"}, ("first-token", "second-token")),
+    ("several secrets", "[{from_env: A}, {from_file: secret.txt}]", {"A": "first-token"}, ("first-token", "from-a-file")),
+    ("twice the same", "[{from_env: A}, {from_env: A}]", {"A": "first-token"}, ("first-token",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tokens", "environ", "expected"), [row[1:] for row in TOKENS], ids=[row[0] for row in TOKENS])
+def test_bearer_tokens_are_read_one_a_line(
+    folder: Path, tokens: str, environ: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    (folder / "secret.txt").write_text("from-a-file\n")
+    assert _serve_tokens(folder, tokens, environ) == expected
+
+
+BAD_TOKENS = [
+    ("empty", "", "{from_env: A} holds none"),
+    ("blank", " \n\n", "{from_env: A} holds none"),
+    ("short", "hunter2", "token 1 of {from_env: A} has fewer than 8 characters"),
+    ("one of two short", "hunter2hunter2\nhunter2", "token 2 of {from_env: A} has fewer than 8 characters"),
+    ("space within", "hunter2 hunter2", "token 1 of {from_env: A} has characters that no header carries"),
+    ("not ASCII", "hunter2hünter2", "token 1 of {from_env: A} has characters that no header carries"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), [row[1:] for row in BAD_TOKENS], ids=[row[0] for row in BAD_TOKENS])
+def test_what_is_no_bearer_token_is_told_without_itself(folder: Path, text: str, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        _serve_tokens(folder, "{from_env: A}", {"A": text})
+    (finding,) = caught.value.diagnostics
+    assert (finding.code, finding.message) == ("unusable-token", f"server.auth.tokens: {words}")
+    assert finding.origin.position is not None
+    assert "unter2" not in repr(finding)
+
+
+def test_tokens_that_cannot_be_read_are_told_once_each(folder: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        _serve_tokens(folder, "[{from_env: A}, {from_file: nothing.txt}]", {})
+    assert [d.code for d in caught.value.diagnostics] == ["unread-secret", "unread-secret"]
+
+
+def test_tokens_stay_out_of_a_spec_s_words(folder: Path) -> None:
+    (folder / "seldon.yaml").write_text("class_name: MyModel\nserver: {auth: {tokens: {from_env: A}}}\n")
+    assert "hunter2" not in repr(prepare_to_load(load(folder, {}), {"A": "hunter2hunter2"}))
+
+
 BAD_FILES = [("not text", b"\xff"), ("too long", b"x" * (MAX_SECRET_BYTES + 1))]
 
 

@@ -1,0 +1,118 @@
+"""Rules of the server: its keys fit together, and what they name is there and stays out of the image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from seldon_spec.errors import Diagnostic, Severity
+from seldon_spec.spec.model import ShutdownSpec, TlsSpec
+from seldon_spec.spec.patterns import is_left_out
+from seldon_spec.spec.schema import field_schema, missing_key
+from seldon_spec.spec.subject import Subject
+from seldon_spec.spec.tls import check_tls, find_unreadable
+
+
+def find_server_problems(subject: Subject) -> Iterator[Diagnostic]:
+    """Every finding about ``server``."""
+    yield from _sections_are_whole(subject)
+    yield from _delay_leaves_time(subject)
+    yield from _settings_go_together(subject)
+    yield from _tls_can_be_served(subject)
+
+
+def _sections_are_whole(subject: Subject) -> Iterator[Diagnostic]:
+    """A section that may be null needs some of its keys once it is there."""
+    for at in (("server", "tls"), ("server", "auth")):
+        section, schema = subject.merged.get(at), field_schema(at)
+        assert schema is not None
+        for key in schema["required"] if section is not None else ():
+            # one that the file has, and that is not here, is wrong and told already
+            if key not in section and subject.document.find((*at, key)) is None:
+                yield missing_key(at, key, next(o for path, o in subject.merged.origins.items() if path[:2] == at))
+
+
+def _delay_leaves_time(subject: Subject) -> Iterator[Diagnostic]:
+    default = ShutdownSpec()
+    shutdown = subject.merged.get(("server", "shutdown")) or {}
+    delay = shutdown.get("delay_seconds", default.delay_seconds)
+    grace = shutdown.get("grace_seconds", default.grace_seconds)
+    if delay and delay >= grace:
+        path = ("server", "shutdown", "delay_seconds")
+        given = subject.merged.origins.get(("server", "shutdown", "grace_seconds"), "its default")
+        yield Diagnostic(
+            "delay-too-long",
+            "server.shutdown.delay_seconds leaves no time for requests under way",
+            subject.origin(*path),
+            path=path,
+            found=f"{delay} of {grace} seconds",
+            allowed="less than server.shutdown.grace_seconds, of which it is a part",
+            notes=(f"server.shutdown.grace_seconds is {grace}: {given}",),
+            help="shorten the delay, or lengthen the grace",
+        )
+
+
+def _settings_go_together(subject: Subject) -> Iterator[Diagnostic]:
+    server = subject.merged.get(("server",)) or {}
+    if server.get("on_timeout") == "replace" and server.get("request_timeout_seconds") is None:
+        yield _without_effect(subject, "on_timeout", "request_timeout_seconds", "no prediction is bound in time")
+    if server.get("max_requests_jitter") and server.get("max_requests") is None:
+        yield _without_effect(subject, "max_requests_jitter", "max_requests", "no worker is replaced for its requests")
+
+
+def _without_effect(subject: Subject, key: str, needed: str, reason: str) -> Diagnostic:
+    return Diagnostic(
+        "key-without-effect",
+        f"server.{key} has no effect: {reason}",
+        subject.origin("server", key),
+        Severity.WARNING,
+        ("server", key),
+        help=f"add server.{needed}, or leave this out",
+    )
+
+
+def _tls_can_be_served(subject: Subject) -> Iterator[Diagnostic]:
+    section: dict[str, Any] = subject.merged.get(("server", "tls")) or {}
+    if "certificate" not in section or "key" not in section:
+        return
+    for finding in check_tls(TlsSpec(**section), subject.folder, lambda key: subject.origin("server", "tls", key)):
+        yield replace(finding, severity=_severity(subject, finding, section))
+    if _is_in_image(subject, section["key"]) and find_unreadable(subject.folder / section["key"]) is None:
+        yield Diagnostic(
+            "key-in-image",
+            f"the image would hold the private key {section['key']}",
+            subject.origin("server", "tls", "key"),
+            Severity.WARNING,
+            ("server", "tls", "key"),
+            help="mount it where the server starts, and leave it out of the image by image.exclude",
+        )
+
+
+def _severity(subject: Subject, finding: Diagnostic, section: dict[str, Any]) -> Severity:
+    """Files that come from elsewhere, and dates, are another matter where the server starts: it looks again."""
+    if finding.code == "certificate-dates":
+        return Severity.WARNING
+    is_mounted = finding.code == "unread-tls-file" and not _is_in_image(subject, section[finding.path[-1]])
+    return Severity.NOTE if is_mounted else Severity.ERROR
+
+
+def _is_in_image(subject: Subject, file: str) -> bool:
+    """Whether a file lies in the folder, links followed, and no pattern leaves it out of the image."""
+    root = Path(os.path.realpath(subject.folder))
+    target = Path(os.path.realpath(subject.folder / file))
+    return target.is_relative_to(root) and not is_left_out(
+        PurePosixPath(target.relative_to(root).as_posix()), _patterns(subject)
+    )
+
+
+def _patterns(subject: Subject) -> list[str]:
+    """The image's own patterns or, as long as the spec has none, those of the folder's .dockerignore."""
+    image = subject.merged.get(("image",)) or {}
+    excluded, included = image.get("exclude") or [], image.get("include") or []
+    if excluded or included:
+        return [*excluded, *(f"!{pattern}" for pattern in included)]
+    own = subject.folder / ".dockerignore"
+    return own.read_text("utf-8", "replace").splitlines() if find_unreadable(own) is None else []
