@@ -1,0 +1,133 @@
+"""The whole run: all servers up at once, and rounds that visit them in turn, so that noise meets all alike."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.guard import guarding
+from benchmarks.load import Pressure
+from benchmarks.machine import describe_machine, read_versions
+from benchmarks.results import Mode, Results, ServerResults, Settings
+from benchmarks.running import RunningServer, start_server
+from benchmarks.servers import Server
+from benchmarks.workloads import MODELS, Workload
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done.
+
+    Args:
+        workers: of each server, one comparison for each number.
+        environments: where the peers are installed.
+        folder: an empty one, for the servers' files.
+        environ: the variables that every server gets.
+    """
+
+    settings: Settings
+    servers: Sequence[Server]
+    workloads: Sequence[Workload]
+    workers: Sequence[int]
+    environments: Path
+    folder: Path
+    environ: Mapping[str, str]
+
+    @property
+    def pressure(self) -> Pressure:
+        """The load of a round."""
+        given = self.settings
+        return Pressure(given.seconds, given.connections, given.streams, given.serial_requests)
+
+
+def compare(plan: Plan, say: Say) -> Results:
+    """Run it; whatever happens, no process of a server is left.
+
+    Raises:
+        ServerFailed: a server did not start, or an answer was wrong or failed.
+    """
+    found: list[ServerResults] = []
+    with guarding() as tell_guard:
+        for workers in plan.workers:
+            runners = [
+                _Runner(plan, each, tell_guard, say, _begin_results(plan, each, workers))
+                for each in plan.servers
+                if each.can_use(workers)
+            ]
+            found += [each.results for each in runners]
+            for workloads in _group(plan):
+                _visit(runners, workloads, plan)
+    return Results(describe_machine(), plan.settings, found)
+
+
+def _begin_results(plan: Plan, server: Server, workers: int) -> ServerResults:
+    return ServerResults(server.name, workers, server.note, read_versions(server.python(plan.environments)))
+
+
+def _group(plan: Plan) -> Sequence[Sequence[Workload]]:
+    """The workloads for one start of the servers each: memory that one took would hide what the next takes."""
+    return [[each] for each in plan.workloads] if plan.settings.mode is Mode.MEMORY else [plan.workloads]
+
+
+def _visit(runners: Sequence[_Runner], workloads: Sequence[Workload], plan: Plan) -> None:
+    """Start all as often as is told, the last time all at once and to stay, for the rounds."""
+    for _ in range(plan.settings.starts - 1):
+        for each in runners:
+            with each.run():
+                pass
+    with contextlib.ExitStack() as stack:
+        running = [(each, stack.enter_context(each.run())) for each in runners]
+        for workload in workloads:
+            asked = [(each, one) for each, one in running if each.server.dialect(workload.transport)]
+            for each, one in asked:
+                each.warm_up(one, workload)
+            for turn in range(plan.settings.rounds):
+                for each, one in asked:
+                    each.measure(one, workload, turn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """One server of the plan, and where its figures go."""
+
+    plan: Plan
+    server: Server
+    tell_guard: Callable[[int], None]
+    say: Say
+    results: ServerResults
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[RunningServer]:
+        """Start it in a new folder, wait until it answers rightly, and stop it at last."""
+        plan = self.plan
+        folder = Path(tempfile.mkdtemp(prefix=f"{self.server.name}-", dir=plan.folder))
+        model = MODELS[plan.settings.model]
+        one = start_server(self.server, model, self.results.workers, folder, plan.environments, plan.environ)
+        try:
+            self.tell_guard(one.process.pid)
+            start = one.wait_until_right()
+            self.results.starts.append(start)
+            self.say(f"{self.server.name}, workers: {self.results.workers}, started in {start.seconds:.2f} s")
+            yield one
+        finally:
+            one.stop()
+            self.tell_guard(one.process.pid)
+
+    def warm_up(self, one: RunningServer, workload: Workload) -> None:
+        """A short round that is not kept."""
+        self.results.request_bytes[workload.name] = len(one.request(workload))
+        one.measure(workload, replace(self.plan.pressure, seconds=1, serial_requests=1))
+
+    def measure(self, one: RunningServer, workload: Workload, turn: int) -> None:
+        """A round that is kept."""
+        sample = one.measure(workload, self.plan.pressure)
+        self.results.samples.setdefault(workload.name, []).append(sample)
+        self.say(
+            f"{workload.name} {turn + 1}/{self.plan.settings.rounds} {self.server.name}:"
+            f" {sample.requests_per_second:.1f} requests/s, {sample.cpu_ms:.3f} ms of CPU each"
+        )

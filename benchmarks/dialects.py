@@ -1,0 +1,56 @@
+"""The dialects that the servers speak: where a request goes, how it is written, how an answer is read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from benchmarks import json_bodies, proto_bodies
+from benchmarks.workloads import Array, Form, Transport, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way to ask for a prediction.
+
+    Args:
+        path: of the URL; a ``{workload}`` in it becomes the workload's name.
+        encode: form and array to the body or message of a request.
+        decode: the body or message of an answer to its array; ValueError, KeyError, TypeError or IndexError if it holds
+            none.
+    """
+
+    transport: Transport
+    path: str
+    encode: Callable[[Form, Array], bytes]
+    decode: Callable[[bytes], Array]
+
+    def path_of(self, workload: Workload) -> str:
+        """Where requests of the workload go."""
+        return self.path.format(workload=workload.name)
+
+    def request(self, workload: Workload) -> bytes:
+        """The body or message of the workload's request."""
+        return self.encode(workload.form, workload.make_array())
+
+
+def frame(message: bytes) -> bytes:
+    """A message as it stands in the body of an HTTP/2 request: not compressed, behind its length."""
+    return struct.pack(">BI", 0, len(message)) + message
+
+
+SELDON_REST = Dialect(Transport.REST, "/api/v1.0/predictions", json_bodies.encode_seldon, json_bodies.decode_seldon)
+SELDON_GRPC = Dialect(
+    Transport.GRPC, "/seldon.protos.Model/Predict", proto_bodies.encode_seldon, proto_bodies.decode_seldon
+)
+V2_REST = Dialect(
+    Transport.REST, f"/v2/models/{proto_bodies.V2_MODEL}/infer", json_bodies.encode_v2, json_bodies.decode_v2
+)
+V2_GRPC = Dialect(
+    Transport.GRPC, "/inference.GRPCInferenceService/ModelInfer", proto_bodies.encode_v2, proto_bodies.decode_v2
+)
+LITSERVE = Dialect(Transport.REST, "/predict", json_bodies.encode_litserve, json_bodies.decode_litserve)
+BENTOML = Dialect(Transport.REST, "/predict", json_bodies.encode_bentoml, json_bodies.decode_bentoml)
+FIXED_REST = replace(SELDON_REST, path="/{workload}")
+FIXED_GRPC = replace(SELDON_GRPC, path="/fixed/{workload}")

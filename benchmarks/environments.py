@@ -1,0 +1,96 @@
+"""Make the peers' environments: ``python -m benchmarks.environments [NAME...] [--envs DIR]``.
+
+Each is a venv of its own, so that no peer's requirements touch another's. One that is there is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_FOLDER = Path("build") / "benchmarks" / "envs"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One venv: its Python, and what pip installs into it."""
+
+    name: str
+    python: str
+    requirements: tuple[str, ...]
+
+
+ENVIRONMENTS = {
+    environment.name: environment
+    for environment in (
+        Environment("seldon312", "3.12", ("seldon-core==1.19.0",)),
+        # With a newer uvloop, the pool of MLServer 1.7.1 does not start: it asks for an event loop before there is one.
+        Environment("mlserver", "3.11", ("mlserver==1.7.1", "uvloop<0.22")),
+        Environment("litserve", "3.11", ("litserve==0.2.19", "numpy")),
+        Environment("bentoml", "3.11", ("bentoml==1.4.39", "numpy")),
+        Environment("probes", "3.11", ("uvicorn", "uvloop", "httptools", "grpcio")),
+    )
+}
+
+
+def find_python(version: str) -> str:
+    """An interpreter of that version: this one, one on the path, or one of pyenv's.
+
+    Raises:
+        LookupError: there is none.
+    """
+    pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    candidates = [sys.executable, shutil.which(f"python{version}"), *map(str, reversed(pyenv))]
+    for candidate in filter(None, candidates):
+        told = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+        if told.stdout.startswith(f"Python {version}."):
+            return candidate
+    raise LookupError(f"there is no Python {version} on the path or with pyenv")
+
+
+def make_environment(environment: Environment, folder: Path) -> bool:
+    """Make it under ``folder``; False if it was there. It appears whole or not at all.
+
+    Raises:
+        LookupError: its Python is not found.
+        subprocess.CalledProcessError: pip failed.
+    """
+    target = folder / environment.name
+    if target.exists():
+        return False
+    python = find_python(environment.python)
+    try:
+        subprocess.run([python, "-m", "venv", str(target)], check=True)
+        pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *environment.requirements], check=True)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make those that are named, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.environments", description=__doc__)
+    parser.add_argument("name", nargs="*", metavar="NAME", help=", ".join(ENVIRONMENTS))
+    parser.add_argument("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="where; %(default)s")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.name) - set(ENVIRONMENTS):
+        parser.error(f"there is no environment {', '.join(sorted(unknown))}")
+    for name in given.name or ENVIRONMENTS:
+        try:
+            is_new = make_environment(ENVIRONMENTS[name], given.envs)
+        except (LookupError, subprocess.CalledProcessError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        print(f"{name}: {'made' if is_new else 'is there'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Load by wrk and by h2load, and their output read."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import Load, find_quantile
+
+POST_SCRIPT = Path(__file__).parent / "post.lua"
+SPARE_SECONDS = 120
+
+
+class LoadFailed(Exception):
+    """A request failed, or the load generator itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How much is asked at once, for how long, or how often where requests go one after the other."""
+
+    seconds: int
+    connections: int
+    streams: int
+    serial_requests: int
+
+
+def load_by_wrk(url: str, body: Path, pressure: Pressure) -> Load:
+    """POST the body over HTTP/1.1, on many connections at once.
+
+    Raises:
+        LoadFailed: a status other than 2xx or 3xx, an error of a socket, or no answer in time.
+    """
+    amount = ["-t1", f"-c{pressure.connections}", f"-d{pressure.seconds}s", "--timeout", "60s"]
+    return parse_wrk(_run(["wrk", *amount, "-s", str(POST_SCRIPT), url, "--", str(body)], pressure))
+
+
+def load_by_h2load(
+    url: str, body: Path, log: Path, pressure: Pressure, kind: Sequence[str], *, is_serial: bool
+) -> Load:
+    """POST the body by h2load; ``kind`` are its flags for the protocol.
+
+    Raises:
+        LoadFailed: a status other than 200, or a request that was not answered.
+    """
+    amount = (
+        [f"-n{pressure.serial_requests}", "-c1", "-m1"]
+        if is_serial
+        else [f"-D{pressure.seconds}", f"-c{pressure.connections}", f"-m{pressure.streams}"]
+    )
+    # Windows of 64 and 256 MB, so that no large answer waits for the client.
+    command = ["h2load", *kind, *amount, "-t1", "-w26", "-W28", "-d", str(body), f"--log-file={log}", url]
+    log.unlink(missing_ok=True)  # h2load appends
+    return parse_h2load(_run(command, pressure), log.read_text(encoding="ascii"))
+
+
+HTTP1 = ("--h1", "-H", "content-type: application/json")
+GRPC = ("-H", "content-type: application/grpc", "-H", "te: trailers")
+
+
+def _run(command: list[str], pressure: Pressure) -> str:
+    seconds = pressure.seconds + SPARE_SECONDS
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(f"{command[0]} did not end within {seconds} seconds") from error
+    if done.returncode != 0:
+        raise LoadFailed(f"{command[0]} ended with exit code {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def parse_wrk(text: str) -> Load:
+    """Read the lines that post.lua prints.
+
+    Raises:
+        LoadFailed: they are not there, none was answered, or a request failed.
+    """
+    figures = {name: float(value) for name, value in re.findall(r"^figure (\w+) (\S+)$", text, re.MULTILINE)}
+    if not figures.get("requests") or figures["failed"]:
+        raise LoadFailed(f"wrk saw failures, or no answer:\n{text}")
+    return Load(
+        requests=int(figures["requests"]),
+        seconds=figures["microseconds"] / 1e6,
+        p50_ms=figures["p50_microseconds"] / 1e3,
+        p99_ms=figures["p99_microseconds"] / 1e3,
+        answered_bytes=int(figures["bytes"]),
+    )
+
+
+def parse_h2load(text: str, log: str) -> Load:
+    """Read h2load's summary, and its log: a line a request of begin, status and duration, both times in microseconds.
+
+    Raises:
+        LoadFailed: a status other than 200, a request failed, or none was answered.
+    """
+    rows = [(int(begin), status, int(took)) for begin, status, took in map(str.split, log.splitlines())]
+    failed = re.search(r"^requests:.* (\d+) failed, (\d+) errored, (\d+) timeout", text, re.MULTILINE)
+    data = re.search(r"^traffic:.*\((\d+)\) data", text, re.MULTILINE)
+    if not rows or not failed or not data or any(map(int, failed.groups())) or {row[1] for row in rows} != {"200"}:
+        raise LoadFailed(f"h2load saw failures, or no answer:\n{text}")
+    span = max(begin + took for begin, _, took in rows) - min(begin for begin, _, _ in rows)
+    durations = [took / 1e3 for _, _, took in rows]
+    return Load(len(rows), span / 1e6, find_quantile(durations, 0.5), find_quantile(durations, 0.99), int(data[1]))

@@ -1,0 +1,9 @@
+"""A model that costs nothing, so that all of the time is the server's."""
+
+
+class Identity:
+    """Answers with what it is asked."""
+
+    def predict(self, x, names=None):  # noqa: ARG002
+        """The array as it came."""
+        return x

@@ -1,0 +1,180 @@
+"""One server that runs: begun in a folder of its own, asked, measured under load, and ended with all its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import processes
+from benchmarks.answers import NotServed, WrongAnswer, ask, check_answer
+from benchmarks.dialects import Dialect, frame
+from benchmarks.figures import Load, Sample, Start
+from benchmarks.load import GRPC, HTTP1, LoadFailed, Pressure, load_by_h2load, load_by_wrk
+from benchmarks.processes import Memory
+from benchmarks.servers import Place, Server
+from benchmarks.workloads import WORKLOADS, Model, Transport, Workload
+
+START_SECONDS = 120.0
+STOP_SECONDS = 5.0
+FIRST = (WORKLOADS["rest-small"], WORKLOADS["grpc-small"])
+"""What a server is asked to see that it has started."""
+
+
+class ServerFailed(Exception):
+    """A server did not start, did not answer, or answered wrongly; the end of its log is told."""
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on now, all different."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in held]
+
+
+@dataclass(slots=True)
+class RunningServer:
+    """A server's process; ``stop`` has to be called, whatever happens.
+
+    Args:
+        folder: where its files, its log and the bodies of its requests are.
+    """
+
+    server: Server
+    place: Place
+    folder: Path
+    process: subprocess.Popen[bytes]
+    began: float
+    _requests: dict[str, bytes] = field(default_factory=dict)
+
+    def wait_until_right(self) -> Start:
+        """Ask for a small prediction on each transport until the answers are right.
+
+        Raises:
+            ServerFailed: it ended, answered wrongly, or gave no answer within START_SECONDS.
+        """
+        seconds = [self._wait_for(workload) for workload in FIRST if self.server.dialect(workload.transport)]
+        stats = processes.read_stats()
+        return Start(
+            seconds[0],
+            processes.read_memory(self.process.pid, Memory.RESIDENT),
+            processes.read_memory(self.process.pid, Memory.PROPORTIONAL),
+            len(processes.find_tree(self.process.pid, stats)),
+        )
+
+    def _wait_for(self, workload: Workload) -> float:
+        while True:
+            try:
+                self._ask(workload, seconds=10.0)
+            except WrongAnswer as error:
+                raise self._failed(f"{workload.name}: {error}") from error
+            except NotServed as error:
+                if time.perf_counter() - self.began > START_SECONDS:
+                    raise self._failed(f"no answer within {START_SECONDS:.0f} seconds: {error}") from error
+            else:
+                return time.perf_counter() - self.began
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise self._failed(f"it ended with exit code {self.process.wait(timeout=0.01)}")
+
+    def check(self, workload: Workload) -> int:
+        """Ask once; the length of the right answer.
+
+        Raises:
+            ServerFailed: the answer is an error, or wrong.
+        """
+        try:
+            return len(self._ask(workload))
+        except (NotServed, WrongAnswer) as error:
+            raise self._failed(f"{workload.name}: {error}") from error
+
+    def measure(self, workload: Workload, pressure: Pressure) -> Sample:
+        """One round: a checked answer, then the load.
+
+        Raises:
+            ServerFailed: an answer was an error, or wrong, or shorter than a right one.
+        """
+        length = self.check(workload)
+        processes.forget_peak(self.process.pid)
+        before = processes.read_processor_seconds(self.process.pid)
+        try:
+            load = self._load(workload, pressure)
+        except LoadFailed as error:
+            raise self._failed(f"{workload.name}: {error}") from error
+        used = processes.read_processor_seconds(self.process.pid) - before
+        if load.answered_bytes < load.requests * length:
+            raise self._failed(
+                f"{workload.name}: {load.requests} answers have {load.answered_bytes} bytes, right ones {length} each"
+            )
+        peak = processes.read_memory(self.process.pid, Memory.PEAK)
+        return Sample(load.requests / load.seconds, used / load.requests * 1e3, load.p50_ms, load.p99_ms, peak)
+
+    def request(self, workload: Workload) -> bytes:
+        """The body or message of the workload, in the dialect of this server."""
+        if workload.name not in self._requests:
+            self._requests[workload.name] = self._dialect(workload).request(workload)
+        return self._requests[workload.name]
+
+    def stop(self) -> None:
+        """Ask the server to end, and end what is left of it after STOP_SECONDS."""
+        tree = processes.find_tree(self.process.pid, processes.read_stats())
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=STOP_SECONDS)
+        left = processes.read_stats()
+        processes.kill((tree & set(left)) | processes.find_tree(self.process.pid, left))
+        self.process.wait()
+
+    def _dialect(self, workload: Workload) -> Dialect:
+        dialect = self.server.dialect(workload.transport)
+        assert dialect is not None
+        return dialect
+
+    def _port(self, workload: Workload) -> int:
+        return self.place.http if workload.transport is Transport.REST else self.place.grpc
+
+    def _ask(self, workload: Workload, seconds: float = START_SECONDS) -> bytes:
+        """The body of a right answer, with gRPC's frame around it."""
+        dialect = self._dialect(workload)
+        answer = ask(self._port(workload), dialect, workload, self.request(workload), seconds)
+        check_answer(answer, dialect, self.place.model, self.place.model.predict(workload.make_array()))
+        return answer if workload.transport is Transport.REST else frame(answer)
+
+    def _load(self, workload: Workload, pressure: Pressure) -> Load:
+        body = self.folder / f"{workload.name}.body"
+        is_rest = workload.transport is Transport.REST
+        if not body.exists():
+            body.write_bytes(self.request(workload) if is_rest else frame(self.request(workload)))
+        url = f"http://127.0.0.1:{self._port(workload)}{self._dialect(workload).path_of(workload)}"
+        if is_rest and not workload.is_serial:
+            return load_by_wrk(url, body, pressure)
+        log = self.folder / "h2load.log"
+        return load_by_h2load(url, body, log, pressure, HTTP1 if is_rest else GRPC, is_serial=workload.is_serial)
+
+    def _failed(self, text: str) -> ServerFailed:
+        log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
+        return ServerFailed(f"{self.server.name}: {text}\nThe end of its log:\n{log[-3000:]}")
+
+
+def start_server(
+    server: Server, model: Model, workers: int, folder: Path, environments: Path, environ: Mapping[str, str]
+) -> RunningServer:
+    """Write a server's files into the empty folder, and start it in a session of its own."""
+    http, grpc, metrics = find_free_ports(3)
+    place = Place(http, grpc, metrics, workers, model)
+    for name, content in server.files(place).items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            server.words(place, environments.absolute()),
+            cwd=folder,
+            env={**environ, **server.variables, "PYTHONPATH": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return RunningServer(server, place, folder, process, time.perf_counter())

@@ -1,0 +1,257 @@
+"""The servers, one row each: the files each is given, the command that starts it, the dialects it speaks.
+
+Add a server by a row; what runs inside of a peer's environment lies in peers/.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import dialects, proto_bodies
+from benchmarks.dialects import Dialect
+from benchmarks.workloads import WORKLOADS, Model, Transport
+
+MAX_MESSAGE_BYTES = 200_000_000
+PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server runs: its ports on loopback, and what it is to serve."""
+
+    http: int
+    grpc: int
+    metrics: int
+    workers: int
+    model: Model
+
+
+Files = Mapping[str, str | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server to measure.
+
+    Args:
+        name: what ``--server`` calls it.
+        command: its words, in which ``{python}`` and ``{bin}`` are of its environment, ``{class_name}`` is the model's,
+            and the rest are fields of a Place.
+        files: the files of its working folder, by name.
+        rest: how it is asked over REST; None if it is not.
+        grpc: how it is asked over gRPC; None if it is not.
+        environment: the folder under ``--envs`` that it is installed in; None is this interpreter's.
+        most_workers: of how many it can make use; None is of any number.
+        is_fixed: it predicts nothing, so its answers are of the model it was started for and cost nothing.
+        variables: more of its environment.
+        note: what a reader has to know to read its figures.
+    """
+
+    name: str
+    command: str
+    files: Callable[[Place], Files]
+    rest: Dialect | None = dialects.SELDON_REST
+    grpc: Dialect | None = dialects.SELDON_GRPC
+    environment: str | None = None
+    most_workers: int | None = None
+    is_fixed: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    def can_use(self, workers: int) -> bool:
+        """Whether so many workers are of any use to it."""
+        return self.most_workers is None or workers <= self.most_workers
+
+    def dialect(self, transport: Transport) -> Dialect | None:
+        """How it is asked over the transport."""
+        return self.rest if transport is Transport.REST else self.grpc
+
+    def python(self, environments: Path) -> Path:
+        """The interpreter that runs it."""
+        return Path(sys.executable) if self.environment is None else environments / self.environment / "bin" / "python"
+
+    def words(self, place: Place, environments: Path) -> list[str]:
+        """The command, filled in."""
+        python = self.python(environments)
+        filled = {
+            "python": python,
+            "bin": python.parent,
+            "class_name": place.model.class_name,
+            "http": place.http,
+            "grpc": place.grpc,
+            "metrics": place.metrics,
+            "workers": place.workers,
+        }
+        return [word.format_map(filled) for word in self.command.split()]
+
+
+def _own(**server: str) -> Callable[[Place], Files]:
+    """A seldon.yaml, with more keys of its ``server`` as given, beside the class."""
+
+    def write(place: Place) -> Files:
+        told = {"host": "127.0.0.1", "workers": place.workers, "max_message_bytes": MAX_MESSAGE_BYTES, **server}
+        keys = {
+            "class_name": place.model.class_name,
+            "ports": {"http": place.http, "grpc": place.grpc, "metrics": place.metrics},
+            "server": told,
+        }
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
+        return {"seldon.yaml": text, **_class(place)}
+
+    return write
+
+
+def _class(place: Place) -> Files:
+    return {f"{place.model.module}.py": place.model.source}
+
+
+def _peer(file: str) -> Files:
+    return {file: (PEERS / file).read_text(encoding="utf-8")}
+
+
+def _seldon_core(place: Place) -> Files:
+    annotation = f'seldon.io/grpc-max-message-size="{MAX_MESSAGE_BYTES}"\n'
+    return {"annotations": annotation, **_peer("seldon_core_launcher.py"), **_class(place)}
+
+
+def _mlserver(*, has_pool: bool) -> Callable[[Place], Files]:
+    """Settings of MLServer; its pool of processes for inference is its default."""
+
+    def write(place: Place) -> Files:
+        settings = {
+            "host": "127.0.0.1",
+            "http_port": place.http,
+            "grpc_port": place.grpc,
+            "metrics_port": place.metrics,
+            "grpc_max_message_length": MAX_MESSAGE_BYTES,
+            "parallel_workers": place.workers if has_pool else 0,
+            "debug": False,
+        }
+        model = {
+            "name": proto_bodies.V2_MODEL,
+            "implementation": "mlserver_runtime.Runtime",
+            "parameters": {"extra": {"class_name": place.model.class_name}},
+        }
+        files = {"settings.json": json.dumps(settings), "model-settings.json": json.dumps(model)}
+        return {**files, **_peer("mlserver_runtime.py"), **_class(place)}
+
+    return write
+
+
+def _litserve(place: Place) -> Files:
+    return {**_peer("litserve_app.py"), **_class(place)}
+
+
+def _bentoml(place: Place) -> Files:
+    settings = {"class_name": place.model.class_name, "workers": place.workers}
+    return {"settings.json": json.dumps(settings), **_peer("bentoml_app.py"), **_class(place)}
+
+
+def _fixed(file: str, dialect: Dialect) -> Callable[[Place], Files]:
+    """Right answers to each workload of the dialect, to be given without a look at the request."""
+
+    def write(place: Place) -> Files:
+        answers = {
+            f"{workload.name}.answer": dialect.encode(workload.form, place.model.predict(workload.make_array()))
+            for workload in WORKLOADS.values()
+            if workload.transport is dialect.transport
+        }
+        return {**_peer(file), **answers}
+
+    return write
+
+
+_OWN_COMMAND = "{python} -m seldon_spec serve ."
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server("seldon-spec", _OWN_COMMAND, _own(), note="a folder with a seldon.yaml and the class"),
+        Server(
+            "seldon-spec-uvicorn", _OWN_COMMAND, _own(engine="uvicorn"), note="the same, with `server.engine: uvicorn`"
+        ),
+        Server(
+            "seldon-core",
+            "{python} seldon_core_launcher.py {class_name} --service-type MODEL --http-port {http} --grpc-port {grpc}"
+            " --metrics-port {metrics} --workers {workers} --grpc-workers {workers}",
+            _seldon_core,
+            environment="seldon312",
+            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address, so takes all",
+        ),
+        Server(
+            "mlserver",
+            "{bin}/mlserver start .",
+            _mlserver(has_pool=True),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            environment="mlserver",
+            note="its default: inference in a pool of processes, behind one that serves",
+        ),
+        Server(
+            "mlserver-inproc",
+            "{bin}/mlserver start .",
+            _mlserver(has_pool=False),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            environment="mlserver",
+            most_workers=1,
+            note="`parallel_workers: 0`, one process for all",
+        ),
+        Server(
+            "litserve",
+            "{python} litserve_app.py {class_name} {http} {workers}",
+            _litserve,
+            dialects.LITSERVE,
+            None,
+            environment="litserve",
+            note="for each worker a process that serves and one that predicts",
+        ),
+        Server(
+            "bentoml",
+            "{python} -m bentoml serve bentoml_app:Service --host 127.0.0.1 --port {http}",
+            _bentoml,
+            dialects.BENTOML,
+            None,
+            environment="bentoml",
+            variables={"BENTOML_DO_NOT_TRACK": "True"},
+            note="its defaults",
+        ),
+        Server(
+            "fixed-uvicorn",
+            "{python} -m uvicorn fixed_asgi:app --host 127.0.0.1 --port {http} --workers {workers} --no-access-log"
+            " --log-level warning",
+            _fixed("fixed_asgi.py", dialects.FIXED_REST),
+            dialects.FIXED_REST,
+            None,
+            environment="probes",
+            is_fixed=True,
+            note="predicts nothing: answers written beforehand, the bound of any server on uvicorn",
+        ),
+        Server(
+            "fixed-loop",
+            "{python} fixed_loop.py {http}",
+            _fixed("fixed_loop.py", dialects.FIXED_REST),
+            dialects.FIXED_REST,
+            None,
+            environment="probes",
+            most_workers=1,
+            is_fixed=True,
+            note="predicts nothing: a bare loop of asyncio, uvloop and httptools, the bound of the client too",
+        ),
+        Server(
+            "fixed-grpcio",
+            "{python} fixed_grpcio.py {grpc}",
+            _fixed("fixed_grpcio.py", dialects.FIXED_GRPC),
+            None,
+            dialects.FIXED_GRPC,
+            environment="probes",
+            most_workers=1,
+            is_fixed=True,
+            note="predicts nothing: the bound of any server on grpcio's asyncio",
+        ),
+    )
+}

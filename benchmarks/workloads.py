@@ -1,0 +1,110 @@
+"""What is asked: the models, and one row for each workload. Knows no server and no wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+SEED = 20
+
+
+class Transport(Enum):
+    """How a request travels."""
+
+    REST = "rest"
+    GRPC = "grpc"
+
+
+class Form(Enum):
+    """How an array stands in a message of the Seldon protocol; the other protocols have one form only."""
+
+    NDARRAY = "ndarray"
+    TENSOR = "tensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One kind of request.
+
+    Args:
+        name: what ``--workload`` calls it.
+        shape: rows and columns of the array.
+        is_serial: a load of one request after the other, for bodies of megabytes; else many at once.
+    """
+
+    name: str
+    transport: Transport
+    form: Form
+    shape: tuple[int, int]
+    is_serial: bool = False
+
+    def make_array(self) -> Array:
+        """Doubles of full precision, about 17 digits each, the same in every run."""
+        return np.random.default_rng(SEED).standard_normal(self.shape)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("rest-small", Transport.REST, Form.NDARRAY, (1, 4)),
+        Workload("rest-medium", Transport.REST, Form.NDARRAY, (100, 100)),
+        Workload("rest-large", Transport.REST, Form.TENSOR, (1000, 1000), is_serial=True),
+        Workload("grpc-small", Transport.GRPC, Form.TENSOR, (1, 4)),
+        Workload("grpc-medium", Transport.GRPC, Form.TENSOR, (100, 100)),
+        Workload("grpc-large", Transport.GRPC, Form.TENSOR, (1000, 1000), is_serial=True),
+        Workload("grpc-ndarray", Transport.GRPC, Form.NDARRAY, (100, 100)),
+    )
+}
+
+NOT_MEASURED = (
+    "TLS, compression and other machines than this one: client and servers share its cores, over loopback",
+    "models that wait or compute for long, and batching",
+    "strings, integers, jsonData, binData and tftensor; feedback, routers, transformers and combiners",
+    "streaming calls, gRPC over many connections that come and go, and clients that are slow or broken",
+    "graphics cards, and other processors than that of the table",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A class of benchmarks/models which every server serves.
+
+    Args:
+        name: what ``--model`` calls it: the class.
+        module: the file it is in.
+        relative_tolerance: how far an answer may lie from what the class computes here.
+    """
+
+    name: str
+    module: str
+    relative_tolerance: float
+
+    @property
+    def class_name(self) -> str:
+        """As a seldon.yaml names it."""
+        return f"{self.module}.{self.name}"
+
+    @property
+    def source(self) -> str:
+        """The text of its file."""
+        return (Path(__file__).parent / "models" / f"{self.module}.py").read_text(encoding="utf-8")
+
+    def predict(self, array: Array) -> Array:
+        """What a right answer holds."""
+        made = getattr(import_module(f"benchmarks.models.{self.module}"), self.name)()
+        return np.asarray(made.predict(array, []), dtype=np.float64)
+
+
+MODELS = {
+    model.name: model
+    # An echo is exact. A product of matrices differs in its last bits between builds of BLAS.
+    for model in (Model("Identity", "identity", 0.0), Model("SmallOp", "small_op", 1e-9))
+}

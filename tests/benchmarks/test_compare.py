@@ -1,0 +1,110 @@
+"""A real, short comparison of our own server, and one that has to fail."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.comparison import Plan, compare
+from benchmarks.processes import find_tree, read_stats
+from benchmarks.results import Mode, Settings, read_results
+from benchmarks.running import ServerFailed, start_server
+from benchmarks.servers import SERVERS, Server
+from benchmarks.workloads import MODELS, WORKLOADS
+
+ROOT = Path(__file__).parents[2]
+MISSING = [tool for tool in ("wrk", "h2load") if shutil.which(tool) is None]
+needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"not on the path: {', '.join(MISSING)}")
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from Linux' /proc")
+
+WRONG = """
+class Identity:
+    def predict(self, x, names=None):
+        return x * 2
+"""
+
+
+@needs_linux
+@needs_tools
+def test_our_own_server_is_compared(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    """By the command of the README, over one workload of each load generator and each transport."""
+    workloads = ("rest-small", "rest-large", "grpc-small")
+    flags = [word for name in workloads for word in ("--workload", name)]
+    found = tmp_path / "results.json"
+    command = [sys.executable, "-m", "benchmarks.compare", "--server", "seldon-spec", *flags, "--json", str(found)]
+    quick = ["--rounds", "1", "--starts", "1", "--seconds", "1", "--large", "1", "--connections", "2"]
+    done = subprocess.run(
+        [*command, *quick], cwd=ROOT, env=command_environ, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    results = read_results(found.read_text(encoding="utf-8"))
+    (server,) = results.servers
+    assert list(server.samples) == list(workloads)
+    for samples in server.samples.values():
+        (sample,) = samples
+        assert sample.requests_per_second > 0
+        assert sample.cpu_ms >= 0
+        assert 0 < sample.p50_ms <= sample.p99_ms
+        assert sample.peak_bytes > 0
+    assert server.starts[0].resident_bytes >= server.starts[0].proportional_bytes > 0
+    assert {"python", "seldon-spec", "numpy"} <= set(server.versions)
+    assert all(f"### {name}" in done.stdout for name in workloads)
+
+
+def _spoil(server: Server, text: str) -> Server:
+    """Our own server with another class in its folder."""
+
+    def write(place: object) -> dict[str, str | bytes]:
+        return {**server.files(place), "identity.py": text}  # type: ignore[arg-type]
+
+    return Server("spoilt", server.command, write)
+
+
+@needs_linux
+@needs_tools
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(WRONG, "4 of its 4 numbers are other ones"), ("raise SystemExit(3)", "it ended with exit code")],
+    ids=["wrong answers", "no start"],
+)
+def test_a_comparison_fails_loudly(text: str, says: str, tmp_path: Path, command_environ: dict[str, str]) -> None:
+    settings = Settings(Mode.SPEED, "Identity", 1, 1, 1, 1, 1, 1)
+    server = _spoil(SERVERS["seldon-spec"], text)
+    plan = Plan(settings, [server], [WORKLOADS["rest-small"]], [1], tmp_path, tmp_path, command_environ)
+    said: list[str] = []
+    with pytest.raises(ServerFailed, match=says):
+        compare(plan, said.append)
+    left = [pid for pid in read_stats() if _works_in(pid, tmp_path)]
+    assert left == []
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
+    except OSError:
+        return False
+
+
+@needs_linux
+def test_every_process_of_a_server_ends(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    one = start_server(SERVERS["seldon-spec"], MODELS["Identity"], 2, tmp_path, tmp_path, command_environ)
+    try:
+        start = one.wait_until_right()
+        tree = find_tree(one.process.pid, read_stats())
+        assert start.processes == len(tree) >= 2
+    finally:
+        one.stop()
+    assert not tree & set(read_stats())
+
+
+@needs_linux
+def test_what_is_missing_is_told(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "benchmarks.compare", "--server", "mlserver", "--envs", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=command_environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"python -m benchmarks.environments mlserver --envs {tmp_path}" in done.stderr
+    assert done.stdout == ""
