@@ -7,18 +7,48 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from seldon_spec.component.base import Component
+from seldon_spec.component.base import Component, Recorder
 from seldon_spec.component.threads import ModelThreads
 from seldon_spec.errors import ComponentFailed, NotServing, RequestError
 from seldon_spec.metrics import Metrics
 from seldon_spec.payload.message import Codec, Reply, Verb
 
 logger = logging.getLogger(__name__)
+
+
+class Call:
+    """One request on its way to the model threads and back.
+
+    Args:
+        verb: what is asked.
+        wire: what the transport received, as the codec takes it; let go of as soon as it is read.
+        codec: the form of the wire.
+        then: is called with this call when it has been answered, on a model thread; never if the dispatcher is
+            stopped before.
+
+    Attributes:
+        reply: the answer; None if there is an error.
+        error: what the request met; None if there is a reply.
+        is_unwanted: nobody waits for the answer any more: the call is not begun if it has not been.
+        arrived: when the request was there, by ``time.perf_counter``.
+    """
+
+    __slots__ = ("arrived", "codec", "error", "is_unwanted", "reply", "then", "verb", "wire")
+
+    def __init__(self, verb: Verb, wire: Any, codec: Codec, then: Callable[[Any], None]) -> None:
+        self.verb = verb
+        self.wire = wire
+        self.codec = codec
+        self.then = then
+        self.reply: Reply | None = None
+        self.error: BaseException | None = None
+        self.is_unwanted = False
+        self.arrived = time.perf_counter()
 
 
 class Dispatcher:
@@ -34,7 +64,9 @@ class Dispatcher:
         self._make_component = make_component
         self._threads = threads
         self._built: Future[Component] | None = None
+        self._component: Component | None = None
         self._is_draining = False
+        self._recorder = cache(self._make_recorder)
         self.metrics = metrics
 
     def start(self) -> Future[Component]:
@@ -43,26 +75,34 @@ class Dispatcher:
         Returns:
             A future that ends when the component is ready, or with the ComponentFailed that it raised.
         """
-        self._built = self._threads.submit(self._make_component)
+        self._built = self._threads.submit(self._build)
         self._threads.start()
         return self._built
+
+    def _build(self) -> Component:
+        self._component = self._make_component()
+        return self._component
 
     @property
     def is_ready(self) -> bool:
         """Whether new requests are welcome: the component has been built, and the server does not mean to stop."""
-        return not self._is_draining and self._has_built()
+        return not self._is_draining and self._component is not None
 
     @property
     def component(self) -> Component | None:
         """The component, once it is built."""
-        return self._built.result() if self._built is not None and self._has_built() else None
+        return self._component
 
-    def _has_built(self) -> bool:
-        built = self._built
-        return built is not None and built.done() and not built.cancelled() and built.exception() is None
+    def post(self, calls: Sequence[Call]) -> None:
+        """Queue calls, which costs one hand-over for all of them.
+
+        Raises:
+            NotServing: the server has been stopped.
+        """
+        self._threads.post(calls, self._answer)
 
     def submit(self, verb: Verb, wire: Any, codec: Codec) -> Future[Reply]:
-        """Queue a request.
+        """Queue a request that its own thread waits for.
 
         Args:
             verb: what is asked.
@@ -77,7 +117,7 @@ class Dispatcher:
             NotServing: the server has been stopped.
         """
         arrived = time.perf_counter()
-        return self._threads.submit(partial(self._observe, verb, wire, codec, arrived))
+        return self._threads.submit(partial(self._observe, verb, [wire], codec, arrived))
 
     def drain(self) -> None:
         """Be ready no more; what is under way, and what still comes, is answered until ``stop``."""
@@ -87,7 +127,18 @@ class Dispatcher:
         """End whatever still waits for an answer with NotServing; does not wait for the model."""
         self._threads.stop()
 
-    def _observe(self, verb: Verb, wire: Any, codec: Codec, arrived: float) -> Reply:
+    def _answer(self, call: Call) -> None:
+        """Answer a call, on a model thread; whatever is raised goes to whoever waits."""
+        if not call.is_unwanted:
+            wire = [call.wire]
+            call.wire = None
+            try:
+                call.reply = self._observe(call.verb, wire, call.codec, call.arrived)
+            except BaseException as error:
+                call.error = error
+        call.then(call)
+
+    def _observe(self, verb: Verb, wire: list[Any], codec: Codec, arrived: float) -> Reply:
         outcome = "error"
         try:
             answer = self.handle(verb, wire, codec)
@@ -102,18 +153,26 @@ class Dispatcher:
         finally:
             self.metrics.observe_request(verb.value, outcome, time.perf_counter() - arrived)
 
-    def handle(self, verb: Verb, wire: Any, codec: Codec) -> Reply:
+    def handle(self, verb: Verb, wire: list[Any], codec: Codec) -> Reply:
         """Answer one request, on the calling thread.
+
+        Args:
+            verb: what is asked.
+            wire: a list of one, which is emptied: so nobody up the stack holds a large body while it is answered.
+            codec: the form of the wire.
 
         Raises:
             SeldonSpecError: what the request met; ``server/status.py`` has a row for each.
         """
-        component = self._component()
-        request = codec.decode(verb, wire)
-        result = component.call(request, partial(self.metrics.record, verb.value))
+        component = self._component or self._await_component()
+        request = codec.decode(verb, wire.pop())
+        result = component.call(request, self._recorder(verb))
         return codec.encode(result, request)
 
-    def _component(self) -> Component:
+    def _make_recorder(self, verb: Verb) -> Recorder:
+        return partial(self.metrics.record, verb.value)
+
+    def _await_component(self) -> Component:
         if self._built is None:
             raise NotServing("the server has not been started")
         try:

@@ -128,6 +128,26 @@ class TooLarge(RequestError):
     """The request is larger than the configured limit."""
 
 
+class MalformedRequest(RequestError):
+    """The bytes are no request of the transport's protocol."""
+
+
+class HeadTooLarge(RequestError):
+    """The request's head is longer than anybody needs."""
+
+
+class ClientTooSlow(RequestError):
+    """The rest of the request did not come in time."""
+
+
+class Unauthenticated(RequestError):
+    """The request has no token that the server takes."""
+
+
+class Overloaded(RequestError):
+    """The server has as much to do as it may have."""
+
+
 class UnsupportedVerb(RequestError):
     """The component has no hook for what was asked."""
 

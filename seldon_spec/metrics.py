@@ -50,6 +50,7 @@ _MOST_TOLD = 100  # problems in the log; names that a class makes up anew for ea
 
 _KEY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*\Z")
+_FIRST_ENTRY = 2  # the cells before it are the slot's own
 _HISTOGRAM_CELLS = len(EDGES) + 2  # a bin below each edge, one above the last, and the sum
 
 
@@ -91,9 +92,10 @@ class Series:
 class Slots:
     """Shared memory with a slot for each worker, made before the workers are forked.
 
-    A slot is a row of 8-byte cells. The first holds how many are in use; then come the entries: a cell with the lengths
-    of the key and of the values, the key's UTF-8 text padded to whole cells, and the values as doubles. Entries are
-    only ever added, and the count of cells is written last, so a reader in another process sees whole entries.
+    A slot is a row of 8-byte cells. The first holds how many are in use, the second whether a process has the slot;
+    then come the entries: a cell with the lengths of the key and of the values, the key's UTF-8 text padded to whole
+    cells, and the values as doubles. Entries are only ever added, and the count of cells is written last, so a reader
+    in another process sees whole entries.
 
     Attributes:
         count: how many slots there are.
@@ -108,6 +110,18 @@ class Slots:
         self.values = cast("MutableSequence[float]", memory.cast("d"))
         self._used = memory.cast("Q")
 
+    def hold(self, index: int) -> None:
+        """A process has the slot from now on."""
+        self._used[index * self._cells + 1] = 1
+
+    def release(self, index: int) -> None:
+        """The process that had the slot has ended; another may have it, and goes on with its entries."""
+        self._used[index * self._cells + 1] = 0
+
+    def is_held(self, index: int) -> bool:
+        """Whether a process has the slot."""
+        return self._used[index * self._cells + 1] == 1
+
     def append(self, index: int, key: str, size: int) -> int | None:
         """Add an entry of ``size`` zeros to a slot.
 
@@ -116,7 +130,7 @@ class Slots:
         """
         text = key.encode()
         start = index * self._cells
-        entry = max(1, self._used[start])
+        entry = max(_FIRST_ENTRY, self._used[start])
         first = entry + 1 + -(-len(text) // 8)
         if first + size > self._cells:
             return None
@@ -129,7 +143,7 @@ class Slots:
     def entries(self, index: int) -> Iterator[tuple[str, int, int]]:
         """The entries of a slot: key, place of the first value, count of values."""
         start = index * self._cells
-        entry, end = 1, self._used[start]
+        entry, end = _FIRST_ENTRY, self._used[start]
         while entry < end:
             length, size = struct.unpack_from("=II", self._bytes, (start + entry) * 8)
             offset = (start + entry + 1) * 8
@@ -150,6 +164,7 @@ class Metrics:
         self._told: set[str] = set()
         self._families: dict[str, tuple[MetricType, str]] = {}
         self._places: dict[Series, int] = {}
+        self._durations: dict[tuple[str, str], int] = {}
         for ending in _SAMPLES[MetricType.TIMER]:
             self._families[DURATION + ending] = (MetricType.TIMER, "the server's own")
         for key, place, _ in self._slots.entries(index):
@@ -157,6 +172,9 @@ class Metrics:
             if series.family != DURATION:
                 _claim(self._families, series.type, series.family)
             self._places[series] = place
+            if series.type is MetricType.GAUGE:  # the state of the process that had the slot before
+                self._slots.values[place] = math.nan
+        self._slots.hold(index)
 
     def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
         """Check the metrics that a hook gave, and then count them all (contract sections 6.1 and 6.2).
@@ -197,16 +215,23 @@ class Metrics:
 
     def observe_request(self, method: str, outcome: str, seconds: float) -> None:
         """Count a request into the server's own histogram."""
-        labels = self._labels(MetricType.TIMER, {"method": method, "outcome": outcome})
         with self._lock:
-            self._add(Series(MetricType.TIMER, DURATION, labels), seconds)
+            place = self._durations.get((method, outcome))
+            if place is None:
+                labels = self._labels(MetricType.TIMER, {"method": method, "outcome": outcome})
+                place = self._find(Series(MetricType.TIMER, DURATION, labels))
+                if place is None:
+                    return
+                self._durations[method, outcome] = place
+            _observe(self._slots.values, place, seconds)
 
     def render(self) -> bytes:
         """All workers' metrics in the text format 0.0.4.
 
-        Counters and histograms are sums over the workers. A gauge is the state of one process, so adding gauges up
-        would be wrong and the last one set would hide the others: each worker's stands for itself, under the label
-        ``worker_id``, which is its slot's number and so stays the same when the worker is replaced.
+        Counters and histograms are sums over the workers, those that have ended included. A gauge is the state of one
+        process, so adding gauges up would be wrong and the last one set would hide the others: each process's stands
+        for itself as long as it lives, under the label ``worker_id``, which is its slot's number. A process that takes
+        over a slot takes over its number, so there are never more series than slots.
         """
         return "".join(_render_families(self._totals())).encode("utf-8", "replace")
 
@@ -217,22 +242,27 @@ class Metrics:
         return tuple(sorted(labels.items()))
 
     def _add(self, series: Series, value: float) -> None:
-        place = self._places.get(series)
+        place = self._find(series)
         if place is None:
-            place = self._slots.append(self._index, series.to_text(), _size(series.type))
-            if place is None:
-                self._tell_full(series)
-                return
-            self._places[series] = place
+            return
         values = self._slots.values
         if series.type is MetricType.COUNTER:
             values[place] += value
         elif series.type is MetricType.GAUGE:
             values[place] = value
         else:
-            values[place + len(EDGES) + 1] += value
-            if value >= 0:  # the bins begin at zero
-                values[place + bisect_right(EDGES, value)] += 1
+            _observe(values, place, value)
+
+    def _find(self, series: Series) -> int | None:
+        """The place of a series' first value, which is made if need be; None: there is no room."""
+        place = self._places.get(series)
+        if place is None:
+            place = self._slots.append(self._index, series.to_text(), _size(series.type))
+            if place is None:
+                self._tell_full(series)
+                return None
+            self._places[series] = place
+        return place
 
     def _tell_full(self, series: Series) -> None:
         if not self._is_full:
@@ -242,9 +272,12 @@ class Metrics:
     def _totals(self) -> dict[Series, list[float]]:
         totals: dict[Series, list[float]] = {}
         for index in range(self._slots.count):
+            is_held = self._slots.is_held(index)
             for key, place, size in self._slots.entries(index):
                 values = list(self._slots.values[place : place + size])
                 series = Series.from_text(key)
+                if series.type is MetricType.GAUGE and (not is_held or math.isnan(values[0])):
+                    continue  # nobody's state any more, or not yet
                 known = totals.get(series)
                 totals[series] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
         return totals
@@ -272,6 +305,13 @@ def _split_image(image: str | None) -> tuple[str, str]:
         return UNKNOWN, UNKNOWN
     name, _, version = image.rpartition(":")  # at the last colon: a registry may have one for its port
     return name, version
+
+
+def _observe(values: MutableSequence[float], place: int, value: float) -> None:
+    """Count a value into the histogram at a place."""
+    values[place + len(EDGES) + 1] += value
+    if value >= 0:  # the bins begin at zero
+        values[place + bisect_right(EDGES, value)] += 1
 
 
 def _size(kind: MetricType) -> int:

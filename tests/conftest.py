@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -10,17 +11,24 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
+import grpc
 import pytest
+
+from seldon_spec.server.signals import ServerSignals
+from seldon_spec.server.sockets import bind_sockets, port_of
+from seldon_spec.server.worker import run_worker
+from seldon_spec.spec.model import PortsSpec, ServerSpec, Spec
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -109,3 +117,84 @@ def _wait_until_ready(process: subprocess.Popen[bytes], http: int) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             pytest.fail(f"the server ended with exit code {process.wait(timeout=0.05)}")
     pytest.fail(f"the server was not ready after {START_SECONDS} seconds")
+
+
+@dataclass
+class Running:
+    """A server and the simplest clients for it."""
+
+    http_port: int
+    metrics_port: int
+    grpc_port: int
+    channel: grpc.Channel = field(init=False)
+
+    def __post_init__(self) -> None:
+        # without the limit of a client, so that the server's own is what is tested
+        self.channel = grpc.insecure_channel(
+            f"127.0.0.1:{self.grpc_port}", options=[("grpc.max_receive_message_length", -1)]
+        )
+
+    def rest(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        port: int | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.http_port, timeout=20)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()  # type: ignore[return-value]
+        finally:
+            connection.close()
+
+    def post(self, body: bytes, path: str = "/predict") -> tuple[int, Mapping[str, str], bytes]:
+        return self.rest("POST", path, body, {"Content-Type": "application/json"})
+
+    def call(self, wire: bytes, method: str = "/seldon.protos.Model/Predict") -> bytes:
+        answer: bytes = self.channel.unary_unary(method, None, None)(wire, timeout=20)
+        return answer
+
+
+def make_spec(folder: Path, class_name: str, **more: Any) -> Spec:
+    server = more.pop("server", ServerSpec(host="127.0.0.1"))
+    return Spec(class_name=class_name, folder=folder, name="model", ports=PortsSpec(0, 0, 0), server=server, **more)
+
+
+@contextlib.contextmanager
+def serving(spec: Spec) -> Iterator[Running]:
+    sockets = bind_sockets(spec)
+    signals, ready = ServerSignals(), threading.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            run_worker(spec, sockets, signals, lambda word: ready.set() if word == "ready" else None)
+        except BaseException as error:
+            failures.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=run)
+    assert sockets.grpc is not None
+    running = Running(port_of(sockets.http), port_of(sockets.metrics), port_of(sockets.grpc))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        if failures:
+            raise failures[0]
+        yield running
+    finally:
+        running.channel.close()
+        if signals.callback is not None:
+            signals.callback(signal.SIGTERM)
+        thread.join(20)
+        sockets.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def serve_in_thread() -> Callable[..., AbstractContextManager[Running]]:
+    """Serves a class of a folder in a thread of this process; more keywords are fields of its Spec."""
+    return lambda folder, class_name, **more: serving(make_spec(folder, class_name, **more))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, InvalidStateError
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -17,7 +17,9 @@ from seldon_spec.errors import NotServing
 
 T = TypeVar("T")
 
-_Task = tuple["Future[Any]", Callable[[], Any]]
+_STOPPED = "the server stopped before this was answered"
+
+_Batch = tuple[Callable[[Any], None], Sequence[Any]]
 
 _local = threading.local()
 
@@ -26,7 +28,7 @@ class ModelThreads:
     """A fixed number of daemon threads with one queue; daemons, so that a stuck model cannot hold up the exit."""
 
     def __init__(self, count: int = 1) -> None:
-        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
         self._lock = threading.RLock()
         self._stopped = False
@@ -38,6 +40,25 @@ class ModelThreads:
         """Start the threads; tasks may have been submitted before."""
         for thread in self._threads:
             thread.start()
+
+    def post(self, items: Sequence[T], do: Callable[[T], None]) -> None:
+        """Queue items, which costs one wake of a thread for all of them.
+
+        Args:
+            items: what is to be done, in this order where there is one thread. What has not begun when the threads are
+                stopped never will, and nobody is told.
+            do: does one; must not raise.
+
+        Raises:
+            NotServing: the threads have been stopped.
+        """
+        if self._stopped:
+            raise NotServing("the server is stopping")
+        if len(self._threads) == 1:
+            self._queue.put((do, items))
+        else:
+            for item in items:
+                self._queue.put((do, (item,)))
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
         """Queue a task.
@@ -54,7 +75,7 @@ class ModelThreads:
                 raise NotServing("the server is stopping")
             self._unfinished.add(future)
         future.add_done_callback(self._forget)
-        self._queue.put((future, task))
+        self.post([(future, task)], self._perform)
         return future
 
     def stop(self) -> None:
@@ -62,7 +83,7 @@ class ModelThreads:
         with self._lock:
             self._stopped = True
             for future in list(self._unfinished):
-                _settle(future, error=NotServing("the server stopped before this was answered"))
+                _settle(future, error=NotServing(_STOPPED))
         for _ in self._threads:
             self._queue.put(None)
 
@@ -77,21 +98,26 @@ class ModelThreads:
 
     def _run(self) -> None:
         try:
-            while (task := self._queue.get()) is not None:
-                if self._begin(task[0]):
-                    _perform(*task)
-                del task  # a waiting thread must not keep the last request's memory
+            while (batch := self._queue.get()) is not None:
+                do, items = batch
+                for item in items:
+                    if self._stopped:
+                        return
+                    do(item)
+                del batch, items, item  # a waiting thread must not keep the last request's memory
         finally:
             _close_loop()
 
-
-def _perform(future: Future[Any], task: Callable[[], Any]) -> None:
-    try:
-        result = task()
-    except BaseException as error:
-        _settle(future, error=error)
-    else:
-        _settle(future, result=result)
+    def _perform(self, item: tuple[Future[Any], Callable[[], Any]]) -> None:
+        future, task = item
+        if not self._begin(future):
+            return
+        try:
+            result = task()
+        except BaseException as error:
+            _settle(future, error=error)
+        else:
+            _settle(future, result=result)
 
 
 def _settle(future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> None:

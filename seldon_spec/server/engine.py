@@ -1,7 +1,6 @@
-"""The engine: how bytes are read and written. uvicorn for HTTP and grpcio for gRPC, on one event loop.
+"""The engine: how bytes are read and written on one event loop, HTTP by our protocol or uvicorn, gRPC by grpcio.
 
-Everything above knows an engine by ``start``, ``set_serving``, ``drain`` and ``close``; another one would be a class
-with these beside this one.
+Everything above knows an engine by ``start``, ``set_serving``, ``drain``, ``abort`` and ``close``.
 """
 
 from __future__ import annotations
@@ -9,31 +8,49 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
-import uvicorn
-
+from seldon_spec.component.base import Component
 from seldon_spec.dispatch import Dispatcher
-from seldon_spec.payload.json_style import JsonStyle
-from seldon_spec.server.bridge import Bridge, WsgiApp
-from seldon_spec.server.grpc import GrpcServer
+from seldon_spec.server.auth import Tokens
+from seldon_spec.server.front import RestFront
+from seldon_spec.server.http import HttpApp
+from seldon_spec.server.lane import Bounds, Lane
 from seldon_spec.server.prometheus import MetricsPage
 from seldon_spec.server.sockets import Sockets, port_of
+from seldon_spec.server.tls import TlsFiles
+from seldon_spec.server.wsgi import WsgiApp
 from seldon_spec.spec.model import Spec
 
-_CLOSE_SECONDS = 2.0
-"""How long connections may take to close once nothing is under way any more."""
+if TYPE_CHECKING:
+    from seldon_spec.server.grpc import GrpcServer
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Uvloop's where it is installed, else Python's own."""
     try:
-        import uvloop  # type: ignore[import-not-found, unused-ignore]
+        import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
+
+
+class Listener(Protocol):
+    """One port of HTTP."""
+
+    def start(self) -> None:
+        """Take connections."""
+
+    async def drain(self) -> None:
+        """Take no more connections, and wait until those that there are have had their answers."""
+
+    async def abort(self) -> None:
+        """Cut all connections."""
+
+    async def close(self) -> None:
+        """End everything that is left, once what has been answered is sent."""
 
 
 class Engine:
@@ -41,17 +58,27 @@ class Engine:
 
     Args:
         dispatcher: answers the requests.
-        app: the Flask app, which has the REST routes.
+        make_app: makes the Flask app, which has the REST routes.
         sockets: bound, and for HTTP listening.
         spec: bounds and paths.
+        bounds: what the requests may take.
     """
 
-    def __init__(self, dispatcher: Dispatcher, app: WsgiApp, sockets: Sockets, spec: Spec) -> None:
-        style = JsonStyle.from_flask(spec.flask)
-        self._bridge = Bridge(app, spec.server.max_body_bytes, style, spec.server.request_timeout_seconds)
-        self._rest = _HttpServer(self._bridge, sockets.http)
-        self._metrics = _HttpServer(MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path), sockets.metrics)
-        self._grpc = None if sockets.grpc is None else GrpcServer(dispatcher, spec, port_of(sockets.grpc))
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        make_app: Callable[[], WsgiApp],
+        sockets: Sockets,
+        spec: Spec,
+        bounds: Bounds,
+    ) -> None:
+        self._lane = Lane(dispatcher, bounds)
+        self._front = RestFront(dispatcher, self._lane, spec, make_app)
+        tokens = Tokens(spec.server.auth)
+        page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, tokens)
+        self._rest = _listen(self._front, sockets.http, spec)
+        self._metrics = _listen(page, sockets.metrics, spec)
+        self._grpc = None if sockets.grpc is None else _grpc_server(self._lane, spec, port_of(sockets.grpc))
 
     async def start(self) -> None:
         """Take connections."""
@@ -60,15 +87,20 @@ class Engine:
         if self._grpc is not None:
             await self._grpc.start()
 
-    async def set_serving(self, app: WsgiApp | None = None) -> None:
-        """The component is ready; from now on ``app`` answers, where one is given."""
-        self._bridge.begin(app)
+    async def set_serving(self, component: Component) -> None:
+        """The component is built."""
+        self._front.begin(component)
         if self._grpc is not None:
             await self._grpc.set_serving()
 
+    async def set_not_serving(self) -> None:
+        """The server means to end; it goes on until it is drained."""
+        if self._grpc is not None:
+            await self._grpc.set_not_serving()
+
     async def drain(self, seconds: float) -> None:
-        """Take no new requests, except probes and the metrics', and give those under way this long to end."""
-        waits = [self._bridge.drain()]
+        """Take no more connections, except the metrics', and give what is under way this long to end."""
+        waits = [self._rest.drain()]
         if self._grpc is not None:
             waits.append(self._grpc.drain(seconds))
         with contextlib.suppress(asyncio.TimeoutError):
@@ -76,56 +108,34 @@ class Engine:
 
     async def abort(self) -> None:
         """Close everything at once: the component will never be ready, and nobody gets an answer."""
-        self._bridge.abort()
+        self._front.abort()
         await asyncio.gather(self._rest.abort(), self._metrics.abort())
         await self.close()
 
     async def close(self) -> None:
         """Close everything, whatever is still under way; the dispatcher has been stopped."""
+        self._lane.stop()
         await asyncio.gather(self._rest.close(), self._metrics.close())
         if self._grpc is not None:
             await self._grpc.drain(0)
-        self._bridge.close()
+        self._front.close()
 
 
-class _HttpServer:
-    """uvicorn on a socket that listens already, without signals and logs of its own."""
+def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
+    server, tls = spec.server, TlsFiles.of(spec)
+    if server.engine == "uvicorn":
+        from seldon_spec.server.uvicorn_listener import UvicornListener
 
-    def __init__(self, app: Any, listening: socket.socket) -> None:
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False
-        )
-        self._server = _SilentServer(config)
-        self._socket = listening
-        self._task: asyncio.Task[None] | None = None
+        return UvicornListener(app, listening, server, tls)
+    from seldon_spec.server.http_connection import HttpLimits
+    from seldon_spec.server.http_port import HttpPort
 
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
-
-    async def abort(self) -> None:
-        """Cut all connections."""
-        for listener in getattr(self._server, "servers", ()):
-            listener.close()
-        for _ in range(3):  # rounds of the loop, in which connections that were just accepted come to light
-            for connection in list(self._server.server_state.connections):
-                connection.transport.abort()
-            await asyncio.sleep(0)
-        self._server.force_exit = True
-
-    async def close(self) -> None:
-        if self._task is None:
-            return
-        self._server.should_exit = True
-        _, running = await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
-        if running:
-            self._server.force_exit = True
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
+    limits = HttpLimits(server.header_timeout_seconds, server.body_timeout_seconds, server.keep_alive_seconds)
+    context = None if tls is None else tls.make_context("http/1.1")
+    return HttpPort(app, listening, limits, server.max_connections, context)
 
 
-class _SilentServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone."""
+def _grpc_server(lane: Lane, spec: Spec, port: int) -> GrpcServer:
+    from seldon_spec.server.grpc import GrpcServer  # grpcio is heavy, and not every spec serves gRPC
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
+    return GrpcServer(lane, spec, port)

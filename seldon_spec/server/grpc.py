@@ -15,11 +15,11 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from seldon_spec.dispatch import Dispatcher
-from seldon_spec.errors import BindFailed, RequestTimeout, SeldonSpecError, UnsupportedVerb
-from seldon_spec.payload.message import Verb
+from seldon_spec.errors import BindFailed, SeldonSpecError, UnsupportedVerb
+from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE, POOL
+from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.sockets import show_address
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
@@ -55,14 +55,14 @@ class GrpcServer:
     """A gRPC server on the running event loop.
 
     Args:
-        dispatcher: answers the verbs.
+        lane: answers the verbs.
         spec: its host and its bounds are used.
         port: the port that has been reserved for it.
     """
 
-    def __init__(self, dispatcher: Dispatcher, spec: Spec, port: int) -> None:
-        self._dispatcher = dispatcher
-        self._timeout_seconds = spec.server.request_timeout_seconds
+    def __init__(self, lane: Lane, spec: Spec, port: int) -> None:
+        self._lane = lane
+        self._loop = asyncio.get_running_loop()
         self._codec = ProtoCodec()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._services = [f"{PACKAGE}.{service}" for service in METHODS]
@@ -104,6 +104,10 @@ class GrpcServer:
         """Have the health service say SERVING."""
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
 
+    async def set_not_serving(self) -> None:
+        """Have the health service say NOT_SERVING for good."""
+        await self._health.enter_graceful_shutdown()
+
     async def drain(self, seconds: float) -> None:
         """Say NOT_SERVING, take no more requests, and give those under way this long to end."""
         await self._health.enter_graceful_shutdown()
@@ -129,12 +133,25 @@ class GrpcServer:
     async def _answer(self, verb: Verb | None, request: bytes) -> bytes:
         if verb is None:
             raise UnsupportedVerb("GraphMetadata not available on the Model level.")
-        future = self._dispatcher.submit(verb, request, self._codec)
+        answered: asyncio.Future[Reply] = self._loop.create_future()
+        call = self._lane.submit(verb, request, self._codec, _finish, answered)
+        del request  # the lane has it, and lets go of it as soon as it is read
         try:
-            reply = await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_seconds)
-        except asyncio.TimeoutError as error:
-            raise RequestTimeout(f"no answer within {self._timeout_seconds} seconds") from error
-        return reply.body
+            return (await answered).body
+        except asyncio.CancelledError:
+            self._lane.cancel(call)
+            raise
+
+
+def _finish(call: LaneCall) -> None:
+    answered: asyncio.Future[Reply] = call.owner
+    if answered.done():
+        return
+    if call.reply is not None:
+        answered.set_result(call.reply)
+    else:
+        assert call.error is not None
+        answered.set_exception(call.error)
 
 
 class _BothPools:

@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -36,33 +35,12 @@ from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle, write_json
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.server.openapi import describe_interface
+from seldon_spec.server.routes import MESSAGE_PATHS, PING, PROBES, READ_PATHS, cors_headers
 from seldon_spec.server.status import Failure, describe, describe_http
+from seldon_spec.server.wsgi import ARRIVED
 from seldon_spec.spec.model import FlaskSpec, Spec
 
 logger = logging.getLogger(__name__)
-
-PING = "/health/ping"
-PROBES = frozenset({"/live", "/ready", PING})
-"""The paths that never wait for a prediction."""
-
-ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
-"""When the request of this thread arrived, by ``time.monotonic``; None where the server does not tell."""
-
-_PATHS: dict[Verb, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    Verb.PREDICT: (("/predict",), ("/api/v1.0/predictions", "/api/v0.1/predictions")),
-    Verb.FEEDBACK: (("/send-feedback",), ("/api/v1.0/feedback", "/api/v0.1/feedback")),
-    Verb.TRANSFORM_INPUT: (("/transform-input",), ()),
-    Verb.TRANSFORM_OUTPUT: (("/transform-output",), ()),
-    Verb.ROUTE: (("/route",), ()),
-    Verb.AGGREGATE: (("/aggregate",), ()),
-}
-"""The paths of the verbs that take a message: those that answer GET and POST, and those that answer POST alone."""
-
-_READ_PATHS: dict[Verb, tuple[str, ...]] = {
-    Verb.HEALTH: ("/health/status", "/api/v1.0/health/status"),
-    Verb.METADATA: ("/metadata", "/api/v1.0/metadata"),
-}
-"""The paths of the verbs that take none: they answer GET."""
 
 _FAILURE = "seldon_spec_failure"
 _ALLOWED_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
@@ -91,11 +69,6 @@ def make_app(dispatcher: Dispatcher, spec: Spec) -> flask.Flask:
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_allow_origins)
     return app
-
-
-def failure_answer(failure: Failure, style: JsonStyle) -> tuple[int, str, bytes]:
-    """Status, media type and body that tell of a failure, for what answers before the app is reached."""
-    return failure.http, style.mimetype, write_json(failure.body, style)
 
 
 class _StyledJson(JSONProvider):
@@ -149,7 +122,7 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec
 
     def answer(verb: Verb) -> flask.Response:
         is_passing = verb is Verb.PREDICT and spec.unit.is_passthrough
-        wire = None if verb in _READ_PATHS else _read_message(is_checked=not is_passing)
+        wire = None if verb in READ_PATHS else _read_message(is_checked=not is_passing)
         future = dispatcher.submit(verb, wire, passing if is_passing else plain)
         try:
             reply = _wait(future, timeout_seconds)
@@ -164,17 +137,17 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec
     def ready() -> flask.Response:
         if not dispatcher.is_ready:
             raise NotServing("the server is starting or stopping")
-        return _text("ready")
+        return _text(PROBES["/ready"])
 
-    for verb, (paths, post_paths) in _PATHS.items():
+    for verb, (paths, post_paths) in MESSAGE_PATHS.items():
         add(verb.value, partial(answer, verb), ["GET", "POST"], *paths)
         add(f"{verb.value}-post", partial(answer, verb), ["POST"], *post_paths)
-    for verb, paths in _READ_PATHS.items():
+    for verb, paths in READ_PATHS.items():
         add(verb.value, partial(answer, verb), ["GET"], *paths)
     document = write_json(describe_interface(spec.name), style)
     add("openapi", lambda: _describe_interface(document), ["GET"], "/seldon.json")
-    add("ping", lambda: _text("pong"), ["GET"], PING)
-    add("live", lambda: _text("live"), ["GET"], "/live")
+    add("ping", lambda: _text(PROBES[PING]), ["GET"], PING)
+    add("live", lambda: _text(PROBES["/live"]), ["GET"], "/live")
     add("ready", ready, ["GET"], "/ready")
 
 
@@ -305,10 +278,3 @@ def _allow_origins(response: flask.Response) -> flask.Response:
         if wanted:
             response.headers["Access-Control-Allow-Headers"] = wanted
     return response
-
-
-def cors_headers(origin: str | None) -> list[tuple[str, str]]:
-    """The headers that let a page of this origin read the answer."""
-    if origin is None:
-        return [("Access-Control-Allow-Origin", "*")]
-    return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]

@@ -6,11 +6,13 @@ What is heavy is imported in the process that serves, after it was forked.
 from __future__ import annotations
 
 import logging
+import threading
 
 from seldon_spec.server.logs import configure_logs
-from seldon_spec.server.signals import Stopped, StopSignals
+from seldon_spec.server.signals import ServerSignals, Stopped
 from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
 from seldon_spec.spec.model import Spec
+from seldon_spec.spec.tls import require_tls
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +24,13 @@ def serve(spec: Spec) -> None:
         spec: its secrets are resolved, and its environment is applied.
 
     Raises:
+        SpecError: a certificate cannot be used.
         BindFailed: a port cannot be had.
         ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
     """
+    require_tls(spec)
     configure_logs(spec.server.log)
-    with StopSignals() as signals:
+    with ServerSignals() as signals:
         sockets = bind_sockets(spec)
         try:
             _tell_addresses(spec, sockets)
@@ -38,16 +42,16 @@ def serve(spec: Spec) -> None:
     logger.info("stopped")
 
 
-def _run(spec: Spec, sockets: Sockets, signals: StopSignals) -> None:
-    if spec.server.workers > 1:
+def _run(spec: Spec, sockets: Sockets, signals: ServerSignals) -> None:
+    if threading.current_thread() is threading.main_thread():
         from seldon_spec.metrics import Slots
         from seldon_spec.server.supervisor import Supervisor
 
-        Supervisor(spec, sockets, signals, Slots(spec.server.workers)).run()
-    else:
+        Supervisor(spec, sockets, signals, Slots(spec.server.workers + 1)).run()
+    else:  # a process that has threads already must not be forked
         from seldon_spec.server.worker import run_worker
 
-        run_worker(spec, sockets, signals, lambda: logger.info("ready"))
+        run_worker(spec, sockets, signals, lambda word: logger.info("%s", word))
 
 
 def _tell_addresses(spec: Spec, sockets: Sockets) -> None:

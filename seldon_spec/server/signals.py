@@ -1,40 +1,63 @@
-"""SIGTERM and SIGINT: at once while nothing is served, afterwards as whoever serves wants. Imports nothing heavy."""
+"""The signals of a serving process: at once while nothing is served, afterwards as whoever serves wants.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
+_HEEDED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Stopped(BaseException):
     """The server was told to stop before it served."""
 
 
-class StopSignals:
-    """A context in which the signals call ``callback``, or raise Stopped as long as there is none.
+class ServerSignals:
+    """A context in which the signals call ``callback`` with their number.
 
-    Outside of the main thread, where Python delivers no signals, it does nothing.
+    As long as there is none, SIGTERM and SIGINT raise Stopped, and the others do nothing. Outside of the main thread,
+    where Python delivers no signals, the context does nothing.
     """
 
     def __init__(self) -> None:
-        self.callback: Callable[[], object] | None = None
+        self.callback: Callable[[int], object] | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> StopSignals:
+    def __enter__(self) -> ServerSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._handle) for number in _HEEDED}
         return self
 
     def __exit__(self, *_exc: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.callback is None:
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """A context in which signals wait; a fork within it leaves the child with them waiting, until ``be_worker``."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def be_worker(self) -> None:
+        """After a fork: forget the supervisor's callback, and leave to it what a terminal sends to all processes."""
+        self.callback = None
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.callback is not None:
+            self.callback(number)
+        elif number in STOPPING:
             raise Stopped
-        self.callback()

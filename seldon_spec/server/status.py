@@ -1,6 +1,6 @@
 """One table: the class of an error to its HTTP status, its gRPC code and its Seldon reason.
 
-Source: contract section 5; the statuses that the contract does not have (404, 405, 413, 415, 503, 504) are ours.
+Source: contract section 5; the statuses that it does not have (401, 404, 405, 408, 413, 415, 431, 503, 504) are ours.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from seldon_spec.component.failure import is_named
 from seldon_spec.errors import (
     BadMetadata,
     BadMetric,
+    ClientTooSlow,
     ComponentFailed,
+    HeadTooLarge,
+    MalformedRequest,
     NotServing,
+    Overloaded,
     PayloadError,
     RequestTimeout,
     ResultError,
     SeldonSpecError,
     TooLarge,
+    Unauthenticated,
     UnsupportedMediaType,
     UnsupportedVerb,
     UnwritableResult,
@@ -43,6 +48,11 @@ class Row:
 TABLE: Mapping[type[BaseException], Row] = {
     PayloadError: Row(400, "INVALID_ARGUMENT", BAD_DATA),
     UnsupportedMediaType: Row(415, "INVALID_ARGUMENT", BAD_DATA),
+    MalformedRequest: Row(400, "INVALID_ARGUMENT", BAD_DATA),
+    Unauthenticated: Row(401, "UNAUTHENTICATED", "MICROSERVICE_UNAUTHENTICATED"),
+    ClientTooSlow: Row(408, "DEADLINE_EXCEEDED", "MICROSERVICE_REQUEST_TIMEOUT"),
+    HeadTooLarge: Row(431, "RESOURCE_EXHAUSTED", BAD_DATA),
+    Overloaded: Row(503, "RESOURCE_EXHAUSTED", "MICROSERVICE_OVERLOADED"),
     TooLarge: Row(413, "RESOURCE_EXHAUSTED", BAD_DATA),
     UnsupportedVerb: Row(400, "UNIMPLEMENTED", BAD_DATA),  # 400 and not 501: the contract's
     ResultError: Row(400, "UNKNOWN", BAD_DATA),  # 400 although the class is at fault: the contract's

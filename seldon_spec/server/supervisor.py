@@ -1,10 +1,13 @@
-"""Several workers: forked from a small process that loads nothing, replaced when they die, stopped together.
+"""The supervisor: a small process that forks the workers, replaces them, and ends them together.
 
-Knows no transport and no model; its processes share sockets and the metrics' memory, both made before the first fork.
+It loads nothing of the model's and speaks no protocol. The processes share the listening sockets and the metrics'
+memory, both made before the first fork. A worker tells what it is at over a pipe, a word a line; that it is gone the
+system tells by SIGCHLD, for a pipe may be kept open by a process that the user's class has forked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -13,21 +16,23 @@ import signal
 import sys
 import time
 import traceback
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.metrics import Slots
-from seldon_spec.server.signals import Stopped, StopSignals
+from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
+from seldon_spec.server.signals import ServerSignals, Stopped
 from seldon_spec.server.sockets import Sockets
 from seldon_spec.spec.model import Spec
 
 logger = logging.getLogger(__name__)
 
-_READY = b"ready\n"
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 10.0
-"""A worker that lived this long is replaced at once; one that did not, after a pause that doubles."""
+"""A worker that has served this long is replaced at once; one that has not, after a pause that doubles."""
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 30.0
 _KILL_AFTER_SECONDS = 5.0
 """How long a worker may outlive its grace period."""
 
@@ -39,22 +44,54 @@ class WorkerTraceback(Exception):
         return "\n" + super().__str__()  # so that its first line stands alone where this is printed
 
 
-@dataclass(slots=True)
-class _Worker:
-    """One slot of the supervisor, and the process that is in it."""
+@dataclass(slots=True, eq=False)
+class _Process:
+    """One worker process.
 
-    index: int
+    Attributes:
+        seat: the place among the workers that it has, or is to take.
+        slot: its slot of the metrics' memory.
+        pipe: where its words come from; -1: there is none any more.
+        words: what it has told.
+        kill_at: when it is killed; None: it is not to end.
+    """
+
+    seat: _Seat
+    slot: int
     pid: int = 0
     pipe: int = -1
     heard: bytes = b""
-    has_served: bool = False
-    began: float = 0.0
-    pause_seconds: float = _FIRST_PAUSE_SECONDS
-    due: float | None = None
+    words: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    kill_at: float | None = None
 
     @property
     def is_ready(self) -> bool:
-        return self.heard == _READY
+        return READY in self.words
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has asked for another to take its place."""
+        return WORN in self.words or HUNG in self.words
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """The place of one worker, whichever process is in it.
+
+    Attributes:
+        current: the process that serves here, or is about to for the first time.
+        successor: the process that is about to take its place.
+        pause_seconds: before the next start, if this one fails.
+        due: when the next one may start, after a failure.
+    """
+
+    index: int
+    current: _Process | None = None
+    successor: _Process | None = None
+    has_served: bool = False
+    pause_seconds: float = _FIRST_PAUSE_SECONDS
+    due: float | None = None
 
 
 @dataclass(slots=True)
@@ -64,19 +101,22 @@ class Supervisor:
     Args:
         spec: what they serve; ``server.workers`` is how many there are.
         sockets: shared by all of them.
-        signals: SIGTERM and SIGINT, which are passed on.
-        slots: the metrics' memory, a slot for each worker.
+        signals: SIGTERM and SIGINT end all workers, SIGHUP replaces them one by one.
+        slots: the metrics' memory, a slot for each worker and one for a successor.
     """
 
     spec: Spec
     sockets: Sockets
-    signals: StopSignals
+    signals: ServerSignals
     slots: Slots
-    _workers: list[_Worker] = field(default_factory=list)
+    _seats: list[_Seat] = field(default_factory=list)
+    _leaving: list[_Process] = field(default_factory=list)
+    _stale: deque[_Seat] = field(default_factory=deque)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _lifeline: tuple[int, int] = (-1, -1)
     _wake: tuple[int, int] = (-1, -1)
     _is_announced: bool = False
+    _is_stopping: bool = False
 
     def run(self) -> None:
         """Start the workers and keep them running until told to stop.
@@ -85,53 +125,116 @@ class Supervisor:
             ComponentFailed: a worker could not be built at the first start; all have been ended.
         """
         self._lifeline, self._wake = os.pipe(), os.pipe()
+        os.set_blocking(self._wake[1], False)
         self._selector.register(self._wake[0], selectors.EVENT_READ)
-        self.signals.callback = lambda: os.write(self._wake[1], b"!")
+        self.signals.callback = self._note
         try:
-            self._workers.extend(_Worker(index) for index in range(self.spec.server.workers))
-            for worker in self._workers:
-                self._start(worker)
-            while self._watch():
-                pass
+            self._seats.extend(_Seat(index) for index in range(self.spec.server.workers))
+            for seat in self._seats:
+                seat.current = self._start(seat)
+            while not self._is_stopping:
+                self._wait(self._next_event())
+                self._start_due()
         finally:
             self._stop()
 
-    def _watch(self) -> bool:
-        """Wait for the next event; False once a signal has come."""
-        for key, _ in self._selector.select(self._next_pause()):
-            if key.fd == self._wake[0]:
-                os.read(self._wake[0], 1)  # only the next one means to hurry
-                return False
-            self._listen(key.data)
-        for worker in self._workers:
-            if worker.due is not None and worker.due <= time.monotonic():
-                self._start(worker)
-        return True
+    # Signals
 
-    def _next_pause(self) -> float | None:
-        due = [worker.due for worker in self._workers if worker.due is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+    def _note(self, number: int) -> None:
+        """A signal has come: tell the loop, whatever it is at."""
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of what the loop has not heeded yet
+            os.write(self._wake[1], bytes((number,)))
 
-    def _start(self, worker: _Worker) -> None:
-        receiving, sending = os.pipe()
+    def _heed(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGHUP:
+                self._renew()
+            elif self._is_stopping:
+                self._hasten()
+            else:
+                self._is_stopping = True
+
+    # Time
+
+    def _next_event(self) -> float | None:
+        moments = [seat.due for seat in self._seats if seat.due is not None]
+        moments += [process.kill_at for process in self._leaving if process.kill_at is not None]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait for what happens next, and see to it; words come before signals, for they may be somebody's last."""
+        events = self._selector.select(seconds)
+        for key, _ in events:
+            if key.data is not None:
+                self._listen(key.data)
+        if any(key.data is None for key, _ in events):
+            self._heed(os.read(self._wake[0], 1024))
+        for process in [each for each in self._leaving if each.kill_at is not None]:
+            assert process.kill_at is not None
+            if process.kill_at <= time.monotonic():
+                logger.error("worker %d (process %d) does not end: killed", process.seat.index, process.pid)
+                process.kill_at = None
+                os.kill(process.pid, signal.SIGKILL)
+
+    def _start_due(self) -> None:
+        for seat in self._seats:
+            if seat.due is not None and seat.due <= time.monotonic():
+                seat.due = None
+                if seat.current is None:
+                    seat.current = self._restart(seat)
+                elif seat.current.is_spent and seat not in self._stale:
+                    self._stale.append(seat)
+        self._replace_next()
+
+    # Processes
+
+    def _processes(self) -> Iterator[_Process]:
+        for seat in self._seats:
+            yield from (process for process in (seat.current, seat.successor) if process is not None)
+        yield from self._leaving
+
+    def _free_slot(self) -> int | None:
+        taken = {process.slot for process in self._processes()}
+        return next((slot for slot in range(self.slots.count) if slot not in taken), None)
+
+    def _start(self, seat: _Seat) -> _Process:
+        slot = self._free_slot()
+        assert slot is not None
+        process = _Process(seat, slot)
+        process.pipe, sending = os.pipe()
+        os.set_blocking(process.pipe, False)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            os.close(receiving)
-            self._become(worker, sending)
-        os.close(sending)
-        worker.pid, worker.pipe, worker.heard, worker.due = pid, receiving, b"", None
-        worker.began = time.monotonic()
-        self._selector.register(receiving, selectors.EVENT_READ, worker)
+        try:
+            with self.signals.held():  # a signal for the worker must not be heeded as if it were the supervisor's
+                process.pid = os.fork()
+                if process.pid == 0:
+                    self._become(process, sending)
+        except OSError:
+            os.close(process.pipe)
+            raise
+        finally:
+            os.close(sending)
+        self._selector.register(process.pipe, selectors.EVENT_READ, process)
+        return process
 
-    def _become(self, worker: _Worker, sending: int) -> None:
+    def _restart(self, seat: _Seat) -> _Process | None:
+        """Start another worker, or try it again later where the system has no room for one."""
+        try:
+            return self._start(seat)
+        except OSError as error:
+            logger.error("worker %d cannot be started: %s", seat.index, error)
+            self._postpone(seat)
+            return None
+
+    def _become(self, process: _Process, sending: int) -> None:
         """Be the worker; this process never comes back from here."""
         code = 1
         try:
-            self._let_go()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the supervisor passes it on
-            code = self._work(worker, sending)
+            self._let_go(process)
+            code = self._work(process, sending)
         except Stopped:
             code = 0
         except BaseException:
@@ -142,127 +245,229 @@ class Supervisor:
             # not sys.exit: a thread of the user's that never ends must not keep the process
             os._exit(code)
 
-    def _let_go(self) -> None:
-        """Close what belongs to the supervisor alone."""
-        self.signals.callback = None
+    def _let_go(self, process: _Process) -> None:
+        """Close what belongs to the supervisor alone, then hear signals as a worker."""
         self._selector.close()
-        for pipe in (self._lifeline[1], *self._wake, *(other.pipe for other in self._workers if other.pipe >= 0)):
+        pipes = [other.pipe for other in self._processes() if other.pipe >= 0]
+        for pipe in (process.pipe, self._lifeline[1], *self._wake, *pipes):
             os.close(pipe)
+        self.signals.be_worker()
 
-    def _work(self, worker: _Worker, sending: int) -> int:
+    def _work(self, process: _Process, sending: int) -> int:
         from seldon_spec.server.worker import run_worker
+
+        def tell(word: str) -> None:
+            with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, which the lifeline tells of
+                os.write(sending, f"{word}\n".encode())
 
         try:
             run_worker(
-                self.spec,
-                self.sockets,
-                self.signals,
-                lambda: _tell(sending, _READY),
-                self.slots,
-                worker.index,
+                self.spec, self.sockets, self.signals, tell, self.slots, process.slot, process.seat.index,
                 self._lifeline[0],
-            )
+            )  # fmt: skip
         except ComponentFailed as error:
-            _tell(sending, _pack_failure(error))
+            tell(_pack_failure(error))
             return 1
         return 0
 
-    def _listen(self, worker: _Worker) -> None:
-        heard = os.read(worker.pipe, 65536)
-        worker.heard += heard
+    # What workers tell
+
+    def _listen(self, process: _Process) -> None:
+        """Hear what a worker has told; does not wait for more."""
+        try:
+            heard = os.read(process.pipe, 65536)  # a pipe holds no more
+        except BlockingIOError:
+            return
         if not heard:
-            self._bury(worker)
-        elif worker.is_ready:
-            worker.has_served = True
-            logger.info("worker %d is ready (process %d)", worker.index, worker.pid)
+            self._hang_up(process)
+            return
+        *lines, process.heard = (process.heard + heard).split(b"\n")
+        for line in lines:
+            self._hear(process, line.decode())
+
+    def _hear(self, process: _Process, word: str) -> None:
+        process.words.append(word)
+        seat = process.seat
+        if word == READY:
+            logger.info("worker %d is ready (process %d)", seat.index, process.pid)
+            self._take_seat(process)
             self._announce()
+        elif word in (WORN, HUNG) and process is seat.current and seat not in self._stale:
+            why = "has served enough" if word == WORN else "does not come back from a call"
+            logger.info("worker %d (process %d) %s: it is replaced", seat.index, process.pid, why)
+            self._stale.append(seat)
+
+    def _hang_up(self, process: _Process) -> None:
+        """Close a worker's pipe."""
+        if process.pipe >= 0:
+            self._selector.unregister(process.pipe)
+            os.close(process.pipe)
+            process.pipe = -1
+
+    def _take_seat(self, process: _Process) -> None:
+        seat = process.seat
+        seat.has_served = True
+        if process is seat.successor:
+            before, seat.current, seat.successor = seat.current, process, None
+            seat.pause_seconds = _FIRST_PAUSE_SECONDS
+            if before is not None:
+                self._dismiss(before)
 
     def _announce(self) -> None:
-        if not self._is_announced and all(worker.is_ready for worker in self._workers):
+        if not self._is_announced and all(seat.has_served for seat in self._seats):
             self._is_announced = True
-            logger.info("ready: %d workers", len(self._workers))
+            logger.info("ready")
 
-    def _bury(self, worker: _Worker) -> None:
-        """Take leave of a worker that has died, and say when the next takes its place.
+    # Replacing
+
+    def _renew(self) -> None:
+        """Replace every worker, one by one."""
+        logger.info("SIGHUP: the workers are replaced one by one")
+        self._stale.extend(seat for seat in self._seats if seat not in self._stale)
+
+    def _replace_next(self) -> None:
+        """Start the next successor, unless one is on its way already or has no slot yet."""
+        if self._is_stopping or any(seat.successor is not None for seat in self._seats) or self._free_slot() is None:
+            return
+        # one that is starting may have read the old code already, so its turn comes once it is ready
+        seat = next((seat for seat in self._stale if seat.current is None or seat.current.is_ready), None)
+        if seat is None:
+            return
+        self._stale.remove(seat)
+        if seat.current is None:  # the next one is new in any case
+            return
+        if ALONE in seat.current.words:
+            current, seat.current = seat.current, None
+            self._dismiss(current)
+        else:
+            seat.successor = self._restart(seat)
+
+    def _dismiss(self, process: _Process) -> None:
+        """Have a worker end once it has answered what it has."""
+        patience = 0.0 if HUNG in process.words else self.spec.server.shutdown.grace_seconds
+        process.kill_at = time.monotonic() + patience + _KILL_AFTER_SECONDS
+        self._leaving.append(process)
+        os.kill(process.pid, signal.SIGHUP)
+
+    # Ends
+
+    def _reap(self) -> None:
+        """Take leave of every worker that has ended, and of strangers."""
+        for process in list(self._processes()):
+            pid, status = os.waitpid(process.pid, os.WNOHANG)
+            if pid:
+                self._bury(process, status)
+        if os.getpid() == 1:
+            self._reap_strangers()
+
+    def _reap_strangers(self) -> None:
+        """Take leave of processes that the user's code started and left behind, as the first process has to."""
+        own = {process.pid for process in self._processes()}
+        with contextlib.suppress(ChildProcessError):  # there are no processes at all
+            while True:
+                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if info is None or info.si_pid in own:  # one of ours has only now ended, and is told of by a signal
+                    return
+                os.waitpid(info.si_pid, 0)
+
+    def _bury(self, process: _Process, status: int) -> None:
+        """Take leave of a worker that has ended, and say when the next takes its place.
 
         Raises:
-            ComponentFailed: none has ever served in this slot.
+            ComponentFailed: none has ever served in this seat.
         """
-        end = self._reap(worker)
-        if not worker.has_served:
-            raise _unpack_failure(worker.heard, f"worker {worker.index} {end} before it was ready")
-        if worker.is_ready and time.monotonic() - worker.began >= _STEADY_SECONDS:
-            worker.pause_seconds = _FIRST_PAUSE_SECONDS
-        worker.due = time.monotonic() + worker.pause_seconds
-        logger.error("worker %d %s: another starts in %g seconds", worker.index, end, worker.pause_seconds)
-        worker.pause_seconds = min(2 * worker.pause_seconds, _LONGEST_PAUSE_SECONDS)
+        if process.pipe >= 0:
+            self._listen(process)  # to its last words
+        self._hang_up(process)
+        self.slots.release(process.slot)
+        end, seat = _describe_end(status), process.seat
+        if process in self._leaving:
+            self._leaving.remove(process)
+            if seat.current is None and seat.due is None and not self._is_stopping:
+                seat.due = time.monotonic()
+        elif process is seat.successor:
+            self._give_up_successor(seat, process, end)
+        elif not seat.has_served:
+            seat.current = None
+            raise _unpack_failure(process, f"worker {seat.index} {end} before it was ready")
+        else:
+            self._lose(seat, process, end)
 
-    def _reap(self, worker: _Worker) -> str:
-        """Wait for a process that has ended; how it ended, in words."""
-        self._selector.unregister(worker.pipe)
-        os.close(worker.pipe)
-        _, status = os.waitpid(worker.pid, 0)
-        worker.pid, worker.pipe = 0, -1
-        code = os.waitstatus_to_exitcode(status)
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    def _give_up_successor(self, seat: _Seat, process: _Process, end: str) -> None:
+        """A successor could not start: the one before it goes on, and if it is spent, another is tried later."""
+        seat.successor = None
+        self._stale.clear()  # the others would fare no better
+        why = _unpack_failure(process, f"it {end}")
+        logger.error("worker %d goes on: its successor could not start: %s", seat.index, why, exc_info=why.__cause__)
+        for other in self._seats:
+            if other.current is not None and other.current.is_spent:
+                self._postpone(other)
+
+    def _lose(self, seat: _Seat, process: _Process, end: str) -> None:
+        """A serving worker is gone."""
+        seat.current = None
+        if seat.successor is not None:  # the next is on its way already
+            seat.current, seat.successor = seat.successor, None
+            logger.error("worker %d %s", seat.index, end)
+            return
+        if process.is_ready and time.monotonic() - process.began >= _STEADY_SECONDS:
+            seat.pause_seconds = _FIRST_PAUSE_SECONDS
+        why = _unpack_failure(process, "").__cause__
+        logger.error("worker %d %s: another starts in %g seconds", seat.index, end, seat.pause_seconds, exc_info=why)
+        self._postpone(seat)
+
+    def _postpone(self, seat: _Seat) -> None:
+        """Have the next start wait, and the one after it longer."""
+        seat.due = time.monotonic() + seat.pause_seconds
+        seat.pause_seconds = min(2 * seat.pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _stop(self) -> None:
         """End every worker: those that serve drain; those that outlast their grace are killed."""
+        self._is_stopping = True
         self.sockets.close()
-        alive = [worker for worker in self._workers if worker.pid]
-        for worker in alive:
-            os.kill(worker.pid, signal.SIGTERM)
+        self._leaving = list(self._processes())
+        self._seats = []
         deadline = time.monotonic() + self.spec.server.shutdown.grace_seconds + _KILL_AFTER_SECONDS
-        self._await_ends(deadline)
-        for worker in self._workers:
-            if worker.pid:
-                logger.error("worker %d does not end: killed", worker.index)
-                os.kill(worker.pid, signal.SIGKILL)
-                self._reap(worker)
+        for process in self._leaving:
+            process.kill_at = deadline
+            os.kill(process.pid, signal.SIGTERM)
+        self._reap()  # those of whose end a signal told that was not heeded to its end
+        while self._leaving:
+            self._wait(self._next_event())
         self.signals.callback = _ignore
         self._selector.close()
         for pipe in (*self._lifeline, *self._wake):
             os.close(pipe)
 
-    def _await_ends(self, deadline: float) -> None:
-        while any(worker.pid for worker in self._workers):
-            left = deadline - time.monotonic()
-            events = self._selector.select(max(0.0, left))
-            if not events and left <= 0:
-                return
-            for key, _ in events:
-                if key.fd == self._wake[0]:
-                    os.read(self._wake[0], 1)
-                    self._pass_on()
-                elif not os.read(key.fd, 65536):
-                    self._reap(key.data)
-
-    def _pass_on(self) -> None:
+    def _hasten(self) -> None:
         """A signal while stopping: the workers are in a hurry now."""
-        for worker in self._workers:
-            if worker.pid:
-                os.kill(worker.pid, signal.SIGTERM)
+        for process in self._leaving:
+            os.kill(process.pid, signal.SIGTERM)
 
 
-def _ignore() -> None:
+def _describe_end(status: int) -> str:
+    """How a process ended, in words."""
+    code = os.waitstatus_to_exitcode(status)
+    names = {each.value: each.name for each in signal.Signals}  # some numbers have none
+    return f"was ended by {names.get(-code, -code)}" if code < 0 else f"ended with exit code {code}"
+
+
+def _ignore(_number: int) -> None:
     """What a signal does once all workers have ended."""
 
 
-def _tell(pipe: int, text: bytes) -> None:
-    os.write(pipe, text)
-
-
-def _pack_failure(error: ComponentFailed) -> bytes:
+def _pack_failure(error: ComponentFailed) -> str:
     cause = error.__cause__
     lines = "" if cause is None else "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
     # a pipe takes this much at once, whether or not anybody reads
-    return json.dumps({"message": str(error)[:2000], "traceback": lines[-8000:]}).encode()
+    return json.dumps({"message": str(error)[:2000], "traceback": lines[-8000:]})
 
 
-def _unpack_failure(heard: bytes, otherwise: str) -> ComponentFailed:
+def _unpack_failure(process: _Process, otherwise: str) -> ComponentFailed:
+    """The failure that a worker told of with its last word."""
     try:
-        told = json.loads(heard)
-    except ValueError:
+        told = json.loads(process.words[-1])
+    except (ValueError, IndexError):
         return ComponentFailed(otherwise)
     failure = ComponentFailed(told["message"])
     if told["traceback"]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -17,33 +19,45 @@ from seldon_spec.dispatch import Dispatcher
 from seldon_spec.metrics import Slots
 from seldon_spec.server.assembly import dispatcher_for
 from seldon_spec.server.engine import Engine, new_event_loop
-from seldon_spec.server.rest import make_app
-from seldon_spec.server.signals import StopSignals
+from seldon_spec.server.lane import Bounds
+from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
+from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets
-from seldon_spec.spec.model import Spec
+from seldon_spec.server.wsgi import WsgiApp
+from seldon_spec.spec.model import ServerSpec, Spec
 
 logger = logging.getLogger(__name__)
 
 
 class StopRequest:
-    """How often the worker was told to stop: once means to drain, twice to end at once."""
+    """What the worker was told: once means to drain, twice to end at once.
+
+    Attributes:
+        is_replaced: another worker has taken this one's place, so nobody has to learn first that it ends.
+    """
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
+        self.is_replaced = False
 
-    def make(self) -> None:
-        """Tell the worker to stop."""
-        (self.second if self.first.is_set() else self.first).set()
+    def make(self, number: int) -> None:
+        """Heed a signal."""
+        if number == signal.SIGHUP:
+            self.is_replaced = True
+            self.first.set()
+        else:
+            (self.second if self.first.is_set() else self.first).set()
 
 
 def run_worker(
     spec: Spec,
     sockets: Sockets,
-    signals: StopSignals,
-    announce_ready: Callable[[], None],
+    signals: ServerSignals,
+    tell: Callable[[str], object],
     slots: Slots | None = None,
-    index: int = 0,
+    slot: int = 0,
+    seat: int = 0,
     lifeline: int | None = None,
 ) -> None:
     """Serve until told to stop.
@@ -52,9 +66,10 @@ def run_worker(
         spec: what to serve.
         sockets: where.
         signals: gets a callback that stops this worker.
-        announce_ready: called once the component is ready.
+        tell: is called with the words that the supervisor knows, as they come true.
         slots: shared memory of the metrics; None: only this process has any.
-        index: this worker's slot.
+        slot: this worker's slot.
+        seat: this worker's number among those that serve side by side.
         lifeline: a pipe's end at which the supervisor's death shows; the worker then stops.
 
     Raises:
@@ -62,10 +77,10 @@ def run_worker(
         BindFailed: gRPC could not have its port.
     """
     loop = new_event_loop()
-    dispatcher = dispatcher_for(spec, slots, index)
+    dispatcher = dispatcher_for(spec, slots, slot)
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(_serve(spec, sockets, dispatcher, signals, announce_ready, index, lifeline))
+        loop.run_until_complete(_serve(spec, sockets, dispatcher, signals, tell, seat, lifeline))
     finally:
         signals.callback = _ignore
         dispatcher.stop()
@@ -75,7 +90,7 @@ def run_worker(
         loop.close()
 
 
-def _ignore() -> None:
+def _ignore(_number: int) -> None:
     """What a signal does while the worker is ending anyway."""
 
 
@@ -91,34 +106,55 @@ async def _serve(
     spec: Spec,
     sockets: Sockets,
     dispatcher: Dispatcher,
-    signals: StopSignals,
-    announce_ready: Callable[[], None],
-    index: int,
+    signals: ServerSignals,
+    tell: Callable[[str], object],
+    seat: int,
     lifeline: int | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = StopRequest()
-    signals.callback = lambda: loop.call_soon_threadsafe(stop.make)
+    signals.callback = lambda number: loop.call_soon_threadsafe(stop.make, number)
     if lifeline is not None:
         loop.add_reader(lifeline, _lose_supervisor, loop, lifeline, stop)
-    engine = Engine(dispatcher, make_app(dispatcher, spec), sockets, spec)
+    bounds = _bounds(spec.server, tell)
+    engine = Engine(dispatcher, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds)
     has_served = False
     try:
         await engine.start()
         if await _is_built(asyncio.wrap_future(dispatcher.start()), stop):
             component = dispatcher.component
             assert component is not None
-            await engine.set_serving(None if component.error_blueprint is None else make_app(dispatcher, spec))
+            await engine.set_serving(component)
             has_served = True
-            if component.custom_service is not None and index == 0:  # its port can be had only once
+            if component.custom_service is not None and seat == 0:
+                tell(ALONE)  # its port can be had only once
                 start_service(component.custom_service)
-            announce_ready()
+            tell(READY)
             await stop.first.wait()
-            await _drain(engine, dispatcher, stop, spec.server.shutdown.grace_seconds)
+            await _leave(engine, dispatcher, stop, spec.server, is_hung=bounds.is_hung)
     finally:
         dispatcher.drain()
         dispatcher.stop()
         await (engine.close() if has_served else engine.abort())
+
+
+def _bounds(server: ServerSpec, tell: Callable[[str], object]) -> Bounds:
+    # the jitter keeps workers that have started together from being replaced together
+    jitter = random.randint(0, server.max_requests_jitter)  # noqa: S311 - nothing is secret here
+    return Bounds(
+        timeout_seconds=server.request_timeout_seconds,
+        max_queue=server.max_queue,
+        threads=server.threads,
+        max_requests=None if server.max_requests is None else server.max_requests + jitter,
+        on_worn=lambda: tell(WORN),
+        on_hung=(lambda: tell(HUNG)) if server.on_timeout == "replace" else None,
+    )
+
+
+def _make_flask_app(dispatcher: Dispatcher, spec: Spec) -> WsgiApp:
+    from seldon_spec.server.rest import make_app  # a third of the start-up, and most requests do without
+
+    return make_app(dispatcher, spec)
 
 
 async def _is_built(building: asyncio.Future[Component], stop: StopRequest) -> bool:
@@ -146,20 +182,34 @@ def _forget_outcome(building: asyncio.Future[Component]) -> None:
         building.exception()
 
 
-async def _drain(engine: Engine, dispatcher: Dispatcher, stop: StopRequest, seconds: float) -> None:
-    logger.info("stopping: requests under way have %g seconds to end", seconds)
+async def _leave(
+    engine: Engine, dispatcher: Dispatcher, stop: StopRequest, server: ServerSpec, *, is_hung: bool
+) -> None:
+    """Say that this worker ends, go on for a while, and then answer what is under way; a second signal hastens it."""
+    shutdown = server.shutdown
     dispatcher.drain()
-    draining = asyncio.ensure_future(engine.drain(seconds))
+    await engine.set_not_serving()
+    delay = 0.0 if stop.is_replaced else shutdown.delay_seconds
+    if delay:
+        logger.info("stopping: not ready, but connections are taken for %g seconds", delay)
+        await _unless_hastened(asyncio.sleep(delay), stop)
+    seconds = 0.0 if is_hung else shutdown.grace_seconds - delay
+    logger.info("stopping: requests under way have %g seconds to end", seconds)
+    await _unless_hastened(engine.drain(seconds), stop)
+
+
+async def _unless_hastened(step: Any, stop: StopRequest) -> None:
+    task = asyncio.ensure_future(step)
     hurry = asyncio.ensure_future(stop.second.wait())
-    either: list[asyncio.Future[Any]] = [draining, hurry]
+    either: list[asyncio.Future[Any]] = [task, hurry]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    for task in either:
-        task.cancel()
+    for each in either:
+        each.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await task
+            await each
 
 
 def _lose_supervisor(loop: asyncio.AbstractEventLoop, lifeline: int, stop: StopRequest) -> None:
     loop.remove_reader(lifeline)
     logger.error("the supervisor is gone: stopping")
-    stop.make()
+    stop.make(signal.SIGHUP)

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 from seldon_spec.proto import SeldonMessage, SeldonModelMetadata
-from seldon_spec.spec.model import ServerSpec, UnitSpec
+from seldon_spec.spec.model import ServerSpec, Spec, UnitSpec
 
 Start = Callable[..., Any]
 
@@ -115,11 +115,11 @@ def test_the_class_s_error_handlers_answer_on_rest_which_alone_has_flask(start: 
             server.call(SeldonMessage(strData="app").SerializeToString())
 
 
-def test_error_handlers_answer_in_an_app_of_one_s_own(tmp_path: Any, spec_for: Callable[..., Any]) -> None:
+def test_error_handlers_answer_in_an_app_of_one_s_own(tmp_path: Any) -> None:
     from seldon_spec import make_app
 
     (tmp_path / "OwnHandling.py").write_text(HANDLING.replace("class Handling", "class OwnHandling"))
-    client = make_app(spec_for(tmp_path, "OwnHandling")).test_client()
+    client = make_app(Spec("OwnHandling", tmp_path, "own")).test_client()
     assert client.post("/predict", json={"strData": "app"}).status_code == 423
 
 
@@ -205,7 +205,7 @@ def test_a_request_s_time_counts_from_its_arrival_though_no_thread_has_taken_it(
     with start(SLOW, "Slow", server=limits) as server, ThreadPoolExecutor(100) as pool:
         answers = [pool.submit(server.post, b'{"strData":"wait"}') for _ in range(100)]
         found = [future.result() for future in answers]
-        sys.modules["Slow"].release.set()
+        sys.modules.pop("Slow").release.set()
         assert {status for status, _, _ in found} == {504}
         assert {json.loads(body)["status"]["reason"] for _, _, body in found} == {"MICROSERVICE_TIMEOUT"}
 

@@ -22,15 +22,19 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from seldon_spec.server.run import serve
-from seldon_spec.spec.model import LogFormat, LogSpec, PortsSpec, ServerSpec, ServiceType, ShutdownSpec, Spec
+from seldon_spec.spec.model import AuthSpec, LogFormat, LogSpec, PortsSpec, ServerSpec, ServiceType, ShutdownSpec, Spec
+from seldon_spec.spec.model import TlsSpec
 
 given = json.loads(sys.argv[1])
 server = ServerSpec(
     host="127.0.0.1",
     workers=given["workers"],
     request_timeout_seconds=given["timeout"],
-    shutdown=ShutdownSpec(given["grace"]),
+    shutdown=ShutdownSpec(given["grace"], given["delay"]),
     log=LogSpec(format=LogFormat(given["log"])),
+    tls=TlsSpec(**given["tls"]) if given["tls"] else None,
+    auth=AuthSpec(tuple(given["tokens"])) if given["tokens"] else None,
+    **given["server"],
 )
 serve(Spec(
     class_name=given["class_name"], folder=Path(given["folder"]), name="m", server=server,
@@ -45,7 +49,8 @@ class Server:
     """A running process and the lines it has logged."""
 
     def __init__(self, folder: Path, class_name: str, **more: Any) -> None:
-        given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "log": "text", "service_type": "MODEL"}
+        given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "delay": 0, "log": "text"}
+        given |= {"service_type": "MODEL", "tls": None, "tokens": [], "server": {}}
         given |= {"folder": str(folder), "class_name": class_name, **more}
         self.process = subprocess.Popen(
             [sys.executable, "-c", DRIVER, json.dumps(given)], stderr=subprocess.PIPE, text=True
@@ -74,7 +79,7 @@ class Server:
         self.http_port = int(self.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
         self.metrics_port = int(self.wait_for(r"metrics on http://127.0.0.1:(\d+)")[1])
         self.grpc_port = int(self.wait_for(r"gRPC on 127.0.0.1:(\d+)")[1])
-        self.wait_for(r"run: ready|supervisor: ready")
+        self.wait_for("supervisor: ready")
         return self
 
     def wait_for_addresses(self) -> Server:

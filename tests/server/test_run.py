@@ -154,13 +154,28 @@ def test_a_signal_drains_what_is_under_way(start: Start, gate: Any) -> None:
         # a connection's calls arrive in their order, so the answer to this one tells that the other is there
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
         server.process.send_signal(signal.SIGTERM)
-        server.wait_for("stopping")
-        assert server.rest("GET", "/ready")[0] == 503
-        assert server.rest("GET", "/live")[0] == 200
-        assert server.predict()[0] == 503
+        server.wait_for("requests under way")
         gate.release()
         assert running.result()[0] == 200
         assert SeldonMessage.FromString(queued.result(20)).strData == "y"
+    assert server.wait() == 0
+
+
+def test_while_the_delay_lasts_everything_is_answered_but_ready(start: Start, gate: Any) -> None:
+    """Endpoints are withdrawn late: until then requests still come, over connections that are only now made."""
+    server = start(GATED_PREDICT, grace=1000, delay=900).wait_until_ready()
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for("connections are taken for 900 seconds")
+    assert server.rest("GET", "/ready")[0] == 503
+    assert server.rest("GET", "/live")[0] == 200
+    assert _health(server) == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert server.predict()[0] == 200
+    assert server.call(SeldonMessage(strData="x").SerializeToString())
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.predict, "wait")
+        gate.wait_until_entered()
+        server.process.send_signal(signal.SIGTERM)  # ends the delay, and the drain with it
+        assert running.result()[0] == 503
     assert server.wait() == 0
 
 
@@ -238,7 +253,7 @@ def test_a_port_in_use_is_told_with_its_key(start: Start, key: str, is_shared: b
 
 def test_without_grpc(start: Start) -> None:
     server = start(ECHO, ports=[0, None, 0]).wait_for_addresses()
-    server.wait_for("run: ready")
+    server.wait_for("supervisor: ready")
     assert server.predict()[0] == 200
     assert "gRPC" not in server.log
     assert server.stop() == 0
@@ -437,12 +452,12 @@ def test_idle_connections_and_slow_requests_hold_nobody_up(start: Start) -> None
 
 
 def test_serve_in_another_thread_needs_no_signals() -> None:
-    from seldon_spec.server.signals import StopSignals
+    from seldon_spec.server.signals import ServerSignals
 
     seen: list[bool] = []
 
     def enter() -> None:
-        with StopSignals() as signals:
+        with ServerSignals() as signals:
             seen.append(signals.callback is None)
 
     thread = threading.Thread(target=enter)

@@ -1,0 +1,336 @@
+"""The REST port: the short way for messages and probes, and Flask for everything else.
+
+A message that is posted as plain JSON goes from its transport to the model threads as it is. It takes the way through
+Flask wherever the answer could be another one there: for other media types, query strings and encodings, and always if
+the user's class brings handlers of its own or a setting of Flask's decides on requests. Both ways give the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from seldon_spec.dispatch import Dispatcher
+from seldon_spec.errors import NotServing, Overloaded, RequestTimeout, SeldonSpecError, Unauthenticated
+from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
+from seldon_spec.payload.json_style import JsonStyle
+from seldon_spec.payload.message import Codec, Verb
+from seldon_spec.server.auth import Tokens
+from seldon_spec.server.http import AnswerHead, Exchange, Head, Headers, Plan
+from seldon_spec.server.lane import Lane, LaneCall
+from seldon_spec.server.routes import PING, POSTED, PROBE_TYPE, PROBES, cors_headers, failure_answer
+from seldon_spec.server.status import describe
+from seldon_spec.server.wsgi import ARRIVED, WsgiAnswer, WsgiApp, make_environ, run_app
+from seldon_spec.spec.model import FlaskSpec, Spec
+
+logger = logging.getLogger(__name__)
+
+_MODEL_THREADS = 64
+_PROBE_THREADS = 4
+
+_MORE_HEADERS: dict[type[BaseException], Headers] = {
+    Overloaded: ((b"retry-after", b"1"),),
+    Unauthenticated: ((b"www-authenticate", b"Bearer"),),
+}
+"""What the answers to some errors have besides."""
+
+_JSON_TYPE = re.compile(rb"application/json[ \t]*(;.*)?\Z", re.IGNORECASE)
+_PLAIN_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]*\Z")
+_ONCE = frozenset({b"content-type", b"host", b"origin", b"content-encoding"})
+"""Headers of which a second one would mean something, be it an error."""
+
+
+class RestFront:
+    """Answers the requests of the REST port; belongs to the running event loop.
+
+    Args:
+        dispatcher: says whether the server is ready.
+        lane: the way to the model threads.
+        spec: its bounds and its ``flask`` section are used.
+        make_app: makes the Flask app, when a request needs it for the first time; in any thread.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, lane: Lane, spec: Spec, make_app: Callable[[], WsgiApp]) -> None:
+        self._dispatcher = dispatcher
+        self._loop = asyncio.get_running_loop()
+        self._make_app = make_app
+        self._app: WsgiApp | None = None
+        self._app_lock = threading.Lock()
+        self._pools = (
+            ThreadPoolExecutor(_MODEL_THREADS, "seldon-spec-rest"),
+            ThreadPoolExecutor(_PROBE_THREADS, "seldon-spec-probe"),
+        )
+        self._waiting: dict[Exchange, None] = {}
+        self._has_begun = self._is_aborted = False
+        self._style = JsonStyle.from_flask(spec.flask)
+        self._is_passthrough = spec.unit.is_passthrough
+        self._json, self._passing = JsonCodec(self._style), PassthroughCodec(self._style)
+        self._tokens = Tokens(spec.server.auth)
+        self.lane = lane
+        self.timeout_seconds = spec.server.request_timeout_seconds
+        self.max_body_bytes = spec.server.max_body_bytes
+        self.is_plain = _is_unseen(spec.flask)
+        self.is_open = False
+
+    def plan(self, head: Head) -> Plan:
+        """Choose the way of the requests with this head."""
+        if head.method == "GET" and head.path in PROBES and not head.query:
+            return _Probe(self, head)
+        if head.path not in PROBES and head.method != "OPTIONS" and not self._tokens.allow(head.find(b"authorization")):
+            return _Refused(self)
+        verb = POSTED.get(head.path) if head.method == "POST" else None
+        if verb is not None and _is_plain_json(head):
+            codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
+            return _Short(self, verb, codec, self._answer_head(200, head))
+        return _ThroughFlask(self)
+
+    def begin(self, component: Any) -> None:
+        """The component is built: answer what has waited for it, and everything that comes.
+
+        Args:
+            component: what it brings of Flask's decides whether there is a short way.
+        """
+        self._has_begun = True
+        if component.error_blueprint is not None:
+            self.is_plain = False
+            self._app = None  # the next one knows the class's handlers
+        self.is_plain = self.is_plain and not _has_listeners()
+        self.is_open = self.is_plain
+        waiting, self._waiting = list(self._waiting), {}
+        for exchange in waiting:
+            exchange.head.plan.begin(exchange)
+
+    def abort(self) -> None:
+        """There will be no component; what waits for it, and what still comes, gets no answer."""
+        self._is_aborted, self.is_open = True, False
+
+    def close(self) -> None:
+        """Let the threads go; does not wait for them."""
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def detour(self, exchange: Exchange, *, is_probe: bool = False) -> None:
+        """Have Flask answer, in a thread of its own, as soon as the component is there."""
+        if self._is_aborted:
+            return
+        if not self._has_begun and not is_probe:
+            self.wait(exchange)
+            return
+        try:
+            _Detour(self, self._pools[is_probe], exchange, is_counted=not is_probe)
+        except Overloaded as error:
+            exchange.answer(*self.fail(error, exchange.head))
+
+    def wait(self, exchange: Exchange) -> None:
+        """Have an exchange wait for the component."""
+        self._waiting[exchange] = None
+        exchange.on_gone = partial(self._waiting.pop, exchange, None)
+
+    def probe(self, path: str, exchange: Exchange) -> None:
+        """Answer a probe; as in the original, a pong means that the model is loaded, so until then it is waited for."""
+        if self._is_aborted:
+            return
+        if path == PING and not self._has_begun:
+            self.wait(exchange)
+        elif not self.is_plain:
+            self.detour(exchange, is_probe=True)
+        elif path == "/ready" and not self._dispatcher.is_ready:
+            exchange.answer(*self.fail(NotServing("the server is starting or stopping"), exchange.head))
+        else:
+            head = AnswerHead(200, [(b"content-type", PROBE_TYPE.encode()), *_cors(exchange.head)])
+            exchange.answer(head, PROBES[path].encode())
+
+    def fail(self, error: BaseException, head: Head) -> tuple[AnswerHead, bytes]:
+        """The answer that tells of an error."""
+        if not isinstance(error, SeldonSpecError):
+            logger.error("unexpected: %s", error, exc_info=error)
+        status, _, body = failure_answer(describe(error), self._style)
+        return self._answer_head(status, head, _MORE_HEADERS.get(type(error), ())), body
+
+    def refuse(self, error: BaseException) -> tuple[AnswerHead, bytes]:
+        """The answer to what is not even a request, or none that is read."""
+        status, content_type, body = failure_answer(describe(error), self._style)
+        return AnswerHead(
+            status, [(b"content-type", content_type.encode()), (b"access-control-allow-origin", b"*")]
+        ), body
+
+    def status_head(self, status: int, head: Head) -> AnswerHead:
+        """The head of an answer whose status the class has chosen."""
+        return self._answer_head(status, head)
+
+    def run_app(self, environ: dict[str, Any], arrived: float) -> WsgiAnswer:
+        """Have Flask answer, on the calling thread."""
+        ARRIVED.set(arrived)
+        with self._app_lock:
+            if self._app is None:
+                self._app = self._make_app()
+            app = self._app
+        return run_app(app, environ)
+
+    def _answer_head(self, status: int, head: Head, more: Headers = ()) -> AnswerHead:
+        return AnswerHead(status, [(b"content-type", self._style.mimetype.encode("latin-1")), *_cors(head), *more])
+
+
+class _Short:
+    """The body goes to the model threads as it is."""
+
+    def __init__(self, front: RestFront, verb: Verb, codec: Codec, head: AnswerHead) -> None:
+        self._front = front
+        self._lane = front.lane
+        self._verb = verb
+        self._codec = codec
+        self._head = head
+
+    def begin(self, exchange: Exchange) -> None:
+        """Queue the call."""
+        if not self._front.is_open:
+            self._front.detour(exchange)
+            return
+        try:
+            call = self._lane.submit(self._verb, exchange.take_body(), self._codec, self._finish, exchange)
+        except Overloaded as error:
+            exchange.answer(*self._front.fail(error, exchange.head))
+            return
+        exchange.on_gone = partial(self._lane.cancel, call)
+
+    def _finish(self, call: LaneCall) -> None:
+        exchange: Exchange = call.owner
+        reply = call.reply
+        if reply is None:
+            assert call.error is not None
+            exchange.answer(*self._front.fail(call.error, exchange.head))
+        elif reply.status is None:
+            exchange.answer(self._head, reply.body)
+        else:
+            exchange.answer(self._front.status_head(reply.status, exchange.head), reply.body)
+
+
+class _Probe:
+    """The answer is known."""
+
+    def __init__(self, front: RestFront, head: Head) -> None:
+        self._front = front
+        self._path = head.path
+
+    def begin(self, exchange: Exchange) -> None:
+        """Answer it."""
+        self._front.probe(self._path, exchange)
+
+
+class _ThroughFlask:
+    """Flask answers."""
+
+    def __init__(self, front: RestFront) -> None:
+        self._front = front
+
+    def begin(self, exchange: Exchange) -> None:
+        """Queue it for a thread."""
+        self._front.detour(exchange)
+
+
+class _Refused:
+    """The request has no token."""
+
+    def __init__(self, front: RestFront) -> None:
+        self._front = front
+
+    def begin(self, exchange: Exchange) -> None:
+        """Say so."""
+        error = Unauthenticated("this needs a token: Authorization: Bearer …")
+        exchange.answer(*self._front.fail(error, exchange.head))
+
+
+class _Detour:
+    """One exchange that Flask answers, in a thread.
+
+    Raises:
+        Overloaded: too many wait already.
+    """
+
+    def __init__(self, front: RestFront, pool: ThreadPoolExecutor, exchange: Exchange, *, is_counted: bool) -> None:
+        if is_counted:
+            front.lane.enter(self)
+        self._front = front
+        self._exchange: Exchange | None = exchange
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        if front.timeout_seconds is not None:
+            self._timer = self._loop.call_later(front.timeout_seconds, self._expire)
+        environ = make_environ(exchange, exchange.take_body())
+        self._future = pool.submit(front.run_app, environ, time.monotonic())
+        exchange.on_gone = self._end
+        self._future.add_done_callback(self._come_back)
+
+    def _come_back(self, future: Future[WsgiAnswer]) -> None:
+        if not future.cancelled():
+            self._loop.call_soon_threadsafe(self._finish, future)
+
+    def _finish(self, future: Future[WsgiAnswer]) -> None:
+        exchange = self._end()
+        if exchange is None:
+            return
+        error = future.exception()
+        if error is None:
+            exchange.answer(*future.result())
+        else:
+            exchange.answer(*self._front.fail(error, exchange.head))
+
+    def _expire(self) -> None:
+        exchange = self._end()
+        if exchange is not None:
+            if self._future.running():
+                self._front.lane.report_late()
+            error = RequestTimeout(f"no answer within {self._front.timeout_seconds} seconds")
+            exchange.answer(*self._front.fail(error, exchange.head))
+
+    def _end(self) -> Exchange | None:
+        """The exchange, if it still has no answer; what has not been begun never will be."""
+        exchange, self._exchange = self._exchange, None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._future.cancel()
+        self._front.lane.leave(self)
+        return exchange
+
+
+def _is_plain_json(head: Head) -> bool:
+    """Whether Flask would do nothing with this request but hand its body on."""
+    names = [name for name, _ in head.headers if name in _ONCE]
+    return (
+        not head.query
+        and len(names) == len(set(names))
+        and b"content-encoding" not in names
+        and _JSON_TYPE.match(head.find(b"content-type") or b"") is not None
+        and _PLAIN_HOST.match(head.find(b"host") or b"") is not None
+    )
+
+
+def _is_unseen(flask: FlaskSpec) -> bool:
+    """Whether none of Flask's settings decides on a request or on the form of an answer, but what the codec heeds."""
+    return (
+        flask.MAX_CONTENT_LENGTH is None
+        and not flask.TRUSTED_HOSTS
+        and flask.SERVER_NAME is None
+        and flask.JSONIFY_MIMETYPE.startswith("application/")
+        and flask.JSONIFY_MIMETYPE.endswith("json")
+    )
+
+
+def _has_listeners() -> bool:
+    """Whether somebody listens to Flask's signals, which only requests through Flask send."""
+    signals = sys.modules.get("flask.signals")
+    return signals is not None and any(getattr(value, "receivers", None) for value in vars(signals).values())
+
+
+def _cors(head: Head) -> list[tuple[bytes, bytes]]:
+    origin = head.find(b"origin")
+    pairs = cors_headers(None if origin is None else origin.decode("latin-1"))
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]

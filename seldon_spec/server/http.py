@@ -1,0 +1,145 @@
+"""HTTP as the server's rooms hand it to each other: whole requests in, whole answers out. Knows no sockets."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias
+
+from seldon_spec.errors import RequestError
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+"""Names in lower case, and values."""
+
+Body: TypeAlias = bytes | bytearray
+
+_BODILESS = frozenset({204, 304})
+
+
+class Head:
+    """The head of a request. It is never changed, so requests whose heads are the same bytes share one.
+
+    Attributes:
+        method: in upper case.
+        path: percent-decoded, a character for each byte, as WSGI has it.
+        query: what stands behind the question mark, as it is.
+        version: ``1.1`` or ``1.0``.
+        headers: in their order.
+        content_length: of the body in bytes; 0 where there is none or it comes in chunks.
+        is_chunked: whether the body comes in chunks.
+        is_kept: whether the connection may be used again.
+        awaits_continue: whether the client sends the body only once it is told to.
+        plan: how it is answered; chosen by the application when the head is first seen.
+    """
+
+    __slots__ = (
+        "awaits_continue",
+        "content_length",
+        "headers",
+        "is_chunked",
+        "is_kept",
+        "method",
+        "path",
+        "plan",
+        "query",
+        "version",
+    )
+
+    plan: Plan
+
+    def __init__(self, method: str, path: str, query: bytes, version: str, headers: Headers) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.version = version
+        self.headers = headers
+        self.content_length = int(self.find(b"content-length") or 0)
+        self.is_chunked = self.find(b"transfer-encoding") is not None
+        self.awaits_continue = version != "1.0" and (self.find(b"expect") or b"").lower() == b"100-continue"
+        wishes = {wish.strip() for wish in (self.find(b"connection") or b"").lower().split(b",")}
+        self.is_kept = b"keep-alive" in wishes if version == "1.0" else b"close" not in wishes
+
+    def find(self, name: bytes) -> bytes | None:
+        """The first value of a header; ``name`` in lower case."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class AnswerHead:
+    """Status and headers of answers, without their length; made once where many answers have the same.
+
+    Attributes:
+        status: the number.
+        headers: in their order.
+        block: both as HTTP/1.1 writes them: the status line, and the headers' lines.
+    """
+
+    __slots__ = ("headers", "lines", "status", "status_line")
+
+    def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        self.headers = tuple(headers)
+        self.status_line = b"HTTP/1.1 %d %s\r\n" % (status, _phrase(status))
+        self.lines = b"".join(b"%b: %b\r\n" % header for header in self.headers)
+
+    @property
+    def has_length(self) -> bool:
+        """Whether an answer of this status tells its length."""
+        return self.status not in _BODILESS
+
+
+def _phrase(status: int) -> bytes:
+    try:
+        return http.HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b"Other"
+
+
+class Exchange(Protocol):
+    """One request, and the place for its answer. Belongs to the event loop.
+
+    Attributes:
+        head: of the request.
+        scheme: ``http`` or ``https``.
+        client: the client's host; empty where there is none.
+        server: host and port at which the request came in.
+        on_gone: whoever works on the answer sets it; called if the client is gone before that.
+    """
+
+    head: Head
+    scheme: str
+    client: str
+    server: tuple[str, int]
+    on_gone: Callable[[], object] | None
+
+    def take_body(self) -> Body:
+        """The request's body, which is handed over: it can be asked for once."""
+
+    def answer(self, head: AnswerHead, body: bytes, length: int | None = None) -> None:
+        """Send the answer, exactly once.
+
+        Args:
+            head: status and headers.
+            body: its bytes; none for a HEAD request.
+            length: of the body that a HEAD request is told of.
+        """
+
+
+class Plan(Protocol):
+    """How requests with one head are answered."""
+
+    def begin(self, exchange: Exchange) -> None:
+        """See to it that the exchange gets its answer, now or later."""
+
+
+class HttpApp(Protocol):
+    """What answers the requests of one port."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Longer bodies are refused, whatever length they were announced with."""
+
+    def plan(self, head: Head) -> Plan:
+        """Decide how requests with this head are answered."""
+
+    def refuse(self, error: RequestError) -> tuple[AnswerHead, bytes]:
+        """The answer to what is not even a request, or none that can be read."""

@@ -1,0 +1,400 @@
+"""One connection of HTTP/1.1: requests in, answers out, in their order and within bounds.
+
+A connection has one request under way at a time; what a client sends ahead waits in a buffer, and once that is full, in
+the client's. The bytes of a request are touched as little as can be: where a head is known and its body came with it,
+nothing is parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, cast
+
+from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
+from seldon_spec.server.chunks import ChunkedBody
+from seldon_spec.server.http import AnswerHead, Body, Head, HttpApp
+from seldon_spec.server.http_head import MAX_HEAD_BYTES, Heads
+from seldon_spec.server.listener import Connection
+
+_MAX_AHEAD_BYTES = 65536
+"""How much of the requests behind the one under way is read before the client has to wait."""
+
+_JOIN_BYTES = 16384
+"""Up to this size head and body leave in one piece; a copy of more would cost more than a second one."""
+
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 64 << 20
+"""What a refused client is still sending is read and dropped for this long and up to this size.
+
+A connection that is closed on unread bytes is reset, and the client would never see the answer.
+"""
+
+_FIRST_SECONDS = 1.0
+"""How long a connection that was made while the server stops may take to send its request."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _State(Enum):
+    """What a connection is at."""
+
+    HEAD = "it waits for a request's head"
+    BODY = "it waits for the rest of a body whose length is known"
+    CHUNKS = "it waits for the rest of a body that comes in chunks"
+    ANSWER = "a request is under way"
+    LINGER = "it has sent its last answer, and drops what still comes"
+    CLOSED = "nothing happens any more"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What a client may take of time and room; see the keys of the same name in ``ServerSpec``."""
+
+    header_timeout_seconds: float
+    body_timeout_seconds: float
+    keep_alive_seconds: float
+
+
+class Port(Protocol):
+    """What a connection knows of the port that it came in at.
+
+    Attributes:
+        app: answers the requests.
+        limits: what a client may take.
+        heads: those that were seen before.
+        scheme: of the URLs that lead here.
+        address: host and port.
+    """
+
+    app: HttpApp
+    limits: HttpLimits
+    heads: Heads
+    scheme: str
+    address: tuple[str, int]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are more connections than there may be."""
+
+    def now(self) -> float:
+        """The loop's clock."""
+
+    def date_line(self) -> bytes:
+        """The answers' ``date``, with its line break."""
+
+    def add(self, connection: Connection) -> None:
+        """A connection begins."""
+
+    def discard(self, connection: Connection) -> None:
+        """A connection has ended."""
+
+
+class HttpConnection(Connection):
+    """The server's side of one connection; it is the ``Exchange`` of the request that is under way."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_chunks",
+        "_dropped",
+        "_has_begun",
+        "_is_advancing",
+        "_is_choked",
+        "_is_last",
+        "_is_paused",
+        "_is_used",
+        "_listener",
+        "_missing",
+        "_state",
+        "_transport",
+        "_unsent",
+        "client",
+        "deadline",
+        "head",
+        "on_gone",
+        "scheme",
+        "server",
+    )
+
+    head: Head
+    _transport: asyncio.Transport
+    _chunks: ChunkedBody
+
+    def __init__(self, listener: Port) -> None:
+        self._listener = listener
+        self._state = _State.HEAD
+        self._buffer = bytearray()
+        self._body: Body = b""
+        self._missing = 0
+        self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
+        self._is_used = False
+        self._dropped = self._unsent = 0
+        self.scheme = listener.scheme
+        self.client = ""
+        self.server = listener.address
+        self.on_gone: Callable[[], object] | None = None
+        self.deadline = math.inf
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        self._await(self._listener.limits.keep_alive_seconds)
+        self._listener.add(self)
+        if self._listener.is_full:
+            self._refuse(Overloaded("the server has as many connections as server.max_connections allows"))
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes have come."""
+        state = self._state
+        if state is _State.HEAD:
+            if not self._buffer and self._is_whole(data):
+                return
+        elif state is _State.BODY and len(data) <= self._missing:
+            self._body += data
+            self._missing -= len(data)
+            if self._missing:
+                self._await(self._listener.limits.body_timeout_seconds)
+                return
+            data = b""
+        elif state is _State.LINGER:
+            self._drop(len(data))
+            return
+        self._buffer += data
+        self._advance()
+
+    def eof_received(self) -> None:
+        """The client has closed its side: nobody waits for an answer any more, and the transport closes."""
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The connection is closed."""
+        self._state = _State.CLOSED
+        self._listener.discard(self)
+        self._buffer.clear()
+        self._give_up()
+
+    def pause_writing(self) -> None:
+        """The client does not read what it was sent."""
+        self._is_choked = True
+        self._unsent = self._transport.get_write_buffer_size()
+        self._await(self._listener.limits.body_timeout_seconds)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._is_choked = False
+        if self._state is _State.HEAD:
+            self._await(self._listener.limits.keep_alive_seconds)
+            self._advance()
+        elif self._state is _State.ANSWER:
+            self.deadline = math.inf
+
+    # What the listener tells
+
+    def expire(self) -> None:
+        """See ``Connection``."""
+        if self._is_choked and self._has_sent_more():
+            self._await(self._listener.limits.body_timeout_seconds)
+        elif self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
+            self.abort()
+        elif self._state is _State.HEAD and not self._buffer:
+            self._close()
+        else:
+            self._refuse(ClientTooSlow("the rest of the request did not come in time"))
+
+    def retire(self) -> None:
+        """See ``Connection``."""
+        self._is_last = True
+        if self._state is not _State.HEAD or self._buffer or self._is_choked:
+            return
+        if self._is_used:
+            self._close()
+        else:  # its first request may be on its way
+            self._await(_FIRST_SECONDS)
+
+    def abort(self) -> None:
+        """See ``Connection``."""
+        self._transport.abort()
+
+    # The request
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Take a request whose head is known and whose body came with it, which is how most of them come."""
+        end = data.find(b"\r\n\r\n") + 4
+        head = self._listener.heads.known.get(data[:end])
+        if head is None or len(data) - end != head.content_length or head.is_chunked or self._is_choked:
+            return False
+        self.head = head
+        self._body = data[end:]
+        self._begin()
+        return True
+
+    def _advance(self) -> None:
+        """Go on with what is in the buffer, as far as it goes."""
+        self._is_advancing = True
+        try:
+            while self._step():
+                pass
+        except RequestError as error:
+            self._refuse(error)
+        finally:
+            self._is_advancing = False
+        self._throttle()
+
+    def _step(self) -> bool:
+        """Take the next part of a request from the buffer; whether there may be another."""
+        if self._state is _State.HEAD:
+            return not self._is_choked and self._take_head()
+        if self._state is _State.BODY:
+            return self._take_body()
+        return self._state is _State.CHUNKS and self._take_chunks()
+
+    def _take_head(self) -> bool:
+        buffer = self._buffer
+        while buffer[:2] == b"\r\n":  # empty lines before a request are overlooked
+            del buffer[:2]
+        if buffer and not 65 <= buffer[0] <= 90 and buffer != b"\r":  # a method begins with a capital letter
+            raise MalformedRequest("this is not a request of HTTP")
+        end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
+        if end < 4:
+            self._await_head()
+            return False
+        raw = bytes(memoryview(buffer)[:end])
+        del buffer[:end]
+        self._has_begun = False
+        self.head = head = self._listener.heads.read(raw)
+        if head.is_chunked:
+            self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
+        else:
+            self._state, self._body, self._missing = _State.BODY, bytearray(), head.content_length
+        if head.awaits_continue and not buffer and (head.is_chunked or head.content_length):
+            self._transport.write(_CONTINUE)
+        return True
+
+    def _await_head(self) -> None:
+        """Wait for the rest of a head, but neither for ever nor for any length of it."""
+        buffer = self._buffer
+        if not buffer:
+            return
+        if len(buffer) >= MAX_HEAD_BYTES:
+            raise HeadTooLarge(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+        if not self._has_begun:
+            self._has_begun = True
+            self._await(self._listener.limits.header_timeout_seconds)
+
+    def _take_body(self) -> bool:
+        taken = self._buffer[: self._missing]
+        del self._buffer[: self._missing]
+        self._missing -= len(taken)
+        self._body = self._body + taken if self._body else taken
+        if self._missing:
+            self._await(self._listener.limits.body_timeout_seconds)
+            return False
+        self._begin()
+        return True
+
+    def _take_chunks(self) -> bool:
+        if not self._chunks.feed(self._buffer):
+            self._await(self._listener.limits.body_timeout_seconds)
+            return False
+        self._body = self._chunks.content
+        del self._chunks
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        self._state = _State.ANSWER
+        self._is_used = True
+        self.deadline = math.inf
+        self.head.plan.begin(self)
+
+    def take_body(self) -> Body:
+        """See ``Exchange``."""
+        body, self._body = self._body, b""
+        return body
+
+    # The answer
+
+    def answer(self, head: AnswerHead, body: bytes, length: int | None = None) -> None:
+        """See ``Exchange``."""
+        if self._state is not _State.ANSWER:
+            return
+        self.on_gone = None
+        if self.head.method == "HEAD":
+            body, length = b"", len(body) if length is None else length
+        is_last = self._is_last or not self.head.is_kept or not self._listener.limits.keep_alive_seconds
+        self._send(head, body, len(body) if length is None else length, is_last=is_last)
+        if is_last:
+            self._close()
+            return
+        self._state = _State.HEAD
+        if self._is_choked:
+            return
+        self.deadline = self._listener.now() + self._listener.limits.keep_alive_seconds
+        if self._buffer and not self._is_advancing:
+            self._advance()
+
+    def _send(self, head: AnswerHead, body: bytes, length: int, *, is_last: bool) -> None:
+        if is_last:
+            end = b"connection: close\r\n\r\n"
+        else:
+            end = b"\r\n" if self.head.version != "1.0" else b"connection: keep-alive\r\n\r\n"
+        measure = b"content-length: %d\r\n" % length if head.has_length else b""
+        parts = (head.status_line, self._listener.date_line(), measure, head.lines, end)
+        if len(body) <= _JOIN_BYTES:
+            self._transport.write(b"".join((*parts, body)))
+        else:
+            self._transport.write(b"".join(parts))
+            self._transport.write(body)
+
+    def _refuse(self, error: RequestError) -> None:
+        """Send the last answer of this connection, and drop what still comes until the client has read it."""
+        self._give_up()
+        head, body = self._listener.app.refuse(error)
+        self._send(head, body, len(body), is_last=True)
+        self._buffer.clear()
+        self._state = _State.LINGER
+        self._throttle()
+        self._await(_LINGER_SECONDS)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _drop(self, size: int) -> None:
+        self._dropped += size
+        if self._dropped > _LINGER_BYTES:
+            self.abort()
+
+    def _close(self) -> None:
+        self._state = _State.CLOSED
+        self._await(self._listener.limits.body_timeout_seconds)  # for the client to read what it was sent
+        self._transport.close()
+
+    def _give_up(self) -> None:
+        """Tell whoever works on the answer that nobody waits for it any more."""
+        on_gone, self.on_gone = self.on_gone, None
+        if on_gone is not None:
+            on_gone()
+
+    def _throttle(self) -> None:
+        """Read on only as long as the buffer has room."""
+        is_full = len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
+        if is_full is not self._is_paused and not self._transport.is_closing():
+            self._is_paused = is_full
+            if is_full:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _has_sent_more(self) -> bool:
+        """Whether the client has read some of its answer since this was last asked."""
+        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
+        return self._unsent < before
+
+    def _await(self, seconds: float) -> None:
+        self.deadline = self._listener.now() + seconds

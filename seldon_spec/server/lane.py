@@ -1,0 +1,210 @@
+"""From one event loop to the model threads and back, many requests with one wake of either side.
+
+Everything that is decided of a call (answered, too late, unwanted) is decided here on the loop, so there is nothing to
+lock; the model threads only read whether a call is still wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seldon_spec.dispatch import Call, Dispatcher
+from seldon_spec.errors import NotServing, Overloaded, RequestTimeout
+from seldon_spec.payload.message import Codec, Verb
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What a worker's requests may take; counts the requests that it has taken.
+
+    Attributes:
+        timeout_seconds: what takes longer ends with RequestTimeout, and is not begun if it has not been.
+        max_queue: how many requests may wait for the model; None: any number.
+        threads: how many are answered at a time.
+        max_requests: after so many ``on_worn`` is called, once.
+        on_hung: called once, when a request that has been begun takes too long.
+        is_hung: whether that has been.
+    """
+
+    timeout_seconds: float | None = None
+    max_queue: int | None = None
+    threads: int = 1
+    max_requests: int | None = None
+    on_worn: Callable[[], object] | None = None
+    on_hung: Callable[[], object] | None = None
+    is_hung: bool = False
+    _taken: int = 0
+
+    def admit(self, under_way: int) -> None:
+        """Take one more request.
+
+        Args:
+            under_way: how many there are already.
+
+        Raises:
+            Overloaded: too many wait.
+        """
+        if self.max_queue is not None and under_way >= self.max_queue + self.threads:
+            raise Overloaded(f"server.max_queue, {self.max_queue}, requests are waiting already")
+        self._taken += 1
+        if self._taken == self.max_requests and self.on_worn is not None:
+            self.on_worn()
+
+    def report_late(self) -> None:
+        """A request that the model has begun takes too long."""
+        if self.on_hung is not None and not self.is_hung:
+            self.is_hung = True
+            self.on_hung()
+
+
+class LaneCall(Call):
+    """A call that somebody on the loop waits for.
+
+    Args:
+        verb, wire, codec, then: see ``Call``.
+        finish: is called once with this call, on the loop, when it has a ``reply`` or an ``error``.
+        owner: whatever ``finish`` needs to know.
+    """
+
+    __slots__ = ("finish", "is_finished", "owner", "timer")
+
+    def __init__(
+        self,
+        verb: Verb,
+        wire: Any,
+        codec: Codec,
+        then: Callable[[Any], None],
+        finish: Callable[[Any], None],
+        owner: Any,
+    ) -> None:
+        super().__init__(verb, wire, codec, then)
+        self.finish = finish
+        self.owner = owner
+        self.is_finished = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Lane:
+    """The calls of one event loop.
+
+    Args:
+        dispatcher: answers them.
+        bounds: what they may take.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, bounds: Bounds | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._dispatcher = dispatcher
+        self._bounds = bounds or Bounds()
+        self._timeout_seconds = self._bounds.timeout_seconds
+        self._leaving: list[LaneCall] = []
+        self._answered: deque[LaneCall] = deque()
+        self._is_woken = False
+        self._idle: asyncio.Event | None = None
+        self._under_way: set[object] = set()
+
+    def submit(self, verb: Verb, wire: Any, codec: Codec, finish: Callable[[LaneCall], None], owner: Any) -> LaneCall:
+        """Queue a call; all calls of one round of the loop leave together.
+
+        Args:
+            verb: what is asked.
+            wire: what the transport received.
+            codec: the form of the wire.
+            finish: is called once, on the loop, with the call and its reply or error.
+            owner: kept in the call for ``finish``.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+        call = LaneCall(verb, wire, codec, self._take_back, finish, owner)
+        self.enter(call)
+        if not self._leaving:
+            self._loop.call_soon(self._leave)
+        self._leaving.append(call)
+        if self._timeout_seconds is not None:
+            call.timer = self._loop.call_later(self._timeout_seconds, self._expire, call)
+        return call
+
+    def enter(self, work: object) -> None:
+        """Count what is under way on another way to the same model threads.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+        self._bounds.admit(len(self._under_way))
+        self._under_way.add(work)
+
+    def leave(self, work: object) -> None:
+        """It is under way no more."""
+        self._under_way.discard(work)
+        if self._idle is not None and not self._under_way:
+            self._idle.set()
+
+    def report_late(self) -> None:
+        """What is under way on another way takes too long."""
+        self._bounds.report_late()
+
+    def cancel(self, call: LaneCall) -> None:
+        """Nobody waits for this call any more; it is not begun if it has not been, and never finished."""
+        call.is_unwanted = True
+        self._settle(call)
+
+    def stop(self) -> None:
+        """End whatever is under way with NotServing; the dispatcher has been stopped."""
+        for work in list(self._under_way):
+            if isinstance(work, LaneCall):
+                self._end(work, NotServing("the server stopped before this was answered"))
+
+    async def wait_until_idle(self) -> None:
+        """Wait until nothing is under way."""
+        self._idle = asyncio.Event()
+        if self._under_way:
+            await self._idle.wait()
+
+    def _leave(self) -> None:
+        calls, self._leaving = self._leaving, []
+        try:
+            self._dispatcher.post(calls)
+        except NotServing as error:
+            for call in calls:
+                self._end(call, error)
+
+    def _take_back(self, call: LaneCall) -> None:
+        """Have the loop finish a call; on a model thread."""
+        self._answered.append(call)
+        if not self._is_woken:
+            self._is_woken = True
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._finish_answered)
+
+    def _finish_answered(self) -> None:
+        self._is_woken = False  # first, so that what is answered from now on wakes the loop again
+        answered = self._answered
+        while answered:
+            call = answered.popleft()
+            if not call.is_finished:
+                self._settle(call)
+                call.finish(call)
+
+    def _expire(self, call: LaneCall) -> None:
+        if not call.is_finished and call.wire is None:  # a model thread has taken it
+            self._bounds.report_late()
+        self._end(call, RequestTimeout(f"no answer within {self._timeout_seconds} seconds"))
+
+    def _end(self, call: LaneCall, error: Exception) -> None:
+        if not call.is_finished:
+            call.is_unwanted = True
+            call.error = error
+            self._settle(call)
+            call.finish(call)
+
+    def _settle(self, call: LaneCall) -> None:
+        call.is_finished = True
+        self.leave(call)
+        if call.timer is not None:
+            call.timer.cancel()

@@ -1,0 +1,10 @@
+"""The words with which a worker tells its supervisor what it is at."""
+
+READY = "ready"
+"""The worker serves."""
+WORN = "worn"
+"""The worker has served as much as it should: it goes on until another has taken its place."""
+HUNG = "hung"
+"""The worker's model does not come back from a call."""
+ALONE = "alone"
+"""The worker has something that only one process can have, so it ends before its successor begins."""

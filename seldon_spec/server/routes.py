@@ -1,0 +1,47 @@
+"""Which path asks for what, and the two things that every answer of REST has. Knows no Flask.
+
+Source: contract section 2.
+"""
+
+from __future__ import annotations
+
+from seldon_spec.payload.json_style import JsonStyle, write_json
+from seldon_spec.payload.message import Verb
+from seldon_spec.server.status import Failure
+
+PING = "/health/ping"
+PROBES: dict[str, str] = {"/live": "live", "/ready": "ready", PING: "pong"}
+"""The paths that never wait for a prediction, and what they answer."""
+
+PROBE_TYPE = "text/html; charset=utf-8"  # the contract's, for /health/ping
+
+MESSAGE_PATHS: dict[Verb, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Verb.PREDICT: (("/predict",), ("/api/v1.0/predictions", "/api/v0.1/predictions")),
+    Verb.FEEDBACK: (("/send-feedback",), ("/api/v1.0/feedback", "/api/v0.1/feedback")),
+    Verb.TRANSFORM_INPUT: (("/transform-input",), ()),
+    Verb.TRANSFORM_OUTPUT: (("/transform-output",), ()),
+    Verb.ROUTE: (("/route",), ()),
+    Verb.AGGREGATE: (("/aggregate",), ()),
+}
+"""The paths of the verbs that take a message: those that answer GET and POST, and those that answer POST alone."""
+
+READ_PATHS: dict[Verb, tuple[str, ...]] = {
+    Verb.HEALTH: ("/health/status", "/api/v1.0/health/status"),
+    Verb.METADATA: ("/metadata", "/api/v1.0/metadata"),
+}
+"""The paths of the verbs that take none: they answer GET."""
+
+POSTED: dict[str, Verb] = {path: verb for verb, both in MESSAGE_PATHS.items() for paths in both for path in paths}
+"""What a message that is posted to a path asks for."""
+
+
+def failure_answer(failure: Failure, style: JsonStyle) -> tuple[int, str, bytes]:
+    """Status, media type and body that tell of a failure."""
+    return failure.http, style.mimetype, write_json(failure.body, style)
+
+
+def cors_headers(origin: str | None) -> list[tuple[str, str]]:
+    """The headers that let a page of this origin read the answer."""
+    if origin is None:
+        return [("Access-Control-Allow-Origin", "*")]
+    return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]

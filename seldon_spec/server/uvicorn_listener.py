@@ -1,0 +1,225 @@
+"""The library's engine for HTTP: uvicorn, and between it and the application whole requests and whole answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, MutableMapping
+from typing import Any, TypeAlias
+
+import uvicorn
+
+from seldon_spec.errors import RequestError, TooLarge
+from seldon_spec.server.http import AnswerHead, Body, Head, HttpApp
+from seldon_spec.server.tls import TlsFiles
+from seldon_spec.spec.model import ServerSpec
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+_CLOSE_SECONDS = 2.0
+"""How long connections may take to close once nothing is under way any more."""
+
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 64 << 20
+"""What a refused client is still sending is read and dropped for this long and up to this size."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class AsgiExchange:
+    """The ``Exchange`` of one request that uvicorn has read."""
+
+    def __init__(self, scope: Scope, body: Body, head: Head) -> None:
+        self.head = head
+        self.scheme: str = scope.get("scheme", "http")
+        self.client: str = (scope.get("client") or ("", 0))[0]
+        self.server: tuple[str, int] = tuple(scope.get("server") or ("", 0))
+        self.on_gone: Callable[[], object] | None = None
+        self.outcome: asyncio.Future[tuple[AnswerHead, bytes, int | None]] = asyncio.get_running_loop().create_future()
+        self._body = body
+
+    def take_body(self) -> Body:
+        """See ``Exchange``."""
+        body, self._body = self._body, b""
+        return body
+
+    def answer(self, head: AnswerHead, body: bytes, length: int | None = None) -> None:
+        """See ``Exchange``."""
+        self.on_gone = None
+        if not self.outcome.done():
+            self.outcome.set_result((head, body, length))
+
+
+class AsgiApp:
+    """An ``HttpApp`` as uvicorn knows applications."""
+
+    def __init__(self, app: HttpApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        head = _head_of(scope)
+        try:
+            body = await self._read_body(head, receive)
+        except ClientGone:
+            return
+        except TooLarge as error:
+            await self._refuse(error, receive, send)
+            return
+        exchange = AsgiExchange(scope, body, head)
+        self._app.plan(head).begin(exchange)
+        if not exchange.outcome.done():
+            await _answer_or_disconnect(exchange, receive)
+        if exchange.outcome.done():
+            await _send(send, head, *exchange.outcome.result())
+
+    async def _read_body(self, head: Head, receive: Receive) -> Body:
+        if head.content_length > self._app.max_body_bytes:
+            raise TooLarge(self._too_large())
+        body = bytearray()
+        async for chunk in _chunks(receive):
+            body += chunk
+            if len(body) > self._app.max_body_bytes:
+                raise TooLarge(self._too_large())
+        return body
+
+    def _too_large(self) -> str:
+        return f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}"
+
+    async def _refuse(self, error: RequestError, receive: Receive, send: Send) -> None:
+        """Answer, and close the connection once the client has had time to read that.
+
+        A connection that is closed on unread bytes is reset, and the client would never see the answer.
+        """
+        answer, body = self._app.refuse(error)
+        closing = AnswerHead(answer.status, [*answer.headers, (b"connection", b"close")])
+        await send(_start(closing, len(body)))
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_discard(receive), _LINGER_SECONDS)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _head_of(scope: Scope) -> Head:
+    path = scope["path"].encode().decode("latin-1")
+    return Head(scope["method"], path, scope["query_string"], scope["http_version"], tuple(scope["headers"]))
+
+
+async def _answer_or_disconnect(exchange: AsgiExchange, receive: Receive) -> None:
+    watching = asyncio.ensure_future(receive())  # nothing but the end can come behind a whole body
+    either: list[asyncio.Future[Any]] = [exchange.outcome, watching]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not exchange.outcome.done() and exchange.on_gone is not None:
+        exchange.on_gone()
+    watching.cancel()
+
+
+async def _send(send: Send, asked: Head, head: AnswerHead, body: bytes, length: int | None) -> None:
+    await send(_start(head, len(body) if length is None else length))
+    await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else body})
+
+
+def _start(head: AnswerHead, length: int) -> Event:
+    measure = [(b"content-length", b"%d" % length)] if head.has_length else []
+    return {"type": "http.response.start", "status": head.status, "headers": [*measure, *head.headers]}
+
+
+async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGone
+        yield event.get("body", b"")
+        more = event.get("more_body", False)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read and drop the rest of a request, up to a bound."""
+    size = 0
+    with contextlib.suppress(ClientGone):
+        async for chunk in _chunks(receive):
+            size += len(chunk)
+            if size > _LINGER_BYTES:
+                return
+
+
+class UvicornListener:
+    """uvicorn on a socket that listens already, without signals and logs of its own.
+
+    Args:
+        app: answers the requests.
+        listening: the socket.
+        server: its keys that uvicorn has a word for are heeded.
+        tls: None: plain text.
+    """
+
+    def __init__(self, app: HttpApp, listening: socket.socket, server: ServerSpec, tls: TlsFiles | None) -> None:
+        config = uvicorn.Config(
+            AsgiApp(app),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=math.ceil(server.keep_alive_seconds),
+            **({} if tls is None else _tls_settings(tls)),
+        )
+        self._server = _SilentServer(config)
+        self._socket = listening
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take connections."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
+
+    async def drain(self) -> None:
+        """Take no more connections, and wait until those that there are have had their answers."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def abort(self) -> None:
+        """Cut all connections."""
+        for listener in getattr(self._server, "servers", ()):
+            listener.close()
+        for _ in range(3):  # rounds of the loop, in which connections that were just accepted come to light
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
+        self._server.force_exit = True
+
+    async def close(self) -> None:
+        """End everything that is left, once what has been answered is sent."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        _, running = await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
+        if running:
+            self._server.force_exit = True
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
+
+
+def _tls_settings(tls: TlsFiles) -> dict[str, Any]:
+    settings: dict[str, Any] = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    if tls.client_ca is not None:
+        settings |= {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return settings
+
+
+class _SilentServer(uvicorn.Server):
+    """A uvicorn server that leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

@@ -1,0 +1,96 @@
+"""A whole request to a WSGI application, and its whole answer back."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from seldon_spec.server.http import AnswerHead, Body, Exchange, Head
+
+Environ: TypeAlias = dict[str, Any]
+
+ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
+"""When the request of this thread arrived, by ``time.monotonic``; None where the server does not tell."""
+
+
+class WsgiApp(Protocol):
+    """A WSGI application."""
+
+    def __call__(self, environ: Any, start_response: Any, /) -> Iterable[bytes]:
+        """Answer one request."""
+
+
+class WsgiAnswer(NamedTuple):
+    """The arguments of ``Exchange.answer``."""
+
+    head: AnswerHead
+    body: bytes
+    length: int | None
+
+
+def make_environ(exchange: Exchange, body: Body) -> Environ:
+    """The WSGI environment of a request whose body has been read."""
+    head = exchange.head
+    host, port = exchange.server
+    environ: Environ = {
+        "REQUEST_METHOD": head.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": head.path,
+        "QUERY_STRING": head.query.decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{head.version}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "REMOTE_ADDR": exchange.client,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": exchange.scheme,
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    _add_headers(environ, head)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # it has been undone
+    return environ
+
+
+def _add_headers(environ: Environ, head: Head) -> None:
+    for raw_name, raw_value in head.headers:
+        name = raw_name.decode("latin-1")
+        if "_" in name:  # it would be taken for the header that has a dash in that place
+            continue
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        value = raw_value.decode("latin-1")
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+
+
+def run_app(app: WsgiApp, environ: Environ) -> WsgiAnswer:
+    """Run the application to the end of its answer."""
+    head: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
+        head[:] = [(status, headers)]
+        return written.append
+
+    written: list[bytes] = []
+    chunks = app(environ, start_response)
+    try:
+        written.extend(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    status, headers = head[0]
+    return _answer(int(status.split(" ", 1)[0]), headers, b"".join(written))
+
+
+def _answer(status: int, headers: list[tuple[str, str]], body: bytes) -> WsgiAnswer:
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    length = next((int(value) for name, value in raw if name == b"content-length"), None)
+    return WsgiAnswer(AnswerHead(status, [header for header in raw if header[0] != b"content-length"]), body, length)

@@ -1,0 +1,242 @@
+"""The short way of a message, and the way through Flask: the same bytes, and which request takes which."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seldon_spec.spec.model import FlaskSpec, ServerSpec
+
+MODEL = """
+class {name}:
+    {handlers}
+
+    def predict(self, X, names, meta=None):
+        if isinstance(X, str):
+            if X == "raise":
+                raise ValueError("of the class")
+            if X == "type":
+                return Ellipsis
+            if X == "write":
+                return {{"a": object()}}
+        return X
+
+    def transform_input(self, X, names):
+        return X
+
+    def aggregate(self, X, names):
+        return X[0]
+
+    def send_feedback(self, X, names, reward, truth, routing=None):
+        return [reward]
+
+    def tags(self):
+        return {{"t": "ü"}}
+
+    def metrics(self):
+        return [{{"type": "COUNTER", "key": "c", "value": 1}}]
+"""
+
+HANDLERS = "import flask; model_error_handler = flask.Blueprint('nothing', __name__)"
+"""A blueprint without handlers: it changes nothing, but every request has to go through Flask for it."""
+
+
+class Pair:
+    """One class behind two servers: one may take the short way, the other may not."""
+
+    def __init__(self, short: Any, through_flask: Any) -> None:
+        self.ports = {"short": short.http_port, "flask": through_flask.http_port}
+
+    def ask(self, which: str, request: bytes) -> bytes:
+        """The bytes of an answer, its date made equal."""
+        with socket.create_connection(("127.0.0.1", self.ports[which]), 20) as client:
+            client.sendall(request)
+            answer = b""
+            while part := client.recv(65536):
+                answer += part
+        return re.sub(rb"date: [^\r]+", b"date: D", answer)
+
+
+@pytest.fixture(scope="module")
+def serve_two(tmp_path_factory: pytest.TempPathFactory, serve_in_thread: Any) -> Iterator[Any]:
+    with ExitStack() as stack:
+
+        def begin(engine: str, flask: FlaskSpec) -> Pair:
+            def start(name: str, handlers: str) -> Any:
+                folder = tmp_path_factory.mktemp("front")
+                (folder / f"{name}.py").write_text(MODEL.format(name=name, handlers=handlers))
+                server = ServerSpec(host="127.0.0.1", engine=engine)  # type: ignore[arg-type]
+                return stack.enter_context(serve_in_thread(folder, name, server=server, flask=flask))
+
+            return Pair(start("ShortWay", "pass"), start("LongWay", HANDLERS))
+
+        yield begin
+    for name in ("ShortWay", "LongWay"):
+        sys.modules.pop(name, None)
+
+
+STYLES = {
+    "plain": FlaskSpec(),
+    "styled": replace(FlaskSpec(), JSON_SORT_KEYS=False, JSON_AS_ASCII=False, JSONIFY_PRETTYPRINT_REGULAR=True),
+    "media type": replace(FlaskSpec(), JSONIFY_MIMETYPE="application/vnd.x+json"),
+}
+
+
+@pytest.fixture(scope="module", params=[(e, s) for e in ("native", "uvicorn") for s in STYLES], ids=" ".join)
+def pair(request: pytest.FixtureRequest, serve_two: Any) -> Pair:
+    engine, style = request.param
+    made: Pair = serve_two(engine, STYLES[style])
+    return made
+
+
+def build(path: str, body: str | bytes = "", *headers: str, method: str = "POST", version: str = "1.1") -> bytes:
+    raw = body.encode() if isinstance(body, str) else body
+    lines = [f"{method} {path} HTTP/{version}", "Host: x:1", "Connection: close", f"Content-Length: {len(raw)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + raw
+
+
+JSON = "Content-Type: application/json"
+NDARRAY = '{"data":{"names":["a","b"],"ndarray":[[1.5,2],[3,4]]},"meta":{"puid":"p","tags":{"x":[1]}}}'
+CASES: dict[str, bytes] = {
+    "ndarray": build("/predict", NDARRAY, JSON),
+    "tensor": build("/api/v1.0/predictions", '{"data":{"tensor":{"shape":[1,2],"values":[1e300,-0.0]}}}', JSON),
+    "old path": build("/api/v0.1/predictions", '{"strData":"ü€"}', JSON),
+    "json": build("/predict", '{"jsonData":{"b":[1,null,true],"a":"ü"}}', JSON),
+    "binary": build("/predict", '{"binData":"AAEC"}', JSON),
+    "text": build("/predict", '{"strData":"x"}', JSON),
+    "http 1.0": build("/predict", '{"strData":"x"}', JSON, version="1.0"),
+    "charset": build("/predict", '{"strData":"x"}', "Content-Type: Application/JSON ; charset=utf-8"),
+    "origin": build("/predict", '{"strData":"x"}', JSON, "Origin: https://page.example"),
+    "two origins": build("/predict", '{"strData":"x"}', JSON, "Origin: a", "Origin: b"),
+    "two media types": build("/predict", '{"strData":"x"}', JSON, "Content-Type: text/plain"),
+    "no media type": build("/predict", '{"strData":"x"}'),
+    "other media type": build("/predict", '{"strData":"x"}', "Content-Type: text/plain"),
+    "json by suffix": build("/predict", '{"strData":"x"}', "Content-Type: application/cloudevents+json"),
+    "encoded": build("/predict", b"\x1f\x8b", JSON, "Content-Encoding: gzip"),
+    "query": build("/predict?json=%7B%22strData%22%3A%22q%22%7D", '{"strData":"x"}', JSON),
+    "empty query": build("/predict?", '{"strData":"x"}', JSON),
+    "get with json": build("/predict?json=%7B%22strData%22%3A%22q%22%7D", method="GET"),
+    "form": build("/predict", "json=%7B%22strData%22%3A%22f%22%7D", "Content-Type: application/x-www-form-urlencoded"),
+    "odd host": build("/predict", '{"strData":"x"}', JSON).replace(b"x:1", b"a/b"),
+    "escaped path": build("/pre%64ict", '{"strData":"x"}', JSON),
+    "absolute target": build("http://x:1/predict", '{"strData":"x"}', JSON),
+    "no json": build("/predict", "{", JSON),
+    "no message": build("/predict", "{}", JSON),
+    "empty": build("/predict", "", JSON),
+    "not utf-8": build("/predict", b'{"strData":"\xff"}', JSON),
+    "the class raises": build("/predict", '{"strData":"raise"}', JSON),
+    "no payload": build("/predict", '{"strData":"type"}', JSON),
+    "unwritable": build("/predict", '{"strData":"write"}', JSON),
+    "transform input": build("/transform-input", NDARRAY, JSON),
+    "transform output": build("/transform-output", NDARRAY, JSON),
+    "route without a hook": build("/route", NDARRAY, JSON),
+    "aggregate": build("/aggregate", f'{{"seldonMessages":[{NDARRAY}]}}', JSON),
+    "feedback": build("/send-feedback", f'{{"request":{NDARRAY},"reward":0.5}}', JSON),
+    "unknown path": build("/nothing", '{"strData":"x"}', JSON),
+    "wrong method": build("/predict", '{"strData":"x"}', JSON, method="PUT"),
+    "options": build("/predict", "", "Origin: o", "Access-Control-Request-Method: POST", method="OPTIONS"),
+    "ping": build("/health/ping", method="GET"),
+    "ping of a page": build("/health/ping", "", "Origin: o", method="GET"),
+    "head of a probe": build("/live", method="HEAD"),
+    "ready": build("/ready", method="GET"),
+    "live with a query": build("/live?x=1", method="GET"),
+    "health status": build("/health/status", method="GET"),
+    "metadata": build("/metadata", method="GET"),
+}
+
+
+@pytest.mark.parametrize("request_bytes", CASES.values(), ids=CASES)
+def test_both_ways_give_the_same_bytes(pair: Pair, request_bytes: bytes) -> None:
+    answer = pair.ask("short", request_bytes)
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert answer == pair.ask("flask", request_bytes)
+
+
+HOOKED = """
+import flask
+
+class Hooked:
+    model_error_handler = flask.Blueprint("hooked", __name__)
+
+    def predict(self, X, names):
+        return X
+
+@Hooked.model_error_handler.before_app_request
+def refuse():
+    if flask.request.headers.get("X-Refuse"):
+        return "refused", 403
+
+@Hooked.model_error_handler.after_app_request
+def sign(response):
+    response.headers["X-Signed"] = "yes"
+    return response
+"""
+
+LISTENING = """
+import flask
+
+class Listening:
+    def __init__(self):
+        def sign(app, response, **more):
+            response.headers["X-Signed"] = "yes"
+        self.sign = sign
+        flask.request_finished.connect(sign)
+
+    def predict(self, X, names):
+        return X
+"""
+
+
+@pytest.mark.parametrize("source", [HOOKED, LISTENING], ids=["hooks", "signals"])
+def test_what_the_class_adds_to_flask_is_never_skipped(tmp_path: Path, serve_in_thread: Any, source: str) -> None:
+    name = "Hooked" if source is HOOKED else "Listening"
+    (tmp_path / f"{name}.py").write_text(source)
+    try:
+        with serve_in_thread(tmp_path, name) as server:
+            status, headers, _ = server.post(b'{"strData":"x"}')
+            assert (status, headers["X-Signed"]) == (200, "yes")
+            assert server.rest("GET", "/live")[1]["X-Signed"] == "yes"
+            refused, _, _ = server.rest("POST", "/predict", b"{}", {"X-Refuse": "1"})
+            assert refused == (403 if source is HOOKED else 400)
+    finally:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("flask", "status"),
+    [
+        (replace(FlaskSpec(), MAX_CONTENT_LENGTH=10), 413),
+        (replace(FlaskSpec(), TRUSTED_HOSTS=("other.example",)), 400),
+    ],
+    ids=["MAX_CONTENT_LENGTH", "TRUSTED_HOSTS"],
+)
+def test_settings_that_decide_on_requests_are_never_skipped(
+    tmp_path: Path, serve_in_thread: Any, flask: FlaskSpec, status: int
+) -> None:
+    (tmp_path / "Decided.py").write_text("class Decided:\n    def predict(self, X, names):\n        return X\n")
+    with serve_in_thread(tmp_path, "Decided", flask=flask) as server:
+        assert server.post(b'{"strData":"longer than ten"}')[0] == status
+
+
+def test_flask_is_not_loaded_by_plain_predictions(start: Any) -> None:
+    source = """
+import sys
+
+class Served:
+    def predict(self, X, names):
+        return {"loaded": sorted(m for m in ("flask", "werkzeug", "uvicorn", "jsonschema", "typer") if m in sys.modules)}
+"""
+    server = start(source).wait_until_ready()
+    assert server.predict()[1]["jsonData"] == {"loaded": []}
+    assert server.rest("GET", "/live")[0] == 200
+    assert server.predict()[1]["jsonData"] == {"loaded": []}
+    assert server.rest("GET", "/metadata")[0] == 200
+    assert "flask" in server.predict()[1]["jsonData"]["loaded"]
