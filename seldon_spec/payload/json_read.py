@@ -135,11 +135,12 @@ def _read_array(view: memoryview, start: int) -> tuple[Array, int]:
     parser, width, end, parts = Parser(), 0, start, []
     for text, place in _cut(view, start + 1, is_table=is_table):
         part = _read_numbers(parser, text)
-        count = text.count(b",") + 1  # in a list without lists, for it ends with the first bracket
         if is_table:
             marks = text.translate(None, _NUMBER_BYTES)
             width = width or marks.find(b"]")
             count = width * _count_rows(marks, width)
+        else:  # a list without lists, for it ends with the first bracket
+            count = text.count(b",") + 1
         if part.size != count:  # simdjson takes empty lists, and has nothing for them
             raise _NotPlain
         parts.append(part)

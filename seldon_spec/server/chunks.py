@@ -25,6 +25,7 @@ class ChunkedBody:
     def __init__(self, max_bytes: int) -> None:
         self.content = bytearray()
         self._max_bytes = max_bytes
+        self._at = 0  # how far the buffer has been read; cutting off each chunk by itself would cost too much
         self._left = 0  # of the chunk at hand, its line break included
         self._is_last = False
         self._trailer_bytes = 0
@@ -39,11 +40,15 @@ class ChunkedBody:
             MalformedRequest: it is not coded in chunks.
             TooLarge: it is longer than it may be.
         """
+        self._at = 0
+        is_whole = self._read(buffer)
+        del buffer[: self._at]
+        return is_whole
+
+    def _read(self, buffer: bytearray) -> bool:
         while True:
-            if self._left:
-                if not self._take_content(buffer):
-                    return False
-                continue
+            if self._left and not self._take_content(buffer):
+                return False
             line = self._take_line(buffer)
             if line is None:
                 return False
@@ -54,27 +59,28 @@ class ChunkedBody:
 
     def _take_content(self, buffer: bytearray) -> bool:
         """Take what there is of the chunk at hand; whether that was all of it."""
-        size = min(len(buffer), self._left - 2)
+        size = min(len(buffer) - self._at, self._left - 2)
         if size > 0:
-            self.content += memoryview(buffer)[:size]
-            del buffer[:size]
+            self.content += memoryview(buffer)[self._at : self._at + size]
+            self._at += size
             self._left -= size
-        if self._left > 2 or len(buffer) < 2:
+        if self._left > 2 or len(buffer) - self._at < 2:
             return False
-        if buffer[:2] != b"\r\n":
+        if not buffer.startswith(b"\r\n", self._at):
             raise MalformedRequest("a chunk is not as long as it says")
-        del buffer[:2]
+        self._at += 2
         self._left = 0
         return True
 
     def _take_line(self, buffer: bytearray) -> bytes | None:
-        end = buffer.find(b"\r\n", 0, _MAX_LINE_BYTES)
+        start = self._at
+        end = buffer.find(b"\r\n", start, start + _MAX_LINE_BYTES)
         if end < 0:
-            if len(buffer) >= _MAX_LINE_BYTES:
+            if len(buffer) - start >= _MAX_LINE_BYTES:
                 raise MalformedRequest("a chunk's size is not told within a line")
             return None
-        line = bytes(buffer[:end])
-        del buffer[: end + 2]
+        line = bytes(buffer[start:end])
+        self._at = end + 2
         if self._is_last and line:
             self._check_trailer(line)
         return line

@@ -1,6 +1,6 @@
-"""The engine: how bytes are read and written on one event loop, HTTP by our protocol or uvicorn, gRPC by grpcio.
+"""The engine: how bytes are read and written on one event loop, by our own protocols or by uvicorn and grpcio.
 
-Everything above knows an engine by ``start``, ``set_serving``, ``drain``, ``abort`` and ``close``.
+Everything above knows an engine by the methods of ``Engine``, and that knows a port by those of ``Listener``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from seldon_spec.component.base import Component
 from seldon_spec.dispatch import Dispatcher
@@ -22,9 +22,6 @@ from seldon_spec.server.sockets import Sockets, port_of
 from seldon_spec.server.tls import TlsFiles
 from seldon_spec.server.wsgi import WsgiApp
 from seldon_spec.spec.model import Spec
-
-if TYPE_CHECKING:
-    from seldon_spec.server.grpc import GrpcServer
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -53,6 +50,16 @@ class Listener(Protocol):
         """End everything that is left, once what has been answered is sent."""
 
 
+class GrpcListener(Listener, Protocol):
+    """The port of gRPC."""
+
+    def set_serving(self) -> None:
+        """Have the health service say SERVING."""
+
+    def set_not_serving(self) -> None:
+        """Have it say NOT_SERVING; calls are answered as before."""
+
+
 class Engine:
     """The transports of one worker; to be made on the running event loop.
 
@@ -78,46 +85,41 @@ class Engine:
         page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, tokens)
         self._rest = _listen(self._front, sockets.http, spec)
         self._metrics = _listen(page, sockets.metrics, spec)
-        self._grpc = None if sockets.grpc is None else _grpc_server(self._lane, spec, port_of(sockets.grpc))
+        self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, sockets.grpc, spec)
+        self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Take connections."""
-        self._rest.start()
-        self._metrics.start()
-        if self._grpc is not None:
-            await self._grpc.start()
+        for port in self._ports:
+            port.start()
 
-    async def set_serving(self, component: Component) -> None:
+    def set_serving(self, component: Component) -> None:
         """The component is built."""
         self._front.begin(component)
         if self._grpc is not None:
-            await self._grpc.set_serving()
+            self._grpc.set_serving()
 
-    async def set_not_serving(self) -> None:
+    def set_not_serving(self) -> None:
         """The server means to end; it goes on until it is drained."""
         if self._grpc is not None:
-            await self._grpc.set_not_serving()
+            self._grpc.set_not_serving()
 
     async def drain(self, seconds: float) -> None:
         """Take no more connections, except the metrics', and give what is under way this long to end."""
-        waits = [self._rest.drain()]
-        if self._grpc is not None:
-            waits.append(self._grpc.drain(seconds))
+        draining = [port.drain() for port in self._ports if port is not self._metrics]
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*waits), seconds)
+            await asyncio.wait_for(asyncio.gather(*draining), seconds)
 
     async def abort(self) -> None:
         """Close everything at once: the component will never be ready, and nobody gets an answer."""
         self._front.abort()
-        await asyncio.gather(self._rest.abort(), self._metrics.abort())
+        await asyncio.gather(*(port.abort() for port in self._ports))
         await self.close()
 
     async def close(self) -> None:
         """Close everything, whatever is still under way; the dispatcher has been stopped."""
         self._lane.stop()
-        await asyncio.gather(self._rest.close(), self._metrics.close())
-        if self._grpc is not None:
-            await self._grpc.drain(0)
+        await asyncio.gather(*(port.close() for port in self._ports))
         self._front.close()
 
 
@@ -135,7 +137,12 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
     return HttpPort(app, listening, limits, server.max_connections, context)
 
 
-def _grpc_server(lane: Lane, spec: Spec, port: int) -> GrpcServer:
-    from seldon_spec.server.grpc import GrpcServer  # grpcio is heavy, and not every spec serves gRPC
+def _listen_for_grpc(lane: Lane, bound: socket.socket, spec: Spec) -> GrpcListener:
+    tls = TlsFiles.of(spec)
+    if spec.server.engine == "uvicorn":
+        from seldon_spec.server.grpcio_server import GrpcioServer
 
-    return GrpcServer(lane, spec, port)
+        return GrpcioServer(lane, spec, port_of(bound), tls)
+    from seldon_spec.server.grpc_port import GrpcPort
+
+    return GrpcPort(lane, spec, bound, None if tls is None else tls.make_context("h2"))

@@ -11,7 +11,7 @@ from seldon_spec.errors import RequestError
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, and values."""
 
-Body: TypeAlias = bytes | bytearray
+Body: TypeAlias = bytes | bytearray | memoryview
 
 _BODILESS = frozenset({204, 304})
 

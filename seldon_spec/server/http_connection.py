@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ from seldon_spec.server.chunks import ChunkedBody
 from seldon_spec.server.http import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.http_head import MAX_HEAD_BYTES, Heads
 from seldon_spec.server.listener import Connection
+from seldon_spec.server.memory import LARGE_BYTES, Pages
 
 _MAX_AHEAD_BYTES = 65536
 """How much of the requests behind the one under way is read before the client has to wait."""
@@ -36,6 +38,7 @@ A connection that is closed on unread bytes is reset, and the client would never
 _FIRST_SECONDS = 1.0
 """How long a connection that was made while the server stops may take to send its request."""
 
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -100,6 +103,7 @@ class HttpConnection(Connection):
         "_body",
         "_buffer",
         "_chunks",
+        "_coming",
         "_dropped",
         "_has_begun",
         "_is_advancing",
@@ -129,6 +133,7 @@ class HttpConnection(Connection):
         self._state = _State.HEAD
         self._buffer = bytearray()
         self._body: Body = b""
+        self._coming: bytearray | Pages = bytearray()
         self._missing = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
         self._is_used = False
@@ -158,7 +163,7 @@ class HttpConnection(Connection):
             if not self._buffer and self._is_whole(data):
                 return
         elif state is _State.BODY and len(data) <= self._missing:
-            self._body += data
+            self._coming.extend(data)
             self._missing -= len(data)
             if self._missing:
                 self._await(self._listener.limits.body_timeout_seconds)
@@ -257,8 +262,8 @@ class HttpConnection(Connection):
 
     def _take_head(self) -> bool:
         buffer = self._buffer
-        while buffer[:2] == b"\r\n":  # empty lines before a request are overlooked
-            del buffer[:2]
+        if empty := _EMPTY_LINES.match(buffer):  # they are overlooked
+            del buffer[: empty.end()]
         if buffer and not 65 <= buffer[0] <= 90 and buffer != b"\r":  # a method begins with a capital letter
             raise MalformedRequest("this is not a request of HTTP")
         end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
@@ -267,12 +272,13 @@ class HttpConnection(Connection):
             return False
         raw = bytes(memoryview(buffer)[:end])
         del buffer[:end]
-        self._has_begun = False
         self.head = head = self._listener.heads.read(raw)
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
         else:
-            self._state, self._body, self._missing = _State.BODY, bytearray(), head.content_length
+            length = head.content_length
+            self._state, self._missing = _State.BODY, length
+            self._coming = bytearray() if length <= LARGE_BYTES else Pages(length)
         if head.awaits_continue and not buffer and (head.is_chunked or head.content_length):
             self._transport.write(_CONTINUE)
         return True
@@ -292,10 +298,12 @@ class HttpConnection(Connection):
         taken = self._buffer[: self._missing]
         del self._buffer[: self._missing]
         self._missing -= len(taken)
-        self._body = self._body + taken if self._body else taken
+        self._coming.extend(taken)
         if self._missing:
             self._await(self._listener.limits.body_timeout_seconds)
             return False
+        self._body = self._coming.view() if isinstance(self._coming, Pages) else self._coming
+        self._coming = bytearray()
         self._begin()
         return True
 
@@ -311,6 +319,7 @@ class HttpConnection(Connection):
     def _begin(self) -> None:
         self._state = _State.ANSWER
         self._is_used = True
+        self._has_begun = False
         self.deadline = math.inf
         self.head.plan.begin(self)
 

@@ -92,9 +92,9 @@ class Listener(ABC):
 
     async def drain(self) -> None:
         """Take those that wait to be taken, then no more, and wait until all have had their answers."""
-        if self._is_listening:
-            while self._accept():
-                pass
+        most = self._max_connections + _MOST_TURNED_AWAY  # others may come without end
+        while self._is_listening and most and self._accept():
+            most -= 1
         self._pause_listening()
         self._socket.close()  # this process's hold on it; that of the others is their own affair
         self._is_retiring = True

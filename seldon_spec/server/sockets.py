@@ -13,7 +13,10 @@ _BACKLOG = 2048
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """The three sockets; ``grpc`` only holds its port, and None means that no gRPC is served."""
+    """The three sockets; None for ``grpc`` means that no gRPC is served.
+
+    That of the engine ``uvicorn`` only holds gRPC's port, for grpcio binds a socket of its own.
+    """
 
     http: socket.socket
     metrics: socket.socket
@@ -27,17 +30,19 @@ class Sockets:
 
 
 def bind_sockets(spec: Spec) -> Sockets:
-    """Bind the ports of a spec; REST's and the metrics' also listen, so early connections wait and are not refused.
+    """Bind the ports of a spec, and listen: early connections wait and are not refused.
 
     Raises:
         BindFailed: a port cannot be had; none is kept then.
     """
     held: list[socket.socket] = []
+    grpc = None
     try:
-        for key, port in (("http", spec.ports.http), ("metrics", spec.ports.metrics)):
-            held.append(_bind(spec, key, port))
-            held[-1].listen(_BACKLOG)
-        grpc = None if spec.ports.grpc is None else _reserve(spec, spec.ports.grpc)
+        held.append(_listen(spec, "http", spec.ports.http))
+        held.append(_listen(spec, "metrics", spec.ports.metrics))
+        if spec.ports.grpc is not None:
+            begin = _reserve if spec.server.engine == "uvicorn" else _listen
+            grpc = begin(spec, "grpc", spec.ports.grpc)
     except BindFailed:
         for bound in held:
             bound.close()
@@ -45,16 +50,22 @@ def bind_sockets(spec: Spec) -> Sockets:
     return Sockets(held[0], held[1], grpc)
 
 
-def _reserve(spec: Spec, port: int) -> socket.socket:
-    """Hold gRPC's port without listening.
+def _listen(spec: Spec, key: str, port: int) -> socket.socket:
+    bound = _bind(spec, key, port)
+    bound.listen(_BACKLOG)
+    return bound
+
+
+def _reserve(spec: Spec, key: str, port: int) -> socket.socket:
+    """Hold a port without listening.
 
     grpcio binds with SO_REUSEPORT, and so would share a taken port in silence if its owner did the same. A first try
     without that option finds a port that anybody has.
     """
-    probe = _bind(spec, "grpc", port)
+    probe = _bind(spec, key, port)
     port = probe.getsockname()[1]
     probe.close()
-    return _bind(spec, "grpc", port, is_shared=True)
+    return _bind(spec, key, port, is_shared=True)
 
 
 def _bind(spec: Spec, key: str, port: int, *, is_shared: bool = False) -> socket.socket:

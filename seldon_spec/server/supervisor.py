@@ -289,8 +289,8 @@ class Supervisor:
         process.words.append(word)
         seat = process.seat
         if word == READY:
-            logger.info("worker %d is ready (process %d)", seat.index, process.pid)
             self._take_seat(process)
+            logger.info("worker %d is ready (process %d)", seat.index, process.pid)
             self._announce()
         elif word in (WORN, HUNG) and process is seat.current and seat not in self._stale:
             why = "has served enough" if word == WORN else "does not come back from a call"

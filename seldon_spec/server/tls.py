@@ -34,6 +34,7 @@ class TlsFiles:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION  # which costs a client little and the server much
         context.load_cert_chain(self.certificate, self.key)
         context.set_alpn_protocols(protocols)
         if self.client_ca is not None:

@@ -20,6 +20,7 @@ from seldon_spec.metrics import Slots
 from seldon_spec.server.assembly import dispatcher_for
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.lane import Bounds
+from seldon_spec.server.memory import settle_malloc
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets
@@ -76,6 +77,7 @@ def run_worker(
         ComponentFailed: the user's class could not be built.
         BindFailed: gRPC could not have its port.
     """
+    settle_malloc()
     loop = new_event_loop()
     dispatcher = dispatcher_for(spec, slots, slot)
     try:
@@ -120,11 +122,11 @@ async def _serve(
     engine = Engine(dispatcher, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds)
     has_served = False
     try:
-        await engine.start()
+        engine.start()
         if await _is_built(asyncio.wrap_future(dispatcher.start()), stop):
             component = dispatcher.component
             assert component is not None
-            await engine.set_serving(component)
+            engine.set_serving(component)
             has_served = True
             if component.custom_service is not None and seat == 0:
                 tell(ALONE)  # its port can be had only once
@@ -188,7 +190,9 @@ async def _leave(
     """Say that this worker ends, go on for a while, and then answer what is under way; a second signal hastens it."""
     shutdown = server.shutdown
     dispatcher.drain()
-    await engine.set_not_serving()
+    engine.set_not_serving()
+    if is_hung and stop.is_replaced:  # whoever is not taken yet is the successor's
+        return
     delay = 0.0 if stop.is_replaced else shutdown.delay_seconds
     if delay:
         logger.info("stopping: not ready, but connections are taken for %g seconds", delay)

@@ -464,3 +464,23 @@ def test_serve_in_another_thread_needs_no_signals() -> None:
     thread.start()
     thread.join()
     assert seen == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_large_bodies_cost_little_more_than_their_size(start: Start) -> None:
+    """Also after the first: what one has needed is used again, or given back."""
+    server = start(ECHO, server={"max_message_bytes": 100_000_000}).wait_until_ready()
+    process = re.search(r"process (\d+)", server.log)
+    assert process is not None
+    assert server.predict()[0] == 200
+    idle = _memory(int(process[1]), "VmRSS")
+    rows = [[number / 7 for number in range(1000)]] * 700
+    body = json.dumps({"data": {"ndarray": rows}})
+    for _ in range(3):
+        assert server.rest("POST", "/predict", body)[0] == 200
+    assert _memory(int(process[1]), "VmHWM") - idle < 3 * len(body)
+
+
+def _memory(process: int, name: str) -> int:
+    (line,) = re.findall(rf"^{name}:\s+(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return int(line) * 1024

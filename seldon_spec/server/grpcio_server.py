@@ -1,71 +1,50 @@
-"""The gRPC server: methods to verbs, bytes in and bytes out, with health and reflection beside them.
-
-Source: contract section 1.3; grpc.health.v1 is ours.
-"""
+"""The gRPC port of the engine ``uvicorn``: grpcio's server, bytes in and bytes out, with health and reflection."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from seldon_spec.errors import BindFailed, SeldonSpecError, UnsupportedVerb
+from seldon_spec.errors import BindFailed, SeldonSpecError, Unauthenticated
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
-from seldon_spec.proto import PACKAGE, POOL
+from seldon_spec.proto import PACKAGE
+from seldon_spec.server.auth import Tokens
+from seldon_spec.server.grpc_methods import METHODS, SERVICES, BothPools, refuse_graph_metadata
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.sockets import show_address
 from seldon_spec.server.status import describe
+from seldon_spec.server.tls import TlsFiles
 from seldon_spec.spec.model import Spec
 
 logger = logging.getLogger(__name__)
 
-METHODS: dict[str, dict[str, Verb | None]] = {
-    "Generic": {
-        "TransformInput": Verb.TRANSFORM_INPUT,
-        "TransformOutput": Verb.TRANSFORM_OUTPUT,
-        "Route": Verb.ROUTE,
-        "Aggregate": Verb.AGGREGATE,
-        "SendFeedback": Verb.FEEDBACK,
-    },
-    "Model": {"Predict": Verb.PREDICT, "SendFeedback": Verb.FEEDBACK, "Metadata": Verb.METADATA},
-    "Router": {"Route": Verb.ROUTE, "SendFeedback": Verb.FEEDBACK},
-    "Transformer": {"TransformInput": Verb.TRANSFORM_INPUT},
-    "OutputTransformer": {"TransformOutput": Verb.TRANSFORM_OUTPUT},
-    "Combiner": {"Aggregate": Verb.AGGREGATE},
-    "Seldon": {
-        "Predict": Verb.PREDICT,
-        "SendFeedback": Verb.FEEDBACK,
-        "ModelMetadata": Verb.METADATA,
-        "GraphMetadata": None,
-    },
-}
-"""The verb of each method, by service, whatever the service type; None: a component alone cannot answer it."""
-
 Handler = Callable[[bytes, Any], Awaitable[bytes]]
 
 
-class GrpcServer:
+class GrpcioServer:
     """A gRPC server on the running event loop.
 
     Args:
         lane: answers the verbs.
         spec: its host and its bounds are used.
         port: the port that has been reserved for it.
+        tls: None: plain text.
     """
 
-    def __init__(self, lane: Lane, spec: Spec, port: int) -> None:
+    def __init__(self, lane: Lane, spec: Spec, port: int, tls: TlsFiles | None = None) -> None:
         self._lane = lane
+        self._tokens = Tokens(spec.server.auth)
+        self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self._codec = ProtoCodec()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self._services = [f"{PACKAGE}.{service}" for service in METHODS]
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", spec.server.max_message_bytes),
@@ -83,43 +62,62 @@ class GrpcServer:
             )
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        listed = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(listed, self._server, pool=_BothPools())  # type: ignore[arg-type]
-        self._bind(spec, port)
+        listed = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(listed, self._server, pool=BothPools())  # type: ignore[arg-type]
+        self._bind(spec, port, tls)
 
-    def _bind(self, spec: Spec, port: int) -> None:
+    def _bind(self, spec: Spec, port: int, tls: TlsFiles | None) -> None:
+        address = show_address(spec.server.host, port)
         try:
-            bound = self._server.add_insecure_port(show_address(spec.server.host, port))
+            if tls is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, _credentials(tls))
         except RuntimeError as error:
             raise BindFailed("ports.grpc", spec.server.host, port, str(error), spec.origin("ports", "grpc")) from error
         if bound == 0:  # how grpcio told of it before 1.63
             raise BindFailed("ports.grpc", spec.server.host, port, "gRPC refused it", spec.origin("ports", "grpc"))
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Take requests; the health service says NOT_SERVING until ``set_serving``."""
+        self._do(self._start())
+
+    def set_serving(self) -> None:
+        """Have the health service say SERVING."""
+        self._do(self._set_health(health_pb2.HealthCheckResponse.SERVING))
+
+    def set_not_serving(self) -> None:
+        """Have the health service say NOT_SERVING for good."""
+        self._do(self._health.enter_graceful_shutdown())
+
+    async def drain(self) -> None:
+        """Take no more requests, and wait until those under way have been answered."""
+        await asyncio.gather(*self._tasks)
+        await self._server.stop(None)
+
+    async def abort(self) -> None:
+        """Cut all connections."""
+        await self._server.stop(0)
+
+    async def close(self) -> None:
+        """End everything that is left."""
+        await self._server.stop(0)
+
+    def _do(self, step: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(self._loop.create_task(step))
+
+    async def _start(self) -> None:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
 
-    async def set_serving(self) -> None:
-        """Have the health service say SERVING."""
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
-
-    async def set_not_serving(self) -> None:
-        """Have the health service say NOT_SERVING for good."""
-        await self._health.enter_graceful_shutdown()
-
-    async def drain(self, seconds: float) -> None:
-        """Say NOT_SERVING, take no more requests, and give those under way this long to end."""
-        await self._health.enter_graceful_shutdown()
-        await self._server.stop(seconds)
-
     async def _set_health(self, status: Any) -> None:
-        for service in ("", *self._services):
+        for service in ("", *SERVICES):
             await self._health.set(service, status)
 
     def _handler(self, verb: Verb | None) -> Handler:
         async def handle(request: bytes, context: Any) -> bytes:
             try:
+                self._check_token(context)
                 return await self._answer(verb, request)
             except Exception as error:
                 if not isinstance(error, SeldonSpecError):
@@ -130,9 +128,14 @@ class GrpcServer:
 
         return handle
 
+    def _check_token(self, context: Any) -> None:
+        given = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
+        if not self._tokens.allow(None if given is None else given.encode("latin-1", "replace")):
+            raise Unauthenticated("a bearer token is needed that the server knows")
+
     async def _answer(self, verb: Verb | None, request: bytes) -> bytes:
         if verb is None:
-            raise UnsupportedVerb("GraphMetadata not available on the Model level.")
+            raise refuse_graph_metadata()
         answered: asyncio.Future[Reply] = self._loop.create_future()
         call = self._lane.submit(verb, request, self._codec, _finish, answered)
         del request  # the lane has it, and lets go of it as soon as it is read
@@ -141,6 +144,12 @@ class GrpcServer:
         except asyncio.CancelledError:
             self._lane.cancel(call)
             raise
+
+
+def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
 
 
 def _finish(call: LaneCall) -> None:
@@ -152,16 +161,3 @@ def _finish(call: LaneCall) -> None:
     else:
         assert call.error is not None
         answered.set_exception(call.error)
-
-
-class _BothPools:
-    """Our descriptor pool, and behind it protobuf's own, where the health service is described."""
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def find(*args: Any) -> Any:
-            try:
-                return getattr(POOL, name)(*args)
-            except KeyError:
-                return getattr(descriptor_pool.Default(), name)(*args)
-
-        return find

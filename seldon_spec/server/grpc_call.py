@@ -1,0 +1,376 @@
+"""A call of gRPC on a stream of HTTP/2: bytes to messages, answers and errors back; and the calls of our methods."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+import zlib
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError, TooLarge
+from seldon_spec.payload.message import Request, Verb
+from seldon_spec.payload.proto_codec import ProtoCodec
+from seldon_spec.server.grpc_head import HEAD, OK_TAIL, write_bare, write_tail
+from seldon_spec.server.h2_frames import ErrorCode
+from seldon_spec.server.h2_stream import Carrier, Piece, Stream
+from seldon_spec.server.lane import Lane, LaneCall
+from seldon_spec.server.status import describe
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = struct.Struct(">BI")
+_SMALL_BYTES = 16384
+"""Shorter pieces are gathered in one buffer; longer ones are kept as they are, and copied once."""
+
+_WBITS = {"gzip": 31, "deflate": 15}
+
+
+def write_prefix(message: bytes) -> bytes:
+    """What stands before a message that is sent."""
+    return _PREFIX.pack(0, len(message))
+
+
+class CallFault(Exception):
+    """The call ends with a status that no error of the house has.
+
+    Args:
+        status: its name.
+        text: for the client.
+    """
+
+    def __init__(self, status: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def unpack(encoding: str, message: bytes, max_bytes: int) -> bytes:
+    """Decompress a message.
+
+    Raises:
+        MalformedRequest: it is not what ``encoding`` says.
+        TooLarge: it would be longer than ``max_bytes``; no more than that is decompressed.
+    """
+    inflater = zlib.decompressobj(_WBITS[encoding])
+    try:
+        plain = inflater.decompress(message, max_bytes + 1)
+    except zlib.error as error:
+        raise MalformedRequest(f"the message cannot be decompressed: {error}") from None
+    if len(plain) > max_bytes:
+        raise too_large(max_bytes)
+    if not inflater.eof:
+        raise MalformedRequest("the message cannot be decompressed: it ends too early")
+    return plain
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    """What a message that is too long is answered with."""
+    return TooLarge(f"the message is larger than server.max_message_bytes, {max_bytes}")
+
+
+class PackedProtoCodec(ProtoCodec):
+    """Takes compressed messages; they are decompressed by whoever reads them, one at a time, not by the event loop.
+
+    Args:
+        encoding: of the messages.
+        max_bytes: of one that has been decompressed.
+    """
+
+    def __init__(self, encoding: str, max_bytes: int) -> None:
+        self._encoding = encoding
+        self._max_bytes = max_bytes
+
+    def decode(self, verb: Verb, wire: Any) -> Request:
+        """See ``ProtoCodec``; raises what ``unpack`` raises, too."""
+        return super().decode(verb, unpack(self._encoding, wire, self._max_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What all calls with the same head have in common.
+
+    Attributes:
+        max_bytes: of a message.
+        encoding: of compressed messages; ``identity``: there are none.
+        timeout_seconds: None: the client waits as long as it takes.
+    """
+
+    max_bytes: int
+    encoding: str
+    timeout_seconds: float | None
+
+
+class GrpcCall(Stream):
+    """A call: takes messages, each as soon as it is whole.
+
+    Args:
+        plan: see there.
+        carrier, stream_id, window: see ``Stream``.
+    """
+
+    __slots__ = ("_is_packed", "_missing", "_parts", "_plan", "_prefix", "_size", "_timer")
+
+    def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+        super().__init__(carrier, stream_id, window)
+        self._plan = plan
+        self._prefix = b""
+        self._parts: list[Any] = []
+        self._size = 0
+        self._missing = -1
+        self._is_packed = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @abstractmethod
+    def take_message(self, message: bytes) -> None:
+        """A message is whole; it may be compressed.
+
+        Raises:
+            SeldonSpecError, CallFault: the call ends with it.
+        """
+
+    @abstractmethod
+    def take_end(self) -> None:
+        """The client has sent its last message; raises as ``take_message`` does."""
+
+    def open(self) -> None:
+        """See ``Stream``."""
+        seconds = self._plan.timeout_seconds
+        if seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._expire_call)
+
+    def receive(self, piece: Piece, *, is_last: bool) -> None:
+        """See ``Stream``."""
+        try:
+            self._read(piece)
+            if is_last and not self.is_over:
+                if self.is_within_message:
+                    raise CallFault("INTERNAL", "the request ended in the midst of a message")
+                self.take_end()
+        except Exception as error:
+            self.fail(error)
+
+    def _read(self, piece: Piece) -> None:
+        """Take the messages that this piece of the body brings to their end."""
+        at, end = 0, len(piece)
+        while at < end and not self.is_over:
+            if self._missing < 0:
+                start = at
+                at = min(end, at + _PREFIX.size - len(self._prefix))
+                self._prefix += bytes(piece[start:at])
+                if len(self._prefix) < _PREFIX.size:
+                    return
+                self._announce(end - at)
+            else:
+                start = at
+                at = min(end, at + self._missing)
+                self._missing -= at - start
+                self._keep(piece[start:at])
+            if not self._missing:
+                message = b"".join(self._parts)
+                self._parts, self._missing = [], -1
+                self.take_message(message)
+
+    def _announce(self, ahead: int) -> None:
+        """A message of known size is about to come, ``ahead`` bytes of it at once."""
+        flag, size = _PREFIX.unpack(self._prefix)
+        self._prefix = b""
+        if size > self._plan.max_bytes:
+            raise too_large(self._plan.max_bytes)
+        if flag > 1:
+            raise CallFault("INTERNAL", f"a message with the unknown flag {flag}")
+        if flag and self._plan.encoding == "identity":
+            raise CallFault("INTERNAL", "a compressed message without grpc-encoding")
+        self._is_packed = bool(flag)
+        self._size = self._missing = size
+        if size - ahead > self.room:
+            self.carrier.claim(self, size - ahead - self.room)
+
+    def _keep(self, piece: Piece) -> None:
+        parts = self._parts
+        if len(piece) >= _SMALL_BYTES or len(piece) == self._size:
+            parts.append(piece)
+        elif parts and isinstance(parts[-1], bytearray):
+            parts[-1] += piece
+        else:
+            parts.append(bytearray(piece))
+
+    def read_plain(self, message: bytes) -> bytes:
+        """The message that has come last, decompressed if it has to be; raises what ``unpack`` does."""
+        return unpack(self._plan.encoding, message, self._plan.max_bytes) if self._is_packed else message
+
+    @property
+    def is_within_message(self) -> bool:
+        """The client has begun a message, and not ended it."""
+        return self._missing >= 0 or bool(self._prefix)
+
+    def fail(self, error: BaseException) -> None:
+        """End the call with an error."""
+        if self.is_over:
+            return
+        if isinstance(error, CallFault):
+            self.end(error.status, str(error))
+            return
+        if not isinstance(error, SeldonSpecError):
+            logger.error("unexpected: %s", error, exc_info=error)
+        failure = describe(error)
+        self.end(failure.grpc, failure.details)
+
+    def end(self, status: str, text: str = "") -> None:
+        """End the call with a status."""
+        self.lose()
+        if self.is_answering:
+            self.carrier.finish(self, write_tail(status, text))
+        else:
+            self.carrier.respond_bare(self, write_bare(status, text))
+
+    def expire(self) -> None:
+        """See ``Stream``."""
+        self.fail(ClientTooSlow("the rest of the request did not come in time"))
+
+    def lose(self) -> None:
+        """See ``Stream``."""
+        self._parts = []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire_call(self) -> None:
+        self.fail(CallFault("DEADLINE_EXCEEDED", "Deadline Exceeded"))
+
+
+@dataclass(frozen=True, slots=True)
+class VerbPlan(CallPlan):
+    """The plan of a method's calls.
+
+    Attributes:
+        lane: answers them.
+        verb: what is asked.
+        codec, packed_codec: of messages that are not compressed, and of those that are.
+    """
+
+    lane: Lane
+    verb: Verb
+    codec: ProtoCodec
+    packed_codec: ProtoCodec
+
+
+class SingleCall(GrpcCall):
+    """A call with one message from the client."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+        super().__init__(plan, carrier, stream_id, window)
+        self._message: bytes | None = None
+
+    @abstractmethod
+    def begin(self, message: bytes) -> None:
+        """The request is whole; raises as ``take_message`` does."""
+
+    def receive(self, piece: Piece, *, is_last: bool) -> None:
+        """See ``Stream``; most requests come whole, and are handed on as they are."""
+        if is_last and self._missing < 0 and not self._prefix and self._message is None and len(piece) >= _PREFIX.size:
+            flag, size = _PREFIX.unpack_from(piece)
+            if not flag and size == len(piece) - _PREFIX.size and size <= self._plan.max_bytes:
+                try:
+                    self.begin(bytes(piece[_PREFIX.size :]))
+                except Exception as error:
+                    self.fail(error)
+                return
+        super().receive(piece, is_last=is_last)
+
+    def take_message(self, message: bytes) -> None:
+        """See ``GrpcCall``."""
+        if self._message is not None:
+            raise CallFault("UNIMPLEMENTED", "this method takes one message, and there are more")
+        self._message = message
+
+    def take_end(self) -> None:
+        """See ``GrpcCall``."""
+        message, self._message = self._message, None
+        if message is None:
+            raise CallFault("UNIMPLEMENTED", "this method takes one message, and there is none")
+        self.begin(message)
+
+    def lose(self) -> None:
+        """See ``Stream``."""
+        super().lose()
+        self._message = None
+
+
+class UnaryCall(SingleCall):
+    """One message in, one out; the model threads answer."""
+
+    __slots__ = ("_call",)
+
+    _plan: VerbPlan
+
+    def __init__(self, plan: VerbPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+        super().__init__(plan, carrier, stream_id, window)
+        self._call: LaneCall | None = None
+
+    def begin(self, message: bytes) -> None:
+        """See ``SingleCall``."""
+        plan = self._plan
+        codec = plan.packed_codec if self._is_packed else plan.codec
+        self._call = plan.lane.submit(plan.verb, message, codec, _finish, self)
+
+    def answer(self, call: LaneCall) -> None:
+        """Send the reply, or the error, that the lane has brought."""
+        self._call = None
+        reply = call.reply
+        if reply is None:
+            assert call.error is not None
+            self.fail(call.error)
+            return
+        if self._timer is not None:
+            self.lose()
+        body = reply.body
+        self.carrier.respond(self, HEAD, write_prefix(body), body, OK_TAIL)
+
+    def lose(self) -> None:
+        """See ``Stream``."""
+        super().lose()
+        call, self._call = self._call, None
+        if call is not None:
+            self._plan.lane.cancel(call)
+            call.wire = call.owner = None  # it stays in the queue, but a flood of cancelled calls shall not fill memory
+
+
+def _finish(call: LaneCall) -> None:
+    call.owner.answer(call)
+
+
+class RefusedCall(Stream):
+    """A call that is answered as soon as its headers are read.
+
+    Args:
+        answer: the block of headers.
+        carrier, stream_id, window: see ``Stream``.
+    """
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: bytes, carrier: Carrier, stream_id: int, window: int) -> None:
+        super().__init__(carrier, stream_id, window)
+        self._answer = answer
+
+    def open(self) -> None:
+        """See ``Stream``."""
+        self.carrier.respond_bare(self, self._answer)
+
+    def receive(self, piece: Piece, *, is_last: bool) -> None:
+        """See ``Stream``: it is over before anything can come."""
+
+    def expire(self) -> None:
+        """See ``Stream``."""
+
+
+class MalformedCall(RefusedCall):
+    """A request without what HTTP/2 asks of every one."""
+
+    def open(self) -> None:
+        """See ``Stream``."""
+        self.carrier.reset(self, ErrorCode.PROTOCOL_ERROR)

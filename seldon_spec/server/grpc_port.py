@@ -1,0 +1,173 @@
+"""The gRPC port of the native engine: which call is answered how.
+
+A client's channel may be silent for hours, and is kept: after ``keep_alive_seconds`` it is asked for a sign of life,
+and only one that gives none within ``header_timeout_seconds`` is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from seldon_spec.errors import RequestError, Unauthenticated, UnsupportedVerb
+from seldon_spec.payload.message import Verb
+from seldon_spec.payload.proto_codec import ProtoCodec
+from seldon_spec.proto import PACKAGE
+from seldon_spec.server.auth import Tokens
+from seldon_spec.server.grpc_call import MalformedCall, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
+from seldon_spec.server.grpc_head import (
+    ENCODINGS,
+    WANTED,
+    CallHead,
+    read_head,
+    write_bare,
+    write_http_refusal,
+)
+from seldon_spec.server.grpc_health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
+from seldon_spec.server.grpc_methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICE, refuse_graph_metadata
+from seldon_spec.server.grpc_reflect import Reflection, ReflectionCall, ReflectionPlan
+from seldon_spec.server.h2_connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
+from seldon_spec.server.h2_fields import Fields, Heads
+from seldon_spec.server.h2_frames import MAX_WINDOW
+from seldon_spec.server.h2_stream import Open
+from seldon_spec.server.lane import Lane
+from seldon_spec.server.listener import Listener
+from seldon_spec.server.status import describe
+from seldon_spec.spec.model import Spec
+
+_MIN_BUDGET_BYTES = 1 << 20
+_BUDGET_MESSAGES = 4
+"""So many of the longest messages a connection may have under way at once."""
+
+_SMALL_MESSAGE_BYTES = 16384
+"""The longest message that the services of health and reflection take."""
+
+
+class GrpcPort(Listener):
+    """A listening socket of gRPC; belongs to the running event loop.
+
+    Args:
+        lane: answers the verbs.
+        spec: its bounds are used.
+        listening: the socket.
+        tls: None: plain text.
+
+    Attributes:
+        limits: what a client may take.
+        heads: those that were seen before.
+    """
+
+    def __init__(self, lane: Lane, spec: Spec, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        server = spec.server
+        super().__init__(listening, server.max_connections, tls, server.header_timeout_seconds)
+        self._lane = lane
+        self._max_bytes = min(server.max_message_bytes, MAX_WINDOW - FIRST_WINDOW)
+        self._codec = ProtoCodec()
+        self._packed_codecs = {
+            encoding: PackedProtoCodec(encoding, self._max_bytes) for encoding in ENCODINGS if encoding != "identity"
+        }
+        self._tokens = Tokens(server.auth)
+        self._health = Health()
+        self._methods = self._make_methods()
+        self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
+        self.heads = Heads(self._open, WANTED)
+        self.limits = H2Limits(
+            budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
+            header_timeout_seconds=server.header_timeout_seconds,
+            body_timeout_seconds=server.body_timeout_seconds,
+            keep_alive_seconds=server.keep_alive_seconds,
+        )
+
+    def make_connection(self) -> H2Connection:
+        """See ``Listener``."""
+        return H2Connection(self)
+
+    def set_serving(self) -> None:
+        """Have the health service say SERVING."""
+        self._health.set(ServingStatus.SERVING)
+
+    def set_not_serving(self) -> None:
+        """Have it say NOT_SERVING; calls are answered as before."""
+        self._health.set(ServingStatus.NOT_SERVING)
+
+    async def drain(self) -> None:
+        """Take no more calls, and wait until those under way have been answered."""
+        self.set_not_serving()
+        await super().drain()
+
+    async def close(self) -> None:
+        """See ``Listener``."""
+        for connection in list(self._connections):
+            if isinstance(connection, H2Connection):
+                connection.end()
+        await super().close()
+
+    # From a head to its stream
+
+    def _make_methods(self) -> dict[bytes, Callable[[CallHead], Open]]:
+        """What makes the streams of a method's calls, by its path."""
+        methods: dict[bytes, Callable[[CallHead], Open]] = {
+            f"/{PACKAGE}.{service}/{name}".encode(): partial(self._plan_verb, verb)
+            for service, verbs in METHODS.items()
+            for name, verb in verbs.items()
+        }
+        health, reflection = self._health, Reflection()
+        methods[f"/{HEALTH_SERVICE}/Check".encode()] = lambda head: partial(
+            CheckCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, health)
+        )
+        methods[f"/{HEALTH_SERVICE}/Watch".encode()] = lambda head: partial(
+            WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, health)
+        )
+        methods[f"/{REFLECTION_SERVICE}/ServerReflectionInfo".encode()] = lambda head: partial(
+            ReflectionCall, ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, reflection)
+        )
+        return methods
+
+    def _plan_verb(self, verb: Verb | None, head: CallHead) -> Open:
+        if not self._tokens.allow(head.authorization):
+            raise Unauthenticated("this needs a token: authorization: Bearer …")
+        if verb is None:
+            return _refuse(refuse_graph_metadata())
+        plan = VerbPlan(
+            max_bytes=self._max_bytes,
+            encoding=head.encoding,
+            timeout_seconds=head.timeout_seconds,
+            lane=self._lane,
+            verb=verb,
+            codec=self._codec,
+            packed_codec=self._packed_codecs.get(head.encoding, self._codec),
+        )
+        return partial(UnaryCall, plan)
+
+    def _open(self, fields: Fields) -> Open:
+        """Choose how the calls with these headers are answered."""
+        try:
+            return self._choose(read_head(fields))
+        except RequestError as error:
+            return _refuse(error)
+
+    def _choose(self, head: CallHead) -> Open:
+        if not head.method or not head.path:
+            return partial(MalformedCall, b"")
+        if head.method != b"POST":
+            return partial(RefusedCall, write_http_refusal(405))
+        kind = head.content_type.partition(b";")[0].strip()
+        if kind != b"application/grpc" and not kind.startswith(b"application/grpc+"):
+            return partial(RefusedCall, write_http_refusal(415))
+        if head.size > MAX_HEADER_LIST_BYTES:
+            text = f"the metadata are longer than {MAX_HEADER_LIST_BYTES} bytes"
+            return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))
+        if head.encoding not in ENCODINGS:
+            raise UnsupportedVerb(f"messages cannot be compressed by {head.encoding}")
+        make = self._methods.get(head.path)
+        if make is None:
+            raise UnsupportedVerb("there is no such method")
+        return make(head)
+
+
+def _refuse(error: RequestError) -> Open:
+    failure = describe(error)
+    return partial(RefusedCall, write_bare(failure.grpc, failure.details))

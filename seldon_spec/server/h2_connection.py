@@ -1,0 +1,780 @@
+"""One connection of HTTP/2 (RFC 9113), the server's side: frames to streams, within bounds of room, time and patience.
+
+Memory is bounded by the streams' windows. Each stream may send its first window at once; what a longer message needs
+beyond it is granted when its length is known, and out of one budget for the connection, so that every message that has
+been let in can also come to its end. The connection's own window is never what a client waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, cast
+
+from seldon_spec.server import h2_frames as h2
+from seldon_spec.server.h2_fields import MAX_BLOCK_BYTES, BlockReader, Heads
+from seldon_spec.server.h2_frames import ConnectionFault, ErrorCode, StreamFault
+from seldon_spec.server.h2_outbox import Outbox
+from seldon_spec.server.h2_stream import Open, Piece, Stream
+from seldon_spec.server.listener import Connection
+
+MAX_STREAMS = 128
+FIRST_WINDOW = 1 << 17
+"""Together what a client may send of requests whose length is not known yet: 16 MiB."""
+
+MAX_FRAME_BYTES = 1 << 18
+MAX_HEADER_LIST_BYTES = 16384
+
+_MAX_CONTINUATIONS = 16
+_MAX_CUT = 1024
+_VIEW_BYTES = 16384
+"""Shorter pieces of a body are copied, lest they keep alive all that came with them."""
+
+_PATIENCE = 1000
+_PATIENCE_A_SECOND = 200
+"""Frames that only make work, such as PING and RST_STREAM: so many at once, then so many a second and one an answer."""
+
+_LINGER_SECONDS = 2.0
+_RETIRE_SECONDS = 1.0
+"""How long a client has to say that it has seen the first GOAWAY."""
+
+_BUFFER_BYTES = 1 << 19
+_RETIRING, _ASKING = b"retiring", b"are you?"
+
+_NOT_HTTP2 = b"this port speaks gRPC, over HTTP/2\n"
+_ANSWER_TO_HTTP1 = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+    % (len(_NOT_HTTP2), _NOT_HTTP2)
+)
+
+
+class _State(Enum):
+    """What a connection is at."""
+
+    GREETING = "it waits for the client's preface"
+    OPEN = "it takes frames"
+    LINGER = "it has said its last word, and drops what still comes"
+    CLOSED = "nothing happens any more"
+
+
+@dataclass(frozen=True, slots=True)
+class H2Limits:
+    """What a client may take of room and time; for the times see the keys of the same name in ``ServerSpec``.
+
+    Attributes:
+        budget_bytes: beyond the streams' first windows.
+        keep_alive_seconds: a client that says nothing for so long is asked whether it is still there.
+    """
+
+    budget_bytes: int
+    header_timeout_seconds: float
+    body_timeout_seconds: float
+    keep_alive_seconds: float
+
+
+class Port(Protocol):
+    """What a connection knows of the port that it came in at.
+
+    Attributes:
+        limits: what a client may take.
+        heads: those that were seen before.
+    """
+
+    limits: H2Limits
+    heads: Heads[Open]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are more connections than there may be."""
+
+    def now(self) -> float:
+        """The loop's clock."""
+
+    def call_soon(self, callback: Callable[[], None]) -> Any:
+        """Have something called in the loop's next round."""
+
+    def add(self, connection: Connection) -> None:
+        """A connection begins."""
+
+    def discard(self, connection: Connection) -> None:
+        """A connection has ended."""
+
+
+class H2Connection(Connection):
+    """The server's side of one connection; it is the ``Carrier`` of its streams."""
+
+    __slots__ = (
+        "_asked",
+        "_block",
+        "_block_flags",
+        "_blocks",
+        "_buffer",
+        "_choked_until",
+        "_claims",
+        "_continuations",
+        "_cut",
+        "_free",
+        "_heard",
+        "_is_last",
+        "_is_settled",
+        "_last_id",
+        "_limits",
+        "_missing",
+        "_needed",
+        "_outbox",
+        "_overdue",
+        "_patience",
+        "_port",
+        "_receiver",
+        "_receiver_ends",
+        "_refilled",
+        "_retires",
+        "_room",
+        "_state",
+        "_streams",
+        "_transport",
+        "_window",
+        "deadline",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._limits = limits = port.limits
+        self._outbox = Outbox(port.call_soon, self._end, self._await_reading)
+        self._blocks = BlockReader(port.heads)
+        self._state = _State.GREETING
+        self._buffer = bytearray()
+        self._needed = 0
+        self._missing = 0
+        self._receiver: Stream | None = None
+        self._receiver_ends = False
+        self._block: bytearray | None = None
+        self._block_flags = (0, 0)
+        self._continuations = 0
+        self._streams: dict[int, Stream] = {}
+        self._cut: dict[int, None] = {}
+        self._last_id = 0
+        self._free = limits.budget_bytes
+        self._claims: deque[tuple[Stream, int]] = deque()
+        self._window = self._room = min(MAX_STREAMS * FIRST_WINDOW + 2 * limits.budget_bytes, h2.MAX_WINDOW)
+        self._patience = _PATIENCE
+        self._heard = self._refilled = port.now()
+        self._asked = 0.0
+        self._overdue = self._heard + limits.header_timeout_seconds
+        self._choked_until = self._retires = math.inf
+        self._is_settled = self._is_last = False
+        self.deadline = self._overdue
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(_BUFFER_BYTES)
+        self._outbox.open(self._transport)
+        self._port.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes have come."""
+        state = self._state
+        if state is not _State.OPEN and state is not _State.GREETING:
+            return
+        self._heard = self._port.now()
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        try:
+            self._take(data)
+        except ConnectionFault as fault:
+            self._fail(fault)
+
+    def eof_received(self) -> None:
+        """The client has closed its side: nobody waits for an answer any more, and the transport closes."""
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The connection is closed."""
+        self._state = _State.CLOSED
+        self._port.discard(self)
+        self._outbox.close()
+        self._lose_streams()
+
+    def pause_writing(self) -> None:
+        """The client does not read what it was sent: nothing that could lead to more is taken from it."""
+        self._outbox.is_choked = True
+        self._choked_until = self._port.now() + self._limits.body_timeout_seconds
+        self._due(self._choked_until)
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._outbox.is_choked = False
+        self._choked_until = math.inf
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._outbox.pump()
+
+    # What the listener tells
+
+    def expire(self) -> None:
+        """Something is overdue, or was when this was noted."""
+        now = self._port.now()
+        if self._state is not _State.OPEN or self._choked_until <= now:
+            self.abort()
+        elif self._overdue <= now:
+            self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the rest of a frame did not come in time"))
+        else:
+            self._expire_streams(now)
+            self._ask(now)
+            if self._retires <= now:
+                self._retire_at_last()
+            self._set_deadline()
+
+    def retire(self) -> None:
+        """Take no more requests once the client can know of it, and end after those under way."""
+        if self._state is _State.GREETING:
+            self._close()
+        if self._state is not _State.OPEN or self._retires < math.inf:
+            return
+        self._outbox.put(h2.goaway_frame(h2.MAX_STREAM_ID, ErrorCode.NO_ERROR))
+        self._outbox.put(h2.ping_frame(_RETIRING))
+        self._retires = self._port.now() + _RETIRE_SECONDS
+        self._due(self._retires)
+        for stream in list(self._streams.values()):
+            stream.retire()
+
+    def end(self) -> None:
+        """End once what has been sent is written."""
+        if self._state is _State.OPEN:
+            self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
+        self._close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
+
+    # Frames
+
+    def _take(self, data: bytes) -> None:
+        """Take what has come, from the beginning of a frame, or of what is left of one."""
+        at = 0
+        if self._state is _State.GREETING:
+            at = self._greet(data)
+        elif self._missing:
+            at = min(self._missing, len(data))
+            self._missing -= at
+            if self._receiver is not None:
+                self._deliver(self._receiver, _piece(data, 0, at), is_last=self._receiver_ends and not self._missing)
+        at = self._take_frames(data, at)
+        rest = len(data) - at
+        if self._state is _State.GREETING:  # its deadline is set
+            self._buffer += data
+            return
+        if self._state is not _State.OPEN:
+            return
+        if rest > 0:
+            self._buffer += memoryview(data)[at:]
+            self._needed = h2.HEAD_BYTES if rest < h2.HEAD_BYTES else h2.HEAD_BYTES + _frame_size(data, at)
+        if rest > 0 or self._block is not None:
+            self._overdue = self._heard + self._limits.header_timeout_seconds
+            self._due(self._overdue)
+        else:
+            self._overdue = math.inf
+
+    def _greet(self, data: bytes) -> int:
+        """Take the preface; where the first frame begins, or 0 if it has not come to its end."""
+        if not h2.PREFACE.startswith(data[: len(h2.PREFACE)]):
+            if not 65 <= data[0] <= 90:  # a request of HTTP/1 begins with a capital letter
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2")
+            self._outbox.put(_ANSWER_TO_HTTP1)
+            self._linger()
+            return len(data)
+        if len(data) < len(h2.PREFACE):
+            return 0
+        self._state = _State.OPEN
+        self._outbox.put(_HELLO + h2.window_frame(0, self._window - h2.DEFAULT_WINDOW))
+        if self._port.is_full:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the server has as many connections as it may have")
+        self._due(self._heard + self._limits.keep_alive_seconds)
+        return len(h2.PREFACE)
+
+    def _take_frames(self, data: bytes, at: int) -> int:
+        """Take all whole frames, and the beginning of a DATA frame; where what is left begins."""
+        end = len(data)
+        while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
+            high, low, kind, flags, stream_id = h2.read_head(data, at)
+            size = high << 16 | low
+            start = at + h2.HEAD_BYTES
+            stop = start + size
+            if size > MAX_FRAME_BYTES:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame that is longer than the settings allow")
+            is_data = kind == h2.DATA
+            if stop > end and (not is_data or flags & h2.PADDED):
+                break
+            stream_id &= h2.MAX_STREAM_ID
+            try:
+                if is_data:
+                    self._take_data(data, start, size, flags, stream_id)
+                else:
+                    self._take_other(kind, data[start:stop], flags, stream_id)
+            except StreamFault as fault:
+                self._reset_id(fault.stream_id, fault.code)
+            at = stop
+        return at
+
+    def _take_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> None:
+        """Take what there is of a DATA frame."""
+        stop = min(start + size, len(data))
+        self._missing = start + size - stop
+        self._receiver = None
+        self._spend(size)
+        ends = bool(flags & h2.END_STREAM)
+        stream = self._find_receiver(stream_id, ends=ends)
+        if stream is None:
+            return
+        if size > stream.room:
+            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+        if flags & h2.PADDED:
+            piece: Piece = h2.strip_padding(data[start:stop], flags)
+            stream.room -= size - len(piece)
+            self.give_back(stream, size - len(piece))
+        else:
+            piece = _piece(data, start, stop)
+        if not piece and not ends:
+            self._charge()
+        self._receiver, self._receiver_ends = stream, ends
+        self._deliver(stream, piece, is_last=ends and not self._missing)
+
+    def _find_receiver(self, stream_id: int, *, ends: bool) -> Stream | None:
+        """The stream that a DATA frame is for; None if the client could not know yet that it has ended.
+
+        Raises:
+            ConnectionFault: no DATA can come there.
+            StreamFault: the client had sent everything.
+        """
+        if self._block is not None:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame in the midst of a header block")
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            if stream.is_complete:
+                raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED)
+            return stream
+        self._check_is_known(stream_id)
+        self._check_is_cut(stream_id, ends=ends)
+        return None
+
+    def _deliver(self, stream: Stream, piece: Piece, *, is_last: bool) -> None:
+        if stream.is_over:
+            return
+        stream.room -= len(piece)
+        if is_last:
+            stream.is_complete = True
+            stream.deadline = math.inf
+        else:
+            self._wait(stream)
+        stream.receive(piece, is_last=is_last)
+
+    def _take_other(self, kind: int, payload: bytes, flags: int, stream_id: int) -> None:
+        if self._block is not None and kind != h2.CONTINUATION:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame in the midst of a header block")
+        if not self._is_settled and kind != h2.SETTINGS:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+        take = _TAKERS.get(kind)
+        if take is not None:
+            take(self, payload, flags, stream_id)
+
+    def _take_headers(self, payload: bytes, flags: int, stream_id: int) -> None:
+        payload = h2.strip_padding(payload, flags)
+        if flags & h2.PRIORITIZED:
+            if len(payload) < 5:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a priority that is too short")
+            payload = payload[5:]
+        if flags & h2.END_HEADERS:
+            self._take_block(payload, flags, stream_id)
+        else:
+            self._block = bytearray(payload)
+            self._block_flags = flags, stream_id
+            self._continuations = 0
+
+    def _take_continuation(self, payload: bytes, flags: int, stream_id: int) -> None:
+        if self._block is None or stream_id != self._block_flags[1]:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
+        self._block += payload
+        self._continuations += 1
+        if self._continuations > _MAX_CONTINUATIONS or len(self._block) > MAX_BLOCK_BYTES:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
+        if flags & h2.END_HEADERS:
+            block, self._block = bytes(self._block), None
+            self._take_block(block, *self._block_flags)
+
+    def _take_block(self, block: bytes, flags: int, stream_id: int) -> None:
+        """Take a whole header block: a request's first headers, or its last."""
+        if len(block) > MAX_BLOCK_BYTES:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the headers are too long")
+        if stream_id <= self._last_id or not stream_id & 1:
+            self._take_trailers(block, flags, stream_id)
+            return
+        open_stream = self._blocks.read(block)
+        self._last_id = stream_id
+        if self._is_last or len(self._streams) >= MAX_STREAMS:
+            self._charge()
+            self._reset_id(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        stream = self._streams[stream_id] = open_stream(self, stream_id, FIRST_WINDOW)
+        if flags & h2.END_STREAM:
+            stream.is_complete = True
+        else:
+            self._wait(stream)
+        stream.open()
+        if stream.is_complete and not stream.is_over:
+            stream.receive(b"", is_last=True)
+
+    def _take_trailers(self, block: bytes, flags: int, stream_id: int) -> None:
+        self._check_is_known(stream_id)
+        self._blocks.decode(block)  # they say nothing, but may change what later blocks mean
+        stream = self._streams.get(stream_id)
+        ends = bool(flags & h2.END_STREAM)
+        if stream is None:
+            self._check_is_cut(stream_id, ends=ends)
+        elif stream.is_complete:
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED)
+        elif not ends:
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
+        else:
+            self._deliver(stream, b"", is_last=True)
+
+    def _take_priority(self, payload: bytes, _flags: int, stream_id: int) -> None:
+        if not stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a priority of no stream")
+        if len(payload) != 5:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a priority of another size")
+
+    def _take_reset(self, payload: bytes, _flags: int, stream_id: int) -> None:
+        h2.read_number(payload)
+        self._check_is_known(stream_id)
+        stream = self._streams.get(stream_id)
+        self._cut.pop(stream_id, None)
+        if stream is not None:
+            self._charge()
+            self._forget(stream)
+            stream.lose()
+
+    def _take_settings(self, payload: bytes, flags: int, stream_id: int) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "settings of a stream")
+        if flags & h2.ACK:
+            if payload:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement with settings")
+            return
+        self._is_settled = True
+        self._charge()
+        self._outbox.put(h2.SETTINGS_ACK)
+        for key, value in dict(h2.read_settings(payload)).items():  # of a setting that is made often, the last one
+            self._outbox.apply(key, value, self._streams.values())
+
+    def _take_push(self, _payload: bytes, _flags: int, _stream_id: int) -> None:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a promise from a client")
+
+    def _take_ping(self, payload: bytes, flags: int, stream_id: int) -> None:
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a ping of a stream")
+        if len(payload) != 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a ping of another size")
+        self._charge()
+        if not flags & h2.ACK:
+            self._outbox.put(h2.ping_frame(payload, is_ack=True))
+        elif payload == _RETIRING and self._retires < math.inf:
+            self._retire_at_last()
+
+    def _take_goaway(self, payload: bytes, _flags: int, stream_id: int) -> None:
+        """The client opens no more streams, and closes when the last one has ended."""
+        if stream_id:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a farewell of a stream")
+        if len(payload) < 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a farewell that is too short")
+
+    def _take_window(self, payload: bytes, _flags: int, stream_id: int) -> None:
+        credit = h2.read_number(payload)
+        if not stream_id:
+            self._outbox.widen(credit)
+            return
+        self._check_is_known(stream_id)
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._outbox.widen_stream(stream, credit)
+
+    def _check_is_known(self, stream_id: int) -> None:
+        """That a stream has been opened, be it over.
+
+        Raises:
+            ConnectionFault: it has not, or never could.
+        """
+        if stream_id > self._last_id or not stream_id & 1:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame of a stream that has not been opened")
+
+    def _check_is_cut(self, stream_id: int, *, ends: bool) -> None:
+        """That we have ended a stream before the client had, so that it could not know yet.
+
+        Raises:
+            ConnectionFault: the client itself had ended it.
+        """
+        if stream_id not in self._cut:
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "a frame of a stream that has ended")
+        if ends:
+            del self._cut[stream_id]
+
+    # Room and patience
+
+    def _spend(self, size: int) -> None:
+        """Take bytes from the connection's window, and open it again in time."""
+        self._room -= size
+        if self._room < 0:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more than the connection's window allows")
+        if self._room < self._window >> 1:
+            self._outbox.put(h2.window_frame(0, self._window - self._room))
+            self._room = self._window
+
+    def give_back(self, stream: Stream, size: int) -> None:
+        """See ``Carrier``."""
+        if size and not stream.is_over:
+            stream.room += size
+            self._outbox.put(h2.window_frame(stream.stream_id, size))
+
+    def claim(self, stream: Stream, size: int) -> None:
+        """See ``Carrier``."""
+        if not self._claims and self._has_room(size):
+            self._grant(stream, size)
+        else:
+            stream.deadline = math.inf  # it is not the client whom it waits for
+            self._claims.append((stream, size))
+
+    def _has_room(self, size: int) -> bool:
+        return size <= self._free or self._free == self._limits.budget_bytes  # one is let in, whatever its size
+
+    def _grant(self, stream: Stream, size: int) -> None:
+        self._free -= size
+        stream.claimed += size
+        self.give_back(stream, size)
+        stream.deadline = self._port.now() + self._limits.body_timeout_seconds
+        self._due(stream.deadline)
+
+    def _release(self, stream: Stream) -> None:
+        """Let the next ones in, where a message has gone."""
+        self._free += stream.claimed
+        stream.claimed = 0
+        claims = self._claims
+        while claims and (claims[0][0].is_over or self._has_room(claims[0][1])):
+            waiting, size = claims.popleft()
+            if not waiting.is_over:
+                self._grant(waiting, size)
+
+    def _charge(self) -> None:
+        """Bear with a frame that only makes work.
+
+        Raises:
+            ConnectionFault: there were too many.
+        """
+        self._patience -= 1
+        if self._patience < 0:
+            self._patience = min(_PATIENCE, int((self._heard - self._refilled) * _PATIENCE_A_SECOND))
+            self._refilled = self._heard
+            if not self._patience:
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that only make work")
+
+    # Answers
+
+    def respond(self, stream: Stream, head: bytes, prefix: bytes, body: bytes, tail: bytes) -> None:
+        """See ``Carrier``."""
+        self._outbox.respond(stream, head, prefix, body, tail)
+
+    def respond_bare(self, stream: Stream, head: bytes) -> None:
+        """See ``Carrier``."""
+        self._outbox.respond_bare(stream, head)
+
+    def begin(self, stream: Stream, head: bytes) -> None:
+        """See ``Carrier``."""
+        self._outbox.begin(stream, head)
+
+    def send(self, stream: Stream, body: bytes) -> None:
+        """See ``Carrier``."""
+        self._outbox.send(stream, body)
+
+    def finish(self, stream: Stream, tail: bytes) -> None:
+        """See ``Carrier``."""
+        self._outbox.finish(stream, tail)
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """See ``Carrier``."""
+        self._reset_id(stream.stream_id, code)
+
+    def _reset_id(self, stream_id: int, code: ErrorCode) -> None:
+        stream = self._streams.get(stream_id)
+        self._outbox.put(h2.reset_frame(stream_id, code))
+        if stream is None or not stream.is_complete:
+            self._cut_off(stream_id)
+        if stream is not None:
+            self._forget(stream)
+            stream.lose()
+
+    def _cut_off(self, stream_id: int) -> None:
+        self._cut[stream_id] = None
+        if len(self._cut) > _MAX_CUT:
+            del self._cut[next(iter(self._cut))]
+
+    def _end(self, stream: Stream) -> None:
+        """The answer has been sent to its end; a client that still sends its request need not go on."""
+        self._patience += 1
+        if not stream.is_complete:
+            self._outbox.put(h2.reset_frame(stream.stream_id, ErrorCode.NO_ERROR))
+            self._cut_off(stream.stream_id)
+        self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        stream.is_over = True
+        stream.outgoing = None
+        self._streams.pop(stream.stream_id, None)
+        if stream.claimed:
+            self._release(stream)
+        if self._is_last and not self._streams:
+            self._close()
+
+    def _lose_streams(self) -> None:
+        streams, self._streams = self._streams, {}
+        self._claims.clear()
+        for stream in streams.values():
+            stream.is_over = True
+            stream.outgoing = None
+            stream.lose()
+
+    # Time
+
+    def _due(self, at: float) -> None:
+        if at < self.deadline:
+            self.deadline = at
+
+    def _wait(self, stream: Stream) -> None:
+        """The next piece of a request shall come in time."""
+        stream.deadline = at = self._heard + self._limits.body_timeout_seconds
+        if at < self.deadline:
+            self.deadline = at
+
+    def _await_reading(self, stream: Stream) -> None:
+        """The next piece of an answer shall be read in time."""
+        self._patience += 1
+        stream.deadline = self._port.now() + self._limits.body_timeout_seconds
+        self._due(stream.deadline)
+
+    def _expire_streams(self, now: float) -> None:
+        for stream in [each for each in self._streams.values() if each.deadline <= now]:
+            stream.deadline = math.inf
+            if stream.outgoing:
+                self._reset_id(stream.stream_id, ErrorCode.CANCEL)
+            elif not stream.is_complete:
+                stream.expire()
+
+    def _ask(self, now: float) -> None:
+        """Ask a silent client whether it is there; it would not be missed otherwise if its machine is gone."""
+        if self._asked > self._heard:
+            if self._asked + self._limits.header_timeout_seconds <= now:
+                self.abort()
+        elif self._heard + self._limits.keep_alive_seconds <= now:
+            self._asked = now
+            self._outbox.put(h2.ping_frame(_ASKING))
+
+    def _set_deadline(self) -> None:
+        if self._state is not _State.OPEN:
+            return
+        is_asked = self._asked > self._heard
+        self.deadline = min(
+            self._overdue,
+            self._choked_until,
+            math.inf if self._is_last else self._retires,
+            self._asked + self._limits.header_timeout_seconds
+            if is_asked
+            else self._heard + self._limits.keep_alive_seconds,
+            *(stream.deadline for stream in self._streams.values()),
+        )
+
+    # The end
+
+    def _retire_at_last(self) -> None:
+        """The client has seen that we want to stop, and can have opened no stream since that we have not seen."""
+        if self._is_last or self._state is not _State.OPEN:
+            return
+        self._is_last = True
+        self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
+        if not self._streams:
+            self._close()
+
+    def _fail(self, fault: ConnectionFault) -> None:
+        """Say why it cannot go on, and drop what still comes until the client has read it.
+
+        A connection that is closed on unread bytes is reset, and the client would never see the reason.
+        """
+        self._outbox.put(h2.goaway_frame(self._last_id, fault.code, str(fault)))
+        self._linger()
+
+    def _linger(self) -> None:
+        self._state = _State.LINGER
+        self._buffer.clear()
+        self._lose_streams()
+        self._outbox.flush()
+        self._outbox.close()
+        self.deadline = self._port.now() + _LINGER_SECONDS
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _close(self) -> None:
+        """Close when all is written; a client that does not read it is cut off."""
+        self._outbox.flush()
+        self._outbox.close()
+        self._state = _State.CLOSED
+        self._lose_streams()
+        self.deadline = self._port.now() + self._limits.body_timeout_seconds
+        self._transport.close()
+
+
+_TAKERS: dict[int, Callable[[H2Connection, bytes, int, int], None]] = {
+    h2.HEADERS: H2Connection._take_headers,
+    h2.PRIORITY: H2Connection._take_priority,
+    h2.RST_STREAM: H2Connection._take_reset,
+    h2.SETTINGS: H2Connection._take_settings,
+    h2.PUSH_PROMISE: H2Connection._take_push,
+    h2.PING: H2Connection._take_ping,
+    h2.GOAWAY: H2Connection._take_goaway,
+    h2.WINDOW_UPDATE: H2Connection._take_window,
+    h2.CONTINUATION: H2Connection._take_continuation,
+}
+"""What takes a frame, by its kind."""
+
+
+def _piece(data: bytes, start: int, stop: int) -> Piece:
+    size = stop - start
+    if size >= _VIEW_BYTES and 2 * size >= len(data):
+        return memoryview(data)[start:stop]
+    return data[start:stop]
+
+
+def _frame_size(data: bytes, at: int) -> int:
+    size: int = int.from_bytes(data[at : at + 3], "big")
+    return size
+
+
+_HELLO = h2.settings_frame(
+    {
+        h2.HEADER_TABLE_SIZE: 0,
+        h2.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+        h2.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
+        h2.MAX_FRAME_SIZE: MAX_FRAME_BYTES,
+        h2.MAX_HEADER_LIST_SIZE: MAX_HEADER_LIST_BYTES,
+    }
+)

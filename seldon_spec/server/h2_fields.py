@@ -1,0 +1,184 @@
+"""Header blocks (RFC 7541): fields to bytes, and bytes to fields, once for each block that comes again and again.
+
+A client that has no dynamic table sends the same bytes for the same fields, and the same bytes mean the same on every
+connection. So the announced table size is 0, and what such a block was found to mean is known from then on; where a
+block is new, as with an id for each request, most of its fields are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+import hpack
+
+from seldon_spec.server.h2_frames import ConnectionFault, ErrorCode
+
+Fields = list[tuple[bytes, bytes]]
+Head = TypeVar("Head")
+Known = TypeVar("Known")
+
+MAX_BLOCK_BYTES = 65536
+"""A longer block ends its connection, and so does one whose fields are together longer than this."""
+
+_MAX_KNOWN = 1024
+_MAX_KNOWN_BYTES = 1024
+
+_ERRORS = (hpack.HPACKError, ValueError, IndexError)
+
+logging.getLogger("hpack").setLevel(logging.WARNING)  # it would log every field, and tokens are among them
+
+
+class Heads(Generic[Head]):
+    """The heads of requests by their blocks, wherever there is no dynamic table; all connections of a port share them.
+
+    Args:
+        make_head: makes the head of the fields; values that it does not look at may stand there as they were encoded.
+        wanted: the names of the fields whose values it looks at.
+    """
+
+    def __init__(self, make_head: Callable[[Fields], Head], wanted: Iterable[bytes]) -> None:
+        self.make_head = make_head
+        self.known: dict[bytes, Head] = {}
+        self._wanted = frozenset(wanted)
+        self._names: dict[bytes, bytes] = {}
+        self._fields: dict[bytes, tuple[bytes, bytes]] = {}
+        self._decoder = hpack.Decoder()
+        self._decoder.header_table_size = 0
+
+    def read(self, block: bytes) -> Head:
+        """The head of a block that is not known yet, and is from now on.
+
+        Raises:
+            HPACKError, ValueError, IndexError: it is none, or one that a table has a part in.
+        """
+        head = self.make_head([self._read_field(block[start:stop], size) for start, size, stop in _split_fields(block)])
+        _remember(self.known, block, head)
+        return head
+
+    def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
+        """A field, of whose bytes the first ``name_size`` are the name's."""
+        raw_name = raw[:name_size]
+        name = self._names.get(raw_name)
+        if name is None:
+            name = self._decode(raw_name if raw[0] >= 0x80 else raw_name + b"\0")[0]
+            _remember(self._names, raw_name, name)
+        if name not in self._wanted:
+            return name, raw[name_size:]
+        field = self._fields.get(raw)
+        if field is None:
+            field = self._decode(raw)
+            _remember(self._fields, raw, field)
+        return field
+
+    def _decode(self, raw: bytes) -> tuple[bytes, bytes]:
+        ((name, value),) = self._decoder.decode(raw, raw=True)
+        return name, value
+
+
+def _remember(known: dict[bytes, Known], key: bytes, value: Known) -> None:
+    if len(known) >= _MAX_KNOWN:  # what is always different is not worth more than this
+        known.clear()
+    known[key] = value
+
+
+def _split_fields(block: bytes) -> Iterator[tuple[int, int, int]]:
+    """Where each field of a block begins, how many bytes name it, and where it ends.
+
+    Raises:
+        ValueError: something stands there that is no field.
+        IndexError: the last one is not whole.
+    """
+    at = 0
+    while at < len(block):
+        start, first = at, block[at]
+        at += 1
+        name_size = 1
+        if first < 0x80:  # not a whole field of the static table
+            if 0x20 <= first < 0x40:
+                raise ValueError("a change of the table's size")
+            mask = 0x3F if first >= 0x40 else 0x0F
+            if not first & mask:
+                at = _skip_text(block, at)
+            elif first & mask == mask:  # the index goes on in the next byte; the static table needs no third one
+                at += 1
+            name_size = at - start
+            at = _skip_text(block, at)
+        if at > len(block):
+            raise IndexError("half a field")
+        yield start, name_size, at
+
+
+def _skip_text(block: bytes, at: int) -> int:
+    """Where a text ends that begins there with its length."""
+    size = block[at] & 0x7F
+    at += 1
+    if size == 0x7F:
+        shift, more = 0, 0x80
+        while more >= 0x80:
+            more = block[at]
+            at += 1
+            size += (more & 0x7F) << shift
+            shift += 7
+    return at + size
+
+
+class BlockReader(Generic[Head]):
+    """Reads the header blocks of one connection, each in its turn: every one may change what the next one means."""
+
+    __slots__ = ("_decoder", "_heads", "_is_stateless")
+
+    def __init__(self, heads: Heads[Head]) -> None:
+        self._heads = heads
+        self._decoder = hpack.Decoder(MAX_BLOCK_BYTES)
+        self._is_stateless = False
+
+    def read(self, block: bytes) -> Head:
+        """The head that a block is.
+
+        Raises:
+            ConnectionFault: it is none, or too long; nothing that comes later could be read.
+        """
+        if self._is_stateless and len(block) <= _MAX_KNOWN_BYTES:
+            head = self._heads.known.get(block)
+            if head is not None:
+                return head
+            with contextlib.suppress(*_ERRORS):  # the connection's own decoder decides then
+                return self._heads.read(block)
+        return self._heads.make_head(self.decode(block))
+
+    def decode(self, block: bytes) -> Fields:
+        """The fields of a block.
+
+        Raises:
+            ConnectionFault: see ``read``.
+        """
+        try:
+            fields: Fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
+        except hpack.OversizedHeaderListError:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the headers are too long") from None
+        except _ERRORS:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "the header block is malformed") from None
+        # A table of size 0 holds nothing; the client says that it has one once it has seen our settings.
+        self._is_stateless = self._decoder.header_table_size == 0
+        return fields
+
+
+def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A header block that neither needs nor changes a table."""
+    return b"".join(b"\0" + _write_text(name) + _write_text(value) for name, value in fields)
+
+
+def _write_text(text: bytes) -> bytes:
+    size = len(text)
+    if size < 127:
+        return bytes((size,)) + text
+    size -= 127
+    length = bytearray((127,))
+    while size >= 128:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes(length) + text
