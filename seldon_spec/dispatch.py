@@ -129,11 +129,12 @@ class Dispatcher:
 
     def _answer(self, call: Call) -> None:
         """Answer a call, on a model thread; whatever is raised goes to whoever waits."""
+        wire, call.wire = call.wire, None  # first, for whoever gives up on a call lets go of it, too
         if not call.is_unwanted:
-            wire = [call.wire]
-            call.wire = None
+            held = [wire]
+            del wire
             try:
-                call.reply = self._observe(call.verb, wire, call.codec, call.arrived)
+                call.reply = self._observe(call.verb, held, call.codec, call.arrived)
             except BaseException as error:
                 call.error = error
         call.then(call)

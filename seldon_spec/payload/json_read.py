@@ -132,7 +132,8 @@ def _read_array(view: memoryview, start: int) -> tuple[Array, int]:
     from simdjson import Parser  # not at the top: a server that is sent short messages needs it not
 
     is_table = _TABLE.match(view, start) is not None
-    parser, width, end, parts = Parser(), 0, start, []
+    parser, width, end = Parser(), 0, start
+    numbers = _Numbers((len(view) - start) // 2)  # a number and what follows it are two characters at least
     for text, place in _cut(view, start + 1, is_table=is_table):
         part = _read_numbers(parser, text)
         if is_table:
@@ -143,10 +144,35 @@ def _read_array(view: memoryview, start: int) -> tuple[Array, int]:
             count = text.count(b",") + 1
         if part.size != count:  # simdjson takes empty lists, and has nothing for them
             raise _NotPlain
-        parts.append(part)
+        numbers.add(part)
         end = place
-    flat = np.concatenate(parts)
+    flat = numbers.finish()
     return flat.reshape(-1, width) if is_table else flat, end
+
+
+class _Numbers:
+    """Numbers that come in pieces, in one block; integers as long as there are no others.
+
+    The block is made for the most that there can be: what is never written to takes no memory, and the rest is given
+    back at the end.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._block: Array = np.empty(0, np.int64)
+
+    def add(self, part: Array) -> None:
+        before, self._count = self._count, self._count + part.size
+        if not before or part.dtype == np.float64 != self._block.dtype:
+            earlier, self._block = self._block, np.empty(self._most, part.dtype)
+            self._block[:before] = earlier[:before]
+        self._block[before : self._count] = part
+
+    def finish(self) -> Array:
+        """The numbers, in a block of their own."""
+        self._block.resize(self._count, refcheck=False)
+        return self._block
 
 
 def _cut(view: memoryview, at: int, *, is_table: bool) -> Iterator[tuple[bytes, int]]:

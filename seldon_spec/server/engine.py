@@ -6,7 +6,6 @@ Everything above knows an engine by the methods of ``Engine``, and that knows a 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -106,9 +105,12 @@ class Engine:
 
     async def drain(self, seconds: float) -> None:
         """Take no more connections, except the metrics', and give what is under way this long to end."""
-        draining = [port.drain() for port in self._ports if port is not self._metrics]
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*draining), seconds)
+        draining = [asyncio.ensure_future(port.drain()) for port in self._ports if port is not self._metrics]
+        try:
+            await asyncio.wait(draining, timeout=seconds)
+        finally:
+            for task in draining:
+                task.cancel()
 
     async def abort(self) -> None:
         """Close everything at once: the component will never be ready, and nobody gets an answer."""

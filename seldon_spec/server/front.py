@@ -12,7 +12,6 @@ import logging
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -28,7 +27,7 @@ from seldon_spec.server.http import AnswerHead, Exchange, Head, Headers, Plan
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.routes import PING, POSTED, PROBE_TYPE, PROBES, cors_headers, failure_answer
 from seldon_spec.server.status import describe
-from seldon_spec.server.wsgi import ARRIVED, WsgiAnswer, WsgiApp, make_environ, run_app
+from seldon_spec.server.wsgi import WAITER, Waiter, WsgiAnswer, WsgiApp, make_environ, run_app
 from seldon_spec.spec.model import FlaskSpec, Spec
 
 logger = logging.getLogger(__name__)
@@ -81,11 +80,15 @@ class RestFront:
         self.is_open = False
 
     def plan(self, head: Head) -> Plan:
-        """Choose the way of the requests with this head."""
+        """Choose the way of the requests with this head.
+
+        Raises:
+            Unauthenticated: they have no token.
+        """
         if head.method == "GET" and head.path in PROBES and not head.query:
             return _Probe(self, head)
         if head.path not in PROBES and head.method != "OPTIONS" and not self._tokens.allow(head.find(b"authorization")):
-            return _Refused(self)
+            raise Unauthenticated("a bearer token is needed that the server knows")
         verb = POSTED.get(head.path) if head.method == "POST" else None
         if verb is not None and _is_plain_json(head):
             codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
@@ -158,17 +161,16 @@ class RestFront:
     def refuse(self, error: BaseException) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that is read."""
         status, content_type, body = failure_answer(describe(error), self._style)
-        return AnswerHead(
-            status, [(b"content-type", content_type.encode()), (b"access-control-allow-origin", b"*")]
-        ), body
+        headers = [(b"content-type", content_type.encode("latin-1")), (b"access-control-allow-origin", b"*")]
+        return AnswerHead(status, [*headers, *_MORE_HEADERS.get(type(error), ())]), body
 
     def status_head(self, status: int, head: Head) -> AnswerHead:
         """The head of an answer whose status the class has chosen."""
         return self._answer_head(status, head)
 
-    def run_app(self, environ: dict[str, Any], arrived: float) -> WsgiAnswer:
+    def run_app(self, environ: dict[str, Any], waiter: Waiter) -> WsgiAnswer:
         """Have Flask answer, on the calling thread."""
-        ARRIVED.set(arrived)
+        WAITER.set(waiter)
         with self._app_lock:
             if self._app is None:
                 self._app = self._make_app()
@@ -236,18 +238,6 @@ class _ThroughFlask:
         self._front.detour(exchange)
 
 
-class _Refused:
-    """The request has no token."""
-
-    def __init__(self, front: RestFront) -> None:
-        self._front = front
-
-    def begin(self, exchange: Exchange) -> None:
-        """Say so."""
-        error = Unauthenticated("this needs a token: Authorization: Bearer …")
-        exchange.answer(*self._front.fail(error, exchange.head))
-
-
 class _Detour:
     """One exchange that Flask answers, in a thread.
 
@@ -264,8 +254,9 @@ class _Detour:
         self._timer: asyncio.TimerHandle | None = None
         if front.timeout_seconds is not None:
             self._timer = self._loop.call_later(front.timeout_seconds, self._expire)
+        self._waiter = Waiter()
         environ = make_environ(exchange, exchange.take_body())
-        self._future = pool.submit(front.run_app, environ, time.monotonic())
+        self._future = pool.submit(front.run_app, environ, self._waiter)
         exchange.on_gone = self._end
         self._future.add_done_callback(self._come_back)
 
@@ -297,6 +288,7 @@ class _Detour:
         if self._timer is not None:
             self._timer.cancel()
         self._future.cancel()
+        self._waiter.give_up()
         self._front.lane.leave(self)
         return exchange
 

@@ -336,7 +336,6 @@ class UnaryCall(SingleCall):
         call, self._call = self._call, None
         if call is not None:
             self._plan.lane.cancel(call)
-            call.wire = call.owner = None  # it stays in the queue, but a flood of cancelled calls shall not fill memory
 
 
 def _finish(call: LaneCall) -> None:

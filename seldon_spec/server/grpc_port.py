@@ -73,6 +73,7 @@ class GrpcPort(Listener):
         self._health = Health()
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
+        self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
         self.heads = Heads(self._open, WANTED)
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),

@@ -40,7 +40,7 @@ _PATIENCE_A_SECOND = 200
 
 _LINGER_SECONDS = 2.0
 _RETIRE_SECONDS = 1.0
-"""How long a client has to say that it has seen the first GOAWAY."""
+"""How long a client has to say that it has seen the first GOAWAY, or to send what it has just connected for."""
 
 _BUFFER_BYTES = 1 << 19
 _RETIRING, _ASKING = b"retiring", b"are you?"
@@ -96,6 +96,9 @@ class Port(Protocol):
 
     def call_soon(self, callback: Callable[[], None]) -> Any:
         """Have something called in the loop's next round."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Any:
+        """Have something called after a time."""
 
     def add(self, connection: Connection) -> None:
         """A connection begins."""
@@ -241,8 +244,8 @@ class H2Connection(Connection):
 
     def retire(self) -> None:
         """Take no more requests once the client can know of it, and end after those under way."""
-        if self._state is _State.GREETING:
-            self._close()
+        if self._state is _State.GREETING:  # its first requests may be on their way
+            self._port.call_later(_RETIRE_SECONDS, self._retire_late)
         if self._state is not _State.OPEN or self._retires < math.inf:
             return
         self._outbox.put(h2.goaway_frame(h2.MAX_STREAM_ID, ErrorCode.NO_ERROR))
@@ -251,6 +254,11 @@ class H2Connection(Connection):
         self._due(self._retires)
         for stream in list(self._streams.values()):
             stream.retire()
+
+    def _retire_late(self) -> None:
+        if self._state is _State.GREETING:
+            self._close()
+        self.retire()
 
     def end(self) -> None:
         """End once what has been sent is written."""

@@ -6,13 +6,14 @@ import http
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias
 
-from seldon_spec.errors import RequestError
+from seldon_spec.errors import MalformedRequest, RequestError
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, and values."""
 
 Body: TypeAlias = bytes | bytearray | memoryview
 
+_LENGTH_DIGITS = 20
 _BODILESS = frozenset({204, 304})
 
 
@@ -30,6 +31,9 @@ class Head:
         is_kept: whether the connection may be used again.
         awaits_continue: whether the client sends the body only once it is told to.
         plan: how it is answered; chosen by the application when the head is first seen.
+
+    Raises:
+        MalformedRequest: it tells no length that can be read.
     """
 
     __slots__ = (
@@ -53,7 +57,7 @@ class Head:
         self.query = query
         self.version = version
         self.headers = headers
-        self.content_length = int(self.find(b"content-length") or 0)
+        self.content_length = _read_length(self.find(b"content-length") or b"0")
         self.is_chunked = self.find(b"transfer-encoding") is not None
         self.awaits_continue = version != "1.0" and (self.find(b"expect") or b"").lower() == b"100-continue"
         wishes = {wish.strip() for wish in (self.find(b"connection") or b"").lower().split(b",")}
@@ -62,6 +66,12 @@ class Head:
     def find(self, name: bytes) -> bytes | None:
         """The first value of a header; ``name`` in lower case."""
         return next((value for key, value in self.headers if key == name), None)
+
+
+def _read_length(text: bytes) -> int:
+    if not text.isdigit() or len(text) > _LENGTH_DIGITS:
+        raise MalformedRequest("the content-length is no number, or a strange one")
+    return int(text)
 
 
 class AnswerHead:
@@ -139,7 +149,11 @@ class HttpApp(Protocol):
         """Longer bodies are refused, whatever length they were announced with."""
 
     def plan(self, head: Head) -> Plan:
-        """Decide how requests with this head are answered."""
+        """Decide how requests with this head are answered.
+
+        Raises:
+            RequestError: they are not, and nobody has to wait for their bodies.
+        """
 
     def refuse(self, error: RequestError) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that can be read."""

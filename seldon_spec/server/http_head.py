@@ -45,6 +45,7 @@ class Heads:
             MalformedRequest: they are none.
             HeadTooLarge: there are too many headers.
             TooLarge: the body is longer than it may be.
+            RequestError: the application answers none of the requests with this head.
         """
         head = self.known.get(raw)
         if head is None:
@@ -84,10 +85,7 @@ def parse_head(raw: bytes) -> Head:
     if len(listener.headers) > _MAX_HEADERS:
         raise HeadTooLarge(f"the request has more than {_MAX_HEADERS} headers")
     path, query = _split_target(listener.url)
-    try:
-        head = Head(parser.get_method().decode(), path, query, parser.get_http_version(), tuple(listener.headers))
-    except ValueError:  # zeros without end before the length
-        raise MalformedRequest("the request's content-length is malformed") from None
+    head = Head(parser.get_method().decode(), path, query, parser.get_http_version(), tuple(listener.headers))
     _check_coding(head)
     return head
 

@@ -152,6 +152,7 @@ class Lane:
     def cancel(self, call: LaneCall) -> None:
         """Nobody waits for this call any more; it is not begun if it has not been, and never finished."""
         call.is_unwanted = True
+        call.wire = call.owner = None  # it may be long until a model thread comes by
         self._settle(call)
 
     def stop(self) -> None:
@@ -199,6 +200,7 @@ class Lane:
     def _end(self, call: LaneCall, error: Exception) -> None:
         if not call.is_finished:
             call.is_unwanted = True
+            call.wire = None
             call.error = error
             self._settle(call)
             call.finish(call)

@@ -37,7 +37,7 @@ from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.server.openapi import describe_interface
 from seldon_spec.server.routes import MESSAGE_PATHS, PING, PROBES, READ_PATHS, cors_headers
 from seldon_spec.server.status import Failure, describe, describe_http
-from seldon_spec.server.wsgi import ARRIVED
+from seldon_spec.server.wsgi import WAITER
 from seldon_spec.spec.model import FlaskSpec, Spec
 
 logger = logging.getLogger(__name__)
@@ -180,15 +180,19 @@ def _wait(future: Future[Reply], timeout_seconds: float | None) -> Reply:
     The time counts from the request's arrival, where the server has noted it.
 
     Raises:
+        NotServing: the server has given up on it.
         RequestTimeout: it did not come in time.
     """
+    waiter = WAITER.get()
     left = timeout_seconds
-    if timeout_seconds is not None:
-        arrived = ARRIVED.get()
-        waited = 0.0 if arrived is None else time.monotonic() - arrived
-        left = max(0.0, timeout_seconds - waited)
+    if waiter is not None:
+        waiter.wait_for(future)
+        if timeout_seconds is not None:
+            left = max(0.0, timeout_seconds - (time.monotonic() - waiter.arrived))
     try:
         return future.result(left)
+    except concurrent.futures.CancelledError:
+        raise NotServing("nobody waits for the answer any more") from None
     except concurrent.futures.TimeoutError as error:
         future.cancel()
         raise RequestTimeout(f"no answer within {timeout_seconds} seconds") from error

@@ -56,7 +56,8 @@ def _run(spec: Spec, sockets: Sockets, signals: ServerSignals) -> None:
 
 def _tell_addresses(spec: Spec, sockets: Sockets) -> None:
     host = spec.server.host
-    logger.info("REST on http://%s", show_address(host, port_of(sockets.http)))
-    logger.info("metrics on http://%s%s", show_address(host, port_of(sockets.metrics)), spec.unit.metrics_path)
+    scheme = "http" if spec.server.tls is None else "https"
+    logger.info("REST on %s://%s", scheme, show_address(host, port_of(sockets.http)))
+    logger.info("metrics on %s://%s%s", scheme, show_address(host, port_of(sockets.metrics)), spec.unit.metrics_path)
     if sockets.grpc is not None:
         logger.info("gRPC on %s", show_address(host, port_of(sockets.grpc)))

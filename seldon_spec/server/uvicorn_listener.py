@@ -66,16 +66,17 @@ class AsgiApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        head = _head_of(scope)
         try:
+            head = _head_of(scope)
+            plan = self._app.plan(head)
             body = await self._read_body(head, receive)
         except ClientGone:
             return
-        except TooLarge as error:
+        except RequestError as error:
             await self._refuse(error, receive, send)
             return
         exchange = AsgiExchange(scope, body, head)
-        self._app.plan(head).begin(exchange)
+        plan.begin(exchange)
         if not exchange.outcome.done():
             await _answer_or_disconnect(exchange, receive)
         if exchange.outcome.done():

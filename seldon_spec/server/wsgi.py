@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -12,8 +14,33 @@ from seldon_spec.server.http import AnswerHead, Body, Exchange, Head
 
 Environ: TypeAlias = dict[str, Any]
 
-ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
-"""When the request of this thread arrived, by ``time.monotonic``; None where the server does not tell."""
+WAITER: ContextVar[Waiter | None] = ContextVar("waiter", default=None)
+"""Of this thread's request; None where the server has none."""
+
+
+class Waiter:
+    """A request that a thread of the application's waits with, as long as somebody wants its answer.
+
+    Attributes:
+        arrived: when the request did, by ``time.monotonic``.
+    """
+
+    def __init__(self) -> None:
+        self.arrived = time.monotonic()
+        self._future: Future[Any] | None = None
+        self._is_given_up = False
+
+    def wait_for(self, future: Future[Any]) -> None:
+        """The thread waits for this; it is cancelled when nobody does any more."""
+        self._future = future
+        if self._is_given_up:
+            future.cancel()
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer; what has not begun never will."""
+        self._is_given_up = True
+        if self._future is not None:
+            self._future.cancel()
 
 
 class WsgiApp(Protocol):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import queue
 import re
+import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +47,46 @@ serve(Spec(
 WAIT_SECONDS = 20
 
 
-class Server:
-    """A running process and the lines it has logged."""
+def read_processes() -> dict[int, tuple[int, str]]:
+    """Each process of the machine, with its parent and its state."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "stat").read_text().rpartition(")")[2].split()
+                found[int(entry.name)] = (int(words[1]), words[0])
+    return found
 
-    def __init__(self, folder: Path, class_name: str, **more: Any) -> None:
+
+class Watch:
+    """Holds on to processes, and knows when they have ended, whose children they may be by then."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._handles = [os.pidfd_open(pid) for pid in pids]
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for handle in self._handles:
+            os.close(handle)
+
+    def all_end(self) -> bool:
+        return all(select.select([handle], [], [], WAIT_SECONDS)[0] for handle in self._handles)
+
+
+class Server:
+    """A running process, first of a session of its own, and the lines it has logged."""
+
+    def __init__(self, folder: Path, class_name: str, prefix: Sequence[str] = (), **more: Any) -> None:
         given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "delay": 0, "log": "text"}
         given |= {"service_type": "MODEL", "tls": None, "tokens": [], "server": {}}
         given |= {"folder": str(folder), "class_name": class_name, **more}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, json.dumps(given)], stderr=subprocess.PIPE, text=True
+            [*prefix, sys.executable, "-c", DRIVER, json.dumps(given)],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
@@ -76,15 +109,23 @@ class Server:
                 return match
 
     def wait_until_ready(self) -> Server:
-        self.http_port = int(self.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
-        self.metrics_port = int(self.wait_for(r"metrics on http://127.0.0.1:(\d+)")[1])
+        self.http_port = int(self.wait_for(r"REST on https?://127.0.0.1:(\d+)")[1])
+        self.metrics_port = int(self.wait_for(r"metrics on https?://127.0.0.1:(\d+)")[1])
         self.grpc_port = int(self.wait_for(r"gRPC on 127.0.0.1:(\d+)")[1])
         self.wait_for("supervisor: ready")
         return self
 
     def wait_for_addresses(self) -> Server:
-        self.http_port = int(self.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
+        self.http_port = int(self.wait_for(r"REST on https?://127.0.0.1:(\d+)")[1])
         return self
+
+    def workers(self) -> set[int]:
+        """The processes of the workers there are now."""
+        return {pid for pid, (parent, state) in read_processes().items() if parent == self.process.pid and state != "Z"}
+
+    def watch(self) -> Watch:
+        """Of the workers there are now."""
+        return Watch(self.workers())
 
     def rest(self, method: str, path: str, body: str | None = None, port: int | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", port or self.http_port, timeout=WAIT_SECONDS)
@@ -163,15 +204,30 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+@contextlib.contextmanager
+def starting(folder: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def begin(source: str, **more: Any) -> Server:
-        (tmp_path / "Served.py").write_text(source)
-        servers.append(Server(tmp_path, "Served", **more))
+        (folder / "Served.py").write_text(source)
+        servers.append(Server(folder, "Served", **more))
         return servers[-1]
 
-    yield begin
-    for server in servers:
-        server.end()
+    try:
+        yield begin
+    finally:
+        for server in servers:
+            server.end()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    with starting(tmp_path) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def start_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Like ``start``, for servers that several tests ask; all of them serve one class."""
+    with starting(tmp_path_factory.mktemp("served")) as begin:
+        yield begin

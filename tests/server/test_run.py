@@ -474,7 +474,7 @@ def test_large_bodies_cost_little_more_than_their_size(start: Start) -> None:
     assert process is not None
     assert server.predict()[0] == 200
     idle = _memory(int(process[1]), "VmRSS")
-    rows = [[number / 7 for number in range(1000)]] * 700
+    rows = [[number / 7 for number in range(1000)]] * 1100
     body = json.dumps({"data": {"ndarray": rows}})
     for _ in range(3):
         assert server.rest("POST", "/predict", body)[0] == 200

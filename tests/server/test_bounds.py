@@ -1,0 +1,213 @@
+"""What a worker bears: how many requests wait, how long, and what a class may raise without ending it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+
+from seldon_spec.proto import SeldonMessage
+
+Start = Callable[..., Any]
+
+SERVED = """
+from gated import pass_gate
+
+class Served:
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, X, names):
+        if X == "seen":
+            return {"seen": self.seen}
+        self.seen.append(X)
+        if X == "gate":
+            pass_gate()
+        return X
+"""
+
+WAYS = {"short way": "/predict", "through Flask": "/predict?through=flask"}
+PREDICT = "/seldon.protos.Model/Predict"
+engines = pytest.mark.parametrize("engine", ["native", "uvicorn"])
+
+
+def ask(server: Any, path: str, value: str) -> tuple[int, dict[str, str], Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+    try:
+        connection.request("POST", path, json.dumps({"strData": value}), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return (
+            response.status,
+            {name.lower(): text for name, text in response.getheaders()},
+            json.loads(response.read()),
+        )
+    finally:
+        connection.close()
+
+
+def wire(value: str) -> bytes:
+    raw: bytes = SeldonMessage(strData=value).SerializeToString()
+    return raw
+
+
+def seen(server: Any) -> list[str]:
+    values: list[str] = server.predict("seen")[1]["jsonData"]["seen"]
+    return values
+
+
+class Busy:
+    """A server whose model is held at the gate."""
+
+    def __init__(self, server: Any, gate: Any, pool: ThreadPoolExecutor) -> None:
+        self.server = server
+        self._gate = gate
+        self._pool = pool
+        self._held: list[Future[Any]] = [pool.submit(server.predict, "gate")]
+        gate.wait_until_entered()
+
+    def queue(self, ask_once: Callable[[], Any]) -> None:
+        """Have one more request wait."""
+        self._held.append(self._pool.submit(ask_once))
+
+    def release(self) -> list[Any]:
+        """Let everything go on; the answers of what has been held."""
+        self._gate.release()
+        return [each.result(30) for each in self._held]
+
+
+@pytest.fixture
+def hold(start: Start, gate: Any) -> Iterator[Callable[..., Busy]]:
+    with ThreadPoolExecutor(16) as pool:
+
+        def begin(**more: Any) -> Busy:
+            server = start(SERVED, **more).wait_until_ready()
+            while server.rest("GET", "/metadata")[0] == 504:
+                pass  # until Flask is loaded, which takes its time once
+            return Busy(server, gate, pool)
+
+        yield begin
+
+
+@engines
+@pytest.mark.parametrize("path", WAYS.values(), ids=WAYS)
+def test_more_requests_than_may_wait_are_turned_away(hold: Any, engine: str, path: str) -> None:
+    busy = hold(server={"engine": engine, "max_queue": 0})
+    for _ in range(3):
+        status, headers, body = ask(busy.server, path, "too many")
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert body["status"]["reason"] == "MICROSERVICE_OVERLOADED"
+        with pytest.raises(grpc.RpcError) as caught:
+            busy.server.call(wire("too many"))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert busy.server.rest("GET", "/ready")[0] == 200
+    assert [status for status, _ in busy.release()] == [200]
+    assert ask(busy.server, path, "again")[0] == 200
+    assert SeldonMessage.FromString(busy.server.call(wire("again"))).strData == "again"
+    assert seen(busy.server) == ["gate", "again", "again"]
+
+
+@engines
+def test_as_many_as_may_wait_are_answered_whichever_way_they_came(hold: Any, engine: str) -> None:
+    busy = hold(server={"engine": engine, "max_queue": 3})
+    for path in WAYS.values():
+        busy.queue(partial(ask, busy.server, path, "waits"))
+    busy.queue(partial(busy.server.call, wire("waits")))
+    first, short, through, called = busy.release()
+    assert (first[0], short[0], through[0]) == (200, 200, 200)
+    assert SeldonMessage.FromString(called).strData == "waits"
+    assert busy.server.predict()[0] == 200
+
+
+@engines
+@pytest.mark.parametrize("path", WAYS.values(), ids=WAYS)
+def test_what_waits_too_long_is_never_begun(hold: Any, engine: str, path: str) -> None:
+    busy = hold(server={"engine": engine}, timeout=1)
+    status, _, body = ask(busy.server, path, "late")
+    assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
+    with pytest.raises(grpc.RpcError) as caught:
+        busy.server.call(wire("late"))
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert busy.release()[0][0] == 504
+    assert ask(busy.server, path, "last")[0] == 200
+    assert seen(busy.server) == ["gate", "last"]
+
+
+@pytest.mark.parametrize("how", ["deadline", "cancel"])
+def test_a_call_that_its_client_gives_up_is_never_begun(hold: Any, how: str) -> None:
+    busy = hold()
+    with grpc.insecure_channel(f"127.0.0.1:{busy.server.grpc_port}") as channel:
+        grpc.channel_ready_future(channel).result(20)
+        predict = channel.unary_unary(PREDICT, None, None)
+        given_up = predict.future(wire("given up"), timeout=0.3 if how == "deadline" else 30)
+        if how == "cancel":
+            given_up.cancel()  # type: ignore[no-untyped-call]
+            with pytest.raises(grpc.FutureCancelledError):
+                given_up.result()
+        else:
+            with pytest.raises(grpc.RpcError) as caught:
+                given_up.result()
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        last = predict.future(wire("last"), timeout=30)  # behind it on the same connection
+        assert busy.release()[0][0] == 200
+        assert SeldonMessage.FromString(last.result()).strData == "last"
+    assert seen(busy.server) == ["gate", "last"]
+
+
+RAISED = {
+    "memory": "raise MemoryError('all of it')",
+    "real memory": "return bytearray(1 << 60)",
+    "exit": "import sys; sys.exit(3)",
+    "interrupt": "raise KeyboardInterrupt",
+    "generator exit": "raise GeneratorExit",
+    "base exception": "raise BaseException('x')",
+    "recursion": "return self.predict(X, names)",
+    "cancelled": "import asyncio; raise asyncio.CancelledError",
+    "stop iteration": "raise StopIteration",
+    "not an instance": "raise ValueError",
+    "broken text": "class Broken(Exception):\n    __str__ = None\n  raise Broken",
+}
+
+
+@engines
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("path", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("statement", RAISED.values(), ids=RAISED)
+def test_whatever_a_class_raises_the_next_request_is_answered(
+    raising: Callable[..., Any], engine: str, threads: int, path: str, statement: str
+) -> None:
+    server = raising(engine, threads)
+    status, _, body = ask(server, path, statement)
+    assert (status, body["status"]["reason"]) == (500, "MICROSERVICE_INTERNAL_ERROR")
+    with pytest.raises(grpc.RpcError) as caught:
+        server.call(wire(statement))
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN
+    assert ask(server, path, "return 'fine'")[2]["strData"] == "fine"
+    assert SeldonMessage.FromString(server.call(wire("return 'fine'"))).strData == "fine"
+
+
+@pytest.fixture(scope="module")
+def raising(start_for_module: Start) -> Callable[..., Any]:
+    """Servers of a class that runs what it is sent, by their settings."""
+    source = """
+class Served:
+    def predict(self, X, names):
+        code = "def run(self, X, names):\\n  " + X
+        space = {}
+        exec(code, space)
+        return space["run"](self, X, names)
+"""
+    servers: dict[tuple[str, int], Any] = {}
+
+    def get(engine: str, threads: int) -> Any:
+        if (engine, threads) not in servers:
+            more = {"engine": engine, "threads": threads}
+            servers[engine, threads] = start_for_module(source, server=more).wait_until_ready()
+        return servers[engine, threads]
+
+    return get
