@@ -1,4 +1,4 @@
-"""The four doors through which a stranger's bytes come in: JSON, forms, protobuf and YAML; each with inputs to begin from.
+"""The doors through which a stranger's bytes come in: JSON, forms, protobuf and YAML; each with inputs to begin from.
 
 An input's first byte chooses what is asked, so that an input is one run of bytes and can be kept in a file.
 """
@@ -43,11 +43,11 @@ class Fault(Exception):
 
 
 class Echo:
-    """Gives back what it gets and never raises, so whatever fails is ours."""
+    """Gives back what it gets, in a form that can be sent, and never raises: so whatever fails is ours."""
 
     def predict(self, X: Any, names: Any) -> Any:  # noqa: ARG002, N803 - the contract's own names
-        """The input."""
-        return X
+        """The input; a list that is no array would be the class's mistake."""
+        return {"list": X} if isinstance(X, list) else X
 
     transform_input = transform_output = predict
 
@@ -55,9 +55,9 @@ class Echo:
         """Always the first."""
         return 0
 
-    def aggregate(self, features: list[Any], names: Any) -> Any:  # noqa: ARG002
+    def aggregate(self, features: list[Any], names: Any) -> Any:
         """The first part."""
-        return features[0] if features else []
+        return self.predict(features[0], names) if features else []
 
     def send_feedback(self, features: Any, names: Any, reward: Any, truth: Any) -> None:
         """Nothing."""
@@ -271,9 +271,9 @@ _YAML_SEEDS = (
     b"class_name: MyModel\nserver:\n  workers: 2\n  log: {level: INFO, format: json}\n  shutdown: {grace_seconds: 8}\n",
     b"class_name: MyModel\nserver: {max_requests: 100, on_timeout: replace, request_timeout_seconds: 3}\n",
     b"class_name: MyModel\nserver: {tls: {certificate: c.pem, key: k.pem}, auth: {tokens: [{from_env: T}]}}\n",
-    b"class_name: MyModel\nimage:\n  python: '3.12'\n  requirements: requirements.txt\n  labels: {a: b}\n  user: 8888\n",
-    b"class_name: MyModel\nimage: {base: 'python:3.12-slim', steps: {before: ['RUN true']}, platforms: [linux/amd64]}\n",
-    b"class_name: MyModel\nenvironment: {A: b, DB_PASSWORD: {from_file: /run/secret}}\nflask: {JSON_SORT_KEYS: false}\n",
+    b"class_name: MyModel\nimage:\n  python: '3.12'\n  requirements: requirements.txt\n  labels: {a: b}\n  user: 1\n",
+    b"class_name: MyModel\nimage: {base: 'python:3.12-slim', steps: {before: ['RUN true']}, platforms: [a/b]}\n",
+    b"class_name: MyModel\nenvironment: {A: b, DB_PASSWORD: {from_file: /run/secret}}\nflask: {DEBUG: false}\n",
     b"a: &a {x: 1}\nb: *a\n<<: *a\nclass_name: !!str MyModel\n",
 )
 

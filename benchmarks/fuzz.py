@@ -1,7 +1,7 @@
-"""Knock at the doors with inputs that nobody would send: ``python -m benchmarks.fuzz``. Exits with 1 if a door gave way.
+"""Knock at the doors with inputs that nobody would send: ``python -m benchmarks.fuzz``. Exits with 1 if one gave way.
 
 A fault is an exception that is none of ours, an answer of 5xx, an input that takes too long, a process that dies, or
-memory that grows; of those that end in the same words, one is told. Inputs are made by changing known ones; one whose
+memory that grows; of each kind, one is told. Inputs are made by changing known ones; one whose
 outcome is new is changed in its turn. The same seed and number of processes make the same inputs.
 """
 
@@ -25,14 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.doors import DOORS, Door, Knock, shape
+from benchmarks.doors import DOORS, Door, Fault, Knock, shape
 from benchmarks.processes import Memory, read_memory
 
 MOST_BYTES = 1 << 16
 MOST_KNOWN = 3000
 MOST_FAULTS = 20
-MOST_GROWTH = 1.2
-"""How often what a process held after a fifth of its inputs it may hold after all of them."""
+MOST_GROWTH_BYTES = 64 << 20
+"""How much more a process may hold after all of its inputs than after a fifth: one large input leaves a heap behind."""
 
 Change = Callable[[random.Random, bytearray, Door], None]
 
@@ -110,7 +110,7 @@ class Tally:
     """What became of the inputs of one process at one door.
 
     Attributes:
-        faults: what was wrong, with the input that did it, by what tells one from another.
+        faults: what was wrong, with the first input that did it, by kind.
         begin_bytes: what the process held after a fifth of its inputs.
         end_bytes: and after all.
     """
@@ -122,9 +122,9 @@ class Tally:
     end_bytes: int = 0
     faults: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
-    def add_fault(self, told: str, given: bytes) -> None:
-        """Keep a fault, unless there is one that ends in the same words."""
-        self.faults.setdefault(shape(told.strip().splitlines()[-1]), (told, given))
+    def add_fault(self, kind: str, told: str, given: bytes) -> None:
+        """Keep a fault, unless there is one of its kind."""
+        self.faults.setdefault(kind, (told, given))
 
 
 def fuzz_door(name: str, count: int, seed: str, limit_seconds: float, note: Callable[[bytes], None]) -> Tally:
@@ -159,8 +159,8 @@ def fuzz_door(name: str, count: int, seed: str, limit_seconds: float, note: Call
         faulthandler.cancel_dump_traceback_later()
     tally.outcomes = len(outcomes)
     tally.end_bytes = _resident()
-    if tally.end_bytes > MOST_GROWTH * tally.begin_bytes:
-        tally.add_fault(f"memory grew from {tally.begin_bytes} to {tally.end_bytes} bytes", b"")
+    if tally.end_bytes > tally.begin_bytes + MOST_GROWTH_BYTES:
+        tally.add_fault("memory", f"memory grew from {tally.begin_bytes} to {tally.end_bytes} bytes", b"")
     return tally
 
 
@@ -179,13 +179,21 @@ def _try(knock: Knock, given: bytes, limit_seconds: float, tally: Tally) -> str 
     signal.setitimer(signal.ITIMER_REAL, limit_seconds)
     try:
         outcome = knock(given)
-    except BaseException:
+    except BaseException as error:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        tally.add_fault(traceback.format_exc(), given)
+        tally.add_fault(_kind_of(error), traceback.format_exc(), given)
         return None
     signal.setitimer(signal.ITIMER_REAL, 0)
     tally.slowest_seconds = max(tally.slowest_seconds, time.perf_counter() - began)
     return outcome
+
+
+def _kind_of(error: BaseException) -> str:
+    """What a wrong answer said, or where in the package something was raised."""
+    if isinstance(error, Fault):
+        return shape(str(error))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "seldon_spec" in frame.filename]
+    return f"{type(error).__name__} {frames[-1].filename}:{frames[-1].lineno}" if frames else repr(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +233,7 @@ class _Trial:
             self.process.join()
             (length,) = struct.unpack_from("=I", self._memory)
             tally = Tally()
-            tally.add_fault(f"the process ended with {self.process.exitcode}", self._memory[4 : 4 + length])
+            tally.add_fault("end", f"the process ended with {self.process.exitcode}", self._memory[4 : 4 + length])
             return tally
         self.process.join()
         return tally

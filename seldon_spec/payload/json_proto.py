@@ -17,7 +17,8 @@ from seldon_spec.payload.raw import to_tree
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
 from seldon_spec.proto import Feedback, TensorProto
 
-_ERRORS = (json_format.Error, ValueError, TypeError, RecursionError)
+_ERRORS = (json_format.Error, ValueError, TypeError, RecursionError, SystemError)
+"""What protobuf's JSON reader raises; the last one for half a surrogate pair in a key."""
 
 
 def feedback_from_tree(tree: dict[str, Any]) -> Any:

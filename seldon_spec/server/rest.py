@@ -222,7 +222,13 @@ def _read_message(*, is_checked: bool) -> Any:
 
 
 def _join_parts() -> dict[str, Any]:
-    """The parts of a multipart body as one message (contract section 2.2, point 1)."""
+    """The parts of a multipart body as one message (contract section 2.2, point 1).
+
+    Raises:
+        PayloadError: a part has no name, or cannot be read.
+    """
+    if None in flask.request.form or None in flask.request.files:
+        raise PayloadError("a part of the body has no name")
     tree: dict[str, Any] = {}
     for name, text in flask.request.form.items():
         tree[name] = text if name == "strData" else _parse_part(name, text)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from seldon_spec.spec.paths import is_file, is_folder
+
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _MAX_HOPS = 20
 _MAX_MODULES = 100
@@ -109,10 +111,10 @@ def read_class(folder: Path, class_name: str) -> Finding:
     reader = _Reader(folder)
     path = reader.module_file(module)
     if path is None:
-        if (folder / module.replace(".", "/")).is_dir():
+        if is_folder(folder / module.replace(".", "/")):
             return Unseen(f"{module} is a folder without __init__.py")
         top = module.split(".")[0]
-        is_here = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
+        is_here = is_folder(folder / top) or is_file(folder / f"{top}.py")
         return NoModule(module, tuple(sorted(reader.modules())), tuple(reader.homes(name)), is_here)
     return reader.find(path, name, _MAX_HOPS)
 
@@ -158,7 +160,7 @@ class _Reader:
     def module_file(self, module: str) -> Path | None:
         base = self.folder.joinpath(*module.split("."))
         for path in (base / "__init__.py", base.with_name(base.name + ".py")):
-            if path.is_file():
+            if is_file(path):
                 return path
         return None
 

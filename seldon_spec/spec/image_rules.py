@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 from seldon_spec.spec.model import ImageSpec
+from seldon_spec.spec.paths import is_file, is_folder
 from seldon_spec.spec.requirements import Kind, Line, Requirements, kind_of, read_requirements
 from seldon_spec.spec.schema import guess, join
 from seldon_spec.spec.subject import Subject
@@ -70,7 +71,7 @@ def _model_files_are_there(subject: Subject) -> Iterator[Diagnostic]:
     for at, file, origin in _items(subject, "image", "model_files"):
         for finding in _file_in_folder(subject, at, file, origin):
             is_missing = finding.code == "no-such-file"
-            if not is_missing or not (subject.folder / file).is_dir():
+            if not is_missing or not is_folder(subject.folder / file):
                 yield replace(finding, severity=Severity.WARNING) if is_missing else finding
 
 
@@ -78,7 +79,7 @@ def _links_are_there(subject: Subject) -> Iterator[Diagnostic]:
     for at, link, origin in _items(subject, "image", "find_links"):
         if "://" not in link:
             for finding in _file_in_folder(subject, at, link, origin):
-                if finding.code != "no-such-file" or not (subject.folder / link).is_dir():
+                if finding.code != "no-such-file" or not is_folder(subject.folder / link):
                     yield finding
 
 
@@ -93,7 +94,7 @@ def _file_in_folder(subject: Subject, path: FieldPath, text: str, origin: Origin
             allowed="the path of a file within the folder",
             help="an image is built from the folder alone: copy the file into it",
         )
-    elif not (subject.folder / text).is_file():
+    elif not is_file(subject.folder / text):
         names = [p.relative_to(subject.folder).as_posix() for p in _files_like(subject.folder, text)]
         match = guess(text, names)
         yield Diagnostic(
@@ -109,7 +110,7 @@ def _file_in_folder(subject: Subject, path: FieldPath, text: str, origin: Origin
 def _files_like(folder: Path, text: str) -> Iterator[Path]:
     suffix = PurePosixPath(text).suffix
     for pattern in (f"*{suffix}", f"*/*{suffix}"):
-        yield from (path for path in folder.glob(pattern) if path.is_file())
+        yield from (path for path in folder.glob(pattern) if is_file(path))
 
 
 def is_inside(folder: Path, text: str) -> bool:
@@ -127,8 +128,8 @@ def _requirements_are_named(subject: Subject) -> Iterator[Diagnostic]:
     if subject.is_set(*path):
         return
     default = requirements_files(ImageSpec().requirements)[0]
-    others = [name for name in ("uv.lock", "environment.yml", "environment.yaml") if (subject.folder / name).is_file()]
-    if others and not (subject.folder / default).is_file():
+    others = [name for name in ("uv.lock", "environment.yml", "environment.yaml") if is_file(subject.folder / name)]
+    if others and not is_file(subject.folder / default):
         yield Diagnostic(
             "requirements-not-named",
             f"the image installs nothing of {others[0]}",

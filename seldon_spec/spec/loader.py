@@ -32,6 +32,7 @@ from seldon_spec.spec.model import (
     TlsSpec,
     UnitSpec,
 )
+from seldon_spec.spec.paths import is_folder
 from seldon_spec.spec.rules import check_rules
 from seldon_spec.spec.schema import Places, check, is_sensitive
 from seldon_spec.spec.source import MAX_BYTES, Document, parse_document
@@ -112,7 +113,7 @@ def load(
 
 def _locate(path: Path) -> tuple[Path, str]:
     """The folder and the file's name; the folder is where the class is looked for."""
-    if path.is_dir():
+    if is_folder(path):
         return path, SPEC_FILE
     return path.parent, path.name
 
@@ -131,7 +132,7 @@ def _read(folder: Path, name: str, terms: Terms) -> Document:
     except (OSError, ValueError) as error:
         document = Document(str(path), [])
         is_missing = isinstance(error, FileNotFoundError)
-        if is_missing and not terms.needs_file and folder.is_dir():
+        if is_missing and not terms.needs_file and is_folder(folder):
             return document
         reason = getattr(error, "strerror", None) or str(error)
         document.problems.append(

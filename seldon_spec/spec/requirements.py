@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from seldon_spec.errors import Position
+from seldon_spec.spec.paths import exists, is_file
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s*=\s*|\s*)(?P<path>.+)")
@@ -105,7 +106,7 @@ def read_requirements(folder: Path, files: Sequence[str]) -> Requirements:
     for file in files:
         _follow(folder, posixpath.normpath(file), read, lines)
     local = [path for line in lines for path in _local_paths(line.text)]
-    parts = dict.fromkeys(path for path in local if _is_within(path) and (folder / path).exists())
+    parts = dict.fromkeys(path for path in local if _is_within(path) and exists(folder / path))
     return Requirements(
         tuple(read),
         tuple(path for path in parts if path not in read),
@@ -120,13 +121,13 @@ def _is_within(path: str) -> bool:
 
 
 def _follow(folder: Path, file: str, read: list[str], lines: list[Line]) -> None:
-    if file in read or not _is_within(file) or not (folder / file).is_file():
+    if file in read or not _is_within(file) or not is_file(folder / file):
         return
     read.append(file)
     if kind_of(file) is not Kind.PIP:
         lines.extend(_foreign_lines(folder, file))
         project = posixpath.join(posixpath.dirname(file), "pyproject.toml")
-        if kind_of(file) is Kind.UV_LOCK and (folder / project).is_file():
+        if kind_of(file) is Kind.UV_LOCK and is_file(folder / project):
             read.append(project)  # uv reads a lock beside the project that it locks
         return
     for line in _lines(folder, file):

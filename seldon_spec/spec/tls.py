@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from seldon_spec.errors import Diagnostic, Origin, Severity, SpecError
 from seldon_spec.spec.model import Spec, TlsSpec
+from seldon_spec.spec.paths import exists, is_file
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +53,7 @@ def require_tls(spec: Spec) -> None:
 def find_unreadable(file: Path) -> str | None:
     """Why a file cannot be read as PEM text, in words that follow its name; None: it can."""
     try:
-        if file.exists() and not file.is_file():
+        if exists(file) and not is_file(file):
             return "it is not a file"
         with file.open("rb") as stream:
             is_long = len(stream.read(MAX_PEM_BYTES + 1)) > MAX_PEM_BYTES
