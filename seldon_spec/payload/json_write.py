@@ -71,7 +71,7 @@ def _write_numbers(answer: Answer, style: JsonStyle) -> bytes | None:
         if style.sort_keys
         else {answer.kind.value: numbers, "names": names}
     )
-    meta = orjson.Fragment(_write_texts(answer.meta, style, levels=2) or write_part(answer.meta, style))
+    meta = answer.meta and orjson.Fragment(_write_texts(answer.meta, style, levels=2) or write_part(answer.meta, style))
     try:
         return orjson.dumps({"data": data, "meta": meta}, option=options | orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a number of a type that orjson does not know

@@ -80,21 +80,18 @@ class AnswerHead:
     Attributes:
         status: the number.
         headers: in their order.
-        block: both as HTTP/1.1 writes them: the status line, and the headers' lines.
+        status_line, lines: both as HTTP/1.1 writes them.
+        has_length: whether an answer of this status tells its length.
     """
 
-    __slots__ = ("headers", "lines", "status", "status_line")
+    __slots__ = ("has_length", "headers", "lines", "status", "status_line")
 
     def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.headers = tuple(headers)
         self.status_line = b"HTTP/1.1 %d %s\r\n" % (status, _phrase(status))
         self.lines = b"".join(b"%b: %b\r\n" % header for header in self.headers)
-
-    @property
-    def has_length(self) -> bool:
-        """Whether an answer of this status tells its length."""
-        return self.status not in _BODILESS
+        self.has_length = status not in _BODILESS
 
 
 def _phrase(status: int) -> bytes:

@@ -122,7 +122,9 @@ class Lane:
             Overloaded: too many wait already.
         """
         call = LaneCall(verb, wire, codec, self._take_back, finish, owner)
-        self.enter(call)
+        under_way = self._under_way
+        self._bounds.admit(len(under_way))
+        under_way.add(call)
         if not self._leaving:
             self._loop.call_soon(self._leave)
         self._leaving.append(call)
