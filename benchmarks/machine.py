@@ -51,7 +51,7 @@ def describe_machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         system=_find(r'^PRETTY_NAME="(.*)"$', "/etc/os-release") or platform.system(),
-        kernel=platform.release(),
+        kernel=platform.release().partition("-")[0],
         tools=f"{_first_words('wrk', '-v')}, {_first_words('h2load', '--version')}",
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d"),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any
 from seldon_spec.dispatch import Call, Dispatcher
 from seldon_spec.errors import NotServing, Overloaded, RequestTimeout
 from seldon_spec.payload.message import Codec, Verb
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -190,9 +193,13 @@ class Lane:
         answered = self._answered
         while answered:
             call = answered.popleft()
-            if not call.is_finished:
-                self._settle(call)
+            if call.is_finished:
+                continue
+            self._settle(call)
+            try:
                 call.finish(call)
+            except Exception:
+                logger.exception("unexpected")  # and the others get their answers
 
     def _expire(self, call: LaneCall) -> None:
         if not call.is_finished and call.wire is None:  # a model thread has taken it
