@@ -68,7 +68,7 @@ class AsgiApp:
         """Answer one request."""
         try:
             head = _head_of(scope)
-            plan = self._app.plan(head)
+            head.plan = self._app.plan(head)
             body = await self._read_body(head, receive)
         except ClientGone:
             return
@@ -76,7 +76,7 @@ class AsgiApp:
             await self._refuse(error, receive, send)
             return
         exchange = AsgiExchange(scope, body, head)
-        plan.begin(exchange)
+        head.plan.begin(exchange)
         if not exchange.outcome.done():
             await _answer_or_disconnect(exchange, receive)
         if exchange.outcome.done():
