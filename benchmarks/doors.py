@@ -20,7 +20,7 @@ from seldon_spec.payload.json_codec import JsonCodec
 from seldon_spec.payload.message import Codec, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList
-from seldon_spec.server.rest import make_app
+from seldon_spec.server.rest.app import make_app
 from seldon_spec.server.status import describe
 from seldon_spec.spec.loader import load
 from seldon_spec.spec.model import ServiceType, Spec, UnitSpec

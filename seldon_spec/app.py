@@ -47,13 +47,13 @@ def make_app(spec: Spec) -> Flask:
         SpecError: a secret cannot be read, or a required argument has no value.
         ComponentFailed: the class cannot be imported or built; ``__cause__`` is its own exception.
     """
-    from seldon_spec.server import rest
     from seldon_spec.server.assembly import dispatcher_for
+    from seldon_spec.server.rest.app import make_app as make_flask_app
 
     prepared = prepare(spec)
     dispatcher = dispatcher_for(prepared)
     dispatcher.start().result()
-    return rest.make_app(dispatcher, prepared)
+    return make_flask_app(dispatcher, prepared)
 
 
 def predict_once(spec: Spec, message: bytes) -> str:

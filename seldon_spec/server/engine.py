@@ -13,13 +13,13 @@ from typing import Protocol
 from seldon_spec.component.base import Component
 from seldon_spec.dispatch import Dispatcher
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.front import RestFront
-from seldon_spec.server.http import HttpApp
+from seldon_spec.server.rest.front import RestFront
+from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.lane import Bounds, Lane
 from seldon_spec.server.prometheus import MetricsPage
 from seldon_spec.server.sockets import Sockets, port_of
 from seldon_spec.server.tls import TlsFiles
-from seldon_spec.server.wsgi import WsgiApp
+from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.spec.model import Spec
 
 
@@ -128,11 +128,11 @@ class Engine:
 def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
     server, tls = spec.server, TlsFiles.of(spec)
     if server.engine == "uvicorn":
-        from seldon_spec.server.uvicorn_listener import UvicornListener
+        from seldon_spec.server.http.uvicorn_listener import UvicornListener
 
         return UvicornListener(app, listening, server, tls)
-    from seldon_spec.server.http_connection import HttpLimits
-    from seldon_spec.server.http_port import HttpPort
+    from seldon_spec.server.http.connection import HttpLimits
+    from seldon_spec.server.http.port import HttpPort
 
     limits = HttpLimits(server.header_timeout_seconds, server.body_timeout_seconds, server.keep_alive_seconds)
     context = None if tls is None else tls.make_context("http/1.1")
@@ -142,9 +142,9 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
 def _listen_for_grpc(lane: Lane, bound: socket.socket, spec: Spec) -> GrpcListener:
     tls = TlsFiles.of(spec)
     if spec.server.engine == "uvicorn":
-        from seldon_spec.server.grpcio_server import GrpcioServer
+        from seldon_spec.server.grpc.grpcio_server import GrpcioServer
 
         return GrpcioServer(lane, spec, port_of(bound), tls)
-    from seldon_spec.server.grpc_port import GrpcPort
+    from seldon_spec.server.grpc.port import GrpcPort
 
     return GrpcPort(lane, spec, bound, None if tls is None else tls.make_context("h2"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from seldon_spec.errors import RequestError
 from seldon_spec.metrics import CONTENT_TYPE
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.http import AnswerHead, Exchange, Head, Plan
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan
 from seldon_spec.server.status import describe
 
 _HTML = b"text/html; charset=utf-8"

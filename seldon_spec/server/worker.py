@@ -24,7 +24,7 @@ from seldon_spec.server.memory import settle_malloc
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets
-from seldon_spec.server.wsgi import WsgiApp
+from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.spec.model import ServerSpec, Spec
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _bounds(server: ServerSpec, tell: Callable[[str], object]) -> Bounds:
 
 
 def _make_flask_app(dispatcher: Dispatcher, spec: Spec) -> WsgiApp:
-    from seldon_spec.server.rest import make_app  # a third of the start-up, and most requests do without
+    from seldon_spec.server.rest.app import make_app  # a third of the start-up, and most requests do without
 
     return make_app(dispatcher, spec)
 

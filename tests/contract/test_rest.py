@@ -212,7 +212,7 @@ def test_flask_settings_shape_answers_and_errors(start: Any) -> None:
 
 def test_only_settings_that_were_made_reach_flask(start: Any) -> None:
     from seldon_spec.server.assembly import dispatcher_for
-    from seldon_spec.server.rest import make_app
+    from seldon_spec.server.rest.app import make_app
     from seldon_spec.spec.model import Spec
 
     def app_of(flask: FlaskSpec) -> Any:

@@ -23,9 +23,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from seldon_spec.errors import TooLarge
 from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
-from seldon_spec.server.grpc_call import unpack
-from seldon_spec.server.grpc_head import STATUS
-from seldon_spec.server.grpc_methods import METHODS
+from seldon_spec.server.grpc.call import unpack
+from seldon_spec.server.grpc.head import STATUS
+from seldon_spec.server.grpc.methods import METHODS
 from seldon_spec.spec.model import AuthSpec, TlsSpec
 
 PREDICT = "/seldon.protos.Model/Predict"
@@ -444,7 +444,7 @@ def test_what_is_left_at_the_end_is_told_so(served: Any, say: Any) -> None:
 
 
 def test_grpcio_is_not_imported_before_somebody_asks_for_reflection() -> None:
-    script = "import sys, seldon_spec.server.grpc_port, grpc_health.v1.health_pb2; print('grpc' in sys.modules)"
+    script = "import sys, seldon_spec.server.grpc.port, grpc_health.v1.health_pb2; print('grpc' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert told.stdout.strip() == "False"
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seldon_spec.proto import SeldonMessage
-from seldon_spec.server import h2_frames as h2
-from seldon_spec.server.h2_connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS
-from seldon_spec.server.h2_frames import ErrorCode
+from seldon_spec.server.h2 import frames as h2
+from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS
+from seldon_spec.server.h2.frames import ErrorCode
 
 Say = Any
 Bytes = Callable[[Say], bytes]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.server.h2_fields import BlockReader, Fields, Heads, write_fields
-from seldon_spec.server.h2_frames import ConnectionFault
+from seldon_spec.server.h2.fields import BlockReader, Fields, Heads, write_fields
+from seldon_spec.server.h2.frames import ConnectionFault
 
 NAMES = st.sampled_from([":path", ":method", "content-type", "x-own", "via", "x" * 200, "accept-charset"])
 FIELDS = st.lists(st.tuples(NAMES, st.text(max_size=300).map(lambda text: text.encode().decode("latin-1"))), max_size=8)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, cast
 
-from seldon_spec.server import h2_frames as h2
-from seldon_spec.server.h2_fields import MAX_BLOCK_BYTES, BlockReader, Heads
-from seldon_spec.server.h2_frames import ConnectionFault, ErrorCode, StreamFault
-from seldon_spec.server.h2_outbox import Outbox
-from seldon_spec.server.h2_stream import Open, Piece, Stream
+from seldon_spec.server.h2 import frames as h2
+from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Heads
+from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
+from seldon_spec.server.h2.outbox import Outbox
+from seldon_spec.server.h2.stream import Open, Piece, Stream
 from seldon_spec.server.listener import Connection
 
 MAX_STREAMS = 128

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from seldon_spec.errors import MalformedRequest
-from seldon_spec.server.grpc_call import CallFault, CallPlan, SingleCall, write_prefix
-from seldon_spec.server.grpc_head import HEAD, OK_TAIL
-from seldon_spec.server.grpc_methods import SERVICES
-from seldon_spec.server.h2_stream import Carrier
+from seldon_spec.server.grpc.call import CallFault, CallPlan, SingleCall, write_prefix
+from seldon_spec.server.grpc.head import HEAD, OK_TAIL
+from seldon_spec.server.grpc.methods import SERVICES
+from seldon_spec.server.h2.stream import Carrier
 
 
 class ServingStatus(IntEnum):

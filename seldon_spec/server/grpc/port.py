@@ -17,8 +17,8 @@ from seldon_spec.payload.message import Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.grpc_call import MalformedCall, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
-from seldon_spec.server.grpc_head import (
+from seldon_spec.server.grpc.call import MalformedCall, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
+from seldon_spec.server.grpc.head import (
     ENCODINGS,
     WANTED,
     CallHead,
@@ -26,13 +26,13 @@ from seldon_spec.server.grpc_head import (
     write_bare,
     write_http_refusal,
 )
-from seldon_spec.server.grpc_health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
-from seldon_spec.server.grpc_methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICE, refuse_graph_metadata
-from seldon_spec.server.grpc_reflect import Reflection, ReflectionCall, ReflectionPlan
-from seldon_spec.server.h2_connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
-from seldon_spec.server.h2_fields import Fields, Heads
-from seldon_spec.server.h2_frames import MAX_WINDOW
-from seldon_spec.server.h2_stream import Open
+from seldon_spec.server.grpc.health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
+from seldon_spec.server.grpc.methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICE, refuse_graph_metadata
+from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionPlan
+from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
+from seldon_spec.server.h2.fields import Fields, Heads
+from seldon_spec.server.h2.frames import MAX_WINDOW
+from seldon_spec.server.h2.stream import Open
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
 from seldon_spec.server.status import describe

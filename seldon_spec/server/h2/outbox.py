@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from seldon_spec.server.h2_frames import (
+from seldon_spec.server.h2.frames import (
     DATA,
     DEFAULT_MAX_FRAME_BYTES,
     DEFAULT_WINDOW,
@@ -22,7 +22,7 @@ from seldon_spec.server.h2_frames import (
     StreamFault,
     frame_head,
 )
-from seldon_spec.server.h2_stream import Stream
+from seldon_spec.server.h2.stream import Stream
 
 _WHOLE_BYTES = 16384 - 5
 """Up to this size an answer leaves in one piece: any client takes a frame of 16384 bytes."""

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from seldon_spec.server.http import AnswerHead, Body, Exchange, Head
+from seldon_spec.server.http.exchange import AnswerHead, Body, Exchange, Head
 
 Environ: TypeAlias = dict[str, Any]
 

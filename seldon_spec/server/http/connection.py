@@ -16,9 +16,9 @@ from enum import Enum
 from typing import Protocol, cast
 
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
-from seldon_spec.server.chunks import ChunkedBody
-from seldon_spec.server.http import AnswerHead, Body, Head, HttpApp
-from seldon_spec.server.http_head import MAX_HEAD_BYTES, Heads
+from seldon_spec.server.http.chunks import ChunkedBody
+from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
+from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from seldon_spec.errors import MalformedRequest
-from seldon_spec.server.grpc_call import CallPlan, GrpcCall, write_prefix
-from seldon_spec.server.grpc_head import HEAD, OK_TAIL
-from seldon_spec.server.grpc_methods import HEALTH_SERVICE, REFLECTION_SERVICE, SERVICES, BothPools
-from seldon_spec.server.h2_stream import Carrier
+from seldon_spec.server.grpc.call import CallPlan, GrpcCall, write_prefix
+from seldon_spec.server.grpc.head import HEAD, OK_TAIL
+from seldon_spec.server.grpc.methods import HEALTH_SERVICE, REFLECTION_SERVICE, SERVICES, BothPools
+from seldon_spec.server.h2.stream import Carrier
 
 
 class Reflection:

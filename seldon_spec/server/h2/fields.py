@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import hpack
 
-from seldon_spec.server.h2_frames import ConnectionFault, ErrorCode
+from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode
 
 Fields = list[tuple[bytes, bytes]]
 Head = TypeVar("Head")

@@ -16,7 +16,7 @@ from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.grpc_methods import METHODS, SERVICES, BothPools, refuse_graph_metadata
+from seldon_spec.server.grpc.methods import METHODS, SERVICES, BothPools, refuse_graph_metadata
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.sockets import show_address
 from seldon_spec.server.status import describe

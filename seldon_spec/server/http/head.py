@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from seldon_spec.errors import HeadTooLarge, MalformedRequest, TooLarge
-from seldon_spec.server.http import Head, Plan
+from seldon_spec.server.http.exchange import Head, Plan
 
 MAX_HEAD_BYTES = 65536
 """A longer head is refused."""

@@ -7,9 +7,9 @@ import ssl
 import time
 from email.utils import formatdate
 
-from seldon_spec.server.http import HttpApp
-from seldon_spec.server.http_connection import HttpConnection, HttpLimits
-from seldon_spec.server.http_head import Heads
+from seldon_spec.server.http.exchange import HttpApp
+from seldon_spec.server.http.connection import HttpConnection, HttpLimits
+from seldon_spec.server.http.head import Heads
 from seldon_spec.server.listener import Listener
 
 

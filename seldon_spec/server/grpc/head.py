@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from seldon_spec.errors import MalformedRequest
-from seldon_spec.server.h2_fields import Fields, write_fields
+from seldon_spec.server.h2.fields import Fields, write_fields
 
 STATUS = {
     name: number

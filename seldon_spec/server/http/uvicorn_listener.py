@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import uvicorn
 
 from seldon_spec.errors import RequestError, TooLarge
-from seldon_spec.server.http import AnswerHead, Body, Head, HttpApp
+from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.tls import TlsFiles
 from seldon_spec.spec.model import ServerSpec
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from seldon_spec.server.h2_frames import ErrorCode
+from seldon_spec.server.h2.frames import ErrorCode
 
 Piece = bytes | memoryview
 """Some of a request's body; a view lasts only as long as somebody holds it."""

@@ -13,9 +13,9 @@ from typing import Any
 from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError, TooLarge
 from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
-from seldon_spec.server.grpc_head import HEAD, OK_TAIL, write_bare, write_tail
-from seldon_spec.server.h2_frames import ErrorCode
-from seldon_spec.server.h2_stream import Carrier, Piece, Stream
+from seldon_spec.server.grpc.head import HEAD, OK_TAIL, write_bare, write_tail
+from seldon_spec.server.h2.frames import ErrorCode
+from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.status import describe
 
