@@ -34,7 +34,7 @@ from seldon_spec.payload.parts import join_messages
 from seldon_spec.payload.plain import plain_value
 from seldon_spec.payload.raw import is_proto, read_metric, split_metrics, to_users_type
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
-from seldon_spec.payload.wire import read_message, write_message, write_tensor
+from seldon_spec.payload.wire import Wire, read_message, write_message, write_tensor
 from seldon_spec.proto import PACKAGE, Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata, message_class
 
 _UNPARSABLE = (DecodeError, ValueError, RecursionError)
@@ -168,7 +168,7 @@ def build_message(answer: Answer) -> Any:
     return message
 
 
-def _parse_message(wire: bytes) -> Any:
+def _parse_message(wire: Wire) -> Any:
     return _parse(SeldonMessage, wire)
 
 
@@ -181,13 +181,13 @@ def _read_unread(unread: Unread) -> Message:
     return _read_message(unread.tree) if message is None else message
 
 
-def _read_meta(wire: bytes) -> dict[str, Any]:
-    return _decode_meta(_Meta.FromString(wire))
+def _read_meta(wire: Wire) -> dict[str, Any]:
+    return _decode_meta(_Meta.FromString(bytes(wire)))
 
 
-def _parse(kind: Any, wire: bytes) -> Any:
+def _parse(kind: Any, wire: Wire) -> Any:
     try:
-        return kind.FromString(wire)
+        return kind.FromString(bytes(wire))  # protobuf takes nothing else
     except _UNPARSABLE as error:
         raise PayloadError(f"the request is not a {kind.__name__}: {error}") from error
 

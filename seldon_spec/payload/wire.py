@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from seldon_spec.payload.answer import Answer
 from seldon_spec.payload.array import Array, array_from_tensor, default_names, kept_by_width
 from seldon_spec.payload.message import Kind, Message
+
+Wire: TypeAlias = bytes | memoryview
 
 # A member's tag: its field's number, eightfold, and 2 for what has a length.
 _META, _DATA = 0x12, 0x1A  # of a SeldonMessage
@@ -32,7 +34,7 @@ class _NotPlain(Exception):
     """The message is left to protobuf."""
 
 
-def read_message(wire: bytes, read_meta: Callable[[bytes], dict[str, Any]]) -> Message | None:
+def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Message | None:
     """Read a SeldonMessage that holds a tensor, or a list of numbers or of rows of numbers.
 
     Args:
@@ -56,15 +58,15 @@ def read_message(wire: bytes, read_meta: Callable[[bytes], dict[str, Any]]) -> M
         return None
 
 
-def _read_meta(meta: bytes, read_meta: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+def _read_meta(meta: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> dict[str, Any]:
     if not meta:
         return {}
     if meta[0] == _PUID and meta[1] == len(meta) - 2 <= 0x7F:  # nothing but the puid, as the executor sends it
-        return {"puid": meta[2:].decode()} if meta[1] else {}
+        return {"puid": bytes(meta[2:]).decode()} if meta[1] else {}
     return read_meta(meta)
 
 
-def _read_members(wire: bytes, at: int, end: int) -> dict[int, tuple[int, int]]:
+def _read_members(wire: Wire, at: int, end: int) -> dict[int, tuple[int, int]]:
     """The place of each member, by its tag; every one stands there once."""
     members: dict[int, tuple[int, int]] = {}
     for tag, start, stop in _members(wire, at, end):
@@ -74,7 +76,7 @@ def _read_members(wire: bytes, at: int, end: int) -> dict[int, tuple[int, int]]:
     return members
 
 
-def _members(wire: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _members(wire: Wire, at: int, end: int) -> Iterator[tuple[int, int, int]]:
     while at < end:
         tag, size, start = wire[at], wire[at + 1], at + 2
         if size > 0x7F:
@@ -85,7 +87,7 @@ def _members(wire: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
         yield tag, start, at
 
 
-def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
+def _read_varint(wire: Wire, at: int) -> tuple[int, int]:
     """A number of up to 28 bits, and the place after it."""
     number = wire[at]
     if number < 0x80:
@@ -100,12 +102,12 @@ def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
     raise _NotPlain
 
 
-def _read_data(wire: bytes, at: int, end: int, meta: dict[str, Any]) -> Message:
+def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
     names: list[str] = []
     place: tuple[int, int, int] | None = None
     for tag, start, stop in _members(wire, at, end):
         if tag == _NAME:
-            names.append(wire[start:stop].decode())
+            names.append(bytes(wire[start:stop]).decode())
         elif tag in (_TENSOR, _NDARRAY) and place is None:
             place = tag, start, stop
         else:
@@ -117,7 +119,7 @@ def _read_data(wire: bytes, at: int, end: int, meta: dict[str, Any]) -> Message:
     return Message(Kind.NDARRAY, _read_list(wire, *place[1:]), names, meta)
 
 
-def _read_tensor(wire: bytes, at: int, end: int) -> Array:
+def _read_tensor(wire: Wire, at: int, end: int) -> Array:
     members = _read_members(wire, at, end)
     if members.keys() != {_SHAPE, _VALUES}:
         raise _NotPlain
@@ -130,7 +132,7 @@ def _read_tensor(wire: bytes, at: int, end: int) -> Array:
     return array_from_tensor(values, shape, may_infer=False)
 
 
-def _read_shape(wire: bytes, at: int, end: int) -> list[int]:
+def _read_shape(wire: Wire, at: int, end: int) -> list[int]:
     shape: list[int] = []
     while at < end:
         size, at = _read_varint(wire, at)
@@ -140,8 +142,8 @@ def _read_shape(wire: bytes, at: int, end: int) -> list[int]:
     return shape
 
 
-def _read_list(wire: bytes, at: int, end: int) -> Array:
-    if wire.startswith(_MARK, at, end):
+def _read_list(wire: Wire, at: int, end: int) -> Array:
+    if bytes(wire[at : min(end, at + len(_MARK))]) == _MARK:
         return _read_rows(wire, at, end, _NUMBER, 1).reshape(-1)
     _, start = _read_varint(wire, at + 1)  # behind the tags of the first Value, and of its list
     size, _ = _read_varint(wire, start + 1)
@@ -151,7 +153,7 @@ def _read_list(wire: bytes, at: int, end: int) -> Array:
     return _read_rows(wire, at, end, _row(width), width)
 
 
-def _read_rows(wire: bytes, at: int, end: int, row: bytes, width: int) -> Array:
+def _read_rows(wire: Wire, at: int, end: int, row: bytes, width: int) -> Array:
     """The numbers of rows that are all like ``row``.
 
     They are written anew and compared with what was sent: that tells of everything that stands between them.
@@ -162,7 +164,7 @@ def _read_rows(wire: bytes, at: int, end: int, row: bytes, width: int) -> Array:
     array = np.empty((count, width))
     for first, part in _blocks(array, row):
         start = at + first * len(row)
-        sent = wire[start : start + len(part) * len(row)]
+        sent = bytes(wire[start : start + len(part) * len(row)])
         part[...] = _numbers_in(sent, part.shape, row)
         if _write_rows(part, row) != sent:
             raise _NotPlain

@@ -13,13 +13,13 @@ from typing import Protocol
 from seldon_spec.component.base import Component
 from seldon_spec.dispatch import Dispatcher
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.rest.front import RestFront
 from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.lane import Bounds, Lane
 from seldon_spec.server.prometheus import MetricsPage
+from seldon_spec.server.rest.front import RestFront
+from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.sockets import Sockets, port_of
 from seldon_spec.server.tls import TlsFiles
-from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.spec.model import Spec
 
 

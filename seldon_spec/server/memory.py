@@ -39,7 +39,7 @@ class Pages:
         self._pages = mmap.mmap(-1, size)
         self._end = 0
 
-    def extend(self, data: bytes | bytearray) -> None:
+    def extend(self, data: bytes | bytearray | memoryview) -> None:
         """Add what has come."""
         end = self._end + len(data)
         self._pages[self._end : end] = data

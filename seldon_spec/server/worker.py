@@ -22,9 +22,9 @@ from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.lane import Bounds
 from seldon_spec.server.memory import settle_malloc
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
+from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets
-from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.spec.model import ServerSpec, Spec
 
 logger = logging.getLogger(__name__)

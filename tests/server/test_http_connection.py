@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from seldon_spec.errors import HeadTooLarge, MalformedRequest, RequestError, TooLarge
 from seldon_spec.server.http.chunks import ChunkedBody
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads, parse_head
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.status import describe

@@ -13,15 +13,18 @@ from typing import Any
 from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError, TooLarge
 from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
+from seldon_spec.payload.wire import Wire
 from seldon_spec.server.grpc.head import HEAD, OK_TAIL, write_bare, write_tail
 from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
+from seldon_spec.server.memory import LARGE_BYTES, Pages
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
 
 _PREFIX = struct.Struct(">BI")
+PREFIX_BYTES = _PREFIX.size
 _SMALL_BYTES = 16384
 """Shorter pieces are gathered in one buffer; longer ones are kept as they are, and copied once."""
 
@@ -46,7 +49,7 @@ class CallFault(Exception):
         self.status = status
 
 
-def unpack(encoding: str, message: bytes, max_bytes: int) -> bytes:
+def unpack(encoding: str, message: Wire, max_bytes: int) -> bytes:
     """Decompress a message.
 
     Raises:
@@ -110,20 +113,21 @@ class GrpcCall(Stream):
         carrier, stream_id, window: see ``Stream``.
     """
 
-    __slots__ = ("_is_packed", "_missing", "_parts", "_plan", "_prefix", "_size", "_timer")
+    __slots__ = ("_is_packed", "_missing", "_pages", "_parts", "_plan", "_prefix", "_size", "_timer")
 
     def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(carrier, stream_id, window)
         self._plan = plan
         self._prefix = b""
         self._parts: list[Any] = []
+        self._pages: Pages | None = None
         self._size = 0
         self._missing = -1
         self._is_packed = False
         self._timer: asyncio.TimerHandle | None = None
 
     @abstractmethod
-    def take_message(self, message: bytes) -> None:
+    def take_message(self, message: Wire) -> None:
         """A message is whole; it may be compressed.
 
         Raises:
@@ -168,8 +172,8 @@ class GrpcCall(Stream):
                 self._missing -= at - start
                 self._keep(piece[start:at])
             if not self._missing:
-                message = b"".join(self._parts)
-                self._parts, self._missing = [], -1
+                message = b"".join(self._parts) if self._pages is None else self._pages.view()
+                self._parts, self._pages, self._missing = [], None, -1
                 self.take_message(message)
 
     def _announce(self, ahead: int) -> None:
@@ -184,19 +188,22 @@ class GrpcCall(Stream):
             raise CallFault("INTERNAL", "a compressed message without grpc-encoding")
         self._is_packed = bool(flag)
         self._size = self._missing = size
+        self._pages = Pages(size) if size > LARGE_BYTES else None
         if size - ahead > self.room:
             self.carrier.claim(self, size - ahead - self.room)
 
     def _keep(self, piece: Piece) -> None:
         parts = self._parts
-        if len(piece) >= _SMALL_BYTES or len(piece) == self._size:
+        if self._pages is not None:
+            self._pages.extend(piece)
+        elif len(piece) >= _SMALL_BYTES or len(piece) == self._size:
             parts.append(piece)
         elif parts and isinstance(parts[-1], bytearray):
             parts[-1] += piece
         else:
             parts.append(bytearray(piece))
 
-    def read_plain(self, message: bytes) -> bytes:
+    def read_plain(self, message: Wire) -> Wire:
         """The message that has come last, decompressed if it has to be; raises what ``unpack`` does."""
         return unpack(self._plan.encoding, message, self._plan.max_bytes) if self._is_packed else message
 
@@ -231,7 +238,7 @@ class GrpcCall(Stream):
 
     def lose(self) -> None:
         """See ``Stream``."""
-        self._parts = []
+        self._parts, self._pages = [], None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -263,10 +270,10 @@ class SingleCall(GrpcCall):
 
     def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(plan, carrier, stream_id, window)
-        self._message: bytes | None = None
+        self._message: Wire | None = None
 
     @abstractmethod
-    def begin(self, message: bytes) -> None:
+    def begin(self, message: Wire) -> None:
         """The request is whole; raises as ``take_message`` does."""
 
     def receive(self, piece: Piece, *, is_last: bool) -> None:
@@ -281,7 +288,7 @@ class SingleCall(GrpcCall):
                 return
         super().receive(piece, is_last=is_last)
 
-    def take_message(self, message: bytes) -> None:
+    def take_message(self, message: Wire) -> None:
         """See ``GrpcCall``."""
         if self._message is not None:
             raise CallFault("UNIMPLEMENTED", "this method takes one message, and there are more")
@@ -311,7 +318,7 @@ class UnaryCall(SingleCall):
         super().__init__(plan, carrier, stream_id, window)
         self._call: LaneCall | None = None
 
-    def begin(self, message: bytes) -> None:
+    def begin(self, message: Wire) -> None:
         """See ``SingleCall``."""
         plan = self._plan
         codec = plan.packed_codec if self._is_packed else plan.codec

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from seldon_spec.errors import MalformedRequest
+from seldon_spec.payload.wire import Wire
 from seldon_spec.server.grpc.call import CallFault, CallPlan, SingleCall, write_prefix
 from seldon_spec.server.grpc.head import HEAD, OK_TAIL
 from seldon_spec.server.grpc.methods import SERVICES
@@ -66,7 +67,7 @@ class HealthCall(SingleCall):
 
     _plan: HealthPlan
 
-    def read_name(self, message: bytes) -> str:
+    def read_name(self, message: Wire) -> str:
         """The service of a HealthCheckRequest.
 
         Raises:
@@ -87,7 +88,7 @@ class CheckCall(HealthCall):
 
     __slots__ = ()
 
-    def begin(self, message: bytes) -> None:
+    def begin(self, message: Wire) -> None:
         """See ``SingleCall``."""
         status = self._plan.health.find(self.read_name(message))
         if status is ServingStatus.SERVICE_UNKNOWN:
@@ -106,7 +107,7 @@ class WatchCall(HealthCall):
         super().__init__(plan, carrier, stream_id, window)
         self._name = ""
 
-    def begin(self, message: bytes) -> None:
+    def begin(self, message: Wire) -> None:
         """See ``SingleCall``."""
         self._name = self.read_name(message)
         self._plan.health.watch(self)

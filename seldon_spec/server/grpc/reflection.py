@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from seldon_spec.errors import MalformedRequest
-from seldon_spec.server.grpc.call import CallPlan, GrpcCall, write_prefix
+from seldon_spec.payload.wire import Wire
+from seldon_spec.server.grpc.call import PREFIX_BYTES, CallPlan, GrpcCall, write_prefix
 from seldon_spec.server.grpc.head import HEAD, OK_TAIL
 from seldon_spec.server.grpc.methods import HEALTH_SERVICE, REFLECTION_SERVICE, SERVICES, BothPools
 from seldon_spec.server.h2.stream import Carrier
@@ -73,9 +74,9 @@ class ReflectionCall(GrpcCall):
         self._future: asyncio.Future[bytes] | None = None
         self._has_ended = False
 
-    def take_message(self, message: bytes) -> None:
+    def take_message(self, message: Wire) -> None:
         """See ``GrpcCall``; the client's window bounds how many questions wait."""
-        self._questions.append((len(write_prefix(message)) + len(message), self.read_plain(message)))
+        self._questions.append((PREFIX_BYTES + len(message), bytes(self.read_plain(message))))
         self.advance()
 
     def take_end(self) -> None:

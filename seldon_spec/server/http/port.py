@@ -7,8 +7,8 @@ import ssl
 import time
 from email.utils import formatdate
 
-from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
+from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.http.head import Heads
 from seldon_spec.server.listener import Listener
 

@@ -36,8 +36,8 @@ from seldon_spec.payload.json_style import JsonStyle, write_json
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.server.rest.openapi import describe_interface
 from seldon_spec.server.rest.routes import MESSAGE_PATHS, PING, PROBES, READ_PATHS, cors_headers
-from seldon_spec.server.status import Failure, describe, describe_http
 from seldon_spec.server.rest.wsgi import WAITER
+from seldon_spec.server.status import Failure, describe, describe_http
 from seldon_spec.spec.model import FlaskSpec, Spec
 
 logger = logging.getLogger(__name__)

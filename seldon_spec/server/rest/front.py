@@ -26,8 +26,8 @@ from seldon_spec.server.auth import Tokens
 from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Headers, Plan
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.rest.routes import PING, POSTED, PROBE_TYPE, PROBES, cors_headers, failure_answer
-from seldon_spec.server.status import describe
 from seldon_spec.server.rest.wsgi import WAITER, Waiter, WsgiAnswer, WsgiApp, make_environ, run_app
+from seldon_spec.server.status import describe
 from seldon_spec.spec.model import FlaskSpec, Spec
 
 logger = logging.getLogger(__name__)

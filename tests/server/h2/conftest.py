@@ -21,9 +21,9 @@ from seldon_spec.component.threads import ModelThreads
 from seldon_spec.dispatch import Dispatcher
 from seldon_spec.metrics import Metrics
 from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.engine import new_event_loop
 from seldon_spec.server.grpc.port import GrpcPort
+from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.h2.fields import write_fields
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.tls import TlsFiles
