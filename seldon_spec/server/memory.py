@@ -8,7 +8,7 @@ import mmap
 LARGE_BYTES = 1 << 20
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the names of glibc's settings
-_MAPPED_BYTES = 16 << 20
+_MAPPED_BYTES = 4 << 20
 _KEPT_BYTES = 64 << 20
 
 
