@@ -1,0 +1,206 @@
+"""How the gRPC port bears clients that misbehave: after how long a good call is answered meanwhile.
+
+    python -m benchmarks.held
+
+Thirty connections of each kind are held; ``ok`` means that another client's small call was answered within half a
+second. The tables of tests/server ask much more; this one is to be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from benchmarks.endurance import GrpcClient, OwnServer, serving
+from benchmarks.protowire import encode_field
+
+PREDICT = "/seldon.protos.Model/Predict"
+HELD = 30
+WITHIN_SECONDS = 0.5
+ANSWER_SECONDS = 20.0
+
+SOURCE = """
+import time
+
+class Served:
+    def predict(self, X, names):
+        if X.startswith("sleep "):
+            time.sleep(float(X[6:]))
+        return X
+"""
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
+
+
+def text(words: str) -> bytes:
+    """A SeldonMessage of text."""
+    return encode_field(5, words.encode())
+
+
+def frame(kind: int, payload: bytes = b"", flags: int = 0, stream: int = 0) -> bytes:
+    """A frame of HTTP/2."""
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
+
+
+def _field(name: bytes, value: bytes) -> bytes:
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+HELLO = _PREFACE + frame(_SETTINGS)
+HEAD = b"".join(
+    _field(name, value)
+    for name, value in (
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", PREDICT.encode()),
+        (b":authority", b"x"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+    )
+)
+OPEN = HELLO + frame(_HEADERS, HEAD, 4, 1)
+WHOLE = text("x")
+CALL = OPEN + frame(_DATA, b"\0" + struct.pack(">I", len(WHOLE)) + WHOLE, 1, 1)
+
+CANCEL = struct.pack(">I", 8)
+
+HOLDING: dict[str, bytes] = {
+    "says nothing": b"",
+    "slow preface": HELLO[:10],
+    "slow headers": HELLO + frame(_HEADERS, HEAD, 4, 1)[:30],
+    "headers without end": HELLO + frame(_HEADERS, HEAD, 0, 1),
+    "slow message": OPEN + frame(_DATA, b"\0" + struct.pack(">I", 1000) + b"x", 0, 1),
+    "idle after a call": CALL,
+    "never reads": CALL + b"".join(
+        frame(_HEADERS, HEAD, 4, stream) + frame(_DATA, b"\0" + struct.pack(">I", len(WHOLE)) + WHOLE, 1, stream)
+        for stream in range(3, 201, 2)
+    ),
+}  # fmt: skip
+"""What each connection sends, and then no more."""
+
+ENDING: dict[str, tuple[bytes, bytes]] = {
+    "REST": (b"POST /predict HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 "),
+    "garbage": (b"\x16\x03\x01\x02\x00\x01\x00" * 20, b""),
+    "a frame too large": (HELLO + b"\xff\xff\xff\0\0\0\0\0\1", bytes([_GOAWAY])),
+    "a giant message": (OPEN + frame(_DATA, b"\0\xff\xff\xff\xff", 0, 1), b"\x018"),
+    "reset flood": (
+        HELLO + b"".join(frame(_HEADERS, HEAD, 4, n) + frame(_RST_STREAM, CANCEL, 0, n) for n in range(1, 9001, 2)),
+        b"",
+    ),
+    "settings flood": (HELLO + frame(_SETTINGS) * 20000, b""),
+    "ping flood": (HELLO + frame(_PING, b"12345678") * 20000, b""),
+}  # fmt: skip
+"""What is sent, and what stands in the last words before the server ends the call or the connection."""
+
+
+def hold(server: OwnServer, sent: bytes) -> str:
+    """A good call while others hold their connections."""
+    held = [socket.create_connection(("127.0.0.1", server.grpc), ANSWER_SECONDS) for _ in range(HELD)]
+    try:
+        for each in held:
+            each.sendall(sent)
+        return judge(server)
+    finally:
+        for each in held:
+            each.close()
+
+
+def end(server: OwnServer, sent: bytes, expected: bytes) -> str:
+    """What a client is told who says this, and a good call afterwards."""
+    heard = b""
+    with socket.create_connection(("127.0.0.1", server.grpc), ANSWER_SECONDS) as client:
+        try:
+            client.sendall(sent)
+            while part := client.recv(65536):
+                heard += part
+                if expected and expected in heard:
+                    break
+        except ConnectionError:
+            pass  # an end, too
+    verdict = judge(server)
+    return verdict if expected in heard else f"not told, {verdict}"
+
+
+def judge(server: OwnServer) -> str:
+    """After how long a good call of a new client is answered."""
+    client = GrpcClient(server.grpc)
+    began = time.perf_counter()
+    code, answer = client.ask(PREDICT, text("good"))
+    seconds = time.perf_counter() - began
+    client.close()
+    is_fine = code == "OK" and b"good" in answer and seconds < WITHIN_SECONDS
+    return f"{'ok' if is_fine else 'NO'} {seconds:.2f} s"
+
+
+def side_by_side(server: OwnServer) -> str:
+    """Two calls of half a second: one thread takes a second for both."""
+    clients = [GrpcClient(server.grpc) for _ in range(2)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(lambda client: client.ask(PREDICT, text("sleep 0.5"))[0], clients))
+    seconds = time.perf_counter() - began
+    for client in clients:
+        client.close()
+    return f"{'ok' if codes == ['OK', 'OK'] else 'NO'} {seconds:.1f} s"
+
+
+def respawn(server: OwnServer) -> str:
+    """After how long a call is answered once the worker has been killed."""
+    client = GrpcClient(server.grpc)
+    client.ask(PREDICT, text("x"))
+    for worker in server.processes() - {server.process.pid}:
+        os.kill(worker, signal.SIGKILL)
+    began = time.perf_counter()
+    while client.ask(PREDICT, text("x"))[0] != "OK":
+        pass
+    client.close()
+    seconds = time.perf_counter() - began
+    return f"{'ok' if seconds <= 1 else 'NO'} {seconds:.1f} s"
+
+
+def drain(server: OwnServer) -> str:
+    """Whether a call under way is answered after SIGTERM, and all processes end with 0."""
+    client = GrpcClient(server.grpc)
+    client.ask(PREDICT, text("x"))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.ask, PREDICT, text("sleep 1.5"))
+        time.sleep(0.5)
+        began = time.perf_counter()
+        server.process.terminate()
+        code = running.result()[0]
+    status = server.process.wait(ANSWER_SECONDS)
+    client.close()
+    return f"{'ok' if (code, status) == ('OK', 0) else 'NO'} {time.perf_counter() - began:.1f} s"
+
+
+def main() -> int:
+    """Print the table; 1 if something is not as it should be."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    verdicts: dict[str, str] = {}
+
+    def note(name: str, ask: Callable[..., str], *given: Any) -> None:
+        verdicts[name] = ask(*given)
+        print(f"{name:22}{verdicts[name]}", flush=True)
+
+    with serving(SOURCE, {}) as server:
+        for name, sent in HOLDING.items():
+            note(name, hold, server, sent)
+        for name, (sent, expected) in ENDING.items():
+            note(name, end, server, sent, expected)
+        note("two of 0.5 s", side_by_side, server)
+        note("respawn", respawn, server)
+        note("drain", drain, server)
+    return int(any(not verdict.startswith("ok") for verdict in verdicts.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
