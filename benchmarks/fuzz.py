@@ -8,6 +8,7 @@ outcome is new is changed in its turn. The same seed and number of processes mak
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import logging
 import mmap
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,8 +138,23 @@ def fuzz_door(name: str, count: int, seed: str, limit_seconds: float, note: Call
         limit_seconds: for one input.
         note: is called with an input before it is tried.
     """
+    with _quietly():
+        return _fuzz(name, count, seed, limit_seconds, note)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the doors log, and with an alarm that ends an input."""
+    before = signal.signal(signal.SIGALRM, _end_input)
     logging.disable(logging.CRITICAL)
-    signal.signal(signal.SIGALRM, _end_input)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _fuzz(name: str, count: int, seed: str, limit_seconds: float, note: Callable[[bytes], None]) -> Tally:
     chance, door, tally = random.Random(f"{seed}/{name}"), DOORS[name], Tally()  # noqa: S311 - nothing is secret here
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         knock, known, outcomes = door.open(Path(folder)), list(door.seeds), set[str]()

@@ -92,11 +92,12 @@ class Listener(ABC):
 
     async def drain(self) -> None:
         """Take those that wait to be taken, then no more, and wait until all have had their answers."""
-        most = self._max_connections + _MOST_TURNED_AWAY  # others may come without end
-        while self._is_listening and most and self._accept():
-            most -= 1
+        was_listening = self._is_listening
         self._pause_listening()
-        self._socket.close()  # this process's hold on it; that of the others is their own affair
+        most = self._max_connections + _MOST_TURNED_AWAY  # others may come without end
+        while was_listening and most and self._accept():
+            most -= 1
+        self._socket.close()  # at once: whom the system takes between the last look and this is cut
         self._is_retiring = True
         for connection in list(self._connections):
             connection.retire()

@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -122,6 +123,12 @@ class Callers:
                 body = json.loads(response.read())
                 assert (response.status, body["jsonData"]["x"]) == (200, "x")
                 self.answered["REST"] += 1
+            except ConnectionResetError as error:
+                # by the system, which had made the connection just as the port was closed; nobody had taken it
+                with contextlib.suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", self.server.http_port), 20).close()
+                    self.lost.append(f"REST: {error!r}")
+                return
             except Exception as error:
                 self.lost.append(f"REST: {error!r}")
                 return
