@@ -90,6 +90,8 @@ def _is_finite(array: Array) -> bool:
 def _numbers(answer: Answer) -> tuple[Any, int]:
     """What orjson shall write, and how."""
     array = answer.payload
+    if not array.dtype.isnative:  # orjson 3.9 writes the bytes as if they were
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind == "f" and array.itemsize < 8:  # the double's digits are wanted, as Python has no other float
         array = array.astype(np.float64)
     if answer.kind is Kind.TENSOR:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,11 @@ def test_what_the_class_adds_to_flask_is_never_skipped(tmp_path: Path, serve_in_
     ("flask", "status"),
     [
         (replace(FlaskSpec(), MAX_CONTENT_LENGTH=10), 413),
-        (replace(FlaskSpec(), TRUSTED_HOSTS=("other.example",)), 400),
+        pytest.param(
+            replace(FlaskSpec(), TRUSTED_HOSTS=("other.example",)),
+            400,
+            marks=pytest.mark.skipif(version("flask") < "3.1", reason="a setting of Flask 3.1"),
+        ),
     ],
     ids=["MAX_CONTENT_LENGTH", "TRUSTED_HOSTS"],
 )
