@@ -108,7 +108,6 @@ class Lane:
         self._leaving: list[LaneCall] = []
         self._answered: deque[LaneCall] = deque()
         self._is_woken = False
-        self._idle: asyncio.Event | None = None
         self._under_way: set[object] = set()
 
     def submit(self, verb: Verb, wire: Any, codec: Codec, finish: Callable[[LaneCall], None], owner: Any) -> LaneCall:
@@ -147,8 +146,6 @@ class Lane:
     def leave(self, work: object) -> None:
         """It is under way no more."""
         self._under_way.discard(work)
-        if self._idle is not None and not self._under_way:
-            self._idle.set()
 
     def report_late(self) -> None:
         """What is under way on another way takes too long."""
@@ -165,12 +162,6 @@ class Lane:
         for work in list(self._under_way):
             if isinstance(work, LaneCall):
                 self._end(work, NotServing("the server stopped before this was answered"))
-
-    async def wait_until_idle(self) -> None:
-        """Wait until nothing is under way."""
-        self._idle = asyncio.Event()
-        if self._under_way:
-            await self._idle.wait()
 
     def _leave(self) -> None:
         calls, self._leaving = self._leaving, []

@@ -59,7 +59,6 @@ class RestFront:
 
     def __init__(self, dispatcher: Dispatcher, lane: Lane, spec: Spec, make_app: Callable[[], WsgiApp]) -> None:
         self._dispatcher = dispatcher
-        self._loop = asyncio.get_running_loop()
         self._make_app = make_app
         self._app: WsgiApp | None = None
         self._app_lock = threading.Lock()
