@@ -1,0 +1,15 @@
+"""The metrics of a server: the user's own and the server's, right over any number of worker processes.
+
+Each worker writes into a slot of shared memory of its own, so a request costs no call between processes; any worker
+adds up all slots when it is scraped. A worker that takes a dead one's place goes on with its slot, so that no counter
+ever falls. Knows no HTTP, and loads nothing heavy before the first page: the supervisor has it, too.
+"""
+
+from seldon_spec.metrics.families import DURATION, EDGES
+from seldon_spec.metrics.page import CONTENT_TYPE
+from seldon_spec.metrics.registry import Metrics, standard_labels
+from seldon_spec.metrics.restarts import RestartCounter
+from seldon_spec.metrics.slots import Slots
+from seldon_spec.metrics.user import MetricType
+
+__all__ = ["CONTENT_TYPE", "DURATION", "EDGES", "MetricType", "Metrics", "RestartCounter", "Slots", "standard_labels"]

@@ -1,0 +1,114 @@
+"""The user's metrics: which are refused, and which Prometheus has no form for (contract section 6.1)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from seldon_spec.metrics.families import ENDINGS, RESERVED, Kind
+
+_KEY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*\Z")
+
+
+class MetricType(str, Enum):
+    """The three types that a class may use."""
+
+    COUNTER = "COUNTER"
+    GAUGE = "GAUGE"
+    TIMER = "TIMER"
+
+    @property
+    def kind(self) -> Kind:
+        """What it is on the page."""
+        return _KINDS[self]
+
+
+_KINDS = {MetricType.COUNTER: Kind.COUNTER, MetricType.GAUGE: Kind.GAUGE, MetricType.TIMER: Kind.HISTOGRAM}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of the user's; a timer's value is in seconds."""
+
+    type: MetricType
+    key: Any
+    value: float
+    tags: dict[str, str]
+
+
+def as_list(metrics: object) -> list[Any]:
+    """The metrics that a hook gave.
+
+    Raises:
+        ValueError: they are not a list.
+    """
+    if not isinstance(metrics, list):
+        raise ValueError("metrics are not a list")
+    return metrics
+
+
+def check_metric(metric: object) -> Metric:
+    """Read one metric as the contract has it; its key is not looked at.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(metric, dict) or not {"key", "value", "type"} <= metric.keys():
+        raise ValueError("a metric is an object with key, value and type")
+    kind = MetricType(metric["type"])
+    value = _check_value(metric["value"])
+    return Metric(
+        kind, metric["key"], value / 1000 if kind is MetricType.TIMER else value, _check_tags(metric.get("tags") or {})
+    )
+
+
+def check_exposable(metric: Metric) -> str:
+    """The family of a metric, which is its exposed name without a histogram's endings.
+
+    Raises:
+        ValueError: Prometheus has no form for it, or its name is the server's own.
+    """
+    key = metric.key
+    if not isinstance(key, str) or not _KEY.match(key):
+        raise ValueError(f"{key!r:.100} is not a metric's name")
+    for name in metric.tags:
+        if not isinstance(name, str) or not _LABEL.match(name):
+            raise ValueError(f"{key}: {name!r:.100} is not a label's name")
+    if metric.type is MetricType.TIMER and "le" in metric.tags:
+        raise ValueError(f"{key}: a timer's tag cannot be named le")
+    if metric.type is not MetricType.GAUGE and not math.isfinite(metric.value):
+        raise ValueError(f"{key}: a counter or a timer takes finite values")
+    family = f"{key}_total" if metric.type is MetricType.COUNTER and not key.endswith("_total") else key
+    for ending in ENDINGS[metric.type.kind]:
+        if family + ending in RESERVED:
+            raise ValueError(f"the name {family + ending} is the server's own")
+    return family
+
+
+def show(metric: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """A metric as the answer shows it: one that has tags has the method among them."""
+    if not metric.get("tags"):
+        return dict(metric)
+    return {**metric, "tags": {**metric["tags"], "method": method}}
+
+
+def _check_value(value: Any) -> float:
+    try:
+        value + 1  # what the contract asks of a value; it keeps text out
+        return float(value)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"a metric's value is a number, not {type(value).__name__}") from error
+
+
+def _check_tags(tags: object) -> dict[str, str]:
+    if not isinstance(tags, dict):
+        raise ValueError("a metric's tags are an object")
+    for name, value in tags.items():
+        if not isinstance(value, str):
+            raise ValueError(f"the tag {name} is not text")
+    return tags

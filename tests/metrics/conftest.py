@@ -1,0 +1,33 @@
+"""Reads a page of metrics back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from seldon_spec.metrics import Metrics, standard_labels
+from seldon_spec.spec.model import UnitSpec
+
+Samples = Callable[[Metrics], dict[str, dict[tuple[tuple[str, str], ...], float]]]
+
+
+def read_samples(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """The page, read: name, labels without the standard ones, value."""
+    standard = standard_labels(UnitSpec())
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for line in metrics.render().decode().splitlines():
+        if line.startswith("#"):
+            continue
+        match = re.fullmatch(r"(\w+)\{(.*)\} (\S+)", line)
+        assert match, line
+        labels = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2])
+        own = tuple((name, value) for name, value in labels if name not in standard)
+        found.setdefault(match[1], {})[own] = float(match[3])
+    return found
+
+
+@pytest.fixture(scope="session")
+def samples() -> Samples:
+    return read_samples
