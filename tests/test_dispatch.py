@@ -9,11 +9,11 @@ import pytest
 
 from seldon_spec.component.base import Component, Recorder
 from seldon_spec.component.threads import ModelThreads
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.errors import BadMetric, ComponentFailed, NotServing, PayloadError, ResultError
 from seldon_spec.metrics import DURATION, Metrics
 from seldon_spec.payload.json_codec import JsonCodec
-from seldon_spec.payload.message import Request, Result, Verb
+from seldon_spec.payload.message import Message, Request, Result, Transport, Verb
 
 JSON = JsonCodec()
 
@@ -23,6 +23,7 @@ class Echo:
 
     error_blueprint = None
     custom_service = None
+    plain = mergeable = frozenset[tuple[Verb, Transport]]()
 
     def __init__(self) -> None:
         self.threads = {threading.get_ident()}
@@ -35,6 +36,12 @@ class Echo:
         if payload == "fail":
             raise ComponentFailed("failed") from ValueError("failed")
         return Result(None if payload == "none" else payload)
+
+    def call_merged(self, verb: Verb, message: Message) -> None:
+        """It takes none."""
+
+    def settle(self, verb: Verb, payload: Any, record: Recorder) -> Result:
+        return Result(payload)
 
 
 def make_dispatcher(make: Any = Echo, threads: int = 1) -> Dispatcher:

@@ -26,6 +26,7 @@ from seldon_spec.component.hooks import (
     find_raw_hooks,
     find_score,
     says_not_implemented,
+    takes_meta,
 )
 from seldon_spec.component.metadata import read_metadata
 from seldon_spec.errors import ComponentFailed, ResultError, UnsupportedVerb
@@ -35,6 +36,8 @@ from seldon_spec.spec.model import ServiceType, UnitSpec
 logger = logging.getLogger(__name__)
 
 _UNKNOWN_ROUTER = "0"  # the name of a unit without one, in the routing of feedback
+_READ_FIRST = frozenset({Verb.PREDICT, Verb.TRANSFORM_INPUT, Verb.TRANSFORM_OUTPUT, Verb.ROUTE, Verb.AGGREGATE})
+_ROWWISE = frozenset({Verb.PREDICT, Verb.TRANSFORM_INPUT, Verb.TRANSFORM_OUTPUT})
 _SCORED = frozenset({Verb.PREDICT, Verb.TRANSFORM_INPUT})
 
 
@@ -75,6 +78,7 @@ class Adapter:
     """One object of the user's class.
 
     Attributes:
+        plain, mergeable: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
     """
@@ -107,6 +111,10 @@ class Adapter:
             Verb.HEALTH: _tell_health,
         }
         self._answers = {verb: partial(answer, plain.get(verb)) for verb, answer in answers.items()}
+        self.plain = frozenset(key for key, raw in self._raw.items() if key[0] in _READ_FIRST and not raw)
+        self.mergeable = frozenset(
+            key for key in self.plain if self._score is None and key[0] in plain and _is_rowwise(user, key[0])
+        )
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         if service_type is ServiceType.MODEL and Verb.PREDICT not in plain:
@@ -147,17 +155,29 @@ class Adapter:
             record(metrics)
         return RawResult(answer if self._unit.has_metrics_in_response else without)
 
+    def call_merged(self, verb: Verb, message: Message) -> Any:
+        """See ``Component.call_merged``."""
+        payload, tags, metrics = _unwrap(self._answers[verb](message))
+        return None if tags or metrics else payload
+
+    def settle(self, verb: Verb, payload: Any, record: Recorder) -> Result:
+        """See ``Component.settle``."""
+        return self._settle_answer(verb, payload, {}, record)
+
     def _settle(self, verb: Verb, message: Message, record: Recorder) -> Result:
         scores = {} if self._score is None else _ask_scores(self._score, verb, message)
-        answer = self._answers[verb](message)
+        return self._settle_answer(verb, self._answers[verb](message), scores, record)
+
+    def _settle_answer(self, verb: Verb, answer: Any, scores: Mapping[str, Any], record: Recorder) -> Result:
         payload, tags, metrics = (answer, None, None) if verb is Verb.HEALTH else _unwrap(answer)
         recorded = record(metrics) if metrics is not None else []
         own = [] if self._metrics is None else _ask_metrics(self._metrics, record)
         told = {} if self._tags is None else _ask_tags(self._tags)
+        returned = {} if tags is None else _check_tags(tags)
         return Result(
             [[_check_route(payload)]] if verb is Verb.ROUTE else payload,
             self._class_names,
-            {**scores, **told, **_check_tags(tags)},
+            {**scores, **told, **returned},
             [*own, *recorded] if self._unit.has_metrics_in_response else (),
             self._request_path,
         )
@@ -182,6 +202,11 @@ class Adapter:
             "columns; return one row for each row of X if clients expect a table (told once)",
             self._kind,
         )
+
+
+def _is_rowwise(user: object, verb: Verb) -> bool:
+    """Whether a verb's method is told nothing but rows."""
+    return verb in _ROWWISE and not takes_meta(getattr(user, NAMES[verb]))
 
 
 def _ask_scores(score: PlainHook, verb: Verb, message: Message) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from seldon_spec.payload.message import RawResult, Request, Result
+from seldon_spec.payload.message import Message, RawResult, Request, Result, Transport, Verb
 
 Recorder: TypeAlias = Callable[[object], list[dict[str, Any]]]
 """Checks and records the metrics of one hook; gives them back as the answer shows them, or raises BadMetric."""
@@ -22,6 +22,14 @@ class Component(Protocol):
     def custom_service(self) -> Callable[[], Any] | None:
         """What the user wants to have running beside the server."""
 
+    @property
+    def plain(self) -> frozenset[tuple[Verb, Transport]]:
+        """The requests of which only the message is looked at, so that it can be read before ``call``."""
+
+    @property
+    def mergeable(self) -> frozenset[tuple[Verb, Transport]]:
+        """The requests, some of ``plain``, that ``call_merged`` takes."""
+
     def call(self, request: Request, record: Recorder) -> Result | RawResult:
         """Answer one request.
 
@@ -35,4 +43,25 @@ class Component(Protocol):
             ComponentFailed: the user's code raised.
             ResultError: the user's code returned what its verb does not allow.
             BadMetric: the user's code made a metric that the contract does not allow.
+        """
+
+    def call_merged(self, verb: Verb, message: Message) -> Any:
+        """Ask the user's code once, for several requests.
+
+        Args:
+            verb: what is asked.
+            message: has the rows of all of them; it belongs to the component.
+
+        Returns:
+            What it returned for all the rows; None if that came with tags or metrics, which are one call's.
+
+        Raises:
+            ComponentFailed: the user's code raised.
+        """
+
+    def settle(self, verb: Verb, payload: Any, record: Recorder) -> Result:
+        """The result of one request that ``call_merged`` has answered, with tags and metrics of its own.
+
+        Raises:
+            ComponentFailed, ResultError, BadMetric: as ``call`` does.
         """

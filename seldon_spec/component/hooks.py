@@ -94,8 +94,13 @@ def find_score(user: object) -> PlainHook | None:
     return _names_hook(getattr(user, "score")) if hasattr(user, "score") else None  # noqa: B009
 
 
+def takes_meta(hook: Callable[..., Any]) -> bool:
+    """Whether a method is told the request's ``meta``."""
+    return _binds(hook, None, None, meta=None)
+
+
 def _data_hook(hook: Callable[..., Any]) -> PlainHook:
-    if _binds(hook, None, None, meta=None):
+    if takes_meta(hook):
         return lambda message: call_user(hook, message.payload, message.names, meta=message.meta)
     return _names_hook(hook)
 

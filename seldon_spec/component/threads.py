@@ -25,13 +25,18 @@ _local = threading.local()
 
 
 class ModelThreads:
-    """A fixed number of daemon threads with one queue; daemons, so that a stuck model cannot hold up the exit."""
+    """A fixed number of daemon threads with one queue; daemons, so that a stuck model cannot hold up the exit.
+
+    Attributes:
+        count: how many there are.
+    """
 
     def __init__(self, count: int = 1) -> None:
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
         self._lock = threading.RLock()
         self._stopped = False
+        self.count = count
         self._threads = [
             threading.Thread(target=self._run, name=f"seldon-spec-model-{index}", daemon=True) for index in range(count)
         ]
@@ -54,7 +59,7 @@ class ModelThreads:
         """
         if self._stopped:
             raise NotServing("the server is stopping")
-        if len(self._threads) == 1:
+        if self.count == 1:
             self._queue.put((do, items))
         else:
             for item in items:
@@ -69,13 +74,22 @@ class ModelThreads:
         Raises:
             NotServing: the threads have been stopped.
         """
-        future: Future[T] = Future()
+        future: Future[T] = self.promise()
+        self.post([(future, task)], self._perform)
+        return future
+
+    def promise(self) -> Future[Any]:
+        """A future for what is to be posted; ``stop`` ends it with NotServing if nobody has ended it before.
+
+        Raises:
+            NotServing: the threads have been stopped.
+        """
+        future: Future[Any] = Future()
         with self._lock:
             if self._stopped:
                 raise NotServing("the server is stopping")
             self._unfinished.add(future)
         future.add_done_callback(self._forget)
-        self.post([(future, task)], self._perform)
         return future
 
     def stop(self) -> None:

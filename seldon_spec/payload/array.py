@@ -91,17 +91,24 @@ def _flatten(value: object) -> tuple[tuple[int, ...], list[Any], set[type]]:
     """The shape of nested lists, their leaves, row-major, and the types of these."""
     shape: list[int] = []
     level: list[Any] = [value]
+    while len(level) == 1 and type(level[0]) is list:  # one row, as most small requests have, is its own leaves
+        level = level[0]
+        _add_dimension(shape, len(level))
     while (types := set(map(type, level))) == {list}:
         lengths = set(map(len, level))
         if len(lengths) > 1:
             raise PayloadError(f"the rows of an array differ in length: {_some(lengths)}")
-        if len(shape) == MAX_DIMENSIONS:
-            raise PayloadError(f"an array has more than {MAX_DIMENSIONS} dimensions")
-        shape.append(lengths.pop())
+        _add_dimension(shape, lengths.pop())
         level = list(chain.from_iterable(level))
     if list in types:
         raise PayloadError("the rows of an array differ in depth: lists and single values stand side by side")
     return tuple(shape), level, types
+
+
+def _add_dimension(shape: list[int], size: int) -> None:
+    if len(shape) == MAX_DIMENSIONS:
+        raise PayloadError(f"an array has more than {MAX_DIMENSIONS} dimensions")
+    shape.append(size)
 
 
 def _some(lengths: set[int]) -> str:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seldon_spec.dispatch import Call, Dispatcher
+from seldon_spec.dispatch.call import Call, Note
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.errors import NotServing, Overloaded, RequestTimeout
 from seldon_spec.payload.message import Codec, Verb
 
@@ -69,7 +70,7 @@ class LaneCall(Call):
     """A call that somebody on the loop waits for.
 
     Args:
-        verb, wire, codec, then: see ``Call``.
+        verb, wire, codec, then, note: see ``Call``.
         finish: is called once with this call, on the loop, when it has a ``reply`` or an ``error``.
         owner: whatever ``finish`` needs to know.
     """
@@ -84,8 +85,9 @@ class LaneCall(Call):
         then: Callable[[Any], None],
         finish: Callable[[Any], None],
         owner: Any,
+        note: Note | None = None,
     ) -> None:
-        super().__init__(verb, wire, codec, then)
+        super().__init__(verb, wire, codec, then, note)
         self.finish = finish
         self.owner = owner
         self.is_finished = False
@@ -103,6 +105,7 @@ class Lane:
     def __init__(self, dispatcher: Dispatcher, bounds: Bounds | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._dispatcher = dispatcher
+        self._metrics = dispatcher.metrics
         self._bounds = bounds or Bounds()
         self._timeout_seconds = self._bounds.timeout_seconds
         self._leaving: list[LaneCall] = []
@@ -110,7 +113,15 @@ class Lane:
         self._is_woken = False
         self._under_way: set[object] = set()
 
-    def submit(self, verb: Verb, wire: Any, codec: Codec, finish: Callable[[LaneCall], None], owner: Any) -> LaneCall:
+    def submit(
+        self,
+        verb: Verb,
+        wire: Any,
+        codec: Codec,
+        finish: Callable[[LaneCall], None],
+        owner: Any,
+        note: Note | None = None,
+    ) -> LaneCall:
         """Queue a call; all calls of one round of the loop leave together.
 
         Args:
@@ -119,11 +130,12 @@ class Lane:
             codec: the form of the wire.
             finish: is called once, on the loop, with the call and its reply or error.
             owner: kept in the call for ``finish``.
+            note: see ``Call``.
 
         Raises:
             Overloaded: too many wait already.
         """
-        call = LaneCall(verb, wire, codec, self._take_back, finish, owner)
+        call = LaneCall(verb, wire, codec, self._take_back, finish, owner, note)
         under_way = self._under_way
         self._bounds.admit(len(under_way))
         under_way.add(call)
@@ -142,10 +154,12 @@ class Lane:
         """
         self._bounds.admit(len(self._under_way))
         self._under_way.add(work)
+        self._tell_load()
 
     def leave(self, work: object) -> None:
         """It is under way no more."""
         self._under_way.discard(work)
+        self._tell_load()
 
     def report_late(self) -> None:
         """What is under way on another way takes too long."""
@@ -153,9 +167,10 @@ class Lane:
 
     def cancel(self, call: LaneCall) -> None:
         """Nobody waits for this call any more; it is not begun if it has not been, and never finished."""
-        call.is_unwanted = True
-        call.wire = call.owner = None  # it may be long until a model thread comes by
+        call.give_up()
+        call.owner = None  # it may be long until a model thread comes by
         self._settle(call)
+        self._tell_load()
 
     def stop(self) -> None:
         """End whatever is under way with NotServing; the dispatcher has been stopped."""
@@ -170,6 +185,13 @@ class Lane:
         except NotServing as error:
             for call in calls:
                 self._end(call, error)
+        self._tell_load()
+
+    def _tell_load(self) -> None:
+        """Set the gauges; once for all calls of a round of the loop."""
+        under_way = len(self._under_way)
+        self._metrics.set_in_flight(under_way)
+        self._metrics.set_queued(max(0, under_way - self._dispatcher.at_work))
 
     def _take_back(self, call: LaneCall) -> None:
         """Have the loop finish a call; on a model thread."""
@@ -191,22 +213,23 @@ class Lane:
                 call.finish(call)
             except Exception:
                 logger.exception("unexpected")  # and the others get their answers
+        self._tell_load()
 
     def _expire(self, call: LaneCall) -> None:
         if not call.is_finished and call.wire is None:  # a model thread has taken it
             self._bounds.report_late()
         self._end(call, RequestTimeout(f"no answer within {self._timeout_seconds} seconds"))
+        self._tell_load()
 
     def _end(self, call: LaneCall, error: Exception) -> None:
         if not call.is_finished:
-            call.is_unwanted = True
-            call.wire = None
+            call.give_up()
             call.error = error
             self._settle(call)
             call.finish(call)
 
     def _settle(self, call: LaneCall) -> None:
         call.is_finished = True
-        self.leave(call)
+        self._under_way.discard(call)
         if call.timer is not None:
             call.timer.cancel()

@@ -45,6 +45,7 @@ class ClassSource:
 
     Attributes:
         hooks: every name the class is seen to have: methods, class attributes, attributes set on ``self``.
+        told_meta: those of the methods that can take an argument ``meta``.
         is_whole: False where a base, a decorator or ``__getattr__`` may add hooks that cannot be seen.
         arguments: of ``__init__``, without ``self``; None where they cannot be seen.
         takes_any: ``__init__`` has ``**kwargs``.
@@ -53,6 +54,7 @@ class ClassSource:
     name: str
     place: SourcePlace
     hooks: frozenset[str] = frozenset()
+    told_meta: frozenset[str] = frozenset()
     is_whole: bool = True
     arguments: tuple[Argument, ...] | None = ()
     takes_any: bool = False
@@ -189,18 +191,26 @@ class _Reader:
     def describe(self, module: _Module, node: ast.ClassDef, hops: int) -> ClassSource:
         own = _own_part(module, node)
         is_whole, arguments, takes_any = own.is_whole, own.arguments, own.takes_any
-        hooks = set(own.hooks)
+        hooks, told_meta = set(own.hooks), set(own.told_meta)
         for base in self.bases(module, node, hops):
             if base is None:
                 is_whole = False
                 inherited: tuple[Argument, ...] | None = None
             else:
                 is_whole = is_whole and base.is_whole
+                told_meta |= base.told_meta - hooks  # what stands further left hides it
                 hooks |= base.hooks
                 inherited = base.arguments
             if "__init__" not in own.hooks and (base is None or "__init__" in base.hooks) and arguments == ():
                 arguments, takes_any = inherited, base is not None and base.takes_any
-        return replace(own, hooks=frozenset(hooks), is_whole=is_whole, arguments=arguments, takes_any=takes_any)
+        return replace(
+            own,
+            hooks=frozenset(hooks),
+            told_meta=frozenset(told_meta),
+            is_whole=is_whole,
+            arguments=arguments,
+            takes_any=takes_any,
+        )
 
     def bases(self, module: _Module, node: ast.ClassDef, hops: int) -> Iterator[ClassSource | None]:
         for expression in node.bases:
@@ -310,11 +320,14 @@ def _targets(statement: ast.stmt) -> Iterator[str]:
 def _own_part(module: _Module, node: ast.ClassDef) -> ClassSource:
     """What the class's own body shows."""
     hooks: set[str] = set()
+    told_meta: set[str] = set()
     init: ast.FunctionDef | None = None
     for statement in _top_level(node.body):
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             hooks.add(statement.name)
             hooks |= set(_set_on_self(statement))
+            if _takes_meta(statement):
+                told_meta.add(statement.name)
             if statement.name == "__init__" and isinstance(statement, ast.FunctionDef):
                 init = statement
         else:
@@ -336,7 +349,17 @@ def _own_part(module: _Module, node: ast.ClassDef) -> ClassSource:
     if not is_whole:
         arguments = None
     place = SourcePlace(module.file, node.lineno, *_name_span(module, node))
-    return ClassSource(node.name, place, frozenset(hooks), is_whole, arguments, takes_any)
+    return ClassSource(node.name, place, frozenset(hooks), frozenset(told_meta), is_whole, arguments, takes_any)
+
+
+def _takes_meta(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a method takes ``X, names, meta=…``."""
+    args = function.args
+    positional = [*args.posonlyargs, *args.args]
+    if len(positional) < len(("self", "X", "names")) and args.vararg is None:
+        return False
+    by_name = {argument.arg for argument in (*positional[3:], *args.kwonlyargs)}
+    return args.kwarg is not None or "meta" in by_name - {argument.arg for argument in args.posonlyargs}
 
 
 def _name_span(module: _Module, node: ast.ClassDef) -> tuple[int, int, str]:

@@ -14,6 +14,7 @@ from seldon_spec.spec.paths import is_file, is_folder
 from seldon_spec.spec.requirements import Kind, Line, Requirements, kind_of, read_requirements
 from seldon_spec.spec.schema import guess, join
 from seldon_spec.spec.subject import Subject
+from seldon_spec.spec.tracing import EXTRA
 
 _CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@")
 _URL_KEYS = ("index_url", "extra_index_urls", "find_links")
@@ -37,6 +38,11 @@ def find_image_problems(subject: Subject) -> Iterator[Diagnostic]:
     )
     for rule in rules:
         yield from rule()
+
+
+def _may_have_extra(line: Line, extra: str) -> bool:
+    """Whether an extra stands behind the package's name; a lock tells of extras elsewhere."""
+    return kind_of(line.file) is Kind.UV_LOCK or re.search(rf"\[[^\]]*\b{extra}\b", line.written) is not None
 
 
 def requirements_files(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -243,6 +249,15 @@ def _packages_are_meant(subject: Subject, requirements: Requirements) -> Iterato
             path,
             related=(("named in", own.position(subject.folder)),),
             help="delete one of the two",
+        )
+    if own is not None and subject.merged.get(("server", "tracing")) and not _may_have_extra(own, EXTRA):
+        yield Diagnostic(
+            "missing-extra",
+            f"{own.file} asks for seldon-spec without what server.tracing needs",
+            _line_origin(subject, own),
+            Severity.WARNING,
+            ("image", "requirements"),
+            help=f"write seldon-spec[{EXTRA}]",
         )
     if original is not None:
         yield Diagnostic(

@@ -20,6 +20,7 @@ from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.model import (
     SPEC_FILE,
     AuthSpec,
+    BatchingSpec,
     FlaskSpec,
     ImageSpec,
     LogFormat,
@@ -349,9 +350,15 @@ def _auth(values: Mapping[str, Any]) -> AuthSpec:
     return AuthSpec(tuple(tokens) if isinstance(tokens, list) else (tokens,))
 
 
+def _batching(values: Mapping[str, Any]) -> BatchingSpec:
+    # JSON Schema takes 256.0 for an integer
+    return BatchingSpec(**{**values, "max_rows": int(values["max_rows"])})
+
+
 _NULLABLE_SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "tls": lambda values: TlsSpec(**values),
     "auth": _auth,
+    "batching": _batching,
 }
 
 

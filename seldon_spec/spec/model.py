@@ -81,10 +81,28 @@ class PortsSpec:
 
 @dataclass(frozen=True, slots=True)
 class LogSpec:
-    """What the server logs, on stderr."""
+    """What the server logs, on stderr.
+
+    Attributes:
+        access: whether each answered request is logged.
+    """
 
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.TEXT
+    access: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchingSpec:
+    """Several requests answered by one call of the model.
+
+    Attributes:
+        max_rows: of one call, where it is made for several requests.
+        max_delay_ms: from the arrival of the first of them.
+    """
+
+    max_rows: int
+    max_delay_ms: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +155,8 @@ class ServerSpec:
         body_timeout_seconds: between two pieces of a body.
         tls: None: plain text.
         auth: None: everyone may ask.
+        batching: None: each request is a call of its own.
+        tracing: whether requests are traced by OpenTelemetry.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
@@ -156,7 +176,9 @@ class ServerSpec:
     keep_alive_seconds: float = 75
     tls: TlsSpec | None = None
     auth: AuthSpec | None = None
+    batching: BatchingSpec | None = None
     log: LogSpec = LogSpec()
+    tracing: bool = False
     shutdown: ShutdownSpec = ShutdownSpec()
 
 
@@ -262,6 +284,7 @@ class UnitSpec:
         is_passthrough: bodies of predict reach the class's raw hook as they came, and leave as it returns them.
         has_metrics_in_response: the metrics of a call stand in the answer's ``meta``.
         has_executor: the counters of feedback and its rewards are kept.
+        traces_exporter, otlp_protocol: what sends traces, in the words of OpenTelemetry's variables; None: its default.
     Source: contract sections 6.2 and 7.2.
     """
 
@@ -275,6 +298,8 @@ class UnitSpec:
     is_passthrough: bool = False
     has_metrics_in_response: bool = True
     has_executor: bool = True
+    traces_exporter: str | None = None
+    otlp_protocol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

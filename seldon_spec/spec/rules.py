@@ -20,7 +20,7 @@ from seldon_spec.spec.model import PortsSpec, ServiceType
 from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
 from seldon_spec.spec.server_rules import find_server_problems
 from seldon_spec.spec.subject import Subject
-from seldon_spec.spec.variables import known_variables
+from seldon_spec.spec.variables import TABLE, known_variables
 
 HOOKS = {
     ServiceType.MODEL: ("predict", "predict_raw", "predict_rest", "predict_grpc"),
@@ -257,7 +257,8 @@ def _or_default(subject: Subject, section: str, key: str, default: object) -> An
 
 def _environment_is_free(subject: Subject) -> Iterator[Diagnostic]:
     """Names that the loader reads have a key of their own: set here, they would come too late to be read."""
-    known = known_variables()
+    shared = {row.name for row in TABLE if row.is_shared}
+    known = {name: path for name, path in known_variables().items() if name not in shared}
     for name in subject.merged.get(("environment",)) or {}:
         if name in known or name.startswith(PREFIX):
             key = join(known[name]) if name in known else join(tuple(name[len(PREFIX) :].lower().split("__")))

@@ -9,11 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seldon_spec.errors import Diagnostic, Severity
-from seldon_spec.spec.model import ShutdownSpec, TlsSpec
+from seldon_spec.spec.class_source import ClassSource
+from seldon_spec.spec.model import ServiceType, ShutdownSpec, TlsSpec
 from seldon_spec.spec.patterns import is_left_out
 from seldon_spec.spec.schema import field_schema, missing_key
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.tls import check_tls, find_unreadable
+from seldon_spec.spec.tracing import check_tracing
+
+_ROWWISE = {
+    "MODEL": ("predict",),
+    "TRANSFORMER": ("transform_input", "transform_output"),
+}
+"""The hooks that a service type is asked for, where they take rows and give rows."""
 
 
 def find_server_problems(subject: Subject) -> Iterator[Diagnostic]:
@@ -21,12 +29,15 @@ def find_server_problems(subject: Subject) -> Iterator[Diagnostic]:
     yield from _sections_are_whole(subject)
     yield from _delay_leaves_time(subject)
     yield from _settings_go_together(subject)
+    yield from _batching_has_effect(subject)
     yield from _tls_can_be_served(subject)
+    if subject.merged.get(("server", "tracing")):
+        yield from check_tracing(subject.origin("server", "tracing"))
 
 
 def _sections_are_whole(subject: Subject) -> Iterator[Diagnostic]:
     """A section that may be null needs some of its keys once it is there."""
-    for at in (("server", "tls"), ("server", "auth")):
+    for at in (("server", "tls"), ("server", "auth"), ("server", "batching")):
         section, schema = subject.merged.get(at), field_schema(at)
         assert schema is not None
         for key in schema["required"] if section is not None else ():
@@ -63,14 +74,45 @@ def _settings_go_together(subject: Subject) -> Iterator[Diagnostic]:
         yield _without_effect(subject, "max_requests_jitter", "max_requests", "no worker is replaced for its requests")
 
 
-def _without_effect(subject: Subject, key: str, needed: str, reason: str) -> Diagnostic:
+def _batching_has_effect(subject: Subject) -> Iterator[Diagnostic]:
+    found = subject.class_source
+    if not subject.merged.get(("server", "batching")) or not isinstance(found, ClassSource):
+        return
+    type_name = subject.merged.get(("service_type",)) or ServiceType.MODEL.value
+    if type_name not in _ROWWISE:
+        reason = f"what a {type_name} is asked is answered request by request"
+        yield _without_effect(subject, "batching", None, reason)
+        return
+    reasons = {hook: _why_alone(hook, found) for hook in _ROWWISE[type_name] if _spellings(hook) & found.hooks}
+    if reasons and all(reasons.values()):
+        told = "; ".join(reason for reason in reasons.values() if reason)
+        yield _without_effect(subject, "batching", None, f"{found.name} is asked request by request: {told}")
+
+
+def _spellings(hook: str) -> set[str]:
+    return {hook, *_raw_spellings(hook)}
+
+
+def _raw_spellings(hook: str) -> list[str]:
+    return [f"{hook}_{ending}" for ending in ("raw", "rest", "grpc")]
+
+
+def _why_alone(hook: str, found: ClassSource) -> str | None:
+    """Why a hook gets each request by itself; None: the rows of several can be one call's."""
+    raw = [name for name in _raw_spellings(hook) if name in found.hooks]
+    if f"{hook}_raw" in raw or len(raw) > 1:  # one of the other two is for one transport only
+        return f"{raw[0]} takes whole messages"
+    return f"{hook} takes each request's meta" if hook in found.told_meta else None
+
+
+def _without_effect(subject: Subject, key: str, needed: str | None, reason: str) -> Diagnostic:
     return Diagnostic(
         "key-without-effect",
         f"server.{key} has no effect: {reason}",
         subject.origin("server", key),
         Severity.WARNING,
         ("server", key),
-        help=f"add server.{needed}, or leave this out",
+        help=f"add server.{needed}, or leave this out" if needed else "leave it out",
     )
 
 

@@ -42,6 +42,7 @@ class Variable:
         instead: why a text that asks for something has no effect here, and what has; empty: nothing is told.
         quiet: texts of such a variable that ask for nothing, in lower case.
         words: texts that are read as another.
+        is_shared: libraries of the class's read it too, so that the spec's ``environment`` may set it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Variable:
     instead: str = ""
     quiet: frozenset[str] = frozenset()
     words: Mapping[str, str] = field(default_factory=dict)
+    is_shared: bool = False
 
 
 def _sets(name: str, *path: str) -> Variable:
@@ -60,6 +62,10 @@ def _sets(name: str, *path: str) -> Variable:
 
 def _describes(name: str, key: str, does: str, reading: Reading = Reading.TEXT) -> Variable:
     return Variable(name, reading, ("unit", key), does)
+
+
+def _traces(name: str, key: str, does: str) -> Variable:
+    return Variable(name, Reading.TEXT, ("unit", key), does, is_shared=True)
 
 
 _NOTHING_ASKED = frozenset({"", "0", "false", "f", "no", "n", "off"})
@@ -78,8 +84,7 @@ def _foreign(name: str, reason: str) -> Variable:
 
 
 _ONE_POOL = "server.workers and server.threads are for REST and gRPC alike"
-_NO_ACCESS_LOG = "there is no access log"
-_NO_TRACING = "there is no tracing"
+_NO_JAEGER = "the Jaeger client's: with server.tracing, OTEL_EXPORTER_OTLP_ENDPOINT says where traces go"
 _OF_THE_EXECUTOR = "the executor's; server.tls names the files of this server"
 _OF_MLSERVER = "MLServer's; the operator sets it beside the others"
 _OF_REDIS = "it belonged to persistence, which the original dropped in 1.8"
@@ -109,6 +114,7 @@ TABLE = (
         "`server.log.level`; WARN, FATAL and NOTSET are read too, as WARNING, CRITICAL and DEBUG",
         words={"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"},
     ),
+    _sets("GUNICORN_ACCESS_LOG", "server", "log", "access"),
     Variable(
         "FLASK_SINGLE_THREADED",
         Reading.FORCE,
@@ -117,6 +123,13 @@ TABLE = (
         value=1,
     ),
     Variable("SELDON_DEBUG", Reading.FORCE, ("flask", "DEBUG"), "`flask.DEBUG` to true, where it is not 0", value=True),
+    Variable(
+        "TRACING",
+        Reading.FORCE,
+        ("server", "tracing"),
+        "`server.tracing` to true, where it is not 0",
+        value=True,
+    ),
     Variable(
         "GRPC_WORKERS",
         Reading.GRPC_WORKERS,
@@ -173,14 +186,23 @@ TABLE = (
         "where it is false, the counters of feedback are not kept",
         Reading.BOOLEAN,
     ),
+    _traces(
+        "OTEL_TRACES_EXPORTER",
+        "traces_exporter",
+        "with `server.tracing`, what sends the traces: `otlp` by default, `console`, `none`, or what is installed else",
+    ),
+    _traces(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "otlp_protocol",
+        "how `otlp` sends: `http/protobuf` by default, or `grpc`; OpenTelemetry reads its other variables itself",
+    ),
+    _traces("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp_protocol", "the same, and stands above it"),
     _unused("GRPC_THREADS", _ONE_POOL, "1"),
-    _unused("GUNICORN_ACCESS_LOG", _NO_ACCESS_LOG),
-    _foreign("FILTER_METRICS_ACCESS_LOGS", _NO_ACCESS_LOG),
-    _unused("TRACING", _NO_TRACING),
-    _foreign("JAEGER_AGENT_HOST", _NO_TRACING),
-    _foreign("JAEGER_AGENT_PORT", _NO_TRACING),
-    _foreign("JAEGER_CONFIG_PATH", _NO_TRACING),
-    _foreign("JAEGER_EXTRA_TAGS", _NO_TRACING),
+    _foreign("FILTER_METRICS_ACCESS_LOGS", "the access log has no lines of the metrics' page"),
+    _foreign("JAEGER_AGENT_HOST", _NO_JAEGER),
+    _foreign("JAEGER_AGENT_PORT", _NO_JAEGER),
+    _foreign("JAEGER_CONFIG_PATH", _NO_JAEGER),
+    _foreign("JAEGER_EXTRA_TAGS", _NO_JAEGER),
     _foreign("JAEGER_TRACE_PROPAGATION_TYPE", "the executor's"),
     _unused("PERSISTENCE", "the original dropped it in 1.8: nothing of the class is kept when the server ends"),
     _foreign("REDIS_SERVICE_HOST", _OF_REDIS),

@@ -10,10 +10,11 @@ import queue
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,17 @@ import json, sys
 from pathlib import Path
 from seldon_spec.server.run import serve
 from seldon_spec.spec.model import AuthSpec, LogFormat, LogSpec, PortsSpec, ServerSpec, ServiceType, ShutdownSpec, Spec
-from seldon_spec.spec.model import TlsSpec
+from seldon_spec.spec.model import BatchingSpec, TlsSpec
 
 given = json.loads(sys.argv[1])
+if given["server"].get("batching"):
+    given["server"]["batching"] = BatchingSpec(**given["server"]["batching"])
 server = ServerSpec(
     host="127.0.0.1",
     workers=given["workers"],
     request_timeout_seconds=given["timeout"],
     shutdown=ShutdownSpec(given["grace"], given["delay"]),
-    log=LogSpec(format=LogFormat(given["log"])),
+    log=LogSpec(format=LogFormat(given["log"]), access=given["access"]),
     tls=TlsSpec(**given["tls"]) if given["tls"] else None,
     auth=AuthSpec(tuple(given["tokens"])) if given["tokens"] else None,
     **given["server"],
@@ -78,16 +81,8 @@ class Watch:
 class Server:
     """A running process, first of a session of its own, and the lines it has logged."""
 
-    def __init__(self, folder: Path, class_name: str, prefix: Sequence[str] = (), **more: Any) -> None:
-        given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "delay": 0, "log": "text"}
-        given |= {"service_type": "MODEL", "tls": None, "tokens": [], "server": {}}
-        given |= {"folder": str(folder), "class_name": class_name, **more}
-        self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-c", DRIVER, json.dumps(given)],
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True)
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
@@ -112,8 +107,12 @@ class Server:
         self.http_port = int(self.wait_for(r"REST on https?://127.0.0.1:(\d+)")[1])
         self.metrics_port = int(self.wait_for(r"metrics on https?://127.0.0.1:(\d+)")[1])
         self.grpc_port = int(self.wait_for(r"gRPC on 127.0.0.1:(\d+)")[1])
-        self.wait_for("supervisor: ready")
+        self.wait_for(r'supervisor(: |", "message": ")ready')
         return self
+
+    def count(self, pattern: str) -> int:
+        """In how many of the lines seen the pattern is found."""
+        return sum(re.search(pattern, line) is not None for line in self.lines)
 
     def wait_for_addresses(self) -> Server:
         self.http_port = int(self.wait_for(r"REST on https?://127.0.0.1:(\d+)")[1])
@@ -204,13 +203,20 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
+def driver_command(folder: Path, class_name: str, prefix: Sequence[str] = (), **more: Any) -> list[str]:
+    given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "delay": 0, "log": "text", "access": False}
+    given |= {"service_type": "MODEL", "tls": None, "tokens": [], "server": {}}
+    given |= {"folder": str(folder), "class_name": class_name, **more}
+    return [*prefix, sys.executable, "-c", DRIVER, json.dumps(given)]
+
+
 @contextlib.contextmanager
 def starting(folder: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def begin(source: str, **more: Any) -> Server:
         (folder / "Served.py").write_text(source)
-        servers.append(Server(folder, "Served", **more))
+        servers.append(Server(driver_command(folder, "Served", **more)))
         return servers[-1]
 
     try:
@@ -224,6 +230,46 @@ def starting(folder: Path) -> Iterator[Callable[..., Server]]:
 def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     with starting(tmp_path) as begin:
         yield begin
+
+
+class Beside:
+    """A folder with a class and a seldon.yaml, and the server of our command that reads it."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder, self._environ = folder, environ
+        self._servers: list[Server] = []
+        self._ports = dict(zip(("http", "grpc", "metrics"), _find_free_ports(3), strict=True))
+
+    def write_class(self, source: str) -> None:
+        (self.folder / "Served.py").write_text(source)
+
+    def write_spec(self, text: str = "", server: str = "", **ports: int) -> None:
+        """The spec's other keys, and those of ``server``."""
+        listed = ", ".join(f"{name}: {port}" for name, port in {**self._ports, **ports}.items())
+        head = f"class_name: Served\nports: {{{listed}}}\nserver: {{host: 127.0.0.1{server and f', {server}'}}}\n"
+        (self.folder / "seldon.yaml").write_text(head + text)
+
+    def start(self, *words: str, **variables: str) -> Server:
+        command = [sys.executable, "-m", "seldon_spec", "serve", str(self.folder), *words]
+        self._servers.append(Server(command, {**self._environ, **variables}))
+        return self._servers[-1]
+
+    def end(self) -> None:
+        for server in self._servers:
+            server.end()
+
+
+def _find_free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in held]
+
+
+@pytest.fixture
+def beside(tmp_path: Path, command_environ: dict[str, str]) -> Iterator[Beside]:
+    made = Beside(tmp_path, command_environ)
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="module")

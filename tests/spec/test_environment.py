@@ -44,6 +44,9 @@ UNIT: list[tuple[str, str, Any]] = [
     ("INCLUDE_METRICS_IN_CLIENT_RESPONSE", "", False),
     ("SELDON_EXECUTOR_ENABLED", "true", True),
     ("SELDON_EXECUTOR_ENABLED", "False", False),
+    ("OTEL_TRACES_EXPORTER", "console,otlp", "console,otlp"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "grpc"),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "http/protobuf"),
 ]  # fmt: skip
 
 
@@ -55,6 +58,11 @@ def test_the_operator_s_names_describe_the_unit(folder: Path, name: str, text: s
     assert (spec.origin(*row.path).kind, spec.origin(*row.path).name) == (OriginKind.ENVIRONMENT, name)
     assert spec.diagnostics == ()
     assert f"unit.{row.path[1]} = {json.dumps(value)}  <- {name}\n" in show.render_text(spec)
+
+
+def test_the_protocol_of_traces_stands_above_that_of_all_signals(folder: Path) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+    assert load(folder, environ).unit.otlp_protocol == "grpc"
 
 
 def test_every_row_of_the_unit_has_a_case_and_a_field() -> None:
@@ -116,6 +124,8 @@ FORCED: list[tuple[str, str, tuple[str, str], object, object]] = [
     ("SELDON_DEBUG", "true", ("flask", "DEBUG"), False, True),
     ("SELDON_DEBUG", "2", ("flask", "DEBUG"), False, True),
     ("SELDON_DEBUG", "0", ("flask", "DEBUG"), True, True),
+    ("TRACING", "1", ("server", "tracing"), False, True),
+    ("TRACING", "0", ("server", "tracing"), True, True),
     ("GRPC_WORKERS", "0", ("ports", "grpc"), 5001, None),
     ("GRPC_WORKERS", "1", ("ports", "grpc"), 5001, 5001),
 ]

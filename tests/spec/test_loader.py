@@ -142,6 +142,8 @@ def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...
     text, value = _sample(path, schema)
     if path[:2] == ("server", "tls"):
         _write(folder, "class_name: MyModel\nserver: {tls: {certificate: /nowhere/a.crt, key: /nowhere/a.key}}\n")
+    if path[:2] == ("server", "batching"):
+        _write(folder, "class_name: MyModel\nserver: {batching: {max_rows: 2}}\n")
     spec = load(folder, {generic_variable(path): text})
     assert _at(spec, path) == value
     leaf = next(p for p in spec.origins if p[: len(path)] == path and spec.origins[p].kind is OriginKind.ENVIRONMENT)

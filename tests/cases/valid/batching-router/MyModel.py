@@ -1,0 +1,3 @@
+class MyModel:
+    def route(self, X, names):
+        return 0

@@ -1,0 +1,93 @@
+"""Batching over real connections: REST and gRPC together, on both engines, beside what is answered by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+from seldon_spec.proto import SeldonMessage
+
+SOURCE = """
+import numpy as np
+from gated import pass_gate
+
+class Served:
+    def __init__(self):
+        self.rows = []
+
+    def predict(self, X, names):
+        if X.shape[1] == 1:
+            pass_gate()
+            return X
+        if (X < 0).any():
+            raise ValueError("negative")
+        self.rows.append(len(X))
+        return X * 2
+
+    def tags(self):
+        return {"rows": self.rows[-1] if self.rows else 0}
+"""
+
+
+def ask_rest(server: Any, values: list[float]) -> tuple[int, Any]:
+    tensor = {"tensor": {"shape": [1, len(values)], "values": values}}
+    status, body = server.rest("POST", "/predict", json.dumps({"data": tensor, "meta": {"puid": f"p{values[0]}"}}))
+    return status, json.loads(body)
+
+
+def ask_grpc(channel: grpc.Channel, values: list[float]) -> Any:
+    message = SeldonMessage(data={"tensor": {"shape": [1, len(values)], "values": values}})
+    ask = channel.unary_unary("/seldon.protos.Model/Predict", lambda m: m.SerializeToString(), SeldonMessage.FromString)
+    return ask(message, timeout=20)
+
+
+def wait_until_queued(server: Any, count: int) -> None:
+    while True:
+        found = re.search(r"^seldon_spec_queued_requests\{.*\} (\S+)$", server.metrics(), re.MULTILINE)
+        if found and float(found[1]) == count:
+            return
+
+
+@pytest.mark.parametrize("engine", ["native", "uvicorn"])
+def test_what_waits_is_answered_by_one_call(start: Callable[..., Any], gate: Any, engine: str) -> None:
+    server = start(SOURCE, server={"batching": {"max_rows": 100}, "engine": engine}).wait_until_ready()
+    with ThreadPoolExecutor(16) as pool, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        held = pool.submit(ask_rest, server, [0.0])
+        gate.wait_until_entered()
+        rest = [pool.submit(ask_rest, server, [float(i), 1.0]) for i in range(4)]
+        wrong = pool.submit(ask_rest, server, [-1.0, 1.0, 1.0])
+        form = pool.submit(server.rest, "GET", '/predict?json={"data":{"tensor":{"shape":[1,2],"values":[7,8]}}}')
+        calls = [pool.submit(ask_grpc, channel, [10.0 + i, 1.0]) for i in range(3)]
+        wait_until_queued(server, 9)
+        gate.release()
+        assert held.result()[0] == 200
+        answers = [each.result() for each in rest]
+        messages = [each.result() for each in calls]
+        assert wrong.result()[0] == 500
+        through_flask = form.result()
+    assert [status for status, _ in answers] == [200] * 4
+    assert [answer["data"]["tensor"]["values"] for _, answer in answers] == [[2.0 * i, 2.0] for i in range(4)]
+    assert [answer["meta"]["puid"] for _, answer in answers] == [f"p{float(i)}" for i in range(4)]
+    assert [list(message.data.tensor.values) for message in messages] == [[20.0 + 2 * i, 2.0] for i in range(3)]
+    assert json.loads(through_flask[1])["data"]["tensor"]["values"] == [14, 16]
+    rows = {answer["meta"]["tags"]["rows"] for _, answer in answers}
+    rows |= {int(message.meta.tags["rows"].number_value) for message in messages}
+    assert rows <= {7, 8}  # one call; the message through Flask has integers, and an array of them is another one
+    page = server.metrics()
+    assert "seldon_spec_batch_requests_count{deployment_name" in page
+    assert sum(float(n) for n in re.findall(r"^seldon_spec_batch_requests_sum\{.*\} (\S+)$", page, re.MULTILINE)) >= 7
+    assert server.stop() == 0
+
+
+def test_a_class_that_is_told_meta_is_not_batched_and_the_log_says_so(start: Callable[..., Any]) -> None:
+    source = "class Served:\n    def predict(self, X, names, meta=None):\n        return X\n"
+    server = start(source, server={"batching": {"max_rows": 10}}).wait_until_ready()
+    assert "server.batching has no effect" in server.log
+    assert ask_rest(server, [1.0, 2.0])[0] == 200
+    assert server.stop() == 0
