@@ -7,6 +7,7 @@ there.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
@@ -18,20 +19,38 @@ if TYPE_CHECKING:
     from seldon_spec.spec.model import Spec
 
 
-def prepare(spec: Spec) -> Spec:
-    """The spec with its secrets read, and all that the user's class meets made ready.
+class Preparation:
+    """Makes specs ready to load, one after another in one process: each takes the place of the one before.
 
-    Its ``environment`` is set, where a real variable wins, and imports of ``seldon_core`` are answered if that is not
-    installed.
-
-    Raises:
-        SpecError: a secret cannot be read, or a required argument has no value.
+    Attributes:
+        variables: the process's environment as it was before any spec added to it.
     """
-    prepared = prepare_to_load(spec, os.environ)
-    for name, value in prepared.environment.items():
-        os.environ.setdefault(name, str(value))
-    install()
-    return prepared
+
+    def __init__(self) -> None:
+        self.variables: Mapping[str, str] = dict(os.environ)
+        self._added: set[str] = set()
+
+    def prepare(self, spec: Spec) -> Spec:
+        """The spec with its secrets read, and all that the user's class meets made ready.
+
+        Its ``environment`` is set, where a real variable wins, and imports of ``seldon_core`` are answered if that is
+        not installed.
+
+        Raises:
+            SpecError: a secret cannot be read, or a required argument has no value; the environment is as it was then.
+        """
+        prepared = prepare_to_load(spec, self.variables)
+        for name in self._added:
+            os.environ.pop(name, None)
+        self._added = set(prepared.environment) - set(self.variables)
+        os.environ.update({name: str(prepared.environment[name]) for name in self._added})
+        install()
+        return prepared
+
+
+def prepare(spec: Spec) -> Spec:
+    """The spec made ready to load, as :meth:`Preparation.prepare` does it, where no other takes its place."""
+    return Preparation().prepare(spec)
 
 
 def make_app(spec: Spec) -> Flask:

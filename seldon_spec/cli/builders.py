@@ -171,14 +171,22 @@ def run_build(builder: Builder, build: Build) -> str:
     Raises:
         BuildFailed: the builder or the registry refused.
     """
+    tell_step(f"building {build.tag} with {builder.name}")
     _run(builder.build(build))
     push = builder.push(build) if build.is_pushed else None
     if push is not None:
+        tell_step(f"pushing {build.tag}")
         _run(push)
     if build.is_many:
         return f"{build.tag} for {', '.join(build.platforms)}"
     image = build.id_file.read_text().strip()
     return f"{build.tag} {image} {_size(builder, image)}"
+
+
+def tell_step(step: str) -> None:
+    """Say on stderr what is being done, before what the builder says of it."""
+    sys.stderr.write(f"{step}\n")
+    sys.stderr.flush()
 
 
 def _run(words: list[str]) -> None:

@@ -163,12 +163,15 @@ def explain(code: str) -> None:
     _print(explain_code(code))
 
 
-def serve(path: Path, flags: Flags = NO_FLAGS) -> None:
-    """Serve until SIGTERM."""
-    from seldon_spec.app import prepare
-    from seldon_spec.server.run import serve as serve_spec
+def serve(path: Path, flags: Flags = NO_FLAGS, *, is_watched: bool = False, profiled: Path | None = None) -> None:
+    """Serve until SIGTERM, and where the folder is watched, with new workers after each edit."""
+    from seldon_spec.cli import serving
 
-    serve_spec(prepare(_load(path, flags, read_annotations())))
+    serving.serve(
+        lambda environ: load(path, environ, flags, annotations=read_annotations()),
+        is_watched=is_watched,
+        profiled=profiled,
+    )
 
 
 def predict(

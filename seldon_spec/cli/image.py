@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seldon_spec import __version__
-from seldon_spec.cli.builders import Build, BuildFailed, pick_builder, run_build
+from seldon_spec.cli.builders import Build, BuildFailed, pick_builder, run_build, tell_step
 from seldon_spec.cli.own_wheel import WHEEL_NAME, is_on_index, write_own_wheel
 from seldon_spec.render.dockerfile import render_dockerfile
 from seldon_spec.render.dockerignore import render_dockerignore
@@ -44,6 +45,7 @@ def build_image(spec: Spec, wishes: Wishes) -> str:
         NoBuilder: no builder is here.
         BuildFailed: the builder or the registry refused.
     """
+    began = time.monotonic()
     builder = pick_builder(wishes.builder)
     platforms = tuple(wishes.platforms or spec.image.platforms)
     if builder.name == "docker" and len(platforms) > 1 and not wishes.is_pushed:
@@ -65,7 +67,9 @@ def build_image(spec: Spec, wishes: Wishes) -> str:
             is_pushed=wishes.is_pushed,
             further=wishes.further,
         )
-        return run_build(builder, build)
+        built = run_build(builder, build)
+    tell_step(f"built in {time.monotonic() - began:.1f} s")
+    return built
 
 
 def default_tag(spec: Spec) -> str:
@@ -76,10 +80,14 @@ def default_tag(spec: Spec) -> str:
 @contextlib.contextmanager
 def _own_wheel(spec: Spec) -> Iterator[str | None]:
     """The path of this package's wheel, put into the folder while the image is built; None where it needs none."""
-    is_needed = spec.image.seldon_spec is None and make_plan(spec, __version__).package is not None
-    if not is_needed or is_on_index(spec.image.index_url):
+    if spec.image.seldon_spec is not None or make_plan(spec, __version__).package is None:
         yield None
         return
+    tell_step(f"asking the index for seldon-spec {__version__}")
+    if is_on_index(spec.image.index_url):
+        yield None
+        return
+    tell_step("it is not there: its wheel is made here")
     folder = spec.folder / WHEEL_FOLDER
     try:
         folder.mkdir(exist_ok=True)
@@ -95,18 +103,23 @@ def _own_wheel(spec: Spec) -> Iterator[str | None]:
 
 
 def _write_files(spec: Spec, wheel: str | None, beside: Path) -> tuple[Path, Path]:
+    tell_step("rendering the Dockerfile")
     dockerfile, dockerignore = beside / "Dockerfile", beside / "Dockerfile.dockerignore"
     dockerfile.write_text(render_dockerfile(spec, __version__, wheel), encoding="utf-8")
-    dockerignore.write_text(_patterns(spec) + (f"!{WHEEL_FOLDER}\n" if wheel else ""), encoding="utf-8")
+    lines = [*find_patterns(spec), *([f"!{WHEEL_FOLDER}"] if wheel else [])]
+    dockerignore.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
     return dockerfile, dockerignore
 
 
-def _patterns(spec: Spec) -> str:
-    """The folder's own .dockerignore, as long as the spec says nothing of the matter, else the rendered one."""
+def find_patterns(spec: Spec) -> list[str]:
+    """What of the folder is left out of an image, as the lines of a .dockerignore.
+
+    They are the folder's own, as long as the spec says nothing of the matter, else the rendered ones.
+    """
     own = spec.folder / ".dockerignore"
-    is_said = spec.image.include or spec.image.exclude
-    text = own.read_text("utf-8") if own.is_file() and not is_said else render_dockerignore(spec, __version__)
-    return text.rstrip("\n") + "\n"
+    if own.is_file() and not spec.image.include and not spec.image.exclude:
+        return own.read_text("utf-8", errors="surrogateescape").rstrip("\n").split("\n")
+    return render_dockerignore(spec, __version__).rstrip("\n").split("\n")
 
 
 def _find_revision(folder: Path) -> str | None:

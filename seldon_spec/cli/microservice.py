@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seldon_spec.cli.exits import guard, leave, tell
+from seldon_spec.cli.exits import guard, leave
 from seldon_spec.cli.pod import read_annotations
+from seldon_spec.cli.serving import serve
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity
 from seldon_spec.spec.environment import is_unheeded, no_effect
 from seldon_spec.spec.loader import Terms, load
@@ -46,6 +47,10 @@ def _integer(text: str) -> int:
     if value is None:
         raise argparse.ArgumentTypeError(f'"{text}" is not an integer')
     return value
+
+
+def _is_not_zero(text: str) -> bool:
+    return _integer(text) != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,20 @@ OPTIONS = (
         ("server", "log", "level"),
         {"choices": ["DEBUG", "INFO", "WARNING", "ERROR"]},
     ),
+    Option("--access-log", "log each answered request", "GUNICORN_ACCESS_LOG", ("server", "log", "access"), _SWITCH),
     Option(
         "--debug",
         "indent JSON answers; starts no debugger and no reloader",
         "SELDON_DEBUG",
         ("flask", "DEBUG"),
         _SWITCH,
+    ),
+    Option(
+        "--tracing",
+        "trace requests by OpenTelemetry, where N is not 0",
+        "TRACING",
+        ("server", "tracing"),
+        {"type": _is_not_zero, "metavar": "N", "nargs": "?", "const": True},
     ),
     Option("--workers", "serving processes (default: 1)", "GUNICORN_WORKERS", ("server", "workers"), _INTEGER),
     Option(
@@ -143,8 +156,6 @@ OPTIONS = (
     Option("--grpc-workers", "0: no gRPC is served; another number has no effect", "GRPC_WORKERS", (), _INTEGER),
     Option("--pidfile", "a file for the number of the process", None, (), {"metavar": "FILE", "type": Path}),
     _unused("--grpc-threads", "GRPC_THREADS"),
-    _unused("--access-log", "GUNICORN_ACCESS_LOG", _SWITCH),
-    _unused("--tracing", "TRACING", _COUNT),
     _unused("--persistence", "PERSISTENCE", _COUNT),
 )
 """The original's flags, all of them."""
@@ -191,13 +202,8 @@ def parse(arguments: list[str]) -> dict[str, Any]:
 
 
 def _serve(given: Mapping[str, Any]) -> None:
-    from seldon_spec.app import prepare
-    from seldon_spec.server.run import serve
-
-    spec = load_given(given, Path(), os.environ, read_annotations())
-    tell(spec.diagnostics, is_summed_up=False)
     with _process_file(given.get("--pidfile")):
-        serve(prepare(spec))
+        serve(lambda environ: load_given(given, Path(), environ, read_annotations()))
 
 
 def load_given(given: Mapping[str, Any], folder: Path, environ: Mapping[str, str], annotations: str = "") -> Spec:

@@ -254,9 +254,23 @@ def build(
 
 
 @app.command()
-def serve(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
-    """Serve the class over REST and gRPC until SIGTERM."""
-    commands.serve(path, _flags(settings))
+def serve(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Replace the workers when a file of the folder is edited.")
+    ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option("--profile", metavar="FILE", help="Write a flame graph of the served requests (.svg or .json)."),
+    ] = None,
+) -> None:
+    """Serve the class over REST and gRPC until SIGTERM; SIGHUP reads everything again."""
+    if profile is not None and profile.suffix not in (".svg", ".json"):
+        told = "the file's name ends in .svg for a flame graph, in .json for speedscope"
+        raise typer.BadParameter(told, param_hint="--profile")
+    commands.serve(path, _flags(settings), is_watched=reload, profiled=profile)
 
 
 @app.command()

@@ -9,32 +9,33 @@ import logging
 import threading
 
 from seldon_spec.server.logs import configure_logs
+from seldon_spec.server.profile import Profile
+from seldon_spec.server.reload import Renewal
 from seldon_spec.server.signals import ServerSignals, Stopped
 from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
 from seldon_spec.spec.model import Spec
-from seldon_spec.spec.tls import require_tls
 
 logger = logging.getLogger(__name__)
 
 
-def serve(spec: Spec) -> None:
+def serve(spec: Spec, renewal: Renewal | None = None, profile: Profile | None = None) -> None:
     """Serve a spec until SIGTERM or SIGINT.
 
     Args:
-        spec: its secrets are resolved, and its environment is applied.
+        spec: its secrets are resolved, its environment is applied, and its certificates are there.
+        renewal: where a newer spec comes from while it is served.
+        profile: to be taken of it.
 
     Raises:
-        SpecError: a certificate cannot be used.
         BindFailed: a port cannot be had.
         ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
     """
-    require_tls(spec)
     configure_logs(spec.server.log)
     with ServerSignals() as signals:
         sockets = bind_sockets(spec)
         try:
             _tell_addresses(spec, sockets)
-            _run(spec, sockets, signals)
+            _run(spec, sockets, signals, renewal, profile)
         except Stopped:
             pass
         finally:
@@ -42,12 +43,14 @@ def serve(spec: Spec) -> None:
     logger.info("stopped")
 
 
-def _run(spec: Spec, sockets: Sockets, signals: ServerSignals) -> None:
+def _run(
+    spec: Spec, sockets: Sockets, signals: ServerSignals, renewal: Renewal | None, profile: Profile | None
+) -> None:
     if threading.current_thread() is threading.main_thread():
         from seldon_spec.metrics import Slots
         from seldon_spec.server.supervisor import Supervisor
 
-        Supervisor(spec, sockets, signals, Slots(spec.server.workers + 1)).run()
+        Supervisor(spec, sockets, signals, Slots(spec.server.workers + 1), renewal, profile).run()
     else:  # a process that has threads already must not be forked
         from seldon_spec.server.worker import run_worker
 

@@ -21,7 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from seldon_spec.errors import ComponentFailed
-from seldon_spec.metrics import Slots
+from seldon_spec.metrics import RestartCounter, Slots
+from seldon_spec.metrics.restarts import Reason
+from seldon_spec.server.profile import Profile
+from seldon_spec.server.reload import Renewal
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.signals import ServerSignals, Stopped
 from seldon_spec.server.sockets import Sockets
@@ -84,6 +87,7 @@ class _Seat:
         successor: the process that is about to take its place.
         pause_seconds: before the next start, if this one fails.
         due: when the next one may start, after a failure.
+        why: what the latest wish for another process came from.
     """
 
     index: int
@@ -92,6 +96,12 @@ class _Seat:
     has_served: bool = False
     pause_seconds: float = _FIRST_PAUSE_SECONDS
     due: float | None = None
+    why: Reason = "died"
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether requests are in good hands until a successor can take them."""
+        return self.current is not None and self.current.is_ready and HUNG not in self.current.words
 
 
 @dataclass(slots=True)
@@ -103,12 +113,18 @@ class Supervisor:
         sockets: shared by all of them.
         signals: SIGTERM and SIGINT end all workers, SIGHUP replaces them one by one.
         slots: the metrics' memory, a slot for each worker and one for a successor.
+        renewal: where SIGHUP finds a newer spec, and what else brings one; None: there is only this one.
+        profile: begun once all workers are ready; None: none is wanted.
     """
 
     spec: Spec
     sockets: Sockets
     signals: ServerSignals
     slots: Slots
+    renewal: Renewal | None = None
+    profile: Profile | None = None
+    _restarts: RestartCounter = field(init=False)
+    _began: float = field(default_factory=time.monotonic)
     _seats: list[_Seat] = field(default_factory=list)
     _leaving: list[_Process] = field(default_factory=list)
     _stale: deque[_Seat] = field(default_factory=deque)
@@ -128,12 +144,16 @@ class Supervisor:
         os.set_blocking(self._wake[1], False)
         self._selector.register(self._wake[0], selectors.EVENT_READ)
         self.signals.callback = self._note
+        self._restarts = RestartCounter(self.slots)
+        if self.renewal is not None:
+            self.renewal.begin(self.spec)
         try:
             self._seats.extend(_Seat(index) for index in range(self.spec.server.workers))
             for seat in self._seats:
                 seat.current = self._start(seat)
             while not self._is_stopping:
                 self._wait(self._next_event())
+                self._look_for_changes()
                 self._start_due()
         finally:
             self._stop()
@@ -150,7 +170,9 @@ class Supervisor:
             if number == signal.SIGCHLD:
                 self._reap()
             elif number == signal.SIGHUP:
-                self._renew()
+                logger.info("SIGHUP: the workers are replaced one by one")
+                if self._reread():
+                    self._renew("signal")
             elif self._is_stopping:
                 self._hasten()
             else:
@@ -161,6 +183,8 @@ class Supervisor:
     def _next_event(self) -> float | None:
         moments = [seat.due for seat in self._seats if seat.due is not None]
         moments += [process.kill_at for process in self._leaving if process.kill_at is not None]
+        if self.renewal is not None and self.renewal.due is not None and not self._is_stopping:
+            moments.append(self.renewal.due)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _wait(self, seconds: float | None) -> None:
@@ -177,6 +201,16 @@ class Supervisor:
                 logger.error("worker %d (process %d) does not end: killed", process.seat.index, process.pid)
                 process.kill_at = None
                 os.kill(process.pid, signal.SIGKILL)
+
+    def _look_for_changes(self) -> None:
+        if self.renewal is None or self.renewal.due is None or self.renewal.due > time.monotonic():
+            return
+        change = self.renewal.describe_change()
+        if change:
+            logger.info("reload: %s", change)
+            if self._reread():
+                self._abandon_successors()
+                self._renew("reload")
 
     def _start_due(self) -> None:
         for seat in self._seats:
@@ -238,7 +272,7 @@ class Supervisor:
         except Stopped:
             code = 0
         except BaseException:
-            traceback.print_exc()
+            logger.critical("worker %d: unexpected", process.seat.index, exc_info=True)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -263,7 +297,7 @@ class Supervisor:
         try:
             run_worker(
                 self.spec, self.sockets, self.signals, tell, self.slots, process.slot, process.seat.index,
-                self._lifeline[0],
+                self._lifeline[0], is_relief=process.seat.is_answering,
             )  # fmt: skip
         except ComponentFailed as error:
             tell(_pack_failure(error))
@@ -290,11 +324,13 @@ class Supervisor:
         seat = process.seat
         if word == READY:
             self._take_seat(process)
-            logger.info("worker %d is ready (process %d)", seat.index, process.pid)
+            seconds = time.monotonic() - process.began
+            logger.info("worker %d is ready in %.1f s (process %d)", seat.index, seconds, process.pid)
             self._announce()
         elif word in (WORN, HUNG) and process is seat.current and seat not in self._stale:
             why = "has served enough" if word == WORN else "does not come back from a call"
             logger.info("worker %d (process %d) %s: it is replaced", seat.index, process.pid, why)
+            seat.why = "worn" if word == WORN else "hung"
             self._stale.append(seat)
 
     def _hang_up(self, process: _Process) -> None:
@@ -311,18 +347,31 @@ class Supervisor:
             before, seat.current, seat.successor = seat.current, process, None
             seat.pause_seconds = _FIRST_PAUSE_SECONDS
             if before is not None:
+                self._restarts.count(seat.why)
                 self._dismiss(before)
 
     def _announce(self) -> None:
         if not self._is_announced and all(seat.has_served for seat in self._seats):
             self._is_announced = True
-            logger.info("ready")
+            logger.info("ready in %.1f s", time.monotonic() - self._began)
+            if self.profile is not None:
+                self.profile.start(os.getpid())
 
     # Replacing
 
-    def _renew(self) -> None:
+    def _reread(self) -> bool:
+        """Read the spec again, where that can be; False if it is wrong, and then all goes on as it is."""
+        if self.renewal is not None:
+            spec = self.renewal.read(self.spec)
+            if spec is None:
+                return False
+            self.spec = spec
+        return True
+
+    def _renew(self, why: Reason) -> None:
         """Replace every worker, one by one."""
-        logger.info("SIGHUP: the workers are replaced one by one")
+        for seat in self._seats:
+            seat.why = why
         self._stale.extend(seat for seat in self._seats if seat not in self._stale)
 
     def _replace_next(self) -> None:
@@ -338,16 +387,24 @@ class Supervisor:
             return
         if ALONE in seat.current.words:
             current, seat.current = seat.current, None
+            self._restarts.count(seat.why)
             self._dismiss(current)
         else:
             seat.successor = self._restart(seat)
 
-    def _dismiss(self, process: _Process) -> None:
+    def _abandon_successors(self) -> None:
+        """End those on their way, for they may have read the old code already; a slow one is not waited for."""
+        for seat in self._seats:
+            if seat.successor is not None:
+                process, seat.successor = seat.successor, None
+                self._dismiss(process, signal.SIGTERM)
+
+    def _dismiss(self, process: _Process, number: signal.Signals = signal.SIGHUP) -> None:
         """Have a worker end once it has answered what it has."""
         patience = 0.0 if HUNG in process.words else self.spec.server.shutdown.grace_seconds
         process.kill_at = time.monotonic() + patience + _KILL_AFTER_SECONDS
         self._leaving.append(process)
-        os.kill(process.pid, signal.SIGHUP)
+        os.kill(process.pid, number)
 
     # Ends
 
@@ -406,6 +463,7 @@ class Supervisor:
     def _lose(self, seat: _Seat, process: _Process, end: str) -> None:
         """A serving worker is gone."""
         seat.current = None
+        self._restarts.count("died")
         if seat.successor is not None:  # the next is on its way already
             seat.current, seat.successor = seat.successor, None
             logger.error("worker %d %s", seat.index, end)
@@ -424,6 +482,8 @@ class Supervisor:
     def _stop(self) -> None:
         """End every worker: those that serve drain; those that outlast their grace are killed."""
         self._is_stopping = True
+        if self.profile is not None:
+            self.profile.stop()
         self.sockets.close()
         self._leaving = list(self._processes())
         self._seats = []

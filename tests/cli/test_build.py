@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -90,11 +91,13 @@ if words[0] == "push":
     sys.exit()
 told = dict(zip(words, words[1:]))
 log, context = pathlib.Path({log!r}), pathlib.Path(words[-1])
+print("STEP 1", flush=True)
+if (log / "gate").exists():
+    (log / "gate").open().close()
 (log / "words").write_text(json.dumps(words))
 (log / "Dockerfile").write_bytes(pathlib.Path(told["--file"]).read_bytes())
 (log / "ignore").write_bytes(pathlib.Path(told["--file"] + ".dockerignore").read_bytes())
 (log / "files").write_text("\\n".join(sorted(p.relative_to(context).as_posix() for p in context.rglob("*"))))
-print("STEP 1")
 pathlib.Path(told["--iidfile"]).write_text("sha256:abc")
 sys.exit({ends})
 """
@@ -119,10 +122,16 @@ class Bench:
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
     def build(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        with self.begin(*words, **environ) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def begin(self, *words: str, **environ: str) -> subprocess.Popen[str]:
         # pip has no index here, so that the package's own version is on none.
         variables = {"PATH": str(self.bin), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
         command = [sys.executable, "-m", "seldon_spec", "build", str(self.folder), *words]
-        return subprocess.run(command, env={**variables, **environ}, capture_output=True, text=True)
+        piped = subprocess.PIPE
+        return subprocess.Popen(command, env={**variables, **environ}, stdout=piped, stderr=piped, text=True)
 
 
 @pytest.fixture
@@ -135,6 +144,26 @@ def test_the_image_is_told_on_stdout_and_progress_on_stderr(bench: Bench) -> Non
     ended = bench.build()
     assert (ended.returncode, ended.stdout) == (0, "my-model:1.0 sha256:abc 123 MB\n")
     assert "STEP 1" in ended.stderr
+
+
+def test_each_step_is_told_while_it_is_under_way(bench: Bench) -> None:
+    bench.add("buildah")
+    gate = bench.log / "gate"
+    os.mkfifo(gate)
+    with bench.begin("--push") as process:
+        assert process.stderr is not None
+        told = [process.stderr.readline().rstrip() for _ in range(5)]  # the builder has not ended, nor can it
+        gate.open("w").close()
+        told += process.stderr.read().splitlines()
+    assert re.fullmatch(r"built in \d+\.\d s", told.pop())
+    assert told == [
+        f"asking the index for seldon-spec {__version__}",
+        "it is not there: its wheel is made here",
+        "rendering the Dockerfile",
+        "building my-model:1.0 with buildah",
+        "STEP 1",
+        "pushing my-model:1.0",
+    ]
 
 
 @pytest.mark.parametrize(("name", "size"), [("docker", "123 MB"), ("podman", "123 MB"), ("buildah", "123 MB")])

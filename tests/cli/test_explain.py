@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,8 @@ def _codes_of(
             shutil.copy(file, folder)
     for line in blocks.get(f"{side}: environment", "").splitlines():
         monkeypatch.setenv(*line.split("=", 1))
+    for module in blocks.get(f"{side}: not installed", "").split():
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.chdir(folder)
     command = blocks.get("command", "validate").split()
     code = run(command)

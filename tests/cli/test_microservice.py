@@ -87,7 +87,14 @@ FIELDS: list[tuple[list[str], dict[str, str], str, object]] = [
     (["--http-port", "9001"], {"SELDON_SPEC__PORTS__HTTP": "9002"}, "ports.http", 9001),
     ([], {"MODEL_NAME": "Other"}, "class_name", "MyModel"),
     (["--pidfile", "pid"], {}, "server.workers", 1),
-    (["--persistence", "--tracing", "0", "--access-log", "no"], {}, "server.workers", 1),
+    (["--persistence"], {}, "server.workers", 1),
+    (["--access-log"], {}, "server.log.access", True),
+    (["--access-log", "no"], {"GUNICORN_ACCESS_LOG": "true"}, "server.log.access", False),
+    ([], {"GUNICORN_ACCESS_LOG": "true"}, "server.log.access", True),
+    (["--tracing"], {}, "server.tracing", True),
+    (["--tracing", "0"], {"TRACING": "1"}, "server.tracing", False),
+    (["--tracing", "2"], {}, "server.tracing", True),
+    ([], {"TRACING": "1"}, "server.tracing", True),
 ]
 
 
@@ -102,10 +109,9 @@ def test_a_flag_stands_above_its_variable(
     assert _at(_load(folder, line, environ), path) == value
 
 
-UNHEEDED = ["--grpc-threads 2", "--grpc-workers 2", "--access-log", "--tracing", "--persistence",
-            "--persistence 1"]  # fmt: skip
+UNHEEDED = ["--grpc-threads 2", "--grpc-workers 2", "--persistence", "--persistence 1"]  # fmt: skip
 QUIET = ["--grpc-threads 1", "--grpc-workers 1", "--max-requests 0", "--max-requests-jitter 0", "--keepalive 2",
-         "--access-log false", "--tracing 0", "--persistence 0"]  # fmt: skip
+         "--persistence 0"]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", UNHEEDED)

@@ -245,6 +245,23 @@ def test_a_hang_up_while_a_successor_starts_is_heeded_after_it(start: Start, gat
     assert server.log.count("worker 0 is ready") == 3
 
 
+@pytest.mark.parametrize("engine", ["native", "uvicorn"])
+def test_a_successor_takes_no_connection_before_it_is_ready(start: Start, gate: Any, engine: str) -> None:
+    server = start(STARTING, server={"engine": engine}).wait_for_addresses()
+    gate.wait_until_entered()
+    gate.release()
+    server.wait_for("supervisor: ready")
+    (before,) = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    gate.wait_until_entered()
+    for _ in range(20):
+        assert server.rest("GET", "/ready")[0] == 200
+        assert _process_of(server.predict()) == before
+    gate.release()
+    server.wait_for("worker 0 is ready")
+    assert server.stop() == 0
+
+
 def test_a_hang_up_during_the_first_start_is_heeded_after_it(start: Start, gate: Any) -> None:
     server = start(STARTING).wait_for_addresses()
     gate.wait_until_entered()

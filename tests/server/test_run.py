@@ -349,7 +349,7 @@ def test_a_custom_service_runs_in_one_worker_and_in_its_successor(start: Start) 
 def test_the_log_as_json(start: Start) -> None:
     server = start(ECHO.replace("return X", "raise ValueError('é')"), log="json", ports=[0, None, 0])
     server.http_port = int(server.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
-    server.wait_for('"message": "ready"')
+    server.wait_for('"message": "ready in')
     assert server.predict()[0] == 500
     assert server.stop() == 0
     records = [json.loads(line) for line in server.lines]
