@@ -6,6 +6,7 @@ Knows the words of the installers and nothing of the image around them.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from seldon_spec.render.bases import CONDA_BUILDER, has_packages_of_its_own, ren
 from seldon_spec.spec.image_rules import requirements_files
 from seldon_spec.spec.model import ImageSpec, Spec
 from seldon_spec.spec.requirements import Kind, Requirements, kind_of, read_requirements
+from seldon_spec.spec.tracing import EXTRA
 
 ENV = "/opt/env"
 """The environment that the image runs from: the one folder that leaves the stage of the install."""
@@ -25,6 +27,9 @@ SECRET = "netrc"  # noqa: S105 - its name
 """The build secret that holds the credentials of package indexes, in the form of a .netrc file."""
 
 _SECRET_FILE = f"/run/secrets/{SECRET}"
+
+_OWN_NAME = re.compile(r"^seldon[-_.]spec(?![-_.\w\[])", re.IGNORECASE)
+"""This package's name at the start of a requirement that names no extras itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,13 @@ def make_plan(spec: Spec, version: str, passing_wheel: str | None = None) -> Pla
     given = passing_wheel or spec.image.seldon_spec
     if requirements.find("seldon-spec"):
         return Plan(spec.image, kind, requirements, None, None)
-    if given is None or not given.endswith(".whl"):
-        return Plan(spec.image, kind, requirements, given or f"seldon-spec=={version}", None)
+    extra = f"[{EXTRA}]" if spec.server.tracing else ""
+    if given is None:
+        return Plan(spec.image, kind, requirements, f"seldon-spec{extra}=={version}", None)
+    if not given.endswith(".whl"):
+        return Plan(spec.image, kind, requirements, _OWN_NAME.sub(rf"\g<0>{extra}", given), None)
     wheel = posixpath.normpath(given)
-    return Plan(spec.image, kind, requirements, f"./{wheel}", wheel, is_passing=passing_wheel is not None)
+    return Plan(spec.image, kind, requirements, f"./{wheel}{extra}", wheel, is_passing=passing_wheel is not None)
 
 
 def render_install(plan: Plan) -> Iterator[str]:

@@ -5,23 +5,36 @@ from __future__ import annotations
 from seldon_spec.component.adapter import build_component
 from seldon_spec.component.base import Component
 from seldon_spec.component.importer import import_class
+from seldon_spec.component.progress import Progress
 from seldon_spec.component.threads import ModelThreads
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.answering import Trace
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.metrics import Metrics, Slots
 from seldon_spec.spec.model import Spec
 
 
-def dispatcher_for(spec: Spec, slots: Slots | None = None, index: int = 0) -> Dispatcher:
+def dispatcher_for(spec: Spec, slots: Slots | None = None, index: int = 0, trace: Trace | None = None) -> Dispatcher:
     """The dispatcher of a spec, not started: nothing of the user's is imported yet.
 
     Args:
         spec: its secrets are resolved, and its environment is applied.
         slots: the shared memory of the metrics; by default its own, for one process.
         index: this worker's slot.
+        trace: None: nothing is traced.
     """
+    progress = Progress()
 
     def make_component() -> Component:
+        progress.begin(f"importing {spec.class_name}")
         user_class = import_class(spec.class_name, spec.folder)
+        progress.begin(f"loading {spec.class_name}")
         return build_component(user_class, spec.parameters, spec.unit, spec.service_type)
 
-    return Dispatcher(make_component, ModelThreads(spec.server.threads), Metrics(spec.unit, slots, index))
+    return Dispatcher(
+        make_component,
+        ModelThreads(spec.server.threads),
+        Metrics(spec.unit, slots, index),
+        spec.server.batching,
+        trace,
+        progress=progress,
+    )

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from seldon_spec.component.base import Component
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.server.auth import Tokens
 from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.lane import Bounds, Lane
+from seldon_spec.server.notes import Notes
 from seldon_spec.server.prometheus import MetricsPage
 from seldon_spec.server.rest.front import RestFront
 from seldon_spec.server.rest.wsgi import WsgiApp
@@ -64,6 +65,7 @@ class Engine:
 
     Args:
         dispatcher: answers the requests.
+        notes: takes and ends the requests' notes.
         make_app: makes the Flask app, which has the REST routes.
         sockets: bound, and for HTTP listening.
         spec: bounds and paths.
@@ -73,18 +75,19 @@ class Engine:
     def __init__(
         self,
         dispatcher: Dispatcher,
+        notes: Notes,
         make_app: Callable[[], WsgiApp],
         sockets: Sockets,
         spec: Spec,
         bounds: Bounds,
     ) -> None:
         self._lane = Lane(dispatcher, bounds)
-        self._front = RestFront(dispatcher, self._lane, spec, make_app)
+        self._front = RestFront(dispatcher, self._lane, notes, spec, make_app)
         tokens = Tokens(spec.server.auth)
         page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, tokens)
         self._rest = _listen(self._front, sockets.http, spec)
         self._metrics = _listen(page, sockets.metrics, spec)
-        self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, sockets.grpc, spec)
+        self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec)
         self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
 
     def start(self) -> None:
@@ -139,12 +142,12 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
     return HttpPort(app, listening, limits, server.max_connections, context)
 
 
-def _listen_for_grpc(lane: Lane, bound: socket.socket, spec: Spec) -> GrpcListener:
+def _listen_for_grpc(lane: Lane, notes: Notes, bound: socket.socket, spec: Spec) -> GrpcListener:
     tls = TlsFiles.of(spec)
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.grpc.grpcio_server import GrpcioServer
 
-        return GrpcioServer(lane, spec, port_of(bound), tls)
+        return GrpcioServer(lane, notes, spec, port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort
 
-    return GrpcPort(lane, spec, bound, None if tls is None else tls.make_context("h2"))
+    return GrpcPort(lane, notes, spec, bound, None if tls is None else tls.make_context("h2"))

@@ -41,7 +41,7 @@ class MetricsPage:
             return _Page(answer, lambda: b"<h1>401 Unauthorized</h1>\n")
         return _Page(_head(200, CONTENT_TYPE.encode(), head), self._render)
 
-    def refuse(self, error: RequestError) -> tuple[AnswerHead, bytes]:
+    def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is no request that can be read."""
         failure = describe(error)
         return AnswerHead(failure.http, [(b"content-type", b"text/plain; charset=utf-8")]), failure.info.encode()

@@ -86,7 +86,8 @@ class Failure:
     def details(self) -> str:
         """The text beside the gRPC code; the class's own errors stand behind the words that gRPC has for them."""
         text = f"Exception calling application: {self.info}" if self.grpc == "UNKNOWN" else self.info
-        return text if len(text) <= _DETAILS_LIMIT else text[:_DETAILS_LIMIT] + "..."
+        short = text if len(text) <= _DETAILS_LIMIT else text[:_DETAILS_LIMIT] + "..."
+        return short.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair has no form on the wire
 
 
 def find_row(kind: type[BaseException]) -> Row:

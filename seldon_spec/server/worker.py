@@ -10,22 +10,29 @@ import contextlib
 import logging
 import random
 import signal
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from seldon_spec.component.base import Component
 from seldon_spec.component.service import start_service
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.dispatcher import Dispatcher
+from seldon_spec.errors import ComponentFailed
 from seldon_spec.metrics import Slots
+from seldon_spec.server.access_log import AccessLog
 from seldon_spec.server.assembly import dispatcher_for
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.lane import Bounds
+from seldon_spec.server.logs import LogHandler, worker_logs
 from seldon_spec.server.memory import settle_malloc
+from seldon_spec.server.notes import Notes, Tracer
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets
-from seldon_spec.spec.model import ServerSpec, Spec
+from seldon_spec.spec.model import LogSpec, ServerSpec, Spec
+
+if TYPE_CHECKING:
+    from seldon_spec.server.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +67,8 @@ def run_worker(
     slot: int = 0,
     seat: int = 0,
     lifeline: int | None = None,
+    *,
+    is_relief: bool = False,
 ) -> None:
     """Serve until told to stop.
 
@@ -72,17 +81,20 @@ def run_worker(
         slot: this worker's slot.
         seat: this worker's number among those that serve side by side.
         lifeline: a pipe's end at which the supervisor's death shows; the worker then stops.
+        is_relief: another serves until this one is ready, so that no connection is taken before.
 
     Raises:
-        ComponentFailed: the user's class could not be built.
+        ComponentFailed: the user's class, or what traces, could not be built.
         BindFailed: gRPC could not have its port.
     """
     settle_malloc()
+    tracing = _make_tracing(spec)
+    dispatcher = dispatcher_for(spec, slots, slot, None if tracing is None else tracing.watch)
     loop = new_event_loop()
-    dispatcher = dispatcher_for(spec, slots, slot)
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(_serve(spec, sockets, dispatcher, signals, tell, seat, lifeline))
+        with worker_logs(spec.server.log) as handler, _taking_notes(spec.server.log, tracing, handler) as notes:
+            loop.run_until_complete(_serve(spec, sockets, dispatcher, notes, signals, tell, seat, lifeline, is_relief))
     finally:
         signals.callback = _ignore
         dispatcher.stop()
@@ -90,6 +102,32 @@ def run_worker(
         loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
+        if tracing is not None:
+            tracing.close()
+
+
+def _make_tracing(spec: Spec) -> Tracing | None:
+    if not spec.server.tracing:
+        return None
+    try:
+        from seldon_spec.server.tracing import make_tracing  # and with it an extra's packages, which read variables
+
+        return make_tracing(spec)
+    except Exception as error:
+        raise ComponentFailed(f"server.tracing: {error}") from None
+
+
+@contextlib.contextmanager
+def _taking_notes(log: LogSpec, tracer: Tracer | None, handler: LogHandler) -> Iterator[Notes]:
+    """The notes of the worker's requests; at the end the access log has written all that it had."""
+    if not log.access:
+        yield Notes(log, tracer)
+        return
+    access = AccessLog(handler.write, log.format)
+    try:
+        yield Notes(log, tracer, access)
+    finally:
+        access.close()
 
 
 def _ignore(_number: int) -> None:
@@ -108,10 +146,12 @@ async def _serve(
     spec: Spec,
     sockets: Sockets,
     dispatcher: Dispatcher,
+    notes: Notes,
     signals: ServerSignals,
     tell: Callable[[str], object],
     seat: int,
     lifeline: int | None,
+    is_relief: bool,  # noqa: FBT001 - handed on from a keyword
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = StopRequest()
@@ -119,13 +159,16 @@ async def _serve(
     if lifeline is not None:
         loop.add_reader(lifeline, _lose_supervisor, loop, lifeline, stop)
     bounds = _bounds(spec.server, tell)
-    engine = Engine(dispatcher, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds)
+    engine = Engine(dispatcher, notes, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds)
     has_served = False
     try:
-        engine.start()
+        if not is_relief:
+            engine.start()
         if await _is_built(asyncio.wrap_future(dispatcher.start()), stop):
             component = dispatcher.component
             assert component is not None
+            if is_relief:
+                engine.start()
             engine.set_serving(component)
             has_served = True
             if component.custom_service is not None and seat == 0:

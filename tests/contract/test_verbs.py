@@ -37,6 +37,8 @@ class AllVerbs:
             return None
         if names == ["raise"]:
             raise ValueError("no feedback wanted")
+        if names == ["half"]:
+            raise ValueError("half a pair: \\ud800")
         return {"X": features.tolist(), "names": names, "reward": reward, "truth": truth.tolist(), "routing": routing}
 
     def tags(self):
@@ -203,6 +205,15 @@ REFUSALS = {
         '{"request":{"data":{"names":["raise"],"ndarray":[[1]]}},"reward":4}',
         500,
         "no feedback wanted",
+        "UNKNOWN",
+        Feedback,
+    ),
+    "feedback-raises-what-no-wire-has": Refusal(
+        "/send-feedback",
+        "Router/SendFeedback",
+        '{"request":{"data":{"names":["half"],"ndarray":[[1]]}}}',
+        500,
+        "half a pair: ",
         "UNKNOWN",
         Feedback,
     ),

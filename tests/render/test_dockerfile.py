@@ -17,7 +17,7 @@ from seldon_spec.render.classic import NotClassic, render_classic
 from seldon_spec.render.dockerfile import render_dockerfile
 from seldon_spec.render.dockerignore import render_dockerignore
 from seldon_spec.spec.loader import load
-from seldon_spec.spec.model import FlaskSpec, ImageSpec, PortsSpec, Spec
+from seldon_spec.spec.model import FlaskSpec, ImageSpec, PortsSpec, ServerSpec, Spec
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dockerfile"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
@@ -53,6 +53,24 @@ def test_golden(expected: Path, request: pytest.FixtureRequest) -> None:
 def test_every_case_has_its_dockerfile() -> None:
     assert {path.parent.name for path in DOCKERFILES} == set(CASES)
     assert len(CASES) >= 25
+
+
+PACKAGES = [
+    (None, "'seldon-spec[tracing]==0.1.0'"),
+    ("seldon-spec>=0.2", "'seldon-spec[tracing]>=0.2'"),
+    ("Seldon_Spec", "'Seldon_Spec[tracing]'"),
+    ("seldon-spec @ https://example.org/a.tar.gz", "'seldon-spec[tracing] @ https://example.org/a.tar.gz'"),
+    ("seldon-spec[tracing]==0.2", "'seldon-spec[tracing]==0.2'"),
+    ("seldon-spec-internal==1", "seldon-spec-internal==1"),
+    ("wheels/a.whl", "'./wheels/a.whl[tracing]'"),
+]
+
+
+@pytest.mark.parametrize(("package", "word"), PACKAGES, ids=[str(package) for package, _ in PACKAGES])
+def test_what_traces_is_installed_with_the_package(tmp_path: Path, package: str | None, word: str) -> None:
+    image, server = ImageSpec(seldon_spec=package), ServerSpec(tracing=True)
+    text = render_dockerfile(Spec("MyModel", tmp_path, "m", image=image, server=server), VERSION)
+    assert f" {word} && " in text
 
 
 def test_hadolint_finds_nothing() -> None:

@@ -14,11 +14,13 @@ from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError,
 from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.payload.wire import Wire
-from seldon_spec.server.grpc.head import HEAD, OK_TAIL, write_bare, write_tail
+from seldon_spec.server.grpc.head import ACCEPTED, HEAD, OK_TAIL, write_bare, write_tail
+from seldon_spec.server.h2.fields import write_fields
 from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.memory import LARGE_BYTES, Pages
+from seldon_spec.server.notes import ID_HEADER, NotePlan, RequestNote, take_note, working_on
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
@@ -255,12 +257,14 @@ class VerbPlan(CallPlan):
         lane: answers them.
         verb: what is asked.
         codec, packed_codec: of messages that are not compressed, and of those that are.
+        notes: None: nobody asks for any of them.
     """
 
     lane: Lane
     verb: Verb
     codec: ProtoCodec
     packed_codec: ProtoCodec
+    notes: NotePlan | None
 
 
 class SingleCall(GrpcCall):
@@ -310,19 +314,21 @@ class SingleCall(GrpcCall):
 class UnaryCall(SingleCall):
     """One message in, one out; the model threads answer."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_note")
 
     _plan: VerbPlan
 
     def __init__(self, plan: VerbPlan, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(plan, carrier, stream_id, window)
         self._call: LaneCall | None = None
+        self._note: RequestNote | None = None
 
     def begin(self, message: Wire) -> None:
         """See ``SingleCall``."""
         plan = self._plan
         codec = plan.packed_codec if self._is_packed else plan.codec
-        self._call = plan.lane.submit(plan.verb, message, codec, _finish, self)
+        self._note = take_note(plan.notes)
+        self._call = plan.lane.submit(plan.verb, message, codec, _finish, self, self._note)
 
     def answer(self, call: LaneCall) -> None:
         """Send the reply, or the error, that the lane has brought."""
@@ -332,10 +338,22 @@ class UnaryCall(SingleCall):
             assert call.error is not None
             self.fail(call.error)
             return
+        head = HEAD if self._note is None else self._end_note("OK")
         if self._timer is not None:
             self.lose()
         body = reply.body
-        self.carrier.respond(self, HEAD, write_prefix(body), body, OK_TAIL)
+        self.carrier.respond(self, head, write_prefix(body), body, OK_TAIL)
+
+    def fail(self, error: BaseException) -> None:
+        """See ``GrpcCall``."""
+        with working_on(self._note):
+            super().fail(error)
+
+    def end(self, status: str, text: str = "") -> None:
+        """See ``GrpcCall``."""
+        if self._plan.notes is not None:
+            self.carrier.begin(self, self._end_note(status))
+        super().end(status, text)
 
     def lose(self) -> None:
         """See ``Stream``."""
@@ -343,6 +361,22 @@ class UnaryCall(SingleCall):
         call, self._call = self._call, None
         if call is not None:
             self._plan.lane.cancel(call)
+        note, self._note = self._note, None
+        if note is not None and self._plan.notes is not None:
+            self._plan.notes.abandon(note)
+
+    def _end_note(self, status: str) -> bytes:
+        """The answer is known; returns its first headers, the call's id among them."""
+        notes, note = self._plan.notes, self._note
+        assert notes is not None
+        self._note = None
+        return end_note(notes, note or notes.take(), status)
+
+
+def end_note(notes: NotePlan, note: RequestNote, status: str) -> bytes:
+    """End the note of a call whose answer is known; returns the answer's first headers, the call's id among them."""
+    notes.end(note, status)
+    return HEAD + write_fields([(ID_HEADER, note.id.encode())])
 
 
 def _finish(call: LaneCall) -> None:
@@ -372,6 +406,29 @@ class RefusedCall(Stream):
 
     def expire(self) -> None:
         """See ``Stream``."""
+
+
+class NotedRefusal(RefusedCall):
+    """A refused call of which a note is taken.
+
+    Args:
+        notes: how.
+        status: its name.
+        text: for the client.
+        carrier, stream_id, window: see ``Stream``.
+    """
+
+    __slots__ = ("_notes", "_status")
+
+    def __init__(self, notes: NotePlan, status: str, text: str, carrier: Carrier, stream_id: int, window: int) -> None:
+        super().__init__(write_tail(status, text), carrier, stream_id, window)
+        self._notes = notes
+        self._status = status
+
+    def open(self) -> None:
+        """See ``Stream``."""
+        self.carrier.begin(self, end_note(self._notes, self._notes.take(), self._status) + ACCEPTED)
+        self.carrier.finish(self, self._answer)
 
 
 class MalformedCall(RefusedCall):

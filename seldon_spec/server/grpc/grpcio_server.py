@@ -18,6 +18,7 @@ from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Tokens
 from seldon_spec.server.grpc.methods import METHODS, SERVICES, BothPools, refuse_graph_metadata
 from seldon_spec.server.lane import Lane, LaneCall
+from seldon_spec.server.notes import ID_HEADER, Find, Notes, RequestNote, take_note, working_on
 from seldon_spec.server.sockets import show_address
 from seldon_spec.server.status import describe
 from seldon_spec.server.tls import TlsFiles
@@ -33,13 +34,15 @@ class GrpcioServer:
 
     Args:
         lane: answers the verbs.
+        notes: takes and ends the notes of their calls.
         spec: its host and its bounds are used.
         port: the port that has been reserved for it.
         tls: None: plain text.
     """
 
-    def __init__(self, lane: Lane, spec: Spec, port: int, tls: TlsFiles | None = None) -> None:
+    def __init__(self, lane: Lane, notes: Notes, spec: Spec, port: int, tls: TlsFiles | None = None) -> None:
         self._lane = lane
+        self._notes = notes
         self._tokens = Tokens(spec.server.auth)
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
@@ -56,7 +59,10 @@ class GrpcioServer:
             tuple(
                 grpc.method_handlers_generic_handler(
                     f"{PACKAGE}.{service}",
-                    {name: grpc.unary_unary_rpc_method_handler(self._handler(verb)) for name, verb in methods.items()},
+                    {
+                        name: grpc.unary_unary_rpc_method_handler(self._handler(verb, f"/{PACKAGE}.{service}/{name}"))
+                        for name, verb in methods.items()
+                    },
                 )
                 for service, methods in METHODS.items()
             )
@@ -114,30 +120,43 @@ class GrpcioServer:
         for service in ("", *SERVICES):
             await self._health.set(service, status)
 
-    def _handler(self, verb: Verb | None) -> Handler:
+    def _handler(self, verb: Verb | None, path: str) -> Handler:
         async def handle(request: bytes, context: Any) -> bytes:
+            find = _finder(context)
+            note = take_note(self._notes.plan(find, "grpc", "POST", path))
             try:
-                self._check_token(context)
-                return await self._answer(verb, request)
+                if note is not None:
+                    await context.send_initial_metadata(((ID_HEADER.decode(), note.id),))
+                self._check_token(find)
+                body = await self._answer(verb, request, note)
+            except asyncio.CancelledError:
+                if note is not None:
+                    self._notes.abandon(note)
+                raise
             except Exception as error:
                 if not isinstance(error, SeldonSpecError):
-                    logger.error("unexpected: %s", error, exc_info=error)
+                    with working_on(note):
+                        logger.error("unexpected: %s", error, exc_info=error)
                 failure = describe(error)
+                if note is not None:
+                    self._notes.end(note, failure.grpc)
                 await context.abort(grpc.StatusCode[failure.grpc], failure.details)
                 raise  # abort has raised already
+            if note is not None:
+                self._notes.end(note, "OK")
+            return body
 
         return handle
 
-    def _check_token(self, context: Any) -> None:
-        given = next((value for key, value in context.invocation_metadata() if key == "authorization"), None)
-        if not self._tokens.allow(None if given is None else given.encode("latin-1", "replace")):
+    def _check_token(self, find: Find) -> None:
+        if not self._tokens.allow(find(b"authorization")):
             raise Unauthenticated("a bearer token is needed that the server knows")
 
-    async def _answer(self, verb: Verb | None, request: bytes) -> bytes:
+    async def _answer(self, verb: Verb | None, request: bytes, note: RequestNote | None) -> bytes:
         if verb is None:
             raise refuse_graph_metadata()
         answered: asyncio.Future[Reply] = self._loop.create_future()
-        call = self._lane.submit(verb, request, self._codec, _finish, answered)
+        call = self._lane.submit(verb, request, self._codec, _finish, answered, note)
         del request  # the lane has it, and lets go of it as soon as it is read
         try:
             return (await answered).body
@@ -150,6 +169,17 @@ def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
     pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
     client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
     return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
+
+
+def _finder(context: Any) -> Find:
+    """What finds the metadata of a call."""
+    fields = {key.encode(): value for key, value in reversed(context.invocation_metadata())}  # the first one counts
+
+    def find(name: bytes) -> bytes | None:
+        value = fields.get(name)
+        return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+    return find
 
 
 def _finish(call: LaneCall) -> None:

@@ -6,6 +6,7 @@ Source: the document "gRPC over HTTP2" of the gRPC project.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from seldon_spec.errors import MalformedRequest
@@ -50,6 +51,9 @@ WANTED = (b":method", b":path", b"content-type", b"grpc-encoding", b"authorizati
 """The fields that say something of a call."""
 
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
+ACCEPTED = write_fields([_ACCEPTED])
+"""More of the first headers, where an answer says how messages may be compressed."""
+
 _MAX_MESSAGE_BYTES = 4096  # once it is encoded; clients refuse long headers
 
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])\Z")
@@ -68,6 +72,7 @@ class CallHead:
         authorization: None: there is none.
         timeout_seconds: how long it waits; None: as long as it takes.
         size: about what HTTP/2 counts for the fields, in bytes.
+        find: gives the last value of a field that is wanted.
     """
 
     method: bytes
@@ -77,6 +82,7 @@ class CallHead:
     authorization: bytes | None
     timeout_seconds: float | None
     size: int
+    find: Callable[[bytes], bytes | None]
 
 
 def read_head(fields: Fields) -> CallHead:
@@ -95,6 +101,7 @@ def read_head(fields: Fields) -> CallHead:
         authorization=named.get(b"authorization"),
         timeout_seconds=None if timeout is None else _read_timeout(timeout),
         size=sum(len(name) + len(value) + 32 for name, value in fields),
+        find=named.get,
     )
 
 

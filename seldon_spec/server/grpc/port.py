@@ -17,7 +17,7 @@ from seldon_spec.payload.message import Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.grpc.call import MalformedCall, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
+from seldon_spec.server.grpc.call import MalformedCall, NotedRefusal, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
 from seldon_spec.server.grpc.head import (
     ENCODINGS,
     WANTED,
@@ -35,6 +35,7 @@ from seldon_spec.server.h2.frames import MAX_WINDOW
 from seldon_spec.server.h2.stream import Open
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
+from seldon_spec.server.notes import Find, NotePlan, Notes
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
 
@@ -51,6 +52,7 @@ class GrpcPort(Listener):
 
     Args:
         lane: answers the verbs.
+        notes: takes and ends the notes of their calls.
         spec: its bounds are used.
         listening: the socket.
         tls: None: plain text.
@@ -60,10 +62,13 @@ class GrpcPort(Listener):
         heads: those that were seen before.
     """
 
-    def __init__(self, lane: Lane, spec: Spec, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, lane: Lane, notes: Notes, spec: Spec, listening: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> None:
         server = spec.server
         super().__init__(listening, server.max_connections, tls, server.header_timeout_seconds)
         self._lane = lane
+        self._notes = notes
         self._max_bytes = min(server.max_message_bytes, MAX_WINDOW - FIRST_WINDOW)
         self._codec = ProtoCodec()
         self._packed_codecs = {
@@ -74,7 +79,7 @@ class GrpcPort(Listener):
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        self.heads = Heads(self._open, WANTED)
+        self.heads = Heads(self._open, (*WANTED, *notes.headers))
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,
@@ -131,7 +136,7 @@ class GrpcPort(Listener):
         if not self._tokens.allow(head.authorization):
             raise Unauthenticated("this needs a token: authorization: Bearer …")
         if verb is None:
-            return _refuse(refuse_graph_metadata())
+            raise refuse_graph_metadata()
         plan = VerbPlan(
             max_bytes=self._max_bytes,
             encoding=head.encoding,
@@ -140,6 +145,7 @@ class GrpcPort(Listener):
             verb=verb,
             codec=self._codec,
             packed_codec=self._packed_codecs.get(head.encoding, self._codec),
+            notes=self._plan_notes(head.find),
         )
         return partial(UnaryCall, plan)
 
@@ -148,7 +154,17 @@ class GrpcPort(Listener):
         try:
             return self._choose(read_head(fields))
         except RequestError as error:
-            return _refuse(error)
+            return self._refuse(error, dict(fields).get)
+
+    def _refuse(self, error: RequestError, find: Find) -> Open:
+        failure = describe(error)
+        notes = self._plan_notes(find)
+        if notes is None:
+            return partial(RefusedCall, write_bare(failure.grpc, failure.details))
+        return partial(NotedRefusal, notes, failure.grpc, failure.details)
+
+    def _plan_notes(self, find: Find) -> NotePlan | None:
+        return self._notes.plan(find, "grpc", "POST", (find(b":path") or b"").decode(errors="replace"))
 
     def _choose(self, head: CallHead) -> Open:
         if not head.method or not head.path:
@@ -167,8 +183,3 @@ class GrpcPort(Listener):
         if make is None:
             raise UnsupportedVerb("there is no such method")
         return make(head)
-
-
-def _refuse(error: RequestError) -> Open:
-    failure = describe(error)
-    return partial(RefusedCall, write_bare(failure.grpc, failure.details))

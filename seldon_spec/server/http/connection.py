@@ -272,13 +272,13 @@ class HttpConnection(Connection):
             return False
         raw = bytes(memoryview(buffer)[:end])
         del buffer[:end]
-        self.head = head = self._listener.heads.read(raw)
+        self.head = head = self._listener.heads.find(raw)
+        self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
+        self._listener.heads.admit(raw, head)
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
         else:
-            length = head.content_length
-            self._state, self._missing = _State.BODY, length
-            self._coming = bytearray() if length <= LARGE_BYTES else Pages(length)
+            self._coming = bytearray() if self._missing <= LARGE_BYTES else Pages(self._missing)
         if head.awaits_continue and not buffer and (head.is_chunked or head.content_length):
             self._transport.write(_CONTINUE)
         return True
@@ -365,7 +365,7 @@ class HttpConnection(Connection):
     def _refuse(self, error: RequestError) -> None:
         """Send the last answer of this connection, and drop what still comes until the client has read it."""
         self._give_up()
-        head, body = self._listener.app.refuse(error)
+        head, body = self._listener.app.refuse(error, None if self._state is _State.HEAD else self.head)
         self._send(head, body, len(body), is_last=True)
         self._buffer.clear()
         self._state = _State.LINGER

@@ -65,7 +65,12 @@ class Head:
 
     def find(self, name: bytes) -> bytes | None:
         """The first value of a header; ``name`` in lower case."""
-        return next((value for key, value in self.headers if key == name), None)
+        return find_header(self.headers, name)
+
+
+def find_header(headers: Headers, name: bytes) -> bytes | None:
+    """See ``Head.find``."""
+    return next((value for key, value in headers if key == name), None)
 
 
 def _read_length(text: bytes) -> int:
@@ -92,6 +97,14 @@ class AnswerHead:
         self.status_line = b"HTTP/1.1 %d %s\r\n" % (status, _phrase(status))
         self.lines = b"".join(b"%b: %b\r\n" % header for header in self.headers)
         self.has_length = status not in _BODILESS
+
+    def extended(self, name: bytes, value: bytes) -> AnswerHead:
+        """This head with one header more."""
+        head = AnswerHead.__new__(AnswerHead)  # nothing that is known has to be made again
+        head.status, head.status_line, head.has_length = self.status, self.status_line, self.has_length
+        head.headers = (*self.headers, (name, value))
+        head.lines = b"%b%b: %b\r\n" % (self.lines, name, value)
+        return head
 
 
 def _phrase(status: int) -> bytes:
@@ -152,5 +165,10 @@ class HttpApp(Protocol):
             RequestError: they are not, and nobody has to wait for their bodies.
         """
 
-    def refuse(self, error: RequestError) -> tuple[AnswerHead, bytes]:
-        """The answer to what is not even a request, or none that can be read."""
+    def refuse(self, error: RequestError, head: Head | None) -> tuple[AnswerHead, bytes]:
+        """The answer to what is not even a request, or none that is read.
+
+        Args:
+            error: why.
+            head: of the request; None: there is none that can be read.
+        """

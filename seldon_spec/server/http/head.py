@@ -21,6 +21,9 @@ MAX_HEAD_BYTES = 65536
 _MAX_HEADERS = 256
 _REQUEST_LINE = re.compile(rb"[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")  # llhttp knows other versions and protocols too
 
+_ONE_REQUEST_S = frozenset({b"seldon-puid", b"x-request-id", b"traceparent", b"x-b3-traceid", b"b3"})
+"""Headers whose value is another one with every request: a head that has one is never seen again."""
+
 _MAX_KNOWN = 512
 _MAX_KNOWN_BYTES = 2048
 
@@ -38,24 +41,29 @@ class Heads:
         self._max_body_bytes = max_body_bytes
         self.known: dict[bytes, Head] = {}
 
-    def read(self, raw: bytes) -> Head:
-        """The head that these bytes are, the empty line at their end included.
+    def find(self, raw: bytes) -> Head:
+        """The head that these bytes are, the empty line at their end included; it is to be admitted.
 
         Raises:
             MalformedRequest: they are none.
             HeadTooLarge: there are too many headers.
+        """
+        return self.known.get(raw) or parse_head(raw)
+
+    def admit(self, raw: bytes, head: Head) -> None:
+        """See to it that a head that was found has its plan.
+
+        Raises:
             TooLarge: the body is longer than it may be.
             RequestError: the application answers none of the requests with this head.
         """
-        head = self.known.get(raw)
-        if head is None:
-            head = parse_head(raw)
-            if head.content_length > self._max_body_bytes:
-                raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
-            head.plan = self._plan(head)
-            if len(raw) <= _MAX_KNOWN_BYTES:
-                self._remember(raw, head)
-        return head
+        if raw in self.known:
+            return
+        if head.content_length > self._max_body_bytes:
+            raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
+        head.plan = self._plan(head)
+        if len(raw) <= _MAX_KNOWN_BYTES and not any(name in _ONE_REQUEST_S for name, _ in head.headers):
+            self._remember(raw, head)
 
     def _remember(self, raw: bytes, head: Head) -> None:
         if len(self.known) >= _MAX_KNOWN:  # heads that are all different are not worth more than this

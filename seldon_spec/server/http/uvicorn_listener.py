@@ -66,6 +66,7 @@ class AsgiApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        head: Head | None = None
         try:
             head = _head_of(scope)
             head.plan = self._app.plan(head)
@@ -73,7 +74,7 @@ class AsgiApp:
         except ClientGone:
             return
         except RequestError as error:
-            await self._refuse(error, receive, send)
+            await self._refuse(error, head, receive, send)
             return
         exchange = AsgiExchange(scope, body, head)
         head.plan.begin(exchange)
@@ -95,12 +96,12 @@ class AsgiApp:
     def _too_large(self) -> str:
         return f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}"
 
-    async def _refuse(self, error: RequestError, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: RequestError, head: Head | None, receive: Receive, send: Send) -> None:
         """Answer, and close the connection once the client has had time to read that.
 
         A connection that is closed on unread bytes is reset, and the client would never see the answer.
         """
-        answer, body = self._app.refuse(error)
+        answer, body = self._app.refuse(error, head)
         closing = AnswerHead(answer.status, [*answer.headers, (b"connection", b"close")])
         await send(_start(closing, len(body)))
         await send({"type": "http.response.body", "body": body, "more_body": True})

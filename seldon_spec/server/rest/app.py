@@ -21,7 +21,7 @@ from flask.json.provider import JSONProvider
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException
 
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.errors import (
     ComponentFailed,
     NotServing,
@@ -123,7 +123,9 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec
     def answer(verb: Verb) -> flask.Response:
         is_passing = verb is Verb.PREDICT and spec.unit.is_passthrough
         wire = None if verb in READ_PATHS else _read_message(is_checked=not is_passing)
-        future = dispatcher.submit(verb, wire, passing if is_passing else plain)
+        waiter = WAITER.get()
+        note = None if waiter is None else waiter.note
+        future = dispatcher.submit(verb, wire, passing if is_passing else plain, note)
         try:
             reply = _wait(future, timeout_seconds)
         except ComponentFailed as failure:
@@ -136,7 +138,7 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec
 
     def ready() -> flask.Response:
         if not dispatcher.is_ready:
-            raise NotServing("the server is starting or stopping")
+            raise NotServing(dispatcher.describe_state())
         return _text(PROBES["/ready"])
 
     for verb, (paths, post_paths) in MESSAGE_PATHS.items():

@@ -17,14 +17,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.call import REQUEST_ID
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.errors import NotServing, Overloaded, RequestTimeout, SeldonSpecError, Unauthenticated
 from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle
 from seldon_spec.payload.message import Codec, Verb
 from seldon_spec.server.auth import Tokens
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Headers, Plan
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Headers, Plan, find_header
 from seldon_spec.server.lane import Lane, LaneCall
+from seldon_spec.server.notes import ID_HEADER, NotePlan, Notes, RequestNote, take_note, working_on
 from seldon_spec.server.rest.routes import PING, POSTED, PROBE_TYPE, PROBES, cors_headers, failure_answer
 from seldon_spec.server.rest.wsgi import WAITER, Waiter, WsgiAnswer, WsgiApp, make_environ, run_app
 from seldon_spec.server.status import describe
@@ -53,12 +55,16 @@ class RestFront:
     Args:
         dispatcher: says whether the server is ready.
         lane: the way to the model threads.
+        notes: takes and ends the requests' notes; probes have none.
         spec: its bounds and its ``flask`` section are used.
         make_app: makes the Flask app, when a request needs it for the first time; in any thread.
     """
 
-    def __init__(self, dispatcher: Dispatcher, lane: Lane, spec: Spec, make_app: Callable[[], WsgiApp]) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, lane: Lane, notes: Notes, spec: Spec, make_app: Callable[[], WsgiApp]
+    ) -> None:
         self._dispatcher = dispatcher
+        self._notes = notes
         self._make_app = make_app
         self._app: WsgiApp | None = None
         self._app_lock = threading.Lock()
@@ -91,8 +97,8 @@ class RestFront:
         verb = POSTED.get(head.path) if head.method == "POST" else None
         if verb is not None and _is_plain_json(head):
             codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
-            return _Short(self, verb, codec, self._answer_head(200, head))
-        return _ThroughFlask(self)
+            return _Short(self, verb, codec, self._answer_head(200, head), self._plan_notes(head))
+        return _ThroughFlask(self, self._plan_notes(head))
 
     def begin(self, component: Any) -> None:
         """The component is built: answer what has waited for it, and everything that comes.
@@ -119,17 +125,18 @@ class RestFront:
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def detour(self, exchange: Exchange, *, is_probe: bool = False) -> None:
+    def detour(self, exchange: Exchange, notes: NotePlan | None = None, *, is_probe: bool = False) -> None:
         """Have Flask answer, in a thread of its own, as soon as the component is there."""
         if self._is_aborted:
             return
         if not self._has_begun and not is_probe:
             self.wait(exchange)
             return
+        note = take_note(notes)
         try:
-            _Detour(self, self._pools[is_probe], exchange, is_counted=not is_probe)
+            _Detour(self, self._pools[is_probe], exchange, note, is_counted=not is_probe)
         except Overloaded as error:
-            exchange.answer(*self.fail(error, exchange.head))
+            exchange.answer(*self.fail(error, exchange.head, note))
 
     def wait(self, exchange: Exchange) -> None:
         """Have an exchange wait for the component."""
@@ -145,36 +152,57 @@ class RestFront:
         elif not self.is_plain:
             self.detour(exchange, is_probe=True)
         elif path == "/ready" and not self._dispatcher.is_ready:
-            exchange.answer(*self.fail(NotServing("the server is starting or stopping"), exchange.head))
+            exchange.answer(*self.fail(NotServing(self._dispatcher.describe_state()), exchange.head, None))
         else:
             head = AnswerHead(200, [(b"content-type", PROBE_TYPE.encode()), *_cors(exchange.head)])
             exchange.answer(head, PROBES[path].encode())
 
-    def fail(self, error: BaseException, head: Head) -> tuple[AnswerHead, bytes]:
+    def fail(self, error: BaseException, head: Head, note: RequestNote | None) -> tuple[AnswerHead, bytes]:
         """The answer that tells of an error."""
         if not isinstance(error, SeldonSpecError):
-            logger.error("unexpected: %s", error, exc_info=error)
+            with working_on(note):
+                logger.error("unexpected: %s", error, exc_info=error)
         status, _, body = failure_answer(describe(error), self._style)
-        return self._answer_head(status, head, _MORE_HEADERS.get(type(error), ())), body
+        return self.end(note, self._answer_head(status, head, _MORE_HEADERS.get(type(error), ()))), body
 
-    def refuse(self, error: BaseException) -> tuple[AnswerHead, bytes]:
+    def refuse(self, error: BaseException, head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that is read."""
         status, content_type, body = failure_answer(describe(error), self._style)
         headers = [(b"content-type", content_type.encode("latin-1")), (b"access-control-allow-origin", b"*")]
-        return AnswerHead(status, [*headers, *_MORE_HEADERS.get(type(error), ())]), body
+        answer = AnswerHead(status, [*headers, *_MORE_HEADERS.get(type(error), ())])
+        return self.end(None if head is None else take_note(self._plan_notes(head)), answer), body
 
     def status_head(self, status: int, head: Head) -> AnswerHead:
         """The head of an answer whose status the class has chosen."""
         return self._answer_head(status, head)
 
+    def end(self, note: RequestNote | None, head: AnswerHead) -> AnswerHead:
+        """The head of the answer is known; returns it with the request's id, where it has one."""
+        if note is None:
+            return head
+        self._notes.end(note, head.status)
+        return head.extended(ID_HEADER, note.id.encode())
+
+    def abandon(self, note: RequestNote) -> None:
+        """The client has gone."""
+        self._notes.abandon(note)
+
     def run_app(self, environ: dict[str, Any], waiter: Waiter) -> WsgiAnswer:
         """Have Flask answer, on the calling thread."""
         WAITER.set(waiter)
+        REQUEST_ID.set(None if waiter.note is None else waiter.note.id)
         with self._app_lock:
             if self._app is None:
                 self._app = self._make_app()
             app = self._app
         return run_app(app, environ)
+
+    def _plan_notes(self, head: Head) -> NotePlan | None:
+        if head.path in PROBES:
+            return None
+        path = head.path.encode("latin-1").decode(errors="replace")
+        find = partial(find_header, head.headers)  # without the head, which has the plan: a ring is freed late
+        return self._notes.plan(find, "rest", head.method, path)
 
     def _answer_head(self, status: int, head: Head, more: Headers = ()) -> AnswerHead:
         return AnswerHead(status, [(b"content-type", self._style.mimetype.encode("latin-1")), *_cors(head), *more])
@@ -183,8 +211,9 @@ class RestFront:
 class _Short:
     """The body goes to the model threads as it is."""
 
-    def __init__(self, front: RestFront, verb: Verb, codec: Codec, head: AnswerHead) -> None:
+    def __init__(self, front: RestFront, verb: Verb, codec: Codec, head: AnswerHead, notes: NotePlan | None) -> None:
         self._front = front
+        self._notes = notes
         self._lane = front.lane
         self._verb = verb
         self._codec = codec
@@ -193,25 +222,30 @@ class _Short:
     def begin(self, exchange: Exchange) -> None:
         """Queue the call."""
         if not self._front.is_open:
-            self._front.detour(exchange)
+            self._front.detour(exchange, self._notes)
             return
+        note = None if self._notes is None else self._notes.take()
         try:
-            call = self._lane.submit(self._verb, exchange.take_body(), self._codec, self._finish, exchange)
+            call = self._lane.submit(self._verb, exchange.take_body(), self._codec, self._finish, exchange, note)
         except Overloaded as error:
-            exchange.answer(*self._front.fail(error, exchange.head))
+            exchange.answer(*self._front.fail(error, exchange.head, note))
             return
-        exchange.on_gone = partial(self._lane.cancel, call)
+        exchange.on_gone = partial(self._lane.cancel, call) if note is None else partial(self._abandon, call, note)
 
     def _finish(self, call: LaneCall) -> None:
         exchange: Exchange = call.owner
+        note: Any = call.note
         reply = call.reply
         if reply is None:
             assert call.error is not None
-            exchange.answer(*self._front.fail(call.error, exchange.head))
-        elif reply.status is None:
-            exchange.answer(self._head, reply.body)
-        else:
-            exchange.answer(self._front.status_head(reply.status, exchange.head), reply.body)
+            exchange.answer(*self._front.fail(call.error, exchange.head, note))
+            return
+        head = self._head if reply.status is None else self._front.status_head(reply.status, exchange.head)
+        exchange.answer(head if note is None else self._front.end(note, head), reply.body)
+
+    def _abandon(self, call: LaneCall, note: RequestNote) -> None:
+        self._lane.cancel(call)
+        self._front.abandon(note)
 
 
 class _Probe:
@@ -229,12 +263,13 @@ class _Probe:
 class _ThroughFlask:
     """Flask answers."""
 
-    def __init__(self, front: RestFront) -> None:
+    def __init__(self, front: RestFront, notes: NotePlan | None) -> None:
         self._front = front
+        self._notes = notes
 
     def begin(self, exchange: Exchange) -> None:
         """Queue it for a thread."""
-        self._front.detour(exchange)
+        self._front.detour(exchange, self._notes)
 
 
 class _Detour:
@@ -244,19 +279,28 @@ class _Detour:
         Overloaded: too many wait already.
     """
 
-    def __init__(self, front: RestFront, pool: ThreadPoolExecutor, exchange: Exchange, *, is_counted: bool) -> None:
+    def __init__(
+        self,
+        front: RestFront,
+        pool: ThreadPoolExecutor,
+        exchange: Exchange,
+        note: RequestNote | None,
+        *,
+        is_counted: bool,
+    ) -> None:
         if is_counted:
             front.lane.enter(self)
         self._front = front
         self._exchange: Exchange | None = exchange
+        self._note = note
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         if front.timeout_seconds is not None:
             self._timer = self._loop.call_later(front.timeout_seconds, self._expire)
-        self._waiter = Waiter()
+        self._waiter = Waiter(note)
         environ = make_environ(exchange, exchange.take_body())
         self._future = pool.submit(front.run_app, environ, self._waiter)
-        exchange.on_gone = self._end
+        exchange.on_gone = self._abandon
         self._future.add_done_callback(self._come_back)
 
     def _come_back(self, future: Future[WsgiAnswer]) -> None:
@@ -269,9 +313,10 @@ class _Detour:
             return
         error = future.exception()
         if error is None:
-            exchange.answer(*future.result())
+            answer = future.result()
+            exchange.answer(self._front.end(self._note, answer.head), answer.body, answer.length)
         else:
-            exchange.answer(*self._front.fail(error, exchange.head))
+            exchange.answer(*self._front.fail(error, exchange.head, self._note))
 
     def _expire(self) -> None:
         exchange = self._end()
@@ -279,7 +324,11 @@ class _Detour:
             if self._future.running():
                 self._front.lane.report_late()
             error = RequestTimeout(f"no answer within {self._front.timeout_seconds} seconds")
-            exchange.answer(*self._front.fail(error, exchange.head))
+            exchange.answer(*self._front.fail(error, exchange.head, self._note))
+
+    def _abandon(self) -> None:
+        if self._end() is not None and self._note is not None:
+            self._front.abandon(self._note)
 
     def _end(self) -> Exchange | None:
         """The exchange, if it still has no answer; what has not been begun never will be."""

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from seldon_spec.dispatch.call import Note
 from seldon_spec.server.http.exchange import AnswerHead, Body, Exchange, Head
 
 Environ: TypeAlias = dict[str, Any]
@@ -21,11 +22,15 @@ WAITER: ContextVar[Waiter | None] = ContextVar("waiter", default=None)
 class Waiter:
     """A request that a thread of the application's waits with, as long as somebody wants its answer.
 
+    Args:
+        note: of the request; None: nobody asks for one.
+
     Attributes:
         arrived: when the request did, by ``time.monotonic``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: Note | None = None) -> None:
+        self.note = note
         self.arrived = time.monotonic()
         self._future: Future[Any] | None = None
         self._is_given_up = False
