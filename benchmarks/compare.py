@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,12 @@ from typing import NoReturn
 
 from benchmarks.comparison import Plan, compare
 from benchmarks.environments import DEFAULT_FOLDER
+from benchmarks.receiver import receiving_spans
 from benchmarks.report import render_report
 from benchmarks.results import Mode, Settings, write_results
 from benchmarks.running import ServerFailed
 from benchmarks.servers import SERVERS
-from benchmarks.workloads import MODELS, WORKLOADS
+from benchmarks.workloads import MODELS, WORKLOADS, Model
 
 DEFAULT_SERVERS = ("seldon-core", "mlserver", "mlserver-inproc", "seldon-spec")
 TOOLS = {"wrk": "wrk", "h2load": "nghttp2-client"}
@@ -26,6 +28,18 @@ TOOLS = {"wrk": "wrk", "h2load": "nghttp2-client"}
 KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Workers are what is compared, so arithmetic has one thread in each."""
+
+_ASK_ABSENT = """
+import sys
+from importlib.util import find_spec
+for name in sys.argv[1:]:
+    try:
+        is_there = find_spec(name) is not None
+    except ImportError:  # what it is a part of is not there
+        is_there = False
+    if not is_there:
+        print(name)
+"""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--connections", type=_positive, default=16)
     add("--streams", type=_positive, default=4, help="gRPC calls at once on a connection")
     add("--large", type=_positive, default=3, help="requests of a large body in a round")
+    add("--title", default="", help="of the section in a report; default: the mode's")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the peers' environments; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write every figure of every round there")
     add("--markdown", type=Path, metavar="FILE", help="write the tables there; they are printed in any case")
@@ -56,7 +71,7 @@ def _positive(text: str) -> int:
     return number
 
 
-def find_missing(names: Sequence[str], environments: Path) -> list[str]:
+def find_missing(names: Sequence[str], environments: Path, model: Model = MODELS["Identity"]) -> list[str]:
     """What has to be installed first, a sentence each."""
     missing = [
         f"{tool} is not on the path; Debian has it in the package {package}"
@@ -64,16 +79,35 @@ def find_missing(names: Sequence[str], environments: Path) -> list[str]:
         if shutil.which(tool) is None
     ]
     wanted = {SERVERS[name].environment for name in names if not SERVERS[name].python(environments).exists()}
-    return missing + [
+    missing += [
         f"{environments / name} is not there: python -m benchmarks.environments {name} --envs {environments}"
         for name in sorted(filter(None, wanted))
     ]
+    needs: dict[Path, set[str]] = {}
+    for server in (SERVERS[name] for name in names):
+        needs.setdefault(server.python(environments), set()).update(server.requires, model.requires)
+    return missing + [
+        f"{python} cannot import {module}"
+        for python, modules in needs.items()
+        if python.exists()
+        for module in _find_absent(python, modules)
+    ]
 
 
-def _choose_workloads(given: Sequence[str] | None, mode: Mode) -> list[str]:
+def _find_absent(python: Path, modules: set[str]) -> list[str]:
+    """The modules that an interpreter does not find."""
+    if not modules:
+        return []
+    asked = subprocess.run([python, "-c", _ASK_ABSENT, *sorted(modules)], capture_output=True, text=True, check=True)
+    return asked.stdout.split()
+
+
+def _choose_workloads(given: Sequence[str] | None, mode: Mode, model: Model) -> list[str]:
     if given:
         return list(given)
-    return [name for name, each in WORKLOADS.items() if each.is_serial or mode is not Mode.MEMORY]
+    return [
+        name for name, each in WORKLOADS.items() if model.takes(each) and (each.is_serial or mode is not Mode.MEMORY)
+    ]
 
 
 def _end(number: int, _frame: object) -> NoReturn:
@@ -85,12 +119,17 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a comparison; 1 where a server failed or an answer was wrong, 2 where something is not installed."""
     given = make_parser().parse_args(arguments)
     names = given.server or DEFAULT_SERVERS
-    if missing := find_missing(names, given.envs):
+    model = MODELS[given.model]
+    if missing := find_missing(names, given.envs, model):
         print("\n".join(missing), file=sys.stderr)
         return 2
     workers = (1, max(2, given.workers)) if given.mode is Mode.SCALING else (given.workers,)
     if idle := [name for name in names if not any(map(SERVERS[name].can_use, workers))]:
         print(f"of no use with {given.workers} workers: {', '.join(idle)}", file=sys.stderr)
+        return 2
+    workloads = [WORKLOADS[name] for name in _choose_workloads(given.workload, given.mode, model)]
+    if unfit := [each.name for each in workloads if not model.takes(each)]:
+        print(f"{model.name} takes {model.columns} columns, unlike those of {', '.join(unfit)}", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
@@ -103,16 +142,17 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         connections=given.connections,
         streams=given.streams,
         serial_requests=given.large,
+        title=given.title,
     )
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, receiving_spans() as variables:
         plan = Plan(
             settings=settings,
             servers=[SERVERS[name] for name in names],
-            workloads=[WORKLOADS[name] for name in _choose_workloads(given.workload, given.mode)],
+            workloads=workloads,
             workers=workers,
             environments=given.envs,
             folder=Path(folder),
-            environ={**{name: environ[name] for name in KEPT_VARIABLES if name in environ}, **ONE_THREAD},
+            environ={**{name: environ[name] for name in KEPT_VARIABLES if name in environ}, **ONE_THREAD, **variables},
         )
         try:
             results = compare(plan, lambda line: print(line, file=sys.stderr, flush=True))

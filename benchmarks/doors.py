@@ -13,7 +13,7 @@ from typing import Any
 
 from seldon_spec.component.adapter import build_component
 from seldon_spec.component.threads import ModelThreads
-from seldon_spec.dispatch import Dispatcher
+from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.errors import RequestError, SpecError
 from seldon_spec.metrics import Metrics
 from seldon_spec.payload.json_codec import JsonCodec
@@ -95,7 +95,7 @@ def _open_codec(codec: Codec) -> Callable[[Path], Knock]:
         def knock(given: bytes) -> str:
             verb = VERBS[given[0] % len(VERBS)] if given else Verb.PREDICT
             try:
-                reply = dispatcher.handle(verb, [given[1:]], codec)
+                reply = dispatcher.submit(verb, given[1:], codec).result()
             except RequestError as error:
                 return _judge(describe(error).http, f"{type(error).__name__} {error}")
             return f"{verb.value} {shape(bytes(reply.body[:60]).decode('latin-1'))}"

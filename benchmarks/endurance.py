@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,20 @@ WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class OwnServer:
-    """A ``seldon-spec serve`` that answers."""
+    """A ``seldon-spec serve`` that answers; ``tls`` is how REST has to be spoken to it."""
 
     folder: Path
+    log_file: Path
     process: subprocess.Popen[bytes]
     http: int
     grpc: int
     metrics: int
+    tls: ssl.SSLContext | None = None
 
     @property
     def log(self) -> str:
         """What it has logged until now."""
-        return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def processes(self) -> set[int]:
         """The supervisor and its workers, as there are now."""
@@ -47,12 +50,22 @@ class OwnServer:
 
 
 @contextlib.contextmanager
-def serving(source: str, server: Mapping[str, Any]) -> Iterator[OwnServer]:
+def serving(
+    source: str,
+    server: Mapping[str, Any],
+    *,
+    flags: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[OwnServer]:
     """Serve the class ``Served`` of a source; at the end the server has to end with 0.
 
     Args:
         source: of the module.
         server: keys of seldon.yaml's ``server``.
+        flags: of the command.
+        variables: more than this process has.
+        tls: None: REST is spoken without.
 
     Raises:
         RuntimeError: it did not start, or did not end with 0.
@@ -64,16 +77,22 @@ def serving(source: str, server: Mapping[str, Any]) -> Iterator[OwnServer]:
         "server": {"host": "127.0.0.1", **server},
     }
     with tempfile.TemporaryDirectory(prefix="endurance-") as name:
-        folder = Path(name)
+        folder = Path(name) / "served"
+        folder.mkdir()
         (folder / "Served.py").write_text(source, encoding="utf-8")
         (folder / "seldon.yaml").write_text(
             "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items()), encoding="utf-8"
         )
-        with (folder / "server.log").open("wb") as log:
+        log_file = Path(name) / "server.log"
+        with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "seldon_spec", "serve"], cwd=folder, stderr=log, start_new_session=True
+                [sys.executable, "-m", "seldon_spec", "serve", *flags],
+                cwd=folder,
+                env={**os.environ, **(variables or {})},
+                stderr=log,
+                start_new_session=True,
             )
-        running = OwnServer(folder, process, http, grpc, metrics)
+        running = OwnServer(folder, log_file, process, http, grpc, metrics, tls)
         try:
             _wait_until_ready(running)
             yield running
@@ -89,7 +108,7 @@ def _wait_until_ready(server: OwnServer) -> None:
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
-            client = RestClient(server.http)
+            client = RestClient(server.http, tls=server.tls)
             status = client.ask(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")[0]
             client.close()
             if status == 200:
@@ -100,9 +119,13 @@ def _wait_until_ready(server: OwnServer) -> None:
     raise RuntimeError(f"the server was not ready:\n{server.log[-3000:]}")
 
 
-def rest_request(path: str, body: bytes = b"", content_type: str = "application/json", method: str = "POST") -> bytes:
+def rest_request(
+    path: str, body: bytes = b"", content_type: str = "application/json", method: str = "POST", token: str = ""
+) -> bytes:
     """A whole request of HTTP/1.1."""
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n"
+    if token:
+        head += f"Authorization: Bearer {token}\r\n"
     if method == "POST":
         head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
     return f"{head}\r\n".encode() + body
@@ -115,6 +138,7 @@ class RestClient:
     Args:
         port: on loopback.
         is_kept: the connection is used again.
+        tls: None: without.
 
     Attributes:
         reconnects: how often a request was sent a second time.
@@ -122,6 +146,7 @@ class RestClient:
 
     port: int
     is_kept: bool = True
+    tls: ssl.SSLContext | None = None
     reconnects: int = 0
     _socket: socket.socket | None = None
     _left: bytearray = field(default_factory=bytearray)
@@ -153,6 +178,8 @@ class RestClient:
         if self._socket is None:
             self._socket = socket.create_connection(("127.0.0.1", self.port), WAIT_SECONDS)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls is not None:
+                self._socket = self.tls.wrap_socket(self._socket)
         self._socket.sendall(request)
         while (end := self._left.find(b"\r\n\r\n")) < 0:
             self._receive()

@@ -14,7 +14,6 @@ from benchmarks.workloads import NOT_MEASURED, WORKLOADS
 BEGIN = "<!-- results: begin -->"
 END = "<!-- results: end -->"
 
-
 TITLES = {Mode.SPEED: "Speed", Mode.SCALING: "More workers", Mode.MEMORY: "Memory for large bodies"}
 
 
@@ -39,7 +38,7 @@ def place_in_page(page: str, report: str) -> str:
 
 def _render_comparison(results: Results) -> Iterator[str]:
     sections = {Mode.SPEED: _render_speed, Mode.SCALING: _render_scaling, Mode.MEMORY: _render_memory}
-    yield f"## {TITLES[results.settings.mode]}"
+    yield f"## {results.settings.title or TITLES[results.settings.mode]}"
     yield _render_machine(results)
     yield from sections[results.settings.mode](results)
     yield _render_starts(results)
@@ -62,18 +61,18 @@ def _render_speed(results: Results) -> Iterator[str]:
     for name, servers in _by_workload(results):
         base = _find_base(name, results)
         rows = [[_label(each, results), *_speed_cells(median_sample(each.samples[name]), base)] for each in servers]
-        yield f"### {name}\n\n{_table(['server', *head], rows)}"
+        yield f"### {name}\n\n{render_table(['server', *head], rows)}"
 
 
 def _speed_cells(sample: Sample, base: Sample | None) -> list[str]:
     return [
-        _number(sample.requests_per_second),
+        show_number(sample.requests_per_second),
         _times(sample.requests_per_second, base.requests_per_second if base else None),
-        _number(sample.cpu_ms),
+        show_number(sample.cpu_ms),
         # The less of it the better, so this ratio stands on its head.
         _times(base.cpu_ms, sample.cpu_ms) if base else "-",
-        _number(sample.p50_ms),
-        _number(sample.p99_ms),
+        show_number(sample.p50_ms),
+        show_number(sample.p99_ms),
         _mebibytes(sample.peak_bytes),
     ]
 
@@ -88,8 +87,8 @@ def _render_scaling(results: Results) -> Iterator[str]:
         for server in dict.fromkeys(each.name for each in servers):
             row = [speeds.get((server, count)) for count in counts]
             gain = _times(row[-1], row[0]) if row[0] and row[-1] else "-"
-            rows.append([server, *("-" if speed is None else _number(speed) for speed in row), gain])
-        yield f"### {name}, requests/s\n\n{_table(['server', *heads, 'gain'], rows)}"
+            rows.append([server, *("-" if speed is None else show_number(speed) for speed in row), gain])
+        yield f"### {name}, requests/s\n\n{render_table(['server', *heads, 'gain'], rows)}"
 
 
 def _render_memory(results: Results) -> Iterator[str]:
@@ -103,7 +102,7 @@ def _render_memory(results: Results) -> Iterator[str]:
             body = each.request_bytes[name]
             sizes = map(_mebibytes, (body, idle, peak, peak - idle))
             rows.append([_label(each, results), *sizes, f"{(peak - idle) / body:.1f}"])
-        yield f"### {name}, memory\n\n{_table(head, rows)}"
+        yield f"### {name}, memory\n\n{render_table(head, rows)}"
 
 
 def _render_starts(results: Results) -> str:
@@ -115,7 +114,7 @@ def _render_starts(results: Results) -> str:
         rows.append(
             [
                 _label(each, results),
-                _number(start.seconds),
+                show_number(start.seconds),
                 _times(base.seconds, start.seconds),
                 _mebibytes(start.resident_bytes),
                 _times(base.resident_bytes, start.resident_bytes),
@@ -123,7 +122,7 @@ def _render_starts(results: Results) -> str:
                 f"{start.processes:.0f}",
             ]
         )
-    return f"### Start and idle memory\n\n{_table(head, rows)}"
+    return f"### Start and idle memory\n\n{render_table(head, rows)}"
 
 
 def _render_versions(servers: Sequence[ServerResults]) -> str:
@@ -131,7 +130,7 @@ def _render_versions(servers: Sequence[ServerResults]) -> str:
         [each.name, ", ".join(f"{name} {version}" for name, version in each.versions.items()), each.note]
         for each in {each.name: each for each in servers}.values()
     ]
-    return f"## Versions\n\n{_table(['server', 'installed', 'how it is run'], rows, numbers=False)}"
+    return f"## Versions\n\n{render_table(['server', 'installed', 'how it is run'], rows, numbers=False)}"
 
 
 def _render_workloads(servers: Sequence[ServerResults]) -> str:
@@ -142,7 +141,7 @@ def _render_workloads(servers: Sequence[ServerResults]) -> str:
         asked = "one after the other" if workload.is_serial else "many at once"
         form = f"{workload.form.value}, {workload.shape[0]}×{workload.shape[1]} doubles"
         rows.append([workload.name, form, asked, told])
-    table = _table(["workload", "request", "asked", "body, bytes"], rows, numbers=False)
+    table = render_table(["workload", "request", "asked", "body, bytes"], rows, numbers=False)
     left_out = ";\n".join(f"- {each}" for each in NOT_MEASURED)
     return f"## Workloads\n\n{table}\n\nNot measured:\n\n{left_out}."
 
@@ -164,12 +163,13 @@ def _label(server: ServerResults, results: Results) -> str:
     return server.name if is_one_count else f"{server.name}, workers: {server.workers}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
+def render_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
+    """A table of Markdown; ``numbers`` stand at the right, in all columns but the first."""
     rule = ["---", *(["---:"] if numbers else ["---"]) * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
-def _number(value: float) -> str:
+def show_number(value: float) -> str:
     """Three digits, or all that stand before the point."""
     if value >= 100:
         return f"{value:,.0f}"

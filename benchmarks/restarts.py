@@ -121,7 +121,7 @@ def run(mode: str, requests: int, workers: int, every_seconds: float, max_reques
         began = time.monotonic()
         counts = load(server, requests, meanwhile)
         seconds = time.monotonic() - began
-        replaced = server.log.count(" is ready (process ") - workers
+        replaced = server.log.count(" is ready in ") - workers
     return _report(mode, counts, seconds, replaced)
 
 

@@ -21,7 +21,11 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How it was measured."""
+    """How it was measured.
+
+    Args:
+        title: of its section in a report; empty: its mode's.
+    """
 
     mode: Mode
     model: str
@@ -31,6 +35,7 @@ class Settings:
     connections: int
     streams: int
     serial_requests: int
+    title: str = ""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import dialects, proto_bodies
 from benchmarks.dialects import Dialect
@@ -47,6 +48,7 @@ class Server:
         environment: the folder under ``--envs`` that it is installed in; None is this interpreter's.
         most_workers: of how many it can make use; None is of any number.
         is_fixed: it predicts nothing, so its answers are of the model it was started for and cost nothing.
+        requires: the modules that it needs beside its own.
         variables: more of its environment.
         note: what a reader has to know to read its figures.
     """
@@ -59,6 +61,7 @@ class Server:
     environment: str | None = None
     most_workers: int | None = None
     is_fixed: bool = False
+    requires: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
@@ -89,7 +92,7 @@ class Server:
         return [word.format_map(filled) for word in self.command.split()]
 
 
-def _own(**server: str) -> Callable[[Place], Files]:
+def _own(**server: Any) -> Callable[[Place], Files]:
     """A seldon.yaml, with more keys of its ``server`` as given, beside the class."""
 
     def write(place: Place) -> Files:
@@ -158,7 +161,7 @@ def _fixed(file: str, dialect: Dialect) -> Callable[[Place], Files]:
         answers = {
             f"{workload.name}.answer": dialect.encode(workload.form, place.model.predict(workload.make_array()))
             for workload in WORKLOADS.values()
-            if workload.transport is dialect.transport
+            if workload.transport is dialect.transport and place.model.takes(workload)
         }
         return {**_peer(file), **answers}
 
@@ -173,6 +176,34 @@ SERVERS = {
         Server("seldon-spec", _OWN_COMMAND, _own(), note="a folder with a seldon.yaml and the class"),
         Server(
             "seldon-spec-uvicorn", _OWN_COMMAND, _own(engine="uvicorn"), note="the same, with `server.engine: uvicorn`"
+        ),
+        Server(
+            "seldon-spec-batched",
+            _OWN_COMMAND,
+            _own(batching={"max_rows": 256}),
+            note="the same as seldon-spec, with `server.batching.max_rows: 256`",
+        ),
+        Server(
+            "seldon-spec-json",
+            _OWN_COMMAND,
+            _own(log={"format": "json", "access": True}),
+            note="the same, with `server.log: {format: json, access: true}`: a line a request, into a file",
+        ),
+        Server(
+            "seldon-spec-traced",
+            _OWN_COMMAND,
+            _own(tracing=True),
+            requires=("opentelemetry.sdk",),
+            note="the same, with `server.tracing: true`: all requests sampled, spans sent over HTTP to the benchmark's"
+            " own process, which drops them and takes processor time that is not counted",
+        ),
+        Server(
+            "seldon-spec-sampled",
+            _OWN_COMMAND,
+            _own(tracing=True),
+            requires=("opentelemetry.sdk",),
+            variables={"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"},
+            note="the same, with one request in a hundred sampled",
         ),
         Server(
             "seldon-core",

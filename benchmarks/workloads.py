@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ WORKLOADS = {
 
 NOT_MEASURED = (
     "TLS, compression and other machines than this one: client and servers share its cores, over loopback",
-    "models that wait or compute for long, and batching",
+    "models that wait for others or compute for seconds, and batching of requests with more than one row each",
     "strings, integers, jsonData, binData and tftensor; feedback, routers, transformers and combiners",
     "streaming calls, gRPC over many connections that come and go, and clients that are slow or broken",
     "graphics cards, and other processors than that of the table",
@@ -81,11 +82,15 @@ class Model:
         name: what ``--model`` calls it: the class.
         module: the file it is in.
         relative_tolerance: how far an answer may lie from what the class computes here.
+        columns: the only width of rows that it takes; None: it takes any.
+        requires: the modules that it imports beside numpy.
     """
 
     name: str
     module: str
     relative_tolerance: float
+    columns: int | None = None
+    requires: tuple[str, ...] = ()
 
     @property
     def class_name(self) -> str:
@@ -97,14 +102,29 @@ class Model:
         """The text of its file."""
         return (Path(__file__).parent / "models" / f"{self.module}.py").read_text(encoding="utf-8")
 
+    def takes(self, workload: Workload) -> bool:
+        """Whether it can be asked that."""
+        return self.columns in (None, workload.shape[1])
+
     def predict(self, array: Array) -> Array:
         """What a right answer holds."""
-        made = getattr(import_module(f"benchmarks.models.{self.module}"), self.name)()
-        return np.asarray(made.predict(array, []), dtype=np.float64)
+        return np.asarray(_make(self).predict(array, []), dtype=np.float64)
+
+
+@cache
+def _make(model: Model) -> Any:
+    """An object of the class; it may take long to train."""
+    return getattr(import_module(f"benchmarks.models.{model.module}"), model.name)()
 
 
 MODELS = {
     model.name: model
-    # An echo is exact. A product of matrices differs in its last bits between builds of BLAS.
-    for model in (Model("Identity", "identity", 0.0), Model("SmallOp", "small_op", 1e-9))
+    for model in (
+        Model("Identity", "identity", 0.0),  # an echo is exact
+        # A product of matrices differs in its last bits between builds of BLAS, and with the number of its rows.
+        Model("SmallOp", "small_op", 1e-9),
+        # And so do all the steps of a fit.
+        Model("Logistic", "trained", 1e-6, columns=4, requires=("sklearn",)),
+        Model("Forest", "trained", 1e-9, columns=4, requires=("sklearn",)),
+    )
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.comparison import Plan, compare
 from benchmarks.processes import find_tree, read_stats
+from benchmarks.receiver import receiving_spans
 from benchmarks.results import Mode, Settings, read_results
 from benchmarks.running import ServerFailed, start_server
 from benchmarks.servers import SERVERS, Server
@@ -19,6 +23,9 @@ from benchmarks.workloads import MODELS, WORKLOADS
 ROOT = Path(__file__).parents[2]
 MISSING = [tool for tool in ("wrk", "h2load") if shutil.which(tool) is None]
 needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"not on the path: {', '.join(MISSING)}")
+needs_scikit = pytest.mark.skipif(
+    importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed; the models are its own"
+)
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from Linux' /proc")
 
 WRONG = """
@@ -53,6 +60,48 @@ def test_our_own_server_is_compared(tmp_path: Path, command_environ: dict[str, s
     assert server.starts[0].resident_bytes >= server.starts[0].proportional_bytes > 0
     assert {"python", "seldon-spec", "numpy"} <= set(server.versions)
     assert all(f"### {name}" in done.stdout for name in workloads)
+
+
+@needs_linux
+@needs_tools
+@needs_scikit
+@pytest.mark.parametrize("name", ["Logistic", "Forest"])
+def test_batching_is_compared(name: str, tmp_path: Path, command_environ: dict[str, str]) -> None:
+    """Its answers are right ones, and each server has been asked on both transports."""
+    settings = Settings(Mode.SPEED, name, 1, 1, 1, 4, 4, 1)
+    servers = [SERVERS["seldon-spec"], SERVERS["seldon-spec-batched"]]
+    workloads = [WORKLOADS["rest-small"], WORKLOADS["grpc-small"]]
+    results = compare(Plan(settings, servers, workloads, [1], tmp_path, tmp_path, command_environ), lambda _line: None)
+    assert [each.name for each in results.servers] == [each.name for each in servers]
+    for server in results.servers:
+        assert list(server.samples) == [each.name for each in workloads]
+
+
+@needs_scikit
+@pytest.mark.parametrize("name", ["Logistic", "Forest"])
+def test_many_rows_have_the_results_of_each_but_for_their_last_digits(name: str) -> None:
+    """As docs/running.md tells of merged calls."""
+    rows = np.random.default_rng(7).standard_normal((1000, 4))
+    singly = np.vstack([MODELS[name].predict(row[None]) for row in rows[:100]])
+    np.testing.assert_allclose(MODELS[name].predict(rows)[:100], singly, rtol=1e-13, atol=0)
+
+
+@needs_linux
+@needs_tools
+def test_what_observes_is_compared(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    """Each request leaves a line of JSON, and spans go to the benchmark's receiver."""
+    names = ("seldon-spec-json", "seldon-spec-traced", "seldon-spec-sampled")
+    settings = Settings(Mode.SPEED, "Identity", 1, 1, 1, 2, 2, 1)
+    with receiving_spans() as variables:
+        environ = {**command_environ, **variables}
+        servers = [SERVERS[name] for name in names]
+        plan = Plan(settings, servers, [WORKLOADS["rest-small"]], [1], tmp_path, tmp_path, environ)
+        results = compare(plan, lambda _line: None)
+    assert [each.name for each in results.servers] == list(names)
+    logs = {folder.name.rpartition("-")[0]: (folder / "server.log").read_text() for folder in tmp_path.iterdir()}
+    lines = [json.loads(line) for line in logs["seldon-spec-json"].splitlines()]
+    assert sum(line.get("status") == 200 for line in lines) > 1
+    assert all("WARNING" not in logs[name] for name in names[1:]), logs
 
 
 def _spoil(server: Server, text: str) -> Server:

@@ -14,7 +14,10 @@ from benchmarks.results import Mode, Results, ServerResults, Settings, read_resu
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]
-PUBLISHED = [ROOT / "benchmarks" / "results" / f"{mode.value}.json" for mode in Mode]
+PUBLISHED = [
+    ROOT / "benchmarks" / "results" / f"{name}.json"
+    for name in ("speed", "scaling", "memory", "batching-logistic", "batching-forest", "observed")
+]
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 MACHINE = Machine(
@@ -71,6 +74,14 @@ def test_results_are_read_back_from_json(results: Results) -> None:
     assert read_results(write_results(results)) == results
 
 
+def test_a_comparison_may_have_a_title_of_its_own() -> None:
+    plain = RESULTS["speed"]
+    named = replace(plain, settings=replace(SETTINGS, title="By night"))
+    assert render_report([plain, named]).count("## Speed") == 1
+    assert render_report([plain, named]).count("## By night") == 1
+    assert read_results(write_results(named)) == named
+
+
 def test_a_page_keeps_what_stands_around_the_marks() -> None:
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nAfter.\n"
     made = place_in_page(page, "new\n")
@@ -98,7 +109,10 @@ def test_the_command_rewrites_a_page(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_the_published_page_is_made_of_the_published_results() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    report = render_report([read_results(each.read_text(encoding="utf-8")) for each in PUBLISHED])
+    comparisons = [read_results(each.read_text(encoding="utf-8")) for each in PUBLISHED]
+    report = render_report(comparisons)
+    headings = [line for line in report.splitlines() if line.startswith("## ")]
+    assert len(headings) == len(set(headings)) == len(comparisons) + 2
     assert place_in_page(page, report) == page, "run python -m benchmarks.report with --page"
 
 

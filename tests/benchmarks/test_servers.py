@@ -13,7 +13,7 @@ import pytest
 from benchmarks.compare import DEFAULT_SERVERS, TOOLS, find_missing, main
 from benchmarks.environments import ENVIRONMENTS
 from benchmarks.servers import SERVERS, Place, Server
-from benchmarks.workloads import MODELS
+from benchmarks.workloads import MODELS, WORKLOADS
 from seldon_spec.spec.loader import load
 
 needs_tools = pytest.mark.skipif(
@@ -40,19 +40,38 @@ def test_a_server_s_environment_can_be_made(server: Server) -> None:
     assert server.environment or server.python(Path("/envs")) == Path(sys.executable)
 
 
-def test_our_own_folder_is_one_that_the_loader_takes(tmp_path: Path) -> None:
-    for name, text in SERVERS["seldon-spec"].files(PLACE).items():
+OURS = [name for name in SERVERS if name.startswith("seldon-spec")]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_own_folders_are_ones_that_the_loader_takes(name: str, tmp_path: Path) -> None:
+    for file, text in SERVERS[name].files(PLACE).items():
         assert isinstance(text, str)
-        (tmp_path / name).write_text(text)
+        (tmp_path / file).write_text(text)
     spec = load(tmp_path / "seldon.yaml", {}, {})
     assert (spec.class_name, spec.server.host, spec.server.workers) == ("identity.Identity", "127.0.0.1", 2)
     assert (spec.ports.http, spec.ports.grpc, spec.ports.metrics) == (1001, 1002, 1003)
 
 
-def test_engines_stand_side_by_side_by_one_more_key() -> None:
-    plain, other = (str(SERVERS[name].files(PLACE)["seldon.yaml"]) for name in ("seldon-spec", "seldon-spec-uvicorn"))
-    assert json.loads(other.splitlines()[2].removeprefix("server: ")).pop("engine") == "uvicorn"
-    assert other.replace(', "engine": "uvicorn"', "") == plain
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("seldon-spec-uvicorn", {"engine": "uvicorn"}),
+        ("seldon-spec-batched", {"batching": {"max_rows": 256}}),
+        ("seldon-spec-json", {"log": {"format": "json", "access": True}}),
+        ("seldon-spec-traced", {"tracing": True}),
+        ("seldon-spec-sampled", {"tracing": True}),
+    ],
+)
+def test_what_stands_beside_the_plain_server_differs_by_a_key(name: str, keys: dict[str, object]) -> None:
+    plain, other = (str(SERVERS[each].files(PLACE)["seldon.yaml"]).splitlines() for each in ("seldon-spec", name))
+    assert [line for line in other if line not in plain] == [other[2]]
+    assert _read_keys(other[2]) == {**_read_keys(plain[2]), **keys}
+
+
+def _read_keys(line: str) -> dict[str, object]:
+    keys: dict[str, object] = json.loads(line.removeprefix("server: "))
+    return keys
 
 
 @pytest.mark.parametrize(
@@ -77,6 +96,26 @@ def test_a_fixed_server_has_right_answers() -> None:
     answer = server.files(PLACE)["rest-small.answer"]
     assert isinstance(answer, bytes)
     assert server.rest.decode(answer).shape == (1, 4)
+
+
+def test_a_model_of_one_width_is_asked_for_no_other() -> None:
+    forest = MODELS["Forest"]
+    assert [name for name, each in WORKLOADS.items() if forest.takes(each)] == ["rest-small", "grpc-small"]
+    assert [name for name, each in WORKLOADS.items() if not MODELS["Identity"].takes(each)] == []
+
+
+@needs_tools
+def test_a_workload_that_does_not_fit_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "Narrow", replace(MODELS["Identity"], name="Narrow", columns=4))
+        assert main(["--server", "seldon-spec", "--model", "Narrow", "--workload", "rest-medium"], {}) == 2
+    assert "Narrow takes 4 columns, unlike those of rest-medium" in capsys.readouterr().err
+
+
+def test_a_module_that_is_not_installed_is_told(tmp_path: Path) -> None:
+    model = replace(MODELS["Identity"], requires=("json", "no_such_module", "no_such_package.part"))
+    told = [line for line in find_missing(["seldon-spec"], tmp_path, model) if "import" in line]
+    assert told == [f"{sys.executable} cannot import {name}" for name in ("no_such_module", "no_such_package.part")]
 
 
 def test_what_is_not_installed_is_told_with_its_command(tmp_path: Path) -> None:

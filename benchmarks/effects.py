@@ -1,0 +1,389 @@
+"""What a key of ``server`` does to a real server, observed from outside and said in a few words."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks.endurance import WAIT_SECONDS, GrpcClient, OwnServer, RestClient, rest_request, serving
+from benchmarks.figures import Sample, median_sample
+from benchmarks.held import PREDICT, text
+from benchmarks.load import Pressure, load_by_wrk
+from benchmarks.processes import read_processor_seconds
+from benchmarks.report import show_number
+
+T = TypeVar("T")
+
+SOURCE = """
+import os
+import time
+
+class Served:
+    def predict(self, X, names):
+        if not isinstance(X, str):
+            return X
+        if X == "fail":
+            raise ValueError("as asked")
+        if X.startswith("sleep "):
+            time.sleep(float(X[6:]))
+        return {"pid": os.getpid(), "version": 1}
+"""
+_COMPUTES = """
+class Served:
+    def predict(self, X, names):
+        for _ in range(20_000):
+            pass
+        return X
+"""
+_WAITS = """
+import time
+
+class Served:
+    def predict(self, X, names):
+        time.sleep(0.01)
+        return X
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A class to serve: its source, and what the table says of it."""
+
+    source: str
+    words: str = ""
+
+
+ECHO = Served(SOURCE)
+COMPUTES = Served(_COMPUTES, "a model of 20,000 steps of Python a call: ")
+WAITS = Served(_WAITS, "a model that waits for 10 ms: ")
+
+CERTIFICATES = Path(__file__).parents[1] / "tests" / "tls"
+TLS = {"certificate": str(CERTIFICATES / "server.pem"), "key": str(CERTIFICATES / "server-key.pem")}
+_ROWS = b'{"data":{"ndarray":[[1.5,2.5,3.5,4.5]]}}'
+_LOOK_SECONDS = 0.01
+_BEGUN_SECONDS = 0.5
+_AT_ONCE = 20
+_MOST_REQUESTS = 2000
+_LONG_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A row of the table.
+
+    Args:
+        keys: of ``server``, with points, that it tells of; a flag of the command stands as it is.
+        server: what is set.
+        observe: starts a server that is set like this, and says what is seen.
+        value: what the table shows instead of the keys' values.
+        flags: of the command.
+        base: what is set besides, also on a server that this one is compared with.
+        served: the class.
+        tls: how clients speak to it.
+        connections: of a load.
+    """
+
+    keys: tuple[str, ...]
+    server: Mapping[str, Any]
+    observe: Callable[[Effect, Pace], str]
+    value: str = ""
+    flags: tuple[str, ...] = ()
+    base: Mapping[str, Any] = field(default_factory=dict)
+    served: Served = ECHO
+    tls: ssl.SSLContext | None = None
+    connections: int = 16
+
+    def show_value(self) -> str:
+        """What is set, as a seldon.yaml has it."""
+        return self.value or ", ".join(json.dumps(_find(self.server, key)) for key in self.keys)
+
+    def serve(self, pace: Pace) -> AbstractContextManager[OwnServer]:
+        """A server that is set like this."""
+        settings = {**self.base, **self.server}
+        return serving(self.served.source, settings, flags=self.flags, variables=pace.variables, tls=self.tls)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long servers are compared.
+
+    Args:
+        rounds: of a load; figures are their medians.
+        seconds: of a round.
+        variables: more of the servers' environment.
+    """
+
+    rounds: int
+    seconds: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def _find(server: Mapping[str, Any], key: str) -> Any:
+    found: Any = server
+    for step in key.split("."):
+        found = found[step]
+    return found
+
+
+def ask(server: OwnServer, words: str, token: str = "") -> tuple[int, Any]:
+    """Post some words on a connection of its own; the status, and ``jsonData`` of an answer that has one."""
+    request = rest_request("/predict", json.dumps({"strData": words}).encode(), token=token)
+    status, body = RestClient(server.http, is_kept=False, tls=server.tls).ask(request)
+    return status, json.loads(body).get("jsonData")
+
+
+def ask_at_once(server: OwnServer, count: int, words: str) -> Counter[int]:
+    """The statuses of so many clients who ask at the same time."""
+    with ThreadPoolExecutor(count) as pool:
+        return Counter(status for status, _ in pool.map(lambda _: ask(server, words), range(count)))
+
+
+# Speed
+
+
+def compare_speed(effect: Effect, pace: Pace) -> str:
+    """Beside a server that has not got the key, in alternating rounds."""
+    plain = replace(effect, server={}, flags=(), tls=None)
+    with ExitStack() as stack:
+        pair = [stack.enter_context(each.serve(pace)) for each in (plain, effect)]
+        for each in pair:
+            _load(each, effect.connections, 1)
+        rounds = [[_load(each, effect.connections, pace.seconds) for each in pair] for _ in range(pace.rounds)]
+    before, after = (median_sample(samples) for samples in zip(*rounds, strict=True))
+    return (
+        f"{effect.served.words}requests/s × {after.requests_per_second / before.requests_per_second:.2f},"
+        f" CPU a request × {after.cpu_ms / before.cpu_ms:.2f},"
+        f" p50 {show_number(before.p50_ms)} → {show_number(after.p50_ms)} ms"
+    )
+
+
+def _load(server: OwnServer, connections: int, seconds: int) -> Sample:
+    body = server.folder.parent / "request.body"
+    body.write_bytes(_ROWS)
+    url = f"http{'s' if server.tls else ''}://127.0.0.1:{server.http}/predict"
+    before = read_processor_seconds(server.process.pid)
+    load = load_by_wrk(url, body, Pressure(seconds, connections, 1, 1))
+    used = read_processor_seconds(server.process.pid) - before
+    return Sample(load.requests / load.seconds, used / load.requests * 1e3, load.p50_ms, load.p99_ms, 0)
+
+
+# Bounds
+
+
+def crowd(effect: Effect, pace: Pace) -> str:
+    """What many clients are told who ask at the same time."""
+    with effect.serve(pace) as server:
+        told = ask_at_once(server, _AT_ONCE, "sleep 0.2")
+    statuses = ", ".join(f"{count} are told {status}" for status, count in sorted(told.items()))
+    return f"{_AT_ONCE} clients at once, 0.2 s of the model each: {statuses}"
+
+
+def send_large_body(effect: Effect, pace: Pace) -> str:
+    """What a client is told who posts 2000 bytes."""
+    with effect.serve(pace) as server:
+        status, _ = ask(server, "x" * 2000)
+    return f"a body of 2,000 bytes is told {status}"
+
+
+def send_large_message(effect: Effect, pace: Pace) -> str:
+    """What a client is told who sends a message of 2000 bytes."""
+    with effect.serve(pace) as server:
+        client = GrpcClient(server.grpc)
+        code, _ = client.ask(PREDICT, text("x" * 2000))
+        client.close()
+    return f"a message of 2,000 bytes is told {code}"
+
+
+def outlast(effect: Effect, pace: Pace) -> str:
+    """When and what a client is told whom the model keeps waiting."""
+    with effect.serve(pace) as server:
+        began = time.perf_counter()
+        status, _ = ask(server, "sleep 1")
+        seconds = time.perf_counter() - began
+    return f"a prediction of 1 s is told {status} after {seconds:.2f} s"
+
+
+def hang(effect: Effect, pace: Pace) -> str:
+    """How long nobody is served by a worker whose model hangs."""
+    with effect.serve(pace) as server:
+        _, before = ask(server, "who")
+        status, _ = ask(server, f"sleep {_LONG_SECONDS}")
+        seconds = _wait_for(lambda: ask(server, "who"), lambda answer: answer[0] == 200)
+        _, after = ask(server, "who")
+    other = "another" if after["pid"] != before["pid"] else "the same"
+    return f"a prediction that hangs is told {status}, and {other} worker answers {seconds:.2f} s later"
+
+
+def _wait_for(look: Callable[[], T], is_fine: Callable[[T], bool]) -> float:
+    """Look again and again; the seconds until it is fine.
+
+    Raises:
+        RuntimeError: it never is.
+    """
+    began = time.perf_counter()
+    while not is_fine(look()):
+        if time.perf_counter() - began > WAIT_SECONDS:
+            raise RuntimeError(f"nothing has changed within {WAIT_SECONDS:.0f} seconds")
+    return time.perf_counter() - began
+
+
+def cut(sent: bytes, who: str) -> Callable[[Effect, Pace], str]:
+    """When a connection is closed that sends this and no more, and what it is told before."""
+
+    def observe(effect: Effect, pace: Pace) -> str:
+        with effect.serve(pace) as server, socket.create_connection(("127.0.0.1", server.http), WAIT_SECONDS) as client:
+            client.sendall(sent)
+            began = time.perf_counter()
+            heard = b""
+            while part := client.recv(65536):
+                heard += part
+            seconds = time.perf_counter() - began
+        return f"{who} is told {heard[9:12].decode()} and closed after {seconds:.2f} s"
+
+    return observe
+
+
+# Workers
+
+
+def wear_out(effect: Effect, pace: Pace) -> str:
+    """After how many requests workers are replaced, and whether a request fails meanwhile."""
+    answered: Counter[int] = Counter()
+    replaced: list[int] = []
+    failed = 0
+    with effect.serve(pace) as server:
+        while len(replaced) < 3 and answered.total() < _MOST_REQUESTS:
+            status, found = ask(server, "who")
+            failed += status != 200
+            answered[found["pid"]] += 1
+            time.sleep(_LOOK_SECONDS)  # until the supervisor's line is there
+            if server.log.count("has served enough") > len(replaced):
+                replaced.append(answered[found["pid"]])
+    return f"workers are replaced after {', '.join(map(str, replaced))} requests; {failed} of {answered.total()} fail"
+
+
+def reload(effect: Effect, pace: Pace) -> str:
+    """How long an edit takes to be served."""
+    took = []
+    with effect.serve(pace) as server:
+        for version in range(2, 2 + pace.rounds):
+            edited = SOURCE.replace('"version": 1', f'"version": {version}')
+            (server.folder / "Served.py").write_text(edited, encoding="utf-8")
+            took.append(_wait_for(lambda: ask(server, "who"), _is_version(version)))
+    return f"an edit of the class is served {statistics.median(took):.2f} s later"
+
+
+def _is_version(number: int) -> Callable[[tuple[int, Any]], bool]:
+    return lambda answer: bool(answer[1]["version"] == number)
+
+
+def profile(effect: Effect, pace: Pace) -> str:
+    """At what price it is taken, and whether it is there in the end."""
+    file = Path(effect.flags[-1])
+    told = compare_speed(effect, pace)
+    size = file.stat().st_size
+    file.unlink()
+    return f"{told}; at the end a flame graph of {size / 1024:.0f} KiB"
+
+
+# Who is let in
+
+
+def show_certificate(effect: Effect, pace: Pace) -> str:
+    """What clients are told that show no certificate, and one."""
+    with effect.serve(pace) as server:
+        shown = ask(server, "who")[0]
+        try:
+            hidden = f"is told {ask(replace(server, tls=trusting_anyone()), 'who')[0]}"
+        except OSError:
+            hidden = "is cut in the handshake"
+    return f"a client with a certificate is told {shown}, one without {hidden}"
+
+
+def show_token(effect: Effect, pace: Pace) -> str:
+    """What clients are told that show no token, and one."""
+    variable, token = effect.server["auth"]["tokens"]["from_env"], "not-secret"
+    with effect.serve(replace(pace, variables={**pace.variables, variable: token})) as server:
+        statuses = [ask(server, "who", each)[0] for each in (token, "")]
+        probe = _probe(server)
+        client = GrpcClient(server.grpc)
+        code, _ = client.ask(PREDICT, text("who"))
+        client.close()
+    shown, hidden = statuses
+    return f"with the token, {shown}; without, {hidden} over REST and {code} over gRPC; `/ready` is told {probe}"
+
+
+def trusting_anyone(certificate: str | None = None) -> ssl.SSLContext:
+    """A client's context that shows a certificate, if it has one, and asks for none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(CERTIFICATES / f"{certificate}.pem", CERTIFICATES / f"{certificate}-key.pem")
+    return context
+
+
+# Logs and the end
+
+
+def log_failure(effect: Effect, pace: Pace) -> str:
+    """How many lines there are of a start and of a request that fails."""
+    (started, failed), default = (_count_lines(each, pace) for each in (effect, replace(effect, server={})))
+    return (
+        f"{started} lines of the start and {failed} of an exception in the class;"
+        f" by default {default[0]} and {default[1]}"
+    )
+
+
+def _count_lines(effect: Effect, pace: Pace) -> tuple[int, int]:
+    with effect.serve(pace) as server:
+        started = len(server.log.splitlines())
+        ask(server, "fail")
+        return started, len(server.log.splitlines()) - started
+
+
+def end_in_a_call(effect: Effect, pace: Pace) -> str:
+    """How long a server takes to end while a prediction goes on."""
+    with effect.serve(pace) as server, socket.create_connection(("127.0.0.1", server.http)) as client:
+        client.sendall(rest_request("/predict", json.dumps({"strData": f"sleep {_LONG_SECONDS}"}).encode()))
+        time.sleep(_BEGUN_SECONDS)
+        began = time.perf_counter()
+        server.process.terminate()
+        status = server.process.wait(WAIT_SECONDS)
+        seconds = time.perf_counter() - began
+    return f"with a prediction of {_LONG_SECONDS} s under way it ends after {seconds:.1f} s, with exit code {status}"
+
+
+def end_late(effect: Effect, pace: Pace) -> str:
+    """How long connections are taken after SIGTERM."""
+    told: Counter[str] = Counter()
+    seconds = 0.0
+    with effect.serve(pace) as server:
+        server.process.terminate()
+        began = time.perf_counter()
+        while (statuses := _try_both(server)) is not None:
+            seconds = time.perf_counter() - began
+            told[statuses] += 1
+            time.sleep(_LOOK_SECONDS)
+    return f"after SIGTERM {told.most_common(1)[0][0]} for {seconds:.1f} s, then no connection is taken"
+
+
+def _try_both(server: OwnServer) -> str | None:
+    """What a prediction and a probe are told; None where nobody takes the connection."""
+    try:
+        return f"predictions are told {ask(server, 'who')[0]} and `/ready` {_probe(server)}"
+    except OSError:
+        return None
+
+
+def _probe(server: OwnServer) -> int:
+    return RestClient(server.http, is_kept=False).ask(rest_request("/ready", method="GET"))[0]

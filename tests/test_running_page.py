@@ -1,0 +1,26 @@
+"""The page "Running it": every family of metrics has its row, and the picture can be read without being seen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from seldon_spec.metrics.families import OWN
+
+DOCS = Path(__file__).parents[1] / "docs"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_every_family_has_its_row() -> None:
+    page = (DOCS / "running.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(seldon_spec_\w+)` \| (\w+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(family.name, family.kind.value, family.text) for family in OWN.values()]
+
+
+def test_the_picture_stands_alone() -> None:
+    """With a title and a description, and with nothing to fetch or to run."""
+    picture = ElementTree.parse(DOCS / "images" / "running.svg").getroot()
+    assert all((picture.findtext(f"{SVG}{tag}") or "").strip() for tag in ("title", "desc"))
+    names = {element.tag.removeprefix(SVG) for element in picture.iter()}
+    assert names <= {"svg", "title", "desc", "defs", "marker", "path", "style", "rect", "text"}
