@@ -343,7 +343,7 @@ class Supervisor:
     def _take_seat(self, process: _Process) -> None:
         seat = process.seat
         seat.has_served = True
-        if process is seat.successor:
+        if process is seat.successor and not self._is_stopping:  # else all of them have been told to end
             before, seat.current, seat.successor = seat.current, process, None
             seat.pause_seconds = _FIRST_PAUSE_SECONDS
             if before is not None:

@@ -8,17 +8,24 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 
+from seldon_spec.metrics import Slots
 from seldon_spec.proto import SeldonMessage
+from seldon_spec.server.reports import READY
+from seldon_spec.server.signals import ServerSignals
+from seldon_spec.server.supervisor import Supervisor, _Process, _Seat
+from seldon_spec.spec.model import Spec
 
 Start = Callable[..., Any]
 
@@ -329,3 +336,15 @@ def test_a_custom_service_ends_before_its_successor_begins(start: Start, gate: A
     assert server.predict()[0] == 200
     assert server.stop() == 0
     assert "Address already in use" not in server.log
+
+
+def test_a_successor_that_is_ready_too_late_dismisses_nobody(tmp_path: Path) -> None:
+    """Its word is on the way while all are told to end, and the worker before it may be gone by then."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    supervisor = Supervisor(Spec("Served", tmp_path, "served"), cast("Any", None), ServerSignals(), Slots(2))
+    seat = _Seat(0)
+    seat.current, seat.successor = _Process(seat, 0, gone.pid), _Process(seat, 1, gone.pid)
+    supervisor._leaving, supervisor._is_stopping = [seat.current, seat.successor], True
+    supervisor._hear(seat.successor, READY)
+    assert len(supervisor._leaving) == 2
