@@ -28,7 +28,7 @@ SECRET = "netrc"  # noqa: S105 - its name
 
 _SECRET_FILE = f"/run/secrets/{SECRET}"
 
-_OWN_NAME = re.compile(r"^seldon[-_.]spec(?![-_.\w\[])", re.IGNORECASE)
+_OWN_NAME = re.compile(r"^seldon[-_.]spec(?![-_.\w]|\s*\[)", re.IGNORECASE)
 """This package's name at the start of a requirement that names no extras itself."""
 
 

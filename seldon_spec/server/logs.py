@@ -24,12 +24,21 @@ _QUIET = ("uvicorn", "uvicorn.error", "grpc", "grpc._cython.cygrpc", "asyncio", 
 """Libraries whose chatter is none of the server's; what they warn of is shown."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-_MAX_LINE_BYTES = 8192
-"""A longer line of what is printed becomes several records."""
+_MAX_LINE = 3072
+"""A longer line of what is printed becomes several records: a pipe takes 4096 bytes whole, whoever else writes."""
 
 
 class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 cannot subscript it
     """Writes records, and lines that are made already, one behind the other."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; that it could not be written is told nowhere, for that would be written here, too."""
+        try:
+            line = self.format(record)
+        except Exception:  # the arguments do not fit the message
+            self.handleError(record)
+        else:
+            self.write(line + self.terminator)
 
     def write(self, lines: str) -> None:
         """Write whole lines; where nobody can read them they are lost."""
@@ -191,7 +200,7 @@ class PrintedLines(io.RawIOBase):
         *lines, rest = (begun + more).split(b"\n")
         for line in lines:
             self._record(line, puid)
-        if len(rest) > _MAX_LINE_BYTES:
+        if len(rest) > _MAX_LINE:
             self._record(rest, puid)
         elif rest:
             self._begun[thread] = (puid, rest)
@@ -204,8 +213,8 @@ class PrintedLines(io.RawIOBase):
             self._record(begun, puid)
 
     def _record(self, line: bytes, puid: str | None) -> None:
-        for start in range(0, len(line), _MAX_LINE_BYTES):
-            text = line[start : start + _MAX_LINE_BYTES].decode(errors="replace").rstrip("\r")
-            record = logging.LogRecord(self._name, logging.INFO, "", 0, text, None, None)
+        text = line.decode(errors="replace").rstrip("\r")
+        for start in range(0, len(text), _MAX_LINE):
+            record = logging.LogRecord(self._name, logging.INFO, "", 0, text[start : start + _MAX_LINE], None, None)
             record.puid = puid
             self._handler.handle(record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
 import threading
 import time
 import traceback
@@ -48,6 +49,9 @@ _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 _FLUSH_SECONDS = 4.0
 """How long a worker that ends waits for the receiver; the supervisor kills it 5 seconds after its grace period."""
+
+_PRIVATE = ("opentelemetry.util.re", "opentelemetry.baggage", "opentelemetry.trace")
+"""The SDK's loggers that would show what a variable, which may be a password, or a client's header holds."""
 
 _TOLD_AGAIN_SECONDS = 60.0
 _MOST_LINKS = 16
@@ -214,8 +218,8 @@ class _Sparing(logging.Handler):
         place, now = (record.pathname, record.lineno), time.monotonic()
         if now - self._told.get(place, -math.inf) >= _TOLD_AGAIN_SECONDS:
             self._told[place] = now
-            # what could not be read of a variable may be a password
-            text = record.getMessage() if record.name != "opentelemetry.util.re" else str(record.msg).rpartition(":")[0]
+            is_private = record.name.startswith(_PRIVATE)
+            text = re.sub("%[sd]", "…", str(record.msg)) if is_private else record.getMessage()
             logger.warning("%s", text[:_MESSAGE_CHARACTERS])
 
 

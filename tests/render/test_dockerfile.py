@@ -61,6 +61,7 @@ PACKAGES = [
     ("Seldon_Spec", "'Seldon_Spec[tracing]'"),
     ("seldon-spec @ https://example.org/a.tar.gz", "'seldon-spec[tracing] @ https://example.org/a.tar.gz'"),
     ("seldon-spec[tracing]==0.2", "'seldon-spec[tracing]==0.2'"),
+    ("seldon-spec [tracing]==0.2", "'seldon-spec [tracing]==0.2'"),
     ("seldon-spec-internal==1", "seldon-spec-internal==1"),
     ("wheels/a.whl", "'./wheels/a.whl[tracing]'"),
 ]

@@ -505,7 +505,45 @@ def test_an_endless_line_is_cut_and_one_of_another_request_is_ended(monkeypatch:
         ("a", "of a"), ("b", "of b"), ("b", "of b again"), ("b", "rest"),
     ]  # fmt: skip
     assert "".join(record["message"] for record in records[:-4]) == "ä" * 10_000
-    assert max(len(record["message"]) for record in records) <= 8192
+    assert max(len(record["message"]) for record in records) <= 3072
+
+
+@pytest.mark.usefixtures("kept_logs")
+def test_a_long_line_is_cut_into_records_that_a_pipe_takes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    lines = PrintedLines(configure_logs(LogSpec(LogLevel.INFO, LogFormat.JSON)), "stdout", io.StringIO())
+    before = REQUEST_ID.set("p" * 128)
+    lines.stream.write("x€" + "x" * 10_000 + "\n")
+    lines.stream.write("€" + "a€" * 3000 + "\n")  # nowhere within a character
+    REQUEST_ID.reset(before)
+    *plain, _, _ = text = written.getvalue().splitlines()
+    assert max(map(len, plain)) <= 4096
+    assert "".join(json.loads(line)["message"] for line in text) == "x€" + "x" * 10_000 + "€" + "a€" * 3000
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has gone."""
+
+    tries = 0
+
+    def write(self, _text: str) -> int:
+        self.tries += 1
+        if self.tries > 10:  # no Exception, which logging would tell here again
+            pytest.fail("what cannot be written is written here again and again")
+        raise BrokenPipeError
+
+
+@pytest.mark.usefixtures("kept_logs")
+def test_where_nobody_can_read_the_log_what_is_logged_or_printed_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Gone()
+    monkeypatch.setattr("sys.stderr", gone)
+    handler = configure_logs(LogSpec(LogLevel.INFO, LogFormat.JSON))
+    lines = PrintedLines(handler, "stderr", gone)
+    monkeypatch.setattr("sys.stderr", lines.stream)
+    lines.stream.write("printed\n")
+    logging.getLogger("mine").info("logged")
+    assert gone.tries == 2
 
 
 @pytest.mark.usefixtures("kept_logs")

@@ -527,3 +527,15 @@ def test_a_header_that_cannot_be_read_is_not_shown(beside: Any, receiver: Receiv
     assert server.stop() == 0
     assert "Header format invalid!" in server.log
     assert "secret" not in server.log
+
+
+def test_what_clients_send_as_context_is_not_shown(beside: Any, receiver: Receiver) -> None:
+    beside.write_spec(server="tracing: true")
+    beside.write_class(SOURCE)
+    server = beside.start(**receiver.variables).wait_until_ready()
+    parent = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}
+    for headers in ({"baggage": "a secret"}, {"baggage": "secret" * 2000}, {"tracestate": "a secret", **parent}):
+        assert ask(server, "/predict", ROWS, **headers) == 200
+    assert server.stop() == 0
+    assert server.count("WARNING seldon_spec.server.tracing: ") == 3
+    assert "secret" not in server.log

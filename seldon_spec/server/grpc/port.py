@@ -35,7 +35,7 @@ from seldon_spec.server.h2.frames import MAX_WINDOW
 from seldon_spec.server.h2.stream import Open
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
-from seldon_spec.server.notes import Find, NotePlan, Notes
+from seldon_spec.server.notes import ONE_REQUEST_S, Find, NotePlan, Notes
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
 
@@ -79,7 +79,7 @@ class GrpcPort(Listener):
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        self.heads = Heads(self._open, (*WANTED, *notes.headers))
+        self.heads = Heads(self._open, (*WANTED, *notes.headers), ONE_REQUEST_S)
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,

@@ -37,25 +37,31 @@ class Heads(Generic[Head]):
     Args:
         make_head: makes the head of the fields; values that it does not look at may stand there as they were encoded.
         wanted: the names of the fields whose values it looks at.
+        fleeting: the names of those whose value is another one with every request; a block that has one is forgotten.
     """
 
-    def __init__(self, make_head: Callable[[Fields], Head], wanted: Iterable[bytes]) -> None:
+    def __init__(
+        self, make_head: Callable[[Fields], Head], wanted: Iterable[bytes], fleeting: Iterable[bytes] = ()
+    ) -> None:
         self.make_head = make_head
         self.known: dict[bytes, Head] = {}
         self._wanted = frozenset(wanted)
+        self._fleeting = frozenset(fleeting)
         self._names: dict[bytes, bytes] = {}
         self._fields: dict[bytes, tuple[bytes, bytes]] = {}
         self._decoder = hpack.Decoder()
         self._decoder.header_table_size = 0
 
     def read(self, block: bytes) -> Head:
-        """The head of a block that is not known yet, and is from now on.
+        """The head of a block that is not known yet, and is from now on if it may come again.
 
         Raises:
             HPACKError, ValueError, IndexError: it is none, or one that a table has a part in.
         """
-        head = self.make_head([self._read_field(block[start:stop], size) for start, size, stop in _split_fields(block)])
-        _remember(self.known, block, head)
+        fields = [self._read_field(block[start:stop], size) for start, size, stop in _split_fields(block)]
+        head = self.make_head(fields)
+        if self._fleeting.isdisjoint(name for name, _ in fields):
+            _remember(self.known, block, head)
         return head
 
     def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
@@ -67,6 +73,8 @@ class Heads(Generic[Head]):
             _remember(self._names, raw_name, name)
         if name not in self._wanted:
             return name, raw[name_size:]
+        if name in self._fleeting:
+            return self._decode(raw)
         field = self._fields.get(raw)
         if field is None:
             field = self._decode(raw)

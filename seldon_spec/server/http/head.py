@@ -14,15 +14,13 @@ import httptools
 
 from seldon_spec.errors import HeadTooLarge, MalformedRequest, TooLarge
 from seldon_spec.server.http.exchange import Head, Plan
+from seldon_spec.server.notes import ONE_REQUEST_S
 
 MAX_HEAD_BYTES = 65536
 """A longer head is refused."""
 
 _MAX_HEADERS = 256
 _REQUEST_LINE = re.compile(rb"[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")  # llhttp knows other versions and protocols too
-
-_ONE_REQUEST_S = frozenset({b"seldon-puid", b"x-request-id", b"traceparent", b"x-b3-traceid", b"b3"})
-"""Headers whose value is another one with every request: a head that has one is never seen again."""
 
 _MAX_KNOWN = 512
 _MAX_KNOWN_BYTES = 2048
@@ -62,7 +60,7 @@ class Heads:
         if head.content_length > self._max_body_bytes:
             raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
         head.plan = self._plan(head)
-        if len(raw) <= _MAX_KNOWN_BYTES and not any(name in _ONE_REQUEST_S for name, _ in head.headers):
+        if len(raw) <= _MAX_KNOWN_BYTES and not any(name in ONE_REQUEST_S for name, _ in head.headers):
             self._remember(raw, head)
 
     def _remember(self, raw: bytes, head: Head) -> None:

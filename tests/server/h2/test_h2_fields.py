@@ -94,3 +94,16 @@ def test_values_that_nobody_looks_at_are_not_decoded() -> None:
     block = encoder.encode([("wanted", "yes"), ("other", "no")])
     head = reader.read(block[block.index(b"\x40") :])
     assert head == [(b"wanted", b"yes"), (b"other", b"\x82\xa8\xff")]
+
+
+def test_blocks_of_one_request_are_not_kept() -> None:
+    heads: Heads[Fields] = Heads(list, [b"wanted", b"seldon-puid"], [b"seldon-puid", b"traceparent"])
+    reader = stateless(heads)
+    for number in range(100):
+        for name in (b"seldon-puid", b"traceparent"):
+            fields = [(b"wanted", b"yes"), (name, b"%d" % number)]
+            assert reader.read(write_fields(fields))[0] == fields[0]
+    assert heads.known == {}
+    assert [*heads._fields.values()] == [(b"wanted", b"yes")]
+    assert reader.read(write_fields([(b"wanted", b"yes")])) == [(b"wanted", b"yes")]
+    assert len(heads.known) == 1
