@@ -290,6 +290,56 @@ def test_a_call_that_nobody_wants_is_not_asked() -> None:
     assert user.calls == [1]
 
 
+GIVEN_UP: dict[str, tuple[list[list[float]], list[int]]] = {
+    "behind another group": ([[1], [2, 2]], [1]),
+    "beside one that raises": ([[1], [3], [-1]], [3, 1, 1]),
+}
+
+
+@pytest.mark.parametrize(("rows", "calls"), GIVEN_UP.values(), ids=GIVEN_UP.keys())
+def test_a_call_that_is_given_up_while_it_waits_for_others_is_not_asked(
+    rows: list[list[float]], calls: list[int]
+) -> None:
+    """The second one, when the first one is answered; both have been read by then."""
+    user = Doubling()
+    with queued(user) as queue:
+        release = threading.Event()
+        queue._threads.submit(lambda: release.wait(WAIT_SECONDS))
+        first, second, *others = [queue.dispatcher.submit(Verb.PREDICT, body([row]), JSON) for row in rows]
+        first.add_done_callback(lambda _: second.cancel())
+        release.set()
+        assert first.result(WAIT_SECONDS).body
+        assert [type(other.exception(WAIT_SECONDS)) for other in others] == [ComponentFailed] * len(others)
+        queue._threads.submit(list).result(WAIT_SECONDS)  # the thread is through with all of them
+    assert second.cancelled()
+    assert user.calls == calls
+
+
+def test_waiting_for_others_is_no_time_of_the_model() -> None:
+    with queued(Doubling()) as queue:
+        groups = queue.ask((JSON, body([[1]])), (JSON, body([[1, 2]])))
+        again = queue.ask(*[(JSON, body([[i]])) for i in (1, -1, 3)])
+    assert groups[1].asked >= groups[0].ended
+    assert again[2].asked >= again[1].ended >= again[1].asked >= again[0].ended
+    assert all(call.waited_seconds == call.asked - call.read for call in (*groups, *again))
+
+
+def test_a_class_that_bears_one_row_at_a_time_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Single:
+        def predict(self, rows: Any, _names: Any) -> Any:
+            if len(rows) != 1:
+                raise ValueError("one row")
+            return rows
+
+    with queued(Single()) as queue:
+        for _ in range(2):
+            calls = queue.ask((JSON, body([[1]])), (JSON, body([[2]])))
+            assert [call.error for call in calls] == [None, None]
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
+        "predict: one call for 2 requests has raised, and each is asked alone, as after any such call: one row"
+    ]
+
+
 def test_what_waits_when_the_server_stops_is_told_so() -> None:
     with queued(Doubling()) as queue:
         release, entered = threading.Event(), threading.Event()

@@ -40,7 +40,7 @@ class Echo:
     def call_merged(self, verb: Verb, message: Message) -> None:
         """It takes none."""
 
-    def settle(self, verb: Verb, payload: Any, record: Recorder) -> Result:
+    def settle(self, verb: Verb, payload: Any, record: Recorder) -> Result:  # noqa: ARG002
         return Result(payload)
 
 

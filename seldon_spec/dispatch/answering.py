@@ -53,6 +53,7 @@ class Answering:
         self._trace = trace
         self._recorder = cache(self._make_recorder)
         self._inseparable: set[Verb] = set()
+        self._broken: set[Verb] = set()
 
     def answer(self, call: Call) -> None:
         """Answer one call."""
@@ -64,6 +65,7 @@ class Answering:
     def _answer(self, call: Call) -> None:
         request = self._read(call)
         if request is not None:
+            call.asked = call.read
             self._ask(call, request)
 
     def read(self, call: Call) -> Part | None:
@@ -85,12 +87,15 @@ class Answering:
 
     def answer_together(self, parts: Sequence[Part]) -> None:
         """Answer calls of one group by one call of the component, or each alone where that cannot be."""
+        parts = [part for part in parts if _is_wanted(part.call)]  # they may have waited long for each other
         payloads = None
         if len(parts) > 1:
             payloads = _working_on([part.call for part in parts], self._ask_together, parts)
         if payloads is None:
             for call, request in parts:
-                _working_on((call,), self._ask, call, request)
+                if _is_wanted(call):
+                    _begin_asking((call,))
+                    _working_on((call,), self._ask, call, request)
             return
         for (call, request), payload in zip(parts, payloads, strict=True):
             _working_on((call,), self._settle, call, request, payload)
@@ -99,8 +104,7 @@ class Answering:
 
     def _read(self, call: Call) -> Request | None:
         wire, call.wire = call.wire, None  # first, for whoever gives up on a call lets go of it, too
-        if call.is_unwanted:
-            call.then(call)
+        if not _is_wanted(call):
             return None
         call.begun = time.perf_counter()
         try:
@@ -116,7 +120,7 @@ class Answering:
         except BaseException as error:
             self._fail(call, error)
             return None
-        call.read = call.asked = time.perf_counter()
+        call.read = time.perf_counter()
         return request
 
     def _ask(self, call: Call, request: Request) -> None:
@@ -137,14 +141,13 @@ class Answering:
     def _ask_together(self, parts: Sequence[Part]) -> list[Any] | None:
         """The payload of each; None if one of them may be at fault, or the result is not one of rows."""
         verb, calls = parts[0].call.verb, [part.call for part in parts]
-        asked = time.perf_counter()
-        for call in calls:
-            call.asked, call.waited_seconds = asked, asked - call.read
+        _begin_asking(calls)
         try:
             with contextlib.nullcontext() if self._trace is None else self._trace(calls):
                 payload = self._built.call_merged(verb, join_rows([request.message for _, request in parts]))
             payloads = split_rows(payload, [int(call.rows) for call in calls])
-        except Exception:  # whose fault it is shows when each is asked alone
+        except Exception as error:  # whose fault it is shows when each is asked alone
+            self._tell_broken(verb, len(parts), error)
             return None
         told = time.perf_counter()
         if payloads is None:
@@ -160,6 +163,13 @@ class Answering:
             call.told = told
         self._metrics.observe_batch(verb.value, len(parts), sum(call.rows for call in calls))
         return payloads
+
+    def _tell_broken(self, verb: Verb, count: int, error: Exception) -> None:
+        """Say once that merged calls raise: a class that bears no more rows at a time would be asked twice for all."""
+        if verb not in self._broken:
+            self._broken.add(verb)
+            text = "%s: one call for %d requests has raised, and each is asked alone, as after any such call: %s"
+            logger.warning(text, verb.value, count, error)
 
     def _settle(self, call: Call, request: Request, payload: Any) -> None:
         try:
@@ -205,6 +215,21 @@ class Answering:
 
     def _make_recorder(self, verb: Verb) -> Recorder:
         return partial(self._metrics.record, verb.value)
+
+
+def _is_wanted(call: Call) -> bool:
+    """Whether somebody waits for the answer; a call that nobody wants is finished here."""
+    if not call.is_unwanted:
+        return True
+    call.then(call)
+    return False
+
+
+def _begin_asking(calls: Sequence[Call]) -> None:
+    """The component is asked now, of what has waited since it was read."""
+    asked = time.perf_counter()
+    for call in calls:
+        call.asked, call.waited_seconds = asked, asked - call.read
 
 
 def _working_on(calls: Sequence[Call], do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

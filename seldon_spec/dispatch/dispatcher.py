@@ -89,8 +89,7 @@ class Dispatcher:
         """The component, once it is built."""
         return self._component
 
-    @property
-    def at_work(self) -> int:
+    def count_at_work(self) -> int:
         """How many requests the model threads can be at, if there are so many; batches count in full."""
         return self._threads.count if self._merger is None else max(self._threads.count, self._merger.at_work)
 

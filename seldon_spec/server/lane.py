@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ class Bounds:
     Attributes:
         timeout_seconds: what takes longer ends with RequestTimeout, and is not begun if it has not been.
         max_queue: how many requests may wait for the model; None: any number.
-        threads: how many are answered at a time.
         max_requests: after so many ``on_worn`` is called, once.
         on_hung: called once, when a request that has been begun takes too long.
         is_hung: whether that has been.
@@ -37,23 +37,23 @@ class Bounds:
 
     timeout_seconds: float | None = None
     max_queue: int | None = None
-    threads: int = 1
     max_requests: int | None = None
     on_worn: Callable[[], object] | None = None
     on_hung: Callable[[], object] | None = None
     is_hung: bool = False
     _taken: int = 0
 
-    def admit(self, under_way: int) -> None:
+    def admit(self, under_way: int, count_at_work: Callable[[], int]) -> None:
         """Take one more request.
 
         Args:
             under_way: how many there are already.
+            count_at_work: tells how many of them the model threads can be at.
 
         Raises:
             Overloaded: too many wait.
         """
-        if self.max_queue is not None and under_way >= self.max_queue + self.threads:
+        if self.max_queue is not None and under_way >= self.max_queue + count_at_work():
             raise Overloaded(f"server.max_queue, {self.max_queue}, requests are waiting already")
         self._taken += 1
         if self._taken == self.max_requests and self.on_worn is not None:
@@ -106,6 +106,7 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._dispatcher = dispatcher
         self._metrics = dispatcher.metrics
+        self._count_at_work = dispatcher.count_at_work
         self._bounds = bounds or Bounds()
         self._timeout_seconds = self._bounds.timeout_seconds
         self._leaving: list[LaneCall] = []
@@ -137,7 +138,7 @@ class Lane:
         """
         call = LaneCall(verb, wire, codec, self._take_back, finish, owner, note)
         under_way = self._under_way
-        self._bounds.admit(len(under_way))
+        self._bounds.admit(len(under_way), self._count_at_work)
         under_way.add(call)
         if not self._leaving:
             self._loop.call_soon(self._leave)
@@ -152,7 +153,7 @@ class Lane:
         Raises:
             Overloaded: too many wait already.
         """
-        self._bounds.admit(len(self._under_way))
+        self._bounds.admit(len(self._under_way), self._count_at_work)
         self._under_way.add(work)
         self._tell_load()
 
@@ -191,7 +192,7 @@ class Lane:
         """Set the gauges; once for all calls of a round of the loop."""
         under_way = len(self._under_way)
         self._metrics.set_in_flight(under_way)
-        self._metrics.set_queued(max(0, under_way - self._dispatcher.at_work))
+        self._metrics.set_queued(max(0, under_way - self._count_at_work()))
 
     def _take_back(self, call: LaneCall) -> None:
         """Have the loop finish a call; on a model thread."""
@@ -216,7 +217,7 @@ class Lane:
         self._tell_load()
 
     def _expire(self, call: LaneCall) -> None:
-        if not call.is_finished and call.wire is None:  # a model thread has taken it
+        if not call.is_finished and not math.isnan(call.asked):  # the model has it
             self._bounds.report_late()
         self._end(call, RequestTimeout(f"no answer within {self._timeout_seconds} seconds"))
         self._tell_load()

@@ -71,6 +71,16 @@ class Profile:
         )  # fmt: skip
         logger.info("profile: py-spy looks at the workers until they stop")
 
+    @property
+    def pid(self) -> int | None:
+        """The process of py-spy, as long as it is not taken leave of."""
+        return None if self._process is None else self._process.pid
+
+    def reap(self) -> None:
+        """Take leave of py-spy if it has ended by itself, which it does where it may not look."""
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+
     def stop(self) -> None:
         """End it and have it written, while the workers are still there to be looked at."""
         process, self._process = self._process, None

@@ -229,14 +229,12 @@ class Supervisor:
             yield from (process for process in (seat.current, seat.successor) if process is not None)
         yield from self._leaving
 
-    def _free_slot(self) -> int | None:
+    def _free_slot(self) -> int:
         taken = {process.slot for process in self._processes()}
-        return next((slot for slot in range(self.slots.count) if slot not in taken), None)
+        return next(slot for slot in range(self.slots.count) if slot not in taken)
 
     def _start(self, seat: _Seat) -> _Process:
-        slot = self._free_slot()
-        assert slot is not None
-        process = _Process(seat, slot)
+        process = _Process(seat, self._free_slot())
         process.pipe, sending = os.pipe()
         os.set_blocking(process.pipe, False)
         sys.stdout.flush()
@@ -369,22 +367,28 @@ class Supervisor:
         return True
 
     def _renew(self, why: Reason) -> None:
-        """Replace every worker, one by one."""
+        """Replace every worker, one by one; where none could start, what hindered it may be mended."""
         for seat in self._seats:
             seat.why = why
-        self._stale.extend(seat for seat in self._seats if seat not in self._stale)
+            if seat.due is not None:
+                seat.due = time.monotonic()
+            if seat.current is not None and seat not in self._stale:
+                self._stale.append(seat)
+
+    def _has_room(self) -> bool:
+        """Whether a successor finds a slot, and leaves one to each worker that is to be started again."""
+        empty = sum(seat.current is None for seat in self._seats)
+        return len(list(self._processes())) + empty < self.slots.count
 
     def _replace_next(self) -> None:
         """Start the next successor, unless one is on its way already or has no slot yet."""
-        if self._is_stopping or any(seat.successor is not None for seat in self._seats) or self._free_slot() is None:
+        if self._is_stopping or any(seat.successor is not None for seat in self._seats) or not self._has_room():
             return
         # one that is starting may have read the old code already, so its turn comes once it is ready
-        seat = next((seat for seat in self._stale if seat.current is None or seat.current.is_ready), None)
-        if seat is None:
+        seat = next((seat for seat in self._stale if seat.current is not None and seat.current.is_ready), None)
+        if seat is None or seat.current is None:
             return
         self._stale.remove(seat)
-        if seat.current is None:  # the next one is new in any case
-            return
         if ALONE in seat.current.words:
             current, seat.current = seat.current, None
             self._restarts.count(seat.why)
@@ -414,12 +418,16 @@ class Supervisor:
             pid, status = os.waitpid(process.pid, os.WNOHANG)
             if pid:
                 self._bury(process, status)
+        if self.profile is not None:
+            self.profile.reap()
         if os.getpid() == 1:
             self._reap_strangers()
 
     def _reap_strangers(self) -> None:
         """Take leave of processes that the user's code started and left behind, as the first process has to."""
         own = {process.pid for process in self._processes()}
+        if self.profile is not None and self.profile.pid is not None:
+            own.add(self.profile.pid)
         with contextlib.suppress(ChildProcessError):  # there are no processes at all
             while True:
                 info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -468,6 +476,8 @@ class Supervisor:
             seat.current, seat.successor = seat.successor, None
             logger.error("worker %d %s", seat.index, end)
             return
+        if seat in self._stale:  # the next one is new in any case
+            self._stale.remove(seat)
         if process.is_ready and time.monotonic() - process.began >= _STEADY_SECONDS:
             seat.pause_seconds = _FIRST_PAUSE_SECONDS
         why = _unpack_failure(process, "").__cause__

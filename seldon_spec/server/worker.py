@@ -189,7 +189,6 @@ def _bounds(server: ServerSpec, tell: Callable[[str], object]) -> Bounds:
     return Bounds(
         timeout_seconds=server.request_timeout_seconds,
         max_queue=server.max_queue,
-        threads=server.threads,
         max_requests=None if server.max_requests is None else server.max_requests + jitter,
         on_worn=lambda: tell(WORN),
         on_hung=(lambda: tell(HUNG)) if server.on_timeout == "replace" else None,

@@ -249,8 +249,8 @@ class Beside:
         head = f"class_name: Served\nports: {{{listed}}}\nserver: {{host: 127.0.0.1{server and f', {server}'}}}\n"
         (self.folder / "seldon.yaml").write_text(head + text)
 
-    def start(self, *words: str, **variables: str) -> Server:
-        command = [sys.executable, "-m", "seldon_spec", "serve", str(self.folder), *words]
+    def start(self, *words: str, prefix: Sequence[str] = (), **variables: str) -> Server:
+        command = [*prefix, sys.executable, "-m", "seldon_spec", "serve", str(self.folder), *words]
         self._servers.append(Server(command, {**self._environ, **variables}))
         return self._servers[-1]
 
@@ -270,6 +270,19 @@ def beside(tmp_path: Path, command_environ: dict[str, str]) -> Iterator[Beside]:
     made = Beside(tmp_path, command_environ)
     yield made
     made.end()
+
+
+FIRST = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+@pytest.fixture
+def first() -> Sequence[str]:
+    """The prefix of a command that is to be the first process, as in a container."""
+    try:
+        subprocess.run([*FIRST, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a process namespace of its own is not allowed here")
+    return FIRST
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -47,8 +47,9 @@ def ask_grpc(channel: grpc.Channel, values: list[float]) -> Any:
     return ask(message, timeout=20)
 
 
-def wait_until_queued(server: Any, count: int) -> None:
+def wait_until_queued(server: Any, count: int, asked: Sequence[Future[Any]] = ()) -> None:
     while True:
+        assert not any(each.done() for each in asked)
         found = re.search(r"^seldon_spec_queued_requests\{.*\} (\S+)$", server.metrics(), re.MULTILINE)
         if found and float(found[1]) == count:
             return
@@ -90,4 +91,32 @@ def test_a_class_that_is_told_meta_is_not_batched_and_the_log_says_so(start: Cal
     server = start(source, server={"batching": {"max_rows": 10}}).wait_until_ready()
     assert "server.batching has no effect" in server.log
     assert ask_rest(server, [1.0, 2.0])[0] == 200
+    assert server.stop() == 0
+
+
+def test_who_waits_for_others_does_not_hang(start: Callable[..., Any]) -> None:
+    """Nobody comes before the request is too late, and no model has been asked until then."""
+    source = "class Served:\n    def predict(self, X, names):\n        return X\n"
+    batching = {"max_rows": 10, "max_delay_ms": 10_000}
+    server = start(source, timeout=0.3, server={"batching": batching, "on_timeout": "replace"}).wait_until_ready()
+    assert ask_rest(server, [1.0])[0] == 504
+    assert server.stop() == 0
+    assert "does not come back from a call" not in server.log
+
+
+def test_who_is_answered_with_others_does_not_wait(start: Callable[..., Any], gate: Any) -> None:
+    """Two requests are at work in one call, so two more may wait."""
+    server = start(SOURCE, server={"batching": {"max_rows": 100}, "max_queue": 2}).wait_until_ready()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(ask_rest, server, [0.0])]
+        gate.wait_until_entered()
+        for _ in range(2):
+            asked = [pool.submit(ask_rest, server, [1.0]) for _ in range(2)]
+            wait_until_queued(server, 2, asked)
+            assert ask_rest(server, [1.0])[0] == 503
+            gate.release()
+            gate.wait_until_entered()
+            answers += asked
+        gate.release()
+        assert [each.result()[0] for each in answers] == [200] * 5
     assert server.stop() == 0

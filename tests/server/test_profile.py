@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,32 @@ def test_a_flame_graph_shows_where_the_requests_spent_their_time(beside: Any, fo
 def test_speedscope_s_form_by_the_file_s_ending(beside: Any, folder: Path) -> None:
     tree = json.loads(profile(beside, folder / "profile.json"))
     assert "burn" in {frame["name"] for frame in tree["shared"]["frames"]}
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["beside others", "first process"])
+def test_a_py_spy_that_ends_by_itself_is_told_of_at_once(
+    beside: Any, folder: Path, request: pytest.FixtureRequest, is_first: bool
+) -> None:
+    prefix = request.getfixturevalue("first") if is_first else ()
+    server = beside.start("--profile", str(folder / "flame.svg"), prefix=prefix).wait_until_ready()
+    server.wait_for("profile: py-spy looks at the workers")
+    while not (found := [place for place in Path("/proc").glob("[0-9]*") if _is_py_spy(place, folder)]):
+        assert server.process.poll() is None  # a process has its new name a little later
+    (profiler,) = found
+    supervisor = int((profiler / "stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(int(profiler.name), signal.SIGKILL)
+    server.wait_for("ERROR .*profile: there is none, for py-spy ended with -9")
+    os.kill(supervisor, signal.SIGTERM)
+    assert server.wait() == 0
+    assert server.count("profile: ") == 2
+
+
+def _is_py_spy(process: Path, folder: Path) -> bool:
+    try:
+        words = (process / "cmdline").read_text().split("\0")
+    except OSError:  # it has ended
+        return False
+    return words[1:2] == ["record"] and str(folder / "flame.svg") in words
 
 
 REFUSED = {

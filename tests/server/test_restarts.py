@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -311,6 +312,41 @@ def test_a_worker_dies_while_its_successor_starts(start: Start, gate: Any) -> No
     assert server.workers() == {successor}
     assert _process_of(server.predict()) == successor
     assert server.stop() == 0
+
+
+def test_a_worker_dies_while_its_predecessor_drains_and_another_waits_for_its_successor(
+    start: Start, gate: Any
+) -> None:
+    """The only slot there is then is for the next one in the seat of the dead."""
+    source = VERSIONED.replace(
+        "pass_gate()\n        return", "log('held in %d', os.getpid())\n            pass_gate()\n        return"
+    )
+    server = start(f"import logging\nlog = logging.warning\n{source}", workers=2).wait_until_ready()
+    seats = {pid: seat for seat, pid in re.findall(r"worker (\d) is ready in .* \(process (\d+)\)", server.log)}
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(server.predict, "wait")
+        seat = seats[server.wait_for(r"held in (\d+)")[1]]
+        gate.wait_until_entered()
+        server.process.send_signal(signal.SIGHUP)
+        successor = int(server.wait_for(rf"worker {seat} is ready in .* \(process (\d+)\)")[1])
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("SIGHUP: the workers are replaced")
+        os.kill(successor, signal.SIGKILL)
+        server.wait_for(f"worker {seat} was ended by SIGKILL")
+        server.wait_for(f"worker {seat} is ready")
+        gate.release()
+        assert held.result()[0] == 200
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+
+
+def test_an_edit_ends_the_pause_before_the_next_start(tmp_path: Path) -> None:
+    supervisor = Supervisor(Spec("Served", tmp_path, "served"), cast("Any", None), ServerSignals(), Slots(2))
+    seat = _Seat(0, due=time.monotonic() + 1000)
+    supervisor._seats = [seat]
+    supervisor._renew("reload")
+    assert supervisor._next_event() == 0
+    assert not supervisor._stale
 
 
 def test_a_custom_service_ends_before_its_successor_begins(start: Start, gate: Any) -> None:
