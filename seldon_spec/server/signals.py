@@ -40,6 +40,23 @@ class ServerSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def write_to(self, pipe: int) -> None:
+        """Have the number of each signal written to a pipe, and nothing else done.
+
+        It is written as the signal comes, and not when Python comes to it: who goes to sleep at that very moment,
+        waiting for the pipe, is woken.
+
+        Args:
+            pipe: the end to write to, which does not block.
+        """
+        self.callback = _ignore
+        signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
+
+    def write_no_more(self) -> None:
+        """Signals do nothing from now on."""
+        self.callback = _ignore
+        signal.set_wakeup_fd(-1)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """A context in which signals wait; a fork within it leaves the child with them waiting, until ``be_worker``."""
@@ -52,6 +69,7 @@ class ServerSignals:
     def be_worker(self) -> None:
         """After a fork: forget the supervisor's callback, and leave to it what a terminal sends to all processes."""
         self.callback = None
+        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
@@ -61,3 +79,7 @@ class ServerSignals:
             self.callback(number)
         elif number in STOPPING:
             raise Stopped
+
+
+def _ignore(_number: int) -> None:
+    """What a signal does where its number is written to a pipe, or where all has ended."""

@@ -143,7 +143,7 @@ class Supervisor:
         self._lifeline, self._wake = os.pipe(), os.pipe()
         os.set_blocking(self._wake[1], False)
         self._selector.register(self._wake[0], selectors.EVENT_READ)
-        self.signals.callback = self._note
+        self.signals.write_to(self._wake[1])
         self._restarts = RestartCounter(self.slots)
         if self.renewal is not None:
             self.renewal.begin(self.spec)
@@ -159,11 +159,6 @@ class Supervisor:
             self._stop()
 
     # Signals
-
-    def _note(self, number: int) -> None:
-        """A signal has come: tell the loop, whatever it is at."""
-        with contextlib.suppress(BlockingIOError):  # the pipe is full of what the loop has not heeded yet
-            os.write(self._wake[1], bytes((number,)))
 
     def _heed(self, numbers: bytes) -> None:
         for number in numbers:
@@ -504,7 +499,7 @@ class Supervisor:
         self._reap()  # those of whose end a signal told that was not heeded to its end
         while self._leaving:
             self._wait(self._next_event())
-        self.signals.callback = _ignore
+        self.signals.write_no_more()
         self._selector.close()
         for pipe in (*self._lifeline, *self._wake):
             os.close(pipe)
@@ -520,10 +515,6 @@ def _describe_end(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     names = {each.value: each.name for each in signal.Signals}  # some numbers have none
     return f"was ended by {names.get(-code, -code)}" if code < 0 else f"ended with exit code {code}"
-
-
-def _ignore(_number: int) -> None:
-    """What a signal does once all workers have ended."""
 
 
 def _pack_failure(error: ComponentFailed) -> str:
