@@ -37,7 +37,6 @@ class Merger:
         self._delay_seconds = batching.max_delay_ms / 1000
         self._waiting: deque[Call] = deque()
         self._arrival = threading.Condition()
-        self._is_awaiting = False
         self.at_work = 0
 
     def post(self, calls: Sequence[Call]) -> None:
@@ -48,7 +47,7 @@ class Merger:
         """
         self._waiting.extend(calls)
         self._threads.post(_TURN, self._take_turn)
-        if self._is_awaiting:
+        if self._delay_seconds:  # else nobody waits for company
             with self._arrival:
                 self._arrival.notify()
 
@@ -91,12 +90,8 @@ class Merger:
         seconds = deadline - time.perf_counter()
         if seconds <= 0:
             return bool(self._waiting)
-        self._is_awaiting = True
-        try:
-            with self._arrival:
-                return self._arrival.wait_for(lambda: len(self._waiting) > 0, seconds)
-        finally:
-            self._is_awaiting = False
+        with self._arrival:
+            return self._arrival.wait_for(lambda: len(self._waiting) > 0, seconds)
 
     def _group(self, parts: Sequence[Part]) -> Iterator[list[Part]]:
         """The parts that can be answered together, each group in the order in which its calls came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -140,12 +141,14 @@ def test_what_waits_too_long_is_never_begun(hold: Any, engine: str, path: str) -
 
 @pytest.mark.parametrize("how", ["deadline", "cancel"])
 def test_a_call_that_its_client_gives_up_is_never_begun(hold: Any, how: str) -> None:
-    busy = hold()
+    busy = hold(access=True)
     with grpc.insecure_channel(f"127.0.0.1:{busy.server.grpc_port}") as channel:
         grpc.channel_ready_future(channel).result(20)
         predict = channel.unary_unary(PREDICT, None, None)
-        given_up = predict.future(wire("given up"), timeout=0.3 if how == "deadline" else 30)
+        given_up = predict.future(wire("given up"), timeout=1 if how == "deadline" else 30)
         if how == "cancel":
+            while not re.search(r"^seldon_spec_in_flight_requests\{.*\} 2\.0$", busy.server.metrics(), re.MULTILINE):
+                pass  # until the server has it
             given_up.cancel()  # type: ignore[no-untyped-call]
             with pytest.raises(grpc.FutureCancelledError):
                 given_up.result()
@@ -153,7 +156,8 @@ def test_a_call_that_its_client_gives_up_is_never_begun(hold: Any, how: str) -> 
             with pytest.raises(grpc.RpcError) as caught:
                 given_up.result()
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        last = predict.future(wire("last"), timeout=30)  # behind it on the same connection
+        busy.server.wait_for("Predict (CANCELLED|DEADLINE_EXCEEDED)")
+        last = predict.future(wire("last"), timeout=30)
         assert busy.release()[0][0] == 200
         assert SeldonMessage.FromString(last.result()).strData == "last"
     assert seen(busy.server) == ["gate", "last"]
