@@ -94,6 +94,10 @@ class SeldonSpecError(Exception):
     """Anything this package refuses; each child has its row in the tables of exit codes and statuses."""
 
 
+class Stopped(BaseException):
+    """A signal ends the process: raised on the main thread, also out of the user's code."""
+
+
 class SpecError(SeldonSpecError):
     """The user's file, environment, flags or class are wrong: all findings at once."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from seldon_spec.component import forks
 from seldon_spec.errors import ComponentFailed
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -24,6 +25,8 @@ def user_code() -> Generator[None, None, None]:
     try:
         yield
     except BaseException as error:
+        if forks.is_child:
+            forks.end_child(error)
         raise ComponentFailed(str(error)) from without_own_frames(error)
 
 

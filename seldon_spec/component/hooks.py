@@ -11,8 +11,9 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, TypeAlias
 
+from seldon_spec.component import forks
 from seldon_spec.component.failure import is_named, user_code, without_own_frames
-from seldon_spec.component.threads import run_to_completion
+from seldon_spec.component.model_loop import run_to_completion
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.payload.message import FeedbackMessage, Message, Request, Transport, Verb
 
@@ -51,9 +52,15 @@ def call_user(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """
     try:  # not the context manager, which costs more than all the rest of a call
         result = hook(*args, **kwargs)
-        return run_to_completion(result) if isinstance(result, CoroutineType) else result
+        if isinstance(result, CoroutineType):
+            result = run_to_completion(result)
     except BaseException as error:
+        if forks.is_child:
+            forks.end_child(error)
         raise ComponentFailed(str(error)) from without_own_frames(error)
+    if forks.is_child:
+        forks.end_child()
+    return result
 
 
 def ask(hook: Callable[..., Any], *args: Any) -> Any:

@@ -1,19 +1,27 @@
 """The model threads: the only ones that ever run the user's code.
 
 With one thread, that thread imports the class, builds the object and makes every call to it; so what is bound to its
-thread (a database connection, a CUDA context) works, and no user's class has to be safe for threads.
+thread (a database connection, a CUDA context) works, and no user's class has to be safe for threads. A worker makes its
+main thread the first of them: signal handlers, alarms and asyncio work there as in any Python program.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from seldon_spec.errors import NotServing
+from seldon_spec.component import forks
+from seldon_spec.component.model_loop import ModelLoop
+from seldon_spec.errors import NotServing, Stopped
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -21,11 +29,9 @@ _STOPPED = "the server stopped before this was answered"
 
 _Batch = tuple[Callable[[Any], None], Sequence[Any]]
 
-_local = threading.local()
-
 
 class ModelThreads:
-    """A fixed number of daemon threads with one queue; daemons, so that a stuck model cannot hold up the exit.
+    """A fixed number of threads with one queue; those it starts are daemons, so a stuck model cannot hold up the exit.
 
     Attributes:
         count: how many there are.
@@ -36,15 +42,39 @@ class ModelThreads:
         self._unfinished: set[Future[Any]] = set()
         self._lock = threading.RLock()
         self._stopped = False
+        self._sleepers: deque[ModelLoop] = deque()
         self.count = count
-        self._threads = [
-            threading.Thread(target=self._run, name=f"seldon-spec-model-{index}", daemon=True) for index in range(count)
-        ]
 
     def start(self) -> None:
         """Start the threads; tasks may have been submitted before."""
-        for thread in self._threads:
-            thread.start()
+        _start_thread(self.run, 0)
+
+    def run(self, on_end: Callable[[], object] = lambda: None) -> None:
+        """Make the calling thread the first model thread, until ``stop``.
+
+        The first task (building the component) always runs on it: the other threads are started afterwards.
+
+        Args:
+            on_end: is called after the last call, before the tasks that the class left on the event loop are ended.
+        """
+        forks.watch()
+        loop = ModelLoop.install(self._notify)
+        try:
+            if self._work(loop, batches=1):
+                asyncio.set_event_loop(loop)  # asyncio.run, called by the class's constructor, resets it
+                for index in range(1, self.count):
+                    _start_thread(self._run_other, index)
+                self._work(loop)
+        finally:
+            on_end()
+            loop.finish()
+
+    def _run_other(self) -> None:
+        loop = ModelLoop.install(self._notify)
+        try:
+            self._work(loop)
+        finally:
+            loop.finish()
 
     def post(self, items: Sequence[T], do: Callable[[T], None]) -> None:
         """Queue items, which costs one wake of a thread for all of them.
@@ -60,10 +90,10 @@ class ModelThreads:
         if self._stopped:
             raise NotServing("the server is stopping")
         if self.count == 1:
-            self._queue.put((do, items))
+            self._put((do, items))
         else:
             for item in items:
-                self._queue.put((do, (item,)))
+                self._put((do, (item,)))
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
         """Queue a task.
@@ -98,8 +128,18 @@ class ModelThreads:
             self._stopped = True
             for future in list(self._unfinished):
                 _settle(future, error=NotServing(_STOPPED))
-        for _ in self._threads:
-            self._queue.put(None)
+        for _ in range(self.count):
+            self._put(None)
+
+    def _put(self, batch: _Batch | None) -> None:
+        self._queue.put(batch)
+        if self._sleepers:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self._sleepers.popleft().wake()
+
+    def _notify(self) -> None:
+        """End a thread's wait for the next batch, by an empty one."""
+        self._queue.put((_do_nothing, (None,)))
 
     def _forget(self, future: Future[Any]) -> None:
         with self._lock:
@@ -110,17 +150,40 @@ class ModelThreads:
         with self._lock:
             return not future.done() and future.set_running_or_notify_cancel()
 
-    def _run(self) -> None:
-        try:
-            while (batch := self._queue.get()) is not None:
+    def _work(self, loop: ModelLoop, batches: int | None = None) -> bool:
+        """Take batches from the queue; True after that many, False once the threads are stopped."""
+        while batches != 0:
+            try:
+                batch = self._next(loop)
+                if batch is None:
+                    return False
                 do, items = batch
                 for item in items:
                     if self._stopped:
-                        return
+                        return False
                     do(item)
+                    if forks.is_child:
+                        forks.end_child()
                 del batch, items, item  # a waiting thread must not keep the last request's memory
-        finally:
-            _close_loop()
+            except Stopped:
+                return False
+            except BaseException:  # raised between two calls, by a signal handler of the class
+                logger.exception("a signal handler of the class raised an exception outside of its methods")
+            if batches is not None:
+                batches -= 1
+        return True
+
+    def _next(self, loop: ModelLoop) -> _Batch | None:
+        """The next batch; meanwhile the tasks that the class has started on the thread's event loop run."""
+        while loop.was_used:
+            try:
+                return self._queue.get(block=False)
+            except Empty:
+                pass
+            if not loop.has_background():
+                break
+            loop.sleep(self._sleepers, self._queue.empty)
+        return self._queue.get()
 
     def _perform(self, item: tuple[Future[Any], Callable[[], Any]]) -> None:
         future, task = item
@@ -134,6 +197,10 @@ class ModelThreads:
             _settle(future, result=result)
 
 
+def _start_thread(target: Callable[[], None], index: int) -> None:
+    threading.Thread(target=target, name=f"seldon-spec-model-{index}", daemon=True).start()
+
+
 def _settle(future: Future[Any], *, result: Any = None, error: BaseException | None = None) -> None:
     try:
         if error is None:
@@ -144,15 +211,5 @@ def _settle(future: Future[Any], *, result: Any = None, error: BaseException | N
         pass
 
 
-def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the user's on this thread's own event loop, which lives as long as the thread."""
-    loop: asyncio.AbstractEventLoop | None = getattr(_local, "loop", None)
-    if loop is None:
-        loop = _local.loop = asyncio.new_event_loop()
-    return loop.run_until_complete(coroutine)
-
-
-def _close_loop() -> None:
-    loop: asyncio.AbstractEventLoop | None = getattr(_local, "loop", None)
-    if loop is not None:
-        loop.close()
+def _do_nothing(_item: None) -> None:
+    """The task of an empty batch."""

@@ -55,14 +55,23 @@ class Dispatcher:
         self.metrics = metrics
 
     def start(self) -> Future[Component]:
-        """Have the component built; it is the threads' first task, so early requests wait behind it.
+        """Start the model threads and build the component; see ``build``."""
+        built = self.build()
+        self._threads.start()
+        return built
+
+    def build(self) -> Future[Component]:
+        """Queue the building of the component; it is the threads' first task, so early requests wait behind it.
 
         Returns:
             A future that ends when the component is ready, or with the ComponentFailed that it raised.
         """
         self._built = self._threads.submit(self._build)
-        self._threads.start()
         return self._built
+
+    def run(self, on_end: Callable[[], object] = lambda: None) -> None:
+        """Make the calling thread the first model thread, until ``stop``; see ``ModelThreads.run``."""
+        self._threads.run(on_end)
 
     def _build(self) -> Component:
         began = time.monotonic()

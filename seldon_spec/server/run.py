@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 
+from seldon_spec.errors import Stopped
 from seldon_spec.server.logs import configure_logs
 from seldon_spec.server.profile import Profile
 from seldon_spec.server.reload import Renewal
-from seldon_spec.server.signals import ServerSignals, Stopped
+from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
 from seldon_spec.spec.model import Spec
 

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from seldon_spec.errors import Stopped
+
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 _HEEDED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD)
-
-
-class Stopped(BaseException):
-    """The server was told to stop before it served."""
 
 
 class ServerSignals:
@@ -73,6 +71,13 @@ class ServerSignals:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+
+    def reset(self) -> None:
+        """Give the signals that are still handled here their default effect, in a process forked by the class."""
+        signal.set_wakeup_fd(-1)
+        for number in _HEEDED:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_DFL)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.callback is not None:

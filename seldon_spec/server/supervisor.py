@@ -19,16 +19,20 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from seldon_spec.errors import ComponentFailed
+from seldon_spec.errors import ComponentFailed, Stopped
 from seldon_spec.metrics import RestartCounter, Slots
 from seldon_spec.metrics.restarts import Reason
 from seldon_spec.server.profile import Profile
 from seldon_spec.server.reload import Renewal
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
-from seldon_spec.server.signals import ServerSignals, Stopped
+from seldon_spec.server.signals import ServerSignals
 from seldon_spec.server.sockets import Sockets
 from seldon_spec.spec.model import Spec
+
+if TYPE_CHECKING:
+    from seldon_spec.server.worker_exit import WorkerExit
 
 logger = logging.getLogger(__name__)
 
@@ -258,19 +262,18 @@ class Supervisor:
 
     def _become(self, process: _Process, sending: int) -> None:
         """Be the worker; this process never comes back from here."""
-        code = 1
+        from seldon_spec.server.worker_exit import WorkerExit
+
+        code, ending = 1, WorkerExit()
         try:
             self._let_go(process)
-            code = self._work(process, sending)
+            code = self._work(process, sending, ending)
         except Stopped:
             code = 0
         except BaseException:
             logger.critical("worker %d: unexpected", process.seat.index, exc_info=True)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # not sys.exit: a thread of the user's that never ends must not keep the process
-            os._exit(code)
+            ending.run(code)
 
     def _let_go(self, process: _Process) -> None:
         """Close what belongs to the supervisor alone, then hear signals as a worker."""
@@ -280,7 +283,7 @@ class Supervisor:
             os.close(pipe)
         self.signals.be_worker()
 
-    def _work(self, process: _Process, sending: int) -> int:
+    def _work(self, process: _Process, sending: int, ending: WorkerExit) -> int:
         from seldon_spec.server.worker import run_worker
 
         def tell(word: str) -> None:
@@ -290,7 +293,7 @@ class Supervisor:
         try:
             run_worker(
                 self.spec, self.sockets, self.signals, tell, self.slots, process.slot, process.seat.index,
-                self._lifeline[0], is_relief=process.seat.is_answering,
+                self._lifeline[0], is_relief=process.seat.is_answering, ending=ending,
             )  # fmt: skip
         except ComponentFailed as error:
             tell(_pack_failure(error))

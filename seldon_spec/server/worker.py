@@ -1,5 +1,6 @@
 """One serving process: one event loop, one copy of the user's object, every transport.
 
+The calling thread (of a worker process: its main thread) runs the user's code; the event loop has a thread of its own.
 Imported only in a process that serves, for it loads all that is heavy.
 """
 
@@ -8,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seldon_spec.component.base import Component
 from seldon_spec.component.service import start_service
 from seldon_spec.dispatch.dispatcher import Dispatcher
-from seldon_spec.errors import ComponentFailed
+from seldon_spec.errors import ComponentFailed, Stopped
 from seldon_spec.metrics import Slots
 from seldon_spec.server.access_log import AccessLog
 from seldon_spec.server.assembly import dispatcher_for
@@ -27,14 +33,18 @@ from seldon_spec.server.memory import settle_malloc
 from seldon_spec.server.notes import Notes, Tracer
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.rest.wsgi import WsgiApp
-from seldon_spec.server.signals import ServerSignals
+from seldon_spec.server.signals import STOPPING, ServerSignals
 from seldon_spec.server.sockets import Sockets
+from seldon_spec.server.worker_exit import WorkerExit
 from seldon_spec.spec.model import LogSpec, ServerSpec, Spec
 
 if TYPE_CHECKING:
     from seldon_spec.server.tracing import Tracing
 
 logger = logging.getLogger(__name__)
+
+
+_PIPE, _HANDLER = 0, 1
 
 
 class StopRequest:
@@ -48,14 +58,34 @@ class StopRequest:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self.is_replaced = False
+        self._made = 0.0
+        self._counts: dict[int, list[int]] = {}
 
-    def make(self, number: int) -> None:
-        """Heed a signal."""
+    def make(self, number: int, way: int = _PIPE) -> None:
+        """Handle a signal; those that are none of the server's are the class's own.
+
+        Each comes by two ways, of which the class may block one: by the pipe, unless an event loop of the class's has
+        taken its place, and by the handler on the main thread, as soon as that runs Python code.
+        """
+        ways = self._counts.setdefault(number, [0, 0])
+        ways[way] += 1
+        if ways[way] <= ways[1 - way]:  # it has come the other way already
+            return
         if number == signal.SIGHUP:
             self.is_replaced = True
+        elif number not in STOPPING:
+            return
+        elif self.first.is_set():
+            self.second.set()
+        if not self.first.is_set():
+            self._made = time.monotonic()
             self.first.set()
-        else:
-            (self.second if self.first.is_set() else self.first).set()
+
+    def seconds_left(self, grace_seconds: float) -> float:
+        """What is left of the grace period; nothing after a second signal."""
+        if self.second.is_set() or not self.first.is_set():
+            return 0.0
+        return max(0.0, self._made + grace_seconds - time.monotonic())
 
 
 def run_worker(
@@ -69,6 +99,7 @@ def run_worker(
     lifeline: int | None = None,
     *,
     is_relief: bool = False,
+    ending: WorkerExit | None = None,
 ) -> None:
     """Serve until told to stop.
 
@@ -82,28 +113,84 @@ def run_worker(
         seat: this worker's number among those that serve side by side.
         lifeline: a pipe's end at which the supervisor's death shows; the worker then stops.
         is_relief: another serves until this one is ready, so that no connection is taken before.
+        ending: ends the process afterwards, and interrupts the user's code for that; None: the caller does not end.
 
     Raises:
         ComponentFailed: the user's class, or what traces, could not be built.
         BindFailed: gRPC could not have its port.
     """
     settle_malloc()
+    if ending is not None:
+        os.register_at_fork(after_in_child=partial(_leave_to_parent, sockets, signals))
     tracing = _make_tracing(spec)
     dispatcher = dispatcher_for(spec, slots, slot, None if tracing is None else tracing.watch)
+    served: Future[None] = Future()
+
+    def serve(notes: Notes, wakeup: int | None) -> None:
+        try:
+            coroutine = _serve(
+                spec, sockets, dispatcher, notes, signals, tell, seat, lifeline, wakeup, ending, is_relief
+            )
+            _run_loop(coroutine)
+        except BaseException as error:
+            served.set_exception(error)
+        else:
+            served.set_result(None)
+        finally:
+            dispatcher.stop()
+
+    try:
+        with (
+            worker_logs(spec.server.log) as handler,
+            _taking_notes(spec.server.log, tracing, handler) as notes,
+            _signal_pipe(signals, ending) as wakeup,
+        ):
+            loop_thread = threading.Thread(target=serve, args=(notes, wakeup), name="seldon-spec-loop")
+            loop_thread.start()
+            with contextlib.suppress(Stopped):  # the loop thread has got the signal, too
+                dispatcher.run(lambda: None if ending is None else ending.leave_model())
+            loop_thread.join()
+    finally:
+        if tracing is not None:
+            tracing.close()
+    served.result()
+
+
+def _leave_to_parent(sockets: Sockets, signals: ServerSignals) -> None:
+    """Give up the server in a process that the class forks: its ports must not outlive the worker."""
+    sockets.close()
+    signals.reset()
+
+
+@contextlib.contextmanager
+def _signal_pipe(signals: ServerSignals, ending: WorkerExit | None) -> Iterator[int | None]:
+    """A pipe from which the event loop reads the signals of the process, however long the main thread computes."""
+    if ending is None:
+        yield None
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    os.set_blocking(reading, False)
+    try:
+        signals.write_to(writing)
+        signals.callback = ending.on_signal
+        yield reading
+    finally:
+        signals.write_no_more()
+        os.close(writing)
+        os.close(reading)
+
+
+def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
     loop = new_event_loop()
     try:
         asyncio.set_event_loop(loop)
-        with worker_logs(spec.server.log) as handler, _taking_notes(spec.server.log, tracing, handler) as notes:
-            loop.run_until_complete(_serve(spec, sockets, dispatcher, notes, signals, tell, seat, lifeline, is_relief))
+        loop.run_until_complete(coroutine)
     finally:
-        signals.callback = _ignore
-        dispatcher.stop()
         _cancel_tasks(loop)
         loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
-        if tracing is not None:
-            tracing.close()
 
 
 def _make_tracing(spec: Spec) -> Tracing | None:
@@ -151,11 +238,17 @@ async def _serve(
     tell: Callable[[str], object],
     seat: int,
     lifeline: int | None,
+    wakeup: int | None,
+    ending: WorkerExit | None,
     is_relief: bool,  # noqa: FBT001 - handed on from a keyword
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = StopRequest()
-    signals.callback = lambda number: loop.call_soon_threadsafe(stop.make, number)
+    if wakeup is None or ending is None:
+        signals.callback = lambda number: loop.call_soon_threadsafe(stop.make, number)
+    else:
+        loop.add_reader(wakeup, _read_signals, wakeup, stop)
+        ending.forward = lambda number: loop.call_soon_threadsafe(stop.make, number, _HANDLER)
     if lifeline is not None:
         loop.add_reader(lifeline, _lose_supervisor, loop, lifeline, stop)
     bounds = _bounds(spec.server, tell)
@@ -164,9 +257,11 @@ async def _serve(
     try:
         if not is_relief:
             engine.start()
-        if await _is_built(asyncio.wrap_future(dispatcher.start()), stop):
+        if await _is_built(asyncio.wrap_future(dispatcher.build()), stop):
             component = dispatcher.component
             assert component is not None
+            if ending is not None:
+                ending.interrupts = False
             if is_relief:
                 engine.start()
             engine.set_serving(component)
@@ -180,7 +275,13 @@ async def _serve(
     finally:
         dispatcher.drain()
         dispatcher.stop()
+        if ending is None:
+            signals.callback = _ignore
+        else:
+            ending.forward = _ignore
         await (engine.close() if has_served else engine.abort())
+        if ending is not None:
+            ending.limit(stop.seconds_left(spec.server.shutdown.grace_seconds), 0 if stop.first.is_set() else 1)
 
 
 def _bounds(server: ServerSpec, tell: Callable[[str], object]) -> Bounds:
@@ -253,6 +354,11 @@ async def _unless_hastened(step: Any, stop: StopRequest) -> None:
         each.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await each
+
+
+def _read_signals(wakeup: int, stop: StopRequest) -> None:
+    for number in os.read(wakeup, 1024):
+        stop.make(number)
 
 
 def _lose_supervisor(loop: asyncio.AbstractEventLoop, lifeline: int, stop: StopRequest) -> None:

@@ -7,7 +7,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from seldon_spec.component.threads import ModelThreads, run_to_completion
+from seldon_spec.component.model_loop import run_to_completion
+from seldon_spec.component.threads import ModelThreads
 from seldon_spec.errors import NotServing
 
 
@@ -72,8 +73,10 @@ def test_stop_ends_what_waits_and_what_is_stuck(threads: ModelThreads) -> None:
 def test_several_threads_work_side_by_side() -> None:
     threads = ModelThreads(2)
     both = threading.Barrier(2, timeout=10)
+    first = threads.submit(threading.get_ident)
     futures = [threads.submit(both.wait) for _ in range(2)]
     threads.start()
+    first.result(10)  # it runs alone, before the other threads are started
     assert sorted(future.result(10) for future in futures) == [0, 1]
     threads.stop()
 

@@ -61,7 +61,7 @@ def test_a_server_serves_and_ends_with_success(start: Start, number: int) -> Non
     assert "Traceback" not in server.log
 
 
-def test_the_model_is_built_and_called_on_one_thread(start: Start) -> None:
+def test_the_model_is_built_and_called_on_the_main_thread(start: Start) -> None:
     source = """
 import sqlite3, threading
 
@@ -90,7 +90,7 @@ class Served:
         asked = [pool.submit(server.rest, "GET", "/health/status") for _ in range(2)]
         assert all(future.result()[0] == 200 for future in answers + asked)
         assert all(future.result() for future in calls)
-    assert server.predict()[1]["jsonData"] == {"answer": 42, "threads": 1, "is_main": False}
+    assert server.predict()[1]["jsonData"] == {"answer": 42, "threads": 1, "is_main": True}
 
 
 def test_probes_answer_while_the_model_is_busy_and_every_thread_waits(start: Start, gate: Any) -> None:

@@ -1,0 +1,152 @@
+"""The event loop of a model thread: runs the coroutines of the user's class and what they leave running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import selectors
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_local = threading.local()
+
+
+class ModelLoop(asyncio.SelectorEventLoop):
+    """A model thread's current event loop, which lives as long as the thread.
+
+    Args:
+        notify: ends the thread's wait for a call, when another thread has scheduled a callback here.
+
+    Attributes:
+        was_used: whether the user's code has used it; a thread whose loop is unused need not look at it.
+    """
+
+    def __init__(self, notify: Callable[[], object]) -> None:
+        self._notify = notify
+        self._own_selector = selectors.DefaultSelector()
+        self._last_timer = 0.0
+        self._has_foreign_calls = False
+        self._woken: asyncio.Future[None] | None = None
+        self.was_used = False
+        super().__init__(self._own_selector)
+        self._own_entries = len(self._own_selector.get_map())
+
+    @classmethod
+    def install(cls, notify: Callable[[], object]) -> ModelLoop:
+        """Make a loop that is the calling thread's current one, until ``finish``."""
+        loop = _local.loop = cls(notify)
+        asyncio.set_event_loop(loop)
+        return loop
+
+    def has_background(self) -> bool:
+        """Whether tasks, timers, or open transports are left on the loop, which need it to run."""
+        return (
+            self._has_foreign_calls
+            or len(self._own_selector.get_map()) > self._own_entries
+            or self.time() <= self._last_timer
+            or bool(asyncio.all_tasks(self))
+        )
+
+    def sleep(self, sleepers: deque[ModelLoop], is_idle: Callable[[], bool]) -> None:
+        """Run the loop until ``wake``.
+
+        Args:
+            sleepers: this loop stands in it meanwhile, for whoever has to wake it.
+            is_idle: is asked after that: False ends the sleep at once.
+        """
+        self._has_foreign_calls = False
+        self._woken = self.create_future()
+        sleepers.append(self)
+        try:
+            if is_idle():
+                self.run_until_complete(self._woken)
+        finally:
+            with contextlib.suppress(ValueError):  # woken
+                sleepers.remove(self)
+
+    def wake(self) -> None:
+        """End ``sleep``; in any thread."""
+        super().call_soon_threadsafe(_end_sleep, self._woken)
+
+    def finish(self) -> None:
+        """Cancel what is left on the loop, wait until it has ended, and close the loop."""
+        try:
+            tasks = asyncio.all_tasks(self)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            if self.was_used:
+                self.run_until_complete(self.shutdown_asyncgens())
+        except Exception:
+            logger.exception("a task that the class left on the event loop could not be ended")
+        finally:
+            asyncio.set_event_loop(None)
+            _local.loop = None
+            super().close()
+
+    # The methods below are called by the user's code.
+
+    def close(self) -> None:
+        """Do nothing: the next call needs the loop."""
+
+    def run_forever(self) -> None:
+        """Run the loop, and remember that it was used."""
+        self.was_used = True
+        super().run_forever()
+
+    def create_task(self, *args: Any, **kwargs: Any) -> Any:
+        """Create a task, and remember that the loop was used."""
+        self.was_used = True
+        return super().create_task(*args, **kwargs)
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Schedule a callback, and remember the latest time for which there is one."""
+        self.was_used = True
+        self._last_timer = max(self._last_timer, when)
+        return super().call_at(when, callback, *args, context=context)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+    ) -> asyncio.Handle:
+        """Schedule a callback from another thread, also while this one waits for a call."""
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
+        if not self.is_running():
+            self.was_used = self._has_foreign_calls = True
+            self._notify()
+        return handle
+
+    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
+        """Handle a signal by a callback, without taking the pipe by which the server learns of signals."""
+        signal.signal(sig, lambda _number, _frame: self.call_soon_threadsafe(callback, *args))
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Give a signal its default effect; False if it had that already."""
+        return signal.signal(sig, signal.SIG_DFL) is not signal.SIG_DFL
+
+
+def _end_sleep(woken: asyncio.Future[None] | None) -> None:
+    if woken is not None and not woken.done():
+        woken.set_result(None)
+
+
+def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of the user's on the model thread's event loop; on one of its own in any other thread."""
+    loop: ModelLoop | None = getattr(_local, "loop", None)
+    return asyncio.run(coroutine) if loop is None else loop.run_until_complete(coroutine)
