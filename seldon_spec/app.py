@@ -6,8 +6,10 @@ there.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
@@ -60,7 +62,8 @@ def make_app(spec: Spec) -> Flask:
         spec: as ``load`` returns it.
 
     Returns:
-        An app whose model runs in its own thread; one call of ``make_app`` makes one copy of the model.
+        An app whose model runs in its own thread; one call of ``make_app`` makes one copy of the model. The working
+        directory is the spec's folder while the class is imported, built and loaded, and the caller's afterwards.
 
     Raises:
         SpecError: a secret cannot be read, or a required argument has no value.
@@ -70,13 +73,24 @@ def make_app(spec: Spec) -> Flask:
     from seldon_spec.server.rest.app import make_app as make_flask_app
 
     prepared = prepare(spec)
-    dispatcher = dispatcher_for(prepared)
-    dispatcher.start().result()
+    dispatcher = dispatcher_for(prepared, is_alone=False)
+    with _working_directory(prepared.folder):
+        dispatcher.start().result()
     return make_flask_app(dispatcher, prepared)
 
 
+@contextlib.contextmanager
+def _working_directory(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def predict_once(spec: Spec, message: bytes) -> str:
-    """Load the class, answer one message, and let go of it.
+    """Load the class and answer one message, on the calling thread.
 
     Args:
         spec: from :func:`prepare`.
@@ -91,9 +105,11 @@ def predict_once(spec: Spec, message: bytes) -> str:
     from seldon_spec.server.assembly import dispatcher_for
 
     dispatcher = dispatcher_for(spec)
-    try:
-        dispatcher.start().result()
-        codec = JsonCodec(JsonStyle.from_flask(spec.flask))
-        return dispatcher.submit(Verb.PREDICT, message, codec).result().body.decode("utf-8")
-    finally:
-        dispatcher.stop()
+    built = dispatcher.build()
+    codec = JsonCodec(JsonStyle.from_flask(spec.flask))
+    reply = dispatcher.submit(Verb.PREDICT, message, codec)
+    reply.add_done_callback(lambda _reply: dispatcher.stop())
+    with _working_directory(spec.folder):
+        dispatcher.run()  # on this thread, the main thread of the command
+    built.result()
+    return reply.result().body.decode("utf-8")

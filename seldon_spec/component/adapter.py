@@ -81,6 +81,7 @@ class Adapter:
         plain, mergeable: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
+        uses_flask: see ``Component``; set by the caller, who has seen the imports.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Adapter:
         )
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
+        self.uses_flask = False
         if service_type is ServiceType.MODEL and Verb.PREDICT not in plain:
             self._warn_of_missing()
 

@@ -23,6 +23,10 @@ class Component(Protocol):
         """What the user wants to have running beside the server."""
 
     @property
+    def uses_flask(self) -> bool:
+        """Whether its methods may use ``flask.request`` and the like: REST requests must come through Flask then."""
+
+    @property
     def plain(self) -> frozenset[tuple[Verb, Transport]]:
         """The requests of which only the message is looked at, so that it can be read before ``call``."""
 

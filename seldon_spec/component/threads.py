@@ -33,11 +33,16 @@ _Batch = tuple[Callable[[Any], None], Sequence[Any]]
 class ModelThreads:
     """A fixed number of threads with one queue; those it starts are daemons, so a stuck model cannot hold up the exit.
 
-    Attributes:
+    Args:
         count: how many there are.
+        before_batch: is called before each batch; None: nothing is.
+
+    Attributes:
+        count: as above.
     """
 
-    def __init__(self, count: int = 1) -> None:
+    def __init__(self, count: int = 1, before_batch: Callable[[], object] | None = None) -> None:
+        self._before_batch = before_batch
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
         self._lock = threading.RLock()
@@ -158,6 +163,8 @@ class ModelThreads:
                 if batch is None:
                     return False
                 do, items = batch
+                if self._before_batch is not None:
+                    self._before_batch()
                 for item in items:
                     if self._stopped:
                         return False

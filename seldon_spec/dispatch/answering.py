@@ -57,7 +57,7 @@ class Answering:
 
     def answer(self, call: Call) -> None:
         """Answer one call."""
-        if call.note is None:  # most have none, and need not pay for it
+        if call.note is None and call.context is None:  # most have none, and need not pay for it
             self._answer(call)
         else:
             _working_on((call,), self._answer, call)
@@ -233,7 +233,13 @@ def _begin_asking(calls: Sequence[Call]) -> None:
 
 
 def _working_on(calls: Sequence[Call], do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Do something while what is logged bears the ids of these calls, of many the first ones."""
+    """Do something in the context of a call, and with the IDs of all in the log; of many, those of the first."""
+    if len(calls) == 1 and calls[0].context is not None:
+        return calls[0].context.run(partial(_with_ids, calls, do, *args, **kwargs))
+    return _with_ids(calls, do, *args, **kwargs)
+
+
+def _with_ids(calls: Sequence[Call], do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     ids = [call.note.id for call in calls if call.note is not None]
     if not ids:
         return do(*args, **kwargs)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ class Call:
         then: is called with this call when it has been answered, on a model thread; never if the dispatcher is
             stopped before.
         note: None: nobody asks for one.
+        context: in which the component is called; None: the model thread's own.
 
     Attributes:
         reply: the answer; None if there is an error.
@@ -60,6 +61,7 @@ class Call:
         "begun",
         "body_bytes",
         "codec",
+        "context",
         "ended",
         "error",
         "is_unwanted",
@@ -75,13 +77,20 @@ class Call:
     )
 
     def __init__(
-        self, verb: Verb, wire: Any, codec: Codec, then: Callable[[Any], None], note: Note | None = None
+        self,
+        verb: Verb,
+        wire: Any,
+        codec: Codec,
+        then: Callable[[Any], None],
+        note: Note | None = None,
+        context: Context | None = None,
     ) -> None:
         self.verb = verb
         self.wire = wire
         self.codec = codec
         self.then = then
         self.note = note
+        self.context = context
         if note is not None:
             note.call = self
         self.reply: Reply | None = None

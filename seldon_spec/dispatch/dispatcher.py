@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -79,8 +80,8 @@ class Dispatcher:
         self.metrics.set_load_seconds(time.monotonic() - began)
         if self._merger is not None and not component.mergeable:
             logger.warning(
-                "server.batching has no effect: the class is asked request by request, for its methods are told each"
-                " request's meta, take whole messages, or give no rows"
+                "server.batching has no effect: the class is called for each request, because its methods take a"
+                " request's meta or the whole message, use Flask, or return no rows"
             )
         return component
 
@@ -113,7 +114,9 @@ class Dispatcher:
         else:
             self._merger.post(calls)
 
-    def submit(self, verb: Verb, wire: Any, codec: Codec, note: Note | None = None) -> Future[Reply]:
+    def submit(
+        self, verb: Verb, wire: Any, codec: Codec, note: Note | None = None, context: Context | None = None
+    ) -> Future[Reply]:
         """Queue a request that its own thread waits for.
 
         Args:
@@ -121,6 +124,7 @@ class Dispatcher:
             wire: what the transport received, as the codec takes it.
             codec: the form of the wire.
             note: None: nobody asks for one.
+            context: see ``Call``.
 
         Returns:
             A future of the answer, or of the SeldonSpecError that the request met. Once it is cancelled, a request that
@@ -130,7 +134,7 @@ class Dispatcher:
             NotServing: the server has been stopped.
         """
         future: Future[Reply] = self._threads.promise()
-        call = Call(verb, wire, codec, partial(settle, future), note)
+        call = Call(verb, wire, codec, partial(settle, future), note, context)
         future.add_done_callback(call.give_up)
         self.post([call])
         return future

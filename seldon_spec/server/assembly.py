@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from seldon_spec.component.adapter import build_component
 from seldon_spec.component.base import Component
-from seldon_spec.component.importer import import_class
+from seldon_spec.component.importer import FolderModules, import_class, imports_flask
 from seldon_spec.component.progress import Progress
 from seldon_spec.component.threads import ModelThreads
 from seldon_spec.dispatch.answering import Trace
@@ -13,7 +15,9 @@ from seldon_spec.metrics import Metrics, Slots
 from seldon_spec.spec.model import Spec
 
 
-def dispatcher_for(spec: Spec, slots: Slots | None = None, index: int = 0, trace: Trace | None = None) -> Dispatcher:
+def dispatcher_for(
+    spec: Spec, slots: Slots | None = None, index: int = 0, trace: Trace | None = None, *, is_alone: bool = True
+) -> Dispatcher:
     """The dispatcher of a spec, not started: nothing of the user's is imported yet.
 
     Args:
@@ -21,18 +25,24 @@ def dispatcher_for(spec: Spec, slots: Slots | None = None, index: int = 0, trace
         slots: the shared memory of the metrics; by default its own, for one process.
         index: this worker's slot.
         trace: None: nothing is traced.
+        is_alone: whether no other class is served in this process.
     """
     progress = Progress()
 
     def make_component() -> Component:
+        had_flask = "flask" in sys.modules
         progress.begin(f"importing {spec.class_name}")
         user_class = import_class(spec.class_name, spec.folder)
         progress.begin(f"loading {spec.class_name}")
-        return build_component(user_class, spec.parameters, spec.unit, spec.service_type)
+        component = build_component(user_class, spec.parameters, spec.unit, spec.service_type)
+        component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
+        if component.uses_flask:  # several requests would have to share one flask.request
+            component.mergeable = frozenset()
+        return component
 
     return Dispatcher(
         make_component,
-        ModelThreads(spec.server.threads),
+        ModelThreads(spec.server.threads, None if is_alone else FolderModules.of(spec.folder).activate),
         Metrics(spec.unit, slots, index),
         spec.server.batching,
         trace,

@@ -18,7 +18,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seldon_spec.errors import ComponentFailed, Stopped
@@ -290,9 +290,11 @@ class Supervisor:
             with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, which the lifeline tells of
                 os.write(sending, f"{word}\n".encode())
 
+        spec = replace(self.spec, folder=self.spec.folder.resolve())
+        os.chdir(spec.folder)  # the class's relative files are found there
         try:
             run_worker(
-                self.spec, self.sockets, self.signals, tell, self.slots, process.slot, process.seat.index,
+                spec, self.sockets, self.signals, tell, self.slots, process.slot, process.seat.index,
                 self._lifeline[0], is_relief=process.seat.is_answering, ending=ending,
             )  # fmt: skip
         except ComponentFailed as error:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -125,7 +126,7 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec
         wire = None if verb in READ_PATHS else _read_message(is_checked=not is_passing)
         waiter = WAITER.get()
         note = None if waiter is None else waiter.note
-        future = dispatcher.submit(verb, wire, passing if is_passing else plain, note)
+        future = dispatcher.submit(verb, wire, passing if is_passing else plain, note, copy_context())
         try:
             reply = _wait(future, timeout_seconds)
         except ComponentFailed as failure:

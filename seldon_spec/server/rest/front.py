@@ -111,7 +111,7 @@ class RestFront:
             self.is_plain = False
             self._app = None  # the next one knows the class's handlers
         self.is_plain = self.is_plain and not _has_listeners()
-        self.is_open = self.is_plain
+        self.is_open = self.is_plain and not component.uses_flask
         waiting, self._waiting = list(self._waiting), {}
         for exchange in waiting:
             exchange.head.plan.begin(exchange)
