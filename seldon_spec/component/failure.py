@@ -26,7 +26,7 @@ def user_code() -> Generator[None, None, None]:
         yield
     except BaseException as error:
         if forks.is_child:
-            forks.end_child(error)
+            forks.end_child(without_own_frames(error))
         raise ComponentFailed(str(error)) from without_own_frames(error)
 
 

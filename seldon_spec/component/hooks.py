@@ -56,7 +56,7 @@ def call_user(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             result = run_to_completion(result)
     except BaseException as error:
         if forks.is_child:
-            forks.end_child(error)
+            forks.end_child(without_own_frames(error))
         raise ComponentFailed(str(error)) from without_own_frames(error)
     if forks.is_child:
         forks.end_child()

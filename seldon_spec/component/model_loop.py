@@ -38,7 +38,8 @@ class ModelLoop(asyncio.SelectorEventLoop):
     def __init__(self, notify: Callable[[], object]) -> None:
         self._notify = notify
         self._own_selector = selectors.DefaultSelector()
-        self._last_timer = 0.0
+        self._last_timer = -1.0
+        self._run_began = 0.0
         self._has_foreign_calls = False
         self._woken: asyncio.Future[None] | None = None
         self.was_used = False
@@ -57,7 +58,7 @@ class ModelLoop(asyncio.SelectorEventLoop):
         return (
             self._has_foreign_calls
             or len(self._own_selector.get_map()) > self._own_entries
-            or self.time() <= self._last_timer
+            or self._last_timer >= self._run_began  # it may not have run yet
             or bool(asyncio.all_tasks(self))
         )
 
@@ -107,6 +108,7 @@ class ModelLoop(asyncio.SelectorEventLoop):
     def run_forever(self) -> None:
         """Run the loop, and remember that it was used."""
         self.was_used = True
+        self._run_began = self.time()
         super().run_forever()
 
     def create_task(self, *args: Any, **kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -72,12 +73,31 @@ class ServerSignals:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
 
-    def reset(self) -> None:
-        """Give the signals that are still handled here their default effect, in a process forked by the class."""
-        signal.set_wakeup_fd(-1)
-        for number in _HEEDED:
-            if signal.getsignal(number) == self._handle:
-                signal.signal(number, signal.SIG_DFL)
+    def reset_in_forks(self, after: Callable[[], object]) -> None:
+        """Give the signals handled here their default effect in the processes that this one forks from now on.
+
+        They wait during the fork: one sent to the child must neither be lost nor reach the parent's pipe.
+
+        Args:
+            after: is called in each child, too.
+        """
+        held = threading.local()
+
+        def hold() -> None:
+            held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+
+        def release() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+        def reset() -> None:
+            signal.set_wakeup_fd(-1)
+            for number in _HEEDED:
+                if signal.getsignal(number) == self._handle:
+                    signal.signal(number, signal.SIG_DFL)
+            after()
+            release()
+
+        os.register_at_fork(before=hold, after_in_parent=release, after_in_child=reset)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.callback is not None:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seldon_spec.component.base import Component
@@ -121,7 +120,7 @@ def run_worker(
     """
     settle_malloc()
     if ending is not None:
-        os.register_at_fork(after_in_child=partial(_leave_to_parent, sockets, signals))
+        signals.reset_in_forks(sockets.close)  # the ports must not outlive the worker
     tracing = _make_tracing(spec)
     dispatcher = dispatcher_for(spec, slots, slot, None if tracing is None else tracing.watch)
     served: Future[None] = Future()
@@ -154,12 +153,6 @@ def run_worker(
         if tracing is not None:
             tracing.close()
     served.result()
-
-
-def _leave_to_parent(sockets: Sockets, signals: ServerSignals) -> None:
-    """Give up the server in a process that the class forks: its ports must not outlive the worker."""
-    sockets.close()
-    signals.reset()
 
 
 @contextlib.contextmanager

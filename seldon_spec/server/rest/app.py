@@ -123,7 +123,9 @@ def _add_routes(app: flask.Flask, dispatcher: Dispatcher, style: JsonStyle, spec
 
     def answer(verb: Verb) -> flask.Response:
         is_passing = verb is Verb.PREDICT and spec.unit.is_passthrough
-        wire = None if verb in READ_PATHS else _read_message(is_checked=not is_passing)
+        component = dispatcher.component
+        is_kept = component is not None and component.uses_flask
+        wire = None if verb in READ_PATHS else _read_message(is_checked=not is_passing, is_kept=is_kept)
         waiter = WAITER.get()
         note = None if waiter is None else waiter.note
         future = dispatcher.submit(verb, wire, passing if is_passing else plain, note, copy_context())
@@ -201,11 +203,12 @@ def _wait(future: Future[Reply], timeout_seconds: float | None) -> Reply:
         raise RequestTimeout(f"no answer within {timeout_seconds} seconds") from error
 
 
-def _read_message(*, is_checked: bool) -> Any:
+def _read_message(*, is_checked: bool, is_kept: bool) -> Any:
     """Find the request's message, in the contract's order (section 2.2): a text of JSON, or the value of its parts.
 
     Args:
         is_checked: whether a body has to be one of JSON.
+        is_kept: whether the class may read it again from ``flask.request``.
 
     Raises:
         PayloadError: there is none.
@@ -221,7 +224,7 @@ def _read_message(*, is_checked: bool) -> Any:
         return text
     if is_checked and not request.is_json:
         raise PayloadError("Can't find JSON in data: the Content-Type is not application/json")
-    return request.get_data(cache=False)
+    return request.get_data(cache=is_kept)
 
 
 def _join_parts() -> dict[str, Any]:
