@@ -12,6 +12,11 @@ FieldPath = tuple[str, ...]
 """A place in the spec, e.g. ``("server", "workers")``; a list's index stands as its decimal text."""
 
 
+def is_index(step: str) -> bool:
+    """Whether a step of a path can be a list's index: ASCII digits, and few enough to be read as a number."""
+    return step.isascii() and step.isdigit() and len(step) < 10
+
+
 class Severity(str, Enum):
     """How much a diagnostic matters: only an error stops a command."""
 

@@ -243,7 +243,7 @@ def _read_flags(
             text = _text(given[option.flag])
             words = rows[option.variable].words if option.variable else {}
             set_field(option.path, words.get(text, text), option.flag)
-    if "SELDON_LOG_LEVEL" in environ:
+    if environ.get("SELDON_LOG_LEVEL", "").strip():
         flags.pop(("server", "log", "level"), None)
     if given.get("--single-threaded"):
         set_field(("server", "threads"), "1", "--single-threaded")

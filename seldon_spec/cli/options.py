@@ -13,6 +13,7 @@ from seldon_spec.cli import commands
 from seldon_spec.cli.exits import FINE, INTERRUPTED, WRONG_USAGE
 from seldon_spec.spec.model import ServiceType
 from seldon_spec.spec.schema import fields, join, split_path
+from seldon_spec.spec.secret_names import HIDDEN, names_secret
 
 # Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
 _WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -306,6 +307,7 @@ def _flags(settings: list[str] | None) -> commands.Flags:
     for setting in settings or ():
         key, equals, text = setting.partition("=")
         if not key or not equals:
-            raise typer.BadParameter(f'"{setting}" is not KEY=VALUE', param_hint="--set")
+            shown = HIDDEN if names_secret(setting) else f'"{setting}"'
+            raise typer.BadParameter(f"{shown} is not KEY=VALUE", param_hint="--set")
         flags[split_path(key)] = text
     return flags

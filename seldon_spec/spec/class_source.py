@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seldon_spec.spec.paths import is_file, is_folder
+from seldon_spec.spec.paths import TooLong, Unreadable, is_file, is_folder, read_file
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _MAX_HOPS = 20
@@ -234,9 +234,7 @@ def _is_typing_base(expression: ast.expr) -> bool:
 def _read_module(path: Path, folder: Path) -> _Module | BadSource:
     file = path.relative_to(folder).as_posix()
     try:
-        data = path.read_bytes()
-        if len(data) > MAX_SOURCE_BYTES:
-            return _Module(file, path, [], is_open=True)
+        data = read_file(path, MAX_SOURCE_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning about the user's escapes is not ours to tell
             tree = ast.parse(data, filename=file)
@@ -244,8 +242,10 @@ def _read_module(path: Path, folder: Path) -> _Module | BadSource:
         return _syntax_error(file, error)
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes, or nesting beyond the parser's bounds
         return BadSource(SourcePlace(file, 1, 1, 1, ""), str(error) or type(error).__name__)
-    except OSError as error:
-        return BadSource(SourcePlace(file, 1, 1, 1, ""), error.strerror or str(error))
+    except TooLong:
+        return _Module(file, path, [], is_open=True)
+    except Unreadable as error:
+        return BadSource(SourcePlace(file, 1, 1, 1, ""), str(error))
     module = _Module(file, path, data.decode("utf-8", "replace").splitlines())
     package = path.relative_to(folder).with_suffix("").parts[:-1]
     for statement in _top_level(tree.body):

@@ -16,8 +16,10 @@ from seldon_spec.spec.class_source import (
 )
 from seldon_spec.spec.environment import PREFIX
 from seldon_spec.spec.image_rules import find_image_problems
+from seldon_spec.spec.masking import find_literals
 from seldon_spec.spec.model import PortsSpec, ServiceType
-from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
+from seldon_spec.spec.schema import field_schema, guess, is_sensitive, join, show_value, takes_any_key
+from seldon_spec.spec.secret_names import HIDDEN
 from seldon_spec.spec.server_rules import find_server_problems
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.variables import TABLE, known_variables
@@ -213,7 +215,7 @@ def _literals_fit(subject: Subject) -> Iterator[Diagnostic]:
                 f'{found.name}.__init__ says that "{argument.name}" is {argument.annotation}',
                 origin,
                 path=("parameters", argument.name),
-                found="(not shown)" if is_sensitive((argument.name,)) else show_value(value),
+                found=HIDDEN if is_sensitive(("parameters", argument.name)) else show_value(value),
                 related=(("the class", _position(subject, found.place)),),
             )
 
@@ -274,22 +276,21 @@ def _environment_is_free(subject: Subject) -> Iterator[Diagnostic]:
 
 def _secrets_are_referred_to(subject: Subject) -> Iterator[Diagnostic]:
     for path, origin in subject.merged.origins.items():
-        value = subject.merged.get(path)
-        if origin.kind is OriginKind.FILE and isinstance(value, str) and value and _may_hold_secret(path):
+        holder = field_schema(path[:-1])
+        is_own_name = holder is not None and takes_any_key(holder)
+        if origin.kind is not OriginKind.FILE or not (is_own_name or path[:-1] == ("flask",)):
+            continue
+        for at, _ in find_literals(path, subject.merged.get(path)):
             yield Diagnostic(
                 "literal-secret",
-                f"{join(path)} looks like a secret that is written out",
-                origin,
+                f"{join(at)} looks like a secret that is written out",
+                origin if at == path else subject.item_origin(*at),
                 Severity.WARNING,
-                path,
+                at,
                 help="an image shows it to all who can pull it: set it in environment, by reference"
                 if path[0] == "image"
                 else "refer to it: {from_env: NAME} or {from_file: PATH}",
             )
-
-
-def _may_hold_secret(path: FieldPath) -> bool:
-    return path[0] in ("parameters", "environment", "flask", "image") and is_sensitive(path[1:])
 
 
 def _settings_have_effect(subject: Subject) -> Iterator[Diagnostic]:
@@ -309,7 +310,7 @@ def _booleans_are_meant(subject: Subject) -> Iterator[Diagnostic]:
     """``yes``, ``no``, ``on`` and ``off`` where any type may stand, and so no other finding would tell."""
     for path, node in subject.document.scalars():
         is_word = node.is_plain and isinstance(node.value, bool) and node.text.lower() not in ("true", "false")
-        if not is_word or path[0] != "parameters" or _is_typed_boolean(subject, path):
+        if not is_word or path[:1] != ("parameters",) or _is_typed_boolean(subject, path):
             continue
         yield Diagnostic(
             "yaml-boolean",
@@ -323,7 +324,7 @@ def _booleans_are_meant(subject: Subject) -> Iterator[Diagnostic]:
 
 def _is_typed_boolean(subject: Subject, path: FieldPath) -> bool:
     """Whether it is the value of an entry of Seldon's list that says BOOL."""
-    kind = subject.document.find((*path[:-1], "type")) if path[-1] == "value" and path[1].isdigit() else None
+    kind = subject.document.find((*path[:-1], "type")) if path[-1] == "value" else None
     return kind is not None and kind[1].value == "BOOL"
 
 

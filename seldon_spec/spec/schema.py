@@ -15,8 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seldon_spec.errors import Diagnostic, FieldPath, Origin
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, is_index
 from seldon_spec.spec.accept import accepts
+from seldon_spec.spec.secret_names import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -69,7 +70,7 @@ def _child(schema: Schema, step: str) -> Schema | None:
     properties = schema.get("properties", {})
     if step in properties:
         return properties[step]  # type: ignore[no-any-return]
-    if step.isdigit() and "items" in schema:
+    if is_index(step) and "items" in schema:
         return schema["items"]  # type: ignore[no-any-return]
     rest = schema.get("additionalProperties", False)
     if rest is True:
@@ -97,6 +98,26 @@ def is_section(schema: Schema) -> bool:
     return set(types_of(schema)) - {"null"} == {"object"} and "properties" in schema
 
 
+def takes_any_key(schema: Schema) -> bool:
+    """Whether the keys of a mapping are the user's own names."""
+    return schema.get("additionalProperties") not in (None, False)
+
+
+def groups_keys(path: FieldPath) -> bool:
+    """Whether what stands at ``path`` are values of their own, each with an origin: of a section, or of names."""
+    schema = field_schema(path)
+    return schema is not None and (is_section(schema) or takes_any_key(schema))
+
+
+def optional_sections(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
+    """Every section that may be null, with its schema."""
+    for key, child in (load_schema() if schema is None else schema).get("properties", {}).items():
+        if is_section(child):
+            if "null" in types_of(child):
+                yield (*path, key), child
+            yield from optional_sections(child, (*path, key))
+
+
 def is_required(path: FieldPath) -> bool:
     """Whether the object at ``path[:-1]`` needs the field, once it is there itself."""
     parent = field_schema(path[:-1])
@@ -105,7 +126,7 @@ def is_required(path: FieldPath) -> bool:
 
 def join(path: FieldPath) -> str:
     """A path as people write it: ``server.workers``, ``parameters[0].value``."""
-    return "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
+    return "".join(f"[{step}]" if is_index(step) else f".{step}" for step in path).removeprefix(".")
 
 
 def describe(schema: Schema) -> str:
@@ -243,7 +264,7 @@ def _translate(
         for key in sorted(set(instance) - set(schema.get("properties", {}))):
             yield (at, key), _unknown_key((*at, key), schema, places)
     elif rule == "required":
-        if at[-1:] and at[-1].isdigit():
+        if at[-1:] and is_index(at[-1]):
             missing = str(error.message).split("'")[1]
             yield (at, missing), missing_key(at, missing, places.key(at))
     else:
@@ -297,18 +318,20 @@ def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
 
 
 def is_sensitive(path: FieldPath) -> bool:
-    """Whether a value may be a secret: of ``server.auth``, or under a name with the word PASSWORD, TOKEN or SECRET."""
-    words = (word.upper() for step in path for word in _WORD.findall(step))
-    return path[:2] == ("server", "auth") or not _SENSITIVE.isdisjoint(words)
-
-
-_SENSITIVE = frozenset({"PASSWORD", "TOKEN", "SECRET"})
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+    """Whether a value may be a secret: the schema says so of its own keys, and the name of any other key."""
+    schema = load_schema()
+    for index, step in enumerate(path):
+        if step not in schema.get("properties", {}):
+            return any(is_secret_name(name) for name in path[index:])
+        schema = resolve(schema["properties"][step])
+        if schema.get("x-secret"):
+            return True
+    return False
 
 
 def _found(at: FieldPath, value: object, written: str | None) -> str:
     if is_sensitive(at) and isinstance(value, (str, int, float)):
-        return "(not shown)"
+        return HIDDEN
     shown = show_value(value)
     if written is not None and isinstance(value, (bool, int, float)) and written not in shown:
         return f"{_clip(written)}, which YAML reads as {shown}"
