@@ -90,7 +90,8 @@ class Access:
         """
         if self.token_file is None:
             return {}
-        return {"authorization": f"Bearer {decode_text(_read_file(self.token_file), 'replace').strip()}"}
+        token = decode_text(_read_file(self.token_file), "replace").strip()
+        return {"authorization": f"Bearer {token.encode('ascii', 'replace').decode()}"}
 
     def trusted(self) -> bytes | None:
         """The certificates of ``ca``.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from seldon_spec.cli.main import run
 from seldon_spec.errors import OriginKind, SpecError
 from seldon_spec.spec.environment import generic_variable
 from seldon_spec.spec.loader import default_name, load, plain
 from seldon_spec.spec.model import LogLevel, SecretRef, ServiceType, Spec
 from seldon_spec.spec.schema import field_schema, fields, load_schema, resolve, takes_any_key, types_of
+from seldon_spec.spec.secrets import prepare_to_load
 from seldon_spec.spec.variables import TABLE, field_variables
 
 MODEL = "class MyModel:\n    def __init__(self, **kwargs): ...\n    def predict(self, X, names): ...\n"
@@ -488,3 +493,81 @@ def test_an_empty_variable_is_not_set_and_of_a_boolean_false(
     spec = load(folder, {name: text})
     assert _at(spec, path) == (text if value == "" else value)
     assert not spec.diagnostics
+
+
+def _make_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(path))
+
+
+def _make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _make_large(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(5 * 1024 * 1024)
+
+
+SPECIAL = {
+    "pipe": (os.mkfifo, "it is not a regular file"),
+    "device": (_make_device, "it is not a regular file"),
+    "socket": (_make_socket, "it is not a regular file"),
+    "directory": (Path.mkdir, "it is a directory"),
+    "loop": (_make_loop, "Too many levels of symbolic links"),
+    "large": (_make_large, "it has more than"),
+}
+COMMANDS = [["validate"], ["show"], ["dockerfile"], ["build"], ["serve"], ["predict", "[[1]]"], ["health"]]
+
+
+@pytest.mark.parametrize(("make", "reason"), SPECIAL.values(), ids=SPECIAL)
+def test_a_file_that_is_no_regular_file_is_refused_at_once(
+    folder: Path,
+    make: Callable[[Path], None],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "seldon.yaml").unlink()
+    make(folder / "seldon.yaml")
+    for command in COMMANDS:
+        assert run(command) == 1
+        assert f"seldon.yaml cannot be read: {reason}" in capsys.readouterr().err
+
+
+BESIDE = {
+    "secret": ("environment: {A: {from_file: FILE}}", "the secret cannot be read: FILE cannot be read"),
+    "certificate": ("server: {tls: {certificate: FILE, key: FILE}}", "server.tls.certificate: FILE cannot be read"),
+}
+
+
+@pytest.mark.parametrize("make", [make for make, _ in SPECIAL.values()], ids=SPECIAL)
+@pytest.mark.parametrize(("text", "message"), BESIDE.values(), ids=BESIDE)
+def test_a_file_beside_the_spec_that_is_no_regular_file_is_refused_at_once(
+    folder: Path,
+    make: Callable[[Path], None],
+    text: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    make(folder / "FILE")
+    _write(folder, f"class_name: MyModel\n{text}\n")
+    with pytest.raises(SpecError) as caught:
+        prepare_to_load(load(folder, {}), {})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["MyModel.py", ".dockerignore"])
+def test_other_special_files_do_not_block(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    _write(folder, "class_name: MyModel\nserver: {tls: {certificate: a, key: b}}\n")
+    with pytest.raises(SpecError):
+        load(folder, {})
