@@ -104,7 +104,8 @@ class SpecError(SeldonSpecError):
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.diagnostics = diagnostics
-        super().__init__("; ".join(f"{d.origin}: {d.message}" for d in diagnostics if d.severity is Severity.ERROR))
+        errors = (diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR)
+        super().__init__("\n".join(f"{d.origin}: {d.message}" + (f" ({d.help})" if d.help else "") for d in errors))
 
 
 class ComponentFailed(SeldonSpecError):
@@ -182,8 +183,13 @@ class NotServing(RequestError):
 
 
 class BindFailed(SeldonSpecError):
-    """A port of the spec cannot be had: told in one line, with the key that asks for it."""
+    """A port of the spec cannot be bound.
+
+    Attributes:
+        others: the failures of the other ports, where several failed.
+    """
 
     def __init__(self, key: str, host: str, port: int, reason: str, origin: Origin = DEFAULT_ORIGIN) -> None:
         self.key, self.host, self.port, self.reason, self.origin = key, host, port, reason, origin
+        self.others: tuple[BindFailed, ...] = ()
         super().__init__(f"{key}: cannot listen on {host}:{port}: {reason}")

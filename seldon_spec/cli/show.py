@@ -38,6 +38,8 @@ def leaves(spec: Spec) -> Iterator[tuple[FieldPath, Any, Origin]]:
 def _leaves(path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
     if is_dataclass(value) and not isinstance(value, SecretRef):
         for f in fields(value):
+            if path == ("unit",) and f.name in ("name", "version"):
+                continue  # the spec's own
             yield from _leaves((*path, f.name), getattr(value, f.name))
     elif isinstance(value, Mapping) and groups_keys(path):
         for key, item in value.items():

@@ -27,6 +27,7 @@ from seldon_spec.spec.schema import (
     is_sensitive,
     join,
     load_schema,
+    normalise,
     remedy_of_secret,
     suggest_key,
     takes_any_key,
@@ -210,6 +211,7 @@ def _apply(merged: Merged, setting: Setting, hints: Callable[[], ArgumentHints])
     except _Unreadable as error:
         merged.problems.append(_misread(merged, setting, schema, str(error)))
         return
+    value = normalise(value, setting.path)
     places = Places(lambda _: setting.origin, lambda _: setting.origin)
     problems = [] if _is_parameter(setting.path) else check(value, setting.path, places)
     if problems:

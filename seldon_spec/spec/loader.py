@@ -29,9 +29,9 @@ from seldon_spec.spec.model import (
     Spec,
     UnitSpec,
 )
-from seldon_spec.spec.paths import Missing, TooLong, Unreadable, is_folder, read_file
+from seldon_spec.spec.paths import Missing, TooLong, Unreadable, is_file, is_folder, read_file
 from seldon_spec.spec.rules import check_rules
-from seldon_spec.spec.schema import Places, check, groups_keys
+from seldon_spec.spec.schema import Places, check, groups_keys, guess, name_odd_character, normalise
 from seldon_spec.spec.source import MAX_BYTES, Document, parse_document
 from seldon_spec.spec.subject import Subject
 
@@ -81,6 +81,7 @@ def load(
     """
     folder, name = _locate(path)
     document = _read(folder, name, terms)
+    document.problems[:] = [_with_odd_character(problem) for problem in document.problems]
     hide_secrets(document)
     merged = Merged({}, {})
     wrong = _take_file(document, merged)
@@ -124,6 +125,12 @@ def _on_terms(finding: Diagnostic, terms: Terms) -> Diagnostic:
 
 def _read(folder: Path, name: str, terms: Terms) -> Document:
     path = folder / name
+    if path.suffix == ".py" and is_file(path):
+        document = Document(str(path), [])
+        origin = Origin(OriginKind.FILE, str(path))
+        remedy = f"name its folder, which holds {SPEC_FILE}: {folder}"
+        document.problems.append(Diagnostic("no-file", f"{path} is a Python file, not a spec", origin, help=remedy))
+        return document
     try:
         return parse_document(read_file(path, MAX_BYTES), str(path))
     except Unreadable as error:
@@ -136,10 +143,22 @@ def _read(folder: Path, name: str, terms: Terms) -> Document:
                 "limit" if isinstance(error, TooLong) else "no-file",
                 f"there is no {path}" if is_missing else f"{path} cannot be read: {error}",
                 Origin(OriginKind.FILE, str(path)),
-                help="name the folder that holds seldon.yaml, or the file" if is_missing else None,
+                help=_find_file_meant(folder, name) if is_missing else None,
             )
         )
         return document
+
+
+def _find_file_meant(folder: Path, name: str) -> str:
+    """What a path was meant to be at which there is nothing."""
+    if re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", name):
+        return f"write http://{name} if you mean a running server"
+    if not is_folder(folder) or not name.endswith((".yaml", ".yml")):
+        return "name the folder that holds seldon.yaml, or the file"
+    match = guess(name, sorted(entry.name for entry in folder.glob("*.[yY]*[mM][lL]*")))
+    if match:
+        return f"did you mean {folder / match}? Name that file, or rename it to {SPEC_FILE}"
+    return "run seldon-spec init to write one, or name the folder that holds it"
 
 
 def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
@@ -166,7 +185,19 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
             )
             return {("class_name",)}
         return set()
-    values = document.root.to_json()
+    if "class_name" not in document.root.value and {"apiVersion", "kind"} <= set(document.root.value):
+        document.problems.append(
+            Diagnostic(
+                "kubernetes-manifest",
+                "the file is a Kubernetes manifest, not a spec",
+                document.origin(document.key_position(("kind",))),
+                path=("class_name",),
+                found=f"kind: {document.written(('kind',))}",
+                help="put it beside the class under another name, e.g. deployment.yaml, and run seldon-spec migrate",
+            )
+        )
+        return {("class_name",)}
+    values = normalise(document.root.to_json(), (), document.written)
     told = {str(problem.origin) for problem in document.problems}
     wrong = set()
     for problem in check(values, (), places):
@@ -180,10 +211,22 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
     return wrong
 
 
+def _with_odd_character(problem: Diagnostic) -> Diagnostic:
+    """A finding about YAML that names a character of its line which only looks like one of YAML's."""
+    position = problem.origin.position
+    if problem.code != "yaml-syntax" or position is None:
+        return problem
+    odd = name_odd_character(position.text)
+    return replace(problem, help=odd) if odd else problem
+
+
 def _one_line_help(value: object) -> str | None:
     """What a file that is one text most likely meant."""
     if not isinstance(value, str):
         return None
+    odd = name_odd_character(value)
+    if odd:
+        return odd
     if re.match(r"\w+:\S", value):
         return "write a space behind the colon"
     return "write a key, a colon and a space, then its value" if re.match(r"\w+\s*=", value) else None
@@ -287,7 +330,7 @@ def _build(merged: Merged, folder: Path, file: str, diagnostics: tuple[Diagnosti
         server=_make(ServerSpec, values.get("server", {})),
         image=_make(ImageSpec, values.get("image", {})),
         environment=MappingProxyType({k: _with_references(v) for k, v in values.get("environment", {}).items()}),
-        unit=UnitSpec(**values.get("unit", {})),
+        unit=UnitSpec(name=values.get("name"), version=values.get("version"), **values.get("unit", {})),
         file=file,
         origins=MappingProxyType(merged.origins),
         diagnostics=diagnostics,
