@@ -216,7 +216,8 @@ def _with_odd_character(problem: Diagnostic) -> Diagnostic:
     position = problem.origin.position
     if problem.code != "yaml-syntax" or position is None:
         return problem
-    odd = name_odd_character(position.text)
+    lines = (position.text, *(place.text for _, place in problem.related))
+    odd = next(filter(None, map(name_odd_character, lines)), None)
     return replace(problem, help=odd) if odd else problem
 
 

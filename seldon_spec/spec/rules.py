@@ -191,6 +191,7 @@ def _hooks_can_be_called(subject: Subject) -> Iterator[Diagnostic]:
             wanted = (
                 "features, names, reward, truth, routing=None" if name == "send_feedback" else "X, names, meta=None"
             )
+            amount = "takes too few" if takes_less else "needs too many"
             yield Diagnostic(
                 "hook-signature",
                 f"{found.name}.{name} cannot be called: it {amount} arguments",

@@ -7,6 +7,7 @@ alias expansion) holds before memory is spent. Knows the YAML language, and noth
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -479,11 +480,12 @@ def _control_character(document: Document, text: str, index: int) -> Diagnostic:
     whole = re.split("[\n\r\x85\u2028\u2029]", text[index:], maxsplit=1)[0]
     line = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", lines[-1] + whole)
     position = Position(document.file, len(lines), len(lines[-1]) + 1, 1, line)
+    name = unicodedata.name(text[index], "")
     return Diagnostic(
         "control-character",
         "a character that YAML does not allow",
         document.origin(position),
-        found=f"U+{ord(text[index]):04X}",
+        found=f"U+{ord(text[index]):04X}" + (f" ({name.lower()})" if name else ""),
         help='delete it; in text in double quotes it can be written as an escape, e.g. "\\0"',
     )
 
