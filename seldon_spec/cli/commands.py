@@ -15,7 +15,7 @@ from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
 from seldon_spec.spec.loader import Terms, load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
-from seldon_spec.spec.rules import MEANT
+from seldon_spec.spec.rules import MISSPELT
 
 if TYPE_CHECKING:
     from seldon_spec.cli.image import Wishes
@@ -210,7 +210,7 @@ def predict(
 
 def _require_hook(spec: Spec) -> Spec:
     """The spec, unless its class has a misspelt hook: every response would be empty."""
-    if any(d.code == "no-hook" and (d.help or "").endswith(MEANT) for d in spec.diagnostics):
+    if any(d.code == "no-hook" and (d.help or "").startswith(MISSPELT) for d in spec.diagnostics):
         raise SpecError(
             tuple(replace(d, severity=Severity.ERROR) if d.code == "no-hook" else d for d in spec.diagnostics)
         )

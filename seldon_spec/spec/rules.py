@@ -37,8 +37,8 @@ HOOKS = {
 }
 """The hooks of which a class needs one, for each service type; every spelling of contract section 3.3 counts."""
 
-MEANT = "meant to be it?"
-"""How the help of ``no-hook`` ends where a method's name is nearly that of a hook."""
+MISSPELT = "did you mean to name"
+"""How the help of ``no-hook`` begins where a method's name is nearly that of a hook."""
 
 _REFUSES_EVERY_CALL = (ServiceType.ROUTER, ServiceType.COMBINER)
 
@@ -151,20 +151,24 @@ def _class_fits(subject: Subject) -> Iterator[Diagnostic]:
     effect = "every call would be refused" if refuses else _EFFECTS[service_type]
     yield Diagnostic(
         "no-hook",
-        f"{found.name} has no method {hooks[0]}, which a {service_type.value} needs: {effect}",
+        f"{found.name} has no {hooks[0]} method, which a {service_type.value} needs: {effect}",
         subject.origin(key),
         Severity.ERROR if refuses else Severity.WARNING,
         (key,),
         allowed=f"one of {', '.join(hooks)}",
         related=(("the class", _position(subject, found.place)),),
-        help=f"did you mean service_type: {other}?" if other else f'is "{near}" {MEANT}' if near else None,
+        help=f"did you mean service_type: {other}?"
+        if other
+        else f'{MISSPELT} "{near}" "{hooks[0]}"?'
+        if near
+        else None,
     )
 
 
 _EFFECTS = {
-    ServiceType.MODEL: "it answers []",
-    ServiceType.OUTLIER_DETECTOR: "it answers []",
-    ServiceType.TRANSFORMER: "it answers what it is sent",
+    ServiceType.MODEL: "every prediction would return an empty array",
+    ServiceType.OUTLIER_DETECTOR: "every prediction would return an empty array",
+    ServiceType.TRANSFORMER: "every request would be returned unchanged",
 }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, is_index
 from seldon_spec.spec.accept import accepts
-from seldon_spec.spec.secret_names import HIDDEN, is_secret_name
+from seldon_spec.spec.secret_names import HIDDEN, is_secret_name, names_secret
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -234,7 +234,7 @@ def show_value(value: object) -> str:
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
-        return f"{str(value).lower()} (true or false)"
+        return f"{str(value).lower()} (boolean)"
     if isinstance(value, (int, float)):
         return f"{_clip(repr(value))} (number)"
     if isinstance(value, str):
@@ -358,17 +358,25 @@ _CODES = {
 
 
 def _wrong(code: str, at: FieldPath, value: object, schema: Schema, places: Places) -> Diagnostic:
-    types = types_of(schema)
     written = places.written(at)
     return Diagnostic(
         code,
-        f"{join(at)} {_complaint(code, types, schema)}",
+        _complain(code, at, value, schema),
         places.value(at),
         path=at,
         found=_found(at, value, written),
         allowed=describe(schema),
         help=remedy_of_secret(code, schema) if is_sensitive(at) else _remedy(code, at, value, written, schema),
     )
+
+
+def _complain(code: str, at: FieldPath, value: object, schema: Schema) -> str:
+    if code == "enum":
+        shown = json.dumps(value, ensure_ascii=False)
+        return f"{HIDDEN if names_secret(shown) else _clip(shown)} is not a valid {join(at)}"
+    if code == "form":
+        return f"invalid {join(at)}"
+    return f"{join(at)} {_complaint(code, types_of(schema), schema)}"
 
 
 def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
@@ -379,12 +387,8 @@ def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
         kinds = [{"object": "mapping", "array": "list", "boolean": "boolean"}.get(t, _NAMES[t]) for t in types]
         article = {"integer": "an integer", "text": "text", "null": "null"}
         return "is not " + " or ".join(article.get(k, f"a {k}") for k in kinds if k != "null")
-    if code == "enum":
-        return "is not one of its values"
     if code == "range":
         return "is out of range"
-    if code == "form":
-        return "does not have the form that it needs"
     if is_reference:
         return "names both from_env and from_file, or neither: a reference has exactly one"
     return "is not allowed"

@@ -163,7 +163,7 @@ def test_a_misspelt_hook_stops_what_would_answer_nothing(folder: Path, capsys: p
     assert run(["validate"]) == 0
     for command in (["serve"], ["predict", "[[1]]"]):
         assert run(command) == 1
-        assert "error: MyModel has no method predict" in capsys.readouterr().err.replace("warning", "")
+        assert "error: MyModel has no predict method" in capsys.readouterr().err.replace("warning", "")
 
 
 PLACES = [
