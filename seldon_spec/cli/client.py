@@ -205,8 +205,8 @@ def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
     return json.dumps(json_format.MessageToDict(answer), sort_keys=True, separators=(",", ":"))
 
 
-def check_ready(spec: Spec) -> str:
-    """Ask the spec's server on this machine whether it is ready; returns its host and port.
+def check_ready(spec: Spec) -> None:
+    """Ask the spec's server on this machine whether it is ready.
 
     Raises:
         NoAnswer: it is not there, or not ready.
@@ -215,7 +215,6 @@ def check_ready(spec: Spec) -> str:
     status, _ = _exchange(_connect_to_own(spec, host), "GET", "/ready")
     if status != http.client.OK:
         raise NoAnswer(f"{host}:{spec.ports.http} is not ready: /ready answered {status}")
-    return f"{host}:{spec.ports.http}"
 
 
 def _connect_to_own(spec: Spec, host: str) -> http.client.HTTPConnection:

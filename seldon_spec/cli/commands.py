@@ -240,7 +240,8 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     """Ask the spec's server whether it is ready."""
     from seldon_spec.cli import client
 
-    _print(f"{client.check_ready(load(path, os.environ, flags))} is ready\n")
+    client.check_ready(load(path, os.environ, flags))
+    _print("ready\n")
 
 
 def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:

@@ -246,13 +246,13 @@ def _clip(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def guess(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was most likely meant."""
+def guess(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known word that was most likely meant; ``likeness`` is the share of letters that two words have in common."""
     import difflib
 
     by_folded = {name.lower().replace("-", "_"): name for name in known}
     folded = word.lower().replace("-", "_")
-    matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=likeness)
     matches = matches or [name for name in by_folded if len(folded) > 2 and folded in name.split("_")]
     return by_folded[matches[0]] if matches else None
 
