@@ -12,6 +12,7 @@ from seldon_spec.spec.schema import is_sensitive
 from seldon_spec.spec.secret_names import (
     HIDDEN,
     find_assignment,
+    gives_secret,
     is_secret_name,
     is_secret_text,
     mask_code,
@@ -34,7 +35,9 @@ def redact(path: FieldPath, value: Any, known: Collection[str] = (), *, is_secre
     if isinstance(value, (Mapping, list, tuple)):
         items = [(key, redact(at, i, known, is_secret=s)) for key, at, i, s in _items(path, value, is_secret=is_secret)]
         return dict(items) if isinstance(value, Mapping) else [item for _, item in items]
-    if (is_secret and _may_be_secret(value)) or (isinstance(value, str) and value in known):
+    if isinstance(value, str) and (value in known or gives_secret(value)):
+        return HIDDEN
+    if is_secret and _may_be_secret(value):
         return HIDDEN
     return mask_urls(value) if isinstance(value, str) else value
 

@@ -33,6 +33,8 @@ _LAST = frozenset(
 _PASSWORD_IN_URL = re.compile(r"(://[^/\s:@\"']{0,256}:)(?![0-9]+(?:[/?#\"'\s]|$)|\$)([^\s\"'`]{1,1024})@")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(\\n|\s)*[A-Za-z0-9]")
 _ASSIGNED = re.compile(r"(?<![A-Za-z0-9_.\-])([A-Za-z0-9_.\-]+)[\"']?\s*[:=]\s*")
+_GIVEN = re.compile(r"(?<![\w.\-])([\w.\-]+)(?:=(?![=$\s])|[\"']\s*:\s*[\"']?(?![$\s]))")
+"""A name with its value within a text: ``PASSWORD=x``, ``?token=x``, or of JSON."""
 _ASSIGNED_TEXT = re.compile(_ASSIGNED.pattern + r"[A-Za-z]{0,2}(\"[^\"]*\"?|'[^']*'?)")
 
 
@@ -61,8 +63,13 @@ def _split_word(word: str) -> tuple[str, ...]:
 
 
 def is_secret_text(text: str) -> bool:
-    """Whether a text holds a secret whatever its name: a URL with a password, or a private key."""
-    return bool(_PASSWORD_IN_URL.search(text) or _PRIVATE_KEY.search(text))
+    """Whether a text holds a secret whatever its name: a URL with a password, a private key, or ``PASSWORD=x``."""
+    return bool(_PASSWORD_IN_URL.search(text) or _PRIVATE_KEY.search(text)) or gives_secret(text)
+
+
+def gives_secret(text: str) -> bool:
+    """Whether a text gives a value to the name of a secret, as ``PASSWORD=x`` or as JSON does."""
+    return any(is_secret_name(match[1]) for match in _GIVEN.finditer(text))
 
 
 def names_secret(text: str) -> bool:
