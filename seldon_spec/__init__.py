@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seldon_spec.app import make_app
+    from seldon_spec.app import load, make_app
     from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
     from seldon_spec.errors import SpecError
-    from seldon_spec.spec.loader import load
     from seldon_spec.spec.model import Spec
 
 __all__ = [
@@ -29,7 +28,7 @@ _HOMES = {
     "SeldonResponse": "seldon_spec.component.contract",
     "Spec": "seldon_spec.spec.model",
     "SpecError": "seldon_spec.errors",
-    "load": "seldon_spec.spec.loader",
+    "load": "seldon_spec.app",
     "make_app": "seldon_spec.app",
 }
 

@@ -7,17 +7,20 @@ there.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
+from seldon_spec.spec.loader import load as load_spec
 from seldon_spec.spec.secrets import prepare_to_load
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from seldon_spec.errors import FieldPath
     from seldon_spec.spec.model import Spec
 
 
@@ -55,6 +58,27 @@ def prepare(spec: Spec) -> Spec:
     return Preparation().prepare(spec)
 
 
+def load(
+    path: str | Path = ".",
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[FieldPath, str] | None = None,
+) -> Spec:
+    """Read and check a spec.
+
+    Args:
+        path: the folder that holds seldon.yaml, or the file.
+        environ: the variables that override the file; by default those of the process.
+        flags: texts that override both, by field, e.g. ``{("server", "workers"): "4"}``.
+
+    Returns:
+        The effective spec; ``diagnostics`` holds its warnings and notes.
+
+    Raises:
+        SpecError: with every error.
+    """
+    return load_spec(Path(path), os.environ if environ is None else environ, flags)
+
+
 def make_app(spec: Spec) -> Flask:
     """The Flask app that answers for a spec, its class loaded: for a test client, or for a WSGI server of one's own.
 
@@ -71,6 +95,10 @@ def make_app(spec: Spec) -> Flask:
     """
     from seldon_spec.server.assembly import dispatcher_for
     from seldon_spec.server.rest.app import make_app as make_flask_app
+    from seldon_spec.spec.model import Spec
+
+    if not isinstance(spec, Spec):
+        raise TypeError(f"make_app takes a Spec, not {type(spec).__name__}: write make_app(seldon_spec.load(path))")
 
     prepared = prepare(spec)
     dispatcher = dispatcher_for(prepared, is_alone=False)
@@ -99,11 +127,13 @@ def predict_once(spec: Spec, message: bytes) -> str:
     Returns:
         The answer as JSON, in the spec's JSON style.
     """
+    from seldon_spec.dispatch import answering
     from seldon_spec.payload.json_codec import JsonCodec
     from seldon_spec.payload.json_style import JsonStyle
     from seldon_spec.payload.message import Verb
     from seldon_spec.server.assembly import dispatcher_for
 
+    logging.getLogger(answering.__name__).setLevel(logging.CRITICAL)  # the failure is raised to the caller
     dispatcher = dispatcher_for(spec)
     built = dispatcher.build()
     codec = JsonCodec(JsonStyle.from_flask(spec.flask))

@@ -12,6 +12,11 @@ FieldPath = tuple[str, ...]
 """A place in the spec, e.g. ``("server", "workers")``; a list's index stands as its decimal text."""
 
 
+def is_index(step: str) -> bool:
+    """Whether a step of a path can be a list's index: ASCII digits, and few enough to be read as a number."""
+    return step.isascii() and step.isdigit() and len(step) < 10
+
+
 class Severity(str, Enum):
     """How much a diagnostic matters: only an error stops a command."""
 
@@ -103,7 +108,8 @@ class SpecError(SeldonSpecError):
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.diagnostics = diagnostics
-        super().__init__("; ".join(f"{d.origin}: {d.message}" for d in diagnostics if d.severity is Severity.ERROR))
+        errors = (diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR)
+        super().__init__("\n".join(f"{d.origin}: {d.message}" + (f" ({d.help})" if d.help else "") for d in errors))
 
 
 class ComponentFailed(SeldonSpecError):
@@ -181,8 +187,13 @@ class NotServing(RequestError):
 
 
 class BindFailed(SeldonSpecError):
-    """A port of the spec cannot be had: told in one line, with the key that asks for it."""
+    """A port of the spec cannot be bound.
+
+    Attributes:
+        others: the failures of the other ports, where several failed.
+    """
 
     def __init__(self, key: str, host: str, port: int, reason: str, origin: Origin = DEFAULT_ORIGIN) -> None:
         self.key, self.host, self.port, self.reason, self.origin = key, host, port, reason, origin
+        self.others: tuple[BindFailed, ...] = ()
         super().__init__(f"{key}: cannot listen on {host}:{port}: {reason}")

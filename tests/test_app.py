@@ -64,3 +64,25 @@ def test_a_missing_secret_is_told_at_once(tmp_path: Path) -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         seldon_spec.nothing  # noqa: B018
+
+
+def test_load_takes_a_text_and_the_environment_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _folder(tmp_path, "class NAME:\n    def predict(self, X, names): ...\n")
+    monkeypatch.setenv("GUNICORN_WORKERS", "3")
+    assert seldon_spec.load(str(folder)).server.workers == 3
+    assert seldon_spec.load(folder, {}).server.workers == 1
+    monkeypatch.chdir(folder)
+    assert seldon_spec.load().server.workers == 3
+
+
+@pytest.mark.parametrize("value", ["folder", Path(), None], ids=repr)
+def test_make_app_refuses_what_is_no_spec(value: object) -> None:
+    with pytest.raises(TypeError, match=r"make_app takes a Spec, not .*: write make_app\(seldon_spec.load\(path\)\)"):
+        seldon_spec.make_app(value)  # type: ignore[arg-type]
+
+
+def test_an_error_tells_its_place_and_its_fix(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "", "nmae: x\n")
+    with pytest.raises(SpecError) as caught:
+        seldon_spec.load(folder, {})
+    assert f'{folder}/seldon.yaml:2:1: there is no key "nmae" (did you mean "name"?)' in str(caught.value).splitlines()

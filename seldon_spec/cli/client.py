@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.spec.model import Spec
+from seldon_spec.spec.paths import decode_text
+from seldon_spec.spec.secret_names import mask_urls
 
 PREDICTIONS = "/api/v1.0/predictions"
 ANSWER_SECONDS = 300
@@ -88,7 +90,8 @@ class Access:
         """
         if self.token_file is None:
             return {}
-        return {"authorization": f"Bearer {_read_file(self.token_file).decode('ascii', 'replace').strip()}"}
+        token = decode_text(_read_file(self.token_file), "replace").strip()
+        return {"authorization": f"Bearer {token.encode('ascii', 'replace').decode()}"}
 
     def trusted(self) -> bytes | None:
         """The certificates of ``ca``.
@@ -112,7 +115,7 @@ def ask_server(url: str, message: bytes, access: Access = Access()) -> str:
     except ValueError:
         is_usable = False
     if not is_usable or parts.scheme not in ("http", "https", "grpc", "grpcs"):
-        raise NoAnswer(f"{url} is not a server's URL; allowed: http://HOST:PORT, or https, grpc, grpcs")
+        raise NoAnswer(f"{mask_urls(url)} is not a server's URL; allowed: http://HOST:PORT, or https, grpc, grpcs")
     ask = _ask_grpc if parts.scheme.startswith("grpc") else _ask_rest
     return ask(parts, message, access)
 
@@ -125,7 +128,7 @@ def _ask_rest(parts: SplitResult, message: bytes, access: Access) -> str:
     status, body = _exchange(connection, "POST", path, message, headers)
     text = body.decode("utf-8", "replace")
     if status != http.client.OK:
-        raise NoAnswer(f"{parts.geturl()} answered {status}: {_reason(text)}")
+        raise NoAnswer(f"{mask_urls(parts.geturl())} answered {status}: {_reason(text)}")
     return text
 
 
@@ -198,7 +201,7 @@ def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
         try:
             answer = call(request, timeout=ANSWER_SECONDS, metadata=tuple(access.headers().items()))
         except grpc.RpcError as error:
-            raise NoAnswer(f"{parts.geturl()} answered {error.code().name}: {error.details()}") from None
+            raise NoAnswer(f"{mask_urls(parts.geturl())} answered {error.code().name}: {error.details()}") from None
     return json.dumps(json_format.MessageToDict(answer), sort_keys=True, separators=(",", ":"))
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from seldon_spec import __version__
 from seldon_spec.cli.exits import FINE, USERS_FAULT, tell
 from seldon_spec.cli.pod import read_annotations
-from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, SpecError
-from seldon_spec.spec.loader import load, made_strict
+from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
+from seldon_spec.spec.loader import Terms, load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
+from seldon_spec.spec.rules import MISSPELT
 
 if TYPE_CHECKING:
     from seldon_spec.cli.image import Wishes
@@ -156,19 +158,28 @@ def build(path: Path, wishes: Wishes, flags: Flags = NO_FLAGS) -> None:
     _print(build_image(spec, wishes) + "\n")
 
 
-def explain(code: str) -> None:
-    """Print what a diagnostic means and how to mend it."""
+def explain(code: str | None) -> None:
+    """Print what a diagnostic means and how to fix it; without a code, every code."""
     from seldon_spec.cli.explain import explain as explain_code
+    from seldon_spec.cli.explain import load_explanations
 
-    _print(explain_code(code))
+    _print("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
 
 
-def serve(path: Path, flags: Flags = NO_FLAGS, *, is_watched: bool = False, profiled: Path | None = None) -> None:
+def serve(
+    path: Path,
+    flags: Flags = NO_FLAGS,
+    *,
+    flag_names: Flags = NO_FLAGS,
+    is_watched: bool = False,
+    profiled: Path | None = None,
+) -> None:
     """Serve until SIGTERM, and where the folder is watched, with new workers after each edit."""
     from seldon_spec.cli import serving
 
+    terms = Terms(flag_names)
     serving.serve(
-        lambda environ: load(path, environ, flags, annotations=read_annotations()),
+        lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), terms=terms)),
         is_watched=is_watched,
         profiled=profiled,
     )
@@ -186,8 +197,43 @@ def predict(
     else:
         from seldon_spec.app import predict_once, prepare
 
-        answer = predict_once(prepare(_load(Path(at), flags)), message)
+        spec = _require_hook(load(Path(at), os.environ, flags))
+        stdout = _keep_stdout()
+        try:
+            prepared = prepare(spec)
+            tell(spec.diagnostics, is_summed_up=False)
+            answer = predict_once(prepared, message)
+        finally:
+            sys.stdout = stdout
     _print(answer.rstrip("\n") + "\n")
+
+
+def _require_hook(spec: Spec) -> Spec:
+    """The spec, unless its class has a misspelt hook: every response would be empty."""
+    if any(d.code == "no-hook" and (d.help or "").startswith(MISSPELT) for d in spec.diagnostics):
+        raise SpecError(
+            tuple(replace(d, severity=Severity.ERROR) if d.code == "no-hook" else d for d in spec.diagnostics)
+        )
+    return spec
+
+
+def _keep_stdout() -> TextIO:
+    """Send to stderr what the class, or a process that it starts, writes to stdout; returns the stream for the answer.
+
+    The descriptor stays redirected until the process ends, for the class's code may run until then.
+    """
+    stdout = sys.stdout
+    try:
+        is_own = stdout.fileno() == 1
+    except (AttributeError, OSError, ValueError):  # closed, or a program's own object
+        is_own = False
+    sys.stdout = sys.stderr
+    if not is_own:
+        return stdout
+    stdout.flush()
+    kept = os.fdopen(os.dup(1), "w", encoding=stdout.encoding)
+    os.dup2(2, 1)
+    return kept
 
 
 def health(path: Path, flags: Flags = NO_FLAGS) -> None:
@@ -195,6 +241,7 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.cli import client
 
     client.check_ready(load(path, os.environ, flags))
+    _print("ready\n")
 
 
 def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:

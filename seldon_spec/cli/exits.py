@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,9 +20,15 @@ INTERRUPTED = 130
 
 _LINGER_SECONDS = 1.0
 
+OUR_PORT_FLAGS: Mapping[str, str] = {"ports.http": "--port PORT"}
 
-def guard(command: Callable[[], object]) -> int:
-    """Run a command; whatever it raises becomes its page on stderr and its exit code."""
+
+def guard(command: Callable[[], object], port_flags: Mapping[str, str] = OUR_PORT_FLAGS) -> int:
+    """Run a command; an exception becomes its page on stderr and its exit code.
+
+    Args:
+        port_flags: the command line's flags for the keys of ports.
+    """
     try:
         code = command()
     except SpecError as error:
@@ -32,7 +38,10 @@ def guard(command: Callable[[], object]) -> int:
         _tell_users_exception(error)
         return USERS_FAULT
     except BindFailed as error:
-        _say(f"error: {error}{'' if error.origin.kind is OriginKind.DEFAULT else f' (from {error.origin})'}")
+        for failure in (error, *error.others):
+            _say(f"error: {failure}{'' if failure.origin.kind is OriginKind.DEFAULT else f' (from {failure.origin})'}")
+            flag = port_flags.get(failure.key, f"--set {failure.key}=PORT")
+            _say(f"     = help: stop the process that uses it, or choose another: {flag}, {failure.key} in {SPEC_FILE}")
         return USERS_FAULT
     except SeldonSpecError as error:
         _say(f"error: {error}")

@@ -26,7 +26,7 @@ from seldon_spec.spec.parameters import BOOLEAN_WORDS, read_boolean, read_intege
 from seldon_spec.spec.variables import by_name
 
 CLASS = "INTERFACE_NAME"
-_WARNED = frozenset({"no-hook", "no-such-module"})
+_WARNED = frozenset({"hook-signature", "no-hook", "no-such-module"})
 """What our own commands refuse. The original never looked at the class, and took one that is only installed."""
 _OLD_TRANSPORTS = ("REST", "GRPC")
 
@@ -172,7 +172,8 @@ def run(arguments: list[str]) -> int:
         given = parse(arguments)
     except SystemExit as leaving:  # argparse's: 0 after its help, 2 after its message
         return int(leaving.code or 0)
-    return guard(lambda: _serve(given))
+    flags = {".".join(option.path): f"{option.flag} PORT" for option in OPTIONS if option.path[:1] == ("ports",)}
+    return guard(lambda: _serve(given), flags)
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def _read_flags(
             text = _text(given[option.flag])
             words = rows[option.variable].words if option.variable else {}
             set_field(option.path, words.get(text, text), option.flag)
-    if "SELDON_LOG_LEVEL" in environ:
+    if environ.get("SELDON_LOG_LEVEL", "").strip():
         flags.pop(("server", "log", "level"), None)
     if given.get("--single-threaded"):
         set_field(("server", "threads"), "1", "--single-threaded")

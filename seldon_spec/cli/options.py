@@ -11,8 +11,10 @@ import typer
 from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exits import FINE, INTERRUPTED, WRONG_USAGE
+from seldon_spec.errors import FieldPath
 from seldon_spec.spec.model import ServiceType
 from seldon_spec.spec.schema import fields, join, split_path
+from seldon_spec.spec.secret_names import HIDDEN, names_secret
 
 # Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
 _WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -118,9 +120,9 @@ def init(
         Path, typer.Argument(metavar="DIR", help="The folder to fill; made if it is not there.")
     ] = Path(),
     *,
-    service_type: Annotated[ServiceType, typer.Option("--service-type", help="What the class is to a graph.")] = (
-        ServiceType.MODEL
-    ),
+    service_type: Annotated[
+        ServiceType, typer.Option("--service-type", case_sensitive=False, help="What the class is to a graph.")
+    ] = (ServiceType.MODEL),
     class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class's name.")] = None,
 ) -> None:
     """Write seldon.yaml, a class, a test and what else a new folder needs."""
@@ -183,11 +185,13 @@ def schema() -> None:
 @app.command()
 def explain(
     code: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="CODE", help="A diagnostic's code, as it stands in brackets.", autocompletion=_complete_code
+            metavar="CODE",
+            help="A diagnostic's code, as shown in brackets; without one, every code is listed.",
+            autocompletion=_complete_code,
         ),
-    ],
+    ] = None,
 ) -> None:
     """Print what a diagnostic means and how to mend it."""
     commands.explain(code)
@@ -258,6 +262,15 @@ def serve(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
+    port: Annotated[
+        str | None, typer.Option("--port", "-p", metavar="PORT", help="Listen on this port (REST); sets ports.http.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="Listen on this address; sets server.host.")
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option("--workers", metavar="N", help="Start this many processes; sets server.workers.")
+    ] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="Replace the workers when a file of the folder is edited.")
     ] = False,
@@ -267,10 +280,19 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the class over REST and gRPC until SIGTERM; SIGHUP reads everything again."""
+    flags = _flags(settings)
+    names: dict[FieldPath, str] = {}
+    for field, name, value in (
+        (("ports", "http"), "--port", port),
+        (("server", "host"), "--host", host),
+        (("server", "workers"), "--workers", workers),
+    ):
+        if value is not None:
+            flags[field], names[field] = value, name
     if profile is not None and profile.suffix not in (".svg", ".json"):
         told = "the file's name ends in .svg for a flame graph, in .json for speedscope"
         raise typer.BadParameter(told, param_hint="--profile")
-    commands.serve(path, _flags(settings), is_watched=reload, profiled=profile)
+    commands.serve(path, flags, flag_names=names, is_watched=reload, profiled=profile)
 
 
 @app.command()
@@ -300,12 +322,13 @@ def health(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
     commands.health(path, _flags(settings))
 
 
-def _flags(settings: list[str] | None) -> commands.Flags:
+def _flags(settings: list[str] | None) -> dict[FieldPath, str]:
     """``--set server.workers=4`` as a field and a text; of a free mapping's key the dots belong to the key."""
     flags = {}
     for setting in settings or ():
         key, equals, text = setting.partition("=")
         if not key or not equals:
-            raise typer.BadParameter(f'"{setting}" is not KEY=VALUE', param_hint="--set")
+            shown = HIDDEN if names_secret(setting) else f'"{setting}"'
+            raise typer.BadParameter(f"{shown} is not KEY=VALUE", param_hint="--set")
         flags[split_path(key)] = text
     return flags

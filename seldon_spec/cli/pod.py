@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seldon_spec.spec.paths import Unreadable, decode_text, read_file
+
 ANNOTATIONS_FILE = Path("/etc/podinfo/annotations")
 """Where the operator mounts the pod's annotations. Source: contract sections 7.4 and 7.7."""
 MAX_ANNOTATIONS_BYTES = 1024 * 1024
@@ -13,7 +15,6 @@ MAX_ANNOTATIONS_BYTES = 1024 * 1024
 def read_annotations() -> str:
     """The text of the pod's annotations; empty where there is no such file, as outside a pod."""
     try:
-        with ANNOTATIONS_FILE.open("rb") as stream:
-            return stream.read(MAX_ANNOTATIONS_BYTES).decode("utf-8", "replace")
-    except OSError:
+        return decode_text(read_file(ANNOTATIONS_FILE, MAX_ANNOTATIONS_BYTES), "replace")
+    except Unreadable:
         return ""

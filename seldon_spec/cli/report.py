@@ -80,13 +80,13 @@ def _visible(text: str) -> str:
 
 
 def summarise(diagnostics: Sequence[Diagnostic], file: str) -> str:
-    """One line: how many problems there are, where, and that nothing was done."""
+    """One line: how many errors there are, and where; without one, how many warnings and notes."""
     errors = [d for d in diagnostics if d.severity is Severity.ERROR]
     if not errors:
         warnings = sum(d.severity is Severity.WARNING for d in diagnostics)
         notes = len(diagnostics) - warnings
         counts = [_count(warnings, "warning")] * bool(warnings) + [_count(notes, "note")] * bool(notes)
-        return f"{file}: fine" + (f", with {' and '.join(counts)}" if counts else "")
+        return f"{file}: OK" + (f", with {' and '.join(counts)}" if counts else "")
     places = {"in the environment": 0, "in the flags": 0}
     for error in errors:
         origin = error.origin
@@ -97,9 +97,9 @@ def summarise(diagnostics: Sequence[Diagnostic], file: str) -> str:
         (p for p in places.items() if p[1]), key=lambda place: place[0] in ("in the environment", "in the flags")
     )
     where = order[0][0] if len(order) == 1 else None
-    total = _count(len(errors), "problem")
+    total = _count(len(errors), "error")
     spread = f" {where}" if where else ": " + ", ".join(f"{count} {name}" for name, count in order)
-    return f"{total}{spread}. Nothing was written or started."
+    return f"Found {total}{spread}."
 
 
 def _count(number: int, noun: str) -> str:

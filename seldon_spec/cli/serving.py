@@ -35,9 +35,10 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
 
     def read_prepared() -> Spec:
         spec = settle_tracing(read(preparation.variables))
-        tell(spec.diagnostics, is_summed_up=False)
         require_tls(spec)
-        return preparation.prepare(spec)
+        prepared = preparation.prepare(spec)
+        tell(spec.diagnostics, is_summed_up=False)
+        return prepared
 
     renewal = Renewal(read_prepared, _tell_wrong, _find_patterns if is_watched else None)
     profile = None if profiled is None else Profile(profiled)

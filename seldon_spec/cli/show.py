@@ -9,12 +9,9 @@ from typing import Any
 
 from seldon_spec.errors import FieldPath, Origin, OriginKind
 from seldon_spec.spec.loader import plain
+from seldon_spec.spec.masking import find_literals, redact
 from seldon_spec.spec.model import SecretRef, Spec
-from seldon_spec.spec.schema import is_sensitive, join
-
-REDACTED = "(not shown)"
-
-_FREE_MAPPINGS = {("parameters",), ("environment",), ("image", "labels"), ("image", "environment")}
+from seldon_spec.spec.schema import groups_keys, join
 
 _SECTIONS = (
     "class_name",
@@ -41,39 +38,42 @@ def leaves(spec: Spec) -> Iterator[tuple[FieldPath, Any, Origin]]:
 def _leaves(path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
     if is_dataclass(value) and not isinstance(value, SecretRef):
         for f in fields(value):
+            if path == ("unit",) and f.name in ("name", "version"):
+                continue  # the spec's own
             yield from _leaves((*path, f.name), getattr(value, f.name))
-    elif isinstance(value, Mapping) and path in _FREE_MAPPINGS:
+    elif isinstance(value, Mapping) and groups_keys(path):
         for key, item in value.items():
             yield (*path, key), item
     else:
         yield path, value
 
 
-def redact(path: FieldPath, value: Any) -> Any:
-    """A value as it may be shown: a reference by its name, a literal under a secret's name not at all."""
-    shown = plain(value)
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool) and is_sensitive(path):
-        return REDACTED
-    if isinstance(shown, dict) and not isinstance(value, SecretRef):
-        return {key: redact((*path, str(key)), item) for key, item in value.items()}
-    return [redact(path, item) for item in value] if isinstance(shown, list) else shown
+class _Shown:
+    """Values of a spec as they may be shown."""
+
+    def __init__(self, spec: Spec) -> None:
+        literals = (found for path, value, _ in leaves(spec) for found in find_literals(path, plain(value)))
+        self._secrets = {secret for _, secret in literals if isinstance(secret, str)}
+
+    def __call__(self, path: FieldPath, value: Any) -> Any:
+        return redact(path, plain(value), self._secrets)
 
 
 def render_text(spec: Spec) -> str:
     """One line a value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``."""
-    lines = []
+    lines, show = [], _Shown(spec)
     for path, value, origin in leaves(spec):
-        shown = json.dumps(redact(path, value), ensure_ascii=False)
-        lines.append(f"{join(path)} = {shown}  <- {_origin(spec, path, origin)}")
+        shown = json.dumps(show(path, value), ensure_ascii=False)
+        lines.append(f"{join(path)} = {shown}  <- {_origin(spec, path, origin, show)}")
     return "\n".join(lines) + "\n"
 
 
-def _origin(spec: Spec, path: FieldPath, origin: Origin) -> str:
+def _origin(spec: Spec, path: FieldPath, origin: Origin, show: _Shown) -> str:
     if origin.kind is OriginKind.DEFAULT:
         return f"from class_name ({spec.origin('class_name')})" if path == ("name",) else "default"
     if origin.below is None:
         return str(origin)
-    said = json.dumps(redact(path, origin.replaced), ensure_ascii=False)
+    said = json.dumps(show(path, origin.replaced), ensure_ascii=False)
     return f"{origin} ({origin.below} said {said})"
 
 
@@ -81,22 +81,23 @@ def render_json(spec: Spec) -> str:
     """The spec as JSON, and the origin of each value that is not its default: ``{"spec": …, "origins": …}``."""
     values: dict[str, Any] = {}
     origins: dict[str, Any] = {}
+    show = _Shown(spec)
     for path, value, origin in leaves(spec):
         here = values
         for step in path[:-1]:
             here = here.setdefault(step, {})
-        here[path[-1]] = redact(path, value)
+        here[path[-1]] = show(path, value)
         if origin.kind is not OriginKind.DEFAULT:
-            origins[join(path)] = _origin_json(path, origin)
+            origins[join(path)] = _origin_json(path, origin, show)
     for name in ("parameters", "environment"):
         values.setdefault(name, {})
     return json.dumps({"spec": values, "origins": origins}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _origin_json(path: FieldPath, origin: Origin) -> dict[str, Any]:
+def _origin_json(path: FieldPath, origin: Origin, show: _Shown) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": origin.kind.value, "name": origin.name}
     if origin.position is not None:
         described |= {"line": origin.position.line, "column": origin.position.column}
     if origin.below is not None:
-        described["above"] = {**_origin_json(path, origin.below), "value": redact(path, origin.replaced)}
+        described["above"] = {**_origin_json(path, origin.below, show), "value": show(path, origin.replaced)}
     return described

@@ -74,8 +74,8 @@ def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
     told = {**own, **(unit.metadata or {})}
     image, _, version = (unit.image or "").rpartition(":")
     metadata = {
-        "name": image,
-        "versions": [version],
+        "name": image if unit.image else unit.name or "",
+        "versions": [version if unit.image else unit.version or ""],
         "platform": "",
         "inputs": [],
         "outputs": [],

@@ -160,12 +160,13 @@ class Metrics:
 def standard_labels(unit: UnitSpec) -> dict[str, str]:
     """The labels that every series has (contract section 6.2), with the older names for the same values."""
     image, version = _split_image(unit.image)
+    model_version = version if unit.image else unit.version or UNKNOWN
     deployment = unit.deployment_id or UNKNOWN
     return {
         "deployment_name": deployment,
-        "model_name": unit.id or UNKNOWN,
+        "model_name": unit.id or unit.name or UNKNOWN,
         "model_image": image,
-        "model_version": version,
+        "model_version": model_version,
         "predictor_name": unit.predictor_id or UNKNOWN,
         "predictor_version": unit.predictor_version or UNKNOWN,
         "seldon_deployment_name": deployment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from seldon_spec.component.adapter import build_component
 from seldon_spec.component.base import Component
@@ -27,6 +28,7 @@ def dispatcher_for(
         trace: None: nothing is traced.
         is_alone: whether no other class is served in this process.
     """
+    spec = replace(spec, folder=spec.folder.resolve())  # the working directory may change before the class is imported
     progress = Progress()
 
     def make_component() -> Component:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from seldon_spec.errors import BindFailed
 from seldon_spec.spec.model import Spec
 
 _BACKLOG = 2048
+_OF_ONE_PORT = (errno.EADDRINUSE, errno.EACCES)
+"""What is wrong with one port and not with the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,30 @@ def bind_sockets(spec: Spec) -> Sockets:
     """Bind the ports of a spec, and listen: early connections wait and are not refused.
 
     Raises:
-        BindFailed: a port cannot be had; none is kept then.
+        BindFailed: a port cannot be had; it holds the failures of the others. None is kept then.
     """
-    held: list[socket.socket] = []
-    grpc = None
-    try:
-        held.append(_listen(spec, "http", spec.ports.http))
-        held.append(_listen(spec, "metrics", spec.ports.metrics))
-        if spec.ports.grpc is not None:
-            begin = _reserve if spec.server.engine == "uvicorn" else _listen
-            grpc = begin(spec, "grpc", spec.ports.grpc)
-    except BindFailed:
-        for bound in held:
+    begin_grpc = _reserve if spec.server.engine == "uvicorn" else _listen
+    held: dict[str, socket.socket] = {}
+    failures: list[BindFailed] = []
+    for key, port, begin in (
+        ("http", spec.ports.http, _listen),
+        ("metrics", spec.ports.metrics, _listen),
+        ("grpc", spec.ports.grpc, begin_grpc),
+    ):
+        if port is None:
+            continue
+        try:
+            held[key] = begin(spec, key, port)
+        except BindFailed as failure:
+            failures.append(failure)
+            if getattr(failure.__cause__, "errno", None) not in _OF_ONE_PORT:
+                break
+    if failures:
+        for bound in held.values():
             bound.close()
-        raise
-    return Sockets(held[0], held[1], grpc)
+        failures[0].others = tuple(failures[1:])
+        raise failures[0]
+    return Sockets(held["http"], held["metrics"], held.get("grpc"))
 
 
 def _listen(spec: Spec, key: str, port: int) -> socket.socket:

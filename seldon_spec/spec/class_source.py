@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seldon_spec.spec.paths import is_file, is_folder
+from seldon_spec.spec.paths import TooLong, Unreadable, is_file, is_folder, read_file
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _MAX_HOPS = 20
@@ -40,6 +40,22 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """How many values a method can be called with, without ``self``.
+
+    Attributes:
+        least: arguments without a default.
+        most: positional arguments; None: any number.
+        required: names of keyword-only arguments without a default.
+    """
+
+    place: SourcePlace
+    least: int
+    most: int | None
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClassSource:
     """The class as far as the folder's files show it.
 
@@ -49,6 +65,7 @@ class ClassSource:
         is_whole: False where a base, a decorator or ``__getattr__`` may add hooks that cannot be seen.
         arguments: of ``__init__``, without ``self``; None where they cannot be seen.
         takes_any: ``__init__`` has ``**kwargs``.
+        signatures: of the methods that no unknown decorator changes, by name.
     """
 
     name: str
@@ -58,6 +75,7 @@ class ClassSource:
     is_whole: bool = True
     arguments: tuple[Argument, ...] | None = ()
     takes_any: bool = False
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +210,7 @@ class _Reader:
         own = _own_part(module, node)
         is_whole, arguments, takes_any = own.is_whole, own.arguments, own.takes_any
         hooks, told_meta = set(own.hooks), set(own.told_meta)
+        signatures = dict(own.signatures)
         for base in self.bases(module, node, hops):
             if base is None:
                 is_whole = False
@@ -199,6 +218,7 @@ class _Reader:
             else:
                 is_whole = is_whole and base.is_whole
                 told_meta |= base.told_meta - hooks  # what stands further left hides it
+                signatures |= {name: s for name, s in base.signatures.items() if name not in hooks}
                 hooks |= base.hooks
                 inherited = base.arguments
             if "__init__" not in own.hooks and (base is None or "__init__" in base.hooks) and arguments == ():
@@ -210,6 +230,7 @@ class _Reader:
             is_whole=is_whole,
             arguments=arguments,
             takes_any=takes_any,
+            signatures=signatures,
         )
 
     def bases(self, module: _Module, node: ast.ClassDef, hops: int) -> Iterator[ClassSource | None]:
@@ -234,9 +255,7 @@ def _is_typing_base(expression: ast.expr) -> bool:
 def _read_module(path: Path, folder: Path) -> _Module | BadSource:
     file = path.relative_to(folder).as_posix()
     try:
-        data = path.read_bytes()
-        if len(data) > MAX_SOURCE_BYTES:
-            return _Module(file, path, [], is_open=True)
+        data = read_file(path, MAX_SOURCE_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning about the user's escapes is not ours to tell
             tree = ast.parse(data, filename=file)
@@ -244,8 +263,10 @@ def _read_module(path: Path, folder: Path) -> _Module | BadSource:
         return _syntax_error(file, error)
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes, or nesting beyond the parser's bounds
         return BadSource(SourcePlace(file, 1, 1, 1, ""), str(error) or type(error).__name__)
-    except OSError as error:
-        return BadSource(SourcePlace(file, 1, 1, 1, ""), error.strerror or str(error))
+    except TooLong:
+        return _Module(file, path, [], is_open=True)
+    except Unreadable as error:
+        return BadSource(SourcePlace(file, 1, 1, 1, ""), str(error))
     module = _Module(file, path, data.decode("utf-8", "replace").splitlines())
     package = path.relative_to(folder).with_suffix("").parts[:-1]
     for statement in _top_level(tree.body):
@@ -343,13 +364,78 @@ def _own_part(module: _Module, node: ast.ClassDef) -> ClassSource:
         arguments = tuple(_arguments(init)) if not init.decorator_list else None
         takes_any = init.args.kwarg is not None
     elif is_dataclass:
-        arguments = None  # fields may be inherited, excluded or keyword-only; reading them right is dataclasses' affair
+        arguments = None if node.bases else tuple(_field_arguments(node))  # inherited fields are not followed
     else:
         arguments = ()
     if not is_whole:
         arguments = None
+    if _is_pydantic(module, node) and init is None and not node.keywords:
+        arguments, takes_any = tuple(_field_arguments(node)), True
     place = SourcePlace(module.file, node.lineno, *_name_span(module, node))
-    return ClassSource(node.name, place, frozenset(hooks), frozenset(told_meta), is_whole, arguments, takes_any)
+    signatures = _signatures(module, node)
+    names = frozenset(hooks)
+    return ClassSource(node.name, place, names, frozenset(told_meta), is_whole, arguments, takes_any, signatures)
+
+
+def _signatures(module: _Module, node: ast.ClassDef) -> dict[str, Signature]:
+    """The methods that are what their ``def`` says: no decorator that is not known, and no later assignment."""
+    signatures: dict[str, Signature] = {}
+    for statement in _top_level(node.body):
+        names = [statement.name] if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) else ()
+        for name in names or _targets(statement):
+            signatures.pop(name, None)
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)) and all(
+            _decorator_name(d) in ("staticmethod", "classmethod") for d in statement.decorator_list
+        ):
+            signatures[statement.name] = _signature(module, statement)
+    methods = (s for s in _top_level(node.body) if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    on_self = {name for method in methods for name in _set_on_self(method)}
+    return {name: signature for name, signature in signatures.items() if name not in on_self}
+
+
+def _is_pydantic(module: _Module, node: ast.ClassDef) -> bool:
+    """Whether the class is pydantic's own kind of a data class, with no other base."""
+    base = node.bases[0] if len(node.bases) == 1 else None
+    if isinstance(base, ast.Attribute):
+        return ast.unparse(base) == "pydantic.BaseModel"
+    return isinstance(base, ast.Name) and module.imports.get(base.id) == ("pydantic", "BaseModel")
+
+
+def _field_arguments(node: ast.ClassDef) -> Iterator[Argument]:
+    """The arguments that a data class makes of its fields."""
+    for statement in node.body:
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            continue
+        annotation, value, name = ast.unparse(statement.annotation), statement.value, statement.target.id
+        if "ClassVar" in annotation or "KW_ONLY" in annotation or "PrivateAttr" in annotation or name == "model_config":
+            continue
+        given: dict[str | None, ast.expr] = {}
+        if isinstance(value, ast.Call) and _decorator_name(value) in ("field", "Field"):
+            given = {keyword.arg: keyword.value for keyword in value.keywords}
+            is_required = not {"default", "default_factory", "alias", "validation_alias", None} & set(given)
+            is_required = is_required and (not value.args or _is_ellipsis(value.args[0]))
+        else:
+            is_required = value is None or _is_ellipsis(value)
+        if not (isinstance(given.get("init"), ast.Constant) and ast.unparse(given["init"]) == "False"):
+            yield Argument(name, annotation, is_required)
+
+
+def _is_ellipsis(expression: ast.expr) -> bool:
+    return isinstance(expression, ast.Constant) and expression.value is ...
+
+
+def _signature(module: _Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:
+    args = function.args
+    is_static = any(_decorator_name(d) == "staticmethod" for d in function.decorator_list)
+    positional = len(args.posonlyargs) + len(args.args)
+    own = 0 if is_static or (positional == 0 and args.vararg is not None) else 1
+    keywords = zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return Signature(
+        SourcePlace(module.file, function.lineno, *_name_span(module, function)),
+        max(0, positional - len(args.defaults) - own),
+        None if args.vararg is not None else positional - own,
+        tuple(argument.arg for argument, default in keywords if default is None),
+    )
 
 
 def _takes_meta(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -362,7 +448,7 @@ def _takes_meta(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return args.kwarg is not None or "meta" in by_name - {argument.arg for argument in args.posonlyargs}
 
 
-def _name_span(module: _Module, node: ast.ClassDef) -> tuple[int, int, str]:
+def _name_span(module: _Module, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[int, int, str]:
     text = module.lines[node.lineno - 1] if node.lineno <= len(module.lines) else ""
     column = text.find(node.name, node.col_offset)
     return max(column, 0) + 1, len(node.name), text

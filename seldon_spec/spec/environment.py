@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,10 +27,13 @@ from seldon_spec.spec.schema import (
     is_sensitive,
     join,
     load_schema,
+    normalise,
     remedy_of_secret,
     suggest_key,
+    takes_any_key,
     types_of,
 )
+from seldon_spec.spec.secret_names import HIDDEN, names_secret
 from seldon_spec.spec.unit import set_unit
 from seldon_spec.spec.variables import TABLE, Reading, Variable, field_variables
 
@@ -65,18 +68,31 @@ def overlay(
     flags: Sequence[Setting],
     hints: Callable[[], ArgumentHints],
 ) -> None:
-    """Lay the environment and then the flags over ``merged``; findings go to its ``problems``."""
-    named = [*_named_settings(environ)]
-    generic = [*_generic_settings(merged, environ, hints)]
+    """Lay the environment and then the flags over ``merged``; findings go to its ``problems``.
+
+    An empty variable is not set; where a boolean is read it is false, as in the original. Under a key of the user's own
+    naming, e.g. in ``parameters``, the empty text is a value.
+    """
+    named = [*_without_empty(_named_settings(environ))]
+    generic = [*_without_empty(_generic_settings(merged, environ, hints))]
     _warn_collisions(merged, named, generic)
     for setting in named:
         _apply(merged, setting, hints)
     for row in TABLE:
-        if row.name in environ and row.reading in _SPECIAL:
+        if environ.get(row.name, "").strip() and row.reading in _SPECIAL:
             _SPECIAL[row.reading](merged, row, environ[row.name])
     set_unit(merged, environ)
     for setting in [*generic, *_known_settings(merged, flags)]:
         _apply(merged, setting, hints)
+
+
+def _without_empty(settings: Iterable[Setting]) -> Iterator[Setting]:
+    for setting in settings:
+        schema, holder = field_schema(setting.path) or {}, field_schema(setting.path[:-1]) or {}
+        if setting.text.strip() or takes_any_key(holder):
+            yield setting
+        elif types_of(schema)[:1] == ("boolean",):
+            yield replace(setting, text="false")
 
 
 def _named_settings(environ: Mapping[str, str]) -> Iterator[Setting]:
@@ -135,7 +151,7 @@ def _generic_path(merged: Merged, name: str, hints: Callable[[], ArgumentHints])
             child = field_schema(path)
             assert child is not None
             schema = child
-        elif schema.get("additionalProperties") not in (None, False) and "__".join(steps[index:]):
+        elif takes_any_key(schema) and "__".join(steps[index:]):
             return (*path, _free_key(merged, path, "__".join(steps[index:]), hints))
         else:
             return None
@@ -195,11 +211,12 @@ def _apply(merged: Merged, setting: Setting, hints: Callable[[], ArgumentHints])
     except _Unreadable as error:
         merged.problems.append(_misread(merged, setting, schema, str(error)))
         return
+    value = normalise(value, setting.path)
     places = Places(lambda _: setting.origin, lambda _: setting.origin)
-    problems = check(value, setting.path, places)
+    problems = [] if _is_parameter(setting.path) else check(value, setting.path, places)
     if problems:
         may_show = not any(is_sensitive(problem.path) for problem in problems)
-        found = _found(merged, setting) if may_show else "(not shown)"
+        found = _found(merged, setting) if may_show else HIDDEN
         merged.problems.extend(replace(problem, found=found) for problem in problems)
         return
     parent = field_schema(setting.path[:-1])
@@ -328,13 +345,13 @@ def _misread(merged: Merged, setting: Setting, schema: Schema, complaint: str) -
 def _found(merged: Merged, setting: Setting) -> str:
     below = merged.origins.get(setting.path, DEFAULT_ORIGIN)
     above = "" if below.kind is OriginKind.DEFAULT else f", standing above {below}"
-    return f"{show_text(setting.origin.name, setting.path, setting.text)} ({setting.origin.kind.value}{above})"
+    return f"{show_text(setting.path, setting.text)} ({setting.origin.kind.value}{above})"
 
 
-def show_text(name: str, path: FieldPath, text: str) -> str:
-    """A variable's text for a diagnostic, unless its name says that it is a secret."""
-    if is_sensitive((name,)) or is_sensitive(path) or path[:1] in (("parameters",), ("environment",)):
-        return "(not shown)"
+def show_text(path: FieldPath, text: str) -> str:
+    """A variable's text for a diagnostic, unless it is, or may hold, a secret."""
+    if is_sensitive(path) or path[:1] in (("parameters",), ("environment",)) or names_secret(text):
+        return HIDDEN
     is_json = '"' in text and "'" not in text and text.isprintable()
     quoted = f"'{text}'" if is_json else json.dumps(text, ensure_ascii=False)
     return quoted if len(quoted) <= 80 else f"{quoted[:79]}…"
@@ -449,7 +466,8 @@ def set_entry(merged: Merged, index: str, entry: Mapping[str, Any], origin: Orig
     try:
         value = seldon_parameters.convert_entry(entry)
     except seldon_parameters.NotOfType as error:
-        shown = "(not shown)" if is_sensitive((name,)) else json.dumps(entry["value"], ensure_ascii=False)
+        is_secret = is_sensitive(("parameters", name))
+        shown = HIDDEN if is_secret else json.dumps(entry["value"], ensure_ascii=False)
         merged.problems.append(
             Diagnostic(
                 "parameter-type",

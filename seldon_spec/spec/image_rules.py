@@ -78,7 +78,8 @@ def _model_files_are_there(subject: Subject) -> Iterator[Diagnostic]:
         for finding in _file_in_folder(subject, at, file, origin):
             is_missing = finding.code == "no-such-file"
             if not is_missing or not is_folder(subject.folder / file):
-                yield replace(finding, severity=Severity.WARNING) if is_missing else finding
+                remedy = finding.help or "fine if a training writes it before the image is built"
+                yield replace(finding, severity=Severity.WARNING, help=remedy) if is_missing else finding
 
 
 def _links_are_there(subject: Subject) -> Iterator[Diagnostic]:
@@ -102,7 +103,7 @@ def _file_in_folder(subject: Subject, path: FieldPath, text: str, origin: Origin
         )
     elif not is_file(subject.folder / text):
         names = [p.relative_to(subject.folder).as_posix() for p in _files_like(subject.folder, text)]
-        match = guess(text, names)
+        match = guess(text, names, likeness=0.75)
         yield Diagnostic(
             "no-such-file",
             f"{join(path)}: there is no such file in the folder",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from types import MappingProxyType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity, SpecError
 from seldon_spec.spec import environment
@@ -16,26 +16,22 @@ from seldon_spec.spec.annotations import lay_annotations
 from seldon_spec.spec.class_source import ClassSource, Finding, read_class
 from seldon_spec.spec.digest import digest_document, find_other_file
 from seldon_spec.spec.environment import ArgumentHints
+from seldon_spec.spec.masking import hide_secrets, mask_finding
 from seldon_spec.spec.merged import Merged
 from seldon_spec.spec.model import (
     SPEC_FILE,
-    AuthSpec,
-    BatchingSpec,
     FlaskSpec,
     ImageSpec,
-    LogFormat,
-    LogLevel,
     PortsSpec,
     SecretRef,
     ServerSpec,
     ServiceType,
     Spec,
-    TlsSpec,
     UnitSpec,
 )
-from seldon_spec.spec.paths import is_folder
+from seldon_spec.spec.paths import Missing, TooLong, Unreadable, is_file, is_folder, read_file
 from seldon_spec.spec.rules import check_rules
-from seldon_spec.spec.schema import Places, check, is_sensitive
+from seldon_spec.spec.schema import Places, check, groups_keys, guess, name_odd_character, normalise
 from seldon_spec.spec.source import MAX_BYTES, Document, parse_document
 from seldon_spec.spec.subject import Subject
 
@@ -85,6 +81,8 @@ def load(
     """
     folder, name = _locate(path)
     document = _read(folder, name, terms)
+    document.problems[:] = [_with_odd_character(problem) for problem in document.problems]
+    hide_secrets(document)
     merged = Merged({}, {})
     wrong = _take_file(document, merged)
     cache: dict[str, Finding] = {}
@@ -105,7 +103,7 @@ def load(
     if document.root is not None or not document.problems:
         wrong |= {f.path for f in merged.problems if f.path and f.severity is Severity.ERROR}
         findings += check_rules(Subject(merged, folder, document, class_source()), frozenset(wrong))
-    shown = [_without_secrets(_on_terms(finding, terms), document) for finding in _unique(findings)]
+    shown = [mask_finding(_on_terms(finding, terms), document) for finding in _unique(findings)]
     ordered = tuple(sorted(shown, key=lambda finding: _place(finding, document.file)))
     if any(finding.severity is Severity.ERROR for finding in ordered):
         raise SpecError(ordered)
@@ -127,24 +125,40 @@ def _on_terms(finding: Diagnostic, terms: Terms) -> Diagnostic:
 
 def _read(folder: Path, name: str, terms: Terms) -> Document:
     path = folder / name
-    try:
-        with path.open("rb") as stream:
-            return parse_document(stream.read(MAX_BYTES + 1), str(path))
-    except (OSError, ValueError) as error:
+    if path.suffix == ".py" and is_file(path):
         document = Document(str(path), [])
-        is_missing = isinstance(error, FileNotFoundError)
+        origin = Origin(OriginKind.FILE, str(path))
+        remedy = f"name its folder, which holds {SPEC_FILE}: {folder}"
+        document.problems.append(Diagnostic("no-file", f"{path} is a Python file, not a spec", origin, help=remedy))
+        return document
+    try:
+        return parse_document(read_file(path, MAX_BYTES), str(path))
+    except Unreadable as error:
+        document = Document(str(path), [])
+        is_missing = isinstance(error, Missing)
         if is_missing and not terms.needs_file and is_folder(folder):
             return document
-        reason = getattr(error, "strerror", None) or str(error)
         document.problems.append(
             Diagnostic(
-                "no-file",
-                f"there is no {path}" if is_missing else f"{path} cannot be read: {reason}",
+                "limit" if isinstance(error, TooLong) else "no-file",
+                f"there is no {path}" if is_missing else f"{path} cannot be read: {error}",
                 Origin(OriginKind.FILE, str(path)),
-                help="name the folder that holds seldon.yaml, or the file" if is_missing else None,
+                help=_find_file_meant(folder, name) if is_missing else None,
             )
         )
         return document
+
+
+def _find_file_meant(folder: Path, name: str) -> str:
+    """What a path was meant to be at which there is nothing."""
+    if re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", name):
+        return f"write http://{name} if you mean a running server"
+    if not is_folder(folder) or not name.endswith((".yaml", ".yml")):
+        return "name the folder that holds seldon.yaml, or the file"
+    match = guess(name, sorted(entry.name for entry in folder.glob("*.[yY]*[mM][lL]*")))
+    if match:
+        return f"did you mean {folder / match}? Name that file, or rename it to {SPEC_FILE}"
+    return "run seldon-spec init to write one, or name the folder that holds it"
 
 
 def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
@@ -171,7 +185,19 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
             )
             return {("class_name",)}
         return set()
-    values = document.root.to_json()
+    if "class_name" not in document.root.value and {"apiVersion", "kind"} <= set(document.root.value):
+        document.problems.append(
+            Diagnostic(
+                "kubernetes-manifest",
+                "the file is a Kubernetes manifest, not a spec",
+                document.origin(document.key_position(("kind",))),
+                path=("class_name",),
+                found=f"kind: {document.written(('kind',))}",
+                help="put it beside the class under another name, e.g. deployment.yaml, and run seldon-spec migrate",
+            )
+        )
+        return {("class_name",)}
+    values = normalise(document.root.to_json(), (), document.written)
     told = {str(problem.origin) for problem in document.problems}
     wrong = set()
     for problem in check(values, (), places):
@@ -185,10 +211,23 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
     return wrong
 
 
+def _with_odd_character(problem: Diagnostic) -> Diagnostic:
+    """A finding about YAML that names a character of its line which only looks like one of YAML's."""
+    position = problem.origin.position
+    if problem.code != "yaml-syntax" or position is None:
+        return problem
+    lines = (position.text, *(place.text for _, place in problem.related))
+    odd = next(filter(None, map(name_odd_character, lines)), None)
+    return replace(problem, help=odd) if odd else problem
+
+
 def _one_line_help(value: object) -> str | None:
     """What a file that is one text most likely meant."""
     if not isinstance(value, str):
         return None
+    odd = name_odd_character(value)
+    if odd:
+        return odd
     if re.match(r"\w+:\S", value):
         return "write a space behind the colon"
     return "write a key, a colon and a space, then its value" if re.match(r"\w+\s*=", value) else None
@@ -203,23 +242,11 @@ def _lay_file(
             continue
         if at == ("parameters",) and isinstance(value, list):
             _lay_entries(value, document, merged, wrong)
-        elif isinstance(value, dict) and ((path == () and key != "class_name") or at in _NESTED):
+        elif isinstance(value, dict) and groups_keys(at):
             merged.open(at, document.origin(document.key_position(at)))
             _lay_file(value, at, document, merged, wrong)
         elif not _has_wrong_part(at, wrong):
             merged.set(at, value, document.origin(document.value_position(at)))
-
-
-_NESTED = {
-    ("server", "tls"),
-    ("server", "auth"),
-    ("server", "log"),
-    ("server", "shutdown"),
-    ("image", "labels"),
-    ("image", "environment"),
-    ("image", "steps"),
-    ("image", "healthcheck"),
-}
 
 
 def _has_wrong_part(at: FieldPath, wrong: set[FieldPath]) -> bool:
@@ -274,17 +301,6 @@ def _unique(findings: list[Diagnostic]) -> list[Diagnostic]:
     return unique
 
 
-def _without_secrets(finding: Diagnostic, document: Document) -> Diagnostic:
-    """A finding whose source line shows no secret that the file writes out."""
-    position = finding.origin.position
-    if position is None or position.file != document.file:
-        return finding
-    for path, node in document.scalars():
-        if node.position.line == position.line and is_sensitive(path) and isinstance(node.value, (str, int, float)):
-            position = position.masked(node.position.column, node.position.width)
-    return replace(finding, origin=replace(finding.origin, position=position))
-
-
 _KINDS = {OriginKind.FILE: 0, OriginKind.DEFAULT: 0, OriginKind.ENVIRONMENT: 1, OriginKind.FLAG: 2}
 
 
@@ -310,56 +326,39 @@ def _build(merged: Merged, folder: Path, file: str, diagnostics: tuple[Diagnosti
         service_type=ServiceType(values.get("service_type", "MODEL")),
         version=values.get("version"),
         parameters=MappingProxyType({k: _with_references(v) for k, v in values.get("parameters", {}).items()}),
-        flask=_section(FlaskSpec(), values.get("flask", {})),
-        ports=_section(PortsSpec(), values.get("ports", {})),
-        server=_section(ServerSpec(), values.get("server", {})),
-        image=_section(ImageSpec(), values.get("image", {})),
+        flask=_make(FlaskSpec, values.get("flask", {})),
+        ports=_make(PortsSpec, values.get("ports", {})),
+        server=_make(ServerSpec, values.get("server", {})),
+        image=_make(ImageSpec, values.get("image", {})),
         environment=MappingProxyType({k: _with_references(v) for k, v in values.get("environment", {}).items()}),
-        unit=UnitSpec(**values.get("unit", {})),
+        unit=UnitSpec(name=values.get("name"), version=values.get("version"), **values.get("unit", {})),
         file=file,
         origins=MappingProxyType(merged.origins),
         diagnostics=diagnostics,
     )
 
 
-def _section(default: T, values: Mapping[str, Any]) -> T:
+def _make(kind: type[T], values: Mapping[str, Any]) -> T:
     """A section's dataclass with the values that are given; the others keep their defaults."""
-    names = [f.name for f in fields(default) if f.name in values]  # type: ignore[arg-type]
-    given = {name: _typed(name, getattr(default, name), values[name]) for name in names}
-    return replace(default, **given)  # type: ignore[type-var]
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
 
 
-def _typed(name: str, default: Any, value: Any) -> Any:
-    if name in _NULLABLE_SECTIONS:
-        return None if value is None else _NULLABLE_SECTIONS[name](value)
-    if is_dataclass(default):
-        return _section(default, value)
-    if isinstance(default, (LogLevel, LogFormat)):
-        return type(default)(value)
+def _typed(hint: Any, value: Any) -> Any:
+    """A JSON value as the field of a dataclass has it; ``hint`` is the field's type."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    for kind in kinds:
+        if isinstance(value, Mapping) and is_dataclass(kind) and kind is not SecretRef:
+            return _make(kind, value)  # type: ignore[arg-type]
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return kind(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)  # JSON Schema takes 9000.0 for an integer
-    if isinstance(default, Mapping):
+    if get_origin(kinds[0]) is tuple:  # that a text may stand for by itself is said by "str | tuple"
+        return tuple(_with_references(value if isinstance(value, list) else [value]))
+    if get_origin(kinds[0]) is Mapping:
         return MappingProxyType(dict(value))
-    if isinstance(value, list):
-        return tuple(_with_references(item) for item in value)
-    return _with_references(value)
-
-
-def _auth(values: Mapping[str, Any]) -> AuthSpec:
-    tokens = _with_references(values["tokens"])
-    return AuthSpec(tuple(tokens) if isinstance(tokens, list) else (tokens,))
-
-
-def _batching(values: Mapping[str, Any]) -> BatchingSpec:
-    # JSON Schema takes 256.0 for an integer
-    return BatchingSpec(**{**values, "max_rows": int(values["max_rows"])})
-
-
-_NULLABLE_SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
-    "tls": lambda values: TlsSpec(**values),
-    "auth": _auth,
-    "batching": _batching,
-}
+    return tuple(value) if isinstance(value, list) else _with_references(value)
 
 
 def _with_references(value: Any) -> Any:

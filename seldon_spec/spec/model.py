@@ -284,6 +284,7 @@ class UnitSpec:
         is_passthrough: bodies of predict reach the class's raw hook as they came, and leave as it returns them.
         has_metrics_in_response: the metrics of a call stand in the answer's ``meta``.
         has_executor: the counters of feedback and its rewards are kept.
+        name, version: the spec's, where it sets them; in labels and metadata ``id`` and ``image`` override them.
         traces_exporter, otlp_protocol: what sends traces, in the words of OpenTelemetry's variables; None: its default.
     Source: contract sections 6.2 and 7.2.
     """
@@ -300,6 +301,8 @@ class UnitSpec:
     has_executor: bool = True
     traces_exporter: str | None = None
     otlp_protocol: str | None = None
+    name: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-"""Whether a path that a user's file names is there; one that cannot be, such as one that is too long, is not."""
+"""Files that a user names: whether they are there, and their content, read without waiting and within a bound."""
 
 from __future__ import annotations
 
+import codecs
 import os
+import stat
 from pathlib import Path
 
 
@@ -19,3 +21,62 @@ def is_folder(path: Path) -> bool:
 def exists(path: Path) -> bool:
     """Whether there is anything."""
     return os.path.exists(path)  # noqa: PTH110
+
+
+class Unreadable(Exception):
+    """A file cannot be read; the message gives the reason, in words that follow the file's name."""
+
+
+class Missing(Unreadable):
+    """There is no such file."""
+
+
+class TooLong(Unreadable):
+    """The file has more bytes than are read."""
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most ``limit`` bytes; a pipe or a device, which could block or never end, is refused.
+
+    Raises:
+        Unreadable: it cannot be read, is no regular file, or is too long.
+    """
+    try:
+        # Opening a pipe would wait for its writer, opening a device could act on it: look first, and again once open.
+        _require_regular(os.stat(path))  # noqa: PTH116
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123
+            _require_regular(os.fstat(descriptor))
+            data = stream.read(limit + 1)
+    except FileNotFoundError as error:
+        raise Missing(error.strerror) from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(getattr(error, "strerror", None) or "this is no path") from None
+    if len(data) > limit:
+        raise TooLong(f"it has more than {limit:,} bytes")
+    return data
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise Unreadable("it is a directory")
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable("it is not a regular file")
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decode_text(data: bytes, errors: str = "strict") -> str:
+    """The text of a file: UTF-8, or what its byte order mark says; the mark is no part of the text.
+
+    Raises:
+        UnicodeDecodeError: it is not, and ``errors`` is ``strict``.
+    """
+    return data.decode(next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8"), errors)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
@@ -16,9 +17,12 @@ from seldon_spec.spec.class_source import (
 )
 from seldon_spec.spec.environment import PREFIX
 from seldon_spec.spec.image_rules import find_image_problems
+from seldon_spec.spec.masking import find_literals
 from seldon_spec.spec.model import PortsSpec, ServiceType
-from seldon_spec.spec.schema import guess, is_sensitive, join, show_value
+from seldon_spec.spec.schema import field_schema, guess, is_sensitive, join, show_value, takes_any_key
+from seldon_spec.spec.secret_names import HIDDEN
 from seldon_spec.spec.server_rules import find_server_problems
+from seldon_spec.spec.source import Node
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.variables import TABLE, known_variables
 
@@ -33,6 +37,9 @@ HOOKS = {
 }
 """The hooks of which a class needs one, for each service type; every spelling of contract section 3.3 counts."""
 
+MISSPELT = "did you mean to name"
+"""How the help of ``no-hook`` begins where a method's name is nearly that of a hook."""
+
 _REFUSES_EVERY_CALL = (ServiceType.ROUTER, ServiceType.COMBINER)
 
 
@@ -42,6 +49,7 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
         _class_is_named,
         _class_is_there,
         _class_fits,
+        _hooks_can_be_called,
         _parameters_fit,
         _literals_fit,
         _ports_differ,
@@ -51,6 +59,8 @@ def check_rules(subject: Subject, wrong: frozenset[FieldPath]) -> list[Diagnosti
         _secrets_are_referred_to,
         _settings_have_effect,
         _booleans_are_meant,
+        _texts_are_meant,
+        _seconds_are_meant,
     )
     findings = [finding for rule in rules for finding in rule(subject)]
     return [f for f in findings if not any(f.path[: len(path)] == path for path in wrong)]
@@ -141,21 +151,59 @@ def _class_fits(subject: Subject) -> Iterator[Diagnostic]:
     effect = "every call would be refused" if refuses else _EFFECTS[service_type]
     yield Diagnostic(
         "no-hook",
-        f"{found.name} has no method {hooks[0]}, which a {service_type.value} needs: {effect}",
+        f"{found.name} has no {hooks[0]} method, which a {service_type.value} needs: {effect}",
         subject.origin(key),
         Severity.ERROR if refuses else Severity.WARNING,
         (key,),
         allowed=f"one of {', '.join(hooks)}",
         related=(("the class", _position(subject, found.place)),),
-        help=f"did you mean service_type: {other}?" if other else f'is "{near}" meant to be it?' if near else None,
+        help=f"did you mean service_type: {other}?"
+        if other
+        else f'{MISSPELT} "{near}" "{hooks[0]}"?'
+        if near
+        else None,
     )
 
 
 _EFFECTS = {
-    ServiceType.MODEL: "it answers []",
-    ServiceType.OUTLIER_DETECTOR: "it answers []",
-    ServiceType.TRANSFORMER: "it answers what it is sent",
+    ServiceType.MODEL: "every prediction would return an empty array",
+    ServiceType.OUTLIER_DETECTOR: "every prediction would return an empty array",
+    ServiceType.TRANSFORMER: "every request would be returned unchanged",
 }
+
+
+_CALLED_WITH: Mapping[str, tuple[int, int, frozenset[str]]] = {
+    **{name: (1, 3, frozenset({"meta"})) for name in ("predict", "transform_input", "transform_output", "score")},
+    **{name: (1, 3, frozenset({"meta"})) for name in ("route", "aggregate")},
+    "send_feedback": (1, 5, frozenset({"routing", "meta"})),
+    **{name: (0, 0, frozenset()) for name in ("load", "tags", "metrics", "init_metadata", "health_status")},
+}
+"""The least and the most values that each hook is called with, and the keywords that it may get."""
+
+
+def _hooks_can_be_called(subject: Subject) -> Iterator[Diagnostic]:
+    """Methods that need more than any call gives them, or can be given nothing."""
+    found = subject.class_source
+    if not isinstance(found, ClassSource):
+        return
+    for name, signature in found.signatures.items():
+        if name not in _CALLED_WITH:
+            continue
+        least, most, keywords = _CALLED_WITH[name]
+        takes_less = signature.most is not None and signature.most < least
+        if takes_less or signature.least > most or not keywords.issuperset(signature.required):
+            wanted = (
+                "features, names, reward, truth, routing=None" if name == "send_feedback" else "X, names, meta=None"
+            )
+            amount = "takes too few" if takes_less else "needs too many"
+            yield Diagnostic(
+                "hook-signature",
+                f"{found.name}.{name} cannot be called: it {amount} arguments",
+                subject.origin("class_name"),
+                path=("class_name",),
+                related=(("the method", _position(subject, signature.place)),),
+                help=f"write def {name}(self, {wanted})" if least else f"write def {name}(self)",
+            )
 
 
 def _parameters_fit(subject: Subject) -> Iterator[Diagnostic]:
@@ -213,7 +261,7 @@ def _literals_fit(subject: Subject) -> Iterator[Diagnostic]:
                 f'{found.name}.__init__ says that "{argument.name}" is {argument.annotation}',
                 origin,
                 path=("parameters", argument.name),
-                found="(not shown)" if is_sensitive((argument.name,)) else show_value(value),
+                found=HIDDEN if is_sensitive(("parameters", argument.name)) else show_value(value),
                 related=(("the class", _position(subject, found.place)),),
             )
 
@@ -274,22 +322,21 @@ def _environment_is_free(subject: Subject) -> Iterator[Diagnostic]:
 
 def _secrets_are_referred_to(subject: Subject) -> Iterator[Diagnostic]:
     for path, origin in subject.merged.origins.items():
-        value = subject.merged.get(path)
-        if origin.kind is OriginKind.FILE and isinstance(value, str) and value and _may_hold_secret(path):
+        holder = field_schema(path[:-1])
+        is_own_name = holder is not None and takes_any_key(holder)
+        if origin.kind is not OriginKind.FILE or not (is_own_name or path[:-1] == ("flask",)):
+            continue
+        for at, _ in find_literals(path, subject.merged.get(path)):
             yield Diagnostic(
                 "literal-secret",
-                f"{join(path)} looks like a secret that is written out",
-                origin,
+                f"{join(at)} looks like a secret that is written out",
+                origin if at == path else subject.item_origin(*at),
                 Severity.WARNING,
-                path,
+                at,
                 help="an image shows it to all who can pull it: set it in environment, by reference"
                 if path[0] == "image"
                 else "refer to it: {from_env: NAME} or {from_file: PATH}",
             )
-
-
-def _may_hold_secret(path: FieldPath) -> bool:
-    return path[0] in ("parameters", "environment", "flask", "image") and is_sensitive(path[1:])
 
 
 def _settings_have_effect(subject: Subject) -> Iterator[Diagnostic]:
@@ -309,7 +356,7 @@ def _booleans_are_meant(subject: Subject) -> Iterator[Diagnostic]:
     """``yes``, ``no``, ``on`` and ``off`` where any type may stand, and so no other finding would tell."""
     for path, node in subject.document.scalars():
         is_word = node.is_plain and isinstance(node.value, bool) and node.text.lower() not in ("true", "false")
-        if not is_word or path[0] != "parameters" or _is_typed_boolean(subject, path):
+        if not is_word or path[:1] != ("parameters",) or _is_typed_boolean(subject, path):
             continue
         yield Diagnostic(
             "yaml-boolean",
@@ -321,9 +368,74 @@ def _booleans_are_meant(subject: Subject) -> Iterator[Diagnostic]:
         )
 
 
+_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+")
+_NOT_EXPANDED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*($|/)|.*\$(\{[A-Za-z_]\w*\}|\([A-Za-z_]\w*\))")
+_VERSIONS = frozenset({"ver", "version", "release", "tag", "python"})
+
+
+def _texts_are_meant(subject: Subject) -> Iterator[Diagnostic]:
+    """Values of parameters and variables that YAML reads, or leaves, as something else than they look like."""
+    for path, node in subject.document.scalars():
+        if path[:1] not in (("parameters",), ("environment",)) or path[-1] in ("from_env", "from_file"):
+            continue
+        value, origin = node.value, subject.document.origin(node.position)
+        if isinstance(value, str) and _NOT_EXPANDED.match(value):
+            message = f"{join(path)}: {node.text} is not expanded"
+            remedy = "write {from_env: NAME} for the value of a variable"
+            yield Diagnostic("not-expanded", message, origin, Severity.WARNING, path, help=remedy)
+            continue
+        surprise = _find_surprise(path, node)
+        if surprise is not None:
+            message, remedy = surprise
+            yield Diagnostic("yaml-surprise", f"{join(path)}: {message}", origin, Severity.WARNING, path, help=remedy)
+
+
+def _find_surprise(path: FieldPath, node: Node) -> tuple[str, str] | None:
+    """What YAML makes of a value, and how to write what was most likely meant."""
+    text, value = node.text, node.value
+    if isinstance(value, str) and not node.is_plain and re.match(r"[A-Za-z]:[\a\b\t\n\v\f\r]", value):
+        return "in double quotes a backslash begins an escape", "use single quotes, or double each backslash"
+    if not node.is_plain or path[0] != "parameters":
+        return None
+    is_version = path[-1].lower().rpartition("_")[2] in _VERSIONS
+    if isinstance(value, float) and is_version and repr(value) != text:
+        return f"YAML reads {text} as the number {value}", f'write it in quotes: "{text}"'
+    if isinstance(value, str) and _FLOAT.fullmatch(value):
+        return f"YAML 1.1 reads {text} as text", f"write {_with_point(text)}, or put it in quotes"
+    return _NULL_WORDS.get(text)
+
+
+_NULL_WORDS = {
+    "None": ("YAML reads None as text", 'write null, or "None" in quotes'),
+    "~": ("YAML reads ~ as null", 'write null, or "~" in quotes'),
+}
+
+
+def _with_point(text: str) -> str:
+    """A number with an exponent as YAML 1.1 knows it: with a point, and a sign in the exponent."""
+    number, _, exponent = text.lower().partition("e")
+    return f"{number if '.' in number else f'{number}.0'}e{exponent if exponent[0] in '+-' else f'+{exponent}'}"
+
+
+def _seconds_are_meant(subject: Subject) -> Iterator[Diagnostic]:
+    """Times that are most likely milliseconds: whole thousands of seconds."""
+    for path in [*subject.merged.origins]:
+        value = subject.merged.get(path)
+        is_time = path[0] == "server" and path[-1].endswith("_seconds") and isinstance(value, (int, float))
+        if is_time and value >= 1000 and value % 1000 == 0:
+            yield Diagnostic(
+                "large-timeout",
+                f"{join(path)} is {value} seconds, which is {value / 3600:.1f} hours",
+                subject.origin(*path),
+                Severity.WARNING,
+                path,
+                help=f"write {value // 1000:g} if milliseconds are meant",
+            )
+
+
 def _is_typed_boolean(subject: Subject, path: FieldPath) -> bool:
     """Whether it is the value of an entry of Seldon's list that says BOOL."""
-    kind = subject.document.find((*path[:-1], "type")) if path[-1] == "value" and path[1].isdigit() else None
+    kind = subject.document.find((*path[:-1], "type")) if path[-1] == "value" else None
     return kind is not None and kind[1].value == "BOOL"
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seldon_spec.errors import Diagnostic, FieldPath, Origin
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, is_index
 from seldon_spec.spec.accept import accepts
+from seldon_spec.spec.secret_names import HIDDEN, is_secret_name, names_secret
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -69,7 +71,7 @@ def _child(schema: Schema, step: str) -> Schema | None:
     properties = schema.get("properties", {})
     if step in properties:
         return properties[step]  # type: ignore[no-any-return]
-    if step.isdigit() and "items" in schema:
+    if is_index(step) and "items" in schema:
         return schema["items"]  # type: ignore[no-any-return]
     rest = schema.get("additionalProperties", False)
     if rest is True:
@@ -78,8 +80,10 @@ def _child(schema: Schema, step: str) -> Schema | None:
 
 
 def types_of(schema: Schema) -> tuple[str, ...]:
-    """The JSON types that a field may have; empty: any."""
+    """The JSON types that a field may have; empty: any. Numbers that are read as text are none."""
     types = schema.get("type", ())
+    if "x-as-text" in schema:
+        return tuple(kind for kind in types if kind not in ("number", "boolean"))
     return (types,) if isinstance(types, str) else tuple(types)
 
 
@@ -97,6 +101,26 @@ def is_section(schema: Schema) -> bool:
     return set(types_of(schema)) - {"null"} == {"object"} and "properties" in schema
 
 
+def takes_any_key(schema: Schema) -> bool:
+    """Whether the keys of a mapping are the user's own names."""
+    return schema.get("additionalProperties") not in (None, False)
+
+
+def groups_keys(path: FieldPath) -> bool:
+    """Whether what stands at ``path`` are values of their own, each with an origin: of a section, or of names."""
+    schema = field_schema(path)
+    return schema is not None and (is_section(schema) or takes_any_key(schema))
+
+
+def optional_sections(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
+    """Every section that may be null, with its schema."""
+    for key, child in (load_schema() if schema is None else schema).get("properties", {}).items():
+        if is_section(child):
+            if "null" in types_of(child):
+                yield (*path, key), child
+            yield from optional_sections(child, (*path, key))
+
+
 def is_required(path: FieldPath) -> bool:
     """Whether the object at ``path[:-1]`` needs the field, once it is there itself."""
     parent = field_schema(path[:-1])
@@ -105,7 +129,7 @@ def is_required(path: FieldPath) -> bool:
 
 def join(path: FieldPath) -> str:
     """A path as people write it: ``server.workers``, ``parameters[0].value``."""
-    return "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
+    return "".join(f"[{step}]" if is_index(step) else f".{step}" for step in path).removeprefix(".")
 
 
 def describe(schema: Schema) -> str:
@@ -120,6 +144,8 @@ def describe(schema: Schema) -> str:
     kinds = [_NAMES[kind] for kind in types if kind != "null"]
     if "from_env" in schema.get("properties", {}):
         kinds[kinds.index("a mapping")] = "a reference {from_env: NAME} or {from_file: PATH}"
+    elif kinds == ["a mapping"] and schema.get("examples"):
+        return f"a mapping{null}, e.g. {show_flow(schema['examples'][0])}"
     return f"{' or '.join(kinds) or 'any value'}{_range(schema)}{null}"
 
 
@@ -135,12 +161,80 @@ def _range(schema: Schema) -> str:
     return "" if high is None else f", at most {high}"
 
 
+def normalise(value: Any, path: FieldPath, written: Callable[[FieldPath], str | None] = lambda _: None) -> Any:
+    """A JSON value with what may be spelt in several ways in its one form.
+
+    A section that is null is left out, a number or a boolean where text is meant becomes the text that is written, and
+    a choice is found whatever its case.
+
+    Args:
+        value: for the field at ``path``; ``()`` is the whole file.
+        written: the text of a scalar as the file has it.
+    """
+    schema = field_schema(path) or {}
+    if isinstance(value, Mapping) and path[:1] != ("parameters",) and groups_keys(path):
+        return {
+            key: normalise(item, (*path, key), written)
+            for key, item in value.items()
+            if item is not None or not groups_keys((*path, key)) or "null" in types_of(field_schema((*path, key)) or {})
+        }
+    if isinstance(value, (bool, int, float)) and "x-as-text" in schema:
+        return written(path) or json.dumps(value)
+    return _any_case(value, schema)
+
+
+def _any_case(value: Any, schema: Schema) -> Any:
+    """A choice whose case does not matter, as the schema spells it."""
+    if isinstance(value, str) and "x-any-case" in schema:
+        return next((choice for choice in schema["enum"] if choice.lower() == value.strip().lower()), value)
+    return value
+
+
+def show_flow(value: object) -> str:
+    """A value as YAML writes it on one line: ``{max_rows: 64}``."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {show_flow(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(show_flow(item) for item in value)}]"
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][^\s#:,{}\[\]]*", value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def name_odd_character(text: str) -> str | None:
+    """The first character of a text that looks like one of ASCII and is none, named; None: there is no such one."""
+    for character in text:
+        plain = _plain_character(character)
+        if plain is not None:
+            name = unicodedata.name(character, "a control character").lower()
+            instead = {"": "delete it", " ": "write a plain space"}.get(plain, f"write {plain}")
+            return f"U+{ord(character):04X} ({name}) looks like a plain character and is none: {instead}"
+    return None
+
+
+def _plain_character(character: str) -> str | None:
+    """What a character was most likely meant to be; empty: nothing at all."""
+    if character.isascii():
+        return None
+    category = unicodedata.category(character)
+    if category == "Pd":
+        return "-"
+    if category in ("Pi", "Pf") or character in "\u201a\u201e":
+        return "'" if character in "\u2018\u2019\u201a\u201b\u2039\u203a" else '"'
+    if category in ("Zs", "Zl", "Zp"):
+        return " "
+    if category == "Cf":
+        return ""
+    folded = unicodedata.normalize("NFKC", character)
+    return folded if folded.isascii() and len(folded) == 1 and not folded.isalnum() else None
+
+
 def show_value(value: object) -> str:
     """A value as a diagnostic names it, with its type where that is the point."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
-        return f"{str(value).lower()} (true or false)"
+        return f"{str(value).lower()} (boolean)"
     if isinstance(value, (int, float)):
         return f"{_clip(repr(value))} (number)"
     if isinstance(value, str):
@@ -152,13 +246,13 @@ def _clip(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def guess(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was most likely meant."""
+def guess(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known word that was most likely meant; ``likeness`` is the share of letters that two words have in common."""
     import difflib
 
     by_folded = {name.lower().replace("-", "_"): name for name in known}
     folded = word.lower().replace("-", "_")
-    matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(folded, by_folded, n=1, cutoff=likeness)
     matches = matches or [name for name in by_folded if len(folded) > 2 and folded in name.split("_")]
     return by_folded[matches[0]] if matches else None
 
@@ -243,7 +337,7 @@ def _translate(
         for key in sorted(set(instance) - set(schema.get("properties", {}))):
             yield (at, key), _unknown_key((*at, key), schema, places)
     elif rule == "required":
-        if at[-1:] and at[-1].isdigit():
+        if at[-1:] and is_index(at[-1]):
             missing = str(error.message).split("'")[1]
             yield (at, missing), missing_key(at, missing, places.key(at))
     else:
@@ -264,17 +358,25 @@ _CODES = {
 
 
 def _wrong(code: str, at: FieldPath, value: object, schema: Schema, places: Places) -> Diagnostic:
-    types = types_of(schema)
     written = places.written(at)
     return Diagnostic(
         code,
-        f"{join(at)} {_complaint(code, types, schema)}",
+        _complain(code, at, value, schema),
         places.value(at),
         path=at,
         found=_found(at, value, written),
         allowed=describe(schema),
-        help=remedy_of_secret(code, schema) if is_sensitive(at) else _remedy(value, written, types, schema),
+        help=remedy_of_secret(code, schema) if is_sensitive(at) else _remedy(code, at, value, written, schema),
     )
+
+
+def _complain(code: str, at: FieldPath, value: object, schema: Schema) -> str:
+    if code == "enum":
+        shown = json.dumps(value, ensure_ascii=False)
+        return f"{HIDDEN if names_secret(shown) else _clip(shown)} is not a valid {join(at)}"
+    if code == "form":
+        return f"invalid {join(at)}"
+    return f"{join(at)} {_complaint(code, types_of(schema), schema)}"
 
 
 def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
@@ -285,30 +387,28 @@ def _complaint(code: str, types: tuple[str, ...], schema: Schema) -> str:
         kinds = [{"object": "mapping", "array": "list", "boolean": "boolean"}.get(t, _NAMES[t]) for t in types]
         article = {"integer": "an integer", "text": "text", "null": "null"}
         return "is not " + " or ".join(article.get(k, f"a {k}") for k in kinds if k != "null")
-    if code == "enum":
-        return "is not one of its values"
     if code == "range":
         return "is out of range"
-    if code == "form":
-        return "does not have the form that it needs"
     if is_reference:
         return "names both from_env and from_file, or neither: a reference has exactly one"
     return "is not allowed"
 
 
 def is_sensitive(path: FieldPath) -> bool:
-    """Whether a value may be a secret: of ``server.auth``, or under a name with the word PASSWORD, TOKEN or SECRET."""
-    words = (word.upper() for step in path for word in _WORD.findall(step))
-    return path[:2] == ("server", "auth") or not _SENSITIVE.isdisjoint(words)
-
-
-_SENSITIVE = frozenset({"PASSWORD", "TOKEN", "SECRET"})
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+    """Whether a value may be a secret: the schema says so of its own keys, and the name of any other key."""
+    schema = load_schema()
+    for index, step in enumerate(path):
+        if step not in schema.get("properties", {}):
+            return any(is_secret_name(name) for name in path[index:])
+        schema = resolve(schema["properties"][step])
+        if schema.get("x-secret"):
+            return True
+    return False
 
 
 def _found(at: FieldPath, value: object, written: str | None) -> str:
     if is_sensitive(at) and isinstance(value, (str, int, float)):
-        return "(not shown)"
+        return HIDDEN
     shown = show_value(value)
     if written is not None and isinstance(value, (bool, int, float)) and written not in shown:
         return f"{_clip(written)}, which YAML reads as {shown}"
@@ -322,38 +422,87 @@ def remedy_of_secret(code: str, schema: Schema) -> str | None:
     return "keep the secret in a variable or a file, and name that here"
 
 
-def _remedy(value: object, written: str | None, types: tuple[str, ...], schema: Schema) -> str | None:
-    if "string" in types and written and isinstance(value, (bool, int, float)):
+def _remedy(code: str, at: FieldPath, value: object, written: str | None, schema: Schema) -> str | None:
+    """What to write instead of a value that is refused; at least an example, where the schema has one."""
+    types, definitions = types_of(schema), load_schema()["$defs"]
+    if isinstance(value, (bool, int, float)) and written and accepts(written, schema, definitions):
         return f'write it in quotes: "{written}"'
-    if value is None and types == ("object",):
+    if value is None and "object" in types:
         return "write its keys below it, or delete the line"
     is_reference = isinstance(value, Mapping) and value and set(value) <= {"from_env", "from_file"}
     if is_reference and "object" not in types:
         return "a reference can stand in environment, in parameters and in flask.SECRET_KEY"
-    if isinstance(value, str) and "enum" in schema:
-        match = guess(value, [str(choice) for choice in schema["enum"] if choice is not None])
-        return f'did you mean "{match}"?' if match else None
-    if isinstance(value, str) and "string" not in types and written is not None:
-        return _without_quotes(value, types)
-    if isinstance(value, str) and "string" in types:
-        return _nearly(value, schema)
+    if isinstance(value, str):
+        candidate = name_odd_character(value) or _nearly(at, value, written, schema)
+        if candidate:
+            return candidate
+    if "object" in types and value is not None:
+        return _as_mapping(value, schema)
+    if "enum" in schema:
+        return None if isinstance(value, str) else "write one of them, as text"
+    is_refused = code in ("type", "form") and written is not None and schema.get("examples")
+    return f"write e.g. {at[-1]}: {show_flow(schema['examples'][0])}" if is_refused else None
+
+
+def _as_mapping(value: object, schema: Schema) -> str | None:
+    """A scalar, or a list of ``KEY=VALUE``, as the mapping that it stands for."""
+    definitions = load_schema()["$defs"]
+    items = [str(item) for item in (value if isinstance(value, list) else [value])]
+    pairs = [pair for item in items if (pair := re.fullmatch(r"([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)", item))]
+    if len(pairs) == len(items) > 0 and (takes_any_key(schema) or "value" in schema["properties"]):
+        names = {pair[1]: pair[2] for pair in pairs}
+        is_secret = any(is_secret_name(name) for name in names)
+        shown = "NAME: value" if is_secret else ", ".join(f"{name}: {text}" for name, text in names.items())
+        return _clip(f"write a mapping: {{{shown}}}")
+    for key, child in schema.get("properties", {}).items():
+        is_whole = set(schema.get("required", ())) <= {key}
+        is_meant = not isinstance(value, (list, Mapping)) and (not isinstance(value, str) or "enum" in child)
+        if is_whole and is_meant and accepts(_any_case(value, child), child, definitions):
+            return f"write {show_flow({key: value})}"
     return None
 
 
-def _without_quotes(text: str, types: tuple[str, ...]) -> str | None:
+def _nearly(at: FieldPath, text: str, written: str | None, schema: Schema) -> str | None:
+    """A text of nearly the right form, made right."""
+    types, definitions = types_of(schema), load_schema()["$defs"]
+    if "enum" in schema:
+        match = guess(text, [str(choice) for choice in schema["enum"] if choice is not None])
+        return f'did you mean "{match}"?' if match else None
+    if "string" not in types:
+        return _without_quotes(at, text, types) if written is not None else None
+    candidates = [text.strip()]
+    if "x-default" in schema or at[-1] == "tag":
+        candidates.append(re.sub(r"[\s_]+", "-", text.strip().lower()))
+    if str(schema.get("examples", [""])[0]).startswith("/"):
+        candidates.append(f"/{text.strip()}")
+    if at == ("class_name",):
+        module = re.sub(r"\.py(?=[:/]|$)", "", text.strip().removeprefix("./"))
+        candidates.append(re.sub("[/:]", ".", module))
+    for candidate in candidates:
+        if candidate != text and accepts(candidate, schema, definitions):
+            return f'did you mean "{candidate}"?'
+    return None
+
+
+_UNITS: Mapping[str, Mapping[str, float]] = {
+    "_bytes": {"": 1, "b": 1, "k": 1000, "kb": 1000, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
+    | {"ki": 2**10, "kib": 2**10, "mi": 2**20, "mib": 2**20, "gi": 2**30, "gib": 2**30},
+    "_seconds": {"": 1, "s": 1, "sec": 1, "ms": 0.001, "m": 60, "min": 60, "h": 3600},
+    "_ms": {"": 1, "ms": 1, "s": 1000},
+}
+"""What a suffix of a number is worth in the unit that the end of a key's name says."""
+
+
+def _without_quotes(at: FieldPath, text: str, types: tuple[str, ...]) -> str | None:
     if _reads_as(text, types):
         return f"write it without quotes: {text}"
     if re.fullmatch(r"[-+]?[0-9]+e[0-9]{1,2}", text, re.IGNORECASE) and {"integer", "number"} & set(types):
         return f"YAML reads {text} as text; write {int(float(text))}"
-    return None
-
-
-def _nearly(text: str, schema: Schema) -> str | None:
-    """A text of nearly the right form, made right: without spaces around it, or in lower case with hyphens."""
-    in_kebab_case = re.sub(r"[\s_]+", "-", text.strip().lower())
-    for candidate in (text.strip(), in_kebab_case if "x-default" in schema else text):
-        if candidate != text and accepts(candidate, schema, load_schema()["$defs"]):
-            return f'did you mean "{candidate}"?'
+    units = next((units for end, units in _UNITS.items() if at[-1].endswith(end)), {})
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)", text.strip())
+    if match and match[2].lower() in units:
+        number = float(match[1]) * units[match[2].lower()]
+        return f"write the number alone: {int(number) if number.is_integer() else number}"
     return None
 
 
@@ -376,15 +525,39 @@ def _unknown_key(at: FieldPath, schema: Schema, places: Places) -> Diagnostic:
 
 
 def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
-    """A guess at an unknown key: a neighbour of nearly that name, else the section where a key of that name lives."""
-    near = guess(at[-1], known)
+    """What an unknown key stands for: a neighbour, or a key of another section, by its name, an alias or likeness."""
+    odd = name_odd_character(at[-1])
+    if odd:
+        return odd
+    siblings = {key: field_schema((*at[:-1], key)) or {} for key in known}
+    folded = _fold_key(at[-1])
+    same = next((key for key in siblings if _fold_key(key) == folded), None)
+    near = same or next((key for key, schema in siblings.items() if folded in schema.get("x-aliases", ())), None)
     if near:
         return f'did you mean "{near}"?'
-    elsewhere = [join(path) for path, _ in fields() if path[-1].lower() == at[-1].lower() and path[:-1] != at[:-1]]
+    places = [(path, schema) for path, schema in _all_keys() if path[:-1] != at[:-1] and path != at[:-1]]
+    named = [path for path, _ in places if _fold_key(path[-1]) == folded]
+    aliased = [path for path, schema in places if folded in schema.get("x-aliases", ())]
+    if named and len(named[0]) == 1:
+        return f'"{named[0][0]}" is a key of the whole file: write it at the left margin'
+    elsewhere = next((path for path in (*named, *aliased) if path[:1] != ("flask",) or path in named), None)
     if elsewhere:
-        return f'did you mean "{elsewhere[0]}"?'
-    sections = [key for key, child in load_schema()["properties"].items() if is_section(child) and key == at[-1]]
-    return f'"{sections[0]}" is a key of the whole file: write it at the left margin' if sections else None
+        return f'did you mean "{join(elsewhere)}"?'
+    match = guess(at[-1], siblings)
+    return f'did you mean "{match}"?' if match else None
+
+
+def _fold_key(key: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower().replace("-", "_").strip()
+
+
+def _all_keys(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
+    """Every key of the file, sections too, those of the outermost level first."""
+    children = (load_schema() if schema is None else schema).get("properties", {})
+    yield from (((*path, key), resolve(child)) for key, child in children.items())
+    for key, child in children.items():
+        if is_section(child):
+            yield from _all_keys(child, (*path, key))
 
 
 def missing_key(at: FieldPath, key: str, origin: Origin) -> Diagnostic:

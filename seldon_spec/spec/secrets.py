@@ -11,6 +11,7 @@ from typing import Any
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity, SpecError
 from seldon_spec.spec.model import AuthSpec, SecretRef, Spec
+from seldon_spec.spec.paths import TooLong, Unreadable, decode_text, read_file
 from seldon_spec.spec.schema import join
 
 MAX_SECRET_BYTES = 1024 * 1024
@@ -113,16 +114,15 @@ class _Reader:
 
     def _read_file(self, path: FieldPath, name: str) -> str | None:
         try:
-            with Path(self.spec.folder, name).open("rb") as stream:
-                data = stream.read(MAX_SECRET_BYTES + 1)
-            if len(data) > MAX_SECRET_BYTES:
-                self._report(path, f"{name} has more than {MAX_SECRET_BYTES:,} bytes", "a secret is a short text")
-                return None
-            return data.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            self._report(path, f"{name} cannot be read: {reason}", "mount the file where the server starts")
-            return None
+            data = read_file(Path(self.spec.folder, name), MAX_SECRET_BYTES)
+            return decode_text(data).removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            self._report(path, f"{name} is not text in UTF-8", "save it as UTF-8")
+        except TooLong as error:
+            self._report(path, f"{name} cannot be read: {error}", "a secret is a short text")
+        except Unreadable as error:
+            self._report(path, f"{name} cannot be read: {error}", "mount the file where the server starts")
+        return None
 
     def _report(self, path: FieldPath, reason: str, remedy: str) -> None:
         message = f"{join(path)}: the secret cannot be read: {reason}"

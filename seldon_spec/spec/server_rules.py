@@ -11,11 +11,14 @@ from typing import Any
 from seldon_spec.errors import Diagnostic, Severity
 from seldon_spec.spec.class_source import ClassSource
 from seldon_spec.spec.model import ServiceType, ShutdownSpec, TlsSpec
+from seldon_spec.spec.paths import Unreadable, decode_text, read_file
 from seldon_spec.spec.patterns import is_left_out
-from seldon_spec.spec.schema import field_schema, missing_key
+from seldon_spec.spec.schema import missing_key, optional_sections
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.tls import check_tls, find_unreadable
 from seldon_spec.spec.tracing import check_tracing
+
+_MAX_IGNORE_BYTES = 1024 * 1024
 
 _ROWWISE = {
     "MODEL": ("predict",),
@@ -37,13 +40,13 @@ def find_server_problems(subject: Subject) -> Iterator[Diagnostic]:
 
 def _sections_are_whole(subject: Subject) -> Iterator[Diagnostic]:
     """A section that may be null needs some of its keys once it is there."""
-    for at in (("server", "tls"), ("server", "auth"), ("server", "batching")):
-        section, schema = subject.merged.get(at), field_schema(at)
-        assert schema is not None
-        for key in schema["required"] if section is not None else ():
-            # one that the file has, and that is not here, is wrong and told already
+    for at, schema in optional_sections():
+        section = subject.merged.get(at)
+        for key in schema.get("required", ()) if section is not None else ():
+            # one that the file has, and that is not here, is wrong and reported already
             if key not in section and subject.document.find((*at, key)) is None:
-                yield missing_key(at, key, next(o for path, o in subject.merged.origins.items() if path[:2] == at))
+                origins = subject.merged.origins.items()
+                yield missing_key(at, key, next(o for path, o in origins if path[: len(at)] == at))
 
 
 def _delay_leaves_time(subject: Subject) -> Iterator[Diagnostic]:
@@ -156,5 +159,8 @@ def _patterns(subject: Subject) -> list[str]:
     excluded, included = image.get("exclude") or [], image.get("include") or []
     if excluded or included:
         return [*excluded, *(f"!{pattern}" for pattern in included)]
-    own = subject.folder / ".dockerignore"
-    return own.read_text("utf-8", "replace").splitlines() if find_unreadable(own) is None else []
+    try:
+        own = read_file(subject.folder / ".dockerignore", _MAX_IGNORE_BYTES)
+    except Unreadable:
+        return []
+    return decode_text(own, "replace").splitlines()

@@ -7,13 +7,14 @@ alias expansion) holds before memory is spent. Knows the YAML language, and noth
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import yaml
 
-from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, is_index
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
@@ -45,6 +46,8 @@ class Node:
     """Whether a scalar was written without quotes, so that YAML chose its type."""
     size: int = 1
     """Nodes of the whole value with every alias written out."""
+    last_line: int = 0
+    """The last line that a scalar is written in."""
 
     def to_json(self) -> Any:
         """The value alone, as ``json.loads`` would have it."""
@@ -73,6 +76,12 @@ class Document:
     lines: list[str]
     root: Node | None = None
     problems: list[Diagnostic] = field(default_factory=list)
+    seen: list[tuple[FieldPath, Node, Node | None]] = field(default_factory=list)
+    """Every scalar and alias that is written, with its path and its mapping; also one whose value does not count."""
+    masked_lines: dict[int, str] = field(default_factory=dict)
+    """Lines as they may be shown, where they hold secrets."""
+    secrets: dict[tuple[int, int], str] = field(default_factory=dict)
+    """The text of each scalar that is a secret, by its line and column."""
 
     def start(self) -> Position:
         """The file's first character: where a missing key is told."""
@@ -87,7 +96,7 @@ class Document:
             if isinstance(node.value, dict) and step in node.value:
                 entry = node.value[step]
                 key, node = entry.key, entry.node
-            elif isinstance(node.value, list) and step.isdigit() and int(step) < len(node.value):
+            elif isinstance(node.value, list) and is_index(step) and int(step) < len(node.value):
                 node = node.value[int(step)]
                 key = node.position
             else:
@@ -123,7 +132,8 @@ class Document:
 
     def origin(self, position: Position) -> Origin:
         """The origin of a value that this file gives at ``position``."""
-        return Origin(OriginKind.FILE, self.file, position)
+        masked = self.masked_lines.get(position.line)
+        return Origin(OriginKind.FILE, self.file, position if masked is None else replace(position, text=masked))
 
     def scalars(self) -> Iterator[tuple[FieldPath, Node]]:
         """Every scalar with its path, in file order."""
@@ -294,6 +304,7 @@ class _Composer:
             )
             node = Node({}, position)
         self.spend(position, node.size)
+        self.remember(node)
         self.add(node, position)
 
     def scalar(self, event: Any) -> None:
@@ -303,14 +314,24 @@ class _Composer:
         tag = _resolve(event.value) if is_plain else event.tag
         if tag in (None, "!"):
             tag = _TAG + "str"
-        node = Node(event.value, position, event.value, is_plain)
+        end = event.end_mark
+        node = Node(event.value, position, event.value, is_plain, last_line=end.line + (end.column > 0))
         if event.anchor:
             self.anchors[event.anchor] = node
         if self.expects_key():
             self.key(node, position, is_null=tag == _TAG + "null", is_merge=is_plain and tag == _TAG + "merge")
             return
         node.value = self.convert(tag, event.value, position)
+        self.remember(node)
         self.add(node, position)
+
+    def remember(self, node: Node) -> None:
+        steps = (
+            str(len(opened.node.value)) if isinstance(opened.node.value, list) else opened.key[0] if opened.key else ""
+            for opened in self.stack
+        )
+        holder = self.stack[-1].node if self.stack else None
+        self.document.seen.append((tuple(steps), node, holder))
 
     def convert(self, tag: str, text: str, position: Position) -> Scalar:
         if tag in _TEXT_TAGS or tag == _TAG + "merge":
@@ -329,7 +350,7 @@ class _Composer:
         try:
             value: Scalar = _number(tag, text)
         except (ValueError, KeyError, OverflowError):
-            self.report("yaml-syntax", position, f"{_shorten(text)} cannot be read as {tag.removeprefix(_TAG)}")
+            self.report("yaml-syntax", position, f"{shorten(text)} cannot be read as {tag.removeprefix(_TAG)}")
             return None
         return value
 
@@ -424,10 +445,11 @@ def _number(tag: str, text: str) -> Any:
 
 
 def _quote(text: str) -> str:
-    return f'"{_shorten(text)}"'
+    return f'"{shorten(text)}"'
 
 
-def _shorten(text: str, limit: int = 60) -> str:
+def shorten(text: str, limit: int = 60) -> str:
+    """A text as messages show it."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -458,11 +480,12 @@ def _control_character(document: Document, text: str, index: int) -> Diagnostic:
     whole = re.split("[\n\r\x85\u2028\u2029]", text[index:], maxsplit=1)[0]
     line = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", lines[-1] + whole)
     position = Position(document.file, len(lines), len(lines[-1]) + 1, 1, line)
+    name = unicodedata.name(text[index], "")
     return Diagnostic(
         "control-character",
         "a character that YAML does not allow",
         document.origin(position),
-        found=f"U+{ord(text[index]):04X}",
+        found=f"U+{ord(text[index]):04X}" + (f" ({name.lower()})" if name else ""),
         help='delete it; in text in double quotes it can be written as an escape, e.g. "\\0"',
     )
 

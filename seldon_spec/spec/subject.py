@@ -28,8 +28,13 @@ class Subject:
     def key_origin(self, *path: str) -> Origin:
         """The same for a finding about the key itself: in the file, the key's own place."""
         origin = self.origin(*path)
-        found = self.document.find(path) if origin.kind is OriginKind.FILE else None
+        found = self.document.find(path) if origin.kind is OriginKind.FILE and not self._is_in_list(path) else None
         return self.document.origin(found[0]) if found else origin
+
+    def _is_in_list(self, path: tuple[str, ...]) -> bool:
+        """Whether a name stands for an entry of Seldon's list, which the file finds by its index, not by its name."""
+        holder = self.document.find(path[:-1])
+        return holder is not None and isinstance(holder[1].value, list)
 
     def item_origin(self, *path: str) -> Origin:
         """Where one item of a list comes from: in the file its own place, else the whole list's origin."""

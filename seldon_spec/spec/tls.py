@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from seldon_spec.errors import Diagnostic, Origin, Severity, SpecError
 from seldon_spec.spec.model import Spec, TlsSpec
-from seldon_spec.spec.paths import exists, is_file
+from seldon_spec.spec.paths import Unreadable, read_file
 
 if TYPE_CHECKING:
     import ssl
@@ -53,13 +53,10 @@ def require_tls(spec: Spec) -> None:
 def find_unreadable(file: Path) -> str | None:
     """Why a file cannot be read as PEM text, in words that follow its name; None: it can."""
     try:
-        if exists(file) and not is_file(file):
-            return "it is not a file"
-        with file.open("rb") as stream:
-            is_long = len(stream.read(MAX_PEM_BYTES + 1)) > MAX_PEM_BYTES
-    except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or "this is no path"
-    return f"it has more than {MAX_PEM_BYTES:,} bytes" if is_long else None
+        read_file(file, MAX_PEM_BYTES)
+    except Unreadable as error:
+        return str(error)
+    return None
 
 
 class _Check:
@@ -95,7 +92,7 @@ class _Check:
             yield self._wrong("bad-tls-file", key, message, "name a PEM file: -----BEGIN CERTIFICATE-----")
 
     def _find_wrong_key(self) -> Iterator[Diagnostic]:
-        data = self._file("key").read_bytes()
+        data = read_file(self._file("key"), MAX_PEM_BYTES)
         name = self._names["key"]
         if _ENCRYPTED.search(data):
             message = f"server.tls.key: {name} is encrypted with a passphrase, which is not supported"

@@ -16,7 +16,7 @@ from seldon_spec.spec.variables import Reading, Variable, rows_of
 def set_unit(merged: Merged, environ: Mapping[str, str]) -> None:
     """Read every variable of the unit; findings go to the tree's ``problems``."""
     for row in rows_of("unit"):
-        if row.name in environ:
+        if row.name in environ and (environ[row.name].strip() or row.reading in _READ_EMPTY):
             try:
                 value = _READERS[row.reading](environ[row.name])
             except _Unread as error:
@@ -75,7 +75,7 @@ def _read_route(text: str) -> str:
 
 
 def _read_boolean(text: str) -> bool:
-    value = seldon_parameters.read_boolean(text)
+    value = seldon_parameters.read_boolean(text.strip() or "false")
     if value is None:
         raise _Unread("is not a boolean", seldon_parameters.BOOLEAN_WORDS, is_needed=True)
     return value
@@ -107,6 +107,9 @@ def _read_metadata(text: str) -> Mapping[str, Any] | None:
     reason = f" ({document.problems[0].message})" if document.problems else ""
     raise _Unread(f"is not a YAML mapping{reason}", 'metadata as YAML or JSON, e.g. {"name": "iris"}', is_needed=False)
 
+
+_READ_EMPTY = (Reading.BOOLEAN, Reading.ONLY_TRUE)
+"""What an empty variable says no to; any other is not set where it is empty."""
 
 _READERS: Mapping[Reading, Callable[[str], object]] = {
     Reading.TEXT: _read_text,

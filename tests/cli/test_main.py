@@ -276,9 +276,9 @@ def test_validate_takes_several_paths(folder: Path, capsys: pytest.CaptureFixtur
     (other / "seldon.yaml").write_text("class_name: Nothing\n")
     assert run(["validate", "seldon.yaml", "other/seldon.yaml"]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "seldon.yaml: fine"
+    assert lines[0] == "seldon.yaml: OK"
     assert lines[1].startswith("other/seldon.yaml:1:13: error: ")
-    assert lines[-1] == "1 problem in other/seldon.yaml. Nothing was written or started."
+    assert lines[-1] == "Found 1 error in other/seldon.yaml."
 
 
 QUICK = [["validate"], ["validate", "."], ["validate", "seldon.yaml"], ["validate", "wrong"], ["dockerfile"],

@@ -154,10 +154,12 @@ def test_annotations_are_a_file_s_text_bounded_and_may_be_absent(
     file = tmp_path / "annotations"
     monkeypatch.setattr(pod, "ANNOTATIONS_FILE", file)
     assert pod.read_annotations() == ""
-    file.write_bytes(b'a="\xff"\n' + b"x" * pod.MAX_ANNOTATIONS_BYTES)
-    text = pod.read_annotations()
-    assert text.startswith('a="\ufffd"\n')
-    assert len(text) <= pod.MAX_ANNOTATIONS_BYTES
+    file.write_bytes(b"x" * (pod.MAX_ANNOTATIONS_BYTES + 1))
+    assert pod.read_annotations() == ""
+    file.write_bytes(b'a="\xff"\n')
+    assert pod.read_annotations() == 'a="\ufffd"\n'
+    file.write_bytes('\ufeffa="ü"\n'.encode("utf-16-le"))
+    assert pod.read_annotations() == 'a="ü"\n'
 
 
 def test_our_own_commands_read_annotations_where_a_server_is_meant(

@@ -61,9 +61,9 @@ def test_a_position_without_text_has_no_excerpt() -> None:
 
 
 SUMMARIES = [
-    ([], "f: fine"),
-    ([Severity.WARNING, Severity.WARNING, Severity.NOTE], "f: fine, with 2 warnings and 1 note"),
-    ([Severity.ERROR, Severity.WARNING], "1 problem in f. Nothing was written or started."),
+    ([], "f: OK"),
+    ([Severity.WARNING, Severity.WARNING, Severity.NOTE], "f: OK, with 2 warnings and 1 note"),
+    ([Severity.ERROR, Severity.WARNING], "Found 1 error in f."),
 ]
 
 

@@ -110,8 +110,22 @@ def test_a_class_is_followed_through_the_folder(folder: Path, name: str, hook: s
     assert hook in _class(folder, name).hooks
 
 
-def test_the_fields_of_a_dataclass_are_not_guessed(folder: Path) -> None:
-    assert _class(folder, "data.Child").arguments is None
+FIELDS = [
+    ("dataclass", "@dataclass\nclass M:\n    a: int\n    b: int = 1\n    c: list = field(default_factory=list)\n    D: ClassVar[int] = 2\n    e: int = field(init=False)\n    f: int = field(repr=False)\n", {"a": True, "b": False, "c": False, "f": True}),
+    ("dataclass with a base", "@dataclass\nclass M(Other):\n    a: int\n", None),
+    ("pydantic", "from pydantic import BaseModel, Field\nclass M(BaseModel):\n    a: int\n    b: int = 1\n    c: int = Field(...)\n    d: int = Field(default=1)\n    e: int = Field(3)\n    f: int = Field(gt=1)\n", {"a": True, "b": False, "c": True, "d": False, "e": False, "f": True}),
+    ("pydantic by its module", "import pydantic\nclass M(pydantic.BaseModel):\n    a: int\n", {"a": True}),
+    ("a BaseModel of another", "from x import BaseModel\nclass M(BaseModel):\n    a: int\n", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "required"), [row[1:] for row in FIELDS], ids=[row[0] for row in FIELDS])
+def test_the_fields_of_a_data_class_are_its_arguments(
+    tmp_path: Path, text: str, required: dict[str, bool] | None
+) -> None:
+    (tmp_path / "m.py").write_text(text)
+    arguments = _class(tmp_path, "m.M").arguments
+    assert (None if arguments is None else {a.name: a.is_required for a in arguments}) == required
 
 
 @pytest.mark.parametrize("name", ["broken.Child", "nul.Child", "deep.Child"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from seldon_spec.cli.main import run
 from seldon_spec.errors import OriginKind, SpecError
 from seldon_spec.spec.environment import generic_variable
 from seldon_spec.spec.loader import default_name, load, plain
-from seldon_spec.spec.model import SecretRef, ServiceType, Spec
-from seldon_spec.spec.schema import fields, load_schema, types_of
+from seldon_spec.spec.model import LogLevel, SecretRef, ServiceType, Spec
+from seldon_spec.spec.schema import field_schema, fields, load_schema, resolve, takes_any_key, types_of
+from seldon_spec.spec.secrets import prepare_to_load
 from seldon_spec.spec.variables import TABLE, field_variables
 
 MODEL = "class MyModel:\n    def __init__(self, **kwargs): ...\n    def predict(self, X, names): ...\n"
@@ -293,6 +298,38 @@ json_values = st.recursive(
 keys = st.sampled_from([key for path, _ in fields() for key in path]) | st.text(max_size=5)
 trees = st.dictionaries(keys, st.dictionaries(keys, json_values, max_size=4) | json_values, max_size=5)
 
+WORDS = [
+    "yes",
+    "no",
+    "on",
+    "OFF",
+    "null",
+    "~",
+    "1e3",
+    "0123",
+    "1:30",
+    "*a",
+    "&a 1",
+    "!!int x",
+    "<<",
+    "²",
+    "٣",
+    "0",
+    "hunter2",
+]
+words = st.sampled_from([*WORDS, *(path[-1] for path, _ in fields()), "name", "value", "type", "INT", "BOOL"])
+plain_documents = st.recursive(
+    words,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda items: f"[{', '.join(items)}]")
+        | st.lists(st.tuples(words, inner), max_size=4).map(
+            lambda items: f"{{{', '.join(f'{key}: {value}' for key, value in items)}}}"
+        )
+    ),
+    max_leaves=8,
+)
+"""YAML as people write it, without quotes: YAML chooses the types."""
+
 
 def _load_text(folder: Path, data: bytes, environ: dict[str, str]) -> Spec | SpecError:
     (folder / "seldon.yaml").write_bytes(data)
@@ -307,6 +344,7 @@ def _load_text(folder: Path, data: bytes, environ: dict[str, str]) -> Spec | Spe
     data=st.binary()
     | st.text().map(str.encode)
     | trees.map(lambda tree: yaml.safe_dump(tree, allow_unicode=True).encode())
+    | plain_documents.map(lambda text: text.encode())
 )
 def test_any_file_gives_a_spec_or_findings(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     _load_text(tmp_path_factory.mktemp("any"), data, {})
@@ -352,3 +390,184 @@ def test_what_the_schema_refuses_is_told_and_what_it_accepts_passes_the_schema_s
         assert not of_the_schema & {d.code for d in outcome.diagnostics}
     else:
         assert plain(outcome.server)["host"] == tree.get("server", {}).get("host", "0.0.0.0")
+
+
+CRASHED = [
+    ("a boolean alone", b"yes\n", {"type"}),
+    ("off alone", b"off\n", {"type"}),
+    ("a boolean in a list", b"- on\n", {"type"}),
+    ("null", b"~\n", {"missing-key"}),
+    ("a superscript as a name", "class_name: M\nparameters: [{name: ², type: INT, value: 1}]\n".encode(), {"unknown-argument"}),
+    ("an Arabic digit as a name", "class_name: M\nparameters: {٣: 1}\n".encode(), {"unknown-argument"}),
+    ("a name of 5,000 digits", b"class_name: M\nparameters: [{name: '" + b"9" * 5000 + b"', type: INT, value: 1}]\n",
+     {"unknown-argument"}),
+    ("a boolean for parameters", b"class_name: M\nparameters: yes\n", {"type"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "codes"), [row[1:] for row in CRASHED], ids=[row[0] for row in CRASHED])
+def test_unusual_documents_give_findings(tmp_path: Path, data: bytes, codes: set[str]) -> None:
+    (tmp_path / "M.py").write_text("class M:\n    predict = None\n")
+    (tmp_path / "seldon.yaml").write_bytes(data)
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, {})
+    assert {d.code for d in caught.value.diagnostics if d.severity.value == "error"} == codes
+
+
+def test_a_parameter_whose_name_is_a_digit_is_not_taken_for_an_index(tmp_path: Path) -> None:
+    (tmp_path / "M.py").write_text("class M:\n    predict = None\n    def __init__(self, a): ...\n")
+    text = "class_name: M\nparameters:\n- {name: a, type: INT, value: 1}\n- {name: '0', type: INT, value: 2}\n"
+    (tmp_path / "seldon.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, {})
+    assert [str(d.origin).removeprefix(str(tmp_path)) for d in caught.value.diagnostics] == ["/seldon.yaml:4:33"]
+
+
+@pytest.mark.parametrize("name", ["0", "²", "9" * 30])
+def test_a_digit_may_name_a_parameter(folder: Path, name: str) -> None:
+    assert load(folder, {f"SELDON_SPEC__PARAMETERS__{name}": "5"}).parameters == {name: 5}
+
+
+NESTED = [path for path, _ in fields() if len(path) > 1]
+FILES = ("model.joblib", "requirements/serve.txt", "wheels/seldon_spec-0.1.0-py3-none-any.whl")
+
+
+@pytest.mark.parametrize("path", NESTED, ids=[".".join(path) for path in NESTED])
+def test_every_nested_key_has_its_place_in_the_file_and_keeps_it_when_overridden(
+    folder: Path, path: tuple[str, ...]
+) -> None:
+    for name in FILES:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "requirements.txt").touch()
+    section = field_schema(path[:-1]) or {}
+    values: Any = {
+        key: resolve(section["properties"][key])["examples"][0] for key in [*section.get("required", ()), path[-1]]
+    }
+    if "certificate" in values:
+        values = {key: f"/nowhere{value}" for key, value in values.items()}
+    at = path
+    if isinstance(values[path[-1]], dict) and takes_any_key(section["properties"][path[-1]]):
+        at = (*path, *values[path[-1]])
+    for step in reversed(path[:-1]):
+        values = {step: values}
+    _write(folder, yaml.safe_dump({"class_name": "MyModel", **values}))
+    origin = load(folder, {}).origin(*at)
+    assert str(origin).startswith(f"{folder}/seldon.yaml:")
+    text = json.dumps({at[-1]: "other"}) if at != path else _sample(path, field_schema(path))[0]
+    over = load(folder, {generic_variable(path): text}).origin(*at)
+    assert (over.name, over.below) == (generic_variable(path), origin)
+    assert over.replaced is not None or path == ("ports", "grpc")
+
+
+EMPTY = [
+    ("FLASK_DEBUG", ("flask", "DEBUG"), False), ("SELDON_DEBUG", ("flask", "DEBUG"), True),
+    ("GUNICORN_ACCESS_LOG", ("server", "log", "access"), False), ("FLASK_PROPAGATE_EXCEPTIONS", ("flask", "PROPAGATE_EXCEPTIONS"), False),
+    ("GUNICORN_WORKERS", ("server", "workers"), 3), ("SELDON_LOG_LEVEL", ("server", "log", "level"), LogLevel.ERROR),
+    ("GUNICORN_MAX_REQUESTS", ("server", "max_requests"), 9), ("MODEL_NAME", ("class_name",), "MyModel"),
+    ("SERVICE_TYPE", ("service_type",), ServiceType.MODEL), ("FLASK_SERVER_NAME", ("flask", "SERVER_NAME"), "a.b"),
+    ("FLASK_TRUSTED_HOSTS", ("flask", "TRUSTED_HOSTS"), ("a",)), ("PREDICTIVE_UNIT_PARAMETERS", ("parameters",), {"a": "b"}),
+    ("FLASK_SINGLE_THREADED", ("server", "threads"), 2), ("TRACING", ("server", "tracing"), False),
+    ("GRPC_WORKERS", ("ports", "grpc"), 5000), ("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", ("ports", "http"), 9000),
+    ("PREDICTIVE_UNIT_METRICS_ENDPOINT", ("unit", "metrics_path"), "/metrics"), ("PREDICTOR_LABELS", ("unit", "predictor_version"), None),
+    ("PAYLOAD_PASSTHROUGH", ("unit", "is_passthrough"), False), ("SELDON_EXECUTOR_ENABLED", ("unit", "has_executor"), False),
+    ("INCLUDE_METRICS_IN_CLIENT_RESPONSE", ("unit", "has_metrics_in_response"), False),
+    ("MODEL_METADATA", ("unit", "metadata"), None), ("PREDICTIVE_UNIT_ID", ("unit", "id"), None),
+    ("SELDON_SPEC__SERVER__WORKERS", ("server", "workers"), 3), ("SELDON_SPEC__FLASK__DEBUG", ("flask", "DEBUG"), False),
+    ("SELDON_SPEC__SERVER", ("server", "workers"), 3), ("SELDON_SPEC__PARAMETERS__A", ("parameters", "a"), ""),
+    ("SELDON_SPEC__ENVIRONMENT__A", ("environment", "A"), ""),
+]  # fmt: skip
+"""A variable, and what the field is where it is empty: false where a boolean is read, else as without it."""
+
+
+@pytest.mark.parametrize("text", ["", "  "], ids=["empty", "blank"])
+@pytest.mark.parametrize(("name", "path", "value"), EMPTY, ids=[row[0] for row in EMPTY])
+def test_an_empty_variable_is_not_set_and_of_a_boolean_false(
+    folder: Path, name: str, path: tuple[str, ...], value: object, text: str
+) -> None:
+    _write(
+        folder,
+        "class_name: MyModel\nparameters: {a: b}\nserver: {workers: 3, threads: 2, max_requests: 9, log: {level: ERROR, access: true}}\n"
+        "flask: {DEBUG: true, PROPAGATE_EXCEPTIONS: true, SERVER_NAME: a.b, TRUSTED_HOSTS: [a]}\n",
+    )
+    spec = load(folder, {name: text})
+    assert _at(spec, path) == (text if value == "" else value)
+    assert not spec.diagnostics
+
+
+def _make_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(path))
+
+
+def _make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _make_large(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(5 * 1024 * 1024)
+
+
+SPECIAL = {
+    "pipe": (os.mkfifo, "it is not a regular file"),
+    "device": (_make_device, "it is not a regular file"),
+    "socket": (_make_socket, "it is not a regular file"),
+    "directory": (Path.mkdir, "it is a directory"),
+    "loop": (_make_loop, "Too many levels of symbolic links"),
+    "large": (_make_large, "it has more than"),
+}
+COMMANDS = [["validate"], ["show"], ["dockerfile"], ["build"], ["serve"], ["predict", "[[1]]"], ["health"]]
+
+
+@pytest.mark.parametrize(("make", "reason"), SPECIAL.values(), ids=SPECIAL)
+def test_a_file_that_is_no_regular_file_is_refused_at_once(
+    folder: Path,
+    make: Callable[[Path], None],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "seldon.yaml").unlink()
+    make(folder / "seldon.yaml")
+    for command in COMMANDS:
+        assert run(command) == 1
+        assert f"seldon.yaml cannot be read: {reason}" in capsys.readouterr().err
+
+
+BESIDE = {
+    "secret": ("environment: {A: {from_file: FILE}}", "the secret cannot be read: FILE cannot be read"),
+    "certificate": ("server: {tls: {certificate: FILE, key: FILE}}", "server.tls.certificate: FILE cannot be read"),
+}
+
+
+@pytest.mark.parametrize("make", [make for make, _ in SPECIAL.values()], ids=SPECIAL)
+@pytest.mark.parametrize(("text", "message"), BESIDE.values(), ids=BESIDE)
+def test_a_file_beside_the_spec_that_is_no_regular_file_is_refused_at_once(
+    folder: Path,
+    make: Callable[[Path], None],
+    text: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    make(folder / "FILE")
+    _write(folder, f"class_name: MyModel\n{text}\n")
+    with pytest.raises(SpecError) as caught:
+        prepare_to_load(load(folder, {}), {})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["MyModel.py", ".dockerignore"])
+def test_other_special_files_do_not_block(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    _write(folder, "class_name: MyModel\nserver: {tls: {certificate: a, key: b}}\n")
+    with pytest.raises(SpecError):
+        load(folder, {})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seldon_spec.errors import SpecError
+from seldon_spec.errors import Severity, SpecError
 from seldon_spec.spec.loader import load
 from seldon_spec.spec.secrets import MAX_SECRET_BYTES, prepare_to_load
 
@@ -41,7 +41,9 @@ def test_what_cannot_be_read_is_told_at_once_with_its_line(folder: Path) -> None
     with pytest.raises(SpecError) as caught:
         prepare_to_load(load(folder, {}), {})
     findings = [
-        (d.code, ".".join(d.path), d.origin.position.line if d.origin.position else 0) for d in caught.value.diagnostics
+        (d.code, ".".join(d.path), d.origin.position.line if d.origin.position else 0)
+        for d in caught.value.diagnostics
+        if d.severity is Severity.ERROR
     ]
     assert findings == [
         ("unread-secret", "flask.SECRET_KEY", 4),
@@ -115,7 +117,7 @@ def test_a_file_that_is_no_secret_is_told_without_its_content(folder: Path, data
     (folder / "secret.txt").write_bytes(data)
     with pytest.raises(SpecError) as caught:
         prepare_to_load(load(folder, {}), {"PW": "hunter2"})
-    assert {d.code for d in caught.value.diagnostics} == {"unread-secret"}
+    assert {d.code for d in caught.value.diagnostics if d.severity is Severity.ERROR} == {"unread-secret"}
     assert "hunter2" not in str(caught.value)
 
 
@@ -129,3 +131,17 @@ def test_a_missing_argument_is_an_error_for_what_loads_the_class(folder: Path) -
     with pytest.raises(SpecError) as caught:
         prepare_to_load(spec, {})
     assert [(d.code, d.severity.value) for d in caught.value.diagnostics] == [("missing-argument", "error")]
+
+
+MARKED = [
+    ("utf-8", "\ufeffs3cret\n".encode()),
+    ("utf-16-le", "\ufeffs3cret\r\n".encode("utf-16-le")),
+    ("utf-16-be", "\ufeffs3cret\n".encode("utf-16-be")),
+    ("utf-32-le", "\ufeffs3cret\n".encode("utf-32-le")),
+]
+
+
+@pytest.mark.parametrize("data", [data for _, data in MARKED], ids=[name for name, _ in MARKED])
+def test_a_byte_order_mark_is_no_part_of_a_secret(folder: Path, data: bytes) -> None:
+    (folder / "secret.txt").write_bytes(data)
+    assert prepare_to_load(load(folder, {}), {"PW": "x"}).environment["TOKEN"] == "s3cret"
