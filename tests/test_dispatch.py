@@ -22,6 +22,7 @@ class Echo:
     """A component that answers what it was asked, and remembers on which threads."""
 
     error_blueprint = None
+    uses_flask = False
     custom_service = None
     plain = mergeable = frozenset[tuple[Verb, Transport]]()
 
