@@ -12,7 +12,7 @@ from seldon_spec import __version__
 from seldon_spec.cli.exits import FINE, USERS_FAULT, tell
 from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, SpecError
-from seldon_spec.spec.loader import load, made_strict
+from seldon_spec.spec.loader import FOR_IMAGE, OURS, Terms, load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_str
 
 def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
     try:
-        return load(path, os.environ, flags).diagnostics
+        return load(path, os.environ, flags, terms=FOR_IMAGE).diagnostics
     except SpecError as error:
         return error.diagnostics
 
@@ -102,7 +102,7 @@ def dockerfile(
     """
     from seldon_spec.render.baked import find_left_out
 
-    spec = _load(path, flags)
+    spec = _load(path, flags, terms=FOR_IMAGE)
     text = _render_form(form)(spec, __version__)
     tell(tuple(find_left_out(spec)), path, is_summed_up=False)
     if compared is not None:
@@ -151,7 +151,7 @@ def build(path: Path, wishes: Wishes, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.cli.image import build_image
     from seldon_spec.render.baked import find_left_out
 
-    spec = _load(path, flags)
+    spec = _load(path, flags, terms=FOR_IMAGE)
     tell(tuple(find_left_out(spec)), path, is_summed_up=False)
     _print(build_image(spec, wishes) + "\n")
 
@@ -197,9 +197,9 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     client.check_ready(load(path, os.environ, flags))
 
 
-def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:
-    """The spec, with its warnings told; the annotations of a pod count where a server is meant, not an image."""
-    spec = load(path, os.environ, flags, annotations=annotations)
+def _load(path: Path, flags: Flags, annotations: str = "", terms: Terms = OURS) -> Spec:
+    """Load the spec and print its warnings; the annotations of a pod count where a server is meant, not an image."""
+    spec = load(path, os.environ, flags, annotations=annotations, terms=terms)
     tell(spec.diagnostics, path, is_summed_up=False)
     return spec
 

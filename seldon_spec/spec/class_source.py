@@ -234,12 +234,10 @@ def _is_typing_base(expression: ast.expr) -> bool:
 def _read_module(path: Path, folder: Path) -> _Module | BadSource:
     file = path.relative_to(folder).as_posix()
     try:
-        data = path.read_bytes()
-        if len(data) > MAX_SOURCE_BYTES:
+        data = _read_bounded(path)
+        if data is None:
             return _Module(file, path, [], is_open=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning about the user's escapes is not ours to tell
-            tree = ast.parse(data, filename=file)
+        tree = _parse(data, file)
     except SyntaxError as error:
         return _syntax_error(file, error)
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes, or nesting beyond the parser's bounds
@@ -251,6 +249,27 @@ def _read_module(path: Path, folder: Path) -> _Module | BadSource:
     for statement in _top_level(tree.body):
         _bind(module, statement, package)
     return module
+
+
+def parse_source(path: Path) -> tuple[ast.Module, list[str]] | None:
+    """Return the tree and the lines of a source file; None where it is too large or Python cannot parse it."""
+    try:
+        data = _read_bounded(path)
+        return None if data is None else (_parse(data, path.name), data.decode("utf-8", "replace").splitlines())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _read_bounded(path: Path) -> bytes | None:
+    with path.open("rb") as stream:
+        data = stream.read(MAX_SOURCE_BYTES + 1)
+    return data if len(data) <= MAX_SOURCE_BYTES else None
+
+
+def _parse(data: bytes, file: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a warning about the user's escapes is not ours to report
+        return ast.parse(data, filename=file)
 
 
 def _syntax_error(file: str, error: SyntaxError) -> BadSource:

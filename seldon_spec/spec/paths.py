@@ -1,9 +1,9 @@
-"""Whether a path that a user's file names is there; one that cannot be, such as one that is too long, is not."""
+"""Whether a path that a user's file names is there, and whether it stays in the folder."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 def is_file(path: Path) -> bool:
@@ -19,3 +19,16 @@ def is_folder(path: Path) -> bool:
 def exists(path: Path) -> bool:
     """Whether there is anything."""
     return os.path.exists(path)  # noqa: PTH110
+
+
+def is_inside(folder: Path, text: str) -> bool:
+    """Whether a relative path stays within the folder, links followed."""
+    if PurePosixPath(text).is_absolute() or "\\" in text or "\0" in text:
+        return False
+    return not leaves(folder, folder / text)
+
+
+def leaves(folder: Path, path: Path) -> bool:
+    """Whether a path, links followed, is outside the folder; the path itself need not exist."""
+    root, target = os.path.realpath(folder), os.path.realpath(path)
+    return os.path.commonpath([root, target]) != root
