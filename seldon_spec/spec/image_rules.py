@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
 from seldon_spec.spec.model import ImageSpec
 from seldon_spec.spec.paths import exists, is_file, is_folder, is_inside
-from seldon_spec.spec.requirements import Kind, Line, Requirements, kind_of, read_requirements
+from seldon_spec.spec.requirements import OTHER_FORMS, Kind, Line, Requirements, kind_of, read_requirements
 from seldon_spec.spec.schema import guess, join
 from seldon_spec.spec.subject import Subject, line_origin
 from seldon_spec.spec.target import Target
@@ -26,7 +26,6 @@ def find_image_problems(subject: Subject) -> Iterator[Diagnostic]:
     requirements = read_requirements(subject.folder, files)
     rules: tuple[Callable[[], Iterator[Diagnostic]], ...] = (
         lambda: _requirements_are_there(subject),
-        lambda: _requirements_have_a_known_form(subject),
         lambda: _requirements_are_named(subject),
         lambda: _wheel_is_there(subject),
         lambda: _model_files_are_there(subject),
@@ -54,6 +53,7 @@ def _find_build_problems(subject: Subject, requirements: Requirements) -> Iterat
     class_name = subject.merged.get(("class_name",))
     scan = scan_imports(subject.folder, class_name) if isinstance(class_name, str) else ImportScan()
     yield from _base_can_build(subject)
+    yield from _requirements_have_a_known_form(subject)
     yield from _default_requirements_are_readable(subject)
     yield from find_requirement_problems(subject, requirements, target)
     yield from find_import_problems(subject, requirements, scan, target)
@@ -195,22 +195,10 @@ def _requirements_are_there(subject: Subject) -> Iterator[Diagnostic]:
         yield from _file_in_folder(subject, at, file, origin)
 
 
-_OTHER_FORMS = {
-    "Pipfile": "pipenv requirements",
-    "Pipfile.lock": "pipenv requirements",
-    "poetry.lock": "poetry export",
-    "pdm.lock": "pdm export",
-    "pylock.toml": "uv export",
-    "setup.py": 'a line "." in requirements.txt',
-    "setup.cfg": 'a line "." in requirements.txt',
-}
-"""Files that list dependencies and that no installer of an image reads, with what makes a requirements file of each."""
-
-
 def _requirements_have_a_known_form(subject: Subject) -> Iterator[Diagnostic]:
     for at, file, origin in _items(subject, "image", "requirements"):
         name = PurePosixPath(file).name
-        if name in _OTHER_FORMS:
+        if name in OTHER_FORMS:
             yield Diagnostic(
                 "requirements-form",
                 f"{join(at)}: pip, uv and conda do not read a {name}",
@@ -218,7 +206,7 @@ def _requirements_have_a_known_form(subject: Subject) -> Iterator[Diagnostic]:
                 path=at,
                 found=file,
                 allowed="a requirements file of pip, pyproject.toml, uv.lock, or a conda environment (*.yml)",
-                help=f"write the requirements into a file of pip's form, with {_OTHER_FORMS[name]}",
+                help=f"write the requirements into a file of pip's form, with {OTHER_FORMS[name]}",
             )
 
 

@@ -48,7 +48,7 @@ def find_import_problems(
 
 def _packages(subject: Subject, requirements: Requirements, target: Target) -> tuple[set[str], bool]:
     """The packages that the image has, and whether they are all known: no URL, no path, no base of the user's."""
-    names = {*own_requirements(), "seldon-spec"}
+    names = {"seldon-spec", *(name for name, needed in own_requirements().items() if is_installed(needed, target))}
     is_complete = target.is_plain and "pip" not in target.steps and not subject.merged.get(("image", "seldon_spec"))
     for line in requirements.lines:
         if line.is_constraint:
@@ -152,7 +152,7 @@ def _needs(found: Distribution) -> Iterator[str]:
             needed = Requirement(text)
         except InvalidRequirement:
             continue
-        if "extra" not in str(needed.marker or ""):
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
             yield normalise(needed.name)
 
 

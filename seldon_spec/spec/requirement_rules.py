@@ -132,7 +132,7 @@ def _judge(
 ) -> Iterator[Diagnostic]:
     unset = [name for name in _VARIABLE.findall(line.text) if not re.search(rf"\b{name}\b", target.steps)]
     if unset and line.kind is Kind.PIP:
-        message = f"{line.file}: the build does not set {unset[0]}, so that pip reads ${{{unset[0]}}} as it is"
+        message = f"the build does not set {unset[0]}, so that pip reads ${{{unset[0]}}} as it is"
         help_text = "give credentials as the build secret netrc, or write the value"
         yield _problem(subject, line, message, help_text, Severity.WARNING)
     elif (vcs := _VCS.match(line.text)) is not None:
@@ -152,7 +152,7 @@ def _judge(
 def _judge_option(subject: Subject, line: Line, target: Target) -> Iterator[Diagnostic]:
     flag = _FLAG.match(line.text)
     if flag is None or (flag[0] not in _OPTIONS and line.text[:2] not in ("-r", "-c", "-e", "-f", "-i")):
-        message = f"{line.file}: pip takes no option {flag[0] if flag else line.text} in a requirements file"
+        message = f"pip takes no option {flag[0] if flag else line.text} in a requirements file"
         yield _problem(subject, line, message, "delete it")
     for path in local_paths(line):
         yield from _judge_path(subject, line, path, target)
@@ -162,11 +162,11 @@ def _judge_name(subject: Subject, line: Line, parsed: Requirement) -> Iterator[D
     """A package that the public index does not have, where no other index is named."""
     name = normalise(parsed.name)
     if name in _NOT_ON_INDEX:
-        message = f"{line.file}: {parsed.name} cannot be installed from the package index in a Linux image"
+        message = f"{parsed.name} cannot be installed from the package index in a Linux image"
         yield _problem(subject, line, message, _NOT_ON_INDEX[name])
     local = next((each.version for each in parsed.specifier if "+" in each.version), None)
     if local:
-        message = f"{line.file}: no public index has the local version {local}"
+        message = f"no public index has the local version {local}"
         yield _problem(subject, line, message, "add the index that has it to image.extra_index_urls")
 
 
@@ -178,7 +178,7 @@ def _unreadable(subject: Subject, line: Line) -> Diagnostic:
         Requirement(text)
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
-    message = f"{line.file}: this is no requirement that pip can read" + (f": {reason}" if reason else "")
+    message = "this is no requirement that pip can read" + (f": {reason}" if reason else "")
     return _problem(subject, line, message, _suggest(text))
 
 
@@ -220,7 +220,7 @@ def _judge_vcs(subject: Subject, line: Line, tool: str, target: Target) -> Itera
     if package in target.packages or re.search(rf"\b{package}\b", target.steps):
         return
     lack = "does not have" if target.is_plain else "may not have"
-    message = f"{line.file}: the install needs {tool}, which the base image {lack}"
+    message = f"the install needs {tool}, which the base image {lack}"
     severity = Severity.ERROR if target.is_plain else Severity.WARNING
     yield _problem(subject, line, message, f"add image.build_packages: [{package}]", severity)
 
@@ -235,7 +235,7 @@ def _judge_file(
         yield from _judge_absolute(subject, line, absolute.partition("#")[0], target)
         return
     if re.match(r"[A-Za-z]:[\\/]", line.text) or "\\" in line.text:
-        message = f"{line.file}: this path is one of Windows"
+        message = "this path is one of Windows"
         yield _problem(subject, line, message, 'name a file of the folder, with "/" between directories')
         return
     yield from _judge_path(subject, line, path, target)
@@ -249,7 +249,7 @@ def _judge_absolute(subject: Subject, line: Line, path: str, target: Target) -> 
     if not within.startswith("../"):
         yield from _judge_path(subject, line, within, target)
     elif target.is_plain:
-        message = f"{line.file}: {path} is a path of another machine, which the image does not have"
+        message = f"{path} is a path of another machine, which the image does not have"
         name = parsed.name if (parsed := parse(line)) else None
         help_text = f"write {name} and its version" if name else "copy the file into the folder and name it there"
         yield _problem(subject, line, message, help_text)
@@ -267,20 +267,18 @@ def _judge_path(subject: Subject, line: Line, path: str, target: Target) -> Iter
     if path.startswith("..") or not is_inside(subject.folder, path):
         yield Diagnostic(
             "outside-folder",
-            f"{line.file}: {path} is outside the folder",
+            f"{path} is outside the folder",
             line_origin(subject, line),
             path=_PATH,
             help="the image is built from the folder alone: copy it into the folder",
         )
     elif not exists(here):
-        yield Diagnostic(
-            "no-such-file", f"{line.file}: there is no {path} in the folder", line_origin(subject, line), path=_PATH
-        )
+        yield Diagnostic("no-such-file", f"there is no {path} in the folder", line_origin(subject, line), path=_PATH)
     elif is_folder(here) and not is_links and not is_package(here):
-        message = f"{line.file}: {path} has neither pyproject.toml nor setup.py, so that it cannot be installed"
+        message = f"{path} has neither pyproject.toml nor setup.py, so that it cannot be installed"
         yield _problem(subject, line, message)
     elif not is_folder(here) and (not is_file(here) or not (is_links or path.lower().endswith(ARCHIVES))):
-        message = f"{line.file}: {path} is neither an archive nor a directory that can be installed"
+        message = f"{path} is neither an archive nor a directory that can be installed"
         yield _problem(subject, line, message)
 
 
@@ -292,14 +290,14 @@ def _judge_archive(subject: Subject, line: Line, url: str, target: Target) -> It
     try:
         tags = parse_wheel_filename(name)[3]
     except InvalidWheelFilename:
-        yield _problem(subject, line, f"{line.file}: {name} is not the name of a wheel, so that pip refuses it")
+        yield _problem(subject, line, f"{name} is not the name of a wheel, so that pip refuses it")
         return
     if not any(_fits_platform(tag.platform) for tag in tags):
         platforms = ", ".join(sorted({tag.platform for tag in tags}))
-        yield _problem(subject, line, f"{line.file}: this wheel is for {platforms}, and the image runs Linux")
+        yield _problem(subject, line, f"this wheel is for {platforms}, and the image runs Linux")
     elif target.python and not any(_fits_python(tag.interpreter, tag.abi, target.python) for tag in tags):
         interpreters = ", ".join(sorted({tag.interpreter for tag in tags}))
-        message = f"{line.file}: this wheel is for {interpreters}, and the image has Python {target.python}"
+        message = f"this wheel is for {interpreters}, and the image has Python {target.python}"
         yield _problem(subject, line, message, "set image.python, or take the wheel for this version")
 
 
@@ -328,7 +326,7 @@ def _conflicts(subject: Subject, needed: Mapping[str, Sequence[tuple[Line, Requi
         if len(lines) > 1 and not _is_possible(together):
             yield Diagnostic(
                 "requirement-conflict",
-                f"{line.file}: {parsed.name}{parsed.specifier} excludes what another line requires",
+                f"{parsed.name}{parsed.specifier} excludes what another line requires",
                 line_origin(subject, line),
                 path=_PATH,
                 related=tuple((f"{each.name}{each.specifier}", at.position(subject.folder)) for at, each in lines[:-1]),
@@ -346,7 +344,7 @@ def conflict_with_own(subject: Subject, line: Line, parsed: Requirement) -> Diag
     needed = f"{parsed.name}{own_requirements()[normalise(parsed.name)].specifier}"
     return Diagnostic(
         "requirement-conflict",
-        f"{line.file}: {parsed.name}{parsed.specifier} cannot be installed: seldon-spec needs {needed}",
+        f"{parsed.name}{parsed.specifier} cannot be installed: seldon-spec needs {needed}",
         line_origin(subject, line),
         path=_PATH,
         help=f"write {needed}, or delete the line",
@@ -398,5 +396,5 @@ def _judge_conda(subject: Subject, line: Line) -> Iterator[Diagnostic]:
         r"(?:\S+::)?python\s*={1,2}\s*(3)\.(\d+)(\..*)?|(?:\S+::)?python\s*={1,2}\s*(2)\b.*", line.text
     )
     if match and (match[4] or int(match[2]) < 10):
-        message = f"{line.file}: {line.text} is too old: seldon-spec needs Python 3.10 or newer"
+        message = f"{line.text} is too old: seldon-spec needs Python 3.10 or newer"
         yield Diagnostic("requirement-conflict", message, line_origin(subject, line), path=_PATH)

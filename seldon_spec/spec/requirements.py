@@ -45,6 +45,17 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
+OTHER_FORMS = {
+    "Pipfile": "pipenv requirements",
+    "Pipfile.lock": "pipenv requirements",
+    "poetry.lock": "poetry export",
+    "pdm.lock": "pdm export",
+    "pylock.toml": "uv export",
+    "setup.py": 'a line "." in requirements.txt',
+    "setup.cfg": 'a line "." in requirements.txt',
+}
+"""Files that list dependencies and that no installer of an image reads, with what makes a requirements file of each."""
+
 
 class Kind(Enum):
     """The form of a requirements file, determined by its name; it selects the installer."""
@@ -209,28 +220,15 @@ class _Reader:
 
     def open(self, file: str, include: Line | None, *, is_constraint: bool) -> Iterator[Line]:
         """Return the lines of a file; none, and a problem at the including line, where it cannot be read."""
-        if file in self.read:
-            return iter(())
-        if not is_within(file) or not is_inside(self.folder, file):
-            if include is not None:
-                self.report(
-                    "outside-folder",
-                    include,
-                    f"{include.file} includes {file}, which is outside the folder",
-                    "the image is built from the folder alone: copy the file into it",
-                )
-            return iter(())
-        if not is_file(self.folder / file):
-            if include is not None and (exists(self.folder / file) or include.kind is Kind.PIP):
-                reason = "is not a regular file" if exists(self.folder / file) else "does not exist"
-                help_text = 'write "/" between directories' if "\\" in include.text else None
-                self.report("no-such-file", include, f"{include.file} includes {file}, which {reason}", help_text)
+        if file in self.read or not self.is_readable(file, include):
             return iter(())
         data = self.load(file, include)
         if data is None:
             return iter(())
         self.read.append(file)
         kind = kind_of(file)
+        if posixpath.basename(file) in OTHER_FORMS:
+            return iter(())
         if kind is Kind.PIP:
             return self.pip_lines(file, data, is_constraint=is_constraint)
         if kind is Kind.UV_LOCK:
@@ -239,6 +237,26 @@ class _Reader:
                 self.read.append(project)  # uv reads a lock beside the project that it locks
         reader = {Kind.CONDA: self.conda_lines, Kind.PYPROJECT: self.project_lines, Kind.UV_LOCK: self.lock_lines}
         return reader[kind](file, data)
+
+    def is_readable(self, file: str, include: Line | None) -> bool:
+        """Return whether there is such a file in the folder; report it at the including line where there is none."""
+        if is_within(file) and is_inside(self.folder, file) and is_file(self.folder / file):
+            return True
+        if include is None:
+            return False
+        if exists(self.folder / file) and is_inside(self.folder, file):
+            self.report("no-such-file", include, f"{include.file} includes {file}, which is not a regular file")
+        elif is_within(file) and (is_inside(self.folder, file) or "\\" in file):
+            help_text = 'write "/" between directories' if "\\" in include.text else None
+            self.report("no-such-file", include, f"{include.file} includes {file}, which does not exist", help_text)
+        else:
+            self.report(
+                "outside-folder",
+                include,
+                f"{include.file} includes {file}, which is outside the folder",
+                "the image is built from the folder alone: copy the file into it",
+            )
+        return False
 
     def load(self, file: str, include: Line | None) -> bytes | None:
         at = include or Line(file, 1, "", "")
