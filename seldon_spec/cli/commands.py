@@ -14,6 +14,7 @@ from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, SpecError
 from seldon_spec.spec.loader import FOR_IMAGE, OURS, Terms, load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
+from seldon_spec.spec.paths import leaving_link
 
 if TYPE_CHECKING:
     from seldon_spec.cli.image import Wishes
@@ -110,6 +111,9 @@ def dockerfile(
     if output is None:
         _print(text)
     else:
+        link = leaving_link(spec.folder, output) if output.is_relative_to(spec.folder) else None
+        if link is not None:
+            raise Unwritable(f"{link} is a link that leaves the folder; nothing was written")
         _write(output, text)
     return FINE
 

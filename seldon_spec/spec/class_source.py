@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seldon_spec.spec.paths import is_file, is_folder
+from seldon_spec.spec.paths import is_file, is_folder, is_inside
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _MAX_HOPS = 20
@@ -239,7 +239,8 @@ def _read_module(path: Path, folder: Path) -> _Module | BadSource:
             return _Module(file, path, [], is_open=True)
         tree = _parse(data, file)
     except SyntaxError as error:
-        return _syntax_error(file, error)
+        found = _syntax_error(file, error)
+        return found if is_inside(folder, file) else replace(found, place=replace(found.place, text=""))
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes, or nesting beyond the parser's bounds
         return BadSource(SourcePlace(file, 1, 1, 1, ""), str(error) or type(error).__name__)
     except OSError as error:

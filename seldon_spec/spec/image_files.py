@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
 from seldon_spec.spec.imports import ImportScan
-from seldon_spec.spec.paths import is_file
+from seldon_spec.spec.paths import is_file, is_inside
 from seldon_spec.spec.patterns import USUAL_PATTERNS, find_pattern, is_left_out
 from seldon_spec.spec.requirements import Requirements
 from seldon_spec.spec.subject import Subject
@@ -51,7 +51,7 @@ def image_patterns(subject: Subject) -> Patterns:
     if excluded or included:
         return Patterns([*USUAL_PATTERNS, *excluded, *(f"!{pattern}" for pattern in included)], is_rendered=True)
     own = subject.folder / _DOCKERIGNORE
-    if is_file(own):
+    if is_file(own) and is_inside(subject.folder, _DOCKERIGNORE):
         try:
             with own.open("rb") as stream:
                 data = stream.read(_HEAD_BYTES)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seldon_spec.spec.class_source import SourcePlace, parse_source, split_class_name
-from seldon_spec.spec.paths import is_file, is_folder
+from seldon_spec.spec.paths import is_file, is_folder, is_inside
 
 MAX_MODULES = 300
 
@@ -62,7 +62,7 @@ def scan_imports(folder: Path, class_name: str) -> ImportScan:
         if file in scan.files:
             continue
         scan.files[file] = is_certain
-        source = parse_source(folder / file)
+        source = parse_source(folder / file) if is_inside(folder, file) else None
         if source is None:
             continue
         tree, lines = source

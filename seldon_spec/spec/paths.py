@@ -32,3 +32,11 @@ def leaves(folder: Path, path: Path) -> bool:
     """Whether a path, links followed, is outside the folder; the path itself need not exist."""
     root, target = os.path.realpath(folder), os.path.realpath(path)
     return os.path.commonpath([root, target]) != root
+
+
+def leaving_link(folder: Path, path: Path) -> Path | None:
+    """The link through which a path below the folder leaves it; None where it stays inside."""
+    if not leaves(folder, path):
+        return None
+    below = [each for each in (path, *path.parents) if each.is_relative_to(folder) and each != folder]
+    return next((each for each in reversed(below) if each.is_symlink() and leaves(folder, each)), path)

@@ -37,6 +37,7 @@ USUAL_PATTERNS = (
     "**/.ruff_cache",
     "**/.ipynb_checkpoints",
     "**/.DS_Store",
+    "seldon.schema.json",
     *SECRET_PATTERNS,
 )
 """What is left out of an image where the folder has no .dockerignore."""

@@ -62,15 +62,22 @@ _NOT_ON_INDEX: Mapping[str, str] = {
 
 _NEXT = "0.0.1"
 
+_OF_FLASK = tuple(
+    Requirement(text)
+    for text in ("click>=8.1.3", "itsdangerous>=2.1.2", "jinja2>=3.1.2", "markupsafe>=2.1.1", "werkzeug>=3.0.0")
+)
+"""What the oldest Flask that this package works with requires in turn: old images often pin these."""
+
 
 @cache
 def own_requirements() -> Mapping[str, Requirement]:
-    """Return this package's own dependencies by normalised name; empty where it has no metadata."""
+    """Return this package's dependencies, and Flask's, by normalised name; empty where it has no metadata."""
     try:
         needed = [Requirement(text) for text in requires("seldon-spec") or []]
     except PackageNotFoundError:
         return {}
-    return {normalise(each.name): each for each in needed if "extra" not in str(each.marker or "")}
+    own = {normalise(each.name): each for each in needed if "extra" not in str(each.marker or "")}
+    return {**{normalise(each.name): each for each in _OF_FLASK}, **own} if "flask" in own else own
 
 
 def parse(line: Line) -> Requirement | None:
@@ -174,6 +181,8 @@ def _unreadable(subject: Subject, line: Line) -> Diagnostic:
     """A line that is neither a requirement nor anything else that pip reads."""
     text = without_options(line.text)
     reason = ""
+    if line.has_credentials:
+        return _problem(subject, line, "this is no requirement that pip can read")
     try:
         Requirement(text)
     except InvalidRequirement as error:
@@ -336,19 +345,20 @@ def _conflicts(subject: Subject, needed: Mapping[str, Sequence[tuple[Line, Requi
             line, parsed = next(
                 (pair for pair in lines if not _is_possible([pair[1].specifier, own[name].specifier])), lines[-1]
             )
-            yield conflict_with_own(subject, line, parsed)
+            required = own_requirement(name)
+            yield Diagnostic(
+                "requirement-conflict",
+                f"{parsed.name}{parsed.specifier} cannot be installed: seldon-spec needs {required}",
+                line_origin(subject, line),
+                path=_PATH,
+                help=f"write {required}, or delete the line",
+            )
 
 
-def conflict_with_own(subject: Subject, line: Line, parsed: Requirement) -> Diagnostic:
-    """Return the error for a requirement that excludes every version which seldon-spec works with."""
-    needed = f"{parsed.name}{own_requirements()[normalise(parsed.name)].specifier}"
-    return Diagnostic(
-        "requirement-conflict",
-        f"{parsed.name}{parsed.specifier} cannot be installed: seldon-spec needs {needed}",
-        line_origin(subject, line),
-        path=_PATH,
-        help=f"write {needed}, or delete the line",
-    )
+def own_requirement(name: str) -> str:
+    """Return what this package requires of one of its dependencies, e.g. ``protobuf>=4.25``."""
+    needed = own_requirements()[normalise(name)]
+    return f"{needed.name}{needed.specifier}"
 
 
 def excludes_own(parsed: Requirement) -> bool:

@@ -37,6 +37,8 @@ _NAME = re.compile(r"(?:[\w./-]+::)?([A-Za-z0-9][A-Za-z0-9._-]*)")
 _HASH = re.compile(r"(^|\s)--(hash[=\s]|require-hashes)")
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lzma")
 
+_CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@|://[^/\s:@$]{12,}@")
+
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -110,15 +112,21 @@ class Line:
         )
         return normalise(named[1]) if named else ""
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a URL in the line has a password or a token."""
+        return _CREDENTIALS.search(self.text) is not None or _CREDENTIALS.search(self.written) is not None
+
     def names(self, package: str) -> bool:
         """Return whether the line asks for a package, by name or as an archive; ``package`` is normalised."""
         is_archive = self.text.partition(";")[0].strip().lower().endswith(ARCHIVES)
         return self.name == package or (is_archive and re.match(rf"{package}-\d", self.name) is not None)
 
     def position(self, folder: Path) -> Position:
-        """Return the position of the whole line."""
-        indent = len(self.written) - len(self.written.lstrip())
-        return Position(str(folder / self.file), self.number, indent + 1, len(self.written.strip()) or 1, self.written)
+        """Return the position of the whole line, which is masked where it holds credentials."""
+        indent, width = len(self.written) - len(self.written.lstrip()), len(self.written.strip()) or 1
+        position = Position(str(folder / self.file), self.number, indent + 1, width, self.written)
+        return position.masked(position.column, width) if self.has_credentials else position
 
 
 @dataclass(frozen=True, slots=True)
