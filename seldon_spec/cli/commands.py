@@ -111,7 +111,8 @@ def dockerfile(
     if output is None:
         _print(text)
     else:
-        link = leaving_link(spec.folder, output) if output.is_relative_to(spec.folder) else None
+        folder, target = spec.folder.absolute(), output.absolute()
+        link = leaving_link(folder, target) if target.is_relative_to(folder) else None
         if link is not None:
             raise Unwritable(f"{link} is a link that leaves the folder; nothing was written")
         _write(output, text)

@@ -113,10 +113,16 @@ def _requirements(choices: dict[FieldPath, Choice]) -> list[str]:
 
 def _claim_tools(folder: Path, choices: dict[FieldPath, Choice], gathered: Gathered) -> None:
     """Claim git for requirements that come from a repository: the old base image had it, the new one does not."""
-    for line in read_requirements(folder, _requirements(choices)).lines:
-        if "git+" in line.text and not is_old_package(line.text):
-            path = ("image", "build_packages")
-            gathered.add_item(path, "git", line.position(folder), "a requirement from a repository", Rank.IMAGE)
+    path = ("image", "build_packages")
+    lines = read_requirements(folder, _requirements(choices)).lines
+    line = next((line for line in lines if "git+" in line.text and not is_old_package(line.text)), None)
+    if line is None:
+        return
+    known = choices.get(path)
+    position, label = line.position(folder), "a requirement from a repository"
+    if known is not None:
+        position, label = known.claim.position, known.claim.label
+    gathered.add_item(path, "git", position, label, Rank.IMAGE)
 
 
 def _plan_changes(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
 from seldon_spec.migrate.claims import Gathered
@@ -137,7 +137,11 @@ def _append(lines: list[str], requirement: str) -> list[str]:
 def _rewrite(text: str, path: Path, ours: str, mentions: list[tuple[Position, str]]) -> Iterator[str]:
     """The file's lines with this package for the old one, once."""
     is_there = bool(re.search(r"^\s*seldon[-_.]spec\b", text, re.MULTILINE | re.IGNORECASE))
+    is_rest = False
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if is_rest:  # of a line that is replaced, such as its hashes
+            is_rest = line.rstrip("\r\n").endswith("\\")
+            continue
         position = Position(str(path), number, 1)
         match = _NAME.match(line)
         is_requirement = match is not None and normalise(match["name"]) == "seldon-core"
@@ -145,6 +149,7 @@ def _rewrite(text: str, path: Path, ours: str, mentions: list[tuple[Position, st
             mentions += _judge(line, position)
             yield line
             continue
+        is_rest = line.rstrip("\r\n").endswith("\\")
         if match is not None and is_requirement and match["extras"]:
             extras = match["extras"].strip("[]").strip()
             mentions.append(
@@ -178,7 +183,7 @@ def _conflicts(requirement: str, position: Position) -> list[Diagnostic]:
 def _is_conflict(requirement: str) -> bool:
     try:
         return excludes_own(Requirement(requirement))
-    except InvalidRequirement:
+    except ValueError:
         return False
 
 

@@ -93,7 +93,7 @@ def accepts_wheel(spec: Spec, version: str) -> bool:
     It cannot where ``image.seldon_spec`` chooses another, or where the requirements name this package by a URL, by a
     path, by another version, or with hashes.
     """
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import Requirement
 
     requirements = make_plan(spec, version).requirements
     named = requirements.find("seldon-spec")
@@ -103,7 +103,7 @@ def accepts_wheel(spec: Spec, version: str) -> bool:
         return False
     try:
         parsed = Requirement(without_options(named.text))
-    except InvalidRequirement:
+    except ValueError:
         return False
     return parsed.url is None and parsed.specifier.contains(version, prereleases=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
 from seldon_spec.spec.class_source import SourcePlace
@@ -150,7 +150,7 @@ def _needs(found: Distribution) -> Iterator[str]:
     for text in found.requires or ():
         try:
             needed = Requirement(text)
-        except InvalidRequirement:
+        except ValueError:
             continue
         if needed.marker is None or needed.marker.evaluate({"extra": ""}):
             yield normalise(needed.name)
@@ -209,7 +209,7 @@ def _hidden_modules(subject: Subject, scan: ImportScan, packages: set[str]) -> I
     imported = {file.partition("/")[0].removesuffix(".py") for file in scan.files}
     for path in sorted(subject.folder.glob("*.py")):
         name = path.stem
-        if name in taken or (name in sys.stdlib_module_names and (name != "test" or name in imported)):
+        if name in taken or name in sys.stdlib_module_names or (name == "test" and name in imported):
             yield _report_hidden(subject, path, name, taken)
     for name in sorted(imported):
         path = subject.folder / name / "__init__.py"

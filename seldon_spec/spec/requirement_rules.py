@@ -12,10 +12,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, requires
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.requirements import Requirement
+from packaging.specifiers import Specifier, SpecifierSet
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
 
 from seldon_spec.errors import Diagnostic, Severity
 from seldon_spec.spec.paths import exists, is_file, is_folder, is_inside
@@ -36,6 +36,7 @@ _PATH = ("image", "requirements")
 _VCS = re.compile(r"(?:.*@\s*|-e\s+|--editable[\s=]+)?(?P<tool>git|hg|bzr|svn)(\+|://)")
 _VCS_PACKAGES = {"git": "git", "hg": "mercurial", "bzr": "bzr", "svn": "subversion"}
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FLAG = re.compile(r"(--?[A-Za-z][\w-]*?)(?=[\s=]|$)|-[a-z]")
 _OPTIONS = frozenset(
     {"-i", "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--no-binary"}
@@ -86,7 +87,7 @@ def parse(line: Line) -> Requirement | None:
         return None
     try:
         return Requirement(without_options(line.text) if line.kind is Kind.PIP else line.text)
-    except InvalidRequirement:
+    except ValueError:
         return None
 
 
@@ -104,7 +105,7 @@ def is_installed(requirement: Requirement, target: Target) -> bool:
         return True
     try:
         return requirement.marker.evaluate(environment)
-    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
+    except (UndefinedComparison, UndefinedEnvironmentName, ValueError):
         return True
 
 
@@ -148,7 +149,7 @@ def _judge(
         yield from _judge_option(subject, line, target)
     elif paths := [*local_paths(line)]:
         yield from _judge_file(subject, line, paths[0], parsed, target)
-    elif "://" in line.text and (parsed is None or parsed.url):
+    elif _URL.match(line.text) or (parsed is not None and parsed.url):
         yield from _judge_archive(subject, line, re.split(r"[#?]", without_options(line.text))[0], target)
     elif parsed is None:
         yield _unreadable(subject, line)
@@ -185,7 +186,7 @@ def _unreadable(subject: Subject, line: Line) -> Diagnostic:
         return _problem(subject, line, "this is no requirement that pip can read")
     try:
         Requirement(text)
-    except InvalidRequirement as error:
+    except ValueError as error:
         reason = str(error).splitlines()[0]
     message = "this is no requirement that pip can read" + (f": {reason}" if reason else "")
     return _problem(subject, line, message, _suggest(text))
@@ -218,7 +219,7 @@ def _suggest(text: str) -> str | None:
         if candidate != text:
             try:
                 Requirement(candidate)
-            except InvalidRequirement:
+            except ValueError:
                 continue
             return f'did you mean "{candidate}"?'
     return None
@@ -298,7 +299,7 @@ def _judge_archive(subject: Subject, line: Line, url: str, target: Target) -> It
         return
     try:
         tags = parse_wheel_filename(name)[3]
-    except InvalidWheelFilename:
+    except ValueError:
         yield _problem(subject, line, f"{name} is not the name of a wheel, so that pip refuses it")
         return
     if not any(_fits_platform(tag.platform) for tag in tags):
@@ -374,7 +375,7 @@ def _is_possible(sets: Sequence[SpecifierSet]) -> bool:
     for each in specifiers:
         try:
             bound = Version(each.version.removesuffix(".*"))
-        except InvalidVersion:
+        except ValueError:
             continue
         candidates += [bound, *(Version(text) for text in (f"{bound.public}.{_NEXT}", f"{bound.base_version}.post1"))]
         if not bound.is_prerelease:
@@ -396,7 +397,7 @@ def _just_below(bound: Version) -> Version:
 def _contains(specifier: Specifier, version: Version) -> bool:
     try:
         return specifier.contains(version, prereleases=True)
-    except (InvalidSpecifier, InvalidVersion):
+    except ValueError:
         return False
 
 
