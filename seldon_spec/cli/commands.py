@@ -13,8 +13,9 @@ from seldon_spec import __version__
 from seldon_spec.cli.exits import FINE, USERS_FAULT, tell
 from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
-from seldon_spec.spec.loader import Terms, load, made_strict
+from seldon_spec.spec.loader import FOR_IMAGE, OURS, Terms, load, made_strict
 from seldon_spec.spec.model import ServiceType, Spec
+from seldon_spec.spec.paths import leaving_link
 from seldon_spec.spec.rules import MISSPELT
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_str
 
 def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
     try:
-        return load(path, os.environ, flags).diagnostics
+        return load(path, os.environ, flags, terms=FOR_IMAGE).diagnostics
     except SpecError as error:
         return error.diagnostics
 
@@ -104,7 +105,7 @@ def dockerfile(
     """
     from seldon_spec.render.baked import find_left_out
 
-    spec = _load(path, flags)
+    spec = _load(path, flags, terms=FOR_IMAGE)
     text = _render_form(form)(spec, __version__)
     tell(tuple(find_left_out(spec)), path, is_summed_up=False)
     if compared is not None:
@@ -112,6 +113,10 @@ def dockerfile(
     if output is None:
         _print(text)
     else:
+        folder, target = spec.folder.absolute(), output.absolute()
+        link = leaving_link(folder, target) if target.is_relative_to(folder) else None
+        if link is not None:
+            raise Unwritable(f"{link} is a link that leaves the folder; nothing was written")
         _write(output, text)
     return FINE
 
@@ -153,7 +158,7 @@ def build(path: Path, wishes: Wishes, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.cli.image import build_image
     from seldon_spec.render.baked import find_left_out
 
-    spec = _load(path, flags)
+    spec = _load(path, flags, terms=FOR_IMAGE)
     tell(tuple(find_left_out(spec)), path, is_summed_up=False)
     _print(build_image(spec, wishes) + "\n")
 
@@ -244,9 +249,9 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     _print("ready\n")
 
 
-def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:
-    """The spec, with its warnings told; the annotations of a pod count where a server is meant, not an image."""
-    spec = load(path, os.environ, flags, annotations=annotations)
+def _load(path: Path, flags: Flags, annotations: str = "", terms: Terms = OURS) -> Spec:
+    """Load the spec and print its warnings; the annotations of a pod count where a server is meant, not an image."""
+    spec = load(path, os.environ, flags, annotations=annotations, terms=terms)
     tell(spec.diagnostics, path, is_summed_up=False)
     return spec
 

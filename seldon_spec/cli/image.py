@@ -18,7 +18,7 @@ from seldon_spec.cli.own_wheel import WHEEL_NAME, is_on_index, write_own_wheel
 from seldon_spec.render.dockerfile import render_dockerfile
 from seldon_spec.render.dockerignore import render_dockerignore
 from seldon_spec.render.finish import REVISION_ARGUMENT
-from seldon_spec.render.install import make_plan
+from seldon_spec.render.install import accepts_wheel
 from seldon_spec.spec.model import Spec
 
 WHEEL_FOLDER = "seldon-spec-wheel"
@@ -80,7 +80,7 @@ def default_tag(spec: Spec) -> str:
 @contextlib.contextmanager
 def _own_wheel(spec: Spec) -> Iterator[str | None]:
     """The path of this package's wheel, put into the folder while the image is built; None where it needs none."""
-    if spec.image.seldon_spec is not None or make_plan(spec, __version__).package is None:
+    if not accepts_wheel(spec, __version__):
         yield None
         return
     tell_step(f"asking the index for seldon-spec {__version__}")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seldon_spec import __version__
 from seldon_spec.cli.exits import FINE, tell
 from seldon_spec.cli.report import exit_code
-from seldon_spec.errors import Diagnostic, SpecError
+from seldon_spec.errors import Diagnostic, Severity, SpecError
 from seldon_spec.migrate.choose import RULE
 from seldon_spec.migrate.claims import CannotMigrate
 from seldon_spec.migrate.plan import Migration, plan
 from seldon_spec.migrate.requirements import Change
 from seldon_spec.migrate.write import printable, show_place
-from seldon_spec.spec.loader import load
+from seldon_spec.spec.loader import FOR_IMAGE, load
 from seldon_spec.spec.model import SPEC_FILE
+from seldon_spec.spec.paths import leaving_link
 from seldon_spec.spec.schema import join
+
+_OF_REQUIREMENTS = frozenset({"bad-requirement", "requirement-conflict"})
 
 
 def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
@@ -30,16 +33,24 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
     if not is_forced and (target.exists() or target.is_symlink()):
         raise CannotMigrate(f"{target} is there already; nothing was written. --force writes it anew")
     migration = plan(folder, __version__, node)
+    changes = [change for change in migration.changes if is_writing and change.is_needed()]
+    for path in (target, *(change.path for change in changes)):
+        _refuse_link(folder, path)
     _write(target, migration.text, is_new=not is_forced)
-    for change in migration.changes if is_writing else ():
-        if change.is_needed():
-            _write(change.path, change.after, is_new=change.before is None)
-    findings = (*migration.problems, *_validate(folder))
+    for change in changes:
+        _write(change.path, change.after, is_new=change.before is None)
+    findings = (*migration.problems, *_validate(folder, () if is_writing else migration.changes))
     tell(findings, is_summed_up=False)
     sys.stderr.writelines(_tell(folder, migration, is_writing=is_writing))
     code = exit_code(findings)
-    sys.stderr.write(_sum_up(folder, migration, is_valid=code == FINE))
+    sys.stderr.write(_sum_up(folder, migration, findings, is_valid=code == FINE))
     return code
+
+
+def _refuse_link(folder: Path, path: Path) -> None:
+    link = leaving_link(folder, path)
+    if link is not None:
+        raise CannotMigrate(f"{link} is a link that leaves the folder; nothing was written")
 
 
 def _write(path: Path, text: str, *, is_new: bool) -> None:
@@ -50,12 +61,30 @@ def _write(path: Path, text: str, *, is_new: bool) -> None:
         raise CannotMigrate(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _validate(folder: Path) -> tuple[Diagnostic, ...]:
-    """What the loader says of the file alone: the variables of this process are not the image's."""
+def _validate(folder: Path, pending: Sequence[Change]) -> tuple[Diagnostic, ...]:
+    """Return what the loader reports of the folder alone: the variables of this process are not the image's.
+
+    Args:
+        folder: that is migrated.
+        pending: changes of requirements that are suggested and not written; a package that they add is not missing.
+    """
     try:
-        return load(folder, {}).diagnostics
+        findings = load(folder, {}, terms=FOR_IMAGE).diagnostics
     except SpecError as error:
-        return error.diagnostics
+        findings = error.diagnostics
+    return tuple(finding for finding in findings if not any(_is_settled(finding, change) for change in pending))
+
+
+def _is_settled(finding: Diagnostic, change: Change) -> bool:
+    """Whether a change of requirements adds the missing package, or removes the line of a finding."""
+    lines = [line.rstrip() for line in change.after.splitlines()]
+    position = finding.origin.position
+    if finding.code == "missing-requirement":
+        return (finding.help or "").startswith(tuple(f"add {line} to " for line in lines))
+    if position is None or position.file != str(change.path) or not change.is_needed():
+        return False
+    before = (change.before or "").splitlines()
+    return position.line <= len(before) and before[position.line - 1].rstrip() not in lines
 
 
 def _tell(folder: Path, migration: Migration, *, is_writing: bool) -> Iterator[str]:
@@ -84,8 +113,10 @@ def _note(place: str, text: str) -> str:
     return f"{printable(place)}: note: {printable(text)}\n"
 
 
-def _sum_up(folder: Path, migration: Migration, *, is_valid: bool) -> str:
+def _sum_up(folder: Path, migration: Migration, findings: Sequence[Diagnostic], *, is_valid: bool) -> str:
     written = f"wrote {folder / SPEC_FILE} from {', '.join(migration.sources)}"
     if is_valid:
         return f"{printable(written)}: it is valid\n"
-    return f"{printable(written)}: errors are told above; mend them, then run seldon-spec validate\n"
+    codes = {finding.code for finding in findings if finding.severity is Severity.ERROR}
+    reason = "the requirements cannot be installed" if codes & _OF_REQUIREMENTS else "there are errors"
+    return f"{printable(written)}: {reason}, see above; fix them, then run seldon-spec validate\n"

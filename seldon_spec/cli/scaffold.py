@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from string import Template
 
+from seldon_spec import __version__
 from seldon_spec.errors import SeldonSpecError
+from seldon_spec.render.dockerignore import render_dockerignore
 from seldon_spec.spec.loader import default_name
-from seldon_spec.spec.model import SPEC_FILE, ServiceType
+from seldon_spec.spec.model import SPEC_FILE, ServiceType, Spec
 from seldon_spec.spec.schema import schema_text
 
 SCHEMA_FILE = "seldon.schema.json"
@@ -47,7 +49,7 @@ def make_files(service_type: ServiceType, class_name: str) -> dict[str, str]:
         f"{class_name}.py": fill(f"{kind}.py.txt"),
         f"test_{class_name}.py": fill("test.txt") + fill(f"{kind}.test.txt"),
         "requirements.txt": fill("requirements.txt.txt"),
-        ".dockerignore": fill("dockerignore.txt"),
+        ".dockerignore": render_dockerignore(Spec(class_name, Path(), words["name"]), __version__),
         SCHEMA_FILE: schema_text(),
     }
 
@@ -58,7 +60,7 @@ def write_files(folder: Path, files: dict[str, str]) -> None:
     Raises:
         FilesInTheWay: one of them is there already, or the folder cannot be written; nothing is changed.
     """
-    in_the_way = sorted(name for name in files if (folder / name).exists())
+    in_the_way = sorted(name for name in files if (folder / name).exists() or (folder / name).is_symlink())
     if in_the_way:
         raise FilesInTheWay(f"{folder} has {', '.join(in_the_way)} already; nothing was written")
     try:

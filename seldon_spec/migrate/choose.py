@@ -60,8 +60,14 @@ def _differs(claim: Claim, best: Claim) -> bool:
     return type(claim.value) is not type(best.value)
 
 
-def choose_unit(units: Sequence[Unit], wanted: str | None, class_name: str | None, folder: str) -> Unit | None:
-    """The unit that the folder's class is.
+def choose_unit(
+    units: Sequence[Unit],
+    wanted: str | None,
+    class_name: str | None,
+    folder: str,
+    settings: Callable[[Unit], object],
+) -> tuple[Unit | None, Sequence[Unit]]:
+    """Return the unit that the folder's class is, and others that say the same.
 
     Args:
         units: of every SeldonDeployment.
@@ -69,23 +75,29 @@ def choose_unit(units: Sequence[Unit], wanted: str | None, class_name: str | Non
             by slashes, as tells it from others.
         class_name: what the other sources say.
         folder: the folder's name.
+        settings: what a unit says; of units that say the same, the first is as good as any.
 
     Returns:
-        None where no unit has a class of the user's.
+        None and no others where no unit has a class of the user's.
 
     Raises:
         CannotMigrate: several may be meant, or none is the one that is wanted.
     """
     if wanted is not None:
-        return _only([unit for unit in units if _is_wanted(unit, wanted)], units, wanted)
+        return _only([unit for unit in units if _is_wanted(unit, wanted)], units, wanted, settings)
     candidates = [unit for unit in units if not unit.is_prepackaged()]
     if len(candidates) <= 1:
-        return candidates[0] if candidates else None
+        return (candidates[0] if candidates else None), ()
     for test in _tests(class_name, folder):
         matching = [unit for unit in candidates if test(unit)]
-        if len(matching) == 1:
-            return matching[0]
-    return _only(candidates, candidates, None)
+        if _are_equal(matching, settings):
+            return matching[0], matching[1:]
+    return _only(candidates, candidates, None, settings)
+
+
+def _are_equal(units: Sequence[Unit], settings: Callable[[Unit], object]) -> bool:
+    """Whether there is a unit, and any others say the same."""
+    return bool(units) and all(settings(unit) == settings(units[0]) for unit in units[1:])
 
 
 def _tests(class_name: str | None, folder: str) -> list[Callable[[Unit], bool]]:
@@ -129,11 +141,20 @@ def _is_wanted(unit: Unit, wanted: str) -> bool:
     return all(part in known for part in parts[:-1])
 
 
-def _only(matching: Sequence[Unit], units: Sequence[Unit], wanted: str | None) -> Unit:
-    if len(matching) == 1:
-        return matching[0]
+def _full_name(unit: Unit, units: Sequence[Unit]) -> str:
+    """A name for ``--node`` that means this unit alone, as far as there is one."""
+    is_unique = sum(_is_wanted(each, str(unit)) for each in units) == 1
+    return str(unit) if is_unique else f"{unit.file}/{unit}"
+
+
+def _only(
+    matching: Sequence[Unit], units: Sequence[Unit], wanted: str | None, settings: Callable[[Unit], object]
+) -> tuple[Unit, Sequence[Unit]]:
+    if _are_equal(matching, settings):
+        return matching[0], matching[1:]
     names = "".join(
-        f"\n  --node {unit}    ({unit.file}:{unit.graph.place().line})" for unit in (matching or units)[:20]
+        f"\n  --node {_full_name(unit, units)}    ({unit.file}:{unit.graph.place().line})"
+        for unit in (matching or units)[:20]
     )
     if not units:
         raise CannotMigrate(f"--node {wanted}: there is no SeldonDeployment in the folder; nothing was written")

@@ -55,6 +55,15 @@ class LeftOut:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A path of the folder and its place in the old image; a target that ends with a slash is a directory."""
+
+    source: str
+    target: str
+    position: Position
+
+
 @dataclass(slots=True)
 class Gathered:
     """All that the sources say."""
@@ -64,6 +73,9 @@ class Gathered:
     problems: list[Diagnostic] = field(default_factory=list)
     packages: list[tuple[str, Position]] = field(default_factory=list)
     """Requirements that a RUN installs, each with its place."""
+    copies: list[Copy] = field(default_factory=list)
+    search_path: list[str] = field(default_factory=list)
+    """Directories of the old image in which Python looked for the class."""
 
     def claim(self, path: FieldPath, value: Any, position: Position, label: str, rank: Rank) -> None:
         """Add a claim."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import replace
 from pathlib import Path
 
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import Claim, Gathered, Rank
-from seldon_spec.spec.class_source import ClassSource, NoModule, read_class
+from seldon_spec.migrate.claims import CannotMigrate, Claim, Gathered, Rank
+from seldon_spec.migrate.copied import find_source
+from seldon_spec.spec.class_source import ClassSource, NoModule, read_class, split_class_name
+from seldon_spec.spec.paths import leaves, leaving_link
 
 MAX_MODULES = 200
 
@@ -27,22 +30,66 @@ def settle_class(folder: Path, named: Claim | None, gathered: Gathered) -> list[
         return _guess(folder, gathered)
     if not isinstance(named.value, str):
         return []
-    found = read_class(folder, named.value)
-    if isinstance(found, NoModule) and "." not in named.value and len(found.homes) == 1:
-        home = found.homes[0]
-        value = f"{home}.{named.value}"
-        label = f"{named.label}; the class stands in {home.replace('.', '/')}.py"
-        gathered.claims = [replace(c, value=value, label=label) if c == named else c for c in gathered.claims]
-        if "." in home:
-            below = home.rpartition(".")[0].replace(".", "/")
-            why = f"modules of {below} that it imports by their plain names are not found: else migrate {below} itself"
-            gathered.leave(named.position, f"class {named.value}", why)
+    module, name = split_class_name(named.value)
+    home = _copied_from(folder, module, gathered)
+    label = f"{named.label}; COPY puts it there"
+    if home is None:
+        _refuse_link(folder, module)
+        found = read_class(folder, named.value)
+        homes = (found.homes or _modules_below(folder, module)) if isinstance(found, NoModule) else ()
+        if len(homes) != 1:
+            return []
+        home = homes[0]
+        label = f"{named.label}; the class is in {home.replace('.', '/')}.py"
+    _refuse_link(folder, home)
+    value = f"{home}.{name}"
+    if not all(part.isidentifier() for part in home.split(".")):
+        why = f"the class is in {home.replace('.', '/')}.py, which is no name of a module: rename its directory"
+        gathered.leave(named.position, f"class {named.value}", why)
+        return []
+    gathered.claims = [replace(c, value=value, label=label) if c == named else c for c in gathered.claims]
+    if "." in home:
+        is_moved = home.endswith(f".{module}")
+        below = (home.removesuffix(f".{module}") if is_moved else home.rpartition(".")[0]).replace(".", "/")
+        why = f"modules of {below} that it imports by their plain names are not found: else migrate {below} itself"
+        gathered.leave(named.position, f"class {named.value}", why)
     return []
+
+
+def _file_of(module: str) -> tuple[str, str]:
+    base = module.replace(".", "/")
+    return f"{base}.py", f"{base}/__init__.py"
+
+
+def _copied_from(folder: Path, module: str, gathered: Gathered) -> str | None:
+    """The module of the folder that the old image had under another name, as its COPY instructions show."""
+    for place in gathered.search_path:
+        for file in _file_of(module) if place else ():
+            source = find_source(folder, gathered.copies, posixpath.normpath(posixpath.join(place, file)))
+            if source is not None:
+                home = source.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")
+                return None if home == module else home
+    return None
+
+
+def _modules_below(folder: Path, module: str) -> tuple[str, ...]:
+    """Where the directories of the folder have a module of a dotted name."""
+    found = (path for file in _file_of(module) for pattern in ("*/", "*/*/") for path in folder.glob(pattern + file))
+    modules = [path.relative_to(folder).as_posix() for path in found if not leaves(folder, path)]
+    return tuple(m.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".") for m in modules)
+
+
+def _refuse_link(folder: Path, module: str) -> None:
+    for file in _file_of(module):
+        link = leaving_link(folder, folder / file)
+        if link is not None:
+            raise CannotMigrate(f"{link} is a link that leaves the folder; nothing was written. Copy the file into it")
 
 
 def _guess(folder: Path, gathered: Gathered) -> list[str]:
     """A class of its module's name, the old convention; with exactly one of them, it is the one."""
-    names = sorted(path.stem for path in folder.glob("*.py") if path.stem.isidentifier())[:MAX_MODULES]
+    inside = (path for path in folder.glob("*.py") if path.stem.isidentifier() and not leaves(folder, path))
+    names = sorted(path.stem for path in inside)[:MAX_MODULES]
     found = [name for name in names if isinstance(read_class(folder, name), ClassSource)]
     if len(found) == 1:
         file = folder / f"{found[0]}.py"

@@ -11,12 +11,16 @@ from seldon_spec.migrate.sources import CONTRACT_FILE, read_bounded
 from seldon_spec.spec.source import parse_document
 
 MAX_NAMES = 30
+_WHY = (
+    "no key takes its place: describe the inputs and outputs in the class's init_metadata(), and keep the file for "
+    "your own tests; its names are in a comment of seldon.yaml"
+)
 
 
 def read_contract(folder: Path, gathered: Gathered) -> list[str]:
     """Lines that tell what the contract names; empty where there is none, or none that can be read."""
     path = folder / CONTRACT_FILE
-    data = read_bounded(path, gathered.problems) if path.is_file() else None
+    data = read_bounded(folder, path, gathered.problems)
     if data is None:
         return []
     document = parse_document(data.replace(b"\t", b" "), str(path))
@@ -28,7 +32,7 @@ def read_contract(folder: Path, gathered: Gathered) -> list[str]:
         return []
     lines = [f"{path.name}: {key}: {_describe(value[key])}" for key in ("features", "targets") if key in value]
     if lines:
-        gathered.leave(Position(str(path), 1, 1), path.name, "no key holds it: its names stand in a comment")
+        gathered.leave(Position(str(path), 1, 1), path.name, _WHY)
     return lines
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from seldon_spec.errors import Position
 from seldon_spec.migrate.claims import Gathered, Rank
 from seldon_spec.migrate.command import Command, find_script, read_command
+from seldon_spec.migrate.copied import add_copies, leave_moved, read_copy
 from seldon_spec.migrate.image_parts import claim_base, claim_label, claim_user, claim_work_folder, leave_ports
 from seldon_spec.migrate.installed import read_run
 from seldon_spec.migrate.instructions import Dockerfile, Instruction, parse_dockerfile
@@ -160,6 +161,8 @@ class _Reader:
             "EXPOSE": self._expose,
             "USER": self._user,
             "WORKDIR": self._folder,
+            "COPY": self._copy,
+            "ADD": self._copy,
             "RUN": self.image.runs.append,
             "CMD": self._command,
             "ENTRYPOINT": self._entrypoint,
@@ -223,6 +226,12 @@ class _Reader:
             before = self.image.folder[0] if self.image.folder else "/"
             self.image.folder = (posixpath.join(before, word.text), instruction.at(word.start, len(word.text)))
 
+    def _copy(self, instruction: Instruction) -> None:
+        copied = read_copy(instruction.text, self._words(instruction))
+        if copied is not None:
+            work_folder = self.image.folder[0] if self.image.folder else "/"
+            add_copies(copied, work_folder, instruction.place(), self.gathered)
+
     def _command(self, instruction: Instruction) -> None:
         self.image.command = instruction
 
@@ -244,7 +253,9 @@ def _claim_image(folder: Path, image: Image, gathered: Gathered) -> None:
         claim_user(*image.user, gathered)
     if image.folder:
         claim_work_folder(*image.folder, gathered)
-    work_folder = image.folder[0] if image.folder else "/"
+    work_folder = posixpath.normpath(image.folder[0] if image.folder else "/")
+    gathered.search_path = [work_folder, *image.values.get("PYTHONPATH", "").split(":")]
+    leave_moved(folder, work_folder, gathered)
     for run in image.runs:
         read_run(folder, work_folder, run, image.known(), gathered)
     command = _whole_command(image, gathered)

@@ -23,20 +23,30 @@ def claim_base(base: str, unknown: Sequence[str], position: Position, gathered: 
     if unknown:
         gathered.leave(position, label, f"the base is not known before the image is built: {', '.join(unknown)}")
         return
-    if _BUILDER.search(base):
-        why = "Seldon's images bring the old package along; the image is built on python:<image.python>-slim instead"
-        gathered.leave(position, f"{label} {base}", why)
-        return
     python = _PYTHON.search(base)
-    if python and not _is_supported(python):
-        why = f"{_SUPPORTED} are supported: the default of image.python is taken instead"
+    if _BUILDER.search(base):
+        why = "this image contains seldon-core: the new image is built on python:<image.python>-slim"
         gathered.leave(position, f"{label} {base}", why)
+        if python and python["minor"] and not _is_supported(python):
+            _claim_oldest(python, position, f"{label} {base}", gathered)
+        return
+    if python and not _is_supported(python):
+        _claim_oldest(python, position, f"{label} {base}", gathered)
         return
     official = _OFFICIAL.fullmatch(base)
     path = ("image", "python") if official else ("image", "base")
     _claim(path, official["version"] if official else base, position, label, gathered)
     if not official and not python:
         gathered.leave(position, f"{label} {base}", f"taken over as it is: it has to hold {_SUPPORTED}, and pip")
+
+
+def _claim_oldest(python: re.Match[str], position: Position, label: str, gathered: Gathered) -> None:
+    """Claim the oldest supported Python, for which most of the pinned versions of an old image still have wheels."""
+    old = ".".join(part for part in (python["major"], python["minor"]) if part)
+    oldest = f"3.{_OLDEST}"
+    why = f"Python {old} is not supported; the new image uses {oldest}, the oldest supported version"
+    gathered.leave(position, label, why)
+    _claim(("image", "python"), oldest, position, label, gathered)
 
 
 def _is_supported(python: re.Match[str]) -> bool:

@@ -14,9 +14,11 @@ from pathlib import Path
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.accepted import why_refused
 from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.copied import find_source
 from seldon_spec.migrate.instructions import Instruction
 from seldon_spec.migrate.variables import is_secret
 from seldon_spec.migrate.words import UnclosedQuote, Word, read_words
+from seldon_spec.spec.paths import is_file, is_inside
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,\s-]*\])?\s*((==|>=|<=|~=|!=|<|>)[^@/\\]*)?")
 _FILE_FLAG = re.compile(r"(?:-r|--requirement=?)(?P<file>.*)")
@@ -35,6 +37,13 @@ _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 _USUAL = frozenset({"mkdir", "chown", "chmod", "chgrp", "cd", "rm", "true", "set", "assemble"})
 """Programs whose work an image of ours does itself, or does not need."""
+
+_BUILD_TOOLS = frozenset(
+    {"build-essential", "gcc", "g++", "gfortran", "make", "cmake", "ninja-build", "clang", "cython3", "swig", "cargo"}
+    | {"rustc", "autoconf", "automake", "libtool", "pkg-config", "python3-dev", "python-dev", "git", "git-core"}
+    | {"mercurial", "subversion", "patch", "binutils", "libc6-dev", "libc-dev", "musl-dev"}
+)
+"""Debian packages that only an install needs. Libraries (``lib*-dev``) are not: what is built with one runs with it."""
 
 _NO_REQUIREMENT = "what it installs is no plain requirement: add it to requirements.txt"
 _STEPS = "what it does is not taken over: image.steps can hold instructions of your own"
@@ -123,7 +132,9 @@ def _read_apt(here: Run, words: Sequence[Word]) -> None:
         if word.unknown:
             here.leave("RUN apt-get install", f"a name is not known before the image is built: {word.unknown[0]}")
         elif word.text and not word.text.startswith(("-", "/")):
-            here.add(("image", "system_packages"), word.text, "RUN apt-get install")
+            is_tool = word.text.partition("=")[0] in _BUILD_TOOLS
+            key = "build_packages" if is_tool else "system_packages"
+            here.add(("image", key), word.text, "RUN apt-get install")
 
 
 def _read_pip(here: Run, words: list[Word]) -> None:
@@ -163,9 +174,9 @@ def _claim_index(here: Run, flag: str, url: str) -> None:
 def _claim_requirements(here: Run, file: str) -> None:
     """Claim the requirements file, under its name within the folder."""
     within = posixpath.relpath(file, here.work_folder) if file.startswith("/") else posixpath.normpath(file)
-    for candidate in (within, posixpath.basename(file)):
-        is_outside = not candidate or candidate.startswith(("/", "../")) or "\0" in candidate
-        if not is_outside and (here.folder / candidate).is_file():
+    copied = find_source(here.folder, here.gathered.copies, posixpath.join(here.work_folder, file))
+    for candidate in (copied, within, posixpath.basename(file)):
+        if candidate and is_inside(here.folder, candidate) and is_file(here.folder / candidate):
             here.add(("image", "requirements"), candidate, "RUN pip install -r")
             return
     here.leave("RUN pip install -r", "the folder has no such file")

@@ -8,18 +8,20 @@ from pathlib import Path
 
 from seldon_spec.errors import Diagnostic, FieldPath
 from seldon_spec.migrate.choose import Choice, choose, choose_unit
-from seldon_spec.migrate.claims import CannotMigrate, Gathered, LeftOut
+from seldon_spec.migrate.claims import CannotMigrate, Gathered, LeftOut, Rank
 from seldon_spec.migrate.class_name import settle_class
 from seldon_spec.migrate.contract import read_contract
 from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.dockerfile import read_dockerfile
 from seldon_spec.migrate.manifest import Unit, read_manifest
-from seldon_spec.migrate.requirements import Change, plan_change
+from seldon_spec.migrate.requirements import Change, find_brought, is_old_package, plan_change
 from seldon_spec.migrate.s2i import read_s2i
-from seldon_spec.migrate.sources import S2I_FILE, find_dockerfiles, find_manifests
+from seldon_spec.migrate.sources import find_dockerfiles, find_manifests
 from seldon_spec.migrate.variables import is_secret, without_secrets
 from seldon_spec.migrate.write import render_spec
+from seldon_spec.spec.imports import scan_imports
 from seldon_spec.spec.loader import default_name
+from seldon_spec.spec.requirements import read_requirements
 
 _VALUE = re.compile(r"value|://", re.IGNORECASE)
 
@@ -66,23 +68,30 @@ def plan(folder: Path, version: str, node: str | None = None) -> Migration:
 
 def _plan(folder: Path, version: str, node: str | None) -> Migration:
     gathered = Gathered()
-    sources = [S2I_FILE.as_posix()] if read_s2i(folder, gathered) else []
+    environment = read_s2i(folder, gathered)
+    sources = [environment] if environment else []
     for path, data in find_dockerfiles(folder, gathered.problems):
         read_dockerfile(folder, path, data, gathered)
         sources.append(path.name)
     units: list[Unit] = []
-    for path, data in find_manifests(folder):
+    for path, data in find_manifests(folder, gathered):
         units += read_manifest(folder, path, data, gathered)
     named = choose(gathered.claims).get(("class_name",))
-    unit = choose_unit(units, node, named.claim.value if named else None, folder.resolve().name)
+    class_name = named.claim.value if named else None
+    unit, others = choose_unit(units, node, class_name, folder.resolve().name, _settings)
     if unit is not None:
         read_unit(unit, gathered)
         sources.append(unit.file)
+    if unit is not None and others:
+        places = ", ".join(f"{each.file}:{each.graph.place().line}" for each in others[:5])
+        why = f"used; {places} say{'s' if len(others) == 1 else ''} the same"
+        gathered.leave(unit.graph.place(), f"graph unit {unit.name}", why)
     _tell_prepackaged(units, unit, gathered)
     named = choose(gathered.claims).get(("class_name",))
     candidates = settle_class(folder, named.claim if named else None, gathered)
     comments = read_contract(folder, gathered)
     gathered.claims = list(without_secrets(gathered.claims, gathered))
+    _claim_tools(folder, choose(gathered.claims), gathered)
     choices = _without_own_name(choose(gathered.claims))
     if not sources and ("class_name",) not in choices:
         raise CannotMigrate(_nothing_found(folder, candidates))
@@ -96,19 +105,47 @@ def _plan(folder: Path, version: str, node: str | None) -> Migration:
     return Migration(text, tuple(told), choices, left_out, problems, changes)
 
 
+def _requirements(choices: dict[FieldPath, Choice]) -> list[str]:
+    choice = choices.get(("image", "requirements"))
+    value = choice.claim.value if choice else "requirements.txt"
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _claim_tools(folder: Path, choices: dict[FieldPath, Choice], gathered: Gathered) -> None:
+    """Claim git for requirements that come from a repository: the old base image had it, the new one does not."""
+    path = ("image", "build_packages")
+    lines = read_requirements(folder, _requirements(choices)).lines
+    line = next((line for line in lines if "git+" in line.text and not is_old_package(line.text)), None)
+    if line is None:
+        return
+    known = choices.get(path)
+    position, label = line.position(folder), "a requirement from a repository"
+    if known is not None:
+        position, label = known.claim.position, known.claim.label
+    gathered.add_item(path, "git", position, label, Rank.IMAGE)
+
+
 def _plan_changes(
     folder: Path, choices: dict[FieldPath, Choice], version: str, gathered: Gathered
 ) -> tuple[Change, ...]:
     """What becomes of each requirements file; the first gets what the Dockerfile installed beside them."""
-    choice = choices.get(("image", "requirements"))
-    value = choice.claim.value if choice else "requirements.txt"
-    files = [value] if isinstance(value, str) else list(value)
-    packages = [gathered.packages, *([] for _ in files[1:])]
+    files = _requirements(choices)
+    class_name = choices.get(("class_name",))
+    modules = scan_imports(folder, str(class_name.claim.value)).outside if class_name else []
+    added = [*gathered.packages, *find_brought(folder, files, modules)]
+    packages = [added, *([] for _ in files[1:])]
     return tuple(
         plan_change(folder, file, beside, version, gathered)
         for file, beside in zip(files, packages, strict=True)
         if file.endswith((".txt", ".in"))
     )
+
+
+def _settings(unit: Unit) -> object:
+    """What a unit says, without where it says so."""
+    gathered = Gathered()
+    read_unit(unit, gathered)
+    return [(claim.path, claim.value, claim.rank) for claim in gathered.claims]
 
 
 def _tell_prepackaged(units: list[Unit], unit: Unit | None, gathered: Gathered) -> None:

@@ -9,18 +9,21 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
-from seldon_spec.errors import Position
+from packaging.requirements import Requirement
+
+from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
 from seldon_spec.migrate.claims import Gathered
 from seldon_spec.migrate.sources import read_bounded
 from seldon_spec.migrate.variables import is_secret
+from seldon_spec.spec.distributions import is_provided, with_dependencies
+from seldon_spec.spec.imports import Import
+from seldon_spec.spec.requirement_rules import excludes_own, own_requirement, own_requirements
+from seldon_spec.spec.requirements import normalise, read_requirements
 
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\]]*\])?(?P<rest>[^#]*)")
 _OLD_SOURCE = re.compile(r"seldon[-_]core(\.git|[@#&/?]|$)|egg=seldon[-_]core", re.IGNORECASE)
-_BOUND = re.compile(r"(?P<operator>===?|<=?|~=)\s*(?P<version>[0-9]+(\.[0-9]+)*)")
-_FLOOR = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>[0-9.]+)")
 
 _OLD_PINS = frozenset(
     {"cryptography", "click", "flask", "flask-cors", "flask-opentracing", "gunicorn", "itsdangerous", "jaeger-client"}
@@ -28,6 +31,20 @@ _OLD_PINS = frozenset(
     | {"pyyaml", "redis", "setuptools", "urllib3", "werkzeug"}
 )
 """Packages that the old one held at old versions, so that its users pinned them beside it."""
+
+
+_OLD_BROUGHT = {
+    **{name: name for name in ("cryptography", "gunicorn", "minio", "opentracing", "redis", "requests", "setuptools")},
+    **{name: name for name in ("certifi", "idna", "six", "tornado", "urllib3")},
+    "attr": "attrs",
+    "flask_cors": "flask-cors",
+    "flask_opentracing": "flask-opentracing",
+    "grpc_opentracing": "grpcio-opentracing",
+    "jaeger_client": "jaeger-client",
+    "pkg_resources": "setuptools",
+    "prometheus_client": "prometheus-client",
+}
+"""Modules that the old package brought into an image, with the package to install; what this one brings is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,8 @@ def plan_change(
         gathered: where a file that cannot be read is told.
     """
     path = folder / file
-    data = read_bounded(path, gathered.problems) if path.is_file() else None
+    is_there = path.is_symlink() or path.exists()
+    data = read_bounded(folder, path, gathered.problems) if is_there else None
     before = None
     if data is not None:
         try:
@@ -84,9 +102,10 @@ def plan_change(
         except UnicodeDecodeError:
             gathered.leave(Position(str(path), 1, 1), file, "it is not UTF-8, so no change of it is suggested")
             return Change(path, "", "")
-    elif path.is_file():
+    elif is_there:
         return Change(path, "", "")
-    ours = f"seldon-spec>={version},<1"
+    # Where one requirement has a hash every one must; the image then installs this package by itself.
+    ours = "" if "--hash" in (before or "") else f"seldon-spec>={version},<1"
     mentions: list[tuple[Position, str]] = []
     lines = list(_rewrite(before or "", path, ours, mentions))
     present = {normalise(match["name"]) for line in lines if (match := _NAME.match(line))}
@@ -100,12 +119,13 @@ def plan_change(
             lines = _append(lines, requirement)
             mentions.append((position, f"{requirement} is added to {file}: the image installs nothing else"))
             mentions += _judge(requirement, position)
+            gathered.problems += _conflicts(requirement, position)
     return Change(path, before, "".join(lines), tuple(mentions))
 
 
-def normalise(name: str) -> str:
-    """A package's name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def is_old_package(line: str) -> bool:
+    """Return whether a line installs the old package from its repository."""
+    return _OLD_SOURCE.search(line.partition(" #")[0].strip()) is not None
 
 
 def _append(lines: list[str], requirement: str) -> list[str]:
@@ -117,62 +137,63 @@ def _append(lines: list[str], requirement: str) -> list[str]:
 def _rewrite(text: str, path: Path, ours: str, mentions: list[tuple[Position, str]]) -> Iterator[str]:
     """The file's lines with this package for the old one, once."""
     is_there = bool(re.search(r"^\s*seldon[-_.]spec\b", text, re.MULTILINE | re.IGNORECASE))
+    is_rest = False
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if is_rest:  # of a line that is replaced, such as its hashes
+            is_rest = line.rstrip("\r\n").endswith("\\")
+            continue
         position = Position(str(path), number, 1)
         match = _NAME.match(line)
         is_requirement = match is not None and normalise(match["name"]) == "seldon-core"
-        if not is_requirement and not _OLD_SOURCE.search(line.partition(" #")[0].strip()):
+        if not is_requirement and not is_old_package(line):
             mentions += _judge(line, position)
             yield line
             continue
+        is_rest = line.rstrip("\r\n").endswith("\\")
         if match is not None and is_requirement and match["extras"]:
             extras = match["extras"].strip("[]").strip()
             mentions.append(
                 (position, f"the old package's extra {extras} brought packages: add those the class imports")
             )
-        if not is_there:
+        if not is_there and ours:
             is_there = True
             end = line[len(line.rstrip("\r\n")) :]
             yield f"{ours}{end}"
 
 
 def _judge(line: str, position: Position) -> list[tuple[Position, str]]:
-    """What to look at in a requirement: one that this package cannot live with, or one of the old one's own."""
+    """What to look at in a requirement: a version that may have been pinned for the old package."""
     match = _NAME.match(line)
     if match is None or line.lstrip().startswith("-"):
         return []
     name, rest = normalise(match["name"]), match["rest"].partition(";")[0].strip()
-    needed = read_floors().get(name)
-    if needed and _excludes(rest, needed):
-        return [(position, f"{name}{rest}: seldon-spec needs {name}>={needed}")]
-    if name in _OLD_PINS and re.search(r"[<=~]", rest):
-        return [
-            (position, f"{name}{rest} may be there for the old package's sake only: look whether it is still needed")
-        ]
+    if name in _OLD_PINS and re.search(r"[<=~]", rest) and not _is_conflict(f"{name}{rest}"):
+        return [(position, f"{name}{rest} may be pinned for seldon-core only: check whether it is still needed")]
     return []
 
 
-def _excludes(rest: str, needed: str) -> bool:
-    """Whether a requirement admits no version from ``needed`` on."""
-    for bound in _BOUND.finditer(rest):
-        version, floor = _as_numbers(bound["version"]), _as_numbers(needed)
-        operator = bound["operator"]
-        if operator == "~=":
-            version = (*version[:-2], version[-2] + 1) if len(version) > 1 else (version[0] + 1,)
-            operator = "<"
-        if version < floor or (operator == "<" and version <= floor):
-            return True
-    return False
+def _conflicts(requirement: str, position: Position) -> list[Diagnostic]:
+    """An error for a requirement of a RUN with which seldon-spec cannot be installed."""
+    if not _is_conflict(requirement):
+        return []
+    message = f"{requirement} cannot be installed: seldon-spec needs {own_requirement(Requirement(requirement).name)}"
+    return [Diagnostic("requirement-conflict", message, Origin(OriginKind.FILE, position.file, position))]
 
 
-def _as_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part[:9]) for part in version.strip(".").split("."))
-
-
-def read_floors() -> dict[str, str]:
-    """The oldest version of each package that this one needs, as its own metadata says; empty where there is none."""
+def _is_conflict(requirement: str) -> bool:
     try:
-        needed = requires("seldon-spec") or []
-    except PackageNotFoundError:
-        return {}
-    return {normalise(m["name"]): m["version"] for text in needed if (m := _FLOOR.match(text)) and "extra" not in text}
+        return excludes_own(Requirement(requirement))
+    except ValueError:
+        return False
+
+
+def find_brought(folder: Path, files: Sequence[str], modules: Sequence[Import]) -> Iterator[tuple[str, Position]]:
+    """Yield the packages that seldon-core installed, that the class imports, and that nothing else installs."""
+    lines = read_requirements(folder, files).lines
+    packages = with_dependencies({*own_requirements(), *(line.name for line in lines if not line.is_constraint)})
+    for each in modules:
+        package = _OLD_BROUGHT.get(each.top)
+        if package and not is_provided(each.top, packages):
+            packages.add(package)
+            place = each.place
+            yield package, Position(str(folder / place.file), place.line, place.column, place.width, place.text)

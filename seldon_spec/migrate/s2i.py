@@ -1,31 +1,87 @@
-"""``.s2i/environment``: lines ``NAME=value`` that the s2i builder made variables of the image."""
+"""The environment of an s2i build, lines ``NAME=value``: ``.s2i/environment``, or the file of ``s2i build -E``."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.claims import CannotMigrate, Gathered, Rank
 from seldon_spec.migrate.sources import S2I_FILE, read_bounded
 from seldon_spec.migrate.variables import claim_variable
+from seldon_spec.spec.class_source import NoModule, read_class
+
+_NAME = re.compile(r"environment([_.-][\w.-]*)?(?<!\.yml)(?<!\.yaml)(?<!\.json)")
+
+Variables = dict[str, tuple[str, Position]]
 
 
-def read_s2i(folder: Path, gathered: Gathered) -> bool:
-    """Claim what the file says, and name what else the s2i builder looked at; whether the file is there."""
+def read_s2i(folder: Path, gathered: Gathered) -> str | None:
+    """Claim what the environment says, and name what else the s2i builder used.
+
+    Returns:
+        The file that was read, relative to the folder; None where there is none.
+
+    Raises:
+        CannotMigrate: several files may be the one of ``s2i build -E``.
+    """
     path = folder / S2I_FILE
-    is_there = path.is_file()
-    data = read_bounded(path, gathered.problems) if is_there else None
-    variables: dict[str, tuple[str, Position]] = {}
-    for number, line in enumerate((data or b"").decode("utf-8-sig", "replace").splitlines(), start=1):
+    if path.is_symlink() or path.exists():
+        variables = _parse(path, read_bounded(folder, path, gathered.problems) or b"", gathered)
+        name = S2I_FILE.as_posix()
+    else:
+        places = (folder, folder.resolve().parent)
+        found = next((each for place in places if (each := _choose(_find_environments(folder, place)))), None)
+        if found is None:
+            return None
+        path, data = found
+        name = path.name if path.parent == folder else f"../{path.name}"
+        variables = _parse(path, data, gathered)
+    for variable, (text, position) in variables.items():
+        claim_variable(gathered, variable, text, position, variable, Rank.S2I)
+    _leave_builder_files(folder, gathered)
+    return name
+
+
+def _find_environments(folder: Path, place: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files of a directory that name a class of the folder in MODEL_NAME, as ``s2i build -E`` takes one."""
+    for path in sorted(place.glob("environment*")):
+        if not _NAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+            continue
+        data = read_bounded(place, path, []) or b""
+        name = _parse(path, data, Gathered()).get("MODEL_NAME")
+        if name and not isinstance(read_class(folder, name[0]), NoModule):
+            yield path, data
+
+
+def _choose(found: Iterator[tuple[Path, bytes]]) -> tuple[Path, bytes] | None:
+    """The only file, or the first of several that differ at most in the transport."""
+    files = list(found)
+    if not files:
+        return None
+    if len({_settings(path, data) for path, data in files}) > 1:
+        names = "".join(f"\n  {path}" for path, _ in files)
+        raise CannotMigrate(
+            f"{len(files)} files may be the environment of s2i build -E; nothing was written. "
+            f"Copy the right one to {S2I_FILE.as_posix()} and migrate again:{names}"
+        )
+    return files[0]
+
+
+def _settings(path: Path, data: bytes) -> Sequence[tuple[str, str]]:
+    variables = _parse(path, data, Gathered())
+    return tuple(sorted((name, text) for name, (text, _) in variables.items() if name != "API_TYPE"))
+
+
+def _parse(path: Path, data: bytes, gathered: Gathered) -> Variables:
+    variables: Variables = {}
+    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), start=1):
         position = Position(str(path), number, 1, max(1, len(line)), line)
         if pair := _read_line(line, position, gathered):
             variables[pair[0]] = pair[1], position
-    for name, (text, position) in variables.items():
-        claim_variable(gathered, name, text, position, name, Rank.S2I)
-    if is_there:
-        _leave_builder_files(folder, gathered)
-    return is_there
+    return variables
 
 
 def _read_line(line: str, position: Position, gathered: Gathered) -> tuple[str, str] | None:

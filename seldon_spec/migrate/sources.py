@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
+from seldon_spec.migrate.claims import Gathered
 from seldon_spec.spec.model import SPEC_FILE
+from seldon_spec.spec.paths import exists, is_file, leaving_link
 from seldon_spec.spec.source import MAX_BYTES
 
 MAX_FILES = 500
@@ -22,8 +24,22 @@ _OF_SELDON = re.compile(rb"seldon|MODEL_NAME|/s2i/bin/run", re.IGNORECASE)
 _MANIFESTS = (".yaml", ".yml", ".json")
 
 
-def read_bounded(path: Path, problems: list[Diagnostic]) -> bytes | None:
-    """A file's bytes; None, and a problem, where it is too large or cannot be read."""
+def read_bounded(folder: Path, path: Path, problems: list[Diagnostic]) -> bytes | None:
+    """Return a file's bytes; None where there is none, and also a problem where it is not read.
+
+    A link that leaves the folder is not followed, and neither a pipe nor a device is opened.
+    """
+    link = leaving_link(folder, path)
+    if link is not None:
+        help_text = "copy the file into the folder"
+        message = f"{link} is a link that leaves the folder: it is not read"
+        problems.append(Diagnostic("outside-folder", message, _origin(link), help=help_text))
+        return None
+    if not exists(path):
+        return None
+    if not is_file(path):
+        problems.append(Diagnostic("no-file", f"{path} is not a regular file: it is not read", _origin(path)))
+        return None
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -46,10 +62,10 @@ def find_dockerfiles(folder: Path, problems: list[Diagnostic]) -> list[tuple[Pat
 
     One that this package rendered is none; one of another name has to speak of Seldon.
     """
-    names = sorted(path for path in folder.iterdir() if _DOCKERFILE.fullmatch(path.name) and path.is_file())
+    names = sorted(path for path in folder.iterdir() if _DOCKERFILE.fullmatch(path.name) and not path.is_dir())
     found = []
     for path in sorted(names, key=lambda path: (_is_plain(path), path.name)):
-        data = read_bounded(path, problems)
+        data = read_bounded(folder, path, problems)
         if data is not None and RENDERED not in data[:1000] and (_is_plain(path) or _OF_SELDON.search(data)):
             found.append((path, data))
     return found
@@ -59,14 +75,19 @@ def _is_plain(path: Path) -> bool:
     return path.name.lower() in ("dockerfile", "containerfile")
 
 
-def find_manifests(folder: Path) -> list[tuple[Path, bytes]]:
-    """Files that speak of a SeldonDeployment, in the folder and in the folders within it.
+def find_manifests(folder: Path, gathered: Gathered) -> list[tuple[Path, bytes]]:
+    """Return the files that contain a SeldonDeployment, in the folder and in the folders within it.
 
-    What cannot be read, or is too large for a manifest, is some other file.
+    What cannot be read, or is too large for a manifest, is some other file; of a link that leaves the folder this
+    cannot be known, so it is noted.
     """
     found = []
     for path in sorted(_candidates(folder))[:MAX_FILES]:
-        data = read_bounded(path, [])
+        if leaving_link(folder, path) is not None:
+            why = "a link that leaves the folder is not read: copy the file into the folder if it is a SeldonDeployment"
+            gathered.leave(Position(str(path), 1, 1), path.name, why)
+            continue
+        data = read_bounded(folder, path, [])
         if data is not None and b"SeldonDeployment" in data:
             found.append((path, data))
     return found

@@ -23,7 +23,10 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_TEXT = re.compile(r"://[^/\s:@]+:[^/\s@]+@|://[^/\s:@]{12,}@|-----BEGIN [A-Z ]*PRIVATE KEY")
 
-_BOTH = "REST and gRPC are both served, REST on ports.http; an image of that time listened on one port, 5000 by default"
+_BOTH = (
+    "ignored: REST (ports.http) and gRPC (ports.grpc) are always both served; old images served one of them, "
+    "by default on port 5000: check your clients"
+)
 _OF_S2I = "it told the s2i builder where to look: image.index_url and image.extra_index_urls say so here"
 _REASONS = {
     "API_TYPE": _BOTH,
@@ -33,7 +36,7 @@ _REASONS = {
 }
 """Variables that only the old image read, and that the loader has no row for."""
 
-_NOTHING_ASKED = "it asked for nothing, and has no key"
+_NOTHING_ASKED = "dropped: this value has no effect, and the setting is no longer supported"
 _IN_CLUSTER = "the SeldonDeployment sets it where the server starts, and it is read there"
 
 

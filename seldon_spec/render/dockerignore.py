@@ -8,24 +8,7 @@ from collections.abc import Iterator
 from seldon_spec.render.finish import render_header
 from seldon_spec.render.install import make_plan
 from seldon_spec.spec.model import Spec
-
-_USUAL = (
-    ".git",
-    ".gitignore",
-    ".dockerignore",
-    "**/Dockerfile",
-    "**/.venv",
-    "**/__pycache__",
-    "**/*.py[co]",
-    "**/.pytest_cache",
-    "**/.mypy_cache",
-    "**/.ruff_cache",
-    "**/.ipynb_checkpoints",
-    "**/.DS_Store",
-    "**/.env",
-    "**/.netrc",
-)
-"""What no server reads; the last two often hold secrets."""
+from seldon_spec.spec.patterns import USUAL_PATTERNS
 
 
 def render_dockerignore(spec: Spec, version: str) -> str:
@@ -38,7 +21,7 @@ def render_dockerignore(spec: Spec, version: str) -> str:
     Returns:
         The same bytes for the same spec, version and requirements files.
     """
-    lines = [render_header(spec.file, version), *_USUAL, *spec.image.exclude]
+    lines = [render_header(spec.file, version), *USUAL_PATTERNS, *spec.image.exclude]
     if spec.image.include:
         lines += ["", "# Kept all the same.", *(f"!{pattern}" for pattern in spec.image.include)]
     if spec.image.exclude:

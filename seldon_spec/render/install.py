@@ -14,7 +14,7 @@ from seldon_spec.render import quoting
 from seldon_spec.render.bases import CONDA_BUILDER, has_packages_of_its_own, render_packages
 from seldon_spec.spec.image_rules import requirements_files
 from seldon_spec.spec.model import ImageSpec, Spec
-from seldon_spec.spec.requirements import Kind, Requirements, kind_of, read_requirements
+from seldon_spec.spec.requirements import Kind, Requirements, kind_of, read_requirements, without_options
 from seldon_spec.spec.tracing import EXTRA
 
 ENV = "/opt/env"
@@ -39,7 +39,7 @@ class Plan:
     Attributes:
         kind: of the requirements file, which tells who reads it.
         requirements: what they need beside themselves; empty where the folder has none.
-        package: the word for the installer that stands for this package; None where the requirements name it.
+        package: the word for the installer that stands for this package; None where the requirements alone install it.
         wheel: the path of this package's wheel within the folder, where it comes as one.
         is_passing: the wheel is there for one build only, in a folder of its own.
     """
@@ -76,7 +76,7 @@ def make_plan(spec: Spec, version: str, passing_wheel: str | None = None) -> Pla
     requirements = read_requirements(spec.folder, files)
     kind = kind_of(files[0]) if files else Kind.PIP
     given = passing_wheel or spec.image.seldon_spec
-    if requirements.find("seldon-spec"):
+    if requirements.find("seldon-spec") and passing_wheel is None:
         return Plan(spec.image, kind, requirements, None, None)
     extra = f"[{EXTRA}]" if spec.server.tracing else ""
     if given is None:
@@ -85,6 +85,27 @@ def make_plan(spec: Spec, version: str, passing_wheel: str | None = None) -> Pla
         return Plan(spec.image, kind, requirements, _OWN_NAME.sub(rf"\g<0>{extra}", given), None)
     wheel = posixpath.normpath(given)
     return Plan(spec.image, kind, requirements, f"./{wheel}{extra}", wheel, is_passing=passing_wheel is not None)
+
+
+def accepts_wheel(spec: Spec, version: str) -> bool:
+    """Return whether an image of the spec can take this package from a wheel of the given version.
+
+    It cannot where ``image.seldon_spec`` chooses another, or where the requirements name this package by a URL, by a
+    path, by another version, or with hashes.
+    """
+    from packaging.requirements import Requirement
+
+    requirements = make_plan(spec, version).requirements
+    named = requirements.find("seldon-spec")
+    if named is None:
+        return spec.image.seldon_spec is None
+    if requirements.is_hashed or named.kind not in (Kind.PIP, Kind.PYPROJECT):
+        return False
+    try:
+        parsed = Requirement(without_options(named.text))
+    except ValueError:
+        return False
+    return parsed.url is None and parsed.specifier.contains(version, prereleases=True)
 
 
 def render_install(plan: Plan) -> Iterator[str]:
@@ -137,7 +158,9 @@ def _commands(plan: Plan, pip: str) -> Iterator[str]:
         return
     file = quoting.quote_shell(as_path(asked[0]), "image.requirements")
     if plan.kind is Kind.CONDA:
-        yield f"conda env create --yes --prefix {ENV} --file {file}"
+        # conda's pip finds the wheel where the pip section of the environment names this package.
+        links = f"PIP_FIND_LINKS=$PWD/{posixpath.dirname(plan.wheel)} " if plan.wheel and plan.is_passing else ""
+        yield f"{links}conda env create --yes --prefix {ENV} --file {file}"
     elif plan.kind is Kind.UV_LOCK:
         project = quoting.quote_shell(as_path(posixpath.dirname(asked[0]) or "."), "image.requirements")
         sync = f"{TOOLS}/bin/uv sync --frozen --no-dev --no-install-project --no-cache --compile-bytecode"

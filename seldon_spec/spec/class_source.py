@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seldon_spec.spec.paths import TooLong, Unreadable, is_file, is_folder, read_file
+from seldon_spec.spec.paths import TooLong, Unreadable, is_file, is_folder, is_inside, read_file
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024
 _MAX_HOPS = 20
@@ -256,11 +256,10 @@ def _read_module(path: Path, folder: Path) -> _Module | BadSource:
     file = path.relative_to(folder).as_posix()
     try:
         data = read_file(path, MAX_SOURCE_BYTES)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a warning about the user's escapes is not ours to tell
-            tree = ast.parse(data, filename=file)
+        tree = _parse(data, file)
     except SyntaxError as error:
-        return _syntax_error(file, error)
+        found = _syntax_error(file, error)
+        return found if is_inside(folder, file) else replace(found, place=replace(found.place, text=""))
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes, or nesting beyond the parser's bounds
         return BadSource(SourcePlace(file, 1, 1, 1, ""), str(error) or type(error).__name__)
     except TooLong:
@@ -272,6 +271,21 @@ def _read_module(path: Path, folder: Path) -> _Module | BadSource:
     for statement in _top_level(tree.body):
         _bind(module, statement, package)
     return module
+
+
+def parse_source(path: Path) -> tuple[ast.Module, list[str]] | None:
+    """Return the tree and the lines of a source file; None where it is too large or Python cannot parse it."""
+    try:
+        data = read_file(path, MAX_SOURCE_BYTES)
+        return _parse(data, path.name), data.decode("utf-8", "replace").splitlines()
+    except (Unreadable, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _parse(data: bytes, file: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a warning about the user's escapes is not ours to report
+        return ast.parse(data, filename=file)
 
 
 def _syntax_error(file: str, error: SyntaxError) -> BadSource:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
 from seldon_spec.spec.model import ImageSpec
-from seldon_spec.spec.paths import is_file, is_folder
-from seldon_spec.spec.requirements import Kind, Line, Requirements, kind_of, read_requirements
+from seldon_spec.spec.paths import exists, is_file, is_folder, is_inside
+from seldon_spec.spec.requirements import OTHER_FORMS, Kind, Line, Requirements, kind_of, read_requirements
 from seldon_spec.spec.schema import guess, join
-from seldon_spec.spec.subject import Subject
+from seldon_spec.spec.subject import Subject, line_origin
+from seldon_spec.spec.target import Target
 from seldon_spec.spec.tracing import EXTRA
 
 _CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@")
@@ -38,6 +38,136 @@ def find_image_problems(subject: Subject) -> Iterator[Diagnostic]:
     )
     for rule in rules:
         yield from rule()
+    if subject.checks_build:
+        yield from _find_build_problems(subject, requirements)
+
+
+def _find_build_problems(subject: Subject, requirements: Requirements) -> Iterator[Diagnostic]:
+    """Everything that the build of the image, or its first start, would fail at; imported only for it."""
+    from seldon_spec.spec.image_files import find_file_problems
+    from seldon_spec.spec.import_rules import find_import_problems
+    from seldon_spec.spec.imports import ImportScan, scan_imports
+    from seldon_spec.spec.requirement_rules import find_requirement_problems
+
+    target = _target(subject)
+    class_name = subject.merged.get(("class_name",))
+    scan = scan_imports(subject.folder, class_name) if isinstance(class_name, str) else ImportScan()
+    yield from _base_can_build(subject)
+    yield from _requirements_have_a_known_form(subject)
+    yield from _default_requirements_are_readable(subject)
+    yield from find_requirement_problems(subject, requirements, target)
+    yield from find_import_problems(subject, requirements, scan, target)
+    yield from find_file_problems(subject, requirements, scan)
+    yield from _files_stay_inside(subject, scan.files)
+
+
+def _target(subject: Subject) -> Target:
+    image = ImageSpec()
+    merged = subject.merged
+    base, gpu = merged.get(("image", "base")), merged.get(("image", "gpu"))
+    files = requirements_files(merged.get(("image", "requirements")) or image.requirements)
+    is_conda = any(kind_of(file) is Kind.CONDA for file in files)
+    python: str | None = merged.get(("image", "python")) or image.python
+    if gpu is not None or is_conda:
+        python = None
+    elif base is not None:
+        python = official[1] if (official := _OFFICIAL.match(base)) else None
+    steps = " ".join(str(step) for step in merged.get(("image", "steps", "before")) or [])
+    return Target(
+        python=python,
+        is_plain=not is_conda and gpu is None and (base is None or _SLIM.match(base) is not None),
+        workdir=merged.get(("image", "workdir")) or image.workdir,
+        steps=steps,
+        has_index=any(merged.get(("image", key)) for key in _URL_KEYS),
+        packages=frozenset(
+            name
+            for key in ("system_packages", "build_packages")
+            for package in merged.get(("image", key)) or []
+            for name in [package.partition("=")[0]]
+        ),
+    )
+
+
+_OFFICIAL = re.compile(r"(?:docker\.io/)?(?:library/)?python:(3\.\d+(?:\.\d+)?)(?![\d.])")
+_SLIM = re.compile(r"(?:docker\.io/)?(?:library/)?python:[^@]*slim")
+
+_BASES = (
+    (
+        re.compile(r"(^|/)scratch$|distroless|chainguard|(^|[/:-])static(:|-|$)"),
+        "has no shell and no package manager, which the build needs",
+        False,
+    ),
+    (re.compile(r"windows|nanoserver"), "is a Windows image", False),
+    (re.compile(r"alpine|wolfi"), "has no apt-get (it uses apk)", True),
+    (
+        re.compile(
+            r"(^|[/:.-])(ubi\d?|ubi\d-\S*|centos|fedora|rockylinux|almalinux|amazonlinux|oraclelinux|rhel\d?|photon"
+            r"|opensuse|archlinux)([/:.-]|\d|$)"
+        ),
+        "has no apt-get (it is not based on Debian)",
+        True,
+    ),
+)
+"""Bases that cannot do what a Dockerfile of ours does; with True, only where Debian packages are requested."""
+
+_WITHOUT_PYTHON = re.compile(
+    r"(?:docker\.io/)?(?:library/)?(alpine|debian|ubuntu|busybox|buildpack-deps|nvidia/cuda|gcc|golang|node)([:@]|$)"
+)
+
+
+def _base_can_build(subject: Subject) -> Iterator[Diagnostic]:
+    path = ("image", "base")
+    base = subject.merged.get(path)
+    if not isinstance(base, str):
+        return
+    packages = next((k for k in ("system_packages", "build_packages") if subject.merged.get(("image", k))), None)
+    help_text = "use an image based on Debian, such as python:3.12-slim"
+    for pattern, reason, only_with_packages in _BASES:
+        if pattern.search(base.partition("@")[0].lower()) and (packages or not only_with_packages):
+            for_what = f", so that image.{packages} cannot be installed" if only_with_packages else ""
+            message = f"image.base: {base} {reason}{for_what}"
+            yield Diagnostic("unsuitable-base", message, subject.origin(*path), path=path, help=help_text)
+            return
+    official = _OFFICIAL.match(base)
+    if re.match(r"(?:docker\.io/)?(?:library/)?python:2", base) or (official and int(official[1].split(".")[1]) < 10):
+        message = f"image.base: {base} is too old: seldon-spec needs Python 3.10 or newer"
+        yield Diagnostic("unsuitable-base", message, subject.origin(*path), path=path, help=help_text)
+        return
+    has_python = any("python3" in name for name in subject.merged.get(("image", "system_packages")) or [])
+    if _WITHOUT_PYTHON.match(base) and not has_python and not subject.merged.get(("image", "steps", "before")):
+        message = f"image.base: {base} has no Python"
+        help_text = "add image.system_packages: [python3, python3-venv], or use an image that has Python"
+        yield Diagnostic("unsuitable-base", message, subject.origin(*path), path=path, help=help_text)
+
+
+def _default_requirements_are_readable(subject: Subject) -> Iterator[Diagnostic]:
+    """The file that is installed where image.requirements is not set."""
+    path = ("image", "requirements")
+    file = requirements_files(ImageSpec().requirements)[0]
+    there = subject.folder / file
+    if subject.is_set(*path) or not (exists(there) or there.is_symlink()):
+        return
+    if not is_inside(subject.folder, file):
+        yield _link_problem(subject, file, path)
+    elif not is_file(there):
+        yield Diagnostic("no-such-file", f"{file} is not a regular file", subject.origin(*path), path=path)
+
+
+def _files_stay_inside(subject: Subject, files: Iterable[str]) -> Iterator[Diagnostic]:
+    """The class's modules: a link out of the folder leads nowhere in an image."""
+    for file in files:
+        if not is_inside(subject.folder, file):
+            yield _link_problem(subject, file, ("class_name",))
+
+
+def _link_problem(subject: Subject, file: str, path: FieldPath) -> Diagnostic:
+    return Diagnostic(
+        "outside-folder",
+        f"{file} is a link that leads out of the folder",
+        subject.origin(*path),
+        path=path,
+        help="an image is built from the folder alone: copy the file into it",
+    )
 
 
 def _may_have_extra(line: Line, extra: str) -> bool:
@@ -63,6 +193,21 @@ def _items(subject: Subject, *path: str) -> Iterator[tuple[FieldPath, str, Origi
 def _requirements_are_there(subject: Subject) -> Iterator[Diagnostic]:
     for at, file, origin in _items(subject, "image", "requirements"):
         yield from _file_in_folder(subject, at, file, origin)
+
+
+def _requirements_have_a_known_form(subject: Subject) -> Iterator[Diagnostic]:
+    for at, file, origin in _items(subject, "image", "requirements"):
+        name = PurePosixPath(file).name
+        if name in OTHER_FORMS:
+            yield Diagnostic(
+                "requirements-form",
+                f"{join(at)}: pip, uv and conda do not read a {name}",
+                origin,
+                path=at,
+                found=file,
+                allowed="a requirements file of pip, pyproject.toml, uv.lock, or a conda environment (*.yml)",
+                help=f"write the requirements into a file of pip's form, with {OTHER_FORMS[name]}",
+            )
 
 
 def _wheel_is_there(subject: Subject) -> Iterator[Diagnostic]:
@@ -120,13 +265,7 @@ def _files_like(folder: Path, text: str) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if is_file(path))
 
 
-def is_inside(folder: Path, text: str) -> bool:
-    """Whether a relative path stays within the folder, links followed."""
-    if PurePosixPath(text).is_absolute() or "\\" in text or "\0" in text:
-        return False
-    root = os.path.realpath(folder)
-    target = os.path.realpath(os.path.join(root, text))  # noqa: PTH118 - Path would drop what realpath must see
-    return os.path.commonpath([root, target]) == root
+_OTHER_FILES = ("uv.lock", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "env.yml", "env.yaml")
 
 
 def _requirements_are_named(subject: Subject) -> Iterator[Diagnostic]:
@@ -135,7 +274,7 @@ def _requirements_are_named(subject: Subject) -> Iterator[Diagnostic]:
     if subject.is_set(*path):
         return
     default = requirements_files(ImageSpec().requirements)[0]
-    others = [name for name in ("uv.lock", "environment.yml", "environment.yaml") if is_file(subject.folder / name)]
+    others = [name for name in _OTHER_FILES if is_file(subject.folder / name)]
     if others and not is_file(subject.folder / default):
         yield Diagnostic(
             "requirements-not-named",
@@ -219,7 +358,7 @@ def _lines_hold_no_password(subject: Subject, requirements: Requirements) -> Ite
             yield Diagnostic(
                 "credentials-in-url",
                 f"{line.file} holds a user and a password, which the image keeps",
-                _masked(_line_origin(subject, line)),
+                _masked(line_origin(subject, line)),
                 Severity.WARNING,
                 ("image", "requirements"),
                 found="(not shown)",
@@ -231,11 +370,6 @@ def _masked(origin: Origin) -> Origin:
     if origin.position is None:
         return origin
     return replace(origin, position=origin.position.masked(origin.position.column, origin.position.width))
-
-
-def _line_origin(subject: Subject, line: Line) -> Origin:
-    position = line.position(subject.folder)
-    return Origin(OriginKind.FILE, position.file, position)
 
 
 def _packages_are_meant(subject: Subject, requirements: Requirements) -> Iterator[Diagnostic]:
@@ -255,7 +389,7 @@ def _packages_are_meant(subject: Subject, requirements: Requirements) -> Iterato
         yield Diagnostic(
             "missing-extra",
             f"{own.file} asks for seldon-spec without what server.tracing needs",
-            _line_origin(subject, own),
+            line_origin(subject, own),
             Severity.WARNING,
             ("image", "requirements"),
             help=f"write seldon-spec[{EXTRA}]",
@@ -264,7 +398,7 @@ def _packages_are_meant(subject: Subject, requirements: Requirements) -> Iterato
         yield Diagnostic(
             "seldon-core-named",
             f"{original.file} names seldon-core, which this package replaces",
-            _line_origin(subject, original),
+            line_origin(subject, original),
             Severity.WARNING,
             ("image", "requirements"),
             help="write seldon-spec instead: both own the command seldon-core-microservice",

@@ -46,14 +46,17 @@ class Terms:
         flag_names: what its flags are called where they are not ``--set``, by field.
         needs_file: whether a folder without the file is a mistake.
         only_warned: codes of errors that it takes for warnings.
+        checks_build: check what only the build of an image needs: the requirements, the imports, the files.
     """
 
     flag_names: Mapping[FieldPath, str] = field(default_factory=dict)
     needs_file: bool = True
     only_warned: frozenset[str] = frozenset()
+    checks_build: bool = False
 
 
-_OURS = Terms()
+OURS = Terms()
+FOR_IMAGE = Terms(checks_build=True)
 
 
 def load(
@@ -62,7 +65,7 @@ def load(
     flags: Mapping[FieldPath, str] | None = None,
     *,
     annotations: str = "",
-    terms: Terms = _OURS,
+    terms: Terms = OURS,
 ) -> Spec:
     """Read a spec.
 
@@ -102,7 +105,7 @@ def load(
     findings = [*document.problems, *merged.problems, *find_other_file(document, digest, environ)]
     if document.root is not None or not document.problems:
         wrong |= {f.path for f in merged.problems if f.path and f.severity is Severity.ERROR}
-        findings += check_rules(Subject(merged, folder, document, class_source()), frozenset(wrong))
+        findings += check_rules(Subject(merged, folder, document, class_source(), terms.checks_build), frozenset(wrong))
     shown = [mask_finding(_on_terms(finding, terms), document) for finding in _unique(findings)]
     ordered = tuple(sorted(shown, key=lambda finding: _place(finding, document.file)))
     if any(finding.severity is Severity.ERROR for finding in ordered):

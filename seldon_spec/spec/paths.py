@@ -1,11 +1,11 @@
-"""Files that a user names: whether they are there, and their content, read without waiting and within a bound."""
+"""Files that a user names: whether they are there and in the folder, and their content, read within a bound."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 def is_file(path: Path) -> bool:
@@ -80,3 +80,24 @@ def decode_text(data: bytes, errors: str = "strict") -> str:
         UnicodeDecodeError: it is not, and ``errors`` is ``strict``.
     """
     return data.decode(next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8"), errors)
+
+
+def is_inside(folder: Path, text: str) -> bool:
+    """Whether a relative path stays within the folder, links followed."""
+    if PurePosixPath(text).is_absolute() or "\\" in text or "\0" in text:
+        return False
+    return not leaves(folder, folder / text)
+
+
+def leaves(folder: Path, path: Path) -> bool:
+    """Whether a path, links followed, is outside the folder; the path itself need not exist."""
+    root, target = os.path.realpath(folder), os.path.realpath(path)
+    return os.path.commonpath([root, target]) != root
+
+
+def leaving_link(folder: Path, path: Path) -> Path | None:
+    """The link through which a path below the folder leaves it; None where it stays inside."""
+    if not leaves(folder, path):
+        return None
+    below = [each for each in (path, *path.parents) if each.is_relative_to(folder) and each != folder]
+    return next((each for each in reversed(below) if each.is_symlink() and leaves(folder, each)), path)

@@ -10,15 +10,13 @@ from typing import Any
 
 from seldon_spec.errors import Diagnostic, Severity
 from seldon_spec.spec.class_source import ClassSource
+from seldon_spec.spec.image_files import image_patterns
 from seldon_spec.spec.model import ServiceType, ShutdownSpec, TlsSpec
-from seldon_spec.spec.paths import Unreadable, decode_text, read_file
 from seldon_spec.spec.patterns import is_left_out
 from seldon_spec.spec.schema import missing_key, optional_sections
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.tls import check_tls, find_unreadable
 from seldon_spec.spec.tracing import check_tracing
-
-_MAX_IGNORE_BYTES = 1024 * 1024
 
 _ROWWISE = {
     "MODEL": ("predict",),
@@ -149,18 +147,5 @@ def _is_in_image(subject: Subject, file: str) -> bool:
     root = Path(os.path.realpath(subject.folder))
     target = Path(os.path.realpath(subject.folder / file))
     return target.is_relative_to(root) and not is_left_out(
-        PurePosixPath(target.relative_to(root).as_posix()), _patterns(subject)
+        PurePosixPath(target.relative_to(root).as_posix()), image_patterns(subject).lines
     )
-
-
-def _patterns(subject: Subject) -> list[str]:
-    """The image's own patterns or, as long as the spec has none, those of the folder's .dockerignore."""
-    image = subject.merged.get(("image",)) or {}
-    excluded, included = image.get("exclude") or [], image.get("include") or []
-    if excluded or included:
-        return [*excluded, *(f"!{pattern}" for pattern in included)]
-    try:
-        own = read_file(subject.folder / ".dockerignore", _MAX_IGNORE_BYTES)
-    except Unreadable:
-        return []
-    return decode_text(own, "replace").splitlines()

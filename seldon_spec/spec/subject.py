@@ -8,6 +8,7 @@ from pathlib import Path
 from seldon_spec.errors import Origin, OriginKind
 from seldon_spec.spec.class_source import Finding
 from seldon_spec.spec.merged import Merged
+from seldon_spec.spec.requirements import Line
 from seldon_spec.spec.source import Document
 
 
@@ -20,6 +21,8 @@ class Subject:
     document: Document
     class_source: Finding | None
     """What the sources say of the class; None where class_name is not known."""
+    checks_build: bool = False
+    """Whether an image is meant, so that what only its build needs is checked too."""
 
     def origin(self, *path: str) -> Origin:
         """Where the value at ``path`` comes from; of a default, the file's first character."""
@@ -46,3 +49,9 @@ class Subject:
     def is_set(self, *path: str) -> bool:
         """Whether the file, a variable or a flag gives a value."""
         return path in self.merged.origins
+
+
+def line_origin(subject: Subject, line: Line) -> Origin:
+    """Return the origin of a finding about a line of a requirements file."""
+    position = line.position(subject.folder)
+    return Origin(OriginKind.FILE, position.file, position)

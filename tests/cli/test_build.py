@@ -17,6 +17,7 @@ import pytest
 
 from seldon_spec import __version__
 from seldon_spec.cli.builders import BUILDERS, Build
+from seldon_spec.cli.main import run
 from seldon_spec.cli.own_wheel import write_own_wheel
 
 BUILD = Build(Path("ctx"), Path("t/Dockerfile"), Path("t/ignore"), Path("t/id"), "iris:1.0")
@@ -221,13 +222,72 @@ def test_a_folder_of_the_user_s_by_that_name_is_left(bench: Bench) -> None:
     assert [path.name for path in (bench.folder / "seldon-spec-wheel").iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize("image", ["{seldon_spec: 'seldon-spec>=0.1'}", "{requirements: r.txt}"], ids=["key", "file"])
-def test_no_wheel_where_the_file_says_what_is_installed(bench: Bench, image: str) -> None:
+@pytest.mark.parametrize(
+    ("image", "requirement"),
+    [
+        ("{seldon_spec: 'seldon-spec>=0.1'}", "six"),
+        ("{requirements: r.txt}", "seldon-spec @ https://example.com/seldon_spec-9-py3-none-any.whl"),
+        ("{requirements: r.txt}", "seldon-spec==9"),
+        ("{requirements: r.txt}", f"seldon-spec=={__version__} --hash=sha256:00"),
+        ("{requirements: uv.lock}", "six"),
+    ],
+    ids=["key", "url", "other-version", "hash", "lock"],
+)
+def test_no_wheel_where_something_else_is_installed(bench: Bench, image: str, requirement: str) -> None:
     bench.add("podman")
-    (bench.folder / "r.txt").write_text("seldon-spec\n")
+    (bench.folder / "r.txt").write_text(f"{requirement}\n")
+    (bench.folder / "uv.lock").write_text('[[package]]\nname = "seldon-spec"\n')
     bench.spec(f"image: {image}\n")
     assert bench.build().returncode == 0
     assert "seldon-spec-wheel" not in (bench.log / "files").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "command"),
+    [
+        ("requirements.txt", "seldon-spec\n", "-r requirements.txt ./{wheel}"),
+        (
+            "requirements.txt",
+            "Seldon_Spec[tracing] >=0.1.0,<1 ; python_version > '3'\n",
+            "-r requirements.txt ./{wheel}",
+        ),
+        ("requirements.txt", "-r more.txt\n", "-r requirements.txt ./{wheel}"),
+        ("pyproject.toml", "[project]\ndependencies = ['seldon-spec>=0.1.0,<1']\n", "-r pyproject.toml ./{wheel}"),
+        (
+            "environment.yml",
+            "dependencies: [python, pip, {pip: [seldon-spec]}]\n",
+            "PIP_FIND_LINKS=$PWD/seldon-spec-wheel conda env create",
+        ),
+    ],
+    ids=["name", "range-with-extra", "included", "project", "conda"],
+)
+def test_the_own_wheel_satisfies_requirements_that_name_the_package(
+    bench: Bench, file: str, text: str, command: str
+) -> None:
+    bench.add("podman")
+    (bench.folder / "more.txt").write_text("seldon-spec>=0.1.0,<1\n")
+    (bench.folder / file).write_text(text)
+    bench.spec(f"image: {{requirements: {file}}}\n")
+    assert bench.build().returncode == 0
+    wheel = f"seldon-spec-wheel/seldon_spec-{__version__}-py3-none-any.whl"
+    assert wheel in (bench.log / "files").read_text().splitlines()
+    dockerfile = (bench.log / "Dockerfile").read_text()
+    assert command.format(wheel=wheel) in dockerfile
+    assert f"COPY {wheel} ./{wheel}" in dockerfile
+
+
+def test_what_migrate_writes_is_built_with_the_own_wheel(bench: Bench) -> None:
+    bench.add("podman")
+    (bench.folder / "seldon.yaml").unlink()
+    (bench.folder / "MyModel.py").write_text(
+        "import requests\n\n\nclass MyModel:\n    def predict(self, X, names): ...\n"
+    )
+    (bench.folder / "requirements.txt").write_text("seldon-core==1.18.2\n")
+    (bench.folder / "Dockerfile").write_text("FROM python:3.8\nENV MODEL_NAME=MyModel\n")
+    assert run(["migrate", str(bench.folder), "--write"]) == 0
+    assert bench.build().returncode == 0
+    assert "-r requirements.txt ./seldon-spec-wheel/" in (bench.log / "Dockerfile").read_text()
+    assert "FROM python:3.10-slim" in (bench.log / "Dockerfile").read_text()
 
 
 def test_a_version_that_an_index_has_needs_no_wheel(bench: Bench, tmp_path: Path) -> None:

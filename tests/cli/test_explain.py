@@ -22,6 +22,7 @@ class MyModel:
     def predict(self, X, names):
         return X
 """
+FILES = {"requirements.txt", "uv.lock", "environment.yml", "Pipfile", "client.pem", "json.py"}
 PAGES = load_explanations()
 
 
@@ -63,7 +64,7 @@ def _codes_of(
         (folder / "seldon.yaml").write_bytes(text.encode().decode("unicode_escape").encode("latin-1"))
     for title, text in blocks.items():
         name = title.removeprefix(f"{side}: ")
-        if name in ("requirements.txt", "uv.lock", "environment.yml"):
+        if name in FILES and (title == name or title.startswith(side)):
             (folder / name).write_text(text)
     for file in (Path(__file__).parents[1] / "tls").glob("*.pem"):
         if file.name in blocks.get(side, ""):

@@ -92,7 +92,7 @@ def test_a_folder_has_to_be_named() -> None:
 
 def test_a_second_run_with_write_changes_nothing_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = _copy(GOLDEN / "requirements-written", tmp_path)
-    assert run(["migrate", str(folder), "--write"]) == 0
+    assert run(["migrate", str(folder), "--write"]) == 1
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert run(["migrate", str(folder), "--write", "--force"]) == 0
+    assert run(["migrate", str(folder), "--write", "--force"]) == 1
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

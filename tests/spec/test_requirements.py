@@ -157,7 +157,9 @@ def test_a_lock_needs_its_project_beside_it(tmp_path: Path) -> None:
         ("a/uv.lock", Kind.UV_LOCK),
         ("pyproject.toml", Kind.PYPROJECT),
         ("conda/environment.yaml", Kind.CONDA),
-        ("my-environment.yml", Kind.PIP),
+        ("my-environment.yml", Kind.CONDA),
+        ("conda.YAML", Kind.CONDA),
+        ("requirements.in", Kind.PIP),
     ],
 )
 def test_a_name_tells_who_reads_a_file(file: str, kind: Kind) -> None:

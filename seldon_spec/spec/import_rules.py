@@ -1,0 +1,236 @@
+"""Check what the class imports against what the image installs, and the names of the folder's own modules."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
+from seldon_spec.spec.class_source import SourcePlace
+from seldon_spec.spec.distributions import BRINGS, PROVIDERS, is_provided, package_of, with_dependencies
+from seldon_spec.spec.imports import Import, ImportScan
+from seldon_spec.spec.paths import exists
+from seldon_spec.spec.requirement_rules import is_installed, own_requirements, parse
+from seldon_spec.spec.requirements import Kind, Requirements, normalise
+from seldon_spec.spec.subject import Subject
+from seldon_spec.spec.target import Target
+
+_ALWAYS = frozenset({"seldon_spec", "seldon_core", "__future__", "__main__"})
+_GPU_PACKAGES = {
+    "pytorch": ("torch", "torchvision", "torchaudio"),
+    "tensorflow": ("tensorflow",),
+}
+"""What the bases of ``image.gpu`` have installed, as far as a class imports it."""
+
+_REMOVED = {
+    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), 12),
+    **dict.fromkeys(("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "msilib", "nis"), 13),
+    **dict.fromkeys(("nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"), 13),
+}
+"""Modules of the standard library with the minor version of Python 3 that no longer has them."""
+
+_ADDED = {"tomllib": 11}
+_MAX_FOLLOWED = 500
+
+
+def find_import_problems(
+    subject: Subject, requirements: Requirements, scan: ImportScan, target: Target
+) -> Iterator[Diagnostic]:
+    """Yield the imports that nothing in the image provides, and modules that an installed one hides."""
+    packages, is_complete = _packages(subject, requirements, target)
+    yield from _missing(subject, requirements, scan, target, packages, is_complete=is_complete)
+    yield from _hidden_modules(subject, scan, packages)
+
+
+def _packages(subject: Subject, requirements: Requirements, target: Target) -> tuple[set[str], bool]:
+    """The packages that the image has, and whether they are all known: no URL, no path, no base of the user's."""
+    names = {"seldon-spec", *(name for name, needed in own_requirements().items() if is_installed(needed, target))}
+    is_complete = target.is_plain and "pip" not in target.steps and not subject.merged.get(("image", "seldon_spec"))
+    for line in requirements.lines:
+        if line.is_constraint:
+            continue
+        if line.kind in (Kind.CONDA, Kind.UV_LOCK):
+            names.add(line.name)
+            is_complete = is_complete and line.kind is Kind.UV_LOCK
+            continue
+        parsed = parse(line)
+        if parsed is not None:
+            if is_installed(parsed, target):
+                names.add(normalise(parsed.name))
+            is_complete = is_complete and parsed.url is None
+        elif not line.text.startswith("-") or line.text.startswith(("-e", "--editable", "-r", "--requirement")):
+            is_complete = False
+    gpu = subject.merged.get(("image", "gpu"))
+    return with_dependencies({*names, *_GPU_PACKAGES.get(gpu, ())}), is_complete and not requirements.problems
+
+
+def _missing(
+    subject: Subject,
+    requirements: Requirements,
+    scan: ImportScan,
+    target: Target,
+    packages: set[str],
+    *,
+    is_complete: bool,
+) -> Iterator[Diagnostic]:
+    wanted: dict[str, Import] = {}
+    for each in scan.outside:
+        known = wanted.get(each.top)
+        if known is None or (each.is_certain and not known.is_certain):
+            wanted[each.top] = each
+    missing = [each for top, each in wanted.items() if not _is_there(top, packages, target)]
+    if not missing:
+        return
+    installed, is_known = _follow_installed(packages)
+    is_locked = requirements.is_hashed or any(line.kind is Kind.UV_LOCK for line in requirements.lines)
+    for each in missing:
+        if each.top in installed or _is_elsewhere(subject, scan, each.top):
+            continue
+        is_error = each.is_certain and is_complete and (is_known or is_locked)
+        yield _report_missing(subject, requirements, each, target, is_error=is_error)
+
+
+def _is_there(top: str, packages: set[str], target: Target) -> bool:
+    if top in _ALWAYS or is_provided(top, packages):
+        return True
+    if top == "distutils" and "setuptools" in packages:
+        return True
+    minor = int(target.python.split(".")[1]) if target.python else 0
+    if top in _REMOVED:
+        return minor < _REMOVED[top]
+    if top in _ADDED and minor:
+        return minor >= _ADDED[top]
+    return top in sys.stdlib_module_names
+
+
+def _follow_installed(packages: set[str]) -> tuple[set[str], bool]:
+    """The modules of those packages, and of what they install, that are installed here as well.
+
+    Returns:
+        The modules, and whether the dependencies of every package are known.
+    """
+    modules: set[str] = set()
+    seen: set[str] = set()
+    pending = [*packages]
+    is_known = True
+    while pending and len(seen) < _MAX_FOLLOWED:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            is_known = is_known and (name in BRINGS or name in _TABLE_ONLY)
+            continue
+        modules |= set(_modules_of(found))
+        pending += _needs(found)
+    return modules, is_known
+
+
+_TABLE_ONLY = frozenset(name for others in BRINGS.values() for name in others)
+"""Packages that only the table names: what they install in turn is of no interest to a class."""
+
+
+def _modules_of(found: Distribution) -> Iterator[str]:
+    listed = found.read_text("top_level.txt")
+    if listed:
+        yield from listed.split()
+        return
+    for file in found.files or ():
+        if file.suffix == ".py":
+            yield file.parts[0].removesuffix(".py")
+
+
+def _needs(found: Distribution) -> Iterator[str]:
+    for text in found.requires or ():
+        try:
+            needed = Requirement(text)
+        except ValueError:
+            continue
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            yield normalise(needed.name)
+
+
+def _is_elsewhere(subject: Subject, scan: ImportScan, top: str) -> bool:
+    """Whether a directory that the class adds to the path, or PYTHONPATH names, has the module."""
+    environment = {
+        **(subject.merged.get(("image", "environment")) or {}),
+        **(subject.merged.get(("environment",)) or {}),
+    }
+    return (scan.changes_path or "PYTHONPATH" in environment) and _home(subject.folder, top) is not None
+
+
+def _home(folder: Path, top: str) -> str | None:
+    """The directory within the folder, at most two levels down, that has a module."""
+    for pattern in ("*/", "*/*/"):
+        for name in (f"{top}.py", top):
+            for path in folder.glob(f"{pattern}{name}"):
+                parts = path.relative_to(folder).parts
+                if not any(part.startswith(".") or part == "site-packages" for part in parts):
+                    return path.parent.relative_to(folder).as_posix()
+    return None
+
+
+def _report_missing(
+    subject: Subject, requirements: Requirements, each: Import, target: Target, *, is_error: bool
+) -> Diagnostic:
+    position = _position(subject, each.place)
+    file = requirements.files[0] if requirements.files else "requirements.txt"
+    package = package_of(each.top)
+    help_text = f"add {package} to {file}"
+    if home := _home(subject.folder, each.top):
+        help_text = f"{home} has it: import {home.replace('/', '.')}.{each.top}, or set PYTHONPATH in image.environment"
+    elif each.top in _REMOVED:
+        help_text = f"Python {target.python} no longer has it" + (
+            f": add setuptools to {file}" if each.top == "distutils" else ": set image.python to an older version"
+        )
+    return Diagnostic(
+        "missing-requirement",
+        f"{each.place.file} imports {each.top}, which no requirement of the image provides",
+        Origin(OriginKind.FILE, position.file, position),
+        Severity.ERROR if is_error else Severity.WARNING,
+        ("image", "requirements"),
+        help=help_text,
+    )
+
+
+def _position(subject: Subject, place: SourcePlace) -> Position:
+    return Position(str(subject.folder / place.file), place.line, place.column, place.width, place.text)
+
+
+def _hidden_modules(subject: Subject, scan: ImportScan, packages: set[str]) -> Iterator[Diagnostic]:
+    """Modules of the folder that are named like a module of the standard library or of an installed package."""
+    taken = _module_names(packages)
+    imported = {file.partition("/")[0].removesuffix(".py") for file in scan.files}
+    for path in sorted(subject.folder.glob("*.py")):
+        name = path.stem
+        if name in taken or name in sys.stdlib_module_names or (name == "test" and name in imported):
+            yield _report_hidden(subject, path, name, taken)
+    for name in sorted(imported):
+        path = subject.folder / name / "__init__.py"
+        if (name in taken or name in sys.stdlib_module_names) and exists(path):
+            yield _report_hidden(subject, path, name, taken)
+
+
+def _module_names(packages: set[str]) -> Mapping[str, str]:
+    """The names of modules, with the package that has each."""
+    names = {name.replace("-", "_"): name for name in packages}
+    return {**names, **{module: found for module, known in PROVIDERS.items() for found in known if found in packages}}
+
+
+def _report_hidden(subject: Subject, path: Path, name: str, taken: Mapping[str, str]) -> Diagnostic:
+    owner = f"the package {taken[name]}" if name in taken else "Python's standard library"
+    file = path.relative_to(subject.folder).as_posix()
+    return Diagnostic(
+        "shadowed-module",
+        f"{file} has the name of a module of {owner}, which is imported in its place",
+        Origin(OriginKind.FILE, str(path), Position(str(path), 1, 1)),
+        Severity.WARNING,
+        ("class_name",),
+        help="rename the file",
+    )

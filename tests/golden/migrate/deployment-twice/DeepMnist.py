@@ -1,0 +1,3 @@
+class DeepMnist:
+    def predict(self, X, names):
+        return X

@@ -1,0 +1,3 @@
+class MyRouter:
+    def route(self, X, names):
+        return 0

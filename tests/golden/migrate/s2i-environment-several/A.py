@@ -1,0 +1,3 @@
+class A:
+    def predict(self, X, names):
+        return X

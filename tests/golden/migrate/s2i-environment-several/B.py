@@ -1,0 +1,3 @@
+class B:
+    def predict(self, X, names):
+        return X
