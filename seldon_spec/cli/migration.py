@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from seldon_spec import __version__
-from seldon_spec.cli.exits import FINE, tell
+from seldon_spec.cli.exits import FINE, say, tell
 from seldon_spec.cli.report import exit_code
 from seldon_spec.errors import Diagnostic, SpecError
 from seldon_spec.migrate.choose import RULE
@@ -36,9 +35,9 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
             _write(change.path, change.after, is_new=change.before is None)
     findings = (*migration.problems, *_validate(folder))
     tell(findings, is_summed_up=False)
-    sys.stderr.writelines(_tell(folder, migration, is_writing=is_writing))
+    say("".join(_tell(folder, migration, is_writing=is_writing)), end="")
     code = exit_code(findings)
-    sys.stderr.write(_sum_up(folder, migration, is_valid=code == FINE))
+    say(_sum_up(folder, migration, is_valid=code == FINE), end="")
     return code
 
 

@@ -13,7 +13,6 @@ import logging
 import os
 import selectors
 import signal
-import sys
 import time
 import traceback
 from collections import deque
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.metrics import RestartCounter, Slots
 from seldon_spec.metrics.restarts import Reason
+from seldon_spec.server.logs import flush_streams
 from seldon_spec.server.profile import Profile
 from seldon_spec.server.reload import Renewal
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
@@ -232,8 +232,7 @@ class Supervisor:
         process = _Process(seat, self._free_slot())
         process.pipe, sending = os.pipe()
         os.set_blocking(process.pipe, False)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_streams()
         try:
             with self.signals.held():  # a signal for the worker must not be heeded as if it were the supervisor's
                 process.pid = os.fork()
@@ -267,8 +266,7 @@ class Supervisor:
         except BaseException:
             logger.critical("worker %d: unexpected", process.seat.index, exc_info=True)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            flush_streams()
             # not sys.exit: a thread of the user's that never ends must not keep the process
             os._exit(code)
 
