@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from seldon_spec.server.memory import settle_malloc
 from seldon_spec.server.notes import Notes, Tracer
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.rest.wsgi import WsgiApp
-from seldon_spec.server.signals import ServerSignals
+from seldon_spec.server.signals import REPLACE, ServerSignals
 from seldon_spec.server.sockets import Sockets
 from seldon_spec.spec.model import LogSpec, ServerSpec, Spec
 
@@ -51,7 +50,7 @@ class StopRequest:
 
     def make(self, number: int) -> None:
         """Heed a signal."""
-        if number == signal.SIGHUP:
+        if number == REPLACE:
             self.is_replaced = True
             self.first.set()
         else:
@@ -258,4 +257,4 @@ async def _unless_hastened(step: Any, stop: StopRequest) -> None:
 def _lose_supervisor(loop: asyncio.AbstractEventLoop, lifeline: int, stop: StopRequest) -> None:
     loop.remove_reader(lifeline)
     logger.error("the supervisor is gone: stopping")
-    stop.make(signal.SIGHUP)
+    stop.make(REPLACE)
