@@ -80,7 +80,10 @@ def load(
 
 
 def make_app(spec: Spec) -> Flask:
-    """The Flask app that answers for a spec, its class loaded: for a test client, or for a WSGI server of one's own.
+    """Return the Flask app of a spec, its class loaded: for a test client, or for a WSGI server of your own.
+
+    It applies ``server.auth``, ``server.max_body_bytes``, ``server.max_queue`` and ``server.request_timeout_seconds``
+    as the server does. The other keys of ``server`` are up to the WSGI server.
 
     Args:
         spec: as ``load`` returns it.
@@ -95,6 +98,7 @@ def make_app(spec: Spec) -> Flask:
     """
     from seldon_spec.server.assembly import dispatcher_for
     from seldon_spec.server.rest.app import make_app as make_flask_app
+    from seldon_spec.server.rest.limits import LimitedApp
     from seldon_spec.spec.model import Spec
 
     if not isinstance(spec, Spec):
@@ -104,7 +108,9 @@ def make_app(spec: Spec) -> Flask:
     dispatcher = dispatcher_for(prepared, is_alone=False)
     with _working_directory(prepared.folder):
         dispatcher.start().result()
-    return make_flask_app(dispatcher, prepared)
+    app = make_flask_app(dispatcher, prepared)
+    app.wsgi_app = LimitedApp(app.wsgi_app, prepared, dispatcher.count_at_work)  # type: ignore[method-assign]
+    return app
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seldon_spec.cli.exits import say
 from seldon_spec.errors import SeldonSpecError
 
 INSTALL_HELP = (
@@ -185,8 +186,7 @@ def run_build(builder: Builder, build: Build) -> str:
 
 def tell_step(step: str) -> None:
     """Say on stderr what is being done, before what the builder says of it."""
-    sys.stderr.write(f"{step}\n")
-    sys.stderr.flush()
+    say(step)
 
 
 def _run(words: list[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from seldon_spec import __version__
-from seldon_spec.cli.exits import FINE, USERS_FAULT, tell
+from seldon_spec.cli.exits import FINE, USERS_FAULT, say, tell
 from seldon_spec.cli.pod import read_annotations
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
 from seldon_spec.spec.loader import FOR_IMAGE, OURS, Terms, load, made_strict
@@ -63,9 +63,7 @@ def init(folder: Path, service_type: ServiceType, class_name: str) -> None:
     files = make_files(service_type, class_name)
     write_files(folder, files)
     where = "" if folder == Path() else f" {folder}"
-    sys.stderr.write(
-        f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}\n"
-    )
+    say(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
 
 
 def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
@@ -142,7 +140,7 @@ def _compare(path: Path, text: str) -> int:
     if not difference:
         return FINE
     _print(difference)
-    sys.stderr.write(f"error: {path} is not what the spec renders to; write it anew with --output {path}\n")
+    say(f"error: {path} is not what the spec renders to; write it anew with --output {path}")
     return USERS_FAULT
 
 

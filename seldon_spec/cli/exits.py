@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from seldon_spec import __version__
 from seldon_spec.errors import BindFailed, ComponentFailed, Diagnostic, OriginKind, SeldonSpecError, SpecError
@@ -19,6 +21,27 @@ OUR_FAULT = 3
 INTERRUPTED = 130
 
 _LINGER_SECONDS = 1.0
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def open_missing_streams() -> None:
+    """Open /dev/null in place of each standard stream that the caller closed.
+
+    Otherwise the next file or socket gets its number, and what the class prints goes there.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if not _is_open(number):
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the library's own signature
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
 
 OUR_PORT_FLAGS: Mapping[str, str] = {"ports.http": "--port PORT"}
 
@@ -39,24 +62,25 @@ def guard(command: Callable[[], object], port_flags: Mapping[str, str] = OUR_POR
         return USERS_FAULT
     except BindFailed as error:
         for failure in (error, *error.others):
-            _say(f"error: {failure}{'' if failure.origin.kind is OriginKind.DEFAULT else f' (from {failure.origin})'}")
+            say(f"error: {failure}{'' if failure.origin.kind is OriginKind.DEFAULT else f' (from {failure.origin})'}")
             flag = port_flags.get(failure.key, f"--set {failure.key}=PORT")
-            _say(f"     = help: stop the process that uses it, or choose another: {flag}, {failure.key} in {SPEC_FILE}")
+            say(f"     = help: stop the process that uses it, or choose another: {flag}, {failure.key} in {SPEC_FILE}")
         return USERS_FAULT
     except SeldonSpecError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return USERS_FAULT
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away, e.g. "| head": not an error; stdout must not be flushed again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
-    except Exception:
+        return FINE  # the reader went away, e.g. "| head"
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
+            say(f"error: the output cannot be written: {error.strerror}")
+            return USERS_FAULT
         import traceback
 
-        _say(traceback.format_exc().rstrip())
-        _say(f"This is a fault of seldon-spec {__version__} itself. Please report it with the lines above.")
+        say(traceback.format_exc().rstrip())
+        say(f"This is a fault of seldon-spec {__version__} itself. Please report it with the lines above.")
         return OUR_FAULT
     return code if isinstance(code, int) else FINE
 
@@ -66,6 +90,9 @@ def leave(code: int) -> NoReturn:
 
     Python waits for such a thread for ever, unless it is a daemon; here it is waited for a moment.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if not _flush(stream):  # else Python tries it again, complains, and ends with the code 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     threading = sys.modules.get("threading")  # where nobody has imported it there are no threads
     if threading is not None and threading.active_count() > 1:
         watchdog = threading.Timer(_LINGER_SECONDS, _end, [code])
@@ -75,9 +102,18 @@ def leave(code: int) -> NoReturn:
 
 
 def _end(code: int) -> None:
-    _say("a thread of the class does not end: left behind")
-    sys.stdout.flush()
+    say("a thread of the class does not end: left behind")
+    _flush(sys.stdout)
     os._exit(code)
+
+
+def _flush(stream: TextIO) -> bool:
+    """Flush a stream; returns whether that is possible."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def tell(diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, is_summed_up: bool = True) -> None:
@@ -89,7 +125,7 @@ def tell(diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, is_su
     page = report.render_text(diagnostics, width=width, is_coloured=is_coloured)
     if is_summed_up:
         page += report.summarise(diagnostics, _file_name(path)) + "\n"
-    sys.stderr.write(page)
+    say(page, end="")
 
 
 def _terminal_width() -> int:
@@ -106,13 +142,16 @@ def _tell_users_exception(error: ComponentFailed) -> None:
     """The user's own traceback, which begins in the user's code."""
     cause = error.__cause__
     if cause is None and error.trace is None:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return
     import traceback
 
-    _say(error.trace or "".join(traceback.format_exception(cause)).rstrip())
-    _say("error: the class raised this exception; see the last lines above")
+    say(error.trace or "".join(traceback.format_exception(cause)).rstrip())
+    say("error: the class raised this exception; see the last lines above")
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+def say(text: str, end: str = "\n") -> None:
+    """Write to stderr; if that fails, the text is lost: there is nowhere to report it."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + end)
+        sys.stderr.flush()

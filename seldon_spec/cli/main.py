@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from seldon_spec.cli.exits import guard, leave
+from seldon_spec.cli.exits import guard, leave, open_missing_streams
 
 
 def main() -> NoReturn:
     """The console script."""
+    open_missing_streams()
     leave(run(sys.argv[1:]))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seldon_spec.cli.exits import guard, leave
+from seldon_spec.cli.exits import guard, leave, open_missing_streams
 from seldon_spec.cli.pod import read_annotations
 from seldon_spec.cli.serving import serve
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity
@@ -163,6 +163,7 @@ OPTIONS = (
 
 def main() -> NoReturn:
     """The console script."""
+    open_missing_streams()
     leave(run(sys.argv[1:]))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seldon_spec import __version__
-from seldon_spec.cli.exits import FINE, tell
+from seldon_spec.cli.exits import FINE, say, tell
 from seldon_spec.cli.report import exit_code
 from seldon_spec.errors import Diagnostic, Severity, SpecError
 from seldon_spec.migrate.choose import RULE
@@ -41,9 +40,9 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
         _write(change.path, change.after, is_new=change.before is None)
     findings = (*migration.problems, *_validate(folder, () if is_writing else migration.changes))
     tell(findings, is_summed_up=False)
-    sys.stderr.writelines(_tell(folder, migration, is_writing=is_writing))
+    say("".join(_tell(folder, migration, is_writing=is_writing)), end="")
     code = exit_code(findings)
-    sys.stderr.write(_sum_up(folder, migration, findings, is_valid=code == FINE))
+    say(_sum_up(folder, migration, findings, is_valid=code == FINE), end="")
     return code
 
 

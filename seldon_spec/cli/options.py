@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,7 +89,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="seldon-spec", standalone_mode=False)
     except _WrongUsage as error:
-        error.show()
+        with contextlib.suppress(OSError):  # stderr cannot be written
+            error.show()
         return WRONG_USAGE
     except typer.Abort:
         return INTERRUPTED

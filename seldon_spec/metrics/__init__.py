@@ -1,8 +1,8 @@
 """The metrics of a server: the user's own and the server's, right over any number of worker processes.
 
 Each worker writes into a slot of shared memory of its own, so a request costs no call between processes; any worker
-adds up all slots when it is scraped. A worker that takes a dead one's place goes on with its slot, so that no counter
-ever falls. Knows no HTTP, and loads nothing heavy before the first page: the supervisor has it, too.
+adds up all slots when it is scraped. What a worker that ended has counted is kept, so that no counter falls. Knows no
+HTTP, and loads nothing heavy before the first page: the supervisor has it, too.
 """
 
 from seldon_spec.metrics.families import DURATION, EDGES

@@ -93,7 +93,11 @@ RESTARTS = Family(
     "seldon_spec_worker_restarts_total", Kind.COUNTER, "Workers that another took the place of, by what led to it."
 )
 
-OWN = {family.name: family for family in (*CALLS, *BATCHES, *GAUGES, RESTARTS)}
+DROPPED = Family(
+    "seldon_spec_dropped_metrics_total", Kind.COUNTER, "Values of the model's metrics without room for their series."
+)
+
+OWN = {family.name: family for family in (*CALLS, *BATCHES, *GAUGES, RESTARTS, DROPPED)}
 RESERVED = frozenset(family.name + ending for family in OWN.values() for ending in ENDINGS[family.kind])
 """The names of samples that are the server's own."""
 

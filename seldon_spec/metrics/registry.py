@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from seldon_spec.errors import BadMetric
 from seldon_spec.metrics.families import BATCHES, IN_FLIGHT, LOAD, QUEUED, Kind, Names
 from seldon_spec.metrics.journal import Journal, is_group
-from seldon_spec.metrics.page import render_page
+from seldon_spec.metrics.page import Page
 from seldon_spec.metrics.series import Series, observe, observe_time, sort_labels
 from seldon_spec.metrics.slots import Slots
 from seldon_spec.metrics.user import Metric, as_list, check_exposable, check_metric, show
@@ -49,19 +49,15 @@ class Metrics:
         self._in_flight, self._queued, self._load = (
             self._slots.gauge(index, number) for number in (IN_FLIGHT, QUEUED, LOAD)
         )
+        self._page = Page(self._slots, self._standard)
         self._take_over()
         self._slots.hold(index)
         self.observe_call = Journal(self._slots, index, self._lock).observe
 
     def _take_over(self) -> None:
-        for key, place, _ in self._slots.entries(self._index):
-            if is_group(key):
-                continue
-            series = Series.from_text(key)
-            self._names.claim(series.kind, series.family)
-            self._places[series] = place
-            if series.kind is Kind.GAUGE:  # the state of the process that had the slot before
-                self._values[place] = math.nan
+        for entry in self._slots.own_entries(self._index):
+            if not is_group(entry.key):
+                self._places[Series.from_text(entry.key)] = entry.place
 
     def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
         """Check the metrics that a hook gave, and then count them all (contract sections 6.1 and 6.2).
@@ -103,7 +99,7 @@ class Metrics:
                 logger.error("a metric is left out of the metrics page: %s (told once)", error)
 
     def _add(self, series: Series, value: float) -> None:
-        place = self._find(series)
+        place = self._find(series, self._slots.append)
         if place is None:
             return
         if series.kind is Kind.COUNTER:
@@ -128,7 +124,10 @@ class Metrics:
                     observe(self._values, place, family.edges, value)
 
     def _add_batches(self, method: str) -> list[int | None]:
-        places = [self._find(Series(family.kind, family.name, (("method", method),))) for family in BATCHES]
+        places = [
+            self._find(Series(family.kind, family.name, (("method", method),)), self._slots.append_own)
+            for family in BATCHES
+        ]
         return self._batches.setdefault(method, places)
 
     def set_in_flight(self, requests: int) -> None:
@@ -145,13 +144,13 @@ class Metrics:
 
     def render(self) -> bytes:
         """All workers' metrics, as Prometheus reads them."""
-        return render_page(self._slots, self._standard)
+        return self._page.render()
 
-    def _find(self, series: Series) -> int | None:
+    def _find(self, series: Series, append: Callable[[int, str, int], int | None]) -> int | None:
         """The place of a series' first value, which is made if need be; None: there is no room."""
         place = self._places.get(series)
         if place is None:
-            place = self._slots.append(self._index, series.to_text(), series.size)
+            place = append(self._index, series.to_text(), series.size)
             if place is not None:
                 self._places[series] = place
         return place

@@ -23,7 +23,7 @@ class RestartCounter:
         self._places: dict[Reason, int] = {}
         for reason in get_args(Reason):
             series = Series(RESTARTS.kind, RESTARTS.name, (("reason", reason),))
-            place = slots.append(slots.supervisor, series.to_text(), series.size)
+            place = slots.append_own(slots.supervisor, series.to_text(), series.size)
             assert place is not None, "nothing else is in the supervisor's slot"
             self._places[reason] = place
 

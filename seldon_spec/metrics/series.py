@@ -48,6 +48,11 @@ class Series:
         return histogram_size(self.edges) if self.kind is Kind.HISTOGRAM else 1
 
 
+def is_gauge(text: str) -> bool:
+    """Whether a text of ``Series.to_text`` is that of a gauge."""
+    return text.startswith(f'["{Kind.GAUGE.value}"')
+
+
 def sort_labels(labels: Mapping[str, str]) -> Labels:
     """The labels of a series."""
     return tuple(sorted(labels.items()))

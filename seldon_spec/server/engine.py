@@ -12,7 +12,7 @@ from typing import Protocol
 
 from seldon_spec.component.base import Component
 from seldon_spec.dispatch.dispatcher import Dispatcher
-from seldon_spec.server.auth import Tokens
+from seldon_spec.server.auth import Guard
 from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.lane import Bounds, Lane
 from seldon_spec.server.notes import Notes
@@ -83,8 +83,7 @@ class Engine:
     ) -> None:
         self._lane = Lane(dispatcher, bounds)
         self._front = RestFront(dispatcher, self._lane, notes, spec, make_app)
-        tokens = Tokens(spec.server.auth)
-        page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, tokens)
+        page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, Guard(spec.server.auth))
         self._rest = _listen(self._front, sockets.http, spec)
         self._metrics = _listen(page, sockets.metrics, spec)
         self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec)

@@ -53,17 +53,36 @@ class Bounds:
         Raises:
             Overloaded: too many wait.
         """
-        if self.max_queue is not None and under_way >= self.max_queue + count_at_work():
-            raise Overloaded(f"server.max_queue, {self.max_queue}, requests are waiting already")
+        self.check_queue(under_way, count_at_work)
         self._taken += 1
         if self._taken == self.max_requests and self.on_worn is not None:
             self.on_worn()
+
+    def check_queue(self, under_way: int, count_at_work: Callable[[], int]) -> None:
+        """Check that one more request may wait; the arguments are those of ``admit``.
+
+        Raises:
+            Overloaded: too many wait.
+        """
+        if self.max_queue is not None and under_way >= self.max_queue + count_at_work():
+            raise Overloaded(f"server.max_queue, {self.max_queue}, requests are waiting already")
 
     def report_late(self) -> None:
         """A request that the model has begun takes too long."""
         if self.on_hung is not None and not self.is_hung:
             self.is_hung = True
             self.on_hung()
+
+
+def call_on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:
+    """Run a callback on an event loop, from another thread; do nothing if the loop is closed."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *args)
+
+
+def late(timeout_seconds: float | None) -> RequestTimeout:
+    """Return the error of a request that takes too long."""
+    return RequestTimeout(f"no answer within {timeout_seconds} seconds")
 
 
 class LaneCall(Call):
@@ -122,6 +141,7 @@ class Lane:
         finish: Callable[[LaneCall], None],
         owner: Any,
         note: Note | None = None,
+        waited_seconds: float = 0.0,
     ) -> LaneCall:
         """Queue a call; all calls of one round of the loop leave together.
 
@@ -132,6 +152,7 @@ class Lane:
             finish: is called once, on the loop, with the call and its reply or error.
             owner: kept in the call for ``finish``.
             note: see ``Call``.
+            waited_seconds: how long ago the request arrived.
 
         Raises:
             Overloaded: too many wait already.
@@ -144,7 +165,7 @@ class Lane:
             self._loop.call_soon(self._leave)
         self._leaving.append(call)
         if self._timeout_seconds is not None:
-            call.timer = self._loop.call_later(self._timeout_seconds, self._expire, call)
+            call.timer = self._loop.call_later(self._timeout_seconds - waited_seconds, self._expire, call)
         return call
 
     def enter(self, work: object) -> None:
@@ -154,6 +175,16 @@ class Lane:
             Overloaded: too many wait already.
         """
         self._bounds.admit(len(self._under_way), self._count_at_work)
+        self._under_way.add(work)
+        self._tell_load()
+
+    def wait(self, work: object) -> None:
+        """Count a request that cannot enter yet; it leaves before it does.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+        self._bounds.check_queue(len(self._under_way), self._count_at_work)
         self._under_way.add(work)
         self._tell_load()
 
@@ -199,8 +230,7 @@ class Lane:
         self._answered.append(call)
         if not self._is_woken:
             self._is_woken = True
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._finish_answered)
+            call_on_loop(self._loop, self._finish_answered)
 
     def _finish_answered(self) -> None:
         self._is_woken = False  # first, so that what is answered from now on wakes the loop again
@@ -219,7 +249,7 @@ class Lane:
     def _expire(self, call: LaneCall) -> None:
         if not call.is_finished and not math.isnan(call.asked):  # the model has it
             self._bounds.report_late()
-        self._end(call, RequestTimeout(f"no answer within {self._timeout_seconds} seconds"))
+        self._end(call, late(self._timeout_seconds))
         self._tell_load()
 
     def _end(self, call: LaneCall, error: Exception) -> None:

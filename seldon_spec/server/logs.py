@@ -120,6 +120,13 @@ def _find_id(record: logging.LogRecord) -> str | None:
     return REQUEST_ID.get() if puid is None else puid
 
 
+def flush_streams() -> None:
+    """Flush stdout and stderr, as far as they can be written."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
 def configure_logs(spec: LogSpec) -> LogHandler:
     """Send what is logged to stderr, in the form and from the level that the spec asks for."""
     handler = LogHandler(sys.stderr)

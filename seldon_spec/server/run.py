@@ -6,9 +6,10 @@ What is heavy is imported in the process that serves, after it was forked.
 from __future__ import annotations
 
 import logging
+import resource
 import threading
 
-from seldon_spec.errors import Stopped
+from seldon_spec.errors import SeldonSpecError, Stopped
 from seldon_spec.server.logs import configure_logs
 from seldon_spec.server.profile import Profile
 from seldon_spec.server.reload import Renewal
@@ -17,6 +18,13 @@ from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_addr
 from seldon_spec.spec.model import Spec
 
 logger = logging.getLogger(__name__)
+
+_MIN_OPEN_FILES = 64
+"""What a worker needs to start, and some for the class and its clients."""
+
+
+class TooFewFiles(SeldonSpecError):
+    """The system allows fewer open files than a server needs."""
 
 
 def serve(spec: Spec, renewal: Renewal | None = None, profile: Profile | None = None) -> None:
@@ -30,7 +38,11 @@ def serve(spec: Spec, renewal: Renewal | None = None, profile: Profile | None = 
     Raises:
         BindFailed: a port cannot be had.
         ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
+        TooFewFiles: the limit of open files is too low.
     """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and limit < _MIN_OPEN_FILES:
+        raise TooFewFiles(f"the limit of open files is {limit} (ulimit -n): a server needs {_MIN_OPEN_FILES} or more")
     configure_logs(spec.server.log)
     with ServerSignals() as signals:
         sockets = bind_sockets(spec)

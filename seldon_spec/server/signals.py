@@ -16,7 +16,9 @@ from typing import Any
 from seldon_spec.errors import Stopped
 
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
-_HEEDED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD)
+REPLACE = signal.SIGURG
+"""What the supervisor sends to a worker whose replacement serves: a signal that a class is unlikely to use itself."""
+_HEEDED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD, REPLACE)
 
 
 class ServerSignals:
@@ -28,6 +30,7 @@ class ServerSignals:
 
     def __init__(self) -> None:
         self.callback: Callable[[int], object] | None = None
+        self._had_terminal = _has_terminal()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> ServerSignals:
@@ -38,6 +41,16 @@ class ServerSignals:
     def __exit__(self, *_exc: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @property
+    def is_terminal_gone(self) -> bool:
+        """Whether the terminal that the server was started from has been closed, which sends a SIGHUP, too."""
+        return self._had_terminal and not _has_terminal()
+
+    @property
+    def is_hangup_ignored(self) -> bool:
+        """Whether the server was started to outlive its terminal, as ``nohup`` does."""
+        return self._before.get(signal.SIGHUP) is signal.SIG_IGN
 
     def write_to(self, pipe: int) -> None:
         """Have the number of each signal written to a pipe, and nothing else done.
@@ -70,6 +83,7 @@ class ServerSignals:
         self.callback = None
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
 
@@ -104,6 +118,14 @@ class ServerSignals:
             self.callback(number)
         elif number in STOPPING:
             raise Stopped
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def _ignore(_number: int) -> None:

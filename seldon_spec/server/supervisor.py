@@ -13,7 +13,6 @@ import logging
 import os
 import selectors
 import signal
-import sys
 import time
 import traceback
 from collections import deque
@@ -24,10 +23,11 @@ from typing import TYPE_CHECKING
 from seldon_spec.errors import ComponentFailed, Stopped
 from seldon_spec.metrics import RestartCounter, Slots
 from seldon_spec.metrics.restarts import Reason
+from seldon_spec.server.logs import flush_streams
 from seldon_spec.server.profile import Profile
 from seldon_spec.server.reload import Renewal
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
-from seldon_spec.server.signals import ServerSignals
+from seldon_spec.server.signals import REPLACE, STOPPING, ServerSignals
 from seldon_spec.server.sockets import Sockets
 from seldon_spec.spec.model import Spec
 
@@ -40,6 +40,7 @@ _STEADY_SECONDS = 10.0
 """A worker that has served this long is replaced at once; one that has not, after a pause that doubles."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
+_HASTEN_SECONDS = 0.1
 _KILL_AFTER_SECONDS = 5.0
 """How long a worker may outlive its grace period."""
 
@@ -137,6 +138,7 @@ class Supervisor:
     _wake: tuple[int, int] = (-1, -1)
     _is_announced: bool = False
     _is_stopping: bool = False
+    _is_hastened: bool = False
 
     def run(self) -> None:
         """Start the workers and keep them running until told to stop.
@@ -168,13 +170,16 @@ class Supervisor:
         for number in numbers:
             if number == signal.SIGCHLD:
                 self._reap()
+            elif number == signal.SIGHUP and self.signals.is_terminal_gone:
+                if not self.signals.is_hangup_ignored:
+                    logger.info("the terminal was closed: stopping")
+                    self._is_stopping = True
             elif number == signal.SIGHUP:
                 logger.info("SIGHUP: the workers are replaced one by one")
                 if self._reread():
                     self._renew("signal")
-            elif self._is_stopping:
-                self._hasten()
-            else:
+            elif number in STOPPING:
+                self._is_hastened = self._is_stopping
                 self._is_stopping = True
 
     # Time
@@ -184,6 +189,8 @@ class Supervisor:
         moments += [process.kill_at for process in self._leaving if process.kill_at is not None]
         if self.renewal is not None and self.renewal.due is not None and not self._is_stopping:
             moments.append(self.renewal.due)
+        if self._is_hastened:
+            moments.append(time.monotonic() + _HASTEN_SECONDS)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _wait(self, seconds: float | None) -> None:
@@ -236,8 +243,7 @@ class Supervisor:
         process = _Process(seat, self._free_slot())
         process.pipe, sending = os.pipe()
         os.set_blocking(process.pipe, False)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_streams()
         try:
             with self.signals.held():  # a signal for the worker must not be heeded as if it were the supervisor's
                 process.pid = os.fork()
@@ -403,7 +409,7 @@ class Supervisor:
                 process, seat.successor = seat.successor, None
                 self._dismiss(process, signal.SIGTERM)
 
-    def _dismiss(self, process: _Process, number: signal.Signals = signal.SIGHUP) -> None:
+    def _dismiss(self, process: _Process, number: signal.Signals = REPLACE) -> None:
         """Have a worker end once it has answered what it has."""
         patience = 0.0 if HUNG in process.words else self.spec.server.shutdown.grace_seconds
         process.kill_at = time.monotonic() + patience + _KILL_AFTER_SECONDS
@@ -504,13 +510,15 @@ class Supervisor:
         self._reap()  # those of whose end a signal told that was not heeded to its end
         while self._leaving:
             self._wait(self._next_event())
+            if self._is_hastened:
+                self._hasten()
         self.signals.write_no_more()
         self._selector.close()
         for pipe in (*self._lifeline, *self._wake):
             os.close(pipe)
 
     def _hasten(self) -> None:
-        """A signal while stopping: the workers are in a hurry now."""
+        """A second signal has come: send one to the workers, again and again, for they see two that meet as one."""
         for process in self._leaving:
             os.kill(process.pid, signal.SIGTERM)
 

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -32,7 +31,7 @@ from seldon_spec.server.memory import settle_malloc
 from seldon_spec.server.notes import Notes, Tracer
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.rest.wsgi import WsgiApp
-from seldon_spec.server.signals import STOPPING, ServerSignals
+from seldon_spec.server.signals import REPLACE, STOPPING, ServerSignals
 from seldon_spec.server.sockets import Sockets
 from seldon_spec.server.worker_exit import WorkerExit
 from seldon_spec.spec.model import LogSpec, ServerSpec, Spec
@@ -70,7 +69,7 @@ class StopRequest:
         ways[way] += 1
         if ways[way] <= ways[1 - way]:  # it has come the other way already
             return
-        if number == signal.SIGHUP:
+        if number == REPLACE:
             self.is_replaced = True
         elif number not in STOPPING:
             return
@@ -357,4 +356,4 @@ def _read_signals(wakeup: int, stop: StopRequest) -> None:
 def _lose_supervisor(loop: asyncio.AbstractEventLoop, lifeline: int, stop: StopRequest) -> None:
     loop.remove_reader(lifeline)
     logger.error("the supervisor is gone: stopping")
-    stop.make(signal.SIGHUP)
+    stop.make(REPLACE)

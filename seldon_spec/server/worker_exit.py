@@ -7,13 +7,13 @@ import gc
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import NoReturn
 
 from seldon_spec.errors import Stopped
+from seldon_spec.server.logs import flush_streams
 from seldon_spec.server.signals import STOPPING
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,5 @@ def _ignore(_number: int) -> None:
 
 
 def _end(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_streams()
     os._exit(code)

@@ -178,10 +178,12 @@ def test_no_page_shows_half_a_fold(samples: Samples) -> None:
 
 
 def test_calls_that_have_no_room_harm_nothing(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
-    slots = Slots(1, slot_bytes=33 << 10)
-    metrics = Metrics(slots=slots)
-    for outcome in ("success", "error"):
-        metrics.observe_call("predict", outcome, *ONES)
+    metrics = Metrics(slots=Slots(1))
+    for number in range(100):
+        metrics.observe_call(f"method{number}", "success", *ONES)
     metrics.set_queued(3)
-    assert samples(metrics) == {"seldon_spec_queued_requests": {(("worker_id", "0"),): 3}}
+    found = samples(metrics)
+    assert found["seldon_spec_queued_requests"] == {(("worker_id", "0"),): 3}
+    assert 16 <= len(found["seldon_spec_call_seconds_count"]) < 100
+    assert set(found["seldon_spec_call_seconds_count"].values()) == {1}
     assert [record.getMessage().count("no room") for record in caplog.records] == [1]

@@ -213,6 +213,8 @@ def test_workers_add_up_and_a_replaced_one_goes_on(samples: Samples) -> None:
     slots = Slots(2)
     reader = Metrics(slots=slots, index=0)
     for index in (0, 1, 1):  # the third takes the place of the second
+        slots.release(index)
+        slots.hold(0)
         _in_child(slots, index)
     found = samples(reader)
     assert found["c_total"] == {(("method", "predict"), ("t", "é")): 30}
@@ -229,7 +231,7 @@ def test_workers_that_disagree_on_a_type_leave_the_page_readable() -> None:
 
 
 def test_a_full_slot_drops_new_series_and_says_so_once(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(slots=Slots(2, slot_bytes=33 << 10), index=1)
+    metrics = Metrics(slots=Slots(2, series_bytes=1 << 10), index=1)
     for number in range(50):
         metrics.record("predict", [counter(f"k{number}")])
         metrics.record("predict", [counter("k0")])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2
 
+from seldon_spec import make_app
 from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.auth import Tokens
-from seldon_spec.spec.model import AuthSpec
+from seldon_spec.server.auth import Guard
+from seldon_spec.spec.model import AuthSpec, ServerSpec, Spec
 
 Start = Callable[..., Any]
 
@@ -21,6 +25,10 @@ class Served:
         if X == "raise":
             raise ValueError("of the class")
         return X
+"""
+
+THROUGH_FLASK = """
+    import flask; model_error_handler = flask.Blueprint("nothing", __name__)
 """
 
 TOKENS = ["first-token-of-the-tests", "second-token-of-the-tests"]
@@ -35,7 +43,9 @@ def serve(start_for_module: Start) -> Callable[[str], Any]:
 
     def get(engine: str) -> Any:
         if engine not in servers:
-            servers[engine] = start_for_module(SERVED, tokens=TOKENS, server={"engine": engine}).wait_until_ready()
+            source = SERVED + THROUGH_FLASK if engine == "Flask" else SERVED
+            server = {"engine": "native" if engine == "Flask" else engine, "max_body_bytes": 100_000}
+            servers[engine] = start_for_module(source, tokens=TOKENS, server=server).wait_until_ready()
         return servers[engine]
 
     return get
@@ -117,21 +127,155 @@ def test_each_of_the_tokens_is_taken(
     assert ask(getattr(serve(engine), port), method, path, authorization, body).status == 200
 
 
-@engines
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/nothing"), ("PUT", "/predict"), ("HEAD", "/metadata"), ("GET", "//live")]
-)
-def test_without_a_token_nobody_learns_which_paths_there_are(serve: Any, engine: str, method: str, path: str) -> None:
-    assert ask(serve(engine).http_port, method, path, None).status == 401
+BEARERS = {"none": None, "wrong": "Bearer third-token-of-the-tests", "right": f"Bearer {TOKENS[0]}"}
+PREFLIGHT = {
+    "Origin": "http://page.example",
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization, content-type",
+}
+JSON = {"Content-Type": "application/json"}
+QUERY = "/predict?json=%7B%22strData%22%3A%22x%22%7D"
+ROUTES: dict[tuple[str, str], tuple[int, int, Mapping[str, str], str | None]] = {
+    ("POST", "/predict"): (401, 200, JSON, BODY),
+    ("POST", "/predict?x=1"): (401, 200, JSON, BODY),
+    ("GET", QUERY): (401, 200, {}, None),
+    ("POST", "/api/v1.0/predictions"): (401, 200, JSON, BODY),
+    ("POST", "/api/v0.1/predictions"): (401, 200, JSON, BODY),
+    ("POST", "/transform-input"): (401, 200, JSON, BODY),
+    ("POST", "/transform-output"): (401, 200, JSON, BODY),
+    ("POST", "/route"): (401, 400, JSON, BODY),
+    ("POST", "/aggregate"): (401, 400, JSON, BODY),
+    ("POST", "/send-feedback"): (401, 200, JSON, "{}"),
+    ("GET", "/metadata"): (401, 200, {}, None),
+    ("HEAD", "/metadata"): (401, 200, {}, None),
+    ("GET", "/api/v1.0/metadata"): (401, 200, {}, None),
+    ("GET", "/health/status"): (401, 200, {}, None),
+    ("GET", "/api/v1.0/health/status"): (401, 200, {}, None),
+    ("GET", "/seldon.json"): (401, 200, {}, None),
+    ("GET", "/nothing"): (401, 404, {}, None),
+    ("GET", "/live/"): (401, 404, {}, None),
+    ("PUT", "/predict"): (401, 405, {}, None),
+    ("POST", "/predict "): (401, 404, JSON, BODY),
+    ("POST", "/send-feedback?x=2"): (401, 413, JSON, " " * 200_000),
+    ("OPTIONS", "/predict"): (401, 200, {}, None),
+    ("OPTIONS", "/predict?x=3"): (401, 200, {"Origin": "http://page.example"}, None),
+    ("OPTIONS", "/predict?x=4"): (200, 200, PREFLIGHT, None),
+    ("OPTIONS", "/nothing"): (200, 200, PREFLIGHT, None),
+    ("GET", "/live"): (200, 200, {}, None),
+    ("HEAD", "/live"): (200, 200, {}, None),
+    ("GET", "/live?x=1"): (200, 200, {}, None),
+    ("POST", "/live"): (405, 405, {}, None),
+    ("GET", "/ready"): (200, 200, {}, None),
+    ("GET", "/health/ping"): (200, 200, {}, None),
+}
+"""The status without a valid token, and with one."""
+
+TRANSPORTS = ["native", "Flask", "uvicorn", "make_app"]
+Ask = Callable[[str, str, Mapping[str, str], "str | None"], "tuple[int, dict[str, str], bytes]"]
+
+
+@pytest.fixture(scope="module")
+def ask_by(serve: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Ask]:
+    """Sends a request to a transport; the response's headers have lower-case names."""
+
+    def by_server(server: Any) -> Ask:
+        def send(method: str, path: str, headers: Mapping[str, str], body: str | None) -> Any:
+            connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+            try:
+                connection.request(method, path.replace(" ", "%20"), body, dict(headers))
+                response = connection.getresponse()
+                return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+            finally:
+                connection.close()
+
+        return send
+
+    @cache
+    def by_app() -> Ask:
+        folder = tmp_path_factory.mktemp("app")
+        (folder / "OfAnApp.py").write_text(SERVED.replace("Served", "OfAnApp"))
+        server = ServerSpec(auth=AuthSpec(tuple(TOKENS)), max_body_bytes=100_000)
+        client = make_app(Spec("OfAnApp", folder, "m", server=server)).test_client()
+
+        def send(method: str, path: str, headers: Mapping[str, str], body: str | None) -> Any:
+            response = client.open(path.replace(" ", "%20"), method=method, headers=dict(headers), data=body)
+            return response.status_code, {k.lower(): v for k, v in response.headers}, response.data
+
+        return send
+
+    return lambda transport: by_app() if transport == "make_app" else by_server(serve(transport))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("bearer", BEARERS)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_route_with_and_without_a_token(
+    ask_by: Callable[[str], Ask], transport: str, bearer: str, method: str, path: str
+) -> None:
+    refused, allowed, headers, body = ROUTES[method, path]
+    authorization = BEARERS[bearer]
+    more = {} if authorization is None else {"Authorization": authorization}
+    status, found, content = ask_by(transport)(method, path, {**headers, **more}, body)
+    assert status == (allowed if bearer == "right" else refused)
+    assert found.get("www-authenticate") == ("Bearer" if status == 401 else None)
+    assert found["access-control-allow-origin"] == headers.get("Origin", "*")
+    if status in (401, 413) and method != "HEAD":
+        told = {401: "a valid bearer token is required (server.auth)"}
+        told[413] = "the body is larger than server.max_body_bytes, 100000"
+        assert json.loads(content)["status"]["info"] == told[status]
+    if headers is PREFLIGHT:
+        assert found["access-control-allow-headers"] == "authorization, content-type"
+        assert "POST" in found["access-control-allow-methods"]
 
 
 @engines
+@pytest.mark.parametrize("bearer", BEARERS)
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "/live"), ("GET", "/ready"), ("GET", "/health/ping"), ("HEAD", "/live"), ("OPTIONS", "/predict")],
+    ("method", "path", "allowed"),
+    [("GET", "/metrics", 200), ("HEAD", "/metrics", 200), ("GET", "/x", 404), ("POST", "/metrics", 405)],
 )
-def test_probes_and_questions_of_pages_are_free(serve: Any, engine: str, method: str, path: str) -> None:
-    assert ask(serve(engine).http_port, method, path, None).status == 200
+def test_the_metrics_port_with_and_without_a_token(
+    serve: Any, engine: str, bearer: str, method: str, path: str, allowed: int
+) -> None:
+    response = ask(serve(engine).metrics_port, method, path, BEARERS[bearer])
+    assert response.status == (allowed if bearer == "right" else 401)
+    assert response.getheader("www-authenticate") == (None if bearer == "right" else "Bearer")
+
+
+CALLS = {
+    "/seldon.protos.Model/Predict": "OK",
+    "/seldon.protos.Seldon/Predict": "OK",
+    "/seldon.protos.Generic/TransformInput": "OK",
+    "/seldon.protos.Router/Route": "UNIMPLEMENTED",
+    "/seldon.protos.Model/Metadata": "OK",
+    "/seldon.protos.Seldon/GraphMetadata": "UNIMPLEMENTED",
+    "/seldon.protos.Model/Nothing": "UNIMPLEMENTED",
+    "/nothing.Service/Method": "UNIMPLEMENTED",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "OK",
+    "/grpc.health.v1.Health/Check": "OK",
+}
+
+
+@engines
+@pytest.mark.parametrize("bearer", BEARERS)
+@pytest.mark.parametrize("method", CALLS)
+def test_every_call_with_and_without_a_token(serve: Any, engine: str, bearer: str, method: str) -> None:
+    authorization = BEARERS[bearer]
+    metadata = () if authorization is None else (("authorization", authorization),)
+    is_stream = "reflection" in method
+    with grpc.insecure_channel(f"127.0.0.1:{serve(engine).grpc_port}") as channel:
+        try:
+            if is_stream:
+                question = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+                list(channel.stream_stream(method, None, None)(iter([question]), timeout=20, metadata=metadata))
+            else:
+                wire = b"" if "Health" in method or "Metadata" in method else WIRE
+                channel.unary_unary(method, None, None)(wire, timeout=20, metadata=metadata)
+            code = "OK"
+        except grpc.RpcError as error:
+            code = error.code().name
+    is_open = bearer == "right" or "Health" in method
+    assert code == (CALLS[method] if is_open else "UNAUTHENTICATED")
 
 
 @engines
@@ -160,20 +304,4 @@ def test_no_token_is_ever_logged(start: Start, engine: str) -> None:
 
 def test_tokens_are_not_shown() -> None:
     auth = AuthSpec(tuple(TOKENS))
-    assert not any(token in repr(auth) + repr(Tokens(auth)) for token in TOKENS)
-
-
-@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),)], ids=["none", "wrong"])
-def test_grpc_without_a_token(serve: Any, metadata: Any) -> None:
-    with grpc.insecure_channel(f"127.0.0.1:{serve('native').grpc_port}") as channel:
-        predict = channel.unary_unary("/seldon.protos.Model/Predict", None, None)
-        with pytest.raises(grpc.RpcError) as caught:
-            predict(WIRE, timeout=20, metadata=metadata)
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-
-
-def test_grpc_with_a_token(serve: Any) -> None:
-    with grpc.insecure_channel(f"127.0.0.1:{serve('native').grpc_port}") as channel:
-        predict = channel.unary_unary("/seldon.protos.Model/Predict", None, None)
-        answer = predict(WIRE, timeout=20, metadata=(("authorization", f"Bearer {TOKENS[1]}"),))
-        assert SeldonMessage.FromString(answer).strData == "x"
+    assert not any(token in repr(auth) + repr(Guard(auth)) for token in TOKENS)

@@ -113,6 +113,77 @@ def test_more_requests_than_may_wait_are_turned_away(hold: Any, engine: str, pat
     assert seen(busy.server) == ["gate", "again", "again"]
 
 
+LOADING = """
+from gated import pass_gate
+
+class Served:
+    HANDLERS
+    def __init__(self):
+        pass_gate()
+
+    def predict(self, X, names):
+        return X
+"""
+HANDLERS = {"": "pass", " and handlers": "import flask; model_error_handler = flask.Blueprint('nothing', __name__)"}
+
+
+@pytest.fixture
+def load(start: Start, gate: Any) -> Callable[..., Any]:
+    """Starts a server whose class is held at the gate while it loads."""
+
+    def begin(handlers: str, **more: Any) -> Any:
+        server = start(LOADING.replace("HANDLERS", HANDLERS[handlers]), **more).wait_for_addresses()
+        server.metrics_port = int(server.wait_for(r"metrics on http://127.0.0.1:(\d+)")[1])
+        server.grpc_port = int(server.wait_for(r"gRPC on 127.0.0.1:(\d+)")[1])
+        gate.wait_until_entered()
+        return server
+
+    return begin
+
+
+@engines
+@pytest.mark.parametrize("handlers", HANDLERS)
+def test_while_the_class_loads_no_more_wait_than_may(load: Any, gate: Any, engine: str, handlers: str) -> None:
+    server = load(handlers, server={"engine": engine, "max_queue": 2})
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(ask, server, path, "waits") for path in WAYS.values()]
+        waiting.append(pool.submit(server.call, wire("waits")))
+        while not re.search(r"in_flight_requests\{.*\} 3.0", server.metrics()):
+            pass
+        for path in WAYS.values():
+            status, headers, body = ask(server, path, "too many")
+            assert (status, headers["retry-after"]) == (503, "1")
+            assert body["status"]["reason"] == "MICROSERVICE_OVERLOADED"
+        with pytest.raises(grpc.RpcError) as caught:
+            server.call(wire("too many"))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        gate.release()
+        short, through, called = (each.result(30) for each in waiting)
+    assert (short[0], through[0]) == (200, 200)
+    assert SeldonMessage.FromString(called).strData == "waits"
+    while not re.search(r"in_flight_requests\{.*\} 0.0", server.metrics()):
+        pass
+
+
+@engines
+@pytest.mark.parametrize("handlers", HANDLERS)
+def test_while_the_class_loads_requests_time_out(load: Any, gate: Any, engine: str, handlers: str) -> None:
+    server = load(handlers, server={"engine": engine}, timeout=0.5)
+    for path in WAYS.values():
+        status, _, body = ask(server, path, "late")
+        assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
+        assert body["status"]["info"] == "no answer within 0.5 seconds"
+    with pytest.raises(grpc.RpcError) as caught:
+        server.call(wire("late"))
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert re.search(r"in_flight_requests\{.*\} 0.0", server.metrics())
+    gate.release()
+    while server.rest("GET", "/ready")[0] != 200:
+        pass
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+
+
 @engines
 def test_as_many_as_may_wait_are_answered_whichever_way_they_came(hold: Any, engine: str) -> None:
     busy = hold(server={"engine": engine, "max_queue": 3})

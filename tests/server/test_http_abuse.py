@@ -374,15 +374,51 @@ def test_bodies_in_chunks(server: Any, body: bytes, status: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ["server", "uvicorn"])
-def test_a_client_that_expects_a_continue_gets_it_first(request: Any, engine: str) -> None:
+@pytest.mark.parametrize("offer", ["", "Connection: upgrade\r\nUpgrade: h2c\r\n"], ids=["", "with an upgrade"])
+def test_a_client_that_expects_a_continue_gets_it_first(request: Any, engine: str, offer: str) -> None:
     server = request.getfixturevalue(engine)
     body = text("x").encode()
     with connect(server) as client:
-        client.sendall(f"{POST}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        client.sendall(f"{POST}{offer}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         answers = client.makefile("rb")
         assert read_answer(answers)[0] == 100
         client.sendall(body)
         assert read_answer(answers)[0] == 200
+
+
+UPGRADES = {
+    "h2c": ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"),
+    "websocket": ("Connection: keep-alive, upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"),
+    "TLS": ("Upgrade: TLS/1.0", "connection: UPGRADE"),
+    "several": ("Connection: Upgrade", "Upgrade: h2c", "upgrade: websocket, TLS/1.2"),
+    "without a connection header": ("Upgrade: h2c",),
+}
+
+
+@pytest.mark.parametrize("engine", ["server", "uvicorn"])
+@pytest.mark.parametrize("offer", UPGRADES.values(), ids=UPGRADES)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_an_offer_to_upgrade_is_ignored_and_the_body_is_read(
+    request: Any, engine: str, offer: tuple[str, ...], size: int
+) -> None:
+    server = request.getfixturevalue(engine)
+    bodies = [build(text(f"body {number}"), *offer) for number in range(3)]
+    lines = "".join(f"{line}\r\n" for line in offer)
+    bodies.append(f"{POST}{lines}Transfer-Encoding: chunked\r\n\r\n".encode() + chunked(text("in chunks")))
+    bodies.append(LIVE[:-2] + f"{lines}\r\n".encode())
+    with connect(server) as client, client.makefile("rb") as answers:
+        send_in_pieces(client, b"".join(bodies), size)
+        for expected in ("body 0", "body 1", "body 2", "in chunks"):
+            assert json.loads(read_answer(answers)[2])["strData"] == expected
+        assert read_answer(answers)[2] == b"live"
+
+
+@pytest.mark.parametrize("engine", ["server", "uvicorn"])
+def test_many_offers_at_once(request: Any, engine: str) -> None:
+    server = request.getfixturevalue(engine)
+    with connect(server) as client, client.makefile("rb") as answers:
+        client.sendall((LIVE[:-2] + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n") * 2000)
+        assert {read_answer(answers)[2] for _ in range(2000)} == {b"live"}
 
 
 @pytest.mark.parametrize("engine", ["server", "uvicorn"])

@@ -115,6 +115,24 @@ def test_an_edit_of_the_spec_takes_effect_with_its_secrets_and_its_environment(b
     assert server.stop() == 0
 
 
+def test_a_metric_whose_type_an_edit_changes_is_exposed_with_the_new_one(beside: Any) -> None:
+    source = SERVED + "\n    def metrics(self):\n        return [{'type': 'TIMER', 'key': 'a', 'value': 1000}]\n"
+    beside.write_class(source)
+    beside.write_spec()
+    server = beside.start("--reload").wait_until_ready()
+    answer(server)
+    assert "# TYPE a histogram\n" in server.metrics()
+    with replacing(server):
+        beside.write_class(source.replace("TIMER", "GAUGE"))
+    answer(server)
+    page = server.metrics()
+    assert "# TYPE a gauge\n" in page
+    assert "# TYPE a histogram\n" not in page
+    server.wait_for("leaves out the histogram a of an older worker")
+    assert server.stop() == 0
+    assert server.count("leaves out") == 1
+
+
 def test_what_one_spec_sets_is_no_secret_of_the_next(beside: Any) -> None:
     beside.write_class(SERVED)
     beside.write_spec("environment: {A: old}\n")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
 
 from seldon_spec.server.signals import ServerSignals
 
@@ -39,3 +45,93 @@ def test_a_signal_is_written_as_it_comes_and_not_when_python_comes_to_it() -> No
     os.close(reading)
     os.close(writing)
     assert seen == [(bytes([signal.SIGHUP]), False)]
+
+
+SERVED = """
+from gated import pass_gate
+
+class Served:
+    def predict(self, X, names):
+        if X == "gate":
+            pass_gate()
+        return X
+"""
+Start = Callable[..., Any]
+
+
+def test_two_signals_that_are_read_at_once_hasten_the_end(start: Start, gate: Any) -> None:
+    server = start(SERVED, grace=60).wait_until_ready()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.predict, "gate")
+        gate.wait_until_entered()
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            server.process.send_signal(number)
+        assert server.wait() == 0
+        assert asked.exception(20) is not None or asked.result()[0] == 503
+
+
+def restarts(server: Any, reason: str) -> float:
+    page = server.metrics()
+    (line,) = [line for line in page.splitlines() if "restarts_total{" in line and f'reason="{reason}"' in line]
+    return float(line.rpartition(" ")[2])
+
+
+def test_a_hangup_of_the_whole_group_replaces_each_worker_once(start: Start, gate: Any) -> None:
+    server = start(SERVED, workers=2).wait_until_ready()
+    before = server.workers()
+    os.killpg(server.process.pid, signal.SIGHUP)
+    for _ in range(2):
+        server.wait_for("is ready in")
+    while before & server.workers():
+        pass
+    assert server.predict()[0] == 200
+    assert (restarts(server, "signal"), restarts(server, "died")) == (2, 0)
+    assert server.stop() == 0
+
+
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[list[str], Callable[[], None]]]:
+    """What starts a command on a terminal of its own, and what closes that terminal."""
+    master, slave = pty.openpty()
+    open_ends = {master}
+
+    def close() -> None:
+        if master in open_ends:
+            open_ends.remove(master)
+            os.close(master)
+
+    yield [sys.executable, "-c", ON_TERMINAL, os.ttyname(slave)], close
+    os.close(slave)
+    close()
+
+
+def test_a_terminal_that_is_closed_ends_the_server(start: Start, gate: Any, terminal: Any) -> None:
+    prefix, close = terminal
+    server = start(SERVED, prefix=prefix).wait_until_ready()
+    server.process.send_signal(signal.SIGHUP)  # from elsewhere: the terminal is still there
+    server.wait_for("is ready in")
+    with server.watch() as workers:
+        close()
+        assert server.wait() == 0
+        assert workers.all_end()
+    assert "the terminal was closed" in server.log
+
+
+def test_nohup_keeps_the_server_when_its_terminal_is_closed(start: Start, gate: Any, terminal: Any) -> None:
+    prefix, close = terminal
+    server = start(SERVED, prefix=[*prefix, "nohup"]).wait_until_ready()
+    before = server.workers()
+    close()
+    os.kill(server.process.pid, signal.SIGHUP)  # as a shell does that ends
+    assert server.predict()[0] == 200
+    assert server.workers() == before
+    assert server.stop() == 0
+    assert "replaced" not in server.log

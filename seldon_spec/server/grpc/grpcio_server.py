@@ -15,7 +15,7 @@ from seldon_spec.errors import BindFailed, SeldonSpecError, Unauthenticated
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
-from seldon_spec.server.auth import Tokens
+from seldon_spec.server.auth import Guard
 from seldon_spec.server.grpc.methods import METHODS, SERVICES, BothPools, refuse_graph_metadata
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.notes import ID_HEADER, Find, Notes, RequestNote, take_note, working_on
@@ -43,17 +43,17 @@ class GrpcioServer:
     def __init__(self, lane: Lane, notes: Notes, spec: Spec, port: int, tls: TlsFiles | None = None) -> None:
         self._lane = lane
         self._notes = notes
-        self._tokens = Tokens(spec.server.auth)
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self._codec = ProtoCodec()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(
+            interceptors=[_GuardInterceptor(Guard(spec.server.auth), self._refuse)],
             options=[
                 ("grpc.max_receive_message_length", spec.server.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 1),  # beside the reserving socket, and the other workers
-            ]
+            ],
         )
         self._server.add_generic_rpc_handlers(
             tuple(
@@ -122,12 +122,11 @@ class GrpcioServer:
 
     def _handler(self, verb: Verb | None, path: str) -> Handler:
         async def handle(request: bytes, context: Any) -> bytes:
-            find = _finder(context)
+            find = _finder(context.invocation_metadata())
             note = take_note(self._notes.plan(find, "grpc", "POST", path))
             try:
                 if note is not None:
                     await context.send_initial_metadata(((ID_HEADER.decode(), note.id),))
-                self._check_token(find)
                 body = await self._answer(verb, request, note)
             except asyncio.CancelledError:
                 if note is not None:
@@ -137,10 +136,7 @@ class GrpcioServer:
                 if not isinstance(error, SeldonSpecError):
                     with working_on(note):
                         logger.error("unexpected: %s", error, exc_info=error)
-                failure = describe(error)
-                if note is not None:
-                    self._notes.end(note, failure.grpc)
-                await context.abort(grpc.StatusCode[failure.grpc], failure.details)
+                await self._abort(context, error, note)
                 raise  # abort has raised already
             if note is not None:
                 self._notes.end(note, "OK")
@@ -148,9 +144,23 @@ class GrpcioServer:
 
         return handle
 
-    def _check_token(self, find: Find) -> None:
-        if not self._tokens.allow(find(b"authorization")):
-            raise Unauthenticated("a bearer token is needed that the server knows")
+    def _refuse(self, path: str, error: Unauthenticated) -> grpc.RpcMethodHandler[Any, Any]:
+        """What handles a call without a valid token; it reads no message, so it suits any kind of method."""
+
+        async def refuse(_requests: Any, context: Any) -> None:
+            note = take_note(self._notes.plan(_finder(context.invocation_metadata()), "grpc", "POST", path))
+            if note is not None:
+                await context.send_initial_metadata(((ID_HEADER.decode(), note.id),))
+            await self._abort(context, error, note)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+    async def _abort(self, context: Any, error: Exception, note: RequestNote | None) -> None:
+        """End a call with an error, which raises."""
+        failure = describe(error)
+        if note is not None:
+            self._notes.end(note, failure.grpc)
+        await context.abort(grpc.StatusCode[failure.grpc], failure.details)
 
     async def _answer(self, verb: Verb | None, request: bytes, note: RequestNote | None) -> bytes:
         if verb is None:
@@ -165,15 +175,32 @@ class GrpcioServer:
             raise
 
 
+class _GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # the class is not generic
+    """Checks the token of every call, before its method is looked up."""
+
+    def __init__(self, guard: Guard, refuse: Callable[[str, Unauthenticated], Any]) -> None:
+        self._guard = guard
+        self._refuse = refuse
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Return what handles the call."""
+        path = handler_call_details.method
+        try:
+            self._guard.check_grpc(path.encode(), _finder(handler_call_details.invocation_metadata))
+        except Unauthenticated as error:
+            return self._refuse(path, error)
+        return await continuation(handler_call_details)
+
+
 def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
     pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
     client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
     return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
 
 
-def _finder(context: Any) -> Find:
+def _finder(metadata: Any) -> Find:
     """What finds the metadata of a call."""
-    fields = {key.encode(): value for key, value in reversed(context.invocation_metadata())}  # the first one counts
+    fields = {key.encode(): value for key, value in reversed(metadata)}  # the first one counts
 
     def find(name: bytes) -> bytes | None:
         value = fields.get(name)

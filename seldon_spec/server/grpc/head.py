@@ -69,7 +69,6 @@ class CallHead:
         path: service and method.
         content_type: empty if there is none.
         encoding: how its messages are compressed.
-        authorization: None: there is none.
         timeout_seconds: how long it waits; None: as long as it takes.
         size: about what HTTP/2 counts for the fields, in bytes.
         find: gives the last value of a field that is wanted.
@@ -79,7 +78,6 @@ class CallHead:
     path: bytes
     content_type: bytes
     encoding: str
-    authorization: bytes | None
     timeout_seconds: float | None
     size: int
     find: Callable[[bytes], bytes | None]
@@ -98,7 +96,6 @@ def read_head(fields: Fields) -> CallHead:
         path=named.get(b":path", b""),
         content_type=named.get(b"content-type", b"").lower(),
         encoding=named.get(b"grpc-encoding", b"identity").decode("latin-1"),
-        authorization=named.get(b"authorization"),
         timeout_seconds=None if timeout is None else _read_timeout(timeout),
         size=sum(len(name) + len(value) + 32 for name, value in fields),
         find=named.get,

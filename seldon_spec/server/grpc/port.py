@@ -12,11 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from seldon_spec.errors import RequestError, Unauthenticated, UnsupportedVerb
+from seldon_spec.errors import RequestError, UnsupportedVerb
 from seldon_spec.payload.message import Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
-from seldon_spec.server.auth import Tokens
+from seldon_spec.server.auth import Guard
 from seldon_spec.server.grpc.call import MalformedCall, NotedRefusal, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
 from seldon_spec.server.grpc.head import (
     ENCODINGS,
@@ -74,7 +74,7 @@ class GrpcPort(Listener):
         self._packed_codecs = {
             encoding: PackedProtoCodec(encoding, self._max_bytes) for encoding in ENCODINGS if encoding != "identity"
         }
-        self._tokens = Tokens(server.auth)
+        self._guard = Guard(server.auth)
         self._health = Health()
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
@@ -133,8 +133,6 @@ class GrpcPort(Listener):
         return methods
 
     def _plan_verb(self, verb: Verb | None, head: CallHead) -> Open:
-        if not self._tokens.allow(head.authorization):
-            raise Unauthenticated("this needs a token: authorization: Bearer …")
         if verb is None:
             raise refuse_graph_metadata()
         plan = VerbPlan(
@@ -174,6 +172,7 @@ class GrpcPort(Listener):
         kind = head.content_type.partition(b";")[0].strip()
         if kind != b"application/grpc" and not kind.startswith(b"application/grpc+"):
             return partial(RefusedCall, write_http_refusal(415))
+        self._guard.check_grpc(head.path, head.find)
         if head.size > MAX_HEADER_LIST_BYTES:
             text = f"the metadata are longer than {MAX_HEADER_LIST_BYTES} bytes"
             return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))

@@ -57,9 +57,9 @@ class Heads:
         """
         if raw in self.known:
             return
+        head.plan = self._plan(head)  # first: a client without a token learns nothing else
         if head.content_length > self._max_body_bytes:
             raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
-        head.plan = self._plan(head)
         if len(raw) <= _MAX_KNOWN_BYTES and not any(name in ONE_REQUEST_S for name, _ in head.headers):
             self._remember(raw, head)
 

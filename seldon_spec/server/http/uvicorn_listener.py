@@ -10,7 +10,9 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, MutableMapping
 from typing import Any, TypeAlias
 
+import httptools
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from seldon_spec.errors import RequestError, TooLarge
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
@@ -167,6 +169,7 @@ class UvicornListener:
     def __init__(self, app: HttpApp, listening: socket.socket, server: ServerSpec, tls: TlsFiles | None) -> None:
         config = uvicorn.Config(
             AsgiApp(app),
+            http=_NoUpgradeProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -217,6 +220,69 @@ def _tls_settings(tls: TlsFiles) -> dict[str, Any]:
     if tls.client_ca is not None:
         settings |= {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
     return settings
+
+
+class _NoUpgradeProtocol(HttpToolsProtocol):
+    """Ignore offers to switch to another protocol (h2c, WebSocket, TLS), as RFC 9110 section 7.8 permits.
+
+    httptools skips the body of a request with such an offer, so the application would receive an empty one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser = _NoUpgradeParser(self)
+        with contextlib.suppress(AttributeError):  # httptools before 0.6.3
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._is_skipping = False
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its body would be skipped."""
+        self._is_skipping = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._is_skipping:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End the request's body."""
+        if not self._is_skipping:
+            super().on_message_complete()
+
+    def write_head(self) -> bytes | None:
+        """Return the head of the request whose body was skipped, without the offer; None: no body was skipped."""
+        if not self._is_skipping:
+            return None
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+
+class _NoUpgradeParser(httptools.HttpRequestParser):
+    """Parse a request that offers an upgrade again, from a head without the offer."""
+
+    def __init__(self, protocol: _NoUpgradeProtocol) -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    def feed_data(self, data: Any) -> None:
+        """Parse the bytes.
+
+        Raises:
+            HttpParserError: they are not HTTP.
+            HttpParserUpgrade: a CONNECT request.
+        """
+        while data:
+            data = self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse up to the end of a head with an offer; returns what is left."""
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            head = self._protocol.write_head()
+            if head is None:
+                raise
+            super().feed_data(head)
+            return data[upgrade.args[0] :]
+        return b""
 
 
 class _SilentServer(uvicorn.Server):

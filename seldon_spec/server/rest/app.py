@@ -36,7 +36,7 @@ from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle, write_json
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.server.rest.openapi import describe_interface
-from seldon_spec.server.rest.routes import MESSAGE_PATHS, PING, PROBES, READ_PATHS, cors_headers
+from seldon_spec.server.rest.routes import MESSAGE_PATHS, PING, PROBES, READ_PATHS, cors_headers, preflight_headers
 from seldon_spec.server.rest.wsgi import WAITER
 from seldon_spec.server.status import Failure, describe, describe_http
 from seldon_spec.spec.model import FlaskSpec, Spec
@@ -44,7 +44,6 @@ from seldon_spec.spec.model import FlaskSpec, Spec
 logger = logging.getLogger(__name__)
 
 _FAILURE = "seldon_spec_failure"
-_ALLOWED_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 View = Callable[[], Any]
 
@@ -289,8 +288,5 @@ def _allow_origins(response: flask.Response) -> flask.Response:
         else:
             response.headers[name] = value
     if flask.request.method == "OPTIONS" and "Access-Control-Request-Method" in flask.request.headers:
-        response.headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
-        wanted = flask.request.headers.get("Access-Control-Request-Headers")
-        if wanted:
-            response.headers["Access-Control-Allow-Headers"] = wanted
+        response.headers.update(preflight_headers(flask.request.headers.get("Access-Control-Request-Headers")))
     return response

@@ -12,22 +12,31 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from seldon_spec.dispatch.call import REQUEST_ID
 from seldon_spec.dispatch.dispatcher import Dispatcher
-from seldon_spec.errors import NotServing, Overloaded, RequestTimeout, SeldonSpecError, Unauthenticated
+from seldon_spec.errors import NotServing, Overloaded, SeldonSpecError
 from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle
 from seldon_spec.payload.message import Codec, Verb
-from seldon_spec.server.auth import Tokens
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Headers, Plan, find_header
-from seldon_spec.server.lane import Lane, LaneCall
+from seldon_spec.server.auth import Guard
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan, find_header
+from seldon_spec.server.lane import Lane, LaneCall, call_on_loop, late
 from seldon_spec.server.notes import ID_HEADER, NotePlan, Notes, RequestNote, take_note, working_on
-from seldon_spec.server.rest.routes import PING, POSTED, PROBE_TYPE, PROBES, cors_headers, failure_answer
+from seldon_spec.server.rest.routes import (
+    FAILURE_HEADERS,
+    PING,
+    POSTED,
+    PROBE_TYPE,
+    PROBES,
+    cors_headers,
+    failure_answer,
+    preflight_headers,
+)
 from seldon_spec.server.rest.wsgi import WAITER, Waiter, WsgiAnswer, WsgiApp, make_environ, run_app
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import FlaskSpec, Spec
@@ -36,12 +45,6 @@ logger = logging.getLogger(__name__)
 
 _MODEL_THREADS = 64
 _PROBE_THREADS = 4
-
-_MORE_HEADERS: dict[type[BaseException], Headers] = {
-    Overloaded: ((b"retry-after", b"1"),),
-    Unauthenticated: ((b"www-authenticate", b"Bearer"),),
-}
-"""What the answers to some errors have besides."""
 
 _JSON_TYPE = re.compile(rb"application/json[ \t]*(;.*)?\Z", re.IGNORECASE)
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]*\Z")
@@ -72,12 +75,12 @@ class RestFront:
             ThreadPoolExecutor(_MODEL_THREADS, "seldon-spec-rest"),
             ThreadPoolExecutor(_PROBE_THREADS, "seldon-spec-probe"),
         )
-        self._waiting: dict[Exchange, None] = {}
+        self._places: dict[_Place, None] = {}
         self._has_begun = self._is_aborted = False
         self._style = JsonStyle.from_flask(spec.flask)
         self._is_passthrough = spec.unit.is_passthrough
         self._json, self._passing = JsonCodec(self._style), PassthroughCodec(self._style)
-        self._tokens = Tokens(spec.server.auth)
+        self._guard = Guard(spec.server.auth)
         self.lane = lane
         self.timeout_seconds = spec.server.request_timeout_seconds
         self.max_body_bytes = spec.server.max_body_bytes
@@ -88,12 +91,13 @@ class RestFront:
         """Choose the way of the requests with this head.
 
         Raises:
-            Unauthenticated: they have no token.
+            Unauthenticated: they need a token and have none that is valid.
         """
+        if self._guard.is_preflight(head.method, head.find):
+            return _Preflight(head)
+        self._guard.check_rest(head.path, head.find)
         if head.method == "GET" and head.path in PROBES and not head.query:
             return _Probe(self, head)
-        if head.path not in PROBES and head.method != "OPTIONS" and not self._tokens.allow(head.find(b"authorization")):
-            raise Unauthenticated("a bearer token is needed that the server knows")
         verb = POSTED.get(head.path) if head.method == "POST" else None
         if verb is not None and _is_plain_json(head):
             codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
@@ -112,50 +116,56 @@ class RestFront:
             self._app = None  # the next one knows the class's handlers
         self.is_plain = self.is_plain and not _has_listeners()
         self.is_open = self.is_plain and not component.uses_flask
-        waiting, self._waiting = list(self._waiting), {}
-        for exchange in waiting:
-            exchange.head.plan.begin(exchange)
+        for place in list(self._places):
+            place.resume()
 
     def abort(self) -> None:
         """There will be no component; what waits for it, and what still comes, gets no answer."""
         self._is_aborted, self.is_open = True, False
+        for place in list(self._places):
+            place.leave()
 
     def close(self) -> None:
         """Let the threads go; does not wait for them."""
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def detour(self, exchange: Exchange, notes: NotePlan | None = None, *, is_probe: bool = False) -> None:
-        """Have Flask answer, in a thread of its own, as soon as the component is there."""
+    def begin_when_built(self, plan: _Resumable, exchange: Exchange, notes: NotePlan | None) -> None:
+        """Handle a request now if the component is built, else as soon as it is."""
         if self._is_aborted:
             return
-        if not self._has_begun and not is_probe:
-            self.wait(exchange)
-            return
         note = take_note(notes)
+        if self._has_begun:
+            plan.resume(exchange, note, 0.0)
+            return
         try:
-            _Detour(self, self._pools[is_probe], exchange, note, is_counted=not is_probe)
+            self._places[_Place(self, plan, exchange, note, is_bounded=not isinstance(plan, _Probe))] = None
         except Overloaded as error:
             exchange.answer(*self.fail(error, exchange.head, note))
 
-    def wait(self, exchange: Exchange) -> None:
-        """Have an exchange wait for the component."""
-        self._waiting[exchange] = None
-        exchange.on_gone = partial(self._waiting.pop, exchange, None)
+    def drop(self, place: _Place) -> None:
+        """The request does not wait for the component any more."""
+        self._places.pop(place, None)
+
+    def detour(
+        self, exchange: Exchange, note: RequestNote | None, waited_seconds: float, *, is_probe: bool = False
+    ) -> None:
+        """Have Flask answer, in a thread of its own."""
+        try:
+            _Detour(self, self._pools[is_probe], exchange, note, waited_seconds, is_counted=not is_probe)
+        except Overloaded as error:
+            exchange.answer(*self.fail(error, exchange.head, note))
 
     def probe(self, path: str, exchange: Exchange) -> None:
-        """Answer a probe; as in the original, a pong means that the model is loaded, so until then it is waited for."""
+        """Answer a probe."""
         if self._is_aborted:
             return
-        if path == PING and not self._has_begun:
-            self.wait(exchange)
-        elif not self.is_plain:
-            self.detour(exchange, is_probe=True)
+        if not self.is_plain:
+            self.detour(exchange, None, 0.0, is_probe=True)
         elif path == "/ready" and not self._dispatcher.is_ready:
             exchange.answer(*self.fail(NotServing(self._dispatcher.describe_state()), exchange.head, None))
         else:
-            head = AnswerHead(200, [(b"content-type", PROBE_TYPE.encode()), *_cors(exchange.head)])
-            exchange.answer(head, PROBES[path].encode())
+            exchange.answer(_make_head(200, PROBE_TYPE, exchange.head), PROBES[path].encode())
 
     def fail(self, error: BaseException, head: Head, note: RequestNote | None) -> tuple[AnswerHead, bytes]:
         """The answer that tells of an error."""
@@ -163,13 +173,12 @@ class RestFront:
             with working_on(note):
                 logger.error("unexpected: %s", error, exc_info=error)
         status, _, body = failure_answer(describe(error), self._style)
-        return self.end(note, self._answer_head(status, head, _MORE_HEADERS.get(type(error), ()))), body
+        return self.end(note, self._answer_head(status, head, FAILURE_HEADERS.get(type(error), ()))), body
 
     def refuse(self, error: BaseException, head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that is read."""
-        status, content_type, body = failure_answer(describe(error), self._style)
-        headers = [(b"content-type", content_type.encode("latin-1")), (b"access-control-allow-origin", b"*")]
-        answer = AnswerHead(status, [*headers, *_MORE_HEADERS.get(type(error), ())])
+        status, _, body = failure_answer(describe(error), self._style)
+        answer = self._answer_head(status, head, FAILURE_HEADERS.get(type(error), ()))
         return self.end(None if head is None else take_note(self._plan_notes(head)), answer), body
 
     def status_head(self, status: int, head: Head) -> AnswerHead:
@@ -204,8 +213,64 @@ class RestFront:
         find = partial(find_header, head.headers)  # without the head, which has the plan: a ring is freed late
         return self._notes.plan(find, "rest", head.method, path)
 
-    def _answer_head(self, status: int, head: Head, more: Headers = ()) -> AnswerHead:
-        return AnswerHead(status, [(b"content-type", self._style.mimetype.encode("latin-1")), *_cors(head), *more])
+    def _answer_head(self, status: int, head: Head | None, more: Iterable[tuple[str, str]] = ()) -> AnswerHead:
+        return _make_head(status, self._style.mimetype, head, more)
+
+
+class _Resumable(Protocol):
+    """A plan whose requests may have to wait for the component."""
+
+    def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
+        """Handle a request that arrived so long ago; the component is built."""
+
+
+class _Place:
+    """A request that waits for the component, within the bounds of those that wait for a model thread.
+
+    Args:
+        is_bounded: whether it counts and times out; a probe does neither.
+
+    Raises:
+        Overloaded: too many wait already.
+    """
+
+    def __init__(
+        self, front: RestFront, plan: _Resumable, exchange: Exchange, note: RequestNote | None, *, is_bounded: bool
+    ) -> None:
+        if is_bounded:
+            front.lane.wait(self)
+        self._front = front
+        self._plan = plan
+        self._exchange = exchange
+        self._note = note
+        self._loop = asyncio.get_running_loop()
+        self._arrived = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        if is_bounded and front.timeout_seconds is not None:
+            self._timer = self._loop.call_later(front.timeout_seconds, self._expire)
+        exchange.on_gone = self._abandon
+
+    def resume(self) -> None:
+        """The component is built."""
+        self.leave()
+        self._plan.resume(self._exchange, self._note, self._loop.time() - self._arrived)
+
+    def leave(self) -> None:
+        """Stop waiting."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._front.lane.leave(self)
+        self._front.drop(self)
+
+    def _expire(self) -> None:
+        self.leave()
+        error = late(self._front.timeout_seconds)
+        self._exchange.answer(*self._front.fail(error, self._exchange.head, self._note))
+
+    def _abandon(self) -> None:
+        self.leave()
+        if self._note is not None:
+            self._front.abandon(self._note)
 
 
 class _Short:
@@ -221,12 +286,23 @@ class _Short:
 
     def begin(self, exchange: Exchange) -> None:
         """Queue the call."""
-        if not self._front.is_open:
-            self._front.detour(exchange, self._notes)
-            return
-        note = None if self._notes is None else self._notes.take()
+        if self._front.is_open:
+            self._submit(exchange, None if self._notes is None else self._notes.take(), 0.0)
+        else:
+            self._front.begin_when_built(self, exchange, self._notes)
+
+    def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
+        """Queue the call, unless Flask has to see it."""
+        if self._front.is_open:
+            self._submit(exchange, note, waited_seconds)
+        else:
+            self._front.detour(exchange, note, waited_seconds)
+
+    def _submit(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
         try:
-            call = self._lane.submit(self._verb, exchange.take_body(), self._codec, self._finish, exchange, note)
+            call = self._lane.submit(
+                self._verb, exchange.take_body(), self._codec, self._finish, exchange, note, waited_seconds
+            )
         except Overloaded as error:
             exchange.answer(*self._front.fail(error, exchange.head, note))
             return
@@ -248,6 +324,19 @@ class _Short:
         self._front.abandon(note)
 
 
+class _Preflight:
+    """The response is known."""
+
+    def __init__(self, head: Head) -> None:
+        requested = head.find(b"access-control-request-headers")
+        more = preflight_headers(None if requested is None else requested.decode("latin-1"))
+        self._head = _make_head(200, PROBE_TYPE, head, more)
+
+    def begin(self, exchange: Exchange) -> None:
+        """Send it."""
+        exchange.answer(self._head, b"")
+
+
 class _Probe:
     """The answer is known."""
 
@@ -256,6 +345,13 @@ class _Probe:
         self._path = head.path
 
     def begin(self, exchange: Exchange) -> None:
+        """Answer it; as in the original, a pong means that the model is loaded, so until then it is waited for."""
+        if self._path == PING:
+            self._front.begin_when_built(self, exchange, None)
+        else:
+            self._front.probe(self._path, exchange)
+
+    def resume(self, exchange: Exchange, _note: RequestNote | None, _waited_seconds: float) -> None:
         """Answer it."""
         self._front.probe(self._path, exchange)
 
@@ -269,7 +365,11 @@ class _ThroughFlask:
 
     def begin(self, exchange: Exchange) -> None:
         """Queue it for a thread."""
-        self._front.detour(exchange, self._notes)
+        self._front.begin_when_built(self, exchange, self._notes)
+
+    def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
+        """Queue it for a thread."""
+        self._front.detour(exchange, note, waited_seconds)
 
 
 class _Detour:
@@ -285,6 +385,7 @@ class _Detour:
         pool: ThreadPoolExecutor,
         exchange: Exchange,
         note: RequestNote | None,
+        waited_seconds: float,
         *,
         is_counted: bool,
     ) -> None:
@@ -296,8 +397,8 @@ class _Detour:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         if front.timeout_seconds is not None:
-            self._timer = self._loop.call_later(front.timeout_seconds, self._expire)
-        self._waiter = Waiter(note)
+            self._timer = self._loop.call_later(front.timeout_seconds - waited_seconds, self._expire)
+        self._waiter = Waiter(note, waited_seconds)
         environ = make_environ(exchange, exchange.take_body())
         self._future = pool.submit(front.run_app, environ, self._waiter)
         exchange.on_gone = self._abandon
@@ -305,7 +406,7 @@ class _Detour:
 
     def _come_back(self, future: Future[WsgiAnswer]) -> None:
         if not future.cancelled():
-            self._loop.call_soon_threadsafe(self._finish, future)
+            call_on_loop(self._loop, self._finish, future)
 
     def _finish(self, future: Future[WsgiAnswer]) -> None:
         exchange = self._end()
@@ -323,7 +424,7 @@ class _Detour:
         if exchange is not None:
             if self._future.running():
                 self._front.lane.report_late()
-            error = RequestTimeout(f"no answer within {self._front.timeout_seconds} seconds")
+            error = late(self._front.timeout_seconds)
             exchange.answer(*self._front.fail(error, exchange.head, self._note))
 
     def _abandon(self) -> None:
@@ -370,7 +471,9 @@ def _has_listeners() -> bool:
     return signals is not None and any(getattr(value, "receivers", None) for value in vars(signals).values())
 
 
-def _cors(head: Head) -> list[tuple[bytes, bytes]]:
-    origin = head.find(b"origin")
-    pairs = cors_headers(None if origin is None else origin.decode("latin-1"))
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
+def _make_head(status: int, content_type: str, head: Head | None, more: Iterable[tuple[str, str]] = ()) -> AnswerHead:
+    """The head of a response to requests with a head; None: theirs cannot be read."""
+    origin = None if head is None else head.find(b"origin")
+    cors = cors_headers(None if origin is None else origin.decode("latin-1"))
+    pairs = [("Content-Type", content_type), *cors, *more]
+    return AnswerHead(status, [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs])

@@ -5,6 +5,9 @@ Source: contract section 2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from seldon_spec.errors import Overloaded, Unauthenticated
 from seldon_spec.payload.json_style import JsonStyle, write_json
 from seldon_spec.payload.message import Verb
 from seldon_spec.server.status import Failure
@@ -38,6 +41,23 @@ POSTED: dict[str, Verb] = {path: verb for verb, both in MESSAGE_PATHS.items() fo
 def failure_answer(failure: Failure, style: JsonStyle) -> tuple[int, str, bytes]:
     """Status, media type and body that tell of a failure."""
     return failure.http, style.mimetype, write_json(failure.body, style)
+
+
+FAILURE_HEADERS: Mapping[type[BaseException], list[tuple[str, str]]] = {
+    Overloaded: [("Retry-After", "1")],
+    Unauthenticated: [("WWW-Authenticate", "Bearer")],
+}
+"""Further headers of the responses to some errors."""
+
+
+def preflight_headers(requested: str | None) -> list[tuple[str, str]]:
+    """The further headers of the response to a CORS preflight.
+
+    Args:
+        requested: its header ``Access-Control-Request-Headers``.
+    """
+    headers = [("Access-Control-Allow-Methods", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")]
+    return [*headers, ("Access-Control-Allow-Headers", requested)] if requested else headers
 
 
 def cors_headers(origin: str | None) -> list[tuple[str, str]]:

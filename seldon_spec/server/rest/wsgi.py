@@ -24,14 +24,15 @@ class Waiter:
 
     Args:
         note: of the request; None: nobody asks for one.
+        waited_seconds: how long ago the request arrived.
 
     Attributes:
         arrived: when the request did, by ``time.monotonic``.
     """
 
-    def __init__(self, note: Note | None = None) -> None:
+    def __init__(self, note: Note | None = None, waited_seconds: float = 0.0) -> None:
         self.note = note
-        self.arrived = time.monotonic()
+        self.arrived = time.monotonic() - waited_seconds
         self._future: Future[Any] | None = None
         self._is_given_up = False
 

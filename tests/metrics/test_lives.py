@@ -1,0 +1,233 @@
+"""Series over the lives of workers: types that change, names that go, slots that are full, and torn states."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from seldon_spec.metrics import Metrics, Slots, page, slots
+from seldon_spec.metrics import journal as journal_module
+from seldon_spec.metrics.slots import JOURNAL_COLUMNS, Inconsistent
+
+ONES = (1.0,) * 7
+
+
+def metric(kind: str, key: str, value: float = 1, **tags: str) -> dict[str, Any]:
+    return {"type": kind, "key": key, "value": value, "tags": tags}
+
+
+def read(metrics: Metrics) -> dict[str, tuple[str, dict[str, float]]]:
+    """The user's families, read by Prometheus' own parser: type, and the sum of each sample's values by name."""
+    found: dict[str, tuple[str, dict[str, float]]] = {}
+    names: list[str] = []
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        names.append(family.name)
+        if not family.name.startswith("seldon_spec_"):
+            values: dict[str, float] = {}
+            for sample in family.samples:
+                if not sample.name.endswith("_bucket"):
+                    values[sample.name] = values.get(sample.name, 0) + sample.value
+            found[family.name] = family.type, values
+    assert len(names) == len(set(names))
+    return found
+
+
+class Lives:
+    """Workers that take turns in the slots of one server."""
+
+    def __init__(self, count: int = 2, **more: int) -> None:
+        self.slots = Slots(count, **more)
+        self._running: dict[int, Metrics] = {}
+
+    def start(self, *metrics: dict[str, Any]) -> Metrics:
+        """A worker that records these, in a slot that is free."""
+        index = next(index for index in range(self.slots.count) if index not in self._running)
+        self._running[index] = Metrics(slots=self.slots, index=index)
+        self._running[index].record("predict", list(metrics))
+        return self._running[index]
+
+    def end(self, worker: Metrics) -> None:
+        index = next(index for index, running in self._running.items() if running is worker)
+        del self._running[index]
+        self.slots.release(index)
+
+    def replace(self, worker: Metrics, *metrics: dict[str, Any]) -> Metrics:
+        """As a reload does: the next one serves, and then the one before it ends."""
+        successor = self.start(*metrics)
+        self.end(worker)
+        return successor
+
+
+CHANGES = {
+    "timer to gauge": (metric("TIMER", "a", 1000), metric("GAUGE", "a", 7), {"a": ("gauge", {"a": 7})}),
+    "gauge to timer": (
+        metric("GAUGE", "a", 7),
+        metric("TIMER", "a", 2000),
+        {"a": ("histogram", {"a_count": 1, "a_sum": 2})},
+    ),
+    "counter to gauge": (metric("COUNTER", "a"), metric("GAUGE", "a_total", 7), {"a_total": ("gauge", {"a_total": 7})}),
+    "gauge to counter": (metric("GAUGE", "a_total"), metric("COUNTER", "a", 3), {"a": ("counter", {"a_total": 3})}),
+    "timer to the gauge of its count": (
+        metric("TIMER", "a"),
+        metric("GAUGE", "a_count", 7),
+        {"a_count": ("gauge", {"a_count": 7})},
+    ),
+    "counter to counter": (metric("COUNTER", "a", 2), metric("COUNTER", "a", 3), {"a": ("counter", {"a_total": 5})}),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), CHANGES.values(), ids=CHANGES)
+def test_the_newest_type_is_exposed(
+    before: dict[str, Any], after: dict[str, Any], expected: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    lives = Lives()
+    old = lives.start(before)
+    new = lives.start(after)
+    assert read(new) == expected == read(old)  # while both run
+    lives.end(old)
+    assert read(new) == expected
+    newer = lives.replace(new, after)
+    assert set(read(newer)) == set(expected)
+    told = [record for record in caplog.records if "leaves out" in record.getMessage()]
+    assert len(told) <= 3  # once a process
+    assert bool(told) == (before["type"] != after["type"])
+
+
+def test_a_type_that_comes_back_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    lives = Lives()
+    worker = lives.start(metric("TIMER", "a", 1000))
+    worker = lives.replace(worker, metric("GAUGE", "a", 7))
+    worker = lives.replace(worker, metric("TIMER", "a", 2000))
+    assert read(worker) == {"a": ("histogram", {"a_count": 2, "a_sum": 3})}
+
+
+def test_counters_never_fall_over_many_lives() -> None:
+    lives = Lives(3)
+    workers = [lives.start(metric("COUNTER", "a"), metric("TIMER", "t", 1000)) for _ in range(2)]
+    before = 0.0
+    for number in range(20):
+        workers.append(lives.start())
+        lives.end(workers.pop(0))
+        workers[-1].record("predict", [metric("COUNTER", "a", tag=str(number % 3)), metric("TIMER", "t", 1000)])
+        found = read(workers[0])
+        assert found["a"][1]["a_total"] == found["t"][1]["t_count"] == found["t"][1]["t_sum"] == 3 + number > before
+        before = found["a"][1]["a_total"]
+
+
+def test_names_that_are_used_no_more_make_room(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    lives = Lives(2, series_bytes=2048)
+    worker = lives.start(metric("COUNTER", "kept"))
+    for number in range(200):
+        worker = lives.replace(worker, metric("COUNTER", "kept"), metric("COUNTER", f"renamed{number}"))
+    found = read(worker)
+    assert found["kept"] == ("counter", {"kept_total": 201})
+    assert "renamed199" in found
+    assert len(found) < 60
+    assert lives.slots.count_dropped() == 0
+    assert any("series that only ended workers had" in record.getMessage() for record in caplog.records)
+
+
+def test_a_timer_that_is_used_no_more_makes_room_for_one_that_is() -> None:
+    lives = Lives(2, series_bytes=1024)
+    worker = lives.start(metric("TIMER", "before", 1000))
+    for number in range(20):
+        worker = lives.replace(worker, metric("TIMER", f"t{number}", 1000), metric("COUNTER", "kept"))
+    found = read(worker)
+    assert found["kept"][1]["kept_total"] == 20
+    assert found["t19"] == ("histogram", {"t19_count": 1, "t19_sum": 1})
+
+
+def test_a_full_slot_is_counted_and_harms_no_other_worker(caplog: pytest.LogCaptureFixture) -> None:
+    lives = Lives(3, series_bytes=1024)
+    full = lives.start(*(metric("COUNTER", f"k{number}") for number in range(50)))
+    kept = len(read(full))
+    assert 1 < kept < 50
+    assert f" {50 - kept}.0\n" in full.render().decode().split("seldon_spec_dropped_metrics_total{")[1]
+    other = lives.start(metric("COUNTER", "other"))
+    assert "other" in read(other)
+    assert [record.getMessage().count("no room") for record in caplog.records] == [1]
+    next_one = lives.replace(full, metric("COUNTER", "other"))
+    assert read(next_one)["other"] == ("counter", {"other_total": 2})
+
+
+# States that another process may see, torn by hand
+
+
+@pytest.fixture
+def torn(monkeypatch: pytest.MonkeyPatch) -> Slots:
+    """Slots that a reader tries twice, with two calls, a counter, and the totals of a worker that ended."""
+    monkeypatch.setattr(journal_module, "_TRIES", 2)
+    monkeypatch.setattr(slots, "_TRIES", 2)
+    lives = Lives(2)
+    lives.end(lives.start(metric("COUNTER", "a", 2)))
+    worker = lives.start(metric("COUNTER", "a"))
+    for _ in range(2):
+        worker.observe_call("predict", "success", *ONES)
+    return lives.slots
+
+
+def calls(memory: Slots) -> dict[str, float]:
+    reader = page.Page(memory, {})
+    families = {family.name: family for family in text_string_to_metric_families(reader.render().decode())}
+    family = families.get("seldon_spec_call_seconds")
+    return {} if family is None else {s.name: s.value for s in family.samples if not s.name.endswith("_bucket")}
+
+
+def test_a_state_that_is_seen_before_its_row_counts_no_garbage(torn: Slots) -> None:
+    whole = calls(torn)
+    assert whole == {"seldon_spec_call_seconds_count": 2, "seldon_spec_call_seconds_sum": 2}
+    torn.words[torn.journal_state(0)] += 1
+    assert calls(torn) == whole
+
+
+@pytest.mark.parametrize("column", range(JOURNAL_COLUMNS))
+def test_a_row_that_is_seen_in_part_is_not_counted(torn: Slots, column: int) -> None:
+    torn.words[torn.journal(0) + column] ^= 1 << 40
+    assert calls(torn)["seldon_spec_call_seconds_count"] == 1
+
+
+def test_a_row_of_an_earlier_fold_is_not_counted(torn: Slots) -> None:
+    torn.words[torn.journal_state(0)] += 2 * journal_module._FOLD
+    assert calls(torn) == {} or calls(torn)["seldon_spec_call_seconds_count"] == 0
+
+
+def test_a_copy_that_is_seen_in_part_is_left_out(torn: Slots) -> None:
+    (group,) = [entry for entry in torn.own_entries(0) if journal_module.is_group(entry.key)]
+    torn.values[group.place] = 5.0
+    assert calls(torn) == {}
+
+
+def test_an_entry_that_is_seen_in_part_is_left_out_until_it_is_whole(torn: Slots) -> None:
+    reader = Metrics(slots=torn, index=1)
+    first = slots._FIRST_SERIES
+    head = torn.words[first]
+    torn.words[first] = 0
+    assert read(reader) == {"a": ("counter", {"a_total": 2})}
+    torn.words[first] = head
+    assert read(reader) == {"a": ("counter", {"a_total": 3})}
+
+
+def test_totals_that_do_not_agree_with_the_slots_are_never_shown(torn: Slots) -> None:
+    reader = Metrics(slots=torn, index=1)
+    totals = torn._totals_cell
+    for cell in (totals, totals + 1, totals + 4):
+        before = torn.words[cell]
+        torn.words[cell] ^= 1
+        with pytest.raises(Inconsistent):
+            reader.render()
+        torn.words[cell] = before
+    used = slots._USED
+    torn.words[used] += slots._RELEASE  # the slot is released, and the totals are those from before
+    with pytest.raises(Inconsistent):
+        reader.render()
+    torn.words[used] -= slots._RELEASE
+    assert read(reader) == {"a": ("counter", {"a_total": 3})}
+
+
+def test_the_head_of_an_entry_has_whole_cells() -> None:
+    assert struct.calcsize(slots._HEAD.format) % 8 == 0
