@@ -206,7 +206,7 @@ class Adapter:
 
 def _is_rowwise(user: object, verb: Verb) -> bool:
     """Whether a verb's method is told nothing but rows."""
-    return verb in _ROWWISE and not takes_meta(getattr(user, NAMES[verb]))
+    return verb in _ROWWISE and not takes_meta(user, NAMES[verb])
 
 
 def _ask_scores(score: PlainHook, verb: Verb, message: Message) -> dict[str, Any]:

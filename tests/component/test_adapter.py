@@ -75,7 +75,7 @@ SIGNATURES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "keywords": (lambda self, X, names, **more: [X, names, more], ["x", ["a"], {"meta": {"puid": "p"}}]),
     "anything": (lambda self, *args, **more: [*args, more], ["x", ["a"], {"meta": {"puid": "p"}}]),
     "other-default": (lambda self, X, names, other="o": [X, names, other], ["x", ["a"], "o"]),
-    "names-called-meta": (lambda self, X, meta: [X, meta], ["x", ["a"]]),
+    "meta-without-names": (lambda self, X, meta: [X, meta], ["x", {"puid": "p"}]),
     "x-alone": (lambda self, X: [X], ["x"]),
 }
 
