@@ -188,6 +188,11 @@ def is_numeric(array: Array) -> bool:
     return array.dtype.kind in "iufc"
 
 
+def fill_masked(array: Array) -> Array:
+    """The array itself; one of numbers with a mask as floats, with NaN for what is masked."""
+    return np.ma.filled(array.astype(np.float64), np.nan) if isinstance(array, np.ma.MaskedArray) else array
+
+
 def kept_by_width(make: Callable[[int], T]) -> Callable[[int], T]:
     """Make something for a count of columns, and keep it for the counts that are in use."""
     kept = lru_cache(maxsize=64)(make)

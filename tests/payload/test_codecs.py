@@ -318,7 +318,7 @@ def test_a_dataclass_is_an_object(codec: JsonCodec | ProtoCodec) -> None:
 
 
 @pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
-@pytest.mark.parametrize("payload", [None, 5, 5.5, True, {1}, iter([1])], ids=str)
+@pytest.mark.parametrize("payload", [None, 5, 5.5, True, {1}], ids=str)
 def test_results_that_the_contract_does_not_know(codec: JsonCodec | ProtoCodec, payload: object) -> None:
     with pytest.raises(ResultError, match="Unknown data type"):
         answer(codec, payload)
@@ -369,10 +369,7 @@ def _looped() -> dict[str, Any]:
 
 
 UNWRITABLE = {
-    "set": {"a": {1}},
     "complex": np.array([[1 + 2j]]),
-    "ragged": [[1, 2], [3]],
-    "bytes-array": np.array([[b"x"]]),
     "loop": _looped(),
     "tuple-key": {(1, 2): 3},
     "type": {"a": Point},
