@@ -144,13 +144,21 @@ METRIC_LISTS: dict[str, tuple[Any, bool]] = {
     "no list": ({"key": "a", "type": "COUNTER", "value": 1}, False),
     "no value": ([{"key": "a", "type": "COUNTER"}], False),
     "unknown type": ([{"key": "a", "type": "counter", "value": 1}], False),
-    "text": ([metrics.create_counter("a", "one")], False),  # type: ignore[arg-type]
+    "text": ([{"key": "a", "type": "COUNTER", "value": "one"}], False),
+    "tuple key": ([{("a",): 1}], False),
 }
 
 
 @pytest.mark.parametrize(("told", "is_valid"), METRIC_LISTS.values(), ids=METRIC_LISTS)
 def test_metrics_are_checked(told: Any, is_valid: bool) -> None:
     assert metrics.validate_metrics(told) is is_valid
+
+
+@pytest.mark.parametrize("create", [metrics.create_counter, metrics.create_gauge, metrics.create_timer])
+def test_a_metric_is_not_created_with_a_value_that_is_no_number(create: Any) -> None:
+    for value in ("one", None, [1]):
+        with pytest.raises(TypeError):
+            create("a", value)
 
 
 def test_parameters_are_parsed() -> None:
