@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from google.protobuf import json_format
 
 from seldon_spec.compat import prediction_pb2
 from seldon_spec.compat.environment import getenv, getenv_as_bool
@@ -22,6 +21,7 @@ from seldon_spec.payload.message import Kind, Message, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec, build_message
 from seldon_spec.payload.raw import to_tree
 from seldon_spec.payload.tftensor import encode_tftensor
+from seldon_spec.proto.json_form import ERRORS, tree_to_message
 
 __all__ = [
     "array_to_grpc_datadef",
@@ -86,8 +86,8 @@ def json_to_feedback(message_json: Mapping[str, Any] | None) -> Any:
 
 def _parse(tree: Any, message: Any) -> Any:
     try:
-        return json_format.ParseDict({} if tree is None else tree, message)
-    except (json_format.Error, ValueError, TypeError, AttributeError, RecursionError) as error:
+        return tree_to_message({} if tree is None else tree, message)
+    except ERRORS as error:
         raise SeldonMicroserviceException(f"Invalid JSON: {error}") from error
 
 

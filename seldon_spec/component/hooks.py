@@ -6,6 +6,7 @@ Source: contract sections 3.3 and 3.4, without their bugs: nobody's signature is
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -158,10 +159,17 @@ def _raw_hook(user: object, name: str, verb: Verb) -> RawHook:
     if verb is Verb.HEALTH:
         return lambda _request: call_user(hook)
     if name == "send_feedback_rest":
-        from google.protobuf.json_format import MessageToJson  # not at the top: hardly any class has this hook
+        from seldon_spec.proto.json_form import message_to_tree  # not at the top: hardly any class has this hook
 
-        return lambda request: call_user(hook, MessageToJson(request.raw))
+        return lambda request: _or_empty(call_user(hook, json.dumps(message_to_tree(request.raw))))
+    if name == "send_feedback_grpc":
+        return lambda request: _or_empty(call_user(hook, request.raw))
     return lambda request: call_user(hook, request.raw)
+
+
+def _or_empty(answer: Any) -> Any:
+    """The response of a deprecated feedback hook, which may return nothing."""
+    return {} if answer is None else answer
 
 
 def _warn_of_deprecated(user: object) -> None:
@@ -180,6 +188,8 @@ def find_class_names(user: object) -> Callable[[Any], Any] | None:
     if static is None and not hasattr(user, "class_names"):
         return None
     is_method = callable(static) or isinstance(static, (classmethod, staticmethod))
+    if not is_method:
+        logger.warning("%s.class_names is deprecated as an attribute; write a method", type(user).__name__)
 
     def read() -> Any:
         value = getattr(user, "class_names")  # noqa: B009 - the object's type is not known here

@@ -29,7 +29,7 @@ from seldon_spec.payload.message import (
     Verb,
 )
 from seldon_spec.payload.parts import join_messages
-from seldon_spec.payload.raw import is_proto, split_metrics, to_tree, to_users_type
+from seldon_spec.payload.raw import is_proto, name_method, split_metrics, to_tree, to_users_type
 
 _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("tags", dict, "an object"),
@@ -97,6 +97,10 @@ class JsonCodec:
     def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
         """The metrics in a raw answer's ``meta``, and the same answer without them."""
         return split_metrics(answer)
+
+    def name_method(self, answer: Any, method: str) -> Any:
+        """A raw answer with the method among the tags of its metrics."""
+        return name_method(answer, method)
 
     def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write an answer (contract sections 4.2 and 4.3).

@@ -31,7 +31,7 @@ from seldon_spec.payload.message import (
 )
 from seldon_spec.payload.parts import join_messages
 from seldon_spec.payload.plain import new_name, plain_value
-from seldon_spec.payload.raw import is_proto, read_metric, split_metrics, to_users_type
+from seldon_spec.payload.raw import is_proto, name_method, read_metric, split_metrics, to_users_type
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
 from seldon_spec.payload.wire import Wire, read_message, write_message, write_tensor
 from seldon_spec.proto import PACKAGE, Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata, message_class
@@ -88,6 +88,10 @@ class ProtoCodec:
         """The metrics in a raw answer's ``meta``, and the same answer without them."""
         return split_metrics(answer)
 
+    def name_method(self, answer: Any, method: str) -> Any:
+        """A raw answer with the method among the tags of its metrics."""
+        return name_method(answer, method)
+
     def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write an answer (contract sections 4.2 and 4.3); ``meta`` is always set, be it empty.
 
@@ -113,11 +117,11 @@ def _encode_raw(answer: Any) -> bytes:
 
 
 def _parse_tree(tree: Any, target: Any) -> Any:
-    from google.protobuf import json_format  # not at the top: few answers are written by it
+    from seldon_spec.proto import json_form  # not at the top: few answers are written by it
 
     try:
-        return json_format.ParseDict(tree, target)
-    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
+        return json_form.tree_to_message(tree, target)
+    except json_form.ERRORS as error:
         raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
 
 
