@@ -64,5 +64,10 @@ class SeldonResponse:
         metrics: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self.data = data
-        self.tags = tags
-        self.metrics = metrics
+        self.tags = {} if tags is None else tags
+        self.metrics = [] if metrics is None else metrics
+
+    @classmethod
+    def create(cls, data: Any) -> SeldonResponse:
+        """The response itself, or one without tags and metrics for any other value."""
+        return data if isinstance(data, cls) else cls(data)
