@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
-from seldon_spec.payload.array import Array, default_names, fill_masked, is_numeric
+from seldon_spec.payload.array import Array, default_names, fill_masked, is_masked, is_numeric
 from seldon_spec.payload.message import Kind, Message, Result, Verb
 from seldon_spec.payload.plain import find_array, natural_array, open_container
 
@@ -126,13 +126,14 @@ def _as_array(payload: Any) -> Array:
     elif isinstance(payload, list):
         array = _array_of_list(payload)
     else:
-        array = payload if isinstance(payload, np.ma.MaskedArray) and np.ma.is_masked(payload) else np.asarray(payload)
+        array = payload if is_masked(payload) else np.asarray(payload)
     return natural_array(array) if array.dtype.kind in "mM" else array
 
 
 def _array_of_list(items: list[Any]) -> Array:
     try:
-        if items and isinstance(items[0], np.ma.MaskedArray):
+        may_be_masked = items and isinstance(items[0], np.ndarray) and type(items[0]) is not np.ndarray
+        if may_be_masked and any(map(is_masked, items)):
             return np.ma.array(items)
         return np.asarray(items)
     except (ValueError, TypeError, OverflowError, RecursionError, RuntimeError):  # lists of different lengths

@@ -190,7 +190,14 @@ def is_numeric(array: Array) -> bool:
 
 def fill_masked(array: Array) -> Array:
     """The array itself; one of numbers with a mask as floats, with NaN for what is masked."""
-    return np.ma.filled(array.astype(np.float64), np.nan) if isinstance(array, np.ma.MaskedArray) else array
+    return np.ma.filled(array.astype(np.float64), np.nan) if is_masked(array) else array
+
+
+def is_masked(value: object) -> bool:
+    """Whether a value is an array with a mask that hides something."""
+    if type(value) is np.ndarray or not isinstance(value, np.ndarray):  # nearly all; numpy.ma is imported for no other
+        return False
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
 
 
 def kept_by_width(make: Callable[[int], T]) -> Callable[[int], T]:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import UnwritableResult
-from seldon_spec.payload.array import Array
+from seldon_spec.payload.array import Array, is_masked
 
 _LAST_YEAR = 9999
 _FINE_UNITS = ("ps", "fs", "as")  # they span less than a year around 1970
@@ -99,8 +99,8 @@ def find_array(value: Any) -> Array | None:
 
 def _without_missing(value: Any) -> Array:
     """The array of a value, with None or a mask where pandas has no value, but for NaN in numpy's own floats."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        return value
+    if is_masked(value):
+        return np.ma.asarray(value)
     array = np.asarray(value)
     if array.dtype.kind not in "fO" or not callable(getattr(value, "isna", None)):
         return array

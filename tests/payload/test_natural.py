@@ -256,6 +256,8 @@ def test_a_mask_that_hides_nothing_changes_nothing() -> None:
 def test_masked_arrays_in_a_list() -> None:
     for codec in (REST, GRPC):
         assert encode(codec, [MASKED[0], MASKED[1]])["data"]["ndarray"] == [[1.0, None], [None, None]]
+        rows = [np.ma.array([5.0, 6.0]), MASKED[0]]
+        assert encode(codec, rows)["data"]["ndarray"] == [[5.0, 6.0], [1.0, None]]
 
 
 def test_durations_are_numbers() -> None:
