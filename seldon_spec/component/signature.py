@@ -39,6 +39,10 @@ class Binding(NamedTuple):
         return value in self.positional or any(value == passed for _, passed in self.keywords)
 
 
+_X_AND_NAMES = Binding(("payload", "names"))
+_X_NAMES_AND_META = Binding(("payload", "names", "meta"))
+
+
 def bind(user: object, name: str, values: Sequence[str], extra: str, *, forwards: bool, fills: bool = True) -> Binding:
     """Choose the arguments of a hook.
 
@@ -251,11 +255,10 @@ def call_with(
 ) -> Callable[[Any], Any]:
     """A function of a message that makes a call with what ``read`` finds in it."""
     positional, keywords = binding
-    if positional == ("payload", "names"):  # nearly every hook; spelled out, for it is called for each request
-        if not keywords:
-            return lambda message: call(message.payload, message.names)
-        if keywords == (("meta", "meta"),):
-            return lambda message: call(message.payload, message.names, meta=message.meta)
+    if binding == _X_AND_NAMES:  # this and the next are nearly all hooks, and each request makes such a call
+        return lambda message: call(message.payload, message.names)
+    if binding == _X_NAMES_AND_META:
+        return lambda message: call(message.payload, message.names, message.meta)
     return lambda message: call(
         *[read(message, value) for value in positional],
         **{parameter: read(message, value) for parameter, value in keywords},
