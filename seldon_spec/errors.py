@@ -95,6 +95,15 @@ class Diagnostic:
     """Other places that belong to the finding, each with its label, e.g. ``("first given", …)``."""
 
 
+def short_repr(value: object, limit: int = 200) -> str:
+    """A value's ``repr``, cut to ``limit`` characters; its type where it has none."""
+    try:
+        text = repr(value)
+    except Exception:  # of the user's own class
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= limit else f"{text[:limit]}... ({type(value).__name__})"
+
+
 class SeldonSpecError(Exception):
     """Anything this package refuses; each child has its row in the tables of exit codes and statuses."""
 

@@ -173,14 +173,14 @@ def _reason(text: str) -> str:
 
 def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
     import grpc
-    from google.protobuf import json_format
 
     from seldon_spec.proto import SeldonMessage
+    from seldon_spec.proto.json_form import ERRORS, message_to_tree, tree_to_message
 
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     try:
-        request = json_format.Parse(message, SeldonMessage())
-    except json_format.ParseError as error:
+        request = tree_to_message(json.loads(message), SeldonMessage())
+    except ERRORS as error:
         raise BadData(f"DATA is not a message: {error}") from None
     unlimited = [
         ("grpc.max_receive_message_length", -1),
@@ -202,7 +202,7 @@ def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
             answer = call(request, timeout=ANSWER_SECONDS, metadata=tuple(access.headers().items()))
         except grpc.RpcError as error:
             raise NoAnswer(f"{mask_urls(parts.geturl())} answered {error.code().name}: {error.details()}") from None
-    return json.dumps(json_format.MessageToDict(answer), sort_keys=True, separators=(",", ":"))
+    return json.dumps(message_to_tree(answer, is_bare=True), sort_keys=True, separators=(",", ":"))
 
 
 def check_ready(spec: Spec) -> None:

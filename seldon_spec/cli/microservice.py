@@ -253,6 +253,8 @@ def _read_flags(
         flags.pop(("server", "threads"), None)
     if given.get("--grpc-workers") == 0:
         set_field(("ports", "grpc"), "null", "--grpc-workers")
+    elif "--grpc-workers" not in given and read_integer(environ.get("GRPC_WORKERS", "")) == 0:
+        flags.pop(("ports", "grpc"), None)
     return flags, names
 
 

@@ -5,28 +5,37 @@ The codecs of the two transports do the work; the messages are those of ``seldon
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from google.protobuf import json_format
 
 from seldon_spec.compat import prediction_pb2
+from seldon_spec.compat.calls import client_custom_tags
 from seldon_spec.compat.environment import getenv, getenv_as_bool
-from seldon_spec.component.contract import SeldonMicroserviceException
-from seldon_spec.errors import PayloadError, ResultError
-from seldon_spec.payload.answer import Answer
+from seldon_spec.component.contract import SeldonMicroserviceException, SeldonResponse
+from seldon_spec.component.hooks import find_class_names
+from seldon_spec.errors import ComponentFailed, PayloadError, ResultError
+from seldon_spec.payload.answer import Answer, dress_result
 from seldon_spec.payload.json_codec import JsonCodec
-from seldon_spec.payload.message import Kind, Message, Verb
+from seldon_spec.payload.json_style import JsonStyle
+from seldon_spec.payload.json_write import write_plain
+from seldon_spec.payload.message import Kind, Message, Result, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec, build_message
 from seldon_spec.payload.raw import to_tree
 from seldon_spec.payload.tftensor import encode_tftensor
+from seldon_spec.proto.json_form import ERRORS, tree_to_message
 
 __all__ = [
+    "SeldonMicroserviceException",
     "array_to_grpc_datadef",
     "array_to_list_value",
     "array_to_rest_datadef",
+    "construct_response",
+    "construct_response_json",
+    "extract_feedback_request_parts",
     "extract_request_parts",
     "extract_request_parts_json",
     "feedback_to_json",
@@ -44,6 +53,7 @@ __all__ = [
 ]
 
 _KINDS = {kind.value: kind for kind in (Kind.TENSOR, Kind.TFTENSOR)}
+_ARRAY_KINDS = ("tensor", "ndarray", "tftensor")
 _JSON_MEMBERS = ("data", "jsonData", "strData", "binData")
 
 
@@ -54,6 +64,8 @@ def _as_users_error() -> Generator[None, None, None]:
         yield
     except (PayloadError, ResultError) as error:
         raise SeldonMicroserviceException(str(error)) from error
+    except ComponentFailed as failure:
+        raise (failure.__cause__ or failure) from None
 
 
 def json_to_seldon_message(message_json: Mapping[str, Any] | None) -> Any:
@@ -86,8 +98,8 @@ def json_to_feedback(message_json: Mapping[str, Any] | None) -> Any:
 
 def _parse(tree: Any, message: Any) -> Any:
     try:
-        return json_format.ParseDict({} if tree is None else tree, message)
-    except (json_format.Error, ValueError, TypeError, AttributeError, RecursionError) as error:
+        return tree_to_message({} if tree is None else tree, message)
+    except ERRORS as error:
         raise SeldonMicroserviceException(f"Invalid JSON: {error}") from error
 
 
@@ -210,3 +222,82 @@ def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, An
         message = JsonCodec().read_message(Verb.PREDICT, request)
     member = next(name for name in _JSON_MEMBERS if name in request)
     return message.payload, message.meta, request[member], member
+
+
+def extract_feedback_request_parts(request: Any) -> tuple[Any, Any, Any, float]:
+    """The parts of a Feedback: the DefaultData of its request, the arrays of request and truth, and the reward.
+
+    Raises:
+        SeldonMicroserviceException: an array in it is malformed.
+    """
+    features = grpc_datadef_to_array(request.request.data)
+    return request.request.data, features, grpc_datadef_to_array(request.truth.data), request.reward
+
+
+def construct_response_json(
+    user_model: Any,
+    is_request: bool,  # noqa: ARG001, FBT001 - the original's, which does not use it for names either
+    client_request_raw: Mapping[str, Any],
+    client_raw_response: Any,
+    meta: dict[str, Any] | None = None,
+    custom_metrics: Sequence[Mapping[str, Any]] | None = None,
+    runtime_tags: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The response to a message in JSON, in the same form where the result allows it.
+
+    Args:
+        user_model: the object, asked for its tags and the names of columns.
+        is_request: has no effect.
+        client_request_raw: the request.
+        client_raw_response: the result, as a method returns it.
+        meta: the request's, of which tags, metrics and request path are kept; None: only its puid is.
+        custom_metrics, runtime_tags: to add.
+
+    Raises:
+        SeldonMicroserviceException: the result has no form in JSON.
+    """
+    data = client_request_raw.get("data")
+    member = next((name for name in _ARRAY_KINDS if name in data), "ndarray") if isinstance(data, dict) else ""
+    if meta is None:
+        meta = {"puid": (client_request_raw.get("meta") or {}).get("puid")}
+    with _as_users_error():
+        answer = _dress(user_model, client_raw_response, Kind(member), meta, custom_metrics, runtime_tags)
+        tree: dict[str, Any] = json.loads(write_plain(answer, JsonStyle()))
+    return tree
+
+
+def construct_response(
+    user_model: Any,
+    is_request: bool,  # noqa: ARG001, FBT001 - as above
+    client_request: Any,
+    client_raw_response: Any,
+    meta: dict[str, Any] | None = None,
+    custom_metrics: Sequence[Mapping[str, Any]] | None = None,
+    runtime_tags: Mapping[str, Any] | None = None,
+) -> Any:
+    """The response to a SeldonMessage as one; its arguments are those of ``construct_response_json``.
+
+    Raises:
+        SeldonMicroserviceException: the result has no form in protobuf.
+    """
+    has_data = client_request.WhichOneof("data_oneof") == "data"
+    member = (client_request.data.WhichOneof("data_oneof") or "ndarray") if has_data else ""
+    if meta is None:
+        meta = {"puid": client_request.meta.puid}
+    with _as_users_error():
+        answer = _dress(user_model, client_raw_response, Kind(member), meta, custom_metrics, runtime_tags)
+        return prediction_pb2.SeldonMessage.FromString(build_message(answer).SerializeToString())
+
+
+def _dress(
+    user: Any,
+    result: Any,
+    kind: Kind,
+    meta: dict[str, Any],
+    metrics: Sequence[Mapping[str, Any]] | None,
+    tags: Mapping[str, Any] | None,
+) -> Answer:
+    response = SeldonResponse.create(result)
+    own = {**client_custom_tags(user), **response.tags, **(tags or {})}
+    dressed = Result(response.data, find_class_names(user), own, [*(metrics or ()), *response.metrics])
+    return dress_result(dressed, Verb.PREDICT, Message(kind, None, meta=meta))

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 PACKAGE = "seldon_core"
 
 STAND_INS: dict[str, str | None] = {
-    PACKAGE: "seldon_spec.compat.storage",
+    PACKAGE: "seldon_spec.compat.package",
     f"{PACKAGE}.flask_utils": "seldon_spec.compat.flask_utils",
     f"{PACKAGE}.metrics": "seldon_spec.compat.metrics",
     f"{PACKAGE}.microservice": "seldon_spec.compat.microservice",
@@ -25,6 +25,7 @@ STAND_INS: dict[str, str | None] = {
     f"{PACKAGE}.storage": "seldon_spec.compat.storage",
     f"{PACKAGE}.user_model": "seldon_spec.compat.user_model",
     f"{PACKAGE}.utils": "seldon_spec.compat.conversion",
+    f"{PACKAGE}.version": "seldon_spec.compat.version",
 }
 """The module of ours whose public names each of theirs has; None: a package that holds modules only."""
 

@@ -16,19 +16,29 @@ TIMER = MetricType.TIMER.value
 _TRIAL_BYTES = 1 << 16
 
 
+def _create(key: str, kind: str, value: float) -> dict[str, Any]:
+    """A metric.
+
+    Raises:
+        TypeError: the value is no number.
+    """
+    value + 1
+    return {"key": key, "type": kind, "value": value}
+
+
 def create_counter(key: str, value: float) -> dict[str, Any]:
     """A counter that grows by ``value``."""
-    return {"key": key, "type": COUNTER, "value": value}
+    return _create(key, COUNTER, value)
 
 
 def create_gauge(key: str, value: float) -> dict[str, Any]:
     """A gauge that is set to ``value``."""
-    return {"key": key, "type": GAUGE, "value": value}
+    return _create(key, GAUGE, value)
 
 
 def create_timer(key: str, value: float) -> dict[str, Any]:
     """A duration of ``value`` milliseconds."""
-    return {"key": key, "type": TIMER, "value": value}
+    return _create(key, TIMER, value)
 
 
 def validate_metrics(metrics: object) -> bool:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from seldon_spec.component.contract import SeldonNotImplementedError, SeldonResponse
+from seldon_spec.compat import calls
+from seldon_spec.compat.calls import *  # noqa: F403 - all of them are names of this module there
+from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
 
-__all__ = ["SeldonComponent", "SeldonNotImplementedError", "SeldonResponse"]
+__all__ = [
+    "SeldonComponent",
+    "SeldonMicroserviceException",
+    "SeldonNotImplementedError",
+    "SeldonResponse",
+    *calls.__all__,
+]
 
 
 def _refuse(name: str) -> NoReturn:

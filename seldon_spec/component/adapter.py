@@ -155,7 +155,9 @@ class Adapter:
         metrics, without = request.codec.split_metrics(answer)
         if metrics:
             record(metrics)
-        return RawResult(answer if self._unit.has_metrics_in_response else without)
+        if not self._unit.has_metrics_in_response:
+            return RawResult(without)
+        return RawResult(request.codec.name_method(answer, request.verb.value) if metrics else answer)
 
     def call_merged(self, verb: Verb, message: Message) -> Any:
         """See ``Component.call_merged``."""
@@ -172,6 +174,8 @@ class Adapter:
 
     def _settle_answer(self, verb: Verb, answer: Any, scores: Mapping[str, Any], record: Recorder) -> Result:
         payload, tags, metrics = (answer, None, None) if verb is Verb.HEALTH else _unwrap(answer)
+        if verb is Verb.FEEDBACK and payload is None:
+            payload = np.array([])
         recorded = record(metrics) if metrics is not None else []
         own = [] if self._metrics is None else _ask_metrics(self._metrics, record)
         told = {} if self._tags is None else _ask_tags(self._tags)
@@ -208,7 +212,7 @@ class Adapter:
 
 def _is_rowwise(user: object, verb: Verb) -> bool:
     """Whether a verb's method is told nothing but rows."""
-    return verb in _ROWWISE and not takes_meta(getattr(user, NAMES[verb]))
+    return verb in _ROWWISE and not takes_meta(user, NAMES[verb])
 
 
 def _ask_scores(score: PlainHook, verb: Verb, message: Message) -> dict[str, Any]:
@@ -253,7 +257,7 @@ def _demand(hook: PlainHook | None, message: Message, verb: Verb) -> Any:
 
 def _send_feedback(hook: PlainHook | None, message: Message) -> Any:
     payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
-    return np.array([]) if payload is NOT_IMPLEMENTED or payload is None else payload
+    return None if payload is NOT_IMPLEMENTED else payload
 
 
 def _tell_health(hook: PlainHook | None, message: Message) -> Any:

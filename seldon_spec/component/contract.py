@@ -15,10 +15,12 @@ class SeldonMicroserviceException(Exception):
 
     Args:
         message: the text.
-        status_code: the HTTP status, from 400 to 599; None: 400.
+        status_code: the HTTP status, from 400 to 599; None: that of the class.
         payload: kept for the class's own handlers; clients are not told of it.
         reason: a word for programs.
     """
+
+    status_code: int = 400
 
     def __init__(
         self,
@@ -29,7 +31,8 @@ class SeldonMicroserviceException(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.status_code = 400 if status_code is None else status_code
+        if status_code is not None:
+            self.status_code = status_code
         self.payload = payload
         self.reason = reason
 
@@ -61,5 +64,10 @@ class SeldonResponse:
         metrics: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self.data = data
-        self.tags = tags
-        self.metrics = metrics
+        self.tags = {} if tags is None else tags
+        self.metrics = [] if metrics is None else metrics
+
+    @classmethod
+    def create(cls, data: Any) -> SeldonResponse:
+        """The response itself, or one without tags and metrics for any other value."""
+        return data if isinstance(data, cls) else cls(data)

@@ -6,14 +6,17 @@ Source: contract sections 3.3 and 3.4, without their bugs: nobody's signature is
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from types import CoroutineType
 from typing import Any, TypeAlias
 
 from seldon_spec.component import forks
 from seldon_spec.component.failure import is_named, user_code, without_own_frames
 from seldon_spec.component.model_loop import run_to_completion
+from seldon_spec.component.signature import Binding, bind, call_with
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.payload.message import FeedbackMessage, Message, Request, Transport, Verb
 
@@ -90,79 +93,53 @@ def find_getter(user: object, name: str) -> Callable[[], Any] | None:
 
 
 def find_plain_hooks(user: object, unit_id: str) -> dict[Verb, PlainHook]:
-    """The method of each verb that the object has one for; one that is there but None fails when it is called."""
-    found = {verb: make(getattr(user, NAMES[verb])) for verb, make in _SHAPES.items() if hasattr(user, NAMES[verb])}
-    feedback = find_feedback_hook(user, unit_id)
-    return found if feedback is None else {**found, Verb.FEEDBACK: feedback}
+    """The method of each verb that the object has one for; one that is there but None fails when it is called.
+
+    Args:
+        user: the object.
+        unit_id: the name under which the unit's branch stands in the routing of feedback.
+    """
+    others = (Verb.FEEDBACK, Verb.HEALTH)
+    found: dict[Verb, PlainHook] = {
+        verb: _data_hook(user, name) for verb, name in NAMES.items() if verb not in others and hasattr(user, name)
+    }
+    if hasattr(user, "send_feedback"):
+        found[Verb.FEEDBACK] = _feedback_hook(user, unit_id)
+    if hasattr(user, "health_status"):
+        health = getattr(user, "health_status")  # noqa: B009 - the object's type is not known here
+        found[Verb.HEALTH] = lambda _message: call_user(health)
+    return found
 
 
 def find_score(user: object) -> PlainHook | None:
     """The ``score`` of an outlier detector, called with X and names (contract section 3.6)."""
-    return _names_hook(getattr(user, "score")) if hasattr(user, "score") else None  # noqa: B009
+    return _data_hook(user, "score") if hasattr(user, "score") else None
 
 
-def takes_meta(hook: Callable[..., Any]) -> bool:
-    """Whether a method is told the request's ``meta``."""
-    return _binds(hook, None, None, meta=None)
+def takes_meta(user: object, name: str) -> bool:
+    """Whether a method gets the request's ``meta``."""
+    return _bind_data(user, name).has("meta")
 
 
-def _data_hook(hook: Callable[..., Any]) -> PlainHook:
-    if takes_meta(hook):
-        return lambda message: call_user(hook, message.payload, message.names, meta=message.meta)
-    return _names_hook(hook)
+_WITHOUT_META = frozenset({"aggregate", "score"})  # unless a parameter has its name (contract section 3.3)
 
 
-def _names_hook(hook: Callable[..., Any]) -> PlainHook:
-    if _binds(hook, None, None) or not _binds(hook, None):
-        return lambda message: call_user(hook, message.payload, message.names)
-    return lambda message: call_user(hook, message.payload)
+def _data_hook(user: object, name: str) -> PlainHook:
+    return call_with(_bind_data(user, name), partial(call_user, getattr(user, name)))
 
 
-def find_feedback_hook(user: object, unit_id: str) -> PlainHook | None:
-    """The hook for feedback, which also hears which branch this unit had taken, where it has an argument for that.
-
-    Args:
-        user: the object.
-        unit_id: the name under which the unit's branch stands in the routing.
-    """
-    if not hasattr(user, "send_feedback"):
-        return None
-    hook = user.send_feedback
-    has_routing = _binds(hook, None, None, None, None, routing=None) or not _binds(hook, None, None, None, None)
-
-    def send(message: Message) -> Any:
-        assert isinstance(message, FeedbackMessage)
-        routing = {"routing": message.routing.get(unit_id)} if has_routing else {}
-        return call_user(hook, message.payload, message.names, message.reward, message.truth, **routing)
-
-    return send
+def _bind_data(user: object, name: str) -> Binding:
+    return bind(user, name, ("payload", "names"), "meta", forwards=False, fills=name not in _WITHOUT_META)
 
 
-def _health_hook(hook: Callable[..., Any]) -> PlainHook:
-    return lambda _message: call_user(hook)
+def _feedback_hook(user: object, unit_id: str) -> PlainHook:
+    """The hook for feedback, which also gets the branch that this unit had taken, if it has a parameter for that."""
+    binding = bind(user, "send_feedback", ("payload", "names", "reward", "truth"), "routing", forwards=True)
 
+    def read(message: FeedbackMessage, value: str) -> Any:
+        return message.routing.get(unit_id) if value == "routing" else getattr(message, value)
 
-_SHAPES: dict[Verb, Callable[[Callable[..., Any]], PlainHook]] = {
-    Verb.PREDICT: _data_hook,
-    Verb.TRANSFORM_INPUT: _data_hook,
-    Verb.TRANSFORM_OUTPUT: _data_hook,
-    Verb.ROUTE: _data_hook,
-    Verb.AGGREGATE: _names_hook,  # it is called without meta
-    Verb.HEALTH: _health_hook,
-}
-
-
-def _binds(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-    """Whether a signature takes these arguments; one that cannot be read takes what the contract names first."""
-    try:
-        signature = inspect.signature(hook)
-    except (TypeError, ValueError):
-        return "meta" not in kwargs
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError:
-        return False
-    return True
+    return call_with(binding, partial(call_user, getattr(user, "send_feedback")), read)  # noqa: B009 - as above
 
 
 def find_raw_hooks(user: object) -> dict[tuple[Verb, Transport], tuple[RawHook, ...]]:
@@ -189,10 +166,17 @@ def _raw_hook(user: object, name: str, verb: Verb) -> RawHook:
     if verb is Verb.HEALTH:
         return lambda _request: call_user(hook)
     if name == "send_feedback_rest":
-        from google.protobuf.json_format import MessageToJson  # not at the top: hardly any class has this hook
+        from seldon_spec.proto.json_form import message_to_tree  # not at the top: hardly any class has this hook
 
-        return lambda request: call_user(hook, MessageToJson(request.raw))
+        return lambda request: _or_empty(call_user(hook, json.dumps(message_to_tree(request.raw))))
+    if name == "send_feedback_grpc":
+        return lambda request: _or_empty(call_user(hook, request.raw))
     return lambda request: call_user(hook, request.raw)
+
+
+def _or_empty(answer: Any) -> Any:
+    """The response of a deprecated feedback hook, which may return nothing."""
+    return {} if answer is None else answer
 
 
 def _warn_of_deprecated(user: object) -> None:
@@ -211,6 +195,8 @@ def find_class_names(user: object) -> Callable[[Any], Any] | None:
     if static is None and not hasattr(user, "class_names"):
         return None
     is_method = callable(static) or isinstance(static, (classmethod, staticmethod))
+    if not is_method:
+        logger.warning("%s.class_names is deprecated as an attribute; write a method", type(user).__name__)
 
     def read() -> Any:
         value = getattr(user, "class_names")  # noqa: B009 - the object's type is not known here

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from seldon_spec.errors import BadMetric
+from seldon_spec.errors import BadMetric, short_repr
 from seldon_spec.metrics.families import BATCHES, IN_FLIGHT, LOAD, QUEUED, Kind, Names
 from seldon_spec.metrics.journal import Journal, is_group
 from seldon_spec.metrics.page import Page
@@ -76,13 +76,14 @@ class Metrics:
             BadMetric: it is not a list, or one of them is no metric; then none is counted.
         """
         try:
-            checked = [check_metric(metric) for metric in as_list(metrics)]
-        except ValueError as error:
-            told = json.dumps(metrics, default=repr, sort_keys=False)[:500]
-            raise BadMetric(f"Bad metric created during request: {told}: {error}") from error
+            listed = as_list(metrics)
+            checked = [check_metric(metric) for metric in listed]
+            shown = [show(metric, method) for metric in listed]
+        except Exception as error:  # also what the class's own values raise
+            raise BadMetric(f"Bad metric created during request: {_describe(metrics)}: {error}") from error
         for metric in checked:
             self._count(metric, method)
-        return [show(metric, method) for metric in as_list(metrics)]
+        return shown
 
     def _count(self, metric: Metric, method: str) -> None:
         try:
@@ -154,6 +155,14 @@ class Metrics:
             if place is not None:
                 self._places[series] = place
         return place
+
+
+def _describe(metrics: object) -> str:
+    """The metrics as JSON, or as Python shows what has no form there."""
+    try:
+        return json.dumps(metrics, default=repr, sort_keys=False)[:500]
+    except Exception:  # a key or a loop that JSON has no form for, or a repr that raises
+        return short_repr(metrics, 500)
 
 
 def standard_labels(unit: UnitSpec) -> dict[str, str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from numbers import Number
 from typing import Any
 
 from seldon_spec.metrics.families import ENDINGS, RESERVED, Kind
@@ -42,23 +43,25 @@ class Metric:
 
 
 def as_list(metrics: object) -> list[Any]:
-    """The metrics that a hook gave.
+    """The metrics that a hook gave, in a list or another sequence, a set, an array, or an iterator.
 
     Raises:
-        ValueError: they are not a list.
+        ValueError: they are in nothing of the kind.
     """
-    if not isinstance(metrics, list):
+    if isinstance(metrics, list):
+        return metrics
+    if isinstance(metrics, (str, bytes, Mapping)) or not isinstance(metrics, Iterable):
         raise ValueError("metrics are not a list")
-    return metrics
+    return list(metrics)
 
 
 def check_metric(metric: object) -> Metric:
     """Read one metric as the contract has it; its key is not looked at.
 
     Raises:
-        ValueError: it is none.
+        Exception: it is none; of any type, for a value's own methods may raise.
     """
-    if not isinstance(metric, dict) or not {"key", "value", "type"} <= metric.keys():
+    if not isinstance(metric, Mapping) or not {"key", "value", "type"} <= metric.keys():
         raise ValueError("a metric is an object with key, value and type")
     kind = MetricType(metric["type"])
     value = _check_value(metric["value"])
@@ -91,24 +94,44 @@ def check_exposable(metric: Metric) -> str:
 
 
 def show(metric: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """A metric as the answer shows it: one that has tags has the method among them."""
-    if not metric.get("tags"):
-        return dict(metric)
-    return {**metric, "tags": {**metric["tags"], "method": method}}
+    """A metric as the response shows it: plain values, and the method among its tags if it has any.
+
+    Args:
+        metric: the user's own, which ``check_metric`` has accepted; it is not changed.
+        method: the value of the tag.
+    """
+    value, tags = metric["value"], metric.get("tags")
+    shown = {**metric, "value": value if type(value) in (int, float, bool) else _check_value(value)}
+    if tags:
+        shown["tags"] = {**_check_tags(tags), "method": method}
+    return shown
 
 
 def _check_value(value: Any) -> float:
-    try:
-        value + 1  # what the contract asks of a value; it keeps text out
+    if type(value) in (int, float):  # nearly every one
         return float(value)
-    except (TypeError, OverflowError) as error:
-        raise ValueError(f"a metric's value is a number, not {type(value).__name__}") from error
+    if getattr(value, "size", None) == 1 and hasattr(value, "item"):  # an array with one number
+        value = value.item()
+    value + 1  # what the contract asks of a value; it keeps text out
+    return float(value)
 
 
 def _check_tags(tags: object) -> dict[str, str]:
-    if not isinstance(tags, dict):
+    if not isinstance(tags, Mapping):
         raise ValueError("a metric's tags are an object")
-    for name, value in tags.items():
-        if not isinstance(value, str):
-            raise ValueError(f"the tag {name} is not text")
-    return tags
+    return {_as_text(name): _as_text(value) for name, value in tags.items()}
+
+
+def _as_text(value: object) -> str:
+    """The text of a tag; a number, a truth value or None is written as Python writes it.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(value, str):
+        return value
+    if hasattr(value, "item"):  # a number of numpy's
+        value = value.item()
+    if value is None or isinstance(value, Number):
+        return str(value)
+    raise ValueError(f"a tag is text or a number, not {type(value).__name__}")

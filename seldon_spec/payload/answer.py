@@ -5,16 +5,17 @@ Source: contract sections 4.2 and 4.3.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
-from seldon_spec.payload.array import Array, default_names, is_numeric
+from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
+from seldon_spec.payload.array import Array, default_names, fill_masked, is_masked, is_numeric
 from seldon_spec.payload.message import Kind, Message, Result, Verb
+from seldon_spec.payload.plain import find_array, natural_array, open_container
 
 _CARRYING = frozenset({Verb.PREDICT, Verb.TRANSFORM_INPUT, Verb.TRANSFORM_OUTPUT, Verb.AGGREGATE})
 """The verbs whose answer carries the request's ``meta`` on; the others keep only its puid."""
@@ -64,14 +65,26 @@ def dress_result(result: Result, verb: Verb, like: Message) -> Answer:
         return Answer(Kind.TEXT, payload, None, meta)
     if isinstance(payload, tuple):
         return _dress_array(list(payload), result, verb, like, meta)
-    if hasattr(payload, "__array__"):  # numpy's scalars, and tables and tensors of libraries that we do not know
-        return _dress_array(payload, result, verb, like, meta)
-    if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
-        members = {field.name: getattr(payload, field.name) for field in dataclasses.fields(payload)}
-        return Answer(Kind.JSON, members, None, meta)
     if is_any(payload):
         return Answer(Kind.CUSTOM, payload, None, meta)
-    raise ResultError(f"Unknown data type returned as payload (must be list or np array):{_shown(payload)}")
+    return _dress_other(payload, result, verb, like, meta)
+
+
+def _dress_other(payload: Any, result: Result, verb: Verb, like: Message, meta: dict[str, Any]) -> Answer:
+    """What other libraries and Python's rarer types hold as an array or an object."""
+    if isinstance(payload, memoryview):
+        return Answer(Kind.BINARY, bytes(payload), None, meta)
+    opened = open_container(payload)
+    if opened is not payload:
+        return dress_result(replace(result, payload=opened), verb, like)
+    array = find_array(payload)
+    if array is not None:
+        # a table of pandas or another library names its columns itself
+        return _dress_array(array, result, verb, like, meta, getattr(payload, "columns", None))
+    if isinstance(payload, (Sequence, Iterator, deque, ValuesView)):
+        return _dress_array(list(payload), result, verb, like, meta)
+    shown = short_repr(payload)
+    raise ResultError(f"Unknown data type returned as payload (must be list or np array):{shown}")
 
 
 def is_any(payload: object) -> bool:
@@ -81,19 +94,18 @@ def is_any(payload: object) -> bool:
     return getattr(descriptor, "full_name", None) == "google.protobuf.Any"
 
 
-def _shown(payload: object) -> str:
-    text = repr(payload)
-    return text if len(text) <= 200 else f"{text[:200]}... ({type(payload).__name__})"
-
-
-def _dress_array(payload: Any, result: Result, verb: Verb, like: Message, meta: dict[str, Any]) -> Answer:
-    array = _as_array(payload)
-    kind = _array_kind(verb, like.kind) if is_numeric(array) else Kind.NDARRAY
+def _dress_array(
+    payload: Any, result: Result, verb: Verb, like: Message, meta: dict[str, Any], columns: Any = None
+) -> Answer:
     original = payload if isinstance(payload, list) else None
+    array = _as_array(payload)
+    if array.dtype.names is not None:  # records, which are the rows of a table
+        columns, array = array.dtype.names, np.array(array.tolist(), dtype=object)
+    kind = _array_kind(verb, like.kind) if is_numeric(array) else Kind.NDARRAY
+    if kind is Kind.TFTENSOR:
+        array = fill_masked(array)
     if array.ndim < 2:
         return Answer(kind, array, [], meta, original, has_default_names=True)
-    # a table of pandas or another library names its columns itself
-    columns = None if isinstance(payload, (list, np.ndarray)) else getattr(payload, "columns", None)
     if columns is None and result.class_names is None:
         return Answer(kind, array, default_names(array.shape[1]), meta, original, has_default_names=True)
     names = list(default_names(array.shape[1])) if columns is None else [str(column) for column in columns]
@@ -109,12 +121,23 @@ def _array_kind(verb: Verb, asked: Kind) -> Kind:
 
 
 def _as_array(payload: Any) -> Array:
+    if type(payload) is np.ndarray:
+        array = payload
+    elif isinstance(payload, list):
+        array = _array_of_list(payload)
+    else:
+        array = payload if is_masked(payload) else np.asarray(payload)
+    return natural_array(array) if array.dtype.kind in "mM" else array
+
+
+def _array_of_list(items: list[Any]) -> Array:
     try:
-        array = np.asarray(payload)
-        # finer moments would become bare integers in a list
-        return array.astype("datetime64[us]") if array.dtype.kind == "M" else array
-    except (ValueError, TypeError, OverflowError, RecursionError, RuntimeError) as error:
-        raise UnwritableResult(str(error)) from error
+        may_be_masked = items and isinstance(items[0], np.ndarray) and type(items[0]) is not np.ndarray
+        if may_be_masked and any(map(is_masked, items)):
+            return np.ma.array(items)
+        return np.asarray(items)
+    except (ValueError, TypeError, OverflowError, RecursionError, RuntimeError):  # lists of different lengths
+        return np.fromiter(items, dtype=object, count=len(items))
 
 
 def merge_meta(result: Result, verb: Verb, like: Message) -> dict[str, Any]:

@@ -188,6 +188,18 @@ def is_numeric(array: Array) -> bool:
     return array.dtype.kind in "iufc"
 
 
+def fill_masked(array: Array) -> Array:
+    """The array itself; one of numbers with a mask as floats, with NaN for what is masked."""
+    return np.ma.filled(array.astype(np.float64), np.nan) if is_masked(array) else array
+
+
+def is_masked(value: object) -> bool:
+    """Whether a value is an array with a mask that hides something."""
+    if type(value) is np.ndarray or not isinstance(value, np.ndarray):  # nearly all; numpy.ma is imported for no other
+        return False
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
 def kept_by_width(make: Callable[[int], T]) -> Callable[[int], T]:
     """Make something for a count of columns, and keep it for the counts that are in use."""
     kept = lru_cache(maxsize=64)(make)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from seldon_spec.payload.message import (
     Verb,
 )
 from seldon_spec.payload.parts import join_messages
-from seldon_spec.payload.raw import is_proto, split_metrics, to_tree, to_users_type
+from seldon_spec.payload.raw import is_proto, name_method, split_metrics, to_tree, to_users_type
 
 _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("tags", dict, "an object"),
@@ -39,6 +40,10 @@ _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
 
 _TEXTS = (bytes, str, bytearray, memoryview)
 """The forms that a body comes in, where it is not a value."""
+
+_EXPECTED = 'the Seldon protocol expects {"data": {"ndarray": [[...], ...]}}, or one of jsonData, strData and binData'
+
+_URL_ALPHABET = str.maketrans("-_", "+/")
 
 _FREE_STATUS = range(200, 600)
 """The statuses that a class may choose; others have no place in HTTP."""
@@ -97,6 +102,10 @@ class JsonCodec:
     def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
         """The metrics in a raw answer's ``meta``, and the same answer without them."""
         return split_metrics(answer)
+
+    def name_method(self, answer: Any, method: str) -> Any:
+        """A raw answer with the method among the tags of its metrics."""
+        return name_method(answer, method)
 
     def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write an answer (contract sections 4.2 and 4.3).
@@ -199,7 +208,7 @@ def _status_in(tree: object) -> int | None:
 
 def _decode_message(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
     if not isinstance(tree, dict):
-        raise PayloadError(f"Invalid request data type: {_shown(tree)}")
+        raise PayloadError(f"Invalid request data type: {_shown(tree)}; {_EXPECTED}")
     meta = _decode_meta(tree)
     if "data" in tree:
         return _decode_data(tree["data"], meta, allowance)
@@ -211,13 +220,13 @@ def _decode_message(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message
         return Message(Kind.TEXT, tree["strData"], meta=meta)
     if "binData" in tree:
         return Message(Kind.BINARY, _decode_base64(tree["binData"]), meta=meta)
-    raise PayloadError(f"Invalid request data type: {_shown(tree)}")
+    raise PayloadError(f"Invalid request data type: {_shown(tree)}; {_EXPECTED}")
 
 
 def _shown(tree: object) -> str:
     """What was sent, in a form that is short however long it is."""
     if isinstance(tree, dict):
-        return f"an object with the keys {sorted(tree)[:10]}" if tree else "{}"
+        return f"an object with the keys {sorted(map(str, tree))[:10]}" if tree else "{}"
     return f"a list of {len(tree)}" if isinstance(tree, list) else repr(tree)[:100]
 
 
@@ -235,10 +244,8 @@ def _decode_meta(tree: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> Message:
-    if isinstance(data, (str, list)):  # the original looks for its keys in these, finds none, and goes on
-        data = {}
     if not isinstance(data, dict):
-        raise PayloadError("data is not an object")
+        raise PayloadError(f"data is {_shown(data)}, not an object; {_EXPECTED}")
     names = data.get("names", [])
     if names:
         check_depth(names)
@@ -250,6 +257,8 @@ def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> M
         from seldon_spec.payload.json_proto import tftensor_from_tree  # not at the top: few need protobuf here
 
         return Message(Kind.TFTENSOR, tftensor_from_tree(data["tftensor"], allowance), names, meta)
+    if data.keys() - {"names"}:
+        raise PayloadError(f"data holds no ndarray, tensor or tftensor: {_shown(data)}; {_EXPECTED}")
     return Message(Kind.NDARRAY, np.array([]), names, meta)
 
 
@@ -266,6 +275,20 @@ def _decode_base64(text: object) -> bytes:
     if not isinstance(text, str):
         raise PayloadError("binData is not text in base64")
     try:
-        return base64.b64decode(text)
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return _decode_loose_base64(text)
+
+
+def _decode_loose_base64(text: str) -> bytes:
+    """The bytes of base64 in its other forms: the alphabet of URLs, line breaks, no padding, a data URI."""
+    if text[: len("data:")].lower() == "data:":
+        kind, comma, text = text.partition(",")
+        if not comma or not kind.lower().endswith(";base64"):
+            raise PayloadError("binData is a data URI without base64")
+        text = unquote(text)
+    plain = "".join(text.split()).translate(_URL_ALPHABET).rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError as error:
         raise PayloadError(f"binData is not base64: {error}") from error

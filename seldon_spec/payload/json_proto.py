@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import json_format
-
 from seldon_spec.errors import PayloadError
 from seldon_spec.payload.answer import Answer
 from seldon_spec.payload.array import Array, check_depth
@@ -16,9 +14,7 @@ from seldon_spec.payload.proto_codec import build_message, check_reward
 from seldon_spec.payload.raw import to_tree
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
 from seldon_spec.proto import Feedback, TensorProto
-
-_ERRORS = (json_format.Error, ValueError, TypeError, RecursionError, SystemError)
-"""What protobuf's JSON reader raises; the last one for half a surrogate pair in a key."""
+from seldon_spec.proto.json_form import ERRORS, tree_to_message
 
 
 def feedback_from_tree(tree: dict[str, Any]) -> Any:
@@ -29,8 +25,8 @@ def feedback_from_tree(tree: dict[str, Any]) -> Any:
     """
     check_depth(tree)
     try:
-        return check_reward(json_format.ParseDict(tree, Feedback()))
-    except _ERRORS as error:
+        return check_reward(tree_to_message(tree, Feedback()))
+    except ERRORS as error:
         raise PayloadError(f"Invalid JSON: {str(error)[:300]}") from error
 
 
@@ -44,8 +40,8 @@ def tftensor_from_tree(tree: object, allowance: int) -> Array:
         raise PayloadError("data.tftensor is not an object")
     check_depth(tree)
     try:
-        tensor = json_format.ParseDict(tree, TensorProto())
-    except _ERRORS as error:
+        tensor = tree_to_message(tree, TensorProto())
+    except ERRORS as error:
         raise PayloadError(f"data.tftensor is not a TensorProto: {str(error)[:300]}") from error
     return decode_tftensor(tensor, allowance)
 

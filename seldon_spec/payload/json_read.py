@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -44,7 +43,7 @@ class _NotPlain(Exception):
 
 
 def read_plain(wire: Text) -> Any:
-    """Parse a text; a byte order mark may stand before it, integers are whole, NaN and Infinity may stand bare.
+    """Parse a text in UTF-8, UTF-16 or UTF-32; integers are whole, NaN and Infinity may be bare words.
 
     Raises:
         PayloadError: it is no JSON.
@@ -53,7 +52,7 @@ def read_plain(wire: Text) -> Any:
         return json.loads(_decode(wire))
     except RecursionError as error:
         raise PayloadError("Can't find JSON in data: it is nested too deeply") from error
-    except ValueError as error:  # no UTF-8, no JSON, or an integer of thousands of digits
+    except ValueError as error:  # not in its encoding, no JSON, or an integer of thousands of digits
         raise PayloadError(f"Can't find JSON in data: {error}") from error
 
 
@@ -79,8 +78,7 @@ def _is_read_alike(text: bytes) -> bool:
 def _decode(wire: Text) -> str:
     if isinstance(wire, str):
         return wire
-    view = memoryview(wire)
-    return str(view[len(BOM_UTF8) :] if bytes(view[: len(BOM_UTF8)]) == BOM_UTF8 else view, "utf-8")
+    return str(wire, json.detect_encoding(bytes(wire[:4])))
 
 
 def read_with_array(wire: Text) -> Any:

@@ -6,11 +6,13 @@ Flask 2.3 stopped reading these settings; they still take effect here (contract 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from seldon_spec.errors import UnwritableResult
-from seldon_spec.payload.plain import plain_value
+from seldon_spec.payload.plain import plain_tree, plain_value
 from seldon_spec.spec.model import FlaskSpec
 
 
@@ -44,12 +46,18 @@ class JsonStyle:
 @lru_cache(maxsize=8)
 def _encoder(style: JsonStyle) -> json.JSONEncoder:
     return json.JSONEncoder(
-        default=plain_value,
+        default=_plain_value,
         ensure_ascii=style.ascii,
         indent=style.indent,
         separators=(",", ":") if style.indent is None else (",", ": "),
         sort_keys=style.sort_keys,
     )
+
+
+def _plain_value(value: object) -> Any:
+    if isinstance(value, Iterator):  # it can be read only once, and the text may have to be written a second time
+        raise TypeError("an iterator")
+    return plain_value(value)
 
 
 def write_json(value: object, style: JsonStyle) -> bytes:
@@ -67,9 +75,13 @@ def write_part(value: object, style: JsonStyle) -> bytes:
     Raises:
         UnwritableResult: something in it has no form in JSON.
     """
+    encoder = _encoder(style)
     try:
-        text = _encoder(style).encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
+        try:
+            text = encoder.encode(value)
+        except TypeError:  # an iterator, or keys that are no text or cannot be sorted
+            text = encoder.encode(plain_tree(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UnwritableResult(str(error)) from error
     # half a surrogate pair has no UTF-8; Python's name for it is JSON's escape for it
     return text.encode("utf-8", "backslashreplace")

@@ -80,7 +80,7 @@ def _write_numbers(answer: Answer, style: JsonStyle) -> bytes | None:
 
 def _is_finite(array: Array) -> bool:
     """Whether an array has numbers, and each of them a form in JSON; a single one is no list for orjson."""
-    if array.ndim == 0 or array.dtype.kind not in "iuf":
+    if array.ndim == 0 or array.dtype.kind not in "iuf" or type(array) is not np.ndarray:  # it may have a mask
         return False
     if array.size <= _FEW:
         return all(map(math.isfinite, array.ravel().tolist()))

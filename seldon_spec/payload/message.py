@@ -221,6 +221,9 @@ class Codec(Protocol):
     def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
         """The metrics in a raw answer's ``meta``, and the same answer without them."""
 
+    def name_method(self, answer: Any, method: str) -> Any:
+        """A raw answer with the method among the tags of each of its metrics that has some."""
+
     def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write the answer to a request, in the same dress where the result allows it.
 

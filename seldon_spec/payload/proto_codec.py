@@ -5,7 +5,6 @@ Every number is a double here (a tensor's values, and a ListValue's), and a List
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.payload.answer import Answer, dress_result
-from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor
+from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, fill_masked
 from seldon_spec.payload.message import (
     WITHOUT_BODY,
     FeedbackMessage,
@@ -31,8 +30,8 @@ from seldon_spec.payload.message import (
     Verb,
 )
 from seldon_spec.payload.parts import join_messages
-from seldon_spec.payload.plain import plain_value
-from seldon_spec.payload.raw import is_proto, read_metric, split_metrics, to_users_type
+from seldon_spec.payload.plain import new_name, plain_value
+from seldon_spec.payload.raw import is_proto, name_method, read_metric, split_metrics, to_users_type
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
 from seldon_spec.payload.wire import Wire, read_message, write_message, write_tensor
 from seldon_spec.proto import PACKAGE, Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata, message_class
@@ -89,6 +88,10 @@ class ProtoCodec:
         """The metrics in a raw answer's ``meta``, and the same answer without them."""
         return split_metrics(answer)
 
+    def name_method(self, answer: Any, method: str) -> Any:
+        """A raw answer with the method among the tags of its metrics."""
+        return name_method(answer, method)
+
     def encode(self, result: Result | RawResult, request: Request) -> Reply:
         """Write an answer (contract sections 4.2 and 4.3); ``meta`` is always set, be it empty.
 
@@ -114,11 +117,11 @@ def _encode_raw(answer: Any) -> bytes:
 
 
 def _parse_tree(tree: Any, target: Any) -> Any:
-    from google.protobuf import json_format  # not at the top: few answers are written by it
+    from seldon_spec.proto import json_form  # not at the top: few answers are written by it
 
     try:
-        return json_format.ParseDict(tree, target)
-    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
+        return json_form.tree_to_message(tree, target)
+    except json_form.ERRORS as error:
         raise UnwritableResult(f"the result has no form in protobuf: {error}") from error
 
 
@@ -297,7 +300,7 @@ def _set_meta(target: Any, meta: Mapping[str, Any]) -> None:
     if "puid" in meta:
         target.puid = str(meta["puid"])
     for key, value in meta.get("tags", {}).items():
-        _set_value(target.tags[key], value)
+        _set_value(target.tags[new_name(key, target.tags)], value)
     for metric in meta.get("metrics", ()):
         _set_metric(target.metrics.add(), metric)
     for key, value in meta.get("requestPath", {}).items():
@@ -343,7 +346,7 @@ def _encode_tensor(array: Array) -> bytes:
     """A Tensor's bytes; many times quicker than handing protobuf each value as a Python float."""
     if np.iscomplexobj(array):
         raise UnwritableResult("the result holds complex numbers")
-    return b"".join(write_tensor(array))
+    return b"".join(write_tensor(fill_masked(array)))
 
 
 def _set_list(target: Any, items: Iterable[Any]) -> None:
@@ -363,18 +366,10 @@ def _set_value(target: Any, value: Any) -> None:
         target.string_value = str(value)
     elif isinstance(value, dict):
         target.struct_value.SetInParent()
+        fields = target.struct_value.fields
         for key, item in value.items():
-            _set_value(target.struct_value.fields[_key(key)], item)
+            _set_value(fields[new_name(key, fields)], item)
     elif isinstance(value, (list, tuple)):
         _set_list(target.list_value, value)
     else:
         _set_value(target, plain_value(value))
-
-
-def _key(key: object) -> str:
-    """The name of an object's member; what is no text is written as JSON writes it there."""
-    if isinstance(key, str):
-        return key
-    if key is None or isinstance(key, (bool, int, float)):
-        return json.dumps(key)
-    raise UnwritableResult(f"keys must be text, not {type(key).__name__}")

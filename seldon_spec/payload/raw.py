@@ -30,11 +30,11 @@ def to_tree(message: Any) -> Any:
     Raises:
         UnwritableResult: it holds what JSON has no form for.
     """
-    from google.protobuf import json_format  # not at the top: most answers on REST need no protobuf
+    from seldon_spec.proto import json_form  # not at the top: most answers on REST need no protobuf
 
     try:
-        return json_format.MessageToDict(message)
-    except (json_format.Error, ValueError, TypeError, RecursionError) as error:
+        return json_form.message_to_tree(message)
+    except json_form.ERRORS as error:
         raise UnwritableResult(f"the result has no form in JSON: {error}") from error
 
 
@@ -50,6 +50,32 @@ def split_metrics(answer: Any) -> tuple[list[Any], Any]:
         return [metrics], answer
     rest = {key: value for key, value in meta.items() if key != "metrics"}
     return [_with_type(metric) for metric in metrics], {**answer, "meta": rest}
+
+
+def name_method(answer: Any, method: str) -> Any:
+    """The answer with the method among the tags of each metric that has some; the answer itself is not changed.
+
+    Args:
+        answer: whose metrics have been counted.
+        method: the value of the tag.
+    """
+    if is_proto(answer):
+        if not any(metric.tags for metric in getattr(getattr(answer, "meta", None), "metrics", ())):
+            return answer
+        named = type(answer)()
+        named.CopyFrom(answer)
+        for metric in named.meta.metrics:
+            if metric.tags:
+                metric.tags["method"] = method
+        return named
+    meta = answer.get("meta") if isinstance(answer, dict) else None
+    metrics = meta.get("metrics") if isinstance(meta, dict) else None
+    if not isinstance(meta, dict) or not isinstance(metrics, list) or not any(metric.get("tags") for metric in metrics):
+        return answer
+    shown = [
+        {**metric, "tags": {**metric["tags"], "method": method}} if metric.get("tags") else metric for metric in metrics
+    ]
+    return {**answer, "meta": {**meta, "metrics": shown}}
 
 
 def _with_type(metric: Any) -> Any:

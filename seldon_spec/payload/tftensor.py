@@ -90,7 +90,7 @@ def _bytes_array(tensor: Any) -> Array:
 
 def _flat_values(tensor: Any, dtype: np.dtype[Any], member: str) -> Array:
     if tensor.tensor_content:
-        return _from_content(tensor.tensor_content, dtype)
+        return _from_content(tensor.tensor_content, dtype, _count_of(tensor))
     values = getattr(tensor, member)
     if member == "half_val":
         return np.array(values, dtype=np.int32).astype(_BITS).view(dtype)
@@ -103,9 +103,13 @@ def _flat_values(tensor: Any, dtype: np.dtype[Any], member: str) -> Array:
     return np.array(values, dtype=dtype)
 
 
-def _from_content(content: bytes, dtype: np.dtype[Any]) -> Array:
-    if len(content) % dtype.itemsize:
-        raise PayloadError("data.tftensor's content does not hold whole values")
+def _count_of(tensor: Any) -> int:
+    return math.prod(dim.size for dim in tensor.tensor_shape.dim)
+
+
+def _from_content(content: bytes, dtype: np.dtype[Any], count: int) -> Array:
+    if len(content) != count * dtype.itemsize:
+        raise PayloadError(f"data.tftensor's content has {len(content)} bytes, not {count * dtype.itemsize}")
     flat = np.frombuffer(content, dtype=dtype.newbyteorder("<"))
     return flat.astype(dtype)  # a copy, writable and in this machine's byte order
 

@@ -211,7 +211,9 @@ def write_message(answer: Answer, write_meta: Callable[[dict[str, Any]], bytes])
         The bytes; None: it is no tensor and no list of numbers or of rows of numbers.
     """
     array = answer.payload
-    if answer.kind not in (Kind.TENSOR, Kind.NDARRAY) or array.dtype.kind not in "iuf" or array.itemsize > 8:
+    if answer.kind not in (Kind.TENSOR, Kind.NDARRAY) or type(array) is not np.ndarray:  # it may have a mask
+        return None
+    if array.dtype.kind not in "iuf" or array.itemsize > 8:
         return None
     names = _write_names(answer)
     if names is None:

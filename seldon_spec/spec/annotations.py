@@ -29,9 +29,9 @@ def lay_annotations(merged: Merged, text: str) -> None:
 
 def _read_lines(text: str) -> Iterator[tuple[str, str]]:
     for line in text.split("\n"):
-        name, equals, value = line.strip().partition("=")
+        name, equals, value = line.partition("=")
         if equals:
-            yield name, _unquote(value)
+            yield name.strip(), _unquote(value.strip())
 
 
 def _unquote(value: str) -> str:

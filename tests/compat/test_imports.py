@@ -44,6 +44,10 @@ def check(code: str, folder: Path) -> str:
         "from seldon_core import utils; utils.json_to_seldon_message",
         "import seldon_core.utils as scu; scu.array_to_grpc_datadef",
         "from seldon_core.utils import array_to_grpc_datadef, get_data_from_proto, extract_request_parts",
+        "import seldon_core; print(seldon_core.__version__)",
+        "from seldon_core import __version__; from seldon_core.version import __version__",
+        "from seldon_core.utils import *; construct_response_json, extract_request_parts_json",
+        "from seldon_core.user_model import *; client_predict, client_custom_tags, SeldonMicroserviceException",
         "from seldon_core.utils import getenv_as_bool, json_to_feedback, seldon_message_to_json",
     ],
 )

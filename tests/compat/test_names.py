@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seldon_spec.compat import conversion as utils
-from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc
+from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc, user_model
 from seldon_spec.compat.finder import STAND_INS
 from seldon_spec.compat.storage import Storage
 from seldon_spec.compat.user_model import SeldonComponent
-from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError
+from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
 
 VERBS = ("predict", "transform_input", "transform_output", "route", "aggregate")
 GETTERS = ("health_status", "health_status_raw", "class_names", "feature_names", "tags", "metrics")
@@ -144,13 +144,21 @@ METRIC_LISTS: dict[str, tuple[Any, bool]] = {
     "no list": ({"key": "a", "type": "COUNTER", "value": 1}, False),
     "no value": ([{"key": "a", "type": "COUNTER"}], False),
     "unknown type": ([{"key": "a", "type": "counter", "value": 1}], False),
-    "text": ([metrics.create_counter("a", "one")], False),  # type: ignore[arg-type]
+    "text": ([{"key": "a", "type": "COUNTER", "value": "one"}], False),
+    "tuple key": ([{("a",): 1}], False),
 }
 
 
 @pytest.mark.parametrize(("told", "is_valid"), METRIC_LISTS.values(), ids=METRIC_LISTS)
 def test_metrics_are_checked(told: Any, is_valid: bool) -> None:
     assert metrics.validate_metrics(told) is is_valid
+
+
+@pytest.mark.parametrize("create", [metrics.create_counter, metrics.create_gauge, metrics.create_timer])
+def test_a_metric_is_not_created_with_a_value_that_is_no_number(create: Any) -> None:
+    for value in ("one", None, [1]):
+        with pytest.raises(TypeError):
+            create("a", value)
 
 
 def test_parameters_are_parsed() -> None:
@@ -205,6 +213,121 @@ def test_a_stub_reaches_a_servicer() -> None:
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     finally:
         server.stop(None).wait()
+
+
+class Asked:
+    """A class whose plain methods are called through the functions of ``seldon_core.user_model``."""
+
+    def predict(self, X: Any, names: Any) -> Any:  # noqa: N803
+        return [X, list(names)]
+
+    def transform_input(self, X: Any, names: Any, meta: Any) -> Any:  # noqa: ARG002, N803
+        return SeldonResponse([X], {"meta": meta})
+
+    def transform_output(self, X: Any, names: Any) -> Any:  # noqa: ARG002, N803
+        raise SeldonNotImplementedError("later")
+
+    def route(self, X: Any, names: Any) -> int:  # noqa: ARG002, N803
+        return 1
+
+    def aggregate(self, Xs: Any, names: Any) -> Any:  # noqa: ARG002, N803
+        return Xs[0]
+
+    def send_feedback(self, X: Any, names: Any, reward: Any, truth: Any, routing: Any) -> Any:  # noqa: ARG002, N803
+        return [reward, truth, routing]
+
+    def health_status(self) -> str:
+        return "fine"
+
+    def tags(self) -> Any:
+        return {"t": 1}
+
+    def metrics(self) -> Any:
+        return [metrics.create_gauge("g", 1)]
+
+    def class_names(self) -> Any:
+        return ["c"]
+
+    def feature_names(self) -> Any:
+        return ["f"]
+
+
+ROWS = np.array([[1.0]])
+CALLS: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
+    "predict": (lambda user: user_model.client_predict(user, 1, ("n",), meta={"a": 1}).data, [1, ["n"]], []),
+    "transform_input": (lambda user: user_model.client_transform_input(user, 1, [], meta=5).data, [1], 1),
+    "transform_output": (lambda user: user_model.client_transform_output(user, 1, []).data, 1, 1),
+    "route": (lambda user: user_model.client_route(user, 1, [], meta={}).data, 1, SeldonNotImplementedError),
+    "aggregate": (lambda user: user_model.client_aggregate(user, [1], []).data, 1, SeldonNotImplementedError),
+    "feedback": (lambda user: user_model.client_send_feedback(user, 1, [], 0.5, 2, 3).data, [0.5, 2, 3], None),
+    "health": (user_model.client_health_status, "fine", SeldonNotImplementedError),
+    "tags": (user_model.client_custom_tags, {"t": 1}, {}),
+    "metrics": (lambda user: [m["key"] for m in user_model.client_custom_metrics(user, None, "predict")], ["g"], []),
+    "class_names": (lambda user: list(user_model.client_class_names(user, ROWS)), ["c"], ["t:0"]),
+    "class_names-flat": (lambda user: user_model.client_class_names(user, ROWS[0]), [], []),
+    "feature_names": (lambda user: user_model.client_feature_names(user, ["o"]), ["f"], ["o"]),
+}
+
+
+@pytest.mark.parametrize(("call", "expected", "without"), CALLS.values(), ids=CALLS)
+def test_a_class_s_own_methods_are_called(call: Callable[[Any], Any], expected: Any, without: Any) -> None:
+    assert call(Asked()) == expected
+    if without is SeldonNotImplementedError:
+        with pytest.raises(SeldonNotImplementedError):
+            call(object())
+    else:
+        assert call(object()) == without
+
+
+def test_bad_metrics_are_the_users_error() -> None:
+    bad = type("Bad", (), {"metrics": lambda self: [{("k",): 1}]})()  # noqa: ARG005
+    with pytest.raises(SeldonMicroserviceException, match="Bad metric created during request") as caught:
+        user_model.client_custom_metrics(bad, None, "predict")
+    assert (caught.value.status_code, caught.value.reason) == (500, "MICROSERVICE_BAD_METRIC")
+
+
+RESPONSES: dict[str, tuple[dict[str, Any], Any, dict[str, Any]]] = {
+    "ndarray": ({"data": {"ndarray": [[1]]}}, ROWS, {"data": {"names": ["c"], "ndarray": [[1.0]]}}),
+    "tensor": (
+        {"data": {"tensor": {"shape": [1], "values": [1]}}},
+        [[1.0]],
+        {"data": {"names": ["c"], "tensor": {"shape": [1, 1], "values": [1.0]}}},
+    ),
+    "names alone": ({"data": {"names": ["a"]}}, ROWS, {"data": {"names": ["c"], "ndarray": [[1.0]]}}),
+    "text": ({"strData": "a"}, "b", {"strData": "b"}),
+    "response": ({"strData": "a"}, SeldonResponse("b"), {"strData": "b"}),
+}
+
+
+@pytest.mark.parametrize(("request_tree", "result", "expected"), RESPONSES.values(), ids=RESPONSES)
+def test_responses_are_constructed_alike_for_both_transports(
+    request_tree: dict[str, Any], result: Any, expected: dict[str, Any]
+) -> None:
+    meta = {"puid": "p", "tags": {"q": 2}}
+    gauge = {"key": "g", "type": "GAUGE", "value": 1.0}
+    whole = {**expected, "meta": {"puid": "p", "tags": {"q": 2, "t": 1, "r": 3}, "metrics": [gauge]}}
+    arguments = (result, meta, [gauge], {"r": 3})
+    assert utils.construct_response_json(Asked(), False, request_tree, *arguments) == whole
+    message = utils.json_to_seldon_message(request_tree)
+    built = utils.construct_response(Asked(), False, message, *arguments)
+    assert utils.seldon_message_to_json(built) == whole
+    short = utils.construct_response_json(Asked(), False, {**request_tree, "meta": meta}, result)
+    assert short["meta"] == {"puid": "p", "tags": {"t": 1}}
+
+
+def test_the_parts_of_feedback() -> None:
+    tree = {"request": {"data": {"ndarray": [[1]]}}, "truth": {"data": {"ndarray": [2]}}, "reward": 0.5}
+    datadef, features, truth, reward = utils.extract_feedback_request_parts(utils.json_to_feedback(tree))
+    assert (datadef.WhichOneof("data_oneof"), features.tolist(), truth.tolist(), reward) == ("ndarray", [[1]], [2], 0.5)
+
+
+def test_a_status_of_the_class_counts() -> None:
+    class Teapot(SeldonMicroserviceException):
+        status_code = 418
+
+    assert Teapot("x").status_code == 418
+    assert Teapot("x", 402).status_code == 402
+    assert SeldonMicroserviceException("x").status_code == 400
 
 
 def test_the_page_lists_every_name() -> None:

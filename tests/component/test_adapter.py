@@ -14,7 +14,7 @@ import pytest
 from seldon_spec.component.adapter import Adapter, build_component
 from seldon_spec.errors import BadMetric, ComponentFailed
 from seldon_spec.payload.message import Kind, Message, RawResult, Request, Result, Transport, Verb
-from seldon_spec.payload.raw import split_metrics
+from seldon_spec.payload.raw import name_method, split_metrics
 from seldon_spec.spec.model import ServiceType, UnitSpec
 
 UNIT = UnitSpec()
@@ -44,6 +44,9 @@ class Wire:
 
     def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
         return split_metrics(answer)
+
+    def name_method(self, answer: Any, method: str) -> Any:
+        return name_method(answer, method)
 
     def encode(self, result: Result | RawResult, request: Request) -> Any:
         raise NotImplementedError
@@ -75,7 +78,7 @@ SIGNATURES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "keywords": (lambda self, X, names, **more: [X, names, more], ["x", ["a"], {"meta": {"puid": "p"}}]),
     "anything": (lambda self, *args, **more: [*args, more], ["x", ["a"], {"meta": {"puid": "p"}}]),
     "other-default": (lambda self, X, names, other="o": [X, names, other], ["x", ["a"], "o"]),
-    "names-called-meta": (lambda self, X, meta: [X, meta], ["x", ["a"]]),
+    "meta-without-names": (lambda self, X, meta: [X, meta], ["x", {"puid": "p"}]),
     "x-alone": (lambda self, X: [X], ["x"]),
 }
 

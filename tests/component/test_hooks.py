@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 from seldon_spec.component.adapter import Adapter
-from seldon_spec.component.contract import SeldonNotImplementedError
+from seldon_spec.component.contract import SeldonNotImplementedError, SeldonResponse
 from seldon_spec.errors import BadMetric, ComponentFailed, ResultError
 from seldon_spec.metrics import Metrics
 from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
@@ -205,6 +205,68 @@ def test_feedback_hooks_for_whole_messages() -> None:
         for ask in (ask_rest, ask_grpc):
             assert ask(user(**hooks), Verb.FEEDBACK, FEEDBACK) == {"strData": f"{word} 0.5"}
         del hooks[name]
+
+
+@pytest.mark.parametrize("name", ["send_feedback_rest", "send_feedback_grpc"])
+def test_a_deprecated_feedback_hook_may_return_nothing(name: str) -> None:
+    model = user(**{name: lambda self, feedback: None})
+    assert ask_rest(model, Verb.FEEDBACK, FEEDBACK) == {}
+    request = GRPC.decode(Verb.FEEDBACK, json_format.Parse(FEEDBACK, Feedback()).SerializeToString())
+    assert GRPC.encode(Adapter(model, UnitSpec()).call(request, record), request).body == b""
+
+
+def test_a_raw_feedback_hook_has_to_return_a_message() -> None:
+    with pytest.raises(ResultError, match="a raw hook answers with a SeldonMessage, not with NoneType"):
+        ask_grpc(user(send_feedback_raw=lambda self, feedback: None), Verb.FEEDBACK, FEEDBACK)
+
+
+def test_feedback_may_have_tags_and_metrics_alone() -> None:
+    metric = {"key": "k", "type": "GAUGE", "value": 1.0}
+    model = user(send_feedback=lambda self, *args, **more: SeldonResponse(None, {"a": "b"}, [metric]))
+    for ask in (ask_rest, ask_grpc):
+        answer = ask(model, Verb.FEEDBACK, FEEDBACK)
+        assert answer["data"] == {"ndarray": []}
+        assert answer["meta"]["tags"] == {"a": "b"}
+        assert answer["meta"]["metrics"] == [{"key": "k", "type": "GAUGE", "value": 1.0}]
+
+
+def test_feedback_may_hold_what_is_no_number() -> None:
+    text = (
+        '{"request":{"data":{"ndarray":[[NaN]]}},"truth":{"data":{"tensor":{"shape":[2],"values":[Infinity,"NaN"]}}}}'
+    )
+    got: list[Any] = []
+    ask_rest(user(send_feedback=lambda self, X, names, reward, truth: got.extend((X, truth))), Verb.FEEDBACK, text)
+    np.testing.assert_array_equal(got[0], [[np.nan]])
+    np.testing.assert_array_equal(got[1], [np.inf, np.nan])
+    echo = user(send_feedback=lambda self, X, names: [[float("nan"), float("-inf")]])
+    assert ask_rest(echo, Verb.FEEDBACK, FEEDBACK)["data"]["ndarray"] == [["NaN", "-Infinity"]]
+    told: list[str] = []
+    ask_rest(user(send_feedback_rest=lambda self, text: told.append(text)), Verb.FEEDBACK, text)
+    assert json.loads(told[0])["request"]["data"] == {"ndarray": [["NaN"]]}
+
+
+def test_metrics_of_a_raw_answer_show_their_method() -> None:
+    metrics = [
+        {"key": "k", "type": "GAUGE", "value": 1.0, "tags": {"a": "b"}},
+        {"key": "l", "type": "GAUGE", "value": 2.0},
+    ]
+    answer = {"meta": {"metrics": metrics}}
+    expected = [{**metrics[0], "tags": {"a": "b", "method": "m"}}, metrics[1]]
+    for verb, name in ((Verb.PREDICT, "predict_raw"), (Verb.ROUTE, "route_raw")):
+        expected[0]["tags"] = {"a": "b", "method": verb.value}
+        assert ask_rest(user(**{name: lambda self, m: answer}), verb, "{}")["meta"]["metrics"] == expected
+        proto = json_format.ParseDict(answer, SeldonMessage())
+        assert ask_grpc(user(**{name: lambda self, m: proto}), verb)["meta"]["metrics"] == expected  # noqa: B023
+    assert metrics[0]["tags"] == {"a": "b"}
+
+
+def test_class_names_as_an_attribute_are_told_as_deprecated(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        Adapter(user(predict=lambda self, X: X, class_names=["a"]), UnitSpec())
+        Adapter(user(predict=lambda self, X: X, class_names=lambda self: ["a"]), UnitSpec())
+    assert [record.message for record in caplog.records] == [
+        "Model.class_names is deprecated as an attribute; write a method"
+    ]
 
 
 FEEDBACK_SIGNATURES: dict[str, tuple[Any, Any]] = {

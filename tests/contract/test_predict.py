@@ -35,8 +35,8 @@ class ContractModel:
             raise SeldonMicroserviceException("teapot", 418, "MY_REASON")
         if self.asked == "none":
             return None
-        if self.asked == "set":
-            return {"a": {1}}
+        if self.asked == "object":
+            return {"a": object()}
         return X
 
     def metrics(self):
@@ -119,7 +119,7 @@ REFUSALS = {
         BAD_DATA,
         "Unknown data type returned as payload (must be list or np array):None",
     ),
-    "result-set": Refusal('{"strData":"set"}', 500, "UNKNOWN", INTERNAL),
+    "result-object": Refusal('{"strData":"object"}', 500, "UNKNOWN", INTERNAL),
     "bad-metric": Refusal('{"strData":"bad-metric"}', 500, "UNKNOWN", "MICROSERVICE_BAD_METRIC"),
 }
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,10 +98,11 @@ def test_images(image: str | None, expected: tuple[str, str]) -> None:
     assert (labels["model_image"], labels["model_version"]) == expected
 
 
-BAD = {
+BAD: dict[str, Any] = {
     "no-list": counter(),
     "none": None,
-    "tuple": (counter(),),
+    "text": "metrics",
+    "number": 5,
     "not-an-object": [1],
     "no-key": [{"type": "COUNTER", "value": 1}],
     "no-value": [{"type": "COUNTER", "key": "k"}],
@@ -111,9 +115,68 @@ BAD = {
     "complex-value": [gauge(value=1j)],
     "huge-value": [gauge(value=10**400)],
     "array-value": [gauge(value=np.array([1, 2]))],
-    "tag-number": [counter(tags={"n": 1})],
+    "tag-object": [counter(tags={"n": {}})],
     "tag-list": [counter(tags=[1])],
 }
+
+
+class Hostile:
+    """A value of the user's whose every method fails."""
+
+    def __add__(self, other: object) -> Any:
+        raise LookupError("no sum")
+
+    def __repr__(self) -> str:
+        raise LookupError("no text")
+
+
+def looped() -> list[Any]:
+    metrics: list[Any] = []
+    metrics.append(metrics)
+    return metrics
+
+
+BAD |= {
+    "tuple-key": [{("k",): 1}],
+    "loop": looped(),
+    "hostile-value": [gauge(value=Hostile())],
+    "hostile-key": [{Hostile(): 1}],
+    "hostile": Hostile(),
+    "failing-iterator": map(int, ["x"]),
+}
+
+
+ALIKE: dict[str, tuple[Any, float, dict[str, str]]] = {
+    "tuple": ((gauge(),), 1, {}),
+    "generator": (lambda: (gauge() for _ in range(1)), 1, {}),
+    "array": (np.array([gauge()]), 1, {}),
+    "values": ({"a": gauge()}.values(), 1, {}),
+    "mapping": ([MappingProxyType(gauge())], 1, {}),
+    "array-of-one": ([gauge(value=np.array([2.5]))], 2.5, {}),
+    "array-of-one-row": ([gauge(value=np.array([[3]]))], 3, {}),
+    "numpy": ([gauge(value=np.float32(0.5))], 0.5, {}),
+    "decimal": ([gauge(value=Decimal("1.5"))], 1.5, {}),
+    "fraction": ([gauge(value=Fraction(1, 2))], 0.5, {}),
+    "truth": ([gauge(value=True)], 1, {}),
+    "no-tags": ([gauge(tags=None)], 1, {}),
+    "tag-number": (
+        [gauge(tags={"n": 2, "f": 1.5, "b": True, "none": None})],
+        1,
+        {"n": "2", "f": "1.5", "b": "True", "none": "None"},
+    ),
+    "tag-numpy": ([gauge(tags={"n": np.int64(2), "s": np.str_("x")})], 1, {"n": "2", "s": "x"}),
+}
+
+
+@pytest.mark.parametrize(("given", "value", "tags"), ALIKE.values(), ids=ALIKE)
+def test_what_is_like_a_list_a_number_or_a_text_is_taken(samples: Samples, given: Any, value: float, tags: Any) -> None:
+    metrics = Metrics()
+    (shown,) = metrics.record("predict", given() if callable(given) else given)
+    assert (shown["value"], type(shown["value"])) in [(value, kind) for kind in (int, float, bool)]
+    assert (shown.get("tags") or {}) == ({**tags, "method": "predict"} if tags else {})
+    (labels,) = samples(metrics)["g"]
+    assert {**dict(labels), **tags} == dict(labels)
+    assert samples(metrics)["g"][labels] == value
 
 
 UNEXPOSABLE = {

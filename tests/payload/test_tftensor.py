@@ -89,6 +89,8 @@ def test_lists_and_content(message: Any, values: Any, dtype: str) -> None:
 REFUSED = {
     "too-many": tensor("INT32", [1], intVal=[1, 2]),
     "half-a-value": tensor("INT32", [1], tensorContent="AAA="),
+    "content-too-short": tensor("INT32", [3], tensorContent="AQAAAAIAAAA="),
+    "content-of-one-for-many": tensor("INT32", [2, 2], tensorContent="BwAAAA=="),
     "content-too-long": tensor("INT32", [1], tensorContent="AAAAAAAAAAA="),
     "half-a-complex": tensor("COMPLEX64", [1], scomplexVal=[1]),
     "negative-size": tensor("INT32", [-1], intVal=[1]),

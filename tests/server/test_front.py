@@ -132,6 +132,19 @@ CASES: dict[str, bytes] = {
     "no json": build("/predict", "{", JSON),
     "no message": build("/predict", "{}", JSON),
     "empty": build("/predict", "", JSON),
+    "utf-16": build("/predict", '{"strData":"é"}'.encode("utf-16"), "Content-Type: application/json; charset=utf-16"),
+    "utf-16 without a parameter": build("/predict", '{"strData":"é"}'.encode("utf-16-le"), JSON),
+    "utf-32": build("/predict", '{"strData":"é"}'.encode("utf-32"), 'Content-Type: application/json; charset="UTF-32"'),
+    "latin-1": build(
+        "/predict", '{"strData":"é"}'.encode("latin-1"), "Content-Type: application/json; charset=latin-1"
+    ),
+    "unknown charset": build("/predict", '{"strData":"x"}', "Content-Type: application/json; charset=nothing"),
+    "wrong charset": build("/predict", '{"strData":"é"}', "Content-Type: application/json; charset=us-ascii"),
+    "misspelt": build("/predict", '{"data":{"ndarry":[[1]]}}', JSON),
+    "bare list": build("/predict", '{"data":[[1,2]]}', JSON),
+    "base64 of a url": build("/predict", '{"binData":"-_8"}', JSON),
+    "no base64": build("/predict", '{"binData":"!!!"}', JSON),
+    "mixed": build("/predict", '{"data":{"ndarray":[[1]]},"binData":"AAEC"}', JSON),
     "not utf-8": build("/predict", b'{"strData":"\xff"}', JSON),
     "the class raises": build("/predict", '{"strData":"raise"}', JSON),
     "no payload": build("/predict", '{"strData":"type"}', JSON),
@@ -159,6 +172,15 @@ def test_both_ways_give_the_same_bytes(pair: Pair, request_bytes: bytes) -> None
     answer = pair.ask("short", request_bytes)
     assert answer.startswith(b"HTTP/1.1 ")
     assert answer == pair.ask("flask", request_bytes)
+
+
+def test_a_body_is_read_in_the_charset_that_its_header_names(pair: Pair) -> None:
+    for name in ("utf-16", "utf-16 without a parameter", "utf-32", "latin-1"):
+        assert b'"strData":"\\u00e9"' in pair.ask("short", CASES[name]) or "é".encode() in pair.ask(
+            "short", CASES[name]
+        )
+    for name in ("unknown charset", "wrong charset"):
+        assert b" 400 " in pair.ask("short", CASES[name])
 
 
 HOOKED = """

@@ -249,6 +249,8 @@ PAIRS = [
     ('seldon.io/grpc-timeout="2500"\nseldon.io/grpc-timeout="1500"\n', ("request_timeout_seconds", 1.5)),
     ('a="b\\"c"\n  seldon.io/grpc-max-message-size="10485760"  ', ("max_message_bytes", 10485760)),
     ("seldon.io/grpc-max-message-size=2147483647", ("max_message_bytes", 2147483647)),
+    (' seldon.io/rest-timeout  =   "2500"  \r\n', ("request_timeout_seconds", 2.5)),
+    ("seldon.io/rest-timeout\t=\t2500", ("request_timeout_seconds", 2.5)),
 ]
 
 

@@ -10,6 +10,7 @@ import concurrent.futures
 import dataclasses
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -33,6 +34,7 @@ from seldon_spec.errors import (
     UnsupportedMediaType,
 )
 from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
+from seldon_spec.payload.json_read import read_plain
 from seldon_spec.payload.json_style import JsonStyle, write_json
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.server.rest.openapi import describe_interface
@@ -222,8 +224,34 @@ def _read_message(*, is_checked: bool, is_kept: bool) -> Any:
     if text:
         return text
     if is_checked and not request.is_json:
-        raise PayloadError("Can't find JSON in data: the Content-Type is not application/json")
-    return request.get_data(cache=is_kept)
+        raise PayloadError(
+            "Can't find JSON in data: the Content-Type is not application/json; send the header"
+            " Content-Type: application/json"
+        )
+    body = request.get_data(cache=is_kept)
+    charset = request.mimetype_params.get("charset", "utf-8") if is_checked else "utf-8"
+    return body if charset.lower().startswith("utf") else _decode_body(body, charset)
+
+
+_CHARSETS = re.compile(
+    r"(us-)?ascii|latin-?[0-9]+|iso[-_]?8859[-_]?[0-9]+|(windows|cp)-?125[0-9]|koi8-[ru]|shift_jis|euc-(jp|kr)|gbk|gb18030|big5",
+    re.IGNORECASE,
+)
+"""What clients name; some of Python's other encodings take time that grows with the square of a body's length."""
+
+
+def _decode_body(body: bytes, charset: str) -> str:
+    """The text of a body in an encoding that JSON's own rules do not tell from others.
+
+    Raises:
+        PayloadError: it is not in that encoding, or the encoding is unknown.
+    """
+    if _CHARSETS.fullmatch(charset) is None:
+        raise PayloadError(f"Can't find JSON in data: unknown charset {charset[:40]}")
+    try:
+        return body.decode(charset)
+    except (LookupError, UnicodeError) as error:
+        raise PayloadError(f"Can't find JSON in data: charset {charset}: {error}") from error
 
 
 def _join_parts() -> dict[str, Any]:
@@ -232,29 +260,37 @@ def _join_parts() -> dict[str, Any]:
     Raises:
         PayloadError: a part has no name, or cannot be read.
     """
-    if None in flask.request.form or None in flask.request.files:
+    form, files = flask.request.form, flask.request.files
+    if None in form or None in files:
         raise PayloadError("a part of the body has no name")
+    names = [name for parts in (form, files) for name, _ in parts.items(multi=True)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PayloadError(f"the body has two parts {twice}")
     tree: dict[str, Any] = {}
-    for name, text in flask.request.form.items():
+    for name, text in form.items():
         tree[name] = text if name == "strData" else _parse_part(name, text)
-    for name, file in flask.request.files.items():
+    for name, file in files.items():
         tree[name] = _read_file(name, file)
     return tree
 
 
-def _parse_part(name: str, text: str) -> Any:
+def _parse_part(name: str, text: str | bytes) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PayloadError(f"Can't find JSON in data: part {name}: {error}") from error
+        return read_plain(text)
+    except PayloadError as error:
+        raise PayloadError(f"{error} (part {name})") from error
 
 
-def _read_file(name: str, file: FileStorage) -> str:
+def _read_file(name: str, file: FileStorage) -> Any:
+    """A file's content: bytes in base64 for binData, text for strData, for any other part the JSON value."""
     content: bytes = file.read()
     if name == "binData":
         return base64.b64encode(content).decode("ascii")
+    if name != "strData":
+        return _parse_part(name, content)
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PayloadError(f"file {name} is not UTF-8: {error}") from error
 

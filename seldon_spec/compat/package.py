@@ -1,0 +1,6 @@
+"""What classes import from ``seldon_core`` itself."""
+
+from seldon_spec.compat.storage import Storage
+from seldon_spec.compat.version import __version__
+
+__all__ = ["Storage", "__version__"]
