@@ -111,7 +111,7 @@ def test_the_nesting_limit_of_libyaml_is_a_limit(monkeypatch: pytest.MonkeyPatch
     """As libyaml 0.2.6 reports it, whichever version is installed."""
 
     def parse(*_args: Any, **_kwargs: Any) -> NoReturn:
-        mark = yaml.Mark("f", 2, 0, 2, None, None)
+        mark = yaml.Mark("f", 2, 0, 2, "", 0)
         raise yaml.scanner.ScannerError("while increasing flow level", mark, "exceeded maximum nesting depth", mark)
 
     monkeypatch.setattr(yaml, "parse", parse)
