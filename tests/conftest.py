@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("seldon-spec")
     group.addoption("--rewrite-golden", action="store_true", help="write the golden files anew instead of comparing")
     group.addoption("--installed", action="store_true", help="the package under test has to be an installed wheel")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape lone surrogates, which captured logs hold and pytest-xdist cannot send to its main process."""
+    return _escape_surrogates((yield))
+
+
+def _escape_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _escape_surrogates(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escape_surrogates(each) for each in value]
+    return value
 
 
 @dataclass(frozen=True)
