@@ -73,7 +73,7 @@ test-%: .venv-%/.wheel
 test-latest: build/.wheel
 	$(PYTHON) -m venv --clear .venv-latest
 	.venv-latest/bin/python -m pip install --quiet --upgrade pip
-	.venv-latest/bin/python -m pip install --quiet dist/*.whl --group test --requirement examples/iris/requirements.txt
+	.venv-latest/bin/python -m pip install --quiet --no-compile dist/*.whl --group test --requirement examples/iris/requirements.txt
 	$(call run_tests,.venv-latest,$(TESTS),$(PARALLEL))
 
 examples/iris/iris.joblib: examples/iris/train.py .venv/.package
