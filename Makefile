@@ -8,13 +8,15 @@ SUPPORTED := 3.10 3.11 3.12 3.13
 PYENV_ROOT ?= $(HOME)/.pyenv
 find_python = $(or $(shell python$1 -c 'import sys; print(sys.executable)' 2>/dev/null),\
     $(lastword $(sort $(wildcard $(PYENV_ROOT)/versions/$1.*/bin/python$1))))
+# What a test target runs: files or folders.
+TESTS ?= tests
 PACKAGED := $(shell find seldon_spec/ schemas -type f -not -name '*.pyc') pyproject.toml README.md LICENSE CHANGELOG.md
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is imported is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo serve test test-all test-image lint types docs clean
+.PHONY: help demo serve test test-all test-latest test-image lint types docs lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -23,7 +25,9 @@ help:
 	@echo 'make serve     serve the iris example until ^C'
 	@echo 'make test      what CI runs: format, lint, types, docs, and the tests on the installed wheel'
 	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found, and on the oldest dependencies'
+	@echo 'make test-oldest, make test-latest  the tests on the oldest and on the newest dependencies; TESTS="tests/spec ..." selects'
 	@echo 'make test-image  builds images, runs them and asks them; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
+	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
 demo: examples/iris/iris.joblib
@@ -38,10 +42,9 @@ test: lint types docs test-$(VERSION)
 test-all: $(foreach version,$(SUPPORTED),$(if $(call find_python,$(version)),test-$(version))) \
     $(if $(call find_python,3.10),test-oldest)
 
-# A name of its own, which the pattern of the tests below must not take for a version of Python.
+# A rule of its own, so that the pattern of the tests below does not take "image" for a version of Python.
 test-image: .venv-$(VERSION)/.wheel
-	@mkdir -p build/run
-	cd build/run && ../../.venv-$(VERSION)/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed -m image ../../tests/image
+	$(call run_tests,.venv-$(VERSION),tests/image,-m image)
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -57,47 +60,75 @@ clean:
 	rm -rf .venv .venv-* build dist site examples/iris/iris.joblib
 
 # The tests run outside the source tree: only the installed wheel can be imported.
-test-%: .venv-%/.wheel
-	@mkdir -p build/run
-	cd build/run && ../../.venv-$*/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed ../../tests
+define run_tests
+@mkdir -p build/run
+cd build/run && ../../$1/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed $3 $(addprefix ../../,$2)
+endef
 
-examples/iris/iris.joblib: examples/iris/train.py .venv/.iris
+PARALLEL := --numprocesses 2 --dist loadfile
+test-%: .venv-%/.wheel
+	$(call run_tests,.venv-$*,$(TESTS),$(PARALLEL))
+
+# What a user gets who installs today: the only target that does not install from a lock file.
+test-latest: build/.wheel
+	$(PYTHON) -m venv --clear .venv-latest
+	.venv-latest/bin/python -m pip install --quiet --upgrade pip
+	.venv-latest/bin/python -m pip install --quiet --no-compile dist/*.whl --group test --requirement examples/iris/requirements.txt
+	$(call run_tests,.venv-latest,$(TESTS),$(PARALLEL))
+
+examples/iris/iris.joblib: examples/iris/train.py .venv/.package
 	$(BIN)/python examples/iris/train.py
 
-# The development environment: the package from the source tree and, as far as a target asks for them, the tools.
-.venv/.package: pyproject.toml
+# Lock files: every environment below holds exactly what one of them pins.
+LOCK = .venv-lock/bin/uv pip compile --quiet --python-version $(firstword $(SUPPORTED)) --generate-hashes --no-annotate \
+    --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) pyproject.toml examples/iris/requirements.txt
+
+lock: .venv-lock/.uv
+	$(LOCK) --universal --group build --group docs --group lint --group test --output-file requirements/dev.txt
+	$(LOCK) --universal --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
+	$(LOCK) --group test --constraint tests/oldest.txt --output-file requirements/oldest.txt
+
+.venv-lock/.uv:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet 'uv>=0.9'
+	@touch $@
+
+# pip first: a venv starts with the one that its Python bundles, which is much slower. Modules are compiled on import.
+define install_locked
+sed -n '/^pip==/,/[^\]$$/p' $2 >$1/pip.txt
+$1/bin/python -m pip install --quiet --require-hashes --requirement $1/pip.txt
+$1/bin/python -m pip install --quiet --require-hashes --no-compile --requirement $2
+endef
+
+# The development environment: the package from the source tree with what the demo needs, then the tools.
+.venv/.package: requirements/demo.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed: make PYTHON=…")'
+	@$(PYTHON) -c 'import ensurepip' || { echo 'the venv module is needed; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable .
+	$(call install_locked,.venv,$<)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
-.venv/.tools: .venv/.package
-	$(BIN)/python -m pip install --quiet --group lint --group test --group docs --group build
-	@touch $@
-
-.venv/.iris: .venv/.package examples/iris/requirements.txt
-	$(BIN)/python -m pip install --quiet --requirement examples/iris/requirements.txt
+.venv/.tools: requirements/dev.txt .venv/.package
+	$(call install_locked,.venv,$<)
 	@touch $@
 
 # The wheel is built from the source distribution, so that both are complete.
 build/.wheel: .venv/.tools $(PACKAGED)
 	@rm -rf dist && mkdir -p build
-	$(BIN)/python -m build --outdir dist . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
+	$(BIN)/python -m build --no-isolation --outdir dist . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
 	@touch $@
 
 define install_wheel
-$1/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-$1/bin/python -m pip install --quiet dist/*.whl --group test --requirement examples/iris/requirements.txt $2
+test -x $1/bin/python || $2 -m venv $1
+$(call install_locked,$1,$3)
 $1/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 @touch $@
 endef
 
-.venv-%/.wheel: build/.wheel examples/iris/requirements.txt
-	test -x .venv-$*/bin/python || $(if $(filter $*,$(VERSION)),$(PYTHON),$(call find_python,$*)) -m venv .venv-$*
-	$(call install_wheel,.venv-$*)
+.venv-%/.wheel: requirements/dev.txt build/.wheel
+	$(call install_wheel,.venv-$*,$(if $(filter $*,$(VERSION)),$(PYTHON),$(call find_python,$*)),$<)
 
 # The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
-.venv-oldest/.wheel: build/.wheel examples/iris/requirements.txt tests/oldest.txt
-	test -x .venv-oldest/bin/python || $(call find_python,3.10) -m venv .venv-oldest
-	$(call install_wheel,.venv-oldest,--constraint tests/oldest.txt)
+.venv-oldest/.wheel: requirements/oldest.txt build/.wheel
+	$(call install_wheel,.venv-oldest,$(call find_python,3.10),$<)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import find_tree, kill, read_stats
-from benchmarks.running import find_free_ports
+from benchmarks.running import reserve_ports
 
 WAIT_SECONDS = 60.0
 
@@ -70,13 +70,14 @@ def serving(
     Raises:
         RuntimeError: it did not start, or did not end with 0.
     """
-    http, grpc, metrics = find_free_ports(3)
+    ports = contextlib.ExitStack()
+    http, grpc, metrics = reserve_ports(ports, 3)
     keys = {
         "class_name": "Served",
         "ports": {"http": http, "grpc": grpc, "metrics": metrics},
         "server": {"host": "127.0.0.1", **server},
     }
-    with tempfile.TemporaryDirectory(prefix="endurance-") as name:
+    with ports, tempfile.TemporaryDirectory(prefix="endurance-") as name:
         folder = Path(name) / "served"
         folder.mkdir()
         (folder / "Served.py").write_text(source, encoding="utf-8")

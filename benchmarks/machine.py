@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -77,5 +78,7 @@ def _find(pattern: str, file: str) -> str:
 
 
 def _first_words(*command: str) -> str:
-    """The first two words that a tool says of itself: wrk tells its version with an exit code of 1."""
+    """The first two words of a tool's description of itself (wrk prints its version with exit code 1)."""
+    if shutil.which(command[0]) is None:
+        return f"no {command[0]}"
     return " ".join(subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()[:2])

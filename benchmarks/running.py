@@ -31,11 +31,16 @@ class ServerFailed(Exception):
     """A server did not start, did not answer, or answered wrongly; the end of its log is told."""
 
 
-def find_free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now, all different."""
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in held]
+def reserve_ports(stack: contextlib.ExitStack, count: int) -> list[int]:
+    """Reserve loopback ports: until the stack is closed, the kernel picks none of them for another socket.
+
+    A server that sets SO_REUSEADDR can listen on them, since the sockets that hold them do not listen.
+    """
+    held = [stack.enter_context(socket.socket()) for _ in range(count)]
+    for each in held:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind(("127.0.0.1", 0))
+    return [int(each.getsockname()[1]) for each in held]
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class RunningServer:
     folder: Path
     process: subprocess.Popen[bytes]
     began: float
+    ports: contextlib.ExitStack
     _requests: dict[str, bytes] = field(default_factory=dict)
 
     def wait_until_right(self) -> Start:
@@ -129,6 +135,7 @@ class RunningServer:
         left = processes.read_stats()
         processes.kill((tree & set(left)) | processes.find_tree(self.process.pid, left))
         self.process.wait()
+        self.ports.close()
 
     def _dialect(self, workload: Workload) -> Dialect:
         dialect = self.server.dialect(workload.transport)
@@ -165,7 +172,8 @@ def start_server(
     server: Server, model: Model, workers: int, folder: Path, environments: Path, environ: Mapping[str, str]
 ) -> RunningServer:
     """Write a server's files into the empty folder, and start it in a session of its own."""
-    http, grpc, metrics = find_free_ports(3)
+    ports = contextlib.ExitStack()
+    http, grpc, metrics = reserve_ports(ports, 3)
     place = Place(http, grpc, metrics, workers, model)
     for name, content in server.files(place).items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -179,4 +187,4 @@ def start_server(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return RunningServer(server, place, folder, process, time.perf_counter())
+    return RunningServer(server, place, folder, process, time.perf_counter(), ports)

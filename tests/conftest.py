@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import os
 import signal
@@ -15,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("seldon-spec")
     group.addoption("--rewrite-golden", action="store_true", help="write the golden files anew instead of comparing")
     group.addoption("--installed", action="store_true", help="the package under test has to be an installed wheel")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape lone surrogates, which captured logs hold and pytest-xdist cannot send to its main process."""
+    return _escape_surrogates((yield))
+
+
+def _escape_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _escape_surrogates(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escape_surrogates(each) for each in value]
+    return value
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,33 @@ def command_environ() -> dict[str, str]:
     return {**kept, "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]), "PYTHONWARNINGS": ""}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def collect_garbage() -> Iterator[None]:
+    """Raise what finalizers warn of, such as a file left open, in the module that caused it."""
+    yield
+    gc.collect()
+
+
+@contextlib.contextmanager
+def reserving(count: int) -> Iterator[list[int]]:
+    """Reserve loopback ports: until the end, the kernel picks none of them for another socket of this machine.
+
+    A server that sets SO_REUSEADDR can listen on them, since the sockets that hold them do not listen.
+    """
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in held:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        yield [int(each.getsockname()[1]) for each in held]
+
+
+@pytest.fixture(scope="session")
+def reserve_ports() -> Callable[[int], AbstractContextManager[list[int]]]:
+    """``reserving``, for the tests."""
+    return reserving
+
+
 @pytest.fixture(scope="session")
 def serve_folder(command_environ: dict[str, str]) -> Serve:
     """Start a server in a folder on free loopback ports, wait until it is ready, and stop it at last."""
@@ -76,15 +120,14 @@ def serve_folder(command_environ: dict[str, str]) -> Serve:
     def serve(
         folder: Path, command: Sequence[str] = OUR_COMMAND, variables: Mapping[str, str] = MappingProxyType({})
     ) -> Iterator[RunningServer]:
-        http, grpc, metrics = _find_free_ports(3)
-        place = {
-            "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(http),
-            "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(grpc),
-            "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
-            "SELDON_SPEC__SERVER__HOST": "127.0.0.1",
-        }
-        environ = {**command_environ, **place, **variables}
-        with tempfile.TemporaryFile("w+") as log:
+        with reserving(3) as (http, grpc, metrics), tempfile.TemporaryFile("w+") as log:
+            place = {
+                "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(http),
+                "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(grpc),
+                "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
+                "SELDON_SPEC__SERVER__HOST": "127.0.0.1",
+            }
+            environ = {**command_environ, **place, **variables}
             process = subprocess.Popen(command, cwd=folder, env=environ, stderr=log)
             try:
                 _wait_until_ready(process, http)
@@ -100,12 +143,6 @@ def serve_folder(command_environ: dict[str, str]) -> Serve:
                 process.wait()
 
     return serve
-
-
-def _find_free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in held]
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], http: int) -> None:

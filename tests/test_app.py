@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,29 @@ def test_an_error_tells_its_place_and_its_fix(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         seldon_spec.load(folder, {})
     assert f'{folder}/seldon.yaml:2:1: there is no key "nmae" (did you mean "name"?)' in str(caught.value).splitlines()
+
+
+FILE = b'--b\r\nContent-Disposition: form-data; name="binData"; filename="f"\r\n\r\n'
+LARGE = FILE + b"x" * 700_000 + b"\r\n"
+"""More than Flask keeps in memory."""
+NAMELESS = b"--b\r\nno disposition\r\n\r\n1\r\n--b--\r\n"
+UPLOADS = {
+    "whole": LARGE + b"--b--\r\n",
+    "cut-off": FILE + b"abc",
+    "cut-off-large": LARGE,
+    "two-cut-off": LARGE + LARGE,
+    "header-missing": FILE + b"abc\r\n" + NAMELESS,
+    "header-missing-large": LARGE + NAMELESS,
+    "too-many-parts": LARGE + b'--b\r\nContent-Disposition: form-data; name="p"\r\n\r\n1\r\n' * 1001 + b"--b--\r\n",
+}
+
+
+@pytest.mark.parametrize("body", UPLOADS.values(), ids=UPLOADS)
+def test_every_uploaded_file_is_closed(tmp_path: Path, body: bytes) -> None:
+    folder = _folder(tmp_path, "class NAME:\n    def predict(self, X, names):\n        return X\n")
+    client = seldon_spec.make_app(seldon_spec.load(folder, {})).test_client()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client.post("/predict", data=body, content_type="multipart/form-data; boundary=b").close()
+        gc.collect()
+    assert [str(each.message) for each in caught] == []

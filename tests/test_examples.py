@@ -71,15 +71,23 @@ class Script:
         assert program.returncode == 0
 
 
-@pytest.fixture(params=FOLDERS)
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of an example, trained where it trains."""
-    copy = tmp_path / str(request.param)
+@pytest.fixture(params=FOLDERS, scope="module")
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of an example, trained if it has a training script."""
+    copy = tmp_path_factory.mktemp("trained") / str(request.param)
     shutil.copytree(EXAMPLES / request.param, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
     for module in Script(copy).tree.get("needs", ()):
         pytest.importorskip(module, reason="the example's own requirements are not installed")
     if (copy / "train.py").exists():
         subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
+    return copy
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """A copy of ``trained`` that the test may change."""
+    copy = tmp_path / trained.name
+    shutil.copytree(trained, copy)
     return copy
 
 
@@ -192,7 +200,7 @@ def rewrite(script: Script, server: RunningServer) -> None:
     pytest.skip(f"wrote {script.file.name} of {script.file.parent.name}")
 
 
-@pytest.mark.parametrize("folder", ["tfserving-proxy"], indirect=True)
+@pytest.mark.parametrize("trained", ["tfserving-proxy"], indirect=True)
 @pytest.mark.parametrize("model_input", ["x", ""], ids=["columns", "rows"])
 def test_the_proxy_uses_rest_without_a_grpc_endpoint(
     folder: Path, model_input: str, command_environ: dict[str, str], serve_folder: Serve
@@ -205,7 +213,7 @@ def test_the_proxy_uses_rest_without_a_grpc_endpoint(
                 check_row(server, row, "rest", script.tolerance)
 
 
-@pytest.mark.parametrize("folder", ["tfserving-proxy"], indirect=True)
+@pytest.mark.parametrize("trained", ["tfserving-proxy"], indirect=True)
 def test_the_proxy_s_tensor_is_tensorflow_s(folder: Path) -> None:
     code = "import sys, numpy, tf_messages as t; r = t.PredictRequest()\nr.inputs.add(key='x')"
     code += "\nt.write_tensor(numpy.array([[1.5, 2]]), r.inputs[0].value)"
@@ -232,7 +240,7 @@ def test_every_service_type_is_explained_and_has_an_example(service_type: Servic
     } == {service_type.value}
 
 
-@pytest.mark.parametrize("folder", ["iris"], indirect=True)
+@pytest.mark.parametrize("trained", ["iris"], indirect=True)
 def test_the_demo_runs_to_its_end(folder: Path, command_environ: dict[str, str]) -> None:
     ended = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "demo.py"), str(folder)],

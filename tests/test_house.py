@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,7 @@ def _room(module: str) -> str:
     return max((room for room in FLOORS if module == room or module.startswith(f"{room}.")), key=len)
 
 
+@functools.cache
 def _tree(module: str) -> ast.Module:
     base = PACKAGE / module.replace(".", "/")
     path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")

@@ -182,8 +182,9 @@ def parse_document(data: bytes, file: str) -> Document:
         document.problems.append(_syntax(document, error))
         document.root = None
     except _Stop:
-        document.problems = document.problems[-1:]  # what half a file seems to say is noise beside the limit
         document.root = None
+    # The diagnostics of a partly read file are misleading next to a limit.
+    document.problems = [each for each in document.problems if each.code == "limit"] or document.problems
     return document
 
 
@@ -260,9 +261,7 @@ class _Composer:
         position = self.at(event)
         self.spend(position, 1)
         if len(self.stack) >= MAX_DEPTH:
-            self.document.problems.append(
-                _limit(self.document, position, "the values are nested too deeply", f"at most {MAX_DEPTH} levels")
-            )
+            self.document.problems.append(_too_deep(self.document, position))
             raise _Stop
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         expected = _TAG + ("map" if is_mapping else "seq")
@@ -457,6 +456,10 @@ def _limit(document: Document, position: Position, message: str, allowed: str) -
     return Diagnostic("limit", message, document.origin(position), allowed=allowed)
 
 
+def _too_deep(document: Document, position: Position) -> Diagnostic:
+    return _limit(document, position, "the values are nested too deeply", f"at most {MAX_DEPTH} levels")
+
+
 def _undecodable(data: bytes, file: str, error: UnicodeDecodeError) -> Document:
     before = data[: error.start]
     line = before.count(b"\n") + 1
@@ -499,6 +502,9 @@ def _syntax(document: Document, error: yaml.YAMLError) -> Diagnostic:
     # The end of the stream lies behind the last line.
     column = 0 if mark is None else len(line) if mark.line > line_index else min(mark.column, len(line))
     position = Position(document.file, line_index + 1, column + 1, 1, line)
+    if "nesting depth" in (error.problem or ""):
+        # libyaml 0.2.6 and newer allow 1000 levels, and read ahead of the events that MAX_DEPTH counts.
+        return _too_deep(document, position)
     indent = line[: len(line) - len(line.lstrip())]
     if "\t" in indent:
         tab = indent.index("\t")

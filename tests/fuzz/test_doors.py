@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from benchmarks.doors import DOORS
 from benchmarks.fuzz import fuzz_door, make_input
 
-pytestmark = pytest.mark.filterwarnings("default")  # a warning is no fault of these
-
 Knock = Callable[[bytes], str]
 
 EXAMPLES = {"json": 300, "protobuf": 300, "forms": 100, "yaml": 40}

@@ -60,7 +60,7 @@ def _run(command: str, folder: Path, environ: dict[str, str]) -> str:
 def _ask(command: str, server: RunningServer) -> str:
     """What the page's curl gets, with the port of the server under test."""
     words = shlex.split(command)
-    url = words[2].replace(":9000", f":{server.http}")
+    url = next(word for word in words if word.startswith("http:")).replace(":9000", f":{server.http}")
     body = words[words.index("-d") + 1].encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:

@@ -368,7 +368,7 @@ def test_a_dataclass_is_an_object(codec: JsonCodec | ProtoCodec) -> None:
 
 
 @pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
-@pytest.mark.parametrize("payload", [None, 5, 5.5, True, {1}], ids=str)
+@pytest.mark.parametrize("payload", [None, 5, 5.5, True, {1}], ids=lambda payload: type(payload).__name__)
 def test_results_that_the_contract_does_not_know(codec: JsonCodec | ProtoCodec, payload: object) -> None:
     with pytest.raises(ResultError, match="Unknown data type"):
         answer(codec, payload)

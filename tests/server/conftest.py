@@ -10,11 +10,11 @@ import queue
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -235,10 +235,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 class Beside:
     """A folder with a class and a seldon.yaml, and the server of our command that reads it."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], ports: Sequence[int]) -> None:
         self.folder, self._environ = folder, environ
         self._servers: list[Server] = []
-        self._ports = dict(zip(("http", "grpc", "metrics"), _find_free_ports(3), strict=True))
+        self._ports = dict(zip(("http", "grpc", "metrics"), ports, strict=True))
 
     def write_class(self, source: str) -> None:
         (self.folder / "Served.py").write_text(source)
@@ -259,17 +259,14 @@ class Beside:
             server.end()
 
 
-def _find_free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in held]
-
-
 @pytest.fixture
-def beside(tmp_path: Path, command_environ: dict[str, str]) -> Iterator[Beside]:
-    made = Beside(tmp_path, command_environ)
-    yield made
-    made.end()
+def beside(
+    tmp_path: Path, command_environ: dict[str, str], reserve_ports: Callable[[int], AbstractContextManager[list[int]]]
+) -> Iterator[Beside]:
+    with reserve_ports(3) as ports:
+        made = Beside(tmp_path, command_environ, ports)
+        yield made
+        made.end()
 
 
 FIRST = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")

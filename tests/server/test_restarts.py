@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -349,7 +348,7 @@ def test_an_edit_ends_the_pause_before_the_next_start(tmp_path: Path) -> None:
     assert not supervisor._stale
 
 
-def test_a_custom_service_ends_before_its_successor_begins(start: Start, gate: Any) -> None:
+def test_a_custom_service_ends_before_its_successor_begins(start: Start, gate: Any, reserve_ports: Any) -> None:
     source = (
         VERSIONED
         + """
@@ -360,17 +359,16 @@ def test_a_custom_service_ends_before_its_successor_begins(start: Start, gate: A
             held.accept()
 """
     )
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    server = start(source.replace("PORT", str(port)), workers=2).wait_until_ready()
-    seen = re.search(r"service in (\d+)", "".join(server.lines)) or server.wait_for(r"service in (\d+)")
-    server.process.send_signal(signal.SIGHUP)
-    second = server.wait_for(r"service in (\d+)")[1]
-    assert second != seen[1]
-    while len(re.findall(r"worker \d is ready", server.log)) < 4:
-        server.wait_for(r"worker \d is ready")
-    assert server.predict()[0] == 200
-    assert server.stop() == 0
+    with reserve_ports(1) as [port]:
+        server = start(source.replace("PORT", str(port)), workers=2).wait_until_ready()
+        seen = re.search(r"service in (\d+)", "".join(server.lines)) or server.wait_for(r"service in (\d+)")
+        server.process.send_signal(signal.SIGHUP)
+        second = server.wait_for(r"service in (\d+)")[1]
+        assert second != seen[1]
+        while len(re.findall(r"worker \d is ready", server.log)) < 4:
+            server.wait_for(r"worker \d is ready")
+        assert server.predict()[0] == 200
+        assert server.stop() == 0
     assert "Address already in use" not in server.log
 
 

@@ -295,20 +295,21 @@ class Lingering:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_command_shows_the_traceback_of_the_class_and_nothing_of_ours(
-    tmp_path: Path, command_environ: dict[str, str], workers: str
+    tmp_path: Path, command_environ: dict[str, str], reserve_ports: Any, workers: str
 ) -> None:
     (tmp_path / "NoWeights.py").write_text("class NoWeights:\n    def load(self):\n        raise ValueError('gone')\n")
     (tmp_path / "seldon.yaml").write_text("class_name: NoWeights\nports: {http: 1, grpc: null, metrics: 2}\n")
-    variables = {
-        "SELDON_SPEC__SERVER__WORKERS": workers,
-        "SELDON_SPEC__SERVER__HOST": "127.0.0.1",
-        "SELDON_SPEC__PORTS__HTTP": str(free_port()),
-        "SELDON_SPEC__PORTS__METRICS": str(free_port()),
-    }
     command = [sys.executable, "-m", "seldon_spec", "serve"]
-    ended = subprocess.run(
-        command, cwd=tmp_path, env={**command_environ, **variables}, capture_output=True, text=True, check=False
-    )
+    with reserve_ports(2) as (http, metrics):
+        variables = {
+            "SELDON_SPEC__SERVER__WORKERS": workers,
+            "SELDON_SPEC__SERVER__HOST": "127.0.0.1",
+            "SELDON_SPEC__PORTS__HTTP": str(http),
+            "SELDON_SPEC__PORTS__METRICS": str(metrics),
+        }
+        ended = subprocess.run(
+            command, cwd=tmp_path, env={**command_environ, **variables}, capture_output=True, text=True, check=False
+        )
     assert ended.returncode == 1
     page = ended.stderr[ended.stderr.index("Traceback") :].splitlines()
     assert [line.strip() for line in page] == [
@@ -318,11 +319,6 @@ def test_the_command_shows_the_traceback_of_the_class_and_nothing_of_ours(
         "ValueError: gone",
         "error: the class raised this exception; see the last lines above",
     ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
 
 
 def test_a_custom_service_runs_in_one_worker_and_in_its_successor(start: Start) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -84,17 +87,37 @@ def test_scalars_are_read_as_yaml_1_1_but_dates_stay_text(text: str, value: obje
 BOUNDS = [
     ("bytes", b"k: " + b"x" * source.MAX_BYTES),
     ("depth", b"[" * 100_000),
-    ("depth of mappings", b"{a: " * 100_000),
+    ("depth-closed", b"[" * 1200 + b"]" * 1200),
+    ("depth-of-mappings", b"{a: " * 100_000),
+    ("depth-of-keys", b"{" * 1200),
+    ("depth-of-a-value", b"a: 1\na: 2\nb: " + b"[" * 1200),
+    ("depth-of-blocks", b"- " * 1200),
+    ("depth-by-indentation", b"\n".join(b" " * i + b"a:" for i in range(1200))),
     ("nodes", b"- 1\n" * (source.MAX_NODES + 1)),
     ("aliases", b"a: &a [1]\n" + b"".join(b"b%d: &b%d [%s]\n" % (i, i, b"*a, " * 90) for i in range(300))),
 ]
 
 
+@pytest.mark.parametrize("loader", [source._LOADER, yaml.SafeLoader], ids=["libyaml", "python"])
 @pytest.mark.parametrize("data", [data for _, data in BOUNDS], ids=[name for name, _ in BOUNDS])
-def test_bounds_are_told_and_nothing_is_built(data: bytes) -> None:
+def test_a_passed_limit_is_the_only_diagnostic(data: bytes, loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_LOADER", loader)
     document = parse_document(data, "f")
     assert [problem.code for problem in document.problems] == ["limit"]
     assert document.root is None
+
+
+def test_the_nesting_limit_of_libyaml_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As libyaml 0.2.6 reports it, whichever version is installed."""
+
+    def parse(*_args: Any, **_kwargs: Any) -> NoReturn:
+        mark = yaml.Mark("f", 2, 0, 2, "", 0)
+        raise yaml.scanner.ScannerError("while increasing flow level", mark, "exceeded maximum nesting depth", mark)
+
+    monkeypatch.setattr(yaml, "parse", parse)
+    (problem,) = parse_document(b"a: [[[", "f").problems
+    assert (problem.code, problem.message) == ("limit", "the values are nested too deeply")
+    assert problem.origin.position == Position("f", 1, 3, 1, "a: [[[")
 
 
 def test_aliases_share_nodes_instead_of_copies() -> None:

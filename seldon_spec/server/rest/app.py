@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import logging
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 import flask
 from flask.json.provider import JSONProvider
@@ -92,9 +93,9 @@ class _StyledJson(JSONProvider):
 
 
 def _request_class(spec: Spec) -> type[flask.Request]:
-    """A request whose form fields may be as long as its body, unless the spec bounds them.
+    """The class of requests, whose form fields may be as long as the body unless the spec limits them.
 
-    The contract's clients send whole messages in the form field ``json``, and Flask's own bound is 500 kB.
+    The contract's clients send whole messages in the form field ``json``, and Flask's own limit is 500 kB.
     """
     bound: int | None = spec.server.max_body_bytes
     if _is_set(spec, "MAX_FORM_MEMORY_SIZE"):
@@ -102,6 +103,18 @@ def _request_class(spec: Spec) -> type[flask.Request]:
 
     class BoundedRequest(flask.Request):
         max_form_memory_size = bound
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._uploads = contextlib.ExitStack()
+
+        def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+            return self._uploads.enter_context(super()._get_file_stream(*args, **kwargs))
+
+        def close(self) -> None:
+            """Close the uploaded files, including those of a body that the form parser rejected part way."""
+            super().close()
+            self._uploads.close()
 
     return BoundedRequest
 
