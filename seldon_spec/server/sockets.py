@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import socket
+import stat
 from dataclasses import dataclass
 
 from seldon_spec.errors import BindFailed
@@ -30,6 +33,23 @@ class Sockets:
         for held in (self.http, self.metrics, self.grpc):
             if held is not None:
                 held.close()
+
+    def ports(self) -> frozenset[int]:
+        """Return the ports that they are bound to."""
+        return frozenset(port_of(held) for held in (self.http, self.metrics, self.grpc) if held is not None)
+
+
+def close_ports(ports: frozenset[int]) -> None:
+    """Close every socket of this process that is bound to one of these ports, connections of clients included."""
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208
+        with contextlib.suppress(OSError):  # such as the one that lists the directory
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            held = socket.socket(fileno=int(name))
+            if held.family in (socket.AF_INET, socket.AF_INET6) and held.getsockname()[1] in ports:
+                held.close()
+            else:
+                held.detach()
 
 
 def bind_sockets(spec: Spec) -> Sockets:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seldon_spec.component.base import Component
@@ -32,7 +33,7 @@ from seldon_spec.server.notes import Notes, Tracer
 from seldon_spec.server.reports import ALONE, HUNG, READY, WORN
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.signals import REPLACE, STOPPING, ServerSignals
-from seldon_spec.server.sockets import Sockets
+from seldon_spec.server.sockets import Sockets, close_ports
 from seldon_spec.server.worker_exit import WorkerExit
 from seldon_spec.spec.model import LogSpec, ServerSpec, Spec
 
@@ -119,7 +120,7 @@ def run_worker(
     """
     settle_malloc()
     if ending is not None:
-        signals.reset_in_forks(sockets.close)  # the ports must not outlive the worker
+        signals.reset_in_forks(partial(_leave_to_parent, sockets, sockets.ports()))
     tracing = _make_tracing(spec)
     dispatcher = dispatcher_for(spec, slots, slot, None if tracing is None else tracing.watch)
     served: Future[None] = Future()
@@ -152,6 +153,12 @@ def run_worker(
         if tracing is not None:
             tracing.close()
     served.result()
+
+
+def _leave_to_parent(sockets: Sockets, ports: frozenset[int]) -> None:
+    """Close, in a process that the class has forked, what must not outlive the worker."""
+    sockets.close()
+    close_ports(ports)
 
 
 @contextlib.contextmanager

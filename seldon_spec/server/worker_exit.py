@@ -47,7 +47,7 @@ class WorkerExit:
         """
         self.forward(number)
         if self.interrupts and number in STOPPING:
-            raise Stopped
+            raise Stopped("the worker ends")
 
     def leave_model(self) -> None:
         """The main thread has left the user's code for good."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -382,12 +383,16 @@ def forking(start: Start, tmp_path: Path) -> Any:
     return start(FORKING).wait_until_ready()
 
 
-def test_a_forked_process_that_stays_does_not_keep_the_ports(forking: Any, start: Start) -> None:
-    pid = forking.predict("stay")[1]["jsonData"]["pid"]
+def test_a_forked_process_that_stays_keeps_neither_ports_nor_connections(forking: Any, start: Start) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", forking.http_port, timeout=20)
+    connection.request("POST", "/predict", '{"strData": "stay"}', {"Content-Type": "application/json"})
+    pid = json.loads(connection.getresponse().read())["jsonData"]["pid"]
     ports = [forking.http_port, forking.grpc_port, forking.metrics_port]
     assert forking.stop() == 0
     try:
         os.kill(pid, 0)
+        assert connection.sock.recv(1) == b""
+        connection.close()
         again = start(FORKING, ports=ports).wait_until_ready()
         assert again.predict("end:exit")[0] == 200
     finally:
@@ -436,8 +441,6 @@ IMPORTS = {
 @pytest.mark.parametrize("engine", ["native", "uvicorn"])
 @pytest.mark.parametrize(("imports", "define", "inner"), IMPORTS.values(), ids=IMPORTS.keys())
 def test_flasks_context_of_a_rest_request(start: Start, engine: str, imports: str, define: str, inner: str) -> None:
-    import http.client
-
     source = FLASK.format(imports=imports, define=define, inner=inner)
     server = start(source, server={"engine": engine, "batching": {"max_rows": 8, "max_delay_ms": 0}}).wait_until_ready()
     for tenant in ("blue", "red"):
