@@ -66,8 +66,8 @@ class ModelLoop(asyncio.SelectorEventLoop):
         """Run the loop until ``wake``.
 
         Args:
-            sleepers: this loop stands in it meanwhile, for whoever has to wake it.
-            is_idle: is asked after that: False ends the sleep at once.
+            sleepers: contains this loop meanwhile, so that a caller of ``post`` finds it.
+            is_idle: is called after that: False ends the sleep at once.
         """
         self._has_foreign_calls = False
         self._woken = self.create_future()

@@ -85,7 +85,9 @@ class Journal:
                 _, method, outcome = json.loads(entry.key)
                 self._groups[method, outcome] = len(self._places)
                 self._places.append(entry.place)
-                _seal_copy(slots, entry.place, self._state // _FOLD)  # whoever added it may have been killed before
+                _seal_copy(
+                    slots, entry.place, self._state // _FOLD
+                )  # the process that added it may have been killed before
 
     def observe(
         self,

@@ -111,6 +111,13 @@ def test_multipart(server: Any, parts: list[tuple[str, str | None, bytes]], stat
         assert next(value for key, value in tree.items() if key != "meta") == expected
 
 
+@pytest.mark.parametrize("path", ["/predict", "/send-feedback", "/aggregate", "/route"])
+@pytest.mark.parametrize("body", [b"--edge", b"--other\r\n\r\n1\r\n--other--\r\n", b"no boundary"], ids=repr)
+def test_a_multipart_body_without_a_readable_part_is_refused(server: Any, path: str, body: bytes) -> None:
+    status, _, answer = server.rest("POST", path, body, {"Content-Type": "multipart/form-data; boundary=edge"})
+    assert (status, json.loads(answer)["status"]["reason"]) == (400, "MICROSERVICE_BAD_DATA")
+
+
 def test_a_form_may_be_as_long_as_a_body(server: Any) -> None:
     status, _, _ = server.rest("POST", "/predict", form(json.dumps({"strData": "x" * 1_000_000})), FORM)
     assert status == 200

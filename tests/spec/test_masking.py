@@ -1,4 +1,4 @@
-"""No command shows a secret that somebody wrote out, wherever it stands and whatever is printed."""
+"""No command prints a literal secret, whatever its place and the output format."""
 
 from __future__ import annotations
 

@@ -277,6 +277,8 @@ def _join_parts() -> dict[str, Any]:
     if None in form or None in files:
         raise PayloadError("a part of the body has no name")
     names = [name for parts in (form, files) for name, _ in parts.items(multi=True)]
+    if not names and flask.request.content_length:
+        raise PayloadError("the multipart body has no part that can be read; check its boundary and its last line")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise PayloadError(f"the body has two parts {twice}")
