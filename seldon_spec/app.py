@@ -139,13 +139,18 @@ def predict_once(spec: Spec, message: bytes) -> str:
     from seldon_spec.payload.message import Verb
     from seldon_spec.server.assembly import dispatcher_for
 
-    logging.getLogger(answering.__name__).setLevel(logging.CRITICAL)  # the failure is raised to the caller
     dispatcher = dispatcher_for(spec)
     built = dispatcher.build()
     codec = JsonCodec(JsonStyle.from_flask(spec.flask))
     reply = dispatcher.submit(Verb.PREDICT, message, codec)
     reply.add_done_callback(lambda _reply: dispatcher.stop())
-    with _working_directory(spec.folder):
-        dispatcher.run()  # on this thread, the main thread of the command
+    log = logging.getLogger(answering.__name__)
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the failure is raised to the caller
+    try:
+        with _working_directory(spec.folder):
+            dispatcher.run()  # on this thread, the main thread of the command
+    finally:
+        log.setLevel(level)
     built.result()
     return reply.result().body.decode("utf-8")

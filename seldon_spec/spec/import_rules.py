@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
@@ -18,6 +18,9 @@ from seldon_spec.spec.requirement_rules import is_installed, own_requirements, p
 from seldon_spec.spec.requirements import Kind, Requirements, normalise
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.target import Target
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _ALWAYS = frozenset({"seldon_spec", "seldon_core", "__future__", "__main__"})
 _GPU_PACKAGES = {
@@ -113,6 +116,8 @@ def _follow_installed(packages: set[str]) -> tuple[set[str], bool]:
     Returns:
         The modules, and whether the dependencies of every package are known.
     """
+    from importlib.metadata import PackageNotFoundError, distribution  # slow, and most folders do without
+
     modules: set[str] = set()
     seen: set[str] = set()
     pending = [*packages]

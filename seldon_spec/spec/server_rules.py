@@ -12,6 +12,7 @@ from seldon_spec.errors import Diagnostic, Severity
 from seldon_spec.spec.class_source import ClassSource
 from seldon_spec.spec.image_files import image_patterns
 from seldon_spec.spec.model import ServiceType, ShutdownSpec, TlsSpec
+from seldon_spec.spec.paths import exists, is_file
 from seldon_spec.spec.patterns import is_left_out
 from seldon_spec.spec.schema import missing_key, optional_sections
 from seldon_spec.spec.subject import Subject
@@ -138,7 +139,9 @@ def _severity(subject: Subject, finding: Diagnostic, section: dict[str, Any]) ->
     """Files that come from elsewhere, and dates, are another matter where the server starts: it looks again."""
     if finding.code == "certificate-dates":
         return Severity.WARNING
-    is_mounted = finding.code == "unread-tls-file" and not _is_in_image(subject, section[finding.path[-1]])
+    file = section[finding.path[-1]]
+    is_special = exists(subject.folder / file) and not is_file(subject.folder / file)
+    is_mounted = finding.code == "unread-tls-file" and not is_special and not _is_in_image(subject, file)
     return Severity.NOTE if is_mounted else Severity.ERROR
 
 
