@@ -195,8 +195,6 @@ def find_class_names(user: object) -> Callable[[Any], Any] | None:
     if static is None and not hasattr(user, "class_names"):
         return None
     is_method = callable(static) or isinstance(static, (classmethod, staticmethod))
-    if not is_method:
-        logger.warning("%s.class_names is deprecated as an attribute; write a method", type(user).__name__)
 
     def read() -> Any:
         value = getattr(user, "class_names")  # noqa: B009 - the object's type is not known here

@@ -15,7 +15,6 @@ from pathlib import Path
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
-from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from seldon_spec.errors import Diagnostic, Severity
@@ -305,6 +304,8 @@ def _judge_archive(subject: Subject, line: Line, url: str, target: Target) -> It
     if not name.endswith(".whl"):
         return
     try:
+        from packaging.utils import parse_wheel_filename  # slow, and hardly any folder has a wheel
+
         tags = parse_wheel_filename(name)[3]
     except ValueError:
         yield _problem(subject, line, f"{name} is not the name of a wheel, so that pip refuses it")

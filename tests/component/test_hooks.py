@@ -260,15 +260,6 @@ def test_metrics_of_a_raw_answer_show_their_method() -> None:
     assert metrics[0]["tags"] == {"a": "b"}
 
 
-def test_class_names_as_an_attribute_are_told_as_deprecated(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        Adapter(user(predict=lambda self, X: X, class_names=["a"]), UnitSpec())
-        Adapter(user(predict=lambda self, X: X, class_names=lambda self: ["a"]), UnitSpec())
-    assert [record.message for record in caplog.records] == [
-        "Model.class_names is deprecated as an attribute; write a method"
-    ]
-
-
 FEEDBACK_SIGNATURES: dict[str, tuple[Any, Any]] = {
     "routing": (lambda self, X, names, reward, truth, routing: {"r": routing}, 1),
     "routing-default": (lambda self, X, names, reward, truth, routing=None: {"r": routing}, 1),
