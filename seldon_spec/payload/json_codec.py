@@ -219,7 +219,7 @@ def _decode_message(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message
         check_depth(tree["strData"])
         return Message(Kind.TEXT, tree["strData"], meta=meta)
     if "binData" in tree:
-        return Message(Kind.BINARY, _decode_base64(tree["binData"]), meta=meta)
+        return Message(Kind.BINARY, decode_base64(tree["binData"]), meta=meta)
     raise PayloadError(f"Invalid request data type: {_shown(tree)}; {_EXPECTED}")
 
 
@@ -248,6 +248,8 @@ def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> M
         raise PayloadError(f"data is {_shown(data)}, not an object; {_EXPECTED}")
     names = data.get("names", [])
     if names:
+        if not isinstance(names, list):
+            raise PayloadError("data.names is not a list")
         check_depth(names)
     if "tensor" in data:
         return Message(Kind.TENSOR, _decode_tensor(data["tensor"]), names, meta)
@@ -271,7 +273,12 @@ def _decode_tensor(tensor: object) -> Array:
     return array_from_tensor(tensor["values"], tensor["shape"], may_infer=True)
 
 
-def _decode_base64(text: object) -> bytes:
+def decode_base64(text: object) -> bytes:
+    """The bytes of a ``binData``.
+
+    Raises:
+        PayloadError: it is no base64.
+    """
     if not isinstance(text, str):
         raise PayloadError("binData is not text in base64")
     try:
