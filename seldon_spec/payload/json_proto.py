@@ -11,7 +11,7 @@ from typing import Any
 from seldon_spec.errors import PayloadError
 from seldon_spec.payload.answer import Answer
 from seldon_spec.payload.array import Array, check_depth
-from seldon_spec.payload.json_codec import decode_base64
+from seldon_spec.payload.binary import decode_base64
 from seldon_spec.payload.proto_codec import build_message, check_reward
 from seldon_spec.payload.raw import to_tree
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
