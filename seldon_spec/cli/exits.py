@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from seldon_spec import __version__
 from seldon_spec.errors import BindFailed, ComponentFailed, Diagnostic, OriginKind, SeldonSpecError, SpecError
 from seldon_spec.spec.model import SPEC_FILE
+
+if TYPE_CHECKING:
+    from threading import Event
 
 FINE = 0
 USERS_FAULT = 1
@@ -20,7 +24,7 @@ WRONG_USAGE = 2
 OUR_FAULT = 3
 INTERRUPTED = 130
 
-_LINGER_SECONDS = 1.0
+_LINGER_SECONDS = 5.0  # as for a worker's threads
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -88,21 +92,27 @@ def guard(command: Callable[[], object], port_flags: Mapping[str, str] = OUR_POR
 def leave(code: int) -> NoReturn:
     """End the process, even where the user's class has left behind a thread that does not end.
 
-    Python waits for such a thread for ever, unless it is a daemon; here it is waited for a moment.
+    Python waits for such a thread for ever, unless it is a daemon; here it is waited for a moment. The ``atexit``
+    handlers are called in any case.
     """
     for stream in (sys.stdout, sys.stderr):
         if not _flush(stream):  # else Python tries it again, complains, and ends with the code 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     threading = sys.modules.get("threading")  # where nobody has imported it there are no threads
     if threading is not None and threading.active_count() > 1:
-        watchdog = threading.Timer(_LINGER_SECONDS, _end, [code])
+        has_joined_threads = threading.Event()
+        atexit.register(has_joined_threads.set)  # the last one is called first
+        watchdog = threading.Timer(_LINGER_SECONDS, _end, [code, has_joined_threads])
         watchdog.daemon = True
         watchdog.start()
     sys.exit(code)
 
 
-def _end(code: int) -> None:
+def _end(code: int, has_joined_threads: Event) -> None:
+    if has_joined_threads.is_set():
+        return
     say("a thread of the class does not end: left behind")
+    atexit._run_exitfuncs()
     _flush(sys.stdout)
     os._exit(code)
 

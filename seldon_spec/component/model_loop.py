@@ -53,6 +53,13 @@ class ModelLoop(asyncio.SelectorEventLoop):
         asyncio.set_event_loop(loop)
         return loop
 
+    def make_current(self) -> None:
+        """Be the thread's current loop, which ``asyncio.run`` takes away; one that the class has set itself stays."""
+        # get_event_loop() would make a loop if the class has set another policy, such as uvloop's
+        current = getattr(getattr(asyncio.get_event_loop_policy(), "_local", None), "_loop", None)
+        if current is None or current.is_closed():
+            asyncio.set_event_loop(self)
+
     def has_background(self) -> bool:
         """Whether tasks, timers, or open transports are left on the loop, which need it to run."""
         return (

@@ -7,7 +7,6 @@ main thread the first of them: signal handlers, alarms and asyncio work there as
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import threading
@@ -54,19 +53,20 @@ class ModelThreads:
         """Start the threads; tasks may have been submitted before."""
         _start_thread(self.run, 0)
 
-    def run(self, on_end: Callable[[], object] = lambda: None) -> None:
+    def run(self, on_end: Callable[[], object] = lambda: None, on_first: Callable[[], object] = lambda: None) -> None:
         """Make the calling thread the first model thread, until ``stop``.
 
         The first task (building the component) always runs on it: the other threads are started afterwards.
 
         Args:
             on_end: is called after the last call, before the tasks that the class left on the event loop are ended.
+            on_first: is called after the first task.
         """
         forks.watch()
         loop = ModelLoop.install(self._notify)
         try:
             if self._work(loop, batches=1):
-                asyncio.set_event_loop(loop)  # asyncio.run, called by the class's constructor, resets it
+                on_first()
                 for index in range(1, self.count):
                     _start_thread(self._run_other, index)
                 self._work(loop)
@@ -163,6 +163,7 @@ class ModelThreads:
                 if batch is None:
                     return False
                 do, items = batch
+                loop.make_current()
                 if self._before_batch is not None:
                     self._before_batch()
                 for item in items:

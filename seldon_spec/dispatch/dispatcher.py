@@ -70,9 +70,9 @@ class Dispatcher:
         self._built = self._threads.submit(self._build)
         return self._built
 
-    def run(self, on_end: Callable[[], object] = lambda: None) -> None:
+    def run(self, on_end: Callable[[], object] = lambda: None, on_first: Callable[[], object] = lambda: None) -> None:
         """Make the calling thread the first model thread, until ``stop``; see ``ModelThreads.run``."""
-        self._threads.run(on_end)
+        self._threads.run(on_end, on_first)
 
     def _build(self) -> Component:
         began = time.monotonic()

@@ -112,6 +112,8 @@ def _check_value(value: Any) -> float:
         return float(value)
     if getattr(value, "size", None) == 1 and hasattr(value, "item"):  # an array with one number
         value = value.item()
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
     value + 1  # what the contract asks of a value; it keeps text out
     return float(value)
 

@@ -197,7 +197,10 @@ def is_masked(value: object) -> bool:
     """Whether a value is an array with a mask that hides something."""
     if type(value) is np.ndarray or not isinstance(value, np.ndarray):  # nearly all; numpy.ma is imported for no other
         return False
-    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+    if not isinstance(value, np.ma.MaskedArray):
+        return False
+    mask: Any = np.ma.getmask(value)
+    return bool(np.any(mask if mask.dtype.names is None else np.ma.flatten_mask(mask)))
 
 
 def kept_by_width(make: Callable[[int], T]) -> Callable[[int], T]:

@@ -5,15 +5,14 @@ Integers stay integers here, and a list which the class returned goes out as tha
 
 from __future__ import annotations
 
-import base64
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
 from seldon_spec.errors import BadMetadata, PayloadError, ResultError
 from seldon_spec.payload.answer import dress_result
 from seldon_spec.payload.array import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, check_depth
+from seldon_spec.payload.binary import decode_base64
 from seldon_spec.payload.json_read import SHORT_BYTES, read_plain, read_short, read_with_array
 from seldon_spec.payload.json_style import JsonStyle, write_json
 from seldon_spec.payload.json_write import write_answer
@@ -43,7 +42,6 @@ _TEXTS = (bytes, str, bytearray, memoryview)
 
 _EXPECTED = 'the Seldon protocol expects {"data": {"ndarray": [[...], ...]}}, or one of jsonData, strData and binData'
 
-_URL_ALPHABET = str.maketrans("-_", "+/")
 
 _FREE_STATUS = range(200, 600)
 """The statuses that a class may choose; others have no place in HTTP."""
@@ -219,7 +217,7 @@ def _decode_message(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message
         check_depth(tree["strData"])
         return Message(Kind.TEXT, tree["strData"], meta=meta)
     if "binData" in tree:
-        return Message(Kind.BINARY, _decode_base64(tree["binData"]), meta=meta)
+        return Message(Kind.BINARY, decode_base64(tree["binData"]), meta=meta)
     raise PayloadError(f"Invalid request data type: {_shown(tree)}; {_EXPECTED}")
 
 
@@ -248,6 +246,8 @@ def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> M
         raise PayloadError(f"data is {_shown(data)}, not an object; {_EXPECTED}")
     names = data.get("names", [])
     if names:
+        if not isinstance(names, list):
+            raise PayloadError("data.names is not a list")
         check_depth(names)
     if "tensor" in data:
         return Message(Kind.TENSOR, _decode_tensor(data["tensor"]), names, meta)
@@ -269,26 +269,3 @@ def _decode_tensor(tensor: object) -> Array:
         if key not in tensor:
             raise PayloadError(f"data.tensor has no {key}")
     return array_from_tensor(tensor["values"], tensor["shape"], may_infer=True)
-
-
-def _decode_base64(text: object) -> bytes:
-    if not isinstance(text, str):
-        raise PayloadError("binData is not text in base64")
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return _decode_loose_base64(text)
-
-
-def _decode_loose_base64(text: str) -> bytes:
-    """The bytes of base64 in its other forms: the alphabet of URLs, line breaks, no padding, a data URI."""
-    if text[: len("data:")].lower() == "data:":
-        kind, comma, text = text.partition(",")
-        if not comma or not kind.lower().endswith(";base64"):
-            raise PayloadError("binData is a data URI without base64")
-        text = unquote(text)
-    plain = "".join(text.split()).translate(_URL_ALPHABET).rstrip("=")
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except ValueError as error:
-        raise PayloadError(f"binData is not base64: {error}") from error

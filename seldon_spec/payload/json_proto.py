@@ -5,11 +5,13 @@ A room of its own, so that whoever sends neither does without protobuf.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.payload.answer import Answer
 from seldon_spec.payload.array import Array, check_depth
+from seldon_spec.payload.binary import decode_base64
 from seldon_spec.payload.proto_codec import build_message, check_reward
 from seldon_spec.payload.raw import to_tree
 from seldon_spec.payload.tftensor import decode_tftensor, encode_tftensor
@@ -25,9 +27,16 @@ def feedback_from_tree(tree: dict[str, Any]) -> Any:
     """
     check_depth(tree)
     try:
-        return check_reward(tree_to_message(tree, Feedback()))
+        return check_reward(tree_to_message({key: _with_bytes(part) for key, part in tree.items()}, Feedback()))
     except ERRORS as error:
         raise PayloadError(f"Invalid JSON: {str(error)[:300]}") from error
+
+
+def _with_bytes(message: Any) -> Any:
+    """A message of feedback with its ``binData`` in the one form of base64 that protobuf reads without mistakes."""
+    if not isinstance(message, dict) or message.get("binData") is None:
+        return message
+    return {**message, "binData": base64.b64encode(decode_base64(message["binData"])).decode("ascii")}
 
 
 def tftensor_from_tree(tree: object, allowance: int) -> Array:

@@ -11,6 +11,7 @@ import datetime
 import decimal
 import json
 import uuid
+from collections import UserString
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import suppress
 from email.utils import format_datetime
@@ -61,9 +62,11 @@ def plain_value(value: object) -> Any:
 
 
 def open_container(value: Any) -> Any:
-    """A mapping, a dataclass, a model of pydantic or a member of an enumeration as what it holds; else the value."""
+    """What a mapping, a dataclass, a model of pydantic, an enumeration's member or a UserString holds; else itself."""
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, UserString):  # a sequence of such texts, without end
+        return value.data
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, type):

@@ -18,6 +18,8 @@ from seldon_spec.errors import Stopped
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 REPLACE = signal.SIGURG
 """What the supervisor sends to a worker whose replacement serves: a signal that a class is unlikely to use itself."""
+_LOOPS = ("asyncio.unix_events", "uvloop.loop")
+"""The modules whose signal handlers do nothing, because an event loop reads the signals from a pipe."""
 _HEEDED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD, REPLACE)
 
 
@@ -31,6 +33,7 @@ class ServerSignals:
     def __init__(self) -> None:
         self.callback: Callable[[int], object] | None = None
         self._had_terminal = _has_terminal()
+        self._pipe = -1
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> ServerSignals:
@@ -62,7 +65,20 @@ class ServerSignals:
             pipe: the end to write to, which does not block.
         """
         self.callback = _ignore
+        self._pipe = pipe
         signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
+
+    def restore(self) -> None:
+        """Handle SIGTERM again where the class's ``load`` has left it ignored, at its default, or to an event loop.
+
+        Such a loop, which is not the model thread's own, keeps the pipe of its own that it has set.
+        """
+        handler = signal.getsignal(signal.SIGTERM)
+        if not callable(handler) or getattr(handler, "__module__", "") in _LOOPS:
+            signal.signal(signal.SIGTERM, self._handle)
+        pipe = signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
+        if pipe not in (-1, self._pipe):
+            signal.set_wakeup_fd(pipe)
 
     def write_no_more(self) -> None:
         """Signals do nothing from now on."""

@@ -147,7 +147,10 @@ def run_worker(
             loop_thread = threading.Thread(target=serve, args=(notes, wakeup), name="seldon-spec-loop")
             loop_thread.start()
             with contextlib.suppress(Stopped):  # the loop thread has got the signal, too
-                dispatcher.run(lambda: None if ending is None else ending.leave_model())
+                dispatcher.run(
+                    on_end=lambda: None if ending is None else ending.leave_model(),
+                    on_first=lambda: None if ending is None else signals.restore(),
+                )
             loop_thread.join()
     finally:
         if tracing is not None:
@@ -225,7 +228,8 @@ def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    if tasks:  # else gather asks for the current event loop, which a policy of the class's does not know
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def _serve(

@@ -80,7 +80,8 @@ class WorkerExit:
                 _end(code)
         if not self._has_joined_threads.wait(min(_THREADS_SECONDS, max(0.0, deadline - time.monotonic()))):
             names = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
-            logger.error("the process ends without waiting for these threads of the class: %s", ", ".join(names))
+            left = f"threads of the class: {', '.join(names)}" if names else "tasks of the class on the event loop"
+            logger.error("the process ends without waiting for %s", left)
             atexit._run_exitfuncs()
             _end(code)
         time.sleep(max(0.0, deadline - time.monotonic()))

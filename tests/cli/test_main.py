@@ -221,6 +221,25 @@ def test_predict_in_process(folder: Path, arguments: list[str], stdin: str, answ
     assert json.loads(done.stdout) == answer
 
 
+THREADS = {
+    "none": "pass",
+    "ends": "threading.Thread(target=time.sleep, args=(1.5,)).start()",
+    "stays": "threading.Thread(target=threading.Event().wait).start()",
+}
+
+
+@pytest.mark.parametrize("begin", THREADS.values(), ids=THREADS.keys())
+def test_predict_calls_the_handlers_of_the_class_at_its_end(folder: Path, begin: str) -> None:
+    (folder / "MyModel.py").write_text(
+        "import atexit, sys, threading, time\n\natexit.register(print, 'ended', file=sys.stderr)\n"
+        f"class MyModel:\n    def load(self):\n        {begin}\n\n    def predict(self, X, names):\n        return X\n"
+    )
+    done = _command("predict", "[[1]]")
+    assert (done.returncode, json.loads(done.stdout)["data"]["ndarray"]) == (0, [[1]])
+    assert done.stderr.count("ended") == 1
+    assert ("left behind" in done.stderr) == ("Event" in begin)
+
+
 def test_predict_at_another_folder(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

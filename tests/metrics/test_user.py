@@ -153,6 +153,8 @@ ALIKE: dict[str, tuple[Any, float, dict[str, str]]] = {
     "values": ({"a": gauge()}.values(), 1, {}),
     "mapping": ([MappingProxyType(gauge())], 1, {}),
     "array-of-one": ([gauge(value=np.array([2.5]))], 2.5, {}),
+    "list-of-one": ([gauge(value=[3])], 3, {}),
+    "tuple-of-one": ([gauge(value=(2.5,))], 2.5, {}),
     "array-of-one-row": ([gauge(value=np.array([[3]]))], 3, {}),
     "numpy": ([gauge(value=np.float32(0.5))], 0.5, {}),
     "decimal": ([gauge(value=Decimal("1.5"))], 1.5, {}),

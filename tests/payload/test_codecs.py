@@ -144,6 +144,8 @@ MALFORMED = {
     "utf16-cut": '{"strData":"x"}'.encode("utf-16")[:-1],
     "data-list": b'{"data":[[1,2,3]]}',
     "data-text": b'{"data":"abc"}',
+    "names-text": b'{"data":{"names":"ab","ndarray":[[1,2]]}}',
+    "names-object": b'{"data":{"names":{"a":1},"ndarray":[[1]]}}',
     "data-misspelt": b'{"data":{"ndarry":[[1]]}}',
     "data-misspelt-names": b'{"data":{"names":["a"],"nd_array":[[1]]}}',
     "instances": b'{"instances":[[1]]}',
@@ -525,6 +527,16 @@ def test_half_a_surrogate_pair_is_escaped_in_any_style() -> None:
     wire = write_json("é\ud800", JsonStyle(ascii=False))
     assert wire == '"é\\ud800"\n'.encode()
     assert json.loads(wire) == "é\ud800"
+
+
+@pytest.mark.parametrize("part", ["request", "response", "truth"])
+def test_feedback_takes_the_same_base64(part: str) -> None:
+    for text in BASE64.values():
+        request = REST.decode(Verb.FEEDBACK, json.dumps({part: {"binData": text}}))
+        assert getattr(request.raw, part).binData == BINARY
+    for text in ("!!!", "a", "AQ==AQ==", "data:,abc"):
+        with pytest.raises(PayloadError, match="binData"):
+            REST.decode(Verb.FEEDBACK, json.dumps({part: {"binData": text}}))
 
 
 @given(

@@ -7,7 +7,7 @@ import decimal
 import enum
 import json
 import uuid
-from collections import UserDict, deque, namedtuple
+from collections import UserDict, UserString, deque, namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -113,6 +113,8 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
     "masked": (lambda: MASKED, [[1.0, None], [None, None]]),
     "masked-constant": (lambda: np.ma.masked, None),
     "masked-texts": (lambda: np.ma.array(["a", "b"], mask=[True, False]), [None, "b"]),
+    "user-string": (lambda: UserString("a"), "a"),
+    "user-strings": (lambda: [UserString("a"), "b"], ["a", "b"]),
     "ragged": (lambda: [[1, 2], [3]], [[1, 2], [3]]),
     "ragged-arrays": (lambda: [np.array([1, 2]), np.array([3])], [[1, 2], [3]]),
     "objects": (lambda: np.array([np.array([1, 2]), "a", None], dtype=object), [[1, 2], "a", None]),
@@ -284,6 +286,11 @@ TABLES: dict[str, tuple[Callable[[], Any], list[str], list[Any]]] = {
     "moments": (lambda: pd.DataFrame({"a": pd.to_datetime(["2024-01-01", None])}), ["a"], [[NEW_YEAR], [None]]),
     "columns-of-numbers": (lambda: pd.DataFrame([[1.5, 2.0]]), ["0", "1"], [[1.5, 2.0]]),
     "records": (records, ["name", "score"], [["a", 1.5], ["b", 2.0]]),
+    "masked-records": (
+        lambda: np.ma.array(records(), mask=[(True, False), (False, True)]),
+        ["name", "score"],
+        [[None, 1.5], ["b", None]],
+    ),
     "polars": (Frame, ["a", "b"], [[1.5, 2.0]]),
 }
 

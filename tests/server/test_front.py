@@ -140,6 +140,8 @@ CASES: dict[str, bytes] = {
     ),
     "unknown charset": build("/predict", '{"strData":"x"}', "Content-Type: application/json; charset=nothing"),
     "wrong charset": build("/predict", '{"strData":"é"}', "Content-Type: application/json; charset=us-ascii"),
+    "utf-7": build("/predict", '{"strData":"+AOk-"}', "Content-Type: application/json; charset=utf-7"),
+    "names that are a text": build("/predict", '{"data":{"names":"ab","ndarray":[[1]]}}', JSON),
     "misspelt": build("/predict", '{"data":{"ndarry":[[1]]}}', JSON),
     "bare list": build("/predict", '{"data":[[1,2]]}', JSON),
     "base64 of a url": build("/predict", '{"binData":"-_8"}', JSON),
@@ -179,7 +181,7 @@ def test_a_body_is_read_in_the_charset_that_its_header_names(pair: Pair) -> None
         assert b'"strData":"\\u00e9"' in pair.ask("short", CASES[name]) or "é".encode() in pair.ask(
             "short", CASES[name]
         )
-    for name in ("unknown charset", "wrong charset"):
+    for name in ("unknown charset", "wrong charset", "utf-7"):
         assert b" 400 " in pair.ask("short", CASES[name])
 
 

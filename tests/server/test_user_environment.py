@@ -115,6 +115,50 @@ def test_background_work_runs_between_requests(start: Start, methods: str) -> No
     assert server.count("task ended") == ("self.count" in methods)
 
 
+OWN_LOOPS = {
+    "its-own": "self.own = asyncio.new_event_loop(); asyncio.set_event_loop(self.own)",
+    "asyncio-run": "asyncio.run(asyncio.sleep(0))",
+    "a-closed-one": "loop = asyncio.new_event_loop(); asyncio.set_event_loop(loop); loop.close()",
+    "a-policy": "asyncio.set_event_loop_policy(Policy())",
+}
+
+
+@pytest.mark.parametrize("statement", OWN_LOOPS.values(), ids=OWN_LOOPS.keys())
+def test_the_current_event_loop_is_the_classs_or_ours(start: Start, statement: str) -> None:
+    source = f"""
+import asyncio
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    pass
+
+class Served:
+    own = None
+
+    def load(self):
+        {statement}
+
+    async def later(self, X):
+        return X
+
+    def predict(self, X, names):
+        loop = asyncio.get_event_loop()
+        assert self.own in (loop, None)
+        X = loop.run_until_complete(self.later(X))
+        if self.own is None:
+            asyncio.run(asyncio.sleep(0))  # which leaves no current loop
+        return {{"x": X}}
+
+    def __del__(self):
+        if self.own is not None:
+            self.own.close()
+"""
+    server = start(source).wait_until_ready()
+    for _ in range(2):
+        assert server.predict("a") == (200, {"jsonData": {"x": "a"}, "meta": {}})
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+
+
 HOOKS = {
     "get_event_loop": "return {'x': asyncio.get_event_loop().run_until_complete(self.later(X))}",
     "closed": "loop = asyncio.get_event_loop(); x = loop.run_until_complete(self.later(X)); loop.close(); return {'x': x}",
@@ -206,6 +250,42 @@ class Served:
     assert server.stop() == 0
 
 
+TAKEN = {
+    "ignored": "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "default": "signal.signal(signal.SIGTERM, signal.SIG_DFL)",
+    "asyncio-run": "asyncio.run(self.handle())",
+    "loop-of-its-own": "self.loop = asyncio.SelectorEventLoop(); self.loop.add_signal_handler(signal.SIGTERM, int)",
+}
+
+
+@pytest.mark.parametrize("statement", TAKEN.values(), ids=TAKEN.keys())
+def test_a_class_that_takes_the_signal_leaves_it_to_the_server(start: Start, statement: str) -> None:
+    source = f"""
+import asyncio, atexit, os, signal
+
+class Served:
+    def load(self):
+        atexit.register(os.write, 2, b"ended\\n")
+        self.loop = None
+        {statement}
+
+    async def handle(self):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, int)
+
+    def predict(self, X, names):
+        return X
+
+    def __del__(self):
+        if self.loop is not None:
+            self.loop.close()
+"""
+    server = start(source).wait_until_ready()
+    assert server.predict()[0] == 200
+    assert server.stop() == 0
+    assert server.count("^ended") == 1
+    assert "killed" not in server.log
+
+
 def test_the_event_loop_hears_a_signal_while_the_model_computes(start: Start, gate: Any) -> None:
     source = """
 from gated import pass_gate
@@ -291,7 +371,7 @@ def test_a_thread_that_never_ends_does_not_keep_the_server(start: Start) -> None
     )
     server = start(ENDING.replace("{statement}", statement), grace=1).wait_until_ready()
     assert server.stop() == 0
-    assert server.count("without waiting for these threads of the class: endless") == 1
+    assert server.count("without waiting for threads of the class: endless") == 1
     assert server.count("^ended") == 1
 
 

@@ -243,9 +243,11 @@ def _read_message(*, is_checked: bool, is_kept: bool) -> Any:
         )
     body = request.get_data(cache=is_kept)
     charset = request.mimetype_params.get("charset", "utf-8") if is_checked else "utf-8"
-    return body if charset.lower().startswith("utf") else _decode_body(body, charset)
+    return body if _JSON_CHARSET.match(charset) is not None else _decode_body(body, charset)
 
 
+_JSON_CHARSET = re.compile(r"utf[-_]?(8|16|32)", re.IGNORECASE)
+"""Those that JSON's own rules tell apart."""
 _CHARSETS = re.compile(
     r"(us-)?ascii|latin-?[0-9]+|iso[-_]?8859[-_]?[0-9]+|(windows|cp)-?125[0-9]|koi8-[ru]|shift_jis|euc-(jp|kr)|gbk|gb18030|big5",
     re.IGNORECASE,

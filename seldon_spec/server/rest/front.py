@@ -46,7 +46,9 @@ logger = logging.getLogger(__name__)
 _MODEL_THREADS = 64
 _PROBE_THREADS = 4
 
-_JSON_TYPE = re.compile(rb"application/json[ \t]*(;(?!.*charset[ \t]*=[ \t\"]*(?!utf)).*)?\Z", re.IGNORECASE)
+_JSON_TYPE = re.compile(
+    rb"application/json[ \t]*(;(?!.*charset[ \t]*=[ \t\"]*(?!utf[-_]?(8|16|32))).*)?\Z", re.IGNORECASE
+)
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]*\Z")
 _ONCE = frozenset({b"content-type", b"host", b"origin", b"content-encoding"})
 """Headers of which a second one would mean something, be it an error."""

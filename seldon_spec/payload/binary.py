@@ -1,0 +1,38 @@
+"""The bytes of ``binData`` in JSON."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import unquote
+
+from seldon_spec.errors import PayloadError
+
+_URL_ALPHABET = str.maketrans("-_", "+/")
+
+
+def decode_base64(text: object) -> bytes:
+    """The bytes of a ``binData``.
+
+    Raises:
+        PayloadError: it is no base64.
+    """
+    if not isinstance(text, str):
+        raise PayloadError("binData is not text in base64")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return _decode_loose_base64(text)
+
+
+def _decode_loose_base64(text: str) -> bytes:
+    """The bytes of base64 in its other forms: the alphabet of URLs, line breaks, no padding, a data URI."""
+    if text[: len("data:")].lower() == "data:":
+        kind, comma, text = text.partition(",")
+        if not comma or not kind.lower().endswith(";base64"):
+            raise PayloadError("binData is a data URI without base64")
+        text = unquote(text)
+    plain = "".join(text.split()).translate(_URL_ALPHABET).rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError as error:
+        raise PayloadError(f"binData is not base64: {error}") from error
