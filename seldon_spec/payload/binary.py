@@ -19,9 +19,10 @@ def decode_base64(text: object) -> bytes:
     if not isinstance(text, str):
         raise PayloadError("binData is not text in base64")
     try:
-        return base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(text, validate=True)
     except ValueError:
-        return _decode_loose_base64(text)
+        decoded = b""
+    return decoded or _decode_loose_base64(text)
 
 
 def _decode_loose_base64(text: str) -> bytes:
@@ -32,6 +33,8 @@ def _decode_loose_base64(text: str) -> bytes:
             raise PayloadError("binData is a data URI without base64")
         text = unquote(text)
     plain = "".join(text.split()).translate(_URL_ALPHABET).rstrip("=")
+    if not plain and "=" in text:
+        raise PayloadError("binData is not base64: only padding")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError as error:

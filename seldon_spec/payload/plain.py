@@ -9,6 +9,7 @@ import base64
 import dataclasses
 import datetime
 import decimal
+import fractions
 import json
 import uuid
 from collections import UserString
@@ -218,5 +219,6 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (datetime.timedelta, datetime.timedelta.total_seconds),
     (datetime.time, datetime.time.isoformat),
     ((decimal.Decimal, uuid.UUID, PurePath), str),
+    (fractions.Fraction, float),
     ((bytes, bytearray, memoryview), _text_of),
 )

@@ -534,7 +534,7 @@ def test_feedback_takes_the_same_base64(part: str) -> None:
     for text in BASE64.values():
         request = REST.decode(Verb.FEEDBACK, json.dumps({part: {"binData": text}}))
         assert getattr(request.raw, part).binData == BINARY
-    for text in ("!!!", "a", "AQ==AQ==", "data:,abc"):
+    for text in ("!!!", "a", "AQ==AQ==", "====", "=", "data:,abc"):
         with pytest.raises(PayloadError, match="binData"):
             REST.decode(Verb.FEEDBACK, json.dumps({part: {"binData": text}}))
 

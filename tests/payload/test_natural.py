@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import fractions
 import json
 import uuid
 from collections import UserDict, UserString, deque, namedtuple
@@ -150,6 +151,7 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
     "time": (lambda: datetime.time(1, 2, 3), "01:02:03"),
     "path": (lambda: PurePosixPath("/a/b"), "/a/b"),
     "decimal": (lambda: decimal.Decimal("1.50"), "1.50"),
+    "fraction": (lambda: fractions.Fraction(1, 4), 0.25),
     "bytes": (lambda: b"caf\xc3\xa9", "café"),
     "bytes-binary": (lambda: b"\x00\xff", "AP8="),
     "bytearray": (lambda: bytearray(b"a"), "a"),
