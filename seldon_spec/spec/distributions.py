@@ -21,9 +21,11 @@ MySQLdb: mysqlclient
 OpenSSL: pyopenssl
 PIL: pillow pillow-simd
 attr: attrs
+bayes_opt: bayesian-optimization
 bs4: beautifulsoup4 bs4
 bson: pymongo bson
 cv2: opencv-python-headless opencv-python opencv-contrib-python opencv-contrib-python-headless opencv py-opencv
+daal4py: daal4py scikit-learn-intelex
 dateutil: python-dateutil
 dns: dnspython
 docx: python-docx
@@ -32,30 +34,39 @@ faiss: faiss-cpu faiss-gpu faiss
 fitz: pymupdf
 git: gitpython
 github: pygithub
+grpc: grpcio
 grpc_health: grpcio-health-checking
 grpc_reflection: grpcio-reflection
 igraph: igraph python-igraph
 imblearn: imbalanced-learn
 jose: python-jose
+jpype: jpype1 jpype1-py3
 jwt: pyjwt
 kafka: kafka-python kafka-python-ng
 keras: keras tensorflow tensorflow-cpu
 magic: python-magic
+memcache: python-memcached
 mpl_toolkits: matplotlib
 multipart: python-multipart
 nacl: pynacl
 onnxruntime: onnxruntime onnxruntime-gpu onnxruntime-openvino onnxruntime-directml
+osgeo: gdal pygdal
+paddle: paddlepaddle paddlepaddle-gpu
 pkg_resources: setuptools
 pptx: python-pptx
 psycopg2: psycopg2 psycopg2-binary
+pycrfsuite: python-crfsuite
 pylab: matplotlib
 pymongo: pymongo
+pynvml: nvidia-ml-py nvidia-ml-py3 pynvml
 pywt: pywavelets
 rdkit: rdkit rdkit-pypi
 serial: pyserial
 simdjson: pysimdjson
 skimage: scikit-image
 sklearn: scikit-learn
+sklearnex: scikit-learn-intelex
+skopt: scikit-optimize
 slugify: python-slugify
 snappy: python-snappy
 tables: tables pytables
@@ -63,6 +74,8 @@ tensorflow: tensorflow tensorflow-cpu tensorflow-gpu tensorflow-cpu-aws tf-night
 tlz: toolz cytoolz
 torch: torch pytorch pytorch-cpu pytorch-gpu
 umap: umap-learn
+vertexai: google-cloud-aiplatform
+win32api: pywin32
 xgboost: xgboost xgboost-cpu py-xgboost py-xgboost-cpu py-xgboost-gpu
 yaml: pyyaml
 zmq: pyzmq
@@ -85,9 +98,11 @@ cachetools:
 catboost: numpy pandas scipy matplotlib plotly graphviz six
 cloudpickle:
 dill:
+fastapi: annotated-doc anyio idna pydantic sniffio starlette typing-extensions
 filelock:
 fsspec:
 gensim: numpy scipy smart-open
+geopandas: numpy pandas packaging shapely pyproj pyogrio fiona
 h5py: numpy
 huggingface-hub: filelock fsspec packaging pyyaml requests tqdm typing-extensions httpx
 imbalanced-learn: numpy scipy scikit-learn joblib threadpoolctl
