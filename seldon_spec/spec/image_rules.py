@@ -16,7 +16,7 @@ from seldon_spec.spec.subject import Subject, line_origin
 from seldon_spec.spec.target import Target
 from seldon_spec.spec.tracing import EXTRA
 
-_CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@")
+_CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@|https?://[^/\s:@$]{12,}@")
 _URL_KEYS = ("index_url", "extra_index_urls", "find_links")
 
 
