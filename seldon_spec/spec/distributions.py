@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from seldon_spec.spec.requirements import normalise
+
+REMOVED = {
+    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), 12),
+    **dict.fromkeys(("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "msilib", "nis"), 13),
+    **dict.fromkeys(("lib2to3", "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib"), 13),
+    **dict.fromkeys(("uu", "xdrlib"), 13),
+}
+"""Modules of the standard library with the minor version of Python 3 that no longer has them."""
+
+ADDED = {"tomllib": 11}
 
 PROVIDERS: dict[str, tuple[str, ...]] = {
     module: tuple(packages.split())
@@ -21,9 +33,11 @@ MySQLdb: mysqlclient
 OpenSSL: pyopenssl
 PIL: pillow pillow-simd
 attr: attrs
+bayes_opt: bayesian-optimization
 bs4: beautifulsoup4 bs4
 bson: pymongo bson
 cv2: opencv-python-headless opencv-python opencv-contrib-python opencv-contrib-python-headless opencv py-opencv
+daal4py: daal4py scikit-learn-intelex
 dateutil: python-dateutil
 dns: dnspython
 docx: python-docx
@@ -32,30 +46,39 @@ faiss: faiss-cpu faiss-gpu faiss
 fitz: pymupdf
 git: gitpython
 github: pygithub
+grpc: grpcio
 grpc_health: grpcio-health-checking
 grpc_reflection: grpcio-reflection
 igraph: igraph python-igraph
 imblearn: imbalanced-learn
 jose: python-jose
+jpype: jpype1 jpype1-py3
 jwt: pyjwt
 kafka: kafka-python kafka-python-ng
 keras: keras tensorflow tensorflow-cpu
 magic: python-magic
+memcache: python-memcached
 mpl_toolkits: matplotlib
 multipart: python-multipart
 nacl: pynacl
 onnxruntime: onnxruntime onnxruntime-gpu onnxruntime-openvino onnxruntime-directml
+osgeo: gdal pygdal
+paddle: paddlepaddle paddlepaddle-gpu
 pkg_resources: setuptools
 pptx: python-pptx
 psycopg2: psycopg2 psycopg2-binary
+pycrfsuite: python-crfsuite
 pylab: matplotlib
 pymongo: pymongo
+pynvml: nvidia-ml-py nvidia-ml-py3 pynvml
 pywt: pywavelets
 rdkit: rdkit rdkit-pypi
 serial: pyserial
 simdjson: pysimdjson
 skimage: scikit-image
 sklearn: scikit-learn
+sklearnex: scikit-learn-intelex
+skopt: scikit-optimize
 slugify: python-slugify
 snappy: python-snappy
 tables: tables pytables
@@ -63,6 +86,8 @@ tensorflow: tensorflow tensorflow-cpu tensorflow-gpu tensorflow-cpu-aws tf-night
 tlz: toolz cytoolz
 torch: torch pytorch pytorch-cpu pytorch-gpu
 umap: umap-learn
+vertexai: google-cloud-aiplatform
+win32api: pywin32
 xgboost: xgboost xgboost-cpu py-xgboost py-xgboost-cpu py-xgboost-gpu
 yaml: pyyaml
 zmq: pyzmq
@@ -85,9 +110,11 @@ cachetools:
 catboost: numpy pandas scipy matplotlib plotly graphviz six
 cloudpickle:
 dill:
+fastapi: annotated-doc anyio idna pydantic sniffio starlette typing-extensions
 filelock:
 fsspec:
 gensim: numpy scipy smart-open
+geopandas: numpy pandas packaging shapely pyproj pyogrio fiona
 h5py: numpy
 huggingface-hub: filelock fsspec packaging pyyaml requests tqdm typing-extensions httpx
 imbalanced-learn: numpy scipy scikit-learn joblib threadpoolctl
@@ -194,3 +221,18 @@ def _bare(parts: list[str]) -> str:
 def package_of(module: str) -> str:
     """Return the package to suggest for a module."""
     return PROVIDERS.get(module, (normalise(module),))[0]
+
+
+def module_names(packages: set[str]) -> Mapping[str, str]:
+    """The names of modules, with the package that has each."""
+    names = {name.replace("-", "_"): name for name in packages}
+    return {**names, **{module: found for module, known in PROVIDERS.items() for found in known if found in packages}}
+
+
+def own_requirement_lines() -> list[str]:
+    """Read this package's dependencies from its metadata; importlib.metadata takes longer to import than all this."""
+    for place in sys.path:
+        for file in Path(place or ".").glob("seldon_spec-*.dist-info/METADATA"):
+            lines = file.read_text("utf-8").partition("\n\n")[0].splitlines()
+            return [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
+    return []

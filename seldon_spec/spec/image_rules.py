@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
 from seldon_spec.spec.model import ImageSpec
 from seldon_spec.spec.paths import exists, is_file, is_folder, is_inside
-from seldon_spec.spec.requirements import OTHER_FORMS, Kind, Line, Requirements, kind_of, read_requirements
+from seldon_spec.spec.requirements import (
+    OTHER_FORMS,
+    Kind,
+    Line,
+    Requirements,
+    kind_of,
+    normalise,
+    read_requirements,
+)
 from seldon_spec.spec.schema import guess, join
 from seldon_spec.spec.subject import Subject, line_origin
 from seldon_spec.spec.target import Target
 from seldon_spec.spec.tracing import EXTRA
 
-_CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@")
+if TYPE_CHECKING:
+    from seldon_spec.spec.imports import ImportScan
+
+_CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@|https?://[^/\s:@$]{12,}@")
 _URL_KEYS = ("index_url", "extra_index_urls", "find_links")
 
 
@@ -45,20 +58,33 @@ def find_image_problems(subject: Subject) -> Iterator[Diagnostic]:
 def _find_build_problems(subject: Subject, requirements: Requirements) -> Iterator[Diagnostic]:
     """Everything that the build of the image, or its first start, would fail at; imported only for it."""
     from seldon_spec.spec.image_files import find_file_problems
-    from seldon_spec.spec.import_rules import find_import_problems
-    from seldon_spec.spec.imports import ImportScan, scan_imports
-    from seldon_spec.spec.requirement_rules import find_requirement_problems
+    from seldon_spec.spec.imports import scan_imports
 
     target = _target(subject)
     class_name = subject.merged.get(("class_name",))
-    scan = scan_imports(subject.folder, class_name) if isinstance(class_name, str) else ImportScan()
+    scan = scan_imports(subject.folder, class_name if isinstance(class_name, str) else "")
     yield from _base_can_build(subject)
     yield from _requirements_have_a_known_form(subject)
     yield from _default_requirements_are_readable(subject)
-    yield from find_requirement_problems(subject, requirements, target)
-    yield from find_import_problems(subject, requirements, scan, target)
+    if requirements.lines or requirements.problems or _concerns_packages(subject, scan):
+        from seldon_spec.spec.import_rules import find_import_problems  # with packaging, which is slow to import
+        from seldon_spec.spec.requirement_rules import find_requirement_problems
+
+        yield from find_requirement_problems(subject, requirements, target)
+        yield from find_import_problems(subject, requirements, scan, target)
     yield from find_file_problems(subject, requirements, scan)
     yield from _files_stay_inside(subject, scan.files)
+
+
+def _concerns_packages(subject: Subject, scan: ImportScan) -> bool:
+    """Whether the class imports more than the standard library, or the folder has names that belong to packages."""
+    from seldon_spec.spec.distributions import ADDED, REMOVED, module_names, own_requirement_lines, with_dependencies
+
+    usual = sys.stdlib_module_names - REMOVED.keys() - ADDED.keys()
+    own = {normalise(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in own_requirement_lines()}
+    names = {path.stem for path in subject.folder.glob("*.py")} | {file.partition("/")[0] for file in scan.files}
+    taken = sys.stdlib_module_names | module_names(with_dependencies(own)).keys()
+    return not {each.top for each in scan.outside} <= usual or not names.isdisjoint({*taken, "test"})
 
 
 def _target(subject: Subject) -> Target:

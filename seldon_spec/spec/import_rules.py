@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +13,22 @@ from packaging.requirements import Requirement
 
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
 from seldon_spec.spec.class_source import SourcePlace
-from seldon_spec.spec.distributions import BRINGS, PROVIDERS, is_provided, package_of, with_dependencies
+from seldon_spec.spec.distributions import (
+    ADDED,
+    BRINGS,
+    REMOVED,
+    is_provided,
+    module_names,
+    package_of,
+    with_dependencies,
+)
 from seldon_spec.spec.imports import Import, ImportScan
-from seldon_spec.spec.paths import exists
+from seldon_spec.spec.paths import exists, is_inside
 from seldon_spec.spec.requirement_rules import is_installed, own_requirements, parse
-from seldon_spec.spec.requirements import Kind, Requirements, normalise
+from seldon_spec.spec.requirements import Kind, Line, Requirements, local_paths, normalise
 from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.target import Target
+from seldon_spec.spec.tracing import EXTRA
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -29,14 +40,6 @@ _GPU_PACKAGES = {
 }
 """What the bases of ``image.gpu`` have installed, as far as a class imports it."""
 
-_REMOVED = {
-    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), 12),
-    **dict.fromkeys(("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "msilib", "nis"), 13),
-    **dict.fromkeys(("nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"), 13),
-}
-"""Modules of the standard library with the minor version of Python 3 that no longer has them."""
-
-_ADDED = {"tomllib": 11}
 _MAX_FOLLOWED = 500
 
 
@@ -44,15 +47,35 @@ def find_import_problems(
     subject: Subject, requirements: Requirements, scan: ImportScan, target: Target
 ) -> Iterator[Diagnostic]:
     """Yield the imports that nothing in the image provides, and modules that an installed one hides."""
-    packages, is_complete = _packages(subject, requirements, target)
-    yield from _missing(subject, requirements, scan, target, packages, is_complete=is_complete)
-    yield from _hidden_modules(subject, scan, packages)
+    packages = _find_packages(subject, requirements, target)
+    yield from _missing(subject, requirements, scan, target, packages)
+    yield from _hidden_modules(subject, scan, packages.names)
 
 
-def _packages(subject: Subject, requirements: Requirements, target: Target) -> tuple[set[str], bool]:
-    """The packages that the image has, and whether they are all known: no URL, no path, no base of the user's."""
+@dataclass(slots=True)
+class _Packages:
+    """What is installed in the image.
+
+    Attributes:
+        names: the packages, with what the well-known ones among them install.
+        extras: those that are requested, by package.
+        guesses: names of what a URL, an archive or a directory most likely installs.
+        is_complete: nothing else is installed: no URL, no path, no base and no ``pip`` of the user's.
+    """
+
+    names: set[str]
+    extras: dict[str, set[str]]
+    guesses: set[str]
+    is_complete: bool
+
+
+def _find_packages(subject: Subject, requirements: Requirements, target: Target) -> _Packages:
     names = {"seldon-spec", *(name for name, needed in own_requirements().items() if is_installed(needed, target))}
-    is_complete = target.is_plain and "pip" not in target.steps and not subject.merged.get(("image", "seldon_spec"))
+    extras: dict[str, set[str]] = {"seldon-spec": {EXTRA}} if subject.merged.get(("server", "tracing")) else {}
+    guesses: set[str] = set()
+    after = " ".join(str(step) for step in subject.merged.get(("image", "steps", "after")) or [])
+    is_complete = target.is_plain and "pip" not in target.steps + after
+    is_complete = is_complete and not subject.merged.get(("image", "seldon_spec"))
     for line in requirements.lines:
         if line.is_constraint:
             continue
@@ -64,36 +87,47 @@ def _packages(subject: Subject, requirements: Requirements, target: Target) -> t
         if parsed is not None:
             if is_installed(parsed, target):
                 names.add(normalise(parsed.name))
+                extras.setdefault(normalise(parsed.name), set()).update(parsed.extras)
             is_complete = is_complete and parsed.url is None
         elif not line.text.startswith("-") or line.text.startswith(("-e", "--editable", "-r", "--requirement")):
+            guesses |= _names_in_location(subject.folder, line)
             is_complete = False
     gpu = subject.merged.get(("image", "gpu"))
-    return with_dependencies({*names, *_GPU_PACKAGES.get(gpu, ())}), is_complete and not requirements.problems
+    names = with_dependencies({*names, *_GPU_PACKAGES.get(gpu, ())})
+    return _Packages(names, extras, guesses, is_complete and not requirements.problems)
+
+
+def _names_in_location(folder: Path, line: Line) -> set[str]:
+    """The fragment of a URL, the name of a repository or an archive, and the modules of a directory."""
+    location, _, fragment = line.text.partition("#")
+    file = re.split(r"[?@;\[]", location.rstrip("/").rpartition("/")[2])[0]
+    names = {*re.findall(r"egg=([\w.-]+)", fragment), re.sub(r"\.git$|-\d.*", "", file).strip()}
+    for path in local_paths(line):
+        if is_inside(folder, path):
+            found = (each for top in (path, f"{path}/src") for each in (folder / top).glob("*"))
+            names |= {each.stem for each in found if each.suffix == ".py" or exists(each / "__init__.py")}
+    return {normalise(name) for name in names if name}
 
 
 def _missing(
-    subject: Subject,
-    requirements: Requirements,
-    scan: ImportScan,
-    target: Target,
-    packages: set[str],
-    *,
-    is_complete: bool,
+    subject: Subject, requirements: Requirements, scan: ImportScan, target: Target, packages: _Packages
 ) -> Iterator[Diagnostic]:
     wanted: dict[str, Import] = {}
     for each in scan.outside:
         known = wanted.get(each.top)
         if known is None or (each.is_certain and not known.is_certain):
             wanted[each.top] = each
-    missing = [each for top, each in wanted.items() if not _is_there(top, packages, target)]
+    # An extra is often named like what it adds: transformers[torch].
+    names = packages.names.union(packages.guesses, *packages.extras.values())
+    missing = [each for top, each in wanted.items() if not _is_there(top, names, target)]
     if not missing:
         return
-    installed, is_known = _follow_installed(packages)
+    installed, is_known = _follow_installed(packages.names, packages.extras)
     is_locked = requirements.is_hashed or any(line.kind is Kind.UV_LOCK for line in requirements.lines)
     for each in missing:
         if each.top in installed or _is_elsewhere(subject, scan, each.top):
             continue
-        is_error = each.is_certain and is_complete and (is_known or is_locked)
+        is_error = each.is_certain and packages.is_complete and (is_known or is_locked)
         yield _report_missing(subject, requirements, each, target, is_error=is_error)
 
 
@@ -103,14 +137,14 @@ def _is_there(top: str, packages: set[str], target: Target) -> bool:
     if top == "distutils" and "setuptools" in packages:
         return True
     minor = int(target.python.split(".")[1]) if target.python else 0
-    if top in _REMOVED:
-        return minor < _REMOVED[top]
-    if top in _ADDED and minor:
-        return minor >= _ADDED[top]
+    if top in REMOVED:
+        return minor < REMOVED[top]
+    if top in ADDED and minor:
+        return minor >= ADDED[top]
     return top in sys.stdlib_module_names
 
 
-def _follow_installed(packages: set[str]) -> tuple[set[str], bool]:
+def _follow_installed(packages: set[str], extras: Mapping[str, set[str]]) -> tuple[set[str], bool]:
     """The modules of those packages, and of what they install, that are installed here as well.
 
     Returns:
@@ -130,10 +164,10 @@ def _follow_installed(packages: set[str]) -> tuple[set[str], bool]:
         try:
             found = distribution(name)
         except PackageNotFoundError:
-            is_known = is_known and (name in BRINGS or name in _TABLE_ONLY)
+            is_known = is_known and (name in BRINGS or name in _TABLE_ONLY) and not extras.get(name)
             continue
         modules |= set(_modules_of(found))
-        pending += _needs(found)
+        pending += _needs(found, extras.get(name, ()))
     return modules, is_known
 
 
@@ -151,13 +185,13 @@ def _modules_of(found: Distribution) -> Iterator[str]:
             yield file.parts[0].removesuffix(".py")
 
 
-def _needs(found: Distribution) -> Iterator[str]:
+def _needs(found: Distribution, extras: Iterable[str]) -> Iterator[str]:
     for text in found.requires or ():
         try:
             needed = Requirement(text)
         except ValueError:
             continue
-        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             yield normalise(needed.name)
 
 
@@ -187,10 +221,10 @@ def _report_missing(
     position = _position(subject, each.place)
     file = requirements.files[0] if requirements.files else "requirements.txt"
     package = package_of(each.top)
-    help_text = f"add {package} to {file}"
+    help_text = f"add {package} to {file}" + ("" if is_error else ", unless another requirement installs it")
     if home := _home(subject.folder, each.top):
         help_text = f"{home} has it: import {home.replace('/', '.')}.{each.top}, or set PYTHONPATH in image.environment"
-    elif each.top in _REMOVED:
+    elif each.top in REMOVED:
         help_text = f"Python {target.python} no longer has it" + (
             f": add setuptools to {file}" if each.top == "distutils" else ": set image.python to an older version"
         )
@@ -210,7 +244,7 @@ def _position(subject: Subject, place: SourcePlace) -> Position:
 
 def _hidden_modules(subject: Subject, scan: ImportScan, packages: set[str]) -> Iterator[Diagnostic]:
     """Modules of the folder that are named like a module of the standard library or of an installed package."""
-    taken = _module_names(packages)
+    taken = module_names(packages)
     imported = {file.partition("/")[0].removesuffix(".py") for file in scan.files}
     for path in sorted(subject.folder.glob("*.py")):
         name = path.stem
@@ -220,12 +254,6 @@ def _hidden_modules(subject: Subject, scan: ImportScan, packages: set[str]) -> I
         path = subject.folder / name / "__init__.py"
         if (name in taken or name in sys.stdlib_module_names) and exists(path):
             yield _report_hidden(subject, path, name, taken)
-
-
-def _module_names(packages: set[str]) -> Mapping[str, str]:
-    """The names of modules, with the package that has each."""
-    names = {name.replace("-", "_"): name for name in packages}
-    return {**names, **{module: found for module, known in PROVIDERS.items() for found in known if found in packages}}
 
 
 def _report_hidden(subject: Subject, path: Path, name: str, taken: Mapping[str, str]) -> Diagnostic:

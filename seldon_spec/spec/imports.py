@@ -175,14 +175,19 @@ def _catches_imports(caught: ast.expr | None) -> bool:
 
 def _is_guard(test: ast.expr) -> bool:
     """Whether a condition is for type checkers, for scripts, or for another platform or Python."""
-    names = {
+    return bool(_names_in(test) & {"TYPE_CHECKING", "__name__"}) or _is_for_platform(test)
+
+
+def _is_for_platform(test: ast.expr) -> bool:
+    names = _names_in(test)
+    return bool(names & {"version_info", "platform", "system", "machine", "PY2", "PY3"}) or "find_spec" in ast.dump(
+        test
+    )
+
+
+def _names_in(test: ast.expr) -> set[str]:
+    return {
         each.attr if isinstance(each, ast.Attribute) else each.id
         for each in ast.walk(test)
         if isinstance(each, (ast.Attribute, ast.Name))
     }
-    return bool(names & {"TYPE_CHECKING", "__name__"}) or _is_for_platform(test)
-
-
-def _is_for_platform(test: ast.expr) -> bool:
-    names = {each.attr for each in ast.walk(test) if isinstance(each, ast.Attribute)}
-    return bool(names & {"version_info", "platform", "system", "machine"}) or "find_spec" in ast.dump(test)

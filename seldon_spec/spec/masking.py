@@ -22,6 +22,10 @@ from seldon_spec.spec.secret_names import (
 from seldon_spec.spec.source import Document, Node, shorten
 
 _REFERENCE = frozenset({"from_env", "from_file"})
+_SHOWS_VALUE = {"unknown-anchor": "there is no anchor before this alias", "yaml-tag": "this tag is not allowed"}
+"""Problems whose message quotes the value, which may be a password such as ``!x`` or ``*x``: what they say instead."""
+
+_COMMENT = re.compile(r"(\s#\s*)(.+)")
 _ENTRY_NAME = re.compile(r"\bname[\"']?\s*:\s*[\"']?([A-Za-z0-9_.\-]+)")
 
 
@@ -78,11 +82,18 @@ def hide_secrets(document: Document) -> None:
             text = document.masked_lines.get(line, document.lines[line - 1])
             start = node.position.column - 1 if line == node.position.line else len(text) - len(text.lstrip())
             stop = start + node.position.width if line == node.position.line else len(text.rstrip())
-            document.masked_lines[line] = text[:start] + "*" * (stop - start) + text[stop:]
-    for problem in document.problems:
+            rest = _COMMENT.sub(lambda match: match[1] + "*" * len(match[2]), text[stop:])
+            document.masked_lines[line] = text[:start] + "*" * (stop - start) + rest
+    for index, problem in enumerate(document.problems):
         position = problem.origin.position
         if position is not None and (document.root is None or problem.code == "second-document"):
             document.masked_lines[position.line] = _mask_unparsed(document.lines, position)
+        elif position is not None and problem.code in _SHOWS_VALUE:
+            masked = _mask_unparsed(document.lines, position)
+            if masked[position.column : position.column + 1] == "*":
+                document.masked_lines[position.line] = masked
+                help_text = "write a value that begins with * or ! in quotes"
+                document.problems[index] = replace(problem, message=_SHOWS_VALUE[problem.code], help=help_text)
     document.problems[:] = [
         replace(problem, origin=document.origin(problem.origin.position)) if problem.origin.position else problem
         for problem in document.problems

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
@@ -18,9 +16,11 @@ from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
 from seldon_spec.errors import Diagnostic, Severity
+from seldon_spec.spec.distributions import own_requirement_lines
 from seldon_spec.spec.paths import exists, is_file, is_folder, is_inside
 from seldon_spec.spec.requirements import (
     ARCHIVES,
+    HASH,
     Kind,
     Line,
     Requirements,
@@ -52,6 +52,7 @@ _NOT_ON_INDEX: Mapping[str, str] = {
     "cv2": "write opencv-python-headless",
     "pil": "write pillow",
     "pkg-resources": "delete the line: Debian's pip freeze adds it by mistake",
+    "python": "delete the line: image.python sets the version",
     "pywin32": "for Windows only: add ; sys_platform == 'win32', or delete the line",
     "pywinpty": "for Windows only: add ; sys_platform == 'win32', or delete the line",
     "pypiwin32": "for Windows only: add ; sys_platform == 'win32', or delete the line",
@@ -73,18 +74,9 @@ _OF_FLASK = tuple(
 @cache
 def own_requirements() -> Mapping[str, Requirement]:
     """Return this package's dependencies, and Flask's, by normalised name; empty where it has no metadata."""
-    needed = [Requirement(text) for text in _read_own_requirements()]
+    needed = [Requirement(text) for text in own_requirement_lines()]
     own = {normalise(each.name): each for each in needed if "extra" not in str(each.marker or "")}
     return {**{normalise(each.name): each for each in _OF_FLASK}, **own} if "flask" in own else own
-
-
-def _read_own_requirements() -> list[str]:
-    """Read them from the installed metadata; importlib.metadata takes longer to import than all this."""
-    for place in sys.path:
-        for file in Path(place or ".").glob("seldon_spec-*.dist-info/METADATA"):
-            lines = file.read_text("utf-8").partition("\n\n")[0].splitlines()
-            return [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
-    return []
 
 
 def parse(line: Line) -> Requirement | None:
@@ -130,6 +122,9 @@ def find_requirement_problems(subject: Subject, requirements: Requirements, targ
         if parsed is not None and not is_installed(parsed, target):
             continue
         yield from _judge(subject, line, parsed, target, has_index=has_index)
+        if requirements.is_hashed and parsed is not None and not line.is_constraint and not HASH.search(line.text):
+            message = f"{parsed.name} has no hash, which pip requires of every line as soon as one has it"
+            yield _problem(subject, line, message, "write the file anew, e.g. with pip-compile --generate-hashes")
         if parsed is not None and parsed.url is None:
             needed.setdefault(normalise(parsed.name), []).append((line, parsed))
     yield from _conflicts(subject, needed)
@@ -151,7 +146,7 @@ def _judge(
         yield _problem(subject, line, message, help_text, Severity.WARNING)
     elif (vcs := _VCS.match(line.text)) is not None:
         yield from _judge_vcs(subject, line, vcs["tool"], target)
-    elif line.text.startswith("-"):
+    elif line.text.startswith("-") and not line.text.startswith("- "):
         yield from _judge_option(subject, line, target)
     elif paths := [*local_paths(line)]:
         yield from _judge_file(subject, line, paths[0], parsed, target)
@@ -200,18 +195,23 @@ def _unreadable(subject: Subject, line: Line) -> Diagnostic:
 
 def _suggest(text: str) -> str | None:
     """Return what an unreadable requirement most likely means, where that is readable."""
-    if re.match(r"(import|from)\s", text):
+    if "\0" in text:
+        return "save the file as UTF-8"
+    if re.match(r"(import|from|(\S\s*)?(python3? -m )?(pip|uv|conda))\s", text):
         return "write the name of the package alone"
+    if re.match(r"Package\s+Version$", text):
+        return "write the list as pip freeze does"
     if text.startswith("@EXPLICIT"):
         return "an explicit list of conda is not supported: name an environment.yml in image.requirements"
     if re.match(r"(name|channels|dependencies)\s*:", text):
         return "a conda environment has to be named *.yml"
     if re.match(r"\[\[?[\w.-]+\]\]?$", text):
         return "export the requirements in pip's form, e.g. with uv export, poetry export or pipenv requirements"
-    changed = text.replace("\u201c", "").replace("\u201d", "").strip("'\",")
+    changed = text.replace("\u201c", "").replace("\u201d", "").removeprefix("- ").strip("'\",")
     candidates = [
         changed,
         re.sub(r"(?<![=<>!~])=(?!=)", "==", changed),
+        re.sub(r"^([\w.-]+)=([\w.]+)=\S+$", r"\1==\2", changed),  # of conda list --export
         re.sub(r"=>", ">=", re.sub(r"=<", "<=", changed)),
         re.sub(r"^([\w.-]+)\s+v?(\d[\w.]*)$", r"\1==\2", changed),
         re.sub(r"^([\w.-]+)\s*:\s*v?(\d[\w.]*)$", r"\1==\2", changed),
@@ -341,14 +341,16 @@ def _conflicts(subject: Subject, needed: Mapping[str, Sequence[tuple[Line, Requi
             continue
         line, parsed = lines[-1]
         together = [each.specifier for _, each in lines]
-        if len(lines) > 1 and not _is_possible(together):
+        if (len(lines) > 1 or len(parsed.specifier) > 1) and not _is_possible(together):
+            others = tuple((f"{each.name}{each.specifier}", at.position(subject.folder)) for at, each in lines[:-1])
+            excluded = "what another line requires" if others else "every version"
             yield Diagnostic(
                 "requirement-conflict",
-                f"{parsed.name}{parsed.specifier} excludes what another line requires",
+                f"{parsed.name}{parsed.specifier} excludes {excluded}",
                 line_origin(subject, line),
                 path=_PATH,
-                related=tuple((f"{each.name}{each.specifier}", at.position(subject.folder)) for at, each in lines[:-1]),
-                help="keep one of the lines",
+                related=others,
+                help="keep one of the lines" if others else None,
             )
         elif name in own and not _is_possible([*together, own[name].specifier]):
             line, parsed = next(

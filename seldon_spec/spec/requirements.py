@@ -34,7 +34,7 @@ _INCLUDE = re.compile(r"(?P<option>-r|-c|--requirement|--constraint)(?:\s*=\s*|\
 _LOCAL_OPTION = re.compile(r"(?:-e|-f|--editable|--find-links)(?:\s*=\s*|\s*)(?P<path>.+)")
 _EXTRAS = re.compile(r"\[[^\]/]*\]$")
 _NAME = re.compile(r"(?:[\w./-]+::)?([A-Za-z0-9][A-Za-z0-9._-]*)")
-_HASH = re.compile(r"(^|\s)--(hash[=\s]|require-hashes)")
+HASH = re.compile(r"(^|\s)--(hash[=\s]|require-hashes)")
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lzma")
 
 _CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@|://[^/\s:@$]{12,}@")
@@ -170,7 +170,7 @@ def read_requirements(folder: Path, files: Sequence[str]) -> Requirements:
         tuple(reader.read),
         tuple(path for path in parts if path not in reader.read),
         is_folder="." in local,
-        is_hashed=any(_HASH.search(line.text) for line in reader.lines),
+        is_hashed=any(HASH.search(line.text) for line in reader.lines),
         lines=tuple(reader.lines),
         problems=tuple(reader.problems),
     )
@@ -351,6 +351,10 @@ class _Reader:
     def lock_lines(self, file: str, data: bytes) -> Iterator[Line]:
         """The names of the locked packages."""
         table = self.toml(file, data)
+        project = posixpath.join(posixpath.dirname(file), "pyproject.toml")
+        if not exists(self.folder / project):
+            message = f"uv reads {file} together with {project}, which does not exist"
+            self.report("no-such-file", Line(file, 1, "", ""), message)
         text = data.decode("utf-8", "replace")
         numbers = {
             match[1]: (number, line)

@@ -31,6 +31,9 @@ _LAST = frozenset(
 """Last words of names that describe a secret, or say where it is: ``password_file``, ``token_type``, ``key_column``."""
 
 _PASSWORD_IN_URL = re.compile(r"(://[^/\s:@\"']{0,256}:)(?![0-9]+(?:[/?#\"'\s]|$)|\$)([^\s\"'`]{1,1024})@")
+_TOKEN_IN_URL = re.compile(r"(https?://)([^/\s:@$\"'`?#]{12,1024})@")
+"""A long user without a password is most likely a token."""
+
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(\\n|\s)*[A-Za-z0-9]")
 _ASSIGNED = re.compile(r"(?<![A-Za-z0-9_.\-])([A-Za-z0-9_.\-]+)[\"']?\s*[:=]\s*")
 _GIVEN = re.compile(r"(?<![\w.\-])([\w.\-]+)(?:=(?![=$\s])|[\"']\s*:\s*[\"']?(?![$\s]))")
@@ -64,7 +67,9 @@ def _split_word(word: str) -> tuple[str, ...]:
 
 def is_secret_text(text: str) -> bool:
     """Whether a text holds a secret whatever its name: a URL with a password, a private key, or ``PASSWORD=x``."""
-    return bool(_PASSWORD_IN_URL.search(text) or _PRIVATE_KEY.search(text)) or gives_secret(text)
+    return bool(
+        _PASSWORD_IN_URL.search(text) or _TOKEN_IN_URL.search(text) or _PRIVATE_KEY.search(text)
+    ) or gives_secret(text)
 
 
 def gives_secret(text: str) -> bool:
@@ -81,12 +86,18 @@ def mask_urls(text: str) -> str:
     """A text with the password of each URL masked, ``https://user:***@host``; a private key is hidden whole."""
     if _PRIVATE_KEY.search(text):
         return HIDDEN
-    return _PASSWORD_IN_URL.sub(lambda match: f"{match[1]}***@", text) if "@" in text else text
+    if "@" not in text:
+        return text
+    return _TOKEN_IN_URL.sub(r"\1***@", _PASSWORD_IN_URL.sub(r"\1***@", text))
 
 
 def mask_urls_in_place(line: str) -> str:
     """The same for a line of a file, whose columns stay where they are."""
-    return _PASSWORD_IN_URL.sub(lambda match: f"{match[1]}{'*' * len(match[2])}@", line) if "@" in line else line
+    if "@" not in line:
+        return line
+    for pattern in (_PASSWORD_IN_URL, _TOKEN_IN_URL):
+        line = pattern.sub(lambda match: f"{match[1]}{'*' * len(match[2])}@", line)
+    return line
 
 
 def find_assignment(line: str, more: frozenset[str] = frozenset()) -> int | None:

@@ -129,6 +129,14 @@ BAD = [
     ("pandas; python_version", "bad-requirement", None),
     ("pandas[", "bad-requirement", None),
     ("import pandas", "bad-requirement", "write the name of the package alone"),
+    ("pip install pandas", "bad-requirement", "write the name of the package alone"),
+    ("$ pip install pandas", "bad-requirement", "write the name of the package alone"),
+    ("Package    Version", "bad-requirement", "write the list as pip freeze does"),
+    ("- pandas", "bad-requirement", 'did you mean "pandas"?'),
+    ("numpy=1.26.2=py39hdbf815f_0", "bad-requirement", 'did you mean "numpy==1.26.2"?'),
+    ("p\0a\0", "bad-requirement", "save the file as UTF-8"),
+    ("python==3.10", "bad-requirement", "delete the line: image.python sets the version"),
+    ("numpy>=2,<1", "requirement-conflict", None),
     ("@EXPLICIT", "bad-requirement", None),
     ("<<<<<<< HEAD", "bad-requirement", None),
     ("--no-such-option", "bad-requirement", "delete it"),
@@ -326,6 +334,16 @@ def test_a_chain_of_includes_is_bounded(tmp_path: Path) -> None:
     assert found(tmp_path, {"requirements.txt": "-r r0.txt\n", **chain}) == ["error limit r98.txt:1"]
 
 
+def test_a_line_without_a_hash_is_reported_where_another_has_one(tmp_path: Path) -> None:
+    text = "six==1.16.0 --hash=sha256:00\nidna==3.7\n"
+    assert found(tmp_path, {"requirements.txt": text}) == ["error bad-requirement requirements.txt:2"]
+
+
+def test_a_lock_file_of_uv_needs_its_project(tmp_path: Path) -> None:
+    files = {"uv.lock": "version = 1\n"}
+    assert found(tmp_path, files, "{requirements: uv.lock}") == ["error no-such-file uv.lock:1"]
+
+
 def test_large_requirements_are_not_read(tmp_path: Path) -> None:
     assert found(tmp_path, {"requirements.txt": b"a\n" * 200_000}) == ["error limit requirements.txt:1"]
 
@@ -348,6 +366,16 @@ IMPORTS: list[tuple[str, str, Files, str, list[str]]] = [
     ("brought-along", "import scipy, joblib", {"requirements.txt": "scikit-learn"}, "", []),
     ("not-brought-along", "import sklearn", {"requirements.txt": "xgboost"}, "", ERROR),
     ("stubs", "import requests", {"requirements.txt": "types-requests"}, "", WARNING),
+    ("extra", "import torch, numpy", {"requirements.txt": "transformers[torch]"}, "", []),
+    ("extra-unknown", "import pandas", {"requirements.txt": "transformers[vision]"}, "", WARNING),
+    ("own-extra", "import opentelemetry.sdk.trace", {"requirements.txt": "seldon-spec[tracing]"}, "", []),
+    ("repository", "import acme", {"requirements.txt": "git+https://x.example/acme.git@v1"}, "{build_packages: [git]}", []),
+    ("egg", "import acme", {"requirements.txt": "-e git+https://x.example/y.git#egg=acme"}, "{build_packages: [git]}", []),
+    ("wheel", "import acme", {"requirements.txt": "https://x.example/acme-1.0-py3-none-any.whl"}, "", []),
+    ("directory", "import acme", {"requirements.txt": "./lib", "lib/setup.py": "", "lib/src/acme/__init__.py": ""}, "", []),
+    ("step-after", "import torch", {}, "{steps: {after: ['RUN pip install torch']}}", WARNING),
+    ("grpc", "import grpc, paddle, skopt", {"requirements.txt": "paddlepaddle-gpu\nscikit-optimize"}, "", []),
+    ("python-2", "import six\nif six.PY2:\n    import Queue", {"requirements.txt": "six"}, "", []),
     ("unknown-package", "import pandas", {"requirements.txt": "acme-toolbox"}, "", WARNING),
     ("own-dependencies", "import numpy, flask, werkzeug, google.protobuf, yaml, jinja2", {}, "", []),
     ("old-package", "from seldon_core.user_model import SeldonComponent", {}, "", []),
@@ -387,7 +415,7 @@ IMPORTS: list[tuple[str, str, Files, str, list[str]]] = [
     ("gpu-base", "import torch", {}, "{gpu: pytorch}", []),
     ("steps", "import pandas", {}, "{steps: {before: ['RUN pip install x']}}", WARNING),
     ("conda-file", "import torch, pandas", {"e.yml": "dependencies: [python, pytorch]"}, "{requirements: e.yml}", WARNING),
-    ("lock-file", "import pandas", {"uv.lock": '[[package]]\nname = "acme"\n'}, "{requirements: uv.lock}", ERROR),
+    ("lock-file", "import pandas", {"pyproject.toml": "", "uv.lock": '[[package]]\nname = "acme"\n'}, "{requirements: uv.lock}", ERROR),
     ("hashed", "import pandas", {"requirements.txt": "acme==1 --hash=sha256:00"}, "", ERROR),
     ("broken-module", "import broken", {"broken.py": "def"}, "", []),
     ("many-branches", "if 0: pass\n" + "elif 0: pass\n" * 400, {}, "", []),
