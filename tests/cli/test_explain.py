@@ -22,7 +22,7 @@ class MyModel:
     def predict(self, X, names):
         return X
 """
-FILES = {"requirements.txt", "uv.lock", "environment.yml", "Pipfile", "client.pem", "json.py"}
+FILES = {"requirements.txt", "uv.lock", "pyproject.toml", "environment.yml", "Pipfile", "client.pem", "json.py"}
 PAGES = load_explanations()
 
 
