@@ -166,7 +166,7 @@ def _walk(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
 def _is_secret(folder: Path, path: str, entry: os.DirEntry[str]) -> bool:
     if _SECRET_FILES.fullmatch(entry.name) or path.endswith(".docker/config.json"):
         return True
-    if not _KEY_FILES.fullmatch(entry.name) or not entry.is_file():
+    if not _KEY_FILES.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
         return False
     try:
         with (folder / path).open("rb") as stream:

@@ -344,6 +344,12 @@ def test_a_lock_file_of_uv_needs_its_project(tmp_path: Path) -> None:
     assert found(tmp_path, files, "{requirements: uv.lock}") == ["error no-such-file uv.lock:1"]
 
 
+@pytest.mark.parametrize("target", ["loop.pem", "/dev/zero", "nowhere"])
+def test_a_link_named_like_a_key_is_not_followed(target: str, tmp_path: Path) -> None:
+    (tmp_path / "loop.pem").symlink_to(target)
+    assert found(tmp_path, {}) == []
+
+
 def test_large_requirements_are_not_read(tmp_path: Path) -> None:
     assert found(tmp_path, {"requirements.txt": b"a\n" * 200_000}) == ["error limit requirements.txt:1"]
 
