@@ -188,7 +188,7 @@ def _take_file(document: Document, merged: Merged) -> set[FieldPath]:
             )
             return {("class_name",)}
         return set()
-    if "class_name" not in document.root.value and {"apiVersion", "kind"} <= set(document.root.value):
+    if {"apiVersion", "kind"} <= document.root.value.keys():
         document.problems.append(
             Diagnostic(
                 "kubernetes-manifest",

@@ -529,6 +529,9 @@ def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
     odd = name_odd_character(at[-1])
     if odd:
         return odd
+    nested = (*at[:-1], *at[-1].split("."))
+    if len(nested) > len(at) and field_schema(nested) is not None:
+        return f"write the sections as mappings: {': {'.join(at[-1].split('.'))}: …{'}' * at[-1].count('.')}"
     siblings = {key: field_schema((*at[:-1], key)) or {} for key in known}
     folded = _fold_key(at[-1])
     same = next((key for key in siblings if _fold_key(key) == folded), None)
@@ -543,8 +546,9 @@ def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
     elsewhere = next((path for path in (*named, *aliased) if path[:1] != ("flask",) or path in named), None)
     if elsewhere:
         return f'did you mean "{join(elsewhere)}"?'
-    match = guess(at[-1], siblings)
-    return f'did you mean "{match}"?' if match else None
+    names = {alias: key for key, schema in siblings.items() for alias in (*schema.get("x-aliases", ()), key)}
+    match = guess(at[-1], names)
+    return f'did you mean "{names[match]}"?' if match else None
 
 
 def _fold_key(key: str) -> str:

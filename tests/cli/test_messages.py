@@ -12,6 +12,9 @@ MODEL = "class MyModel:\n    def __init__(self, **kw): ...\n    def predict(self
 
 REMEDIES = [
     ("server: {timeout: 30}", 'did you mean "request_timeout_seconds"?'),
+    ("server: {timeouts: 30}", 'did you mean "request_timeout_seconds"?'),
+    ("server.workers: 3", "server: {workers: …}"),
+    ("server.log.level: INFO", "server: {log: {level: …}}"),
     ("timeout: 30", 'did you mean "server.request_timeout_seconds"?'),
     ("requirements: requirements.txt", 'did you mean "image.requirements"?'),
     ("image: {gpu: true}", "one of pytorch, tensorflow, cuda"),
@@ -52,6 +55,7 @@ REMEDIES = [
     ("class_name: src/MyModel", 'did you mean "src.MyModel"?'),
     ("class_name: src/MyModel.py", 'did you mean "src.MyModel"?'),
     ("apiVersion: v1\nkind: SeldonDeployment\nmetadata: {name: iris}", "run seldon-spec migrate"),
+    ("class_name: MyModel\napiVersion: v1\nkind: SeldonDeployment", "run seldon-spec migrate"),
     ("server:\u00a0{}", "U+00A0 (no-break space)"),
     ("server\uff1a {workers: 2}", "U+FF1A (fullwidth colon)"),
     ("server:\n  \u200bworkers: 2", "U+200B (zero width space)"),
