@@ -165,6 +165,7 @@ tensorflow: absl-py astunparse flatbuffers gast google-pasta grpcio h5py keras l
 packaging protobuf requests setuptools six tensorboard termcolor typing-extensions wrapt
 tensorflow-cpu: tensorflow
 threadpoolctl:
+tomli:
 tokenizers: huggingface-hub
 torch: filelock fsspec jinja2 networkx setuptools sympy typing-extensions
 torchaudio: torch

@@ -236,6 +236,7 @@ def test_a_folder_of_the_user_s_by_that_name_is_left(bench: Bench) -> None:
 def test_no_wheel_where_something_else_is_installed(bench: Bench, image: str, requirement: str) -> None:
     bench.add("podman")
     (bench.folder / "r.txt").write_text(f"{requirement}\n")
+    (bench.folder / "pyproject.toml").write_text("[project]\nname = 'x'\nversion = '1'\n")
     (bench.folder / "uv.lock").write_text('[[package]]\nname = "seldon-spec"\n')
     bench.spec(f"image: {image}\n")
     assert bench.build().returncode == 0

@@ -58,6 +58,11 @@ def _process_of(answer: tuple[int, Any]) -> int:
     return int(answer[1]["jsonData"]["process"])
 
 
+def _is_stopped(process: int) -> bool:
+    tasks = Path(f"/proc/{process}/task").glob("*/stat")
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
+
 class Direct:
     """A connection to one of the workers: the others are stopped while it is made."""
 
@@ -66,6 +71,8 @@ class Direct:
         self._connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
         for other in others:
             os.kill(other, signal.SIGSTOP)
+            while not _is_stopped(other):  # each thread stops at a moment of its own, and one of them accepts
+                pass
         try:
             assert _process_of(self.predict("x")) == worker
         finally:
