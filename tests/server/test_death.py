@@ -96,6 +96,15 @@ class Direct:
 # Told to end
 
 
+def _is_closed(port: int) -> bool:
+    """Whether a connection was reset by the system, which had made it just as the port was closed."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 20).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False
+
+
 class Callers:
     """Clients that make a new connection for each request until no more are taken; every one taken has to be answered."""
 
@@ -120,18 +129,15 @@ class Callers:
             connection = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=20)
             try:
                 connection.connect()
-            except ConnectionRefusedError:
-                return
-            try:
                 connection.request("POST", "/predict", '{"strData": "x"}', {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 body = json.loads(response.read())
                 assert (response.status, body["jsonData"]["x"]) == (200, "x")
                 self.answered["REST"] += 1
+            except ConnectionRefusedError:
+                return
             except ConnectionResetError as error:
-                # by the system, which had made the connection just as the port was closed; nobody had taken it
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", self.server.http_port), 20).close()
+                if not _is_closed(self.server.http_port):
                     self.lost.append(f"REST: {error!r}")
                 return
             except Exception as error:
@@ -146,7 +152,9 @@ class Callers:
                 assert b"x" in self.server.call(WIRE)
                 self.answered["gRPC"] += 1
         except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE or "refused" not in str(error.details()):
+            is_refused = "refused" in str(error.details())
+            is_reset = "reset by peer" in str(error.details()) and _is_closed(self.server.grpc_port)
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or not (is_refused or is_reset):
                 self.lost.append(f"gRPC: {error.code()} {error.details()}")
 
 
