@@ -350,11 +350,11 @@ def test_another_file_in_the_image_is_noted(
             assert ("[other-file]" in logs.stdout + logs.stderr) is is_noted
 
 
-def test_it_is_much_smaller_than_the_classic_form(bakery: Bakery, images: Callable[[str], Image]) -> None:
-    """The same packages, in the one-stage form; the saving is of a fixed size, so its share varies with the packages."""
+def test_it_is_a_tenth_smaller_than_the_classic_form(bakery: Bakery, images: Callable[[str], Image]) -> None:
+    """The same packages, in the one-stage form."""
     staged = images("iris")
     folder = bakery.copy("iris", "iris-classic")
     render_classic(bakery, folder)
     bakery.build_file(folder, "test-iris-classic", folder / "Dockerfile")
     sizes = [bakery.machine.inspect(f"localhost/{name}")["Size"] for name in (staged.name, "test-iris-classic")]
-    assert sizes[0] <= 0.92 * sizes[1]
+    assert sizes[0] <= 0.9 * sizes[1]
