@@ -118,10 +118,8 @@ def render_install(plan: Plan) -> Iterator[str]:
         if copies:
             reason = "# Requirements before code: a change of the code installs nothing again."
             yield "\n".join([reason, *copies])
-    tidy = f"find {ENV} -path '*/tests/*' -name 'test_*.py*' -delete"
-    reason = (
-        "# Last, the tests that packages bring are deleted: no server imports them, and they can be a tenth of all.\n"
-    )
+    tidy = rf"find {ENV} -path '*/tests/*' \( -name 'test_*.py*' -o -path '*/tests/data/*' \) -delete"
+    reason = "# Last, the tests that packages bring are deleted with their data: they can be a tenth of all.\n"
     yield _secret_reason(plan.image) + reason + _run(plan.image, [*_commands(plan, _pip(plan)), tidy])
 
 
