@@ -53,14 +53,17 @@ class Mode:
     Args:
         most_bytes: of each connection, which is not replaced when it ends; None: sent without pause, and a connection
             that ends is replaced, until the time is over.
+        share: of the time that an attack lasts.
     """
 
     name: str
     connections: int
     most_bytes: int | None = None
+    share: float = 1.0
 
 
-BURST, ONE, TWENTY = Mode("burst", 1, 8_000_000), Mode("one", 1), Mode("twenty", 20)
+BURST, ONE, TWENTY = Mode("burst", 1, 8_000_000, share=0.5), Mode("one", 1), Mode("twenty", 20)
+_SILENT = Mode("silent", 1, 0, share=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _block(block: bytes) -> bytes:
 ATTACKS = {
     (attack.protocol, attack.id): attack
     for attack in (
-        _http1("none", "a connection that sends nothing", b"", modes=(ONE,)),
+        _http1("none", "a connection that sends nothing", b"", modes=(_SILENT,)),
         _http1("pipelined", "pipelined `GET /live`", _LIVE),
         _http1("unread", "pipelined `GET /live`, responses not read", _LIVE, reads=False),
         _http1(
@@ -162,8 +165,8 @@ ATTACKS = {
             piece=1,
             modes=(ONE, TWENTY),
         ),
-        _http1("idle", "4096 connections that send nothing", b"", modes=(Mode("4096", 4096),)),
-        _http2("none", "a connection that sends the preface only", b"", modes=(ONE,)),
+        _http1("idle", "4096 connections that send nothing", b"", modes=(Mode("4096", 4096, 0),)),
+        _http2("none", "a connection that sends the preface only", b"", modes=(_SILENT,)),
         _http2("calls", "complete calls", whole_call(_NEW), _WIDE),
         _http2("unread", "complete calls, responses not read", whole_call(_NEW), _WIDE, reads=False),
         _http2("window-0", "complete calls with a window of 0", whole_call(_NEW), _WINDOWLESS, reads=False),

@@ -102,11 +102,13 @@ def _report(mode: str, counts: Sequence[Count], seconds: float, replaced: int) -
         )
         for failure in failures[:MOST_TOLD]:
             print(f"    {failure}")
-    return sum(len(count.failures) for count in counts)
+    if not replaced:
+        print("  no worker was replaced in that time: more requests are needed")
+    return sum(len(count.failures) for count in counts) + (not replaced)
 
 
 def run(mode: str, requests: int, workers: int, every_seconds: float, max_requests: int) -> int:
-    """One mode; how many requests failed."""
+    """One mode; how many requests failed, and one more if no worker was replaced."""
     is_hung_up = mode == "hang-up"
     keys = {"workers": workers, "log": {"level": "INFO"}}
     if not is_hung_up:
@@ -138,7 +140,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it; 1 if a request failed."""
+    """Run it; 1 if a request failed or no worker was replaced."""
     given = make_parser().parse_args(arguments)
     modes = given.mode or ("hang-up", "max-requests")
     failed = [run(mode, given.requests, given.workers, given.every, given.max_requests) for mode in modes]

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.attacks import ATTACKS, Attack, Mode, Protocol
+from benchmarks.attacks import ATTACKS, ONE, Attack, Mode, Protocol
 from benchmarks.endurance import GrpcClient, RestClient, rest_request
 from benchmarks.environments import DEFAULT_FOLDER
 from benchmarks.figures import MEBIBYTE
@@ -35,6 +35,8 @@ from benchmarks.servers import OWN_COMMAND, PEERS, Files, Place, Server
 from benchmarks.workloads import MODELS
 
 _MODEL = MODELS["Identity"]
+_MODES = tuple(dict.fromkeys(mode.name for attack in ATTACKS.values() for mode in attack.modes))
+_DEFAULT_MODES = tuple(name for name in _MODES if name != ONE.name)
 _AFTER_SECONDS = 0.1
 _CONNECTIONS = 4096
 
@@ -257,6 +259,7 @@ def attack_server(
     """Measure one row."""
     place, pid = running.place, running.process.pid
     watched = {name: probes[name] for name in target.probes}
+    seconds *= mode.share
     forget_peak(pid)
     before = read_memory(pid, Memory.RESIDENT)
     with Flood(attack, mode, getattr(place, target.ports[attack.protocol])) as flood:
@@ -285,11 +288,11 @@ def attack_server(
 def measure(
     servers: Sequence[str],
     attacks: Sequence[str] | None,
-    modes: Sequence[str] | None,
+    modes: Sequence[str],
     seconds: float,
     environments: Path,
 ) -> Attacked:
-    """Attack these servers; attacks and modes: None means all. Each attack has a server of its own."""
+    """Attack these servers; attacks: None means all. Each attack has a server of its own."""
     attacked = Attacked(describe_machine(), seconds)
     for name in servers:
         if missing := TARGETS[name].find_missing(environments):
@@ -302,7 +305,7 @@ def measure(
         for probe in probes.values():
             stack.callback(probe.close)
         for attack in ATTACKS.values():
-            chosen = [mode for mode in attack.modes if modes is None or mode.name in modes]
+            chosen = [mode for mode in attack.modes if mode.name in modes]
             for name in attacked.versions:
                 target = TARGETS[name]
                 if attack.protocol not in target.ports or not chosen or (attacks and attack.id not in attacks):
@@ -398,10 +401,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.starvation", description=__doc__)
     add = parser.add_argument
     attacks = list(dict.fromkeys(id_ for _, id_ in ATTACKS))
-    modes = list(dict.fromkeys(mode.name for attack in ATTACKS.values() for mode in attack.modes))
     add("--server", action="append", choices=TARGETS, help="only this one; again for more")
     add("--attack", action="append", choices=attacks, metavar="ID", help=f"again for more; of {', '.join(attacks)}")
-    add("--mode", action="append", choices=modes, help="again for more; all by default")
+    add("--mode", action="append", choices=_MODES, help=f"again for more; by default {', '.join(_DEFAULT_MODES)}")
     add("--seconds", type=float, default=2.0, help="of an attack in one mode; %(default)s")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the environments; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the results there")
@@ -417,7 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         servers = given.server or list(TARGETS)
-        attacked = measure(servers, given.attack, given.mode, given.seconds, given.envs)
+        attacked = measure(servers, given.attack, given.mode or _DEFAULT_MODES, given.seconds, given.envs)
     else:
         attacked = read_attacked(given.source.read_text(encoding="utf-8"))
     tables = render_attacked(attacked)
