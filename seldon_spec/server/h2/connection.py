@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, cast
 
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Heads
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
 from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
 from seldon_spec.server.listener import Connection
+from seldon_spec.server.turns import Turn
 
 MAX_STREAMS = 128
 FIRST_WINDOW = 1 << 17
@@ -82,10 +84,12 @@ class Port(Protocol):
     Attributes:
         limits: what a client may take.
         heads: those that were seen before.
+        capacity: what all connections of the worker share.
     """
 
     limits: H2Limits
     heads: Heads[Open]
+    capacity: Capacity
 
     @property
     def is_full(self) -> bool:
@@ -123,7 +127,9 @@ class H2Connection(Connection):
         "_free",
         "_heard",
         "_is_last",
+        "_is_paused",
         "_is_settled",
+        "_is_waiting",
         "_last_id",
         "_limits",
         "_missing",
@@ -147,6 +153,7 @@ class H2Connection(Connection):
     _transport: asyncio.Transport
 
     def __init__(self, port: Port) -> None:
+        super().__init__()
         self._port = port
         self._limits = limits = port.limits
         self._outbox = Outbox(port.call_soon, self._end, self._await_reading)
@@ -171,7 +178,7 @@ class H2Connection(Connection):
         self._asked = 0.0
         self._overdue = self._heard + limits.header_timeout_seconds
         self._choked_until = self._retires = math.inf
-        self._is_settled = self._is_last = False
+        self._is_settled = self._is_last = self._is_paused = self._is_waiting = False
         self.deadline = self._overdue
 
     # What the transport tells
@@ -189,16 +196,44 @@ class H2Connection(Connection):
         if state is not _State.OPEN and state is not _State.GREETING:
             return
         self._heard = self._port.now()
-        if self._buffer:
+        if self._buffer or self._is_waiting:
             self._buffer += data
-            if len(self._buffer) < self._needed:
+            if self._is_waiting or len(self._buffer) < self._needed:
                 return
             data = bytes(self._buffer)
             self._buffer.clear()
+        self._go_on(data)
+
+    def take_turn(self) -> None:
+        """Go on with what was received before; see ``Worker``."""
+        self._is_waiting = False
+        if self._state is _State.OPEN and not self._outbox.is_choked:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._go_on(data)
+
+    def _go_on(self, data: bytes) -> None:
         try:
             self._take(data)
         except ConnectionFault as fault:
             self._fail(fault)
+        else:
+            self._throttle()
+
+    def _throttle(self) -> None:
+        """Read only what can be processed, and nothing from a client that does not read."""
+        is_paused = self._is_waiting or self._outbox.is_choked
+        if is_paused is not self._is_paused and not self._transport.is_closing():
+            self._is_paused = is_paused
+            if is_paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _wait_for_turn(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._port.capacity.turns.wait(self)
 
     def eof_received(self) -> None:
         """The client has closed its side: nobody waits for an answer any more, and the transport closes."""
@@ -215,15 +250,15 @@ class H2Connection(Connection):
         self._outbox.is_choked = True
         self._choked_until = self._port.now() + self._limits.body_timeout_seconds
         self._due(self._choked_until)
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._throttle()
 
     def resume_writing(self) -> None:
         """It does again."""
         self._outbox.is_choked = False
         self._choked_until = math.inf
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._buffer:
+            self._wait_for_turn()
+        self._throttle()
         self._outbox.pump()
 
     # What the listener tells
@@ -266,6 +301,10 @@ class H2Connection(Connection):
             self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
         self._close()
 
+    def shed(self) -> None:
+        """See ``Holder``."""
+        self.abort()
+
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
@@ -282,21 +321,27 @@ class H2Connection(Connection):
             self._missing -= at
             if self._receiver is not None:
                 self._deliver(self._receiver, _piece(data, 0, at), is_last=self._receiver_ends and not self._missing)
-        at = self._take_frames(data, at)
-        rest = len(data) - at
+        at, is_interrupted = self._take_frames(data, at)
         if self._state is _State.GREETING:  # its deadline is set
             self._buffer += data
-            return
-        if self._state is not _State.OPEN:
-            return
+        elif self._state is _State.OPEN:
+            self._keep(data, at, is_interrupted=is_interrupted)
+
+    def _keep(self, data: bytes, at: int, *, is_interrupted: bool) -> None:
+        """Buffer what is left, until the next turn or until the rest of a frame has come."""
+        rest = len(data) - at
         if rest > 0:
             self._buffer += memoryview(data)[at:]
+        self._overdue = math.inf
+        if is_interrupted:
+            if not self._outbox.is_choked:
+                self._wait_for_turn()
+            return
+        if rest > 0:
             self._needed = h2.HEAD_BYTES if rest < h2.HEAD_BYTES else h2.HEAD_BYTES + _frame_size(data, at)
         if rest > 0 or self._block is not None:
             self._overdue = self._heard + self._limits.header_timeout_seconds
             self._due(self._overdue)
-        else:
-            self._overdue = math.inf
 
     def _greet(self, data: bytes) -> int:
         """Take the preface; where the first frame begins, or 0 if it has not come to its end."""
@@ -315,9 +360,14 @@ class H2Connection(Connection):
         self._due(self._heard + self._limits.keep_alive_seconds)
         return len(h2.PREFACE)
 
-    def _take_frames(self, data: bytes, at: int) -> int:
-        """Take all whole frames, and the beginning of a DATA frame; where what is left begins."""
+    def _take_frames(self, data: bytes, at: int) -> tuple[int, bool]:
+        """Take the whole frames, for one turn, and the beginning of a DATA frame.
+
+        Returns:
+            Where what is left begins, and whether there may be whole frames in it.
+        """
         end = len(data)
+        turn = Turn()
         while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
             high, low, kind, flags, stream_id = h2.read_head(data, at)
             size = high << 16 | low
@@ -337,7 +387,9 @@ class H2Connection(Connection):
             except StreamFault as fault:
                 self._reset_id(fault.stream_id, fault.code)
             at = stop
-        return at
+            if at < end and (not turn.take() or self._outbox.is_choked):
+                return at, True
+        return at, False
 
     def _take_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> None:
         """Take what there is of a DATA frame."""

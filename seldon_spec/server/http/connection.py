@@ -16,11 +16,13 @@ from enum import Enum
 from typing import Protocol, cast
 
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
+from seldon_spec.server.turns import Turn
 
 _MAX_AHEAD_BYTES = 65536
 """How much of the requests behind the one under way is read before the client has to wait."""
@@ -69,6 +71,7 @@ class Port(Protocol):
         app: answers the requests.
         limits: what a client may take.
         heads: those that were seen before.
+        capacity: what all connections of the worker share.
         scheme: of the URLs that lead here.
         address: host and port.
     """
@@ -76,6 +79,7 @@ class Port(Protocol):
     app: HttpApp
     limits: HttpLimits
     heads: Heads
+    capacity: Capacity
     scheme: str
     address: tuple[str, int]
 
@@ -111,6 +115,7 @@ class HttpConnection(Connection):
         "_is_last",
         "_is_paused",
         "_is_used",
+        "_is_waiting",
         "_listener",
         "_missing",
         "_state",
@@ -129,6 +134,7 @@ class HttpConnection(Connection):
     _chunks: ChunkedBody
 
     def __init__(self, listener: Port) -> None:
+        super().__init__()
         self._listener = listener
         self._state = _State.HEAD
         self._buffer = bytearray()
@@ -136,7 +142,7 @@ class HttpConnection(Connection):
         self._coming: bytearray | Pages = bytearray()
         self._missing = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._is_used = False
+        self._is_used = self._is_waiting = False
         self._dropped = self._unsent = 0
         self.scheme = listener.scheme
         self.client = ""
@@ -162,7 +168,7 @@ class HttpConnection(Connection):
         if state is _State.HEAD:
             if not self._buffer and self._is_whole(data):
                 return
-        elif state is _State.BODY and len(data) <= self._missing:
+        elif state is _State.BODY and len(data) <= self._missing and not self._is_waiting:
             self._coming.extend(data)
             self._missing -= len(data)
             if self._missing:
@@ -173,6 +179,12 @@ class HttpConnection(Connection):
             self._drop(len(data))
             return
         self._buffer += data
+        if not self._is_waiting:
+            self._advance()
+
+    def take_turn(self) -> None:
+        """Go on with what was received before; see ``Worker``."""
+        self._is_waiting = False
         self._advance()
 
     def eof_received(self) -> None:
@@ -196,7 +208,8 @@ class HttpConnection(Connection):
         self._is_choked = False
         if self._state is _State.HEAD:
             self._await(self._listener.limits.keep_alive_seconds)
-            self._advance()
+            if not self._is_waiting:
+                self._advance()
         elif self._state is _State.ANSWER:
             self.deadline = math.inf
 
@@ -208,6 +221,8 @@ class HttpConnection(Connection):
             self._await(self._listener.limits.body_timeout_seconds)
         elif self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
             self.abort()
+        elif self._is_waiting:  # not for the client
+            self._await(self._listener.limits.header_timeout_seconds)
         elif self._state is _State.HEAD and not self._buffer:
             self._close()
         else:
@@ -222,6 +237,10 @@ class HttpConnection(Connection):
             self._close()
         else:  # its first request may be on its way
             self._await(_FIRST_SECONDS)
+
+    def shed(self) -> None:
+        """See ``Holder``."""
+        self.abort()
 
     def abort(self) -> None:
         """See ``Connection``."""
@@ -241,24 +260,28 @@ class HttpConnection(Connection):
         return True
 
     def _advance(self) -> None:
-        """Go on with what is in the buffer, as far as it goes."""
+        """Go on with what is in the buffer, as far as it goes in one turn."""
         self._is_advancing = True
+        turn = Turn()
         try:
-            while self._step():
-                pass
+            while self._step(turn):
+                if not turn.take():
+                    self._is_waiting = True
+                    self._listener.capacity.turns.wait(self)
+                    break
         except RequestError as error:
             self._refuse(error)
         finally:
             self._is_advancing = False
         self._throttle()
 
-    def _step(self) -> bool:
+    def _step(self, turn: Turn) -> bool:
         """Take the next part of a request from the buffer; whether there may be another."""
         if self._state is _State.HEAD:
             return not self._is_choked and self._take_head()
         if self._state is _State.BODY:
             return self._take_body()
-        return self._state is _State.CHUNKS and self._take_chunks()
+        return self._state is _State.CHUNKS and self._take_chunks(turn)
 
     def _take_head(self) -> bool:
         buffer = self._buffer
@@ -307,10 +330,10 @@ class HttpConnection(Connection):
         self._begin()
         return True
 
-    def _take_chunks(self) -> bool:
-        if not self._chunks.feed(self._buffer):
+    def _take_chunks(self, turn: Turn) -> bool:
+        if not self._chunks.feed(self._buffer, turn):
             self._await(self._listener.limits.body_timeout_seconds)
-            return False
+            return self._chunks.has_more
         self._body = self._chunks.content
         del self._chunks
         self._begin()
@@ -346,7 +369,7 @@ class HttpConnection(Connection):
         if self._is_choked:
             return
         self.deadline = self._listener.now() + self._listener.limits.keep_alive_seconds
-        if self._buffer and not self._is_advancing:
+        if self._buffer and not self._is_advancing and not self._is_waiting:
             self._advance()
 
     def _send(self, head: AnswerHead, body: bytes, length: int, *, is_last: bool) -> None:
@@ -369,6 +392,7 @@ class HttpConnection(Connection):
         self._send(head, body, len(body), is_last=True)
         self._buffer.clear()
         self._state = _State.LINGER
+        self._is_waiting = False
         self._throttle()
         self._await(_LINGER_SECONDS)
         if self._transport.can_write_eof():
@@ -392,7 +416,9 @@ class HttpConnection(Connection):
 
     def _throttle(self) -> None:
         """Read on only as long as the buffer has room."""
-        is_full = len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
+        is_full = self._is_waiting or (
+            len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
+        )
         if is_full is not self._is_paused and not self._transport.is_closing():
             self._is_paused = is_full
             if is_full:
