@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import selectors
 import socket
 import time
@@ -13,6 +14,7 @@ from typing import IO
 from benchmarks.attacks import Attack, Mode
 
 _PAUSE_SECONDS = 0.001
+_CONNECT_SECONDS = 3.0
 _READ_BYTES = 1 << 18
 
 
@@ -44,6 +46,7 @@ class Flood:
     def __enter__(self) -> Flood:
         for _ in range(self.mode.connections):
             self._connect()
+        self._wait_until_established()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +68,7 @@ class Flood:
             for key, events in self._selector.select(0.05):
                 if key.data is None:
                     self._selector.unregister(key.fileobj)
-                    waiting.discard(key.fileobj)  # type: ignore[arg-type]
+                    waiting.discard(key.fileobj)
                 elif not self._serve(key.data, events):
                     self._drop(key.data)
                     self.ended += 1
@@ -86,6 +89,18 @@ class Flood:
         self._selector.register(
             new, selectors.EVENT_WRITE | (selectors.EVENT_READ if attack.reads else 0), data=connection
         )
+
+    def _wait_until_established(self) -> None:
+        """Give up after a time: a server that has stopped accepting leaves connections in its full backlog."""
+        end = time.perf_counter() + _CONNECT_SECONDS
+        waiting = {each.fileno() for each in self._held}
+        poll = select.poll()
+        for each in waiting:
+            poll.register(each, select.POLLOUT)
+        while waiting and time.perf_counter() < end:
+            for each, _ in poll.poll(100):
+                poll.unregister(each)
+                waiting.discard(each)
 
     def _drop(self, connection: _Connection) -> None:
         with contextlib.suppress(KeyError):

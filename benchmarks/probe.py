@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -46,26 +47,22 @@ class Waits:
 @contextlib.contextmanager
 def _connected(kind: str, port: int) -> Iterator[Callable[[], bool]]:
     """Connect; what is yielded sends a request and returns whether its response was right."""
+    client: GrpcClient | RestClient
     if kind == "grpc":
-        grpc = GrpcClient(port, LIMIT_SECONDS)
-        client: GrpcClient | RestClient = grpc
-        ask = lambda: _ask_grpc(grpc)  # noqa: E731
+        client = GrpcClient(port, LIMIT_SECONDS)
     else:
-        client = rest = RestClient(port, is_kept=kind == "rest", seconds=LIMIT_SECONDS)
-        ask = lambda: _ask_rest(rest, _PREDICT if rest.is_kept else _LIVE)  # noqa: E731
-    ask()
-    yield ask
+        client = RestClient(port, is_kept=kind == "rest", seconds=LIMIT_SECONDS)
+    _ask(client)
+    yield partial(_ask, client)
     client.close()
 
 
-def _ask_grpc(client: GrpcClient) -> bool:
-    code, response = client.ask(PREDICT, _TEXT)
-    return code == "OK" and response.endswith(_TEXT)
-
-
-def _ask_rest(client: RestClient, request: bytes) -> bool:
+def _ask(client: GrpcClient | RestClient) -> bool:
+    if isinstance(client, GrpcClient):
+        code, response = client.ask(PREDICT, _TEXT)
+        return code == "OK" and response.endswith(_TEXT)
     try:
-        return client.ask(request)[0] == 200
+        return client.ask(_PREDICT if client.is_kept else _LIVE)[0] == 200
     except (OSError, ValueError):
         client.close()
         return False

@@ -1,4 +1,4 @@
-"""Grpcio's own server with its default limits: any method answers with its request.
+"""Grpcio's own server with its default limits: the response of any method is its request.
 
 ``echo_grpcio.py PORT``
 """

@@ -1,6 +1,6 @@
-"""A WSGI application that reads a request and gives an answer written beforehand: what gunicorn costs alone.
+"""A WSGI application that reads a request and sends a response prepared beforehand: what gunicorn costs alone.
 
-``/NAME`` is answered with the file ``NAME.answer`` of the working folder.
+The response to ``/NAME`` is the file ``NAME.answer`` of the working folder.
 """
 
 from pathlib import Path
