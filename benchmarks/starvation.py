@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,12 +48,14 @@ class Target:
 
     Args:
         ports: of each protocol that it speaks, the field of Place.
-        probes: the well-behaved clients: ``live`` and ``rest`` ask the port of HTTP/1.1, ``grpc`` that of HTTP/2.
+        packages: whose versions matter to its figures.
+        probes: the well-behaved clients: ``live`` and ``rest`` use the port of HTTP/1.1, ``grpc`` that of HTTP/2.
         tool: has to be on the path.
     """
 
     server: Server
     ports: Mapping[Protocol, str]
+    packages: tuple[str, ...] = ()
     probes: tuple[str, ...] = ("live", "rest")
     tool: str | None = None
 
@@ -64,11 +67,12 @@ class Target:
         return f"{self.tool} is not on the path" if self.tool and shutil.which(self.tool) is None else None
 
     def read_versions(self, environments: Path) -> dict[str, str]:
-        """Of what is installed; of other projects' servers, only the server and what it is made of."""
+        """Of Python and the packages, or of the tool."""
         if self.tool:
             shown = subprocess.run([self.tool, "-v"], capture_output=True, text=True, check=True)
             return {self.tool: (shown.stdout + shown.stderr).strip().rpartition("/")[2]}
-        return read_versions(self.server.python(environments))
+        found = read_versions(self.server.python(environments))
+        return {name: found[name] for name in ("python", *self.packages)}
 
 
 def _own(place: Place) -> Files:
@@ -100,11 +104,19 @@ TARGETS = {
         Target(
             Server("seldon-spec", OWN_COMMAND, _own, note="one worker, default limits"),
             _BOTH,
+            ("seldon-spec", "uvloop", "httptools"),
             ("live", "rest", "grpc"),
         ),
         Target(
-            Server("grpcio", "{python} echo_grpcio.py {grpc}", _peer("echo_grpcio.py"), environment="probes"),
+            Server(
+                "grpcio",
+                "{python} echo_grpcio.py {grpc}",
+                _peer("echo_grpcio.py"),
+                environment="probes",
+                note="`grpc.aio` with its default limits; the response is the request",
+            ),
             {Protocol.HTTP2: "grpc"},
+            ("grpcio",),
             ("grpc",),
         ),
         Target(
@@ -126,6 +138,7 @@ TARGETS = {
                 note="one worker with 32 threads, more than there are attacking connections",
             ),
             _HTTP1_ONLY,
+            ("gunicorn",),
         ),
         Target(
             Server(
@@ -136,6 +149,7 @@ TARGETS = {
                 note="one worker, with uvloop and httptools",
             ),
             _HTTP1_ONLY,
+            ("uvicorn", "uvloop", "httptools"),
         ),
         Target(
             Server(
@@ -146,6 +160,7 @@ TARGETS = {
                 note="one worker, both protocols on one port",
             ),
             {Protocol.HTTP1: "http", Protocol.HTTP2: "http"},
+            ("granian",),
         ),
     )
 }
@@ -170,21 +185,6 @@ class Row:
     ended: int
     resident_bytes: tuple[int, int, int]
     waits: dict[str, Waits]
-
-    @property
-    def longest_ms(self) -> float:
-        """Over all probes."""
-        return max(each.longest_ms for each in self.waits.values())
-
-    @property
-    def p99_ms(self) -> float:
-        """Of the probe for which it is highest."""
-        return max(each.p99_ms for each in self.waits.values())
-
-    @property
-    def failed(self) -> float:
-        """The share of requests without a right response, of the probe for which it is highest."""
-        return max(each.failed / each.requests for each in self.waits.values())
 
 
 @dataclass(slots=True)
@@ -237,20 +237,21 @@ def _started(target: Target, environments: Path) -> Iterator[RunningServer]:
 def _wait_until_live(running: RunningServer, target: Target) -> None:
     while time.perf_counter() - running.began < START_SECONDS and running.process.poll() is None:
         with contextlib.suppress(OSError):
-            if "live" in target.probes:
-                rest = RestClient(running.place.http, is_kept=False)
-                status, _ = rest.ask(rest_request("/live", method="GET"))
-                if status == 200:
-                    return
-            else:
-                grpc = GrpcClient(running.place.grpc)
-                code, _ = grpc.ask(PREDICT, text("x"))
-                grpc.close()
-                if code == "OK":
-                    return
+            if _is_live(running.place, target):
+                return
         time.sleep(0.02)
     log = (running.folder / "server.log").read_text(encoding="utf-8", errors="replace")
     raise RuntimeError(f"{target.server.name} did not start:\n{log[-3000:]}")
+
+
+def _is_live(place: Place, target: Target) -> bool:
+    if "live" in target.probes:
+        return RestClient(place.http, is_kept=False).ask(rest_request("/live", method="GET"))[0] == 200
+    socket.create_connection(("127.0.0.1", place.grpc)).close()  # a channel of grpcio waits a second to connect again
+    client = GrpcClient(place.grpc)
+    code, _ = client.ask(PREDICT, text("x"))
+    client.close()
+    return code == "OK"
 
 
 def attack_server(
@@ -319,10 +320,11 @@ def measure(
 
 
 def _describe(row: Row) -> str:
+    waits = ", ".join(f"{name} {each.longest_ms:.0f} ms ({each.failed} failed)" for name, each in row.waits.items())
     before, peak, after = (round(each / MEBIBYTE) for each in row.resident_bytes)
     return (
-        f"{row.protocol} {row.attack} × {row.connections} ({row.mode}), {row.server}: longest {row.longest_ms:.0f} ms,"
-        f" p99 {row.p99_ms:.0f} ms, failed {row.failed:.0%}, {before} → {peak} → {after} MiB,"
+        f"{row.protocol} {row.attack} × {row.connections} ({row.mode}), {row.server}: longest {waits},"
+        f" {before} → {peak} → {after} MiB,"
         f" {row.sent_bytes / 1e6:.1f} MB sent, {row.ended} ended"
     )
 
@@ -343,7 +345,10 @@ def render_attacked(attacked: Attacked) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _render_rows(rows: Sequence[Row], protocol: Protocol, show: Callable[[Sequence[Row]], str]) -> str:
+Show = Callable[[Sequence[Row]], str]
+
+
+def _render_rows(rows: Sequence[Row], protocol: Protocol, show: Show) -> str:
     servers = list(dict.fromkeys(row.server for row in rows))
     lines = []
     for attack in (each for each in ATTACKS.values() if each.protocol is protocol):
@@ -354,22 +359,29 @@ def _render_rows(rows: Sequence[Row], protocol: Protocol, show: Callable[[Sequen
     return render_table(["attack", *servers], lines)
 
 
-def _by_connections(rows: Sequence[Row], show: Callable[[Sequence[Row]], str]) -> str:
-    """A figure for one connection and one for several."""
-    groups = [[row for row in rows if (row.connections == 1) == is_one] for is_one in (True, False)]
-    return " / ".join(show(group) for group in groups if group)
+def _show_waits(kinds: Sequence[str], show: Callable[[Sequence[Waits]], str]) -> Show:
+    """What some probes saw: a figure for one attacking connection and one for several; † if the server ended any."""
+
+    def show_rows(rows: Sequence[Row]) -> str:
+        cells = []
+        for is_one in (True, False):
+            group = [row for row in rows if (row.connections == 1) == is_one]
+            if waits := [waits for row in group for kind, waits in row.waits.items() if kind in kinds]:
+                cells.append(show(waits) + " †" * any(row.ended for row in group))
+        return " / ".join(cells) or "-"
+
+    return show_rows
 
 
-def _show_longest(rows: Sequence[Row]) -> str:
-    longest = max(row.longest_ms for row in rows)
-    failed = max(row.failed for row in rows)
-    shown = f"> {LIMIT_SECONDS * 1e3:,.0f}" if longest >= LIMIT_SECONDS * 1e3 else f"{longest:,.0f}"
-    ended = " †" if any(row.ended for row in rows) else ""
-    return shown + ended + (f" ({failed:.0%} failed)" if round(failed * 100) else "")
+def _show_longest(waits: Sequence[Waits]) -> str:
+    longest = max(each.longest_ms for each in waits)
+    failed = max(each.failed / each.requests for each in waits)
+    limit = LIMIT_SECONDS * 1e3
+    return (f"> {limit:,.0f}" if longest >= limit else f"{longest:,.0f}") + f" ({failed:.0%} failed)" * (failed > 0.005)
 
 
-def _show_p99(rows: Sequence[Row]) -> str:
-    return f"{max(row.p99_ms for row in rows):,.0f}"
+def _show_p99(waits: Sequence[Waits]) -> str:
+    return f"{max(each.p99_ms for each in waits):,.0f}"
 
 
 def _show_memory(rows: Sequence[Row]) -> str:
@@ -378,9 +390,10 @@ def _show_memory(rows: Sequence[Row]) -> str:
     return f"{before / MEBIBYTE:,.0f} → {peak / MEBIBYTE:,.0f} → {rows[-1].resident_bytes[2] / MEBIBYTE:,.0f}"
 
 
-_TABLES: dict[str, Callable[[Sequence[Row]], str]] = {
-    "longest wait of another client, ms": lambda rows: _by_connections(rows, _show_longest),
-    "99th percentile of the waits, ms": lambda rows: _by_connections(rows, _show_p99),
+_TABLES: dict[str, Show] = {
+    "longest wait for `GET /live`, ms": _show_waits(["live"], _show_longest),
+    "longest wait for a prediction, ms": _show_waits(["rest", "grpc"], _show_longest),
+    "99th percentile of all waits, ms": _show_waits(["live", "rest", "grpc"], _show_p99),
     "memory before, at most and after, MiB": _show_memory,
 }
 
