@@ -33,6 +33,9 @@ MAX_HEADER_LIST_BYTES = 16384
 
 _MAX_CONTINUATIONS = 16
 _MAX_CUT = 1024
+_COUNTED_BYTES = 16384
+"""Requests that come in one smaller piece are not counted as buffered."""
+
 _VIEW_BYTES = 16384
 """Shorter pieces of a body are copied, lest they keep alive all that came with them."""
 
@@ -43,6 +46,8 @@ _PATIENCE_A_SECOND = 200
 _LINGER_SECONDS = 2.0
 _RETIRE_SECONDS = 1.0
 """How long a client has to say that it has seen the first GOAWAY, or to send what it has just connected for."""
+
+_TOO_MANY = "the server has as many connections as server.max_connections allows"
 
 _BUFFER_BYTES = 1 << 19
 _RETIRING, _ASKING = b"retiring", b"are you?"
@@ -68,7 +73,8 @@ class H2Limits:
     """What a client may take of room and time; for the times see the keys of the same name in ``ServerSpec``.
 
     Attributes:
-        budget_bytes: beyond the streams' first windows.
+        budget_bytes: of requests, beyond the streams' first windows; and of responses that the client has not read,
+            before its further calls have to wait.
         keep_alive_seconds: a client that says nothing for so long is asked whether it is still there.
     """
 
@@ -93,7 +99,7 @@ class Port(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be."""
+        """Whether there are more connections than there may be; the last one may only ask a probe."""
 
     def now(self) -> float:
         """The loop's clock."""
@@ -126,10 +132,13 @@ class H2Connection(Connection):
         "_cut",
         "_free",
         "_heard",
+        "_is_congested",
         "_is_last",
         "_is_paused",
+        "_is_probe_only",
         "_is_settled",
         "_is_waiting",
+        "_kept",
         "_last_id",
         "_limits",
         "_missing",
@@ -156,12 +165,12 @@ class H2Connection(Connection):
         super().__init__()
         self._port = port
         self._limits = limits = port.limits
-        self._outbox = Outbox(port.call_soon, self._end, self._await_reading)
+        self._outbox = Outbox(port.call_soon, self._end, self._await_reading, self._hold)
         self._blocks = BlockReader(port.heads)
         self._state = _State.GREETING
         self._buffer = bytearray()
         self._needed = 0
-        self._missing = 0
+        self._missing = self._kept = 0
         self._receiver: Stream | None = None
         self._receiver_ends = False
         self._block: bytearray | None = None
@@ -178,7 +187,8 @@ class H2Connection(Connection):
         self._asked = 0.0
         self._overdue = self._heard + limits.header_timeout_seconds
         self._choked_until = self._retires = math.inf
-        self._is_settled = self._is_last = self._is_paused = self._is_waiting = False
+        self._is_congested = self._is_settled = self._is_last = self._is_paused = self._is_waiting = False
+        self._is_probe_only = False
         self.deadline = self._overdue
 
     # What the transport tells
@@ -189,6 +199,9 @@ class H2Connection(Connection):
         self._transport.set_write_buffer_limits(_BUFFER_BYTES)
         self._outbox.open(self._transport)
         self._port.add(self)
+        if self._port.is_full:
+            self._is_probe_only = True
+            self._port.call_later(_RETIRE_SECONDS, self._end_reserved)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
@@ -200,17 +213,22 @@ class H2Connection(Connection):
             self._buffer += data
             if self._is_waiting or len(self._buffer) < self._needed:
                 return
-            data = bytes(self._buffer)
-            self._buffer.clear()
+            data = self._take_buffer()
         self._go_on(data)
 
     def take_turn(self) -> None:
         """Go on with what was received before; see ``Worker``."""
         self._is_waiting = False
         if self._state is _State.OPEN and not self._outbox.is_choked:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-            self._go_on(data)
+            self._go_on(self._take_buffer())
+
+    def _take_buffer(self) -> bytes:
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        if self._kept:
+            self._port.capacity.hold(self, -self._kept)
+            self._kept = 0
+        return data
 
     def _go_on(self, data: bytes) -> None:
         try:
@@ -301,9 +319,29 @@ class H2Connection(Connection):
             self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
         self._close()
 
+    def _end_reserved(self) -> None:
+        if self._state in (_State.GREETING, _State.OPEN):
+            self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY))
+
+    @property
+    def idle_since(self) -> float | None:
+        """See ``Connection``."""
+        if self._streams or self._buffer or self._state not in (_State.GREETING, _State.OPEN):
+            return None
+        is_new = not self._last_id and self._port.now() < self._heard + _RETIRE_SECONDS
+        return None if is_new else self._heard  # the first request of a new one may be on its way
+
+    def evict(self) -> None:
+        """See ``Connection``."""
+        self.end()
+
     def shed(self) -> None:
         """See ``Holder``."""
-        self.abort()
+        if self._state is _State.OPEN and not self._outbox.is_choked:
+            text = "the server has buffered as many bytes as server.max_buffered_bytes allows"
+            self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, text))
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -332,6 +370,9 @@ class H2Connection(Connection):
         rest = len(data) - at
         if rest > 0:
             self._buffer += memoryview(data)[at:]
+        if rest >= _COUNTED_BYTES:
+            self._kept = rest
+            self._port.capacity.hold(self, rest)
         self._overdue = math.inf
         if is_interrupted:
             if not self._outbox.is_choked:
@@ -355,8 +396,6 @@ class H2Connection(Connection):
             return 0
         self._state = _State.OPEN
         self._outbox.put(_HELLO + h2.window_frame(0, self._window - h2.DEFAULT_WINDOW))
-        if self._port.is_full:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the server has as many connections as it may have")
         self._due(self._heard + self._limits.keep_alive_seconds)
         return len(h2.PREFACE)
 
@@ -435,7 +474,10 @@ class H2Connection(Connection):
     def _deliver(self, stream: Stream, piece: Piece, *, is_last: bool) -> None:
         if stream.is_over:
             return
-        stream.room -= len(piece)
+        size = len(piece)
+        stream.room -= size
+        if size and (not is_last or size >= _COUNTED_BYTES):
+            self._hold(stream, size)
         if is_last:
             stream.is_complete = True
             stream.deadline = math.inf
@@ -484,6 +526,8 @@ class H2Connection(Connection):
             self._take_trailers(block, flags, stream_id)
             return
         open_stream = self._blocks.read(block)
+        if self._is_probe_only and not open_stream(self, stream_id, FIRST_WINDOW).is_probe:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY)
         self._last_id = stream_id
         if self._is_last or len(self._streams) >= MAX_STREAMS:
             self._charge()
@@ -650,6 +694,28 @@ class H2Connection(Connection):
             if not self._patience:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that only make work")
 
+    # Memory
+
+    def _hold(self, stream: Stream, size: int) -> None:
+        """A stream has buffered so many bytes more, or fewer."""
+        stream.held += size
+        self._port.capacity.hold(self, size)
+        unsent = self._outbox.unsent
+        if not self._is_congested:
+            if unsent > self._limits.budget_bytes:
+                self._is_congested = True
+                for each in self._streams.values():
+                    each.hold()
+        elif unsent <= self._limits.budget_bytes >> 1:
+            self._is_congested = False
+            for each in list(self._streams.values()):
+                each.release()
+
+    @property
+    def is_congested(self) -> bool:
+        """See ``Carrier``."""
+        return self._is_congested
+
     # Answers
 
     def respond(self, stream: Stream, head: bytes, prefix: bytes, body: bytes, tail: bytes) -> None:
@@ -700,7 +766,9 @@ class H2Connection(Connection):
 
     def _forget(self, stream: Stream) -> None:
         stream.is_over = True
-        stream.outgoing = None
+        self._outbox.drop(stream)
+        if stream.held:
+            self._hold(stream, -stream.held)
         self._streams.pop(stream.stream_id, None)
         if stream.claimed:
             self._release(stream)
@@ -712,8 +780,10 @@ class H2Connection(Connection):
         self._claims.clear()
         for stream in streams.values():
             stream.is_over = True
-            stream.outgoing = None
+            self._outbox.drop(stream)
             stream.lose()
+        self._port.capacity.hold(self, -self.held)
+        self._kept = 0
 
     # Time
 

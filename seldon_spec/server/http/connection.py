@@ -37,8 +37,14 @@ _LINGER_BYTES = 64 << 20
 A connection that is closed on unread bytes is reset, and the client would never see the answer.
 """
 
+_MIN_BODY_RATE = 1024
+"""How many bytes of a body a client has to send per second, on average over ``body_timeout_seconds``."""
+
+_COUNTED_BYTES = 16384
+"""A connection that buffers less is not counted; so all of them together may have a little more than the limit."""
+
 _FIRST_SECONDS = 1.0
-"""How long a connection that was made while the server stops may take to send its request."""
+"""How long a connection that was made while the server stops, or beyond the limit, may take to send its request."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -85,7 +91,7 @@ class Port(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be."""
+        """Whether there are more connections than there may be; the last one may only ask a probe."""
 
     def now(self) -> float:
         """The loop's clock."""
@@ -105,6 +111,7 @@ class HttpConnection(Connection):
 
     __slots__ = (
         "_body",
+        "_body_bytes",
         "_buffer",
         "_chunks",
         "_coming",
@@ -114,10 +121,12 @@ class HttpConnection(Connection):
         "_is_choked",
         "_is_last",
         "_is_paused",
+        "_is_probe_only",
         "_is_used",
         "_is_waiting",
         "_listener",
         "_missing",
+        "_received",
         "_state",
         "_transport",
         "_unsent",
@@ -140,9 +149,9 @@ class HttpConnection(Connection):
         self._buffer = bytearray()
         self._body: Body = b""
         self._coming: bytearray | Pages = bytearray()
-        self._missing = 0
+        self._missing = self._received = self._body_bytes = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._is_used = self._is_waiting = False
+        self._is_used = self._is_waiting = self._is_probe_only = False
         self._dropped = self._unsent = 0
         self.scheme = listener.scheme
         self.client = ""
@@ -160,19 +169,23 @@ class HttpConnection(Connection):
         self._await(self._listener.limits.keep_alive_seconds)
         self._listener.add(self)
         if self._listener.is_full:
-            self._refuse(Overloaded("the server has as many connections as server.max_connections allows"))
+            self._is_probe_only = self._is_last = True
+            self._await(_FIRST_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
         state = self._state
         if state is _State.HEAD:
             if not self._buffer and self._is_whole(data):
+                if len(data) >= _COUNTED_BYTES:
+                    self._account()
                 return
         elif state is _State.BODY and len(data) <= self._missing and not self._is_waiting:
             self._coming.extend(data)
             self._missing -= len(data)
+            self._received += len(data)
             if self._missing:
-                self._await(self._listener.limits.body_timeout_seconds)
+                self._account()
                 return
             data = b""
         elif state is _State.LINGER:
@@ -201,11 +214,13 @@ class HttpConnection(Connection):
         """The client does not read what it was sent."""
         self._is_choked = True
         self._unsent = self._transport.get_write_buffer_size()
+        self._account()
         self._await(self._listener.limits.body_timeout_seconds)
 
     def resume_writing(self) -> None:
         """It does again."""
         self._is_choked = False
+        self._account()
         if self._state is _State.HEAD:
             self._await(self._listener.limits.keep_alive_seconds)
             if not self._is_waiting:
@@ -223,6 +238,8 @@ class HttpConnection(Connection):
             self.abort()
         elif self._is_waiting:  # not for the client
             self._await(self._listener.limits.header_timeout_seconds)
+        elif self._received >= _MIN_BODY_RATE * self._listener.limits.body_timeout_seconds:
+            self._await_body()
         elif self._state is _State.HEAD and not self._buffer:
             self._close()
         else:
@@ -238,9 +255,26 @@ class HttpConnection(Connection):
         else:  # its first request may be on its way
             self._await(_FIRST_SECONDS)
 
+    @property
+    def idle_since(self) -> float | None:
+        """See ``Connection``."""
+        if self._state is not _State.HEAD or self._buffer or self._is_choked or self._is_waiting:
+            return None
+        since = self.deadline - self._listener.limits.keep_alive_seconds
+        if not self._is_used and self._listener.now() < since + _FIRST_SECONDS:  # its first request may be on its way
+            return None
+        return since
+
+    def evict(self) -> None:
+        """See ``Connection``."""
+        self._close()
+
     def shed(self) -> None:
         """See ``Holder``."""
-        self.abort()
+        if self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
+            self.abort()
+        else:
+            self._refuse(Overloaded("the server has buffered as many bytes as server.max_buffered_bytes allows"))
 
     def abort(self) -> None:
         """See ``Connection``."""
@@ -252,7 +286,9 @@ class HttpConnection(Connection):
         """Take a request whose head is known and whose body came with it, which is how most of them come."""
         end = data.find(b"\r\n\r\n") + 4
         head = self._listener.heads.known.get(data[:end])
-        if head is None or len(data) - end != head.content_length or head.is_chunked or self._is_choked:
+        if head is None or len(data) - end != head.content_length or head.is_chunked:
+            return False
+        if self._is_choked or self._is_probe_only:
             return False
         self.head = head
         self._body = data[end:]
@@ -298,6 +334,9 @@ class HttpConnection(Connection):
         self.head = head = self._listener.heads.find(raw)
         self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
         self._listener.heads.admit(raw, head)
+        if self._is_probe_only and not self._listener.app.is_probe(head):
+            raise Overloaded("the server has as many connections as server.max_connections allows")
+        self._await_body()
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
         else:
@@ -313,7 +352,7 @@ class HttpConnection(Connection):
             return
         if len(buffer) >= MAX_HEAD_BYTES:
             raise HeadTooLarge(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
-        if not self._has_begun:
+        if not self._has_begun and not self._is_probe_only:
             self._has_begun = True
             self._await(self._listener.limits.header_timeout_seconds)
 
@@ -321,9 +360,9 @@ class HttpConnection(Connection):
         taken = self._buffer[: self._missing]
         del self._buffer[: self._missing]
         self._missing -= len(taken)
+        self._received += len(taken)
         self._coming.extend(taken)
         if self._missing:
-            self._await(self._listener.limits.body_timeout_seconds)
             return False
         self._body = self._coming.view() if isinstance(self._coming, Pages) else self._coming
         self._coming = bytearray()
@@ -331,16 +370,25 @@ class HttpConnection(Connection):
         return True
 
     def _take_chunks(self, turn: Turn) -> bool:
-        if not self._chunks.feed(self._buffer, turn):
-            self._await(self._listener.limits.body_timeout_seconds)
+        before = len(self._buffer)
+        is_whole = self._chunks.feed(self._buffer, turn)
+        self._received += before - len(self._buffer)
+        if not is_whole:
             return self._chunks.has_more
         self._body = self._chunks.content
         del self._chunks
         self._begin()
         return True
 
+    def _await_body(self) -> None:
+        """Wait for the body, or the next part of it."""
+        self._received = 0
+        self._await(self._listener.limits.body_timeout_seconds)
+
     def _begin(self) -> None:
         self._state = _State.ANSWER
+        self._received = 0
+        self._body_bytes = len(self._body)
         self._is_used = True
         self._has_begun = False
         self.deadline = math.inf
@@ -366,6 +414,8 @@ class HttpConnection(Connection):
             self._close()
             return
         self._state = _State.HEAD
+        if self.held:
+            self._account()
         if self._is_choked:
             return
         self.deadline = self._listener.now() + self._listener.limits.keep_alive_seconds
@@ -391,6 +441,8 @@ class HttpConnection(Connection):
         head, body = self._listener.app.refuse(error, None if self._state is _State.HEAD else self.head)
         self._send(head, body, len(body), is_last=True)
         self._buffer.clear()
+        self._body = b""
+        self._coming = bytearray()
         self._state = _State.LINGER
         self._is_waiting = False
         self._throttle()
@@ -414,8 +466,25 @@ class HttpConnection(Connection):
         if on_gone is not None:
             on_gone()
 
+    def _account(self) -> None:
+        """Count what is buffered; see ``Capacity``."""
+        size = len(self._buffer)
+        if self._state is _State.BODY:
+            size += self.head.content_length - self._missing
+        elif self._state is _State.CHUNKS:
+            size += len(self._chunks.content)
+        elif self._state is _State.ANSWER:
+            size += self._body_bytes
+        if self._is_choked:
+            size += self._transport.get_write_buffer_size()
+        if size < _COUNTED_BYTES:
+            size = 0
+        if size != self.held:
+            self._listener.capacity.hold(self, size - self.held)
+
     def _throttle(self) -> None:
         """Read on only as long as the buffer has room."""
+        self._account()
         is_full = self._is_waiting or (
             len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
         )
