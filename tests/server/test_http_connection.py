@@ -422,8 +422,8 @@ def test_a_refused_client_is_listened_to_for_a_bounded_while() -> None:
 
 # The chunked coding
 
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n\0]*)?")
-FIELD = re.compile(rb"[!-9;-~]+:[^\r\n\0]*")
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\0-\x08\x0a-\x1f\x7f]*)?")
+FIELD = re.compile(rb"[!-9;-~]+:[^\0-\x08\x0a-\x1f\x7f]*")
 Outcome = tuple[str, bytes, bytes]
 """How it ended, the content, and what is left behind it."""
 
