@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import h11
@@ -20,6 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seldon_spec.errors import RequestError
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
 from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
 from seldon_spec.server.http.head import Heads
@@ -132,6 +133,14 @@ class Port:
     def __init__(self, app: Recorder) -> None:
         self.app: HttpApp = app
         self.heads = Heads(app.plan, app.max_body_bytes)
+        self.soon: list[Callable[[], None]] = []
+        self.capacity = Capacity(cast("asyncio.AbstractEventLoop", self), 1 << 30)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def time(self) -> float:
+        return 0.0
 
     def now(self) -> float:
         return 0.0
@@ -148,11 +157,14 @@ class Port:
 
 def parse(pieces: Sequence[bytes]) -> Outcome:
     app, wire = Recorder(), Wire()
-    connection = HttpConnection(Port(app))
+    port = Port(app)
+    connection = HttpConnection(port)
     connection.connection_made(wire)
     for piece in pieces:
         if not wire.is_over:
             connection.data_received(piece)
+        while port.soon:
+            port.soon.pop(0)()
     is_refused = re.search(rb"HTTP/1\.1 [45]", wire.sent) is not None
     end = "refused" if is_refused else "closed" if wire.is_over else "open"
     return Outcome(app.requests, [], None if is_refused and app.pending is None else app.pending, end)

@@ -470,6 +470,16 @@ def test_a_client_that_closes_its_side_gets_its_responses(
     assert "Traceback" not in server.log
 
 
+@engines
+def test_a_client_that_closes_its_side_after_many_requests_gets_all_responses(serve: Serve, engine: str) -> None:
+    """More of them than the server handles in one turn."""
+    with connect(serve(engine).http_port) as client, ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_rest, client)
+        client.sendall(LIVE * 5000)
+        client.shutdown(socket.SHUT_WR)
+        assert reading.result().count(b"HTTP/1.1 200 ") == 5000
+
+
 ENDED: dict[str, bytes] = {
     "nothing": b"",
     "half a head": LIVE[:-3],
