@@ -272,12 +272,14 @@ def test_trusted_hosts_are_those_of_the_target(
     (tmp_path / "Trusting.py").write_text("class Trusting:\n    def predict(self, X, names):\n        return X\n")
     flask = replace(FlaskSpec(), TRUSTED_HOSTS=("good.example",))
     server_spec = ServerSpec(host="127.0.0.1", engine=engine)
-    with serve_in_thread(tmp_path, "Trusting", flask=flask, server=server_spec) as server:
-        with socket.create_connection(("127.0.0.1", server.http_port), 20) as client:
-            body = b'{"strData":"x"}'
-            head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
-            client.sendall(head.encode() + body)
-            assert client.recv(65536).startswith(b"HTTP/1.1 %d " % status)
+    with (
+        serve_in_thread(tmp_path, "Trusting", flask=flask, server=server_spec) as server,
+        socket.create_connection(("127.0.0.1", server.http_port), 20) as client,
+    ):
+        body = b'{"strData":"x"}'
+        head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
+        client.sendall(head.encode() + body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_flask_is_not_loaded_by_plain_predictions(start: Any) -> None:

@@ -118,6 +118,9 @@ class Recorder:
         self.pending = None
         exchange.answer(AnswerHead(200, []), b"")
 
+    def is_probe(self, _head: Head) -> bool:
+        return True
+
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         return AnswerHead(describe(error).http, []), b""
 

@@ -181,6 +181,9 @@ class HttpApp(Protocol):
             RequestError: they are not, and nobody has to wait for their bodies.
         """
 
+    def is_probe(self, head: Head) -> bool:
+        """Whether a request with this head is answered although there are too many connections."""
+
     def refuse(self, error: RequestError, head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that is read.
 
