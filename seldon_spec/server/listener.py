@@ -101,7 +101,7 @@ class Listener(ABC):
         self._max_connections = max_connections
         self._tls = tls
         self._handshake_seconds = handshake_seconds
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
         self._reserved: dict[Connection, None] = {}
         self._idle: deque[tuple[float, Connection]] = deque()
         self._looked = -_LOOK_SECONDS
@@ -167,7 +167,7 @@ class Listener(ABC):
 
     def add(self, connection: Connection) -> None:
         """A connection begins."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self.capacity.join(connection)
         if self.is_full:
             self._reserved[connection] = None
@@ -176,7 +176,7 @@ class Listener(ABC):
 
     def discard(self, connection: Connection) -> None:
         """A connection has ended."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self.capacity.leave(connection)
         self._reserved.pop(connection, None)
         self._note_empty()
