@@ -16,12 +16,14 @@ from enum import Enum
 from typing import Protocol, cast
 
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
+from seldon_spec.server.abuse import AbuseBudget
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
+from seldon_spec.server.tcp import count_unsent, has_unread, is_reset
 from seldon_spec.server.turns import Turn
 
 _MAX_AHEAD_BYTES = 65536
@@ -32,13 +34,15 @@ _JOIN_BYTES = 16384
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
-"""What a refused client is still sending is read and dropped for this long and up to this size.
+"""After the last response, what the client is still sending is read and dropped for this long and up to this size.
 
-A connection that is closed on unread bytes is reset, and the client would never see the answer.
+A connection that is closed on unread bytes is reset, and the client would never see the response.
 """
 
-_MIN_BODY_RATE = 1024
-"""How many bytes of a body a client has to send per second, on average over ``body_timeout_seconds``."""
+_MIN_BYTES_PER_SECOND = 1024
+"""How fast a client has to send a body, and to read a response, on average over ``body_timeout_seconds``."""
+
+_FIRST_ERROR = 400
 
 _COUNTED_BYTES = 16384
 """A connection that buffers less is not counted; so all of them together may have a little more than the limit."""
@@ -46,8 +50,16 @@ _COUNTED_BYTES = 16384
 _FIRST_SECONDS = 1.0
 """How long a connection that was made while the server stops, or beyond the limit, may take to send its request."""
 
-_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_EMPTY_LINES = re.compile(rb"(?:\r\n){1,4096}")
+_END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+STATUS_PREFIX = b"HTTP/1.1 "
+"""The first bytes of every response.
+
+They are sent as soon as the client has closed its side. A client that waits for the response expects them; one that
+has closed its socket resets the connection, and its request is cancelled. Both look alike without them.
+"""
 
 
 class _State(Enum):
@@ -110,6 +122,7 @@ class HttpConnection(Connection):
     """The server's side of one connection; it is the ``Exchange`` of the request that is under way."""
 
     __slots__ = (
+        "_abuse",
         "_body",
         "_body_bytes",
         "_buffer",
@@ -117,16 +130,19 @@ class HttpConnection(Connection):
         "_coming",
         "_dropped",
         "_has_begun",
+        "_has_eof",
         "_is_advancing",
         "_is_choked",
         "_is_last",
         "_is_paused",
+        "_is_prefixed",
         "_is_probe_only",
         "_is_used",
         "_is_waiting",
         "_listener",
         "_missing",
         "_received",
+        "_searched",
         "_state",
         "_transport",
         "_unsent",
@@ -151,8 +167,10 @@ class HttpConnection(Connection):
         self._coming: bytearray | Pages = bytearray()
         self._missing = self._received = self._body_bytes = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._is_used = self._is_waiting = self._is_probe_only = False
+        self._has_eof = self._is_prefixed = self._is_probe_only = self._is_used = self._is_waiting = False
+        self._searched = 0  # how much of the buffer has no end of a head, so that no byte is searched twice
         self._dropped = self._unsent = 0
+        self._abuse: AbuseBudget | None = None
         self.scheme = listener.scheme
         self.client = ""
         self.server = listener.address
@@ -200,8 +218,17 @@ class HttpConnection(Connection):
         self._is_waiting = False
         self._advance()
 
-    def eof_received(self) -> None:
-        """The client has closed its side: nobody waits for an answer any more, and the transport closes."""
+    def eof_received(self) -> bool:
+        """The client has closed its side: keep the connection only for the responses to the requests that are whole.
+
+        TLS has no half-closed connections that asyncio knows.
+        """
+        may_be_whole = self._state is _State.ANSWER or (self._state is _State.HEAD and self._is_choked)
+        if not (may_be_whole or self._is_waiting) or self._transport.get_extra_info("sslcontext") is not None:
+            return False
+        self._has_eof = True
+        self._follow_eof()
+        return True
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is closed."""
@@ -213,7 +240,7 @@ class HttpConnection(Connection):
     def pause_writing(self) -> None:
         """The client does not read what it was sent."""
         self._is_choked = True
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent = count_unsent(self._transport)
         self._account()
         self._await(self._listener.limits.body_timeout_seconds)
 
@@ -226,19 +253,23 @@ class HttpConnection(Connection):
             if not self._is_waiting:
                 self._advance()
         elif self._state is _State.ANSWER:
-            self.deadline = math.inf
+            self.deadline = 0.0 if self._has_eof else math.inf
 
     # What the listener tells
 
     def expire(self) -> None:
         """See ``Connection``."""
-        if self._is_choked and self._has_sent_more():
-            self._await(self._listener.limits.body_timeout_seconds)
-        elif self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
-            self.abort()
+        if self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
+            if self._has_sent_more():
+                self._await(self._listener.limits.body_timeout_seconds)
+            else:
+                self.abort()
+        elif self._state is _State.ANSWER:  # and the client has closed its side
+            if is_reset(self._transport):
+                self.abort()
         elif self._is_waiting:  # not for the client
             self._await(self._listener.limits.header_timeout_seconds)
-        elif self._received >= _MIN_BODY_RATE * self._listener.limits.body_timeout_seconds:
+        elif self._received >= self._least_bytes():
             self._await_body()
         elif self._state is _State.HEAD and not self._buffer:
             self._close()
@@ -310,6 +341,8 @@ class HttpConnection(Connection):
         finally:
             self._is_advancing = False
         self._throttle()
+        if self._has_eof:
+            self._follow_eof()
 
     def _step(self, turn: Turn) -> bool:
         """Take the next part of a request from the buffer; whether there may be another."""
@@ -321,14 +354,19 @@ class HttpConnection(Connection):
 
     def _take_head(self) -> bool:
         buffer = self._buffer
-        if empty := _EMPTY_LINES.match(buffer):  # they are overlooked
+        if empty := _EMPTY_LINES.match(buffer):  # they are ignored, but not any number of them
             del buffer[: empty.end()]
+            self._searched = 0
+            if not self._charge(empty.end() // 2):
+                raise MalformedRequest("there are too many empty lines before a request")
         if buffer and not 65 <= buffer[0] <= 90 and buffer != b"\r":  # a method begins with a capital letter
             raise MalformedRequest("this is not a request of HTTP")
-        end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
+        end = buffer.find(_END_OF_HEAD, self._searched, MAX_HEAD_BYTES) + 4
         if end < 4:
+            self._searched = max(len(buffer) - 3, 0)
             self._await_head()
             return False
+        self._searched = 0
         raw = bytes(memoryview(buffer)[:end])
         del buffer[:end]
         self.head = head = self._listener.heads.find(raw)
@@ -380,6 +418,12 @@ class HttpConnection(Connection):
         self._begin()
         return True
 
+    def _charge(self, units: int) -> bool:
+        """Charge work without progress; returns False when the connection has to end."""
+        if self._abuse is None:  # most connections never need one
+            self._abuse = AbuseBudget(self._listener.now())
+        return self._abuse.charge(self._listener.now(), units)
+
     def _await_body(self) -> None:
         """Wait for the body, or the next part of it."""
         self._received = 0
@@ -406,12 +450,19 @@ class HttpConnection(Connection):
         if self._state is not _State.ANSWER:
             return
         self.on_gone = None
-        if self.head.method == "HEAD":
+        if not head.has_body:
+            body, length = b"", 0
+        elif self.head.method == "HEAD":
             body, length = b"", len(body) if length is None else length
         is_last = self._is_last or not self.head.is_kept or not self._listener.limits.keep_alive_seconds
+        is_last = is_last or (self._has_eof and not self._buffer)
+        if head.status >= _FIRST_ERROR:
+            is_last = not self._charge(1) or is_last
+        elif self._abuse is not None:
+            self._abuse.earn()
         self._send(head, body, len(body) if length is None else length, is_last=is_last)
         if is_last:
-            self._close()
+            self._end()
             return
         self._state = _State.HEAD
         if self.held:
@@ -428,7 +479,10 @@ class HttpConnection(Connection):
         else:
             end = b"\r\n" if self.head.version != "1.0" else b"connection: keep-alive\r\n\r\n"
         measure = b"content-length: %d\r\n" % length if head.has_length else b""
-        parts = (head.status_line, self._listener.date_line(), measure, head.lines, end)
+        status_line = head.status_line
+        if self._is_prefixed:
+            status_line, self._is_prefixed = status_line.removeprefix(STATUS_PREFIX), False
+        parts = (status_line, self._listener.date_line(), measure, head.lines, end)
         if len(body) <= _JOIN_BYTES:
             self._transport.write(b"".join((*parts, body)))
         else:
@@ -436,17 +490,32 @@ class HttpConnection(Connection):
             self._transport.write(body)
 
     def _refuse(self, error: RequestError) -> None:
-        """Send the last answer of this connection, and drop what still comes until the client has read it."""
+        """Send the last response of this connection: to a request that is not read to its end."""
         self._give_up()
         head, body = self._listener.app.refuse(error, None if self._state is _State.HEAD else self.head)
         self._send(head, body, len(body), is_last=True)
+        self._linger()
+
+    def _end(self) -> None:
+        """End the connection after its last response."""
+        if self._buffer or (not self._has_eof and has_unread(self._transport)):
+            self._linger()
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        """Close this side, and drop what still comes until the client has read the response."""
         self._buffer.clear()
         self._body = b""
         self._coming = bytearray()
+        if self._has_eof:
+            self._close()
+            return
         self._state = _State.LINGER
         self._is_waiting = False
         self._throttle()
-        self._await(_LINGER_SECONDS)
+        self._unsent = count_unsent(self._transport)
+        self._await(self._listener.limits.body_timeout_seconds if self._is_choked else _LINGER_SECONDS)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -457,8 +526,20 @@ class HttpConnection(Connection):
 
     def _close(self) -> None:
         self._state = _State.CLOSED
+        self._unsent = count_unsent(self._transport)
         self._await(self._listener.limits.body_timeout_seconds)  # for the client to read what it was sent
         self._transport.close()
+
+    def _follow_eof(self) -> None:
+        """Respond to what the client has sent before it closed its side, and close once there is nothing left."""
+        if self._state is _State.ANSWER:
+            if not self._is_prefixed:
+                self._is_prefixed = True
+                self._transport.write(STATUS_PREFIX)
+            if not self._is_choked:
+                self.deadline = 0.0  # to find out at each look of the listener's whether the client is gone
+        elif not (self._is_choked or self._is_waiting) and self._state in (_State.HEAD, _State.BODY, _State.CHUNKS):
+            self._close()
 
     def _give_up(self) -> None:
         """Tell whoever works on the answer that nobody waits for it any more."""
@@ -488,7 +569,7 @@ class HttpConnection(Connection):
         is_full = self._is_waiting or (
             len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
         )
-        if is_full is not self._is_paused and not self._transport.is_closing():
+        if is_full is not self._is_paused and not (self._has_eof or self._transport.is_closing()):
             self._is_paused = is_full
             if is_full:
                 self._transport.pause_reading()
@@ -496,9 +577,13 @@ class HttpConnection(Connection):
                 self._transport.resume_reading()
 
     def _has_sent_more(self) -> bool:
-        """Whether the client has read some of its answer since this was last asked."""
-        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
-        return self._unsent < before
+        """Return True if the client has acknowledged enough of a response since the last call, but not yet all."""
+        before, self._unsent = self._unsent, count_unsent(self._transport)
+        return 0 < self._unsent <= before - self._least_bytes()
+
+    def _least_bytes(self) -> float:
+        """How many bytes a client has to send or read within ``body_timeout_seconds``."""
+        return _MIN_BYTES_PER_SECOND * self._listener.limits.body_timeout_seconds
 
     def _await(self, seconds: float) -> None:
         self.deadline = self._listener.now() + seconds
