@@ -15,7 +15,17 @@ from seldon_spec.errors import MalformedRequest
 Fields: TypeAlias = Iterable[tuple[bytes, bytes]]
 """Names in lower case, and values."""
 
-SINGULAR_FIELDS = frozenset({b"host", b"content-length", b"content-type", b"authorization", b"content-encoding"})
+SINGULAR_FIELDS = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"content-type",
+        b"authorization",
+        b"content-encoding",
+        b"grpc-timeout",
+        b"grpc-encoding",
+    }
+)
 """The fields that a request may contain only once, in lower case."""
 
 _HOST = re.compile(
