@@ -6,6 +6,7 @@ the other. Of every other field that the server itself reads, the first value co
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -28,12 +29,21 @@ SINGULAR_FIELDS = frozenset(
 )
 """The fields that a request may contain only once, in lower case."""
 
-_HOST = re.compile(
-    rb"""(?: \[ (?: [0-9A-Fa-f:.]+ | [vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+ ) \]
-           | (?: [A-Za-z0-9._~!$&'()*+,;=-] | %[0-9A-Fa-f]{2} )+ )
-         (?: :[0-9]{0,5} )?\Z""",
-    re.VERBOSE,
+FIRST_VALUE_FIELDS = frozenset(
+    {
+        b"access-control-request-headers",
+        b"access-control-request-method",
+        b"b3",
+        b"origin",
+        b"seldon-puid",
+        b"traceparent",
+        b"x-b3-traceid",
+        b"x-request-id",
+    }
 )
+"""The other fields that the server reads. WSGI joins the values of a repeated field; of these it gets the first."""
+
+_HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?\Z")
 
 
 def check_singular_fields(fields: Fields) -> None:
@@ -58,4 +68,13 @@ def is_host(value: bytes) -> bool:
 
     The name of the host may not be empty: a URL of HTTP has one (RFC 9110, section 4.2.1).
     """
-    return _HOST.match(value) is not None
+    match = _HOST.match(value)
+    return match is not None and (match[1] is None or _is_ipv6(match[1]))
+
+
+def _is_ipv6(address: bytes) -> bool:
+    try:
+        ipaddress.IPv6Address(address.decode())
+    except ValueError:
+        return False
+    return True
