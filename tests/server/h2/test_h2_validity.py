@@ -196,7 +196,7 @@ def test_of_other_fields_the_first_value_counts(shared: Any, say: Say) -> None:
         assert SeldonMessage.FromString(body[5:]).strData == "x"
 
 
-def ask_reflection(channel: grpc.Channel, version: str, metadata: list[tuple[str, str]]) -> set[str]:
+def ask_reflection(channel: Any, version: str, metadata: list[tuple[str, str]]) -> set[str]:
     """The names of the services that are listed."""
     call = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -208,27 +208,27 @@ def ask_reflection(channel: grpc.Channel, version: str, metadata: list[tuple[str
     return {service.name for service in response.list_services_response.service}
 
 
-def assert_reflection_needs_a_token(channel: grpc.Channel) -> None:
+def assert_reflection_needs_a_token(channel: Any) -> None:
     for version in ("v1", "v1alpha"):
         with pytest.raises(grpc.RpcError) as caught:
             ask_reflection(channel, version, [])
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        services = ask_reflection(channel, version, [("authorization", "Bearer secret")])
+        services = ask_reflection(channel, version, [("authorization", "Bearer secret-token")])
         assert services > {"seldon.protos.Model", "grpc.reflection.v1.ServerReflection", "grpc.health.v1.Health"}
 
 
 def test_reflection_needs_a_token(serve_grpc: Any) -> None:
-    with serve_grpc(auth=AuthSpec(("secret",))) as served, served.channel() as channel:
+    with serve_grpc(auth=AuthSpec(("secret-token",))) as served, served.channel() as channel:
         assert_reflection_needs_a_token(channel)
 
 
 def test_grpcio_s_server_keeps_to_the_same_rules(beside: Any) -> None:
     beside.write_class("class Served:\n    def predict(self, X, names):\n        return X\n")
     beside.write_spec(server="engine: uvicorn, auth: {tokens: {from_env: TOKENS}}")
-    server = beside.start(TOKENS="secret").wait_until_ready()
-    token = ("authorization", "Bearer secret")
+    server = beside.start(TOKENS="secret-token").wait_until_ready()
+    token = ("authorization", "Bearer secret-token")
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
-        call = channel.unary_unary("/seldon.protos.Model/Predict", None, None)
+        call: Any = channel.unary_unary("/seldon.protos.Model/Predict", None, None)
         wire = SeldonMessage(strData="x").SerializeToString()
         assert SeldonMessage.FromString(call(wire, timeout=20, metadata=[token])).strData == "x"
         with pytest.raises(grpc.RpcError) as caught:
