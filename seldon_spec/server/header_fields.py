@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from seldon_spec.errors import MalformedRequest
 
-Fields: TypeAlias = Iterable[tuple[bytes, bytes]]
+Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names in lower case, and values."""
 
 SINGULAR_FIELDS = frozenset(
@@ -43,7 +43,10 @@ FIRST_VALUE_FIELDS = frozenset(
 )
 """The other fields that the server reads. WSGI joins the values of a repeated field; of these it gets the first."""
 
-_HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?\Z")
+_HOST = re.compile(
+    rb"(?:\[([0-9A-Fa-f:.]+)\]|(?=[^:])[A-Za-z0-9._~!$&'()*+,;=-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=-]*)*)"
+    rb"(?::[0-9]{0,5})?\Z"
+)
 
 
 def check_singular_fields(fields: Fields) -> None:
@@ -55,12 +58,12 @@ def check_singular_fields(fields: Fields) -> None:
     Raises:
         MalformedRequest: one does.
     """
-    seen = set()
-    for name, _ in fields:
-        if name in SINGULAR_FIELDS:
-            if name in seen:
-                raise MalformedRequest(f"the header {name.decode()} occurs more than once")
-            seen.add(name)
+    if len(dict(fields)) == len(fields):  # as almost always, no field is repeated
+        return
+    names = [name for name, _ in fields if name in SINGULAR_FIELDS]
+    if len(names) != len(set(names)):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise MalformedRequest(f"the header {repeated.decode()} occurs more than once")
 
 
 def is_host(value: bytes) -> bool:

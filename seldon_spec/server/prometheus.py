@@ -53,6 +53,11 @@ class MetricsPage:
             return _Fixed(_head(404, _HTML, head), b"<h1>404 Not Found</h1>\n")
         return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
 
+    def is_probe(self, head: Head) -> bool:
+        """See ``HttpApp``."""
+        del head
+        return False
+
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is no request that can be read."""
         failure = describe(error)

@@ -208,7 +208,7 @@ class _GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
         path = handler_call_details.method
         metadata = handler_call_details.invocation_metadata
         try:
-            check_singular_fields((key.encode(), value) for key, value in metadata)
+            check_singular_fields([(key.encode(), value) for key, value in metadata])
             self._guard.check_grpc(path.encode(), _finder(metadata))
         except (MalformedRequest, Unauthenticated) as error:
             return self._refuse(path, error)

@@ -51,10 +51,12 @@ class Outbox:
         call_soon: the loop's; what is sent in one round of the loop is written at its end, at once.
         end: is called with a stream whose answer has been sent to its end.
         wait: is called with a stream that begins to send a body.
+        hold: is called with a stream and the bytes that it has buffered more, or fewer.
 
     Attributes:
         is_choked: the client does not read; what can wait is not sent.
         acks: frames that the client may send for the DATA frames that it was sent.
+        unsent: bytes of responses that wait for the client's windows, or for their turn.
         written: bytes that were handed to the transport.
     """
 
@@ -62,6 +64,7 @@ class Outbox:
         "_call_soon",
         "_end",
         "_first_window",
+        "_hold",
         "_is_due",
         "_max_frame_bytes",
         "_parts",
@@ -72,21 +75,27 @@ class Outbox:
         "_window",
         "acks",
         "is_choked",
+        "unsent",
         "written",
     )
 
     def __init__(
-        self, call_soon: Callable[..., Any], end: Callable[[Stream], None], wait: Callable[[Stream], None]
+        self,
+        call_soon: Callable[..., Any],
+        end: Callable[[Stream], None],
+        wait: Callable[[Stream], None],
+        hold: Callable[[Stream, int], None],
     ) -> None:
         self._call_soon = call_soon
         self._end = end
         self._wait = wait
+        self._hold = hold
         self._transport: asyncio.Transport | None = None
         self._window = self._first_window = DEFAULT_WINDOW
         self._max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
         self._parts: list[bytes | memoryview] = []
         self._ready: deque[Stream] = deque()
-        self._size = self.acks = self.written = 0
+        self._size = self.acks = self.unsent = self.written = 0
         self._is_due = self.is_choked = False
 
     def open(self, transport: asyncio.Transport) -> None:
@@ -164,8 +173,17 @@ class Outbox:
         if not stream.outgoing:
             self._wait(stream)
         stream.outgoing.extend(memoryview(part) for part in parts if part)
+        size = sum(map(len, parts))
+        self.unsent += size
+        self._hold(stream, size)
         self._queue(stream)
         self.pump()
+
+    def drop(self, stream: Stream) -> None:
+        """Send nothing more of a stream's body."""
+        if stream.outgoing:
+            self.unsent -= sum(map(len, stream.outgoing))
+        stream.outgoing = None
 
     def finish(self, stream: Stream, tail: bytes) -> None:
         """See ``Carrier``."""
@@ -202,6 +220,8 @@ class Outbox:
         stream.credit -= size
         stream.moved += size
         self.acks += _ACKS_PER_FRAME
+        self.unsent -= size
+        self._hold(stream, -size)
         self.put(frame_head(size, DATA, 0, stream.stream_id))
         self.put(view[:size])
         if outgoing:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from seldon_spec.server.h2.frames import ErrorCode
 
@@ -49,6 +49,10 @@ class Carrier(Protocol):
     def give_back(self, stream: Stream, size: int) -> None:
         """Let the client send as many bytes again as have been used up."""
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether so many bytes of responses wait for the client that no further call may reach the model."""
+
 
 class Stream(ABC):
     """A stream that the client has opened.
@@ -61,6 +65,7 @@ class Stream(ABC):
     Attributes:
         room: bytes that the client still may send.
         claimed: bytes that were granted beyond the first window.
+        held: bytes of the request and the response that are buffered, as far as they are counted.
         credit: how far the client's window for this stream is from the first window that its settings name.
         outgoing: what is still to be sent of the body.
         tail: the last headers, which are due after it; None: there is more to come.
@@ -75,7 +80,10 @@ class Stream(ABC):
         padding: bytes of padding that have come and have not been given back.
         moved: bytes of the body that have come, or of the response that have left, since ``deadline`` was set.
         deadline: when the rate of these bytes is checked, by the loop's clock; infinite: no bytes are due.
+        is_probe: it is answered although there are too many connections.
     """
+
+    is_probe: ClassVar[bool] = False
 
     __slots__ = (
         "carrier",
@@ -84,6 +92,7 @@ class Stream(ABC):
         "cost",
         "credit",
         "deadline",
+        "held",
         "is_answering",
         "is_complete",
         "is_over",
@@ -102,7 +111,7 @@ class Stream(ABC):
         self.carrier = carrier
         self.stream_id = stream_id
         self.room = window
-        self.claimed = self.cost = self.credit = self.moved = self.padding = 0
+        self.claimed = self.cost = self.credit = self.held = self.moved = self.padding = 0
         self.content_left: int | None = None
         self.outgoing: deque[memoryview] | None = None
         self.tail: bytes | None = None
@@ -127,6 +136,12 @@ class Stream(ABC):
 
     def retire(self) -> None:  # noqa: B027 - most streams end by themselves
         """The server is stopping: a stream that could go on for ever ends now."""
+
+    def hold(self) -> None:  # noqa: B027
+        """The connection is congested: what has not reached the model does not, until ``release``."""
+
+    def release(self) -> None:  # noqa: B027
+        """The client has read enough."""
 
     def lose(self) -> None:  # noqa: B027
         """Nobody waits for the answer any more."""

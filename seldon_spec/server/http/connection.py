@@ -16,12 +16,14 @@ from enum import Enum
 from typing import Protocol, cast
 
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
 from seldon_spec.server.tcp import count_unsent, has_unread, is_reset
+from seldon_spec.server.turns import Turn
 
 _MAX_AHEAD_BYTES = 65536
 """How much of the requests behind the one under way is read before the client has to wait."""
@@ -36,8 +38,14 @@ _LINGER_BYTES = 64 << 20
 A connection that is closed on unread bytes is reset, and the client would never see the response.
 """
 
+_MIN_BODY_RATE = 1024
+"""How many bytes of a body a client has to send per second, on average over ``body_timeout_seconds``."""
+
+_COUNTED_BYTES = 16384
+"""A connection that buffers less is not counted; so all of them together may have a little more than the limit."""
+
 _FIRST_SECONDS = 1.0
-"""How long a connection that was made while the server stops may take to send its request."""
+"""How long a connection that was made while the server stops, or beyond the limit, may take to send its request."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _END_OF_HEAD = b"\r\n\r\n"
@@ -78,6 +86,7 @@ class Port(Protocol):
         app: answers the requests.
         limits: what a client may take.
         heads: those that were seen before.
+        capacity: what all connections of the worker share.
         scheme: of the URLs that lead here.
         address: host and port.
     """
@@ -85,12 +94,13 @@ class Port(Protocol):
     app: HttpApp
     limits: HttpLimits
     heads: Heads
+    capacity: Capacity
     scheme: str
     address: tuple[str, int]
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be."""
+        """Whether there are more connections than there may be; the last one may only ask a probe."""
 
     def now(self) -> float:
         """The loop's clock."""
@@ -110,6 +120,7 @@ class HttpConnection(Connection):
 
     __slots__ = (
         "_body",
+        "_body_bytes",
         "_buffer",
         "_chunks",
         "_coming",
@@ -121,9 +132,12 @@ class HttpConnection(Connection):
         "_is_last",
         "_is_paused",
         "_is_prefixed",
+        "_is_probe_only",
         "_is_used",
+        "_is_waiting",
         "_listener",
         "_missing",
+        "_received",
         "_searched",
         "_state",
         "_transport",
@@ -141,14 +155,15 @@ class HttpConnection(Connection):
     _chunks: ChunkedBody
 
     def __init__(self, listener: Port) -> None:
+        super().__init__()
         self._listener = listener
         self._state = _State.HEAD
         self._buffer = bytearray()
         self._body: Body = b""
         self._coming: bytearray | Pages = bytearray()
-        self._missing = 0
+        self._missing = self._received = self._body_bytes = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._has_eof = self._is_prefixed = self._is_used = False
+        self._has_eof = self._is_prefixed = self._is_probe_only = self._is_used = self._is_waiting = False
         self._searched = 0  # how much of the buffer has no end of a head, so that no byte is searched twice
         self._dropped = self._unsent = 0
         self.scheme = listener.scheme
@@ -167,25 +182,35 @@ class HttpConnection(Connection):
         self._await(self._listener.limits.keep_alive_seconds)
         self._listener.add(self)
         if self._listener.is_full:
-            self._refuse(Overloaded("the server has as many connections as server.max_connections allows"))
+            self._is_probe_only = self._is_last = True
+            self._await(_FIRST_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
         state = self._state
         if state is _State.HEAD:
             if not self._buffer and self._is_whole(data):
+                if len(data) >= _COUNTED_BYTES:
+                    self._account()
                 return
-        elif state is _State.BODY and len(data) <= self._missing:
+        elif state is _State.BODY and len(data) <= self._missing and not self._is_waiting:
             self._coming.extend(data)
             self._missing -= len(data)
+            self._received += len(data)
             if self._missing:
-                self._await(self._listener.limits.body_timeout_seconds)
+                self._account()
                 return
             data = b""
         elif state is _State.LINGER:
             self._drop(len(data))
             return
         self._buffer += data
+        if not self._is_waiting:
+            self._advance()
+
+    def take_turn(self) -> None:
+        """Go on with what was received before; see ``Worker``."""
+        self._is_waiting = False
         self._advance()
 
     def eof_received(self) -> bool:
@@ -193,8 +218,8 @@ class HttpConnection(Connection):
 
         TLS has no half-closed connections that asyncio knows.
         """
-        is_whole = self._state is _State.ANSWER or (self._state is _State.HEAD and self._is_choked)
-        if not is_whole or self._transport.get_extra_info("sslcontext") is not None:
+        may_be_whole = self._state is _State.ANSWER or (self._state is _State.HEAD and self._is_choked)
+        if not (may_be_whole or self._is_waiting) or self._transport.get_extra_info("sslcontext") is not None:
             return False
         self._has_eof = True
         self._follow_eof()
@@ -211,14 +236,17 @@ class HttpConnection(Connection):
         """The client does not read what it was sent."""
         self._is_choked = True
         self._unsent = count_unsent(self._transport)
+        self._account()
         self._await(self._listener.limits.body_timeout_seconds)
 
     def resume_writing(self) -> None:
         """It does again."""
         self._is_choked = False
+        self._account()
         if self._state is _State.HEAD:
             self._await(self._listener.limits.keep_alive_seconds)
-            self._advance()
+            if not self._is_waiting:
+                self._advance()
         elif self._state is _State.ANSWER:
             self.deadline = 0.0 if self._has_eof else math.inf
 
@@ -234,6 +262,10 @@ class HttpConnection(Connection):
         elif self._state is _State.ANSWER:  # and the client has closed its side
             if is_reset(self._transport):
                 self.abort()
+        elif self._is_waiting:  # not for the client
+            self._await(self._listener.limits.header_timeout_seconds)
+        elif self._received >= _MIN_BODY_RATE * self._listener.limits.body_timeout_seconds:
+            self._await_body()
         elif self._state is _State.HEAD and not self._buffer:
             self._close()
         else:
@@ -249,6 +281,27 @@ class HttpConnection(Connection):
         else:  # its first request may be on its way
             self._await(_FIRST_SECONDS)
 
+    @property
+    def idle_since(self) -> float | None:
+        """See ``Connection``."""
+        if self._state is not _State.HEAD or self._buffer or self._is_choked or self._is_waiting:
+            return None
+        since = self.deadline - self._listener.limits.keep_alive_seconds
+        if not self._is_used and self._listener.now() < since + _FIRST_SECONDS:  # its first request may be on its way
+            return None
+        return since
+
+    def evict(self) -> None:
+        """See ``Connection``."""
+        self._close()
+
+    def shed(self) -> None:
+        """See ``Holder``."""
+        if self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
+            self.abort()
+        else:
+            self._refuse(Overloaded("the server has buffered as many bytes as server.max_buffered_bytes allows"))
+
     def abort(self) -> None:
         """See ``Connection``."""
         self._transport.abort()
@@ -259,7 +312,9 @@ class HttpConnection(Connection):
         """Take a request whose head is known and whose body came with it, which is how most of them come."""
         end = data.find(b"\r\n\r\n") + 4
         head = self._listener.heads.known.get(data[:end])
-        if head is None or len(data) - end != head.content_length or head.is_chunked or self._is_choked:
+        if head is None or len(data) - end != head.content_length or head.is_chunked:
+            return False
+        if self._is_choked or self._is_probe_only:
             return False
         self.head = head
         self._body = data[end:]
@@ -267,11 +322,15 @@ class HttpConnection(Connection):
         return True
 
     def _advance(self) -> None:
-        """Go on with what is in the buffer, as far as it goes."""
+        """Go on with what is in the buffer, as far as it goes in one turn."""
         self._is_advancing = True
+        turn = Turn()
         try:
-            while self._step():
-                pass
+            while self._step(turn):
+                if not turn.take():
+                    self._is_waiting = True
+                    self._listener.capacity.turns.wait(self)
+                    break
         except RequestError as error:
             self._refuse(error)
         finally:
@@ -280,13 +339,13 @@ class HttpConnection(Connection):
         if self._has_eof:
             self._follow_eof()
 
-    def _step(self) -> bool:
+    def _step(self, turn: Turn) -> bool:
         """Take the next part of a request from the buffer; whether there may be another."""
         if self._state is _State.HEAD:
             return not self._is_choked and self._take_head()
         if self._state is _State.BODY:
             return self._take_body()
-        return self._state is _State.CHUNKS and self._take_chunks()
+        return self._state is _State.CHUNKS and self._take_chunks(turn)
 
     def _take_head(self) -> bool:
         buffer = self._buffer
@@ -306,6 +365,9 @@ class HttpConnection(Connection):
         self.head = head = self._listener.heads.find(raw)
         self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
         self._listener.heads.admit(raw, head)
+        if self._is_probe_only and not self._listener.app.is_probe(head):
+            raise Overloaded("the server has as many connections as server.max_connections allows")
+        self._await_body()
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
         else:
@@ -321,7 +383,7 @@ class HttpConnection(Connection):
             return
         if len(buffer) >= MAX_HEAD_BYTES:
             raise HeadTooLarge(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
-        if not self._has_begun:
+        if not self._has_begun and not self._is_probe_only:
             self._has_begun = True
             self._await(self._listener.limits.header_timeout_seconds)
 
@@ -329,26 +391,35 @@ class HttpConnection(Connection):
         taken = self._buffer[: self._missing]
         del self._buffer[: self._missing]
         self._missing -= len(taken)
+        self._received += len(taken)
         self._coming.extend(taken)
         if self._missing:
-            self._await(self._listener.limits.body_timeout_seconds)
             return False
         self._body = self._coming.view() if isinstance(self._coming, Pages) else self._coming
         self._coming = bytearray()
         self._begin()
         return True
 
-    def _take_chunks(self) -> bool:
-        if not self._chunks.feed(self._buffer):
-            self._await(self._listener.limits.body_timeout_seconds)
-            return False
+    def _take_chunks(self, turn: Turn) -> bool:
+        before = len(self._buffer)
+        is_whole = self._chunks.feed(self._buffer, turn)
+        self._received += before - len(self._buffer)
+        if not is_whole:
+            return self._chunks.has_more
         self._body = self._chunks.content
         del self._chunks
         self._begin()
         return True
 
+    def _await_body(self) -> None:
+        """Wait for the body, or the next part of it."""
+        self._received = 0
+        self._await(self._listener.limits.body_timeout_seconds)
+
     def _begin(self) -> None:
         self._state = _State.ANSWER
+        self._received = 0
+        self._body_bytes = len(self._body)
         self._is_used = True
         self._has_begun = False
         self.deadline = math.inf
@@ -377,10 +448,12 @@ class HttpConnection(Connection):
             self._end()
             return
         self._state = _State.HEAD
+        if self.held:
+            self._account()
         if self._is_choked:
             return
         self.deadline = self._listener.now() + self._listener.limits.keep_alive_seconds
-        if self._buffer and not self._is_advancing:
+        if self._buffer and not self._is_advancing and not self._is_waiting:
             self._advance()
 
     def _send(self, head: AnswerHead, body: bytes, length: int, *, is_last: bool) -> None:
@@ -416,10 +489,13 @@ class HttpConnection(Connection):
     def _linger(self) -> None:
         """Close this side, and drop what still comes until the client has read the response."""
         self._buffer.clear()
+        self._body = b""
+        self._coming = bytearray()
         if self._has_eof:
             self._close()
             return
         self._state = _State.LINGER
+        self._is_waiting = False
         self._throttle()
         self._unsent = count_unsent(self._transport)
         self._await(self._listener.limits.body_timeout_seconds if self._is_choked else _LINGER_SECONDS)
@@ -445,7 +521,7 @@ class HttpConnection(Connection):
                 self._transport.write(STATUS_PREFIX)
             if not self._is_choked:
                 self.deadline = 0.0  # to find out at each look of the listener's whether the client is gone
-        elif not self._is_choked and self._state in (_State.HEAD, _State.BODY, _State.CHUNKS):
+        elif not (self._is_choked or self._is_waiting) and self._state in (_State.HEAD, _State.BODY, _State.CHUNKS):
             self._close()
 
     def _give_up(self) -> None:
@@ -454,10 +530,29 @@ class HttpConnection(Connection):
         if on_gone is not None:
             on_gone()
 
+    def _account(self) -> None:
+        """Count what is buffered; see ``Capacity``."""
+        size = len(self._buffer)
+        if self._state is _State.BODY:
+            size += self.head.content_length - self._missing
+        elif self._state is _State.CHUNKS:
+            size += len(self._chunks.content)
+        elif self._state is _State.ANSWER:
+            size += self._body_bytes
+        if self._is_choked:
+            size += self._transport.get_write_buffer_size()
+        if size < _COUNTED_BYTES:
+            size = 0
+        if size != self.held:
+            self._listener.capacity.hold(self, size - self.held)
+
     def _throttle(self) -> None:
         """Read on only as long as the buffer has room."""
-        is_full = len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
-        if is_full is not self._is_paused and not self._transport.is_closing():
+        self._account()
+        is_full = self._is_waiting or (
+            len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
+        )
+        if is_full is not self._is_paused and not (self._has_eof or self._transport.is_closing()):
             self._is_paused = is_full
             if is_full:
                 self._transport.pause_reading()

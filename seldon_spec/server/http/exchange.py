@@ -58,11 +58,12 @@ class Head:
         self.query = query
         self.version = version
         self.headers = headers
-        length = self.find(b"content-length")
+        first = dict(reversed(headers))
+        length = first.get(b"content-length")
         self.content_length = 0 if length is None else _read_length(length)
-        self.is_chunked = self.find(b"transfer-encoding") is not None
-        self.awaits_continue = version != "1.0" and b"100-continue" in self._list(b"expect")
-        options = self._list(b"connection")
+        self.is_chunked = b"transfer-encoding" in first
+        self.awaits_continue = b"expect" in first and version != "1.0" and b"100-continue" in self._list(b"expect")
+        options = self._list(b"connection") if b"connection" in first else ()
         self.is_kept = b"close" not in options and (version != "1.0" or b"keep-alive" in options)
 
     def find(self, name: bytes) -> bytes | None:
@@ -71,7 +72,7 @@ class Head:
 
     def _list(self, name: bytes) -> set[bytes]:
         """The members of all lines of a list header, in lower case."""
-        lines = (value for key, value in self.headers if key == name)
+        lines = [value for key, value in self.headers if key == name]
         return {member.strip(b" \t") for line in lines for member in line.lower().split(b",")}
 
 
@@ -179,6 +180,9 @@ class HttpApp(Protocol):
         Raises:
             RequestError: they are not, and nobody has to wait for their bodies.
         """
+
+    def is_probe(self, head: Head) -> bool:
+        """Whether a request with this head is answered although there are too many connections."""
 
     def refuse(self, error: RequestError, head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that is read.

@@ -26,9 +26,9 @@ _VERSIONS = ("1.0", "1.1")
 _REQUEST_LINE = re.compile(rb"[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")  # llhttp knows other protocols too
 
 _TARGET = re.compile(
-    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://(?P<authority>[^/?]*))?"
-    rb"(?P<path>(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?)"
-    rb"(?:\?(?P<query>[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*))?\Z"
+    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?]*))?"
+    rb"((?:/[A-Za-z0-9._~!$&'()*+,;=:@/-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=:@/-]*)*)?)"
+    rb"(?:\?([A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*))?\Z"
 )
 """The path is that of RFC 3986. Its query is what browsers send: brackets, and percent signs without digits, too."""
 
@@ -117,7 +117,7 @@ def make_head(method: str, target: bytes, version: str, headers: Iterable[tuple[
     """
     if version not in _VERSIONS:
         raise MalformedRequest("the version is not HTTP/1.0 or HTTP/1.1")
-    fields = tuple((name, value.strip(b" \t")) for name, value in headers)
+    fields = tuple([(name, value.strip(b" \t")) for name, value in headers])
     _check_host(fields, version)
     path, query, authority = _split_target(method, target)
     if authority is not None:  # takes precedence (RFC 9112, section 3.2.2)
@@ -182,10 +182,10 @@ def _split_target(method: str, target: bytes) -> _Target:
     match = _TARGET.match(target)
     if match is None or method == "CONNECT":
         raise MalformedRequest("the request's target is malformed")
-    authority, path, query = match["authority"], match["path"], match["query"] or b""
+    authority, path, query = match.groups()
     if authority is None:
         if not path:
             raise MalformedRequest("the request's target has no path")
     elif not is_host(authority):
         raise MalformedRequest("the host of the request's target is malformed")
-    return _Target(unquote_to_bytes(path or b"/").decode("latin-1"), query, authority)
+    return _Target(unquote_to_bytes(path or b"/").decode("latin-1"), query or b"", authority)

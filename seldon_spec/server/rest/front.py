@@ -96,13 +96,17 @@ class RestFront:
         if self._guard.is_preflight(head.method, head.find):
             return _Preflight(head)
         self._guard.check_rest(head.path, head.find)
-        if head.method == "GET" and head.path in PROBES and not head.query:
+        if self.is_probe(head):
             return _Probe(self, head)
         verb = POSTED.get(head.path) if head.method == "POST" else None
         if verb is not None and _is_plain_json(head):
             codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
             return _Short(self, verb, codec, self._answer_head(200, head), self._plan_notes(head))
         return _ThroughFlask(self, self._plan_notes(head))
+
+    def is_probe(self, head: Head) -> bool:
+        """See ``HttpApp``."""
+        return head.method == "GET" and head.path in PROBES and not head.query
 
     def begin(self, component: Any) -> None:
         """The component is built: answer what has waited for it, and everything that comes.

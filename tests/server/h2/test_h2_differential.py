@@ -32,6 +32,7 @@ from h2.settings import SettingCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS, H2Connection, H2Limits
 from seldon_spec.server.h2.fields import Fields, Heads, write_fields
@@ -80,7 +81,7 @@ def make_head(fields: Fields) -> Open:
 
 
 class Wire:
-    """Both sides of a connection's environment: the port and the transport."""
+    """A connection's environment: its port, its transport and the event loop."""
 
     def __init__(self) -> None:
         self.limits = H2Limits(1 << 20, 10, 60, 75)
@@ -88,6 +89,7 @@ class Wire:
         self.is_full = False
         self.sent = b""
         self._due: list[Callable[[], None]] = []
+        self.capacity = Capacity(cast("Any", self), 1 << 30)
 
     def now(self) -> float:
         return 0.0
@@ -102,6 +104,10 @@ class Wire:
     def discard(self, _connection: Any) -> None: ...
 
     def set_write_buffer_limits(self, _size: int) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
 
     def is_closing(self) -> bool:
         return False
