@@ -287,7 +287,7 @@ def test_long_frames_are_taken_in_any_pieces(shared: Any, say: Say, size: int) -
         client.send(whole[:start])
         for at in range(start, len(whole), size):
             client.send(whole[at : at + size])
-        got = {}
+        got: dict[int, str] = {}
         while len(got) < 2:
             kind, _, stream_id, payload = client.frame()
             if kind == frames.DATA:
