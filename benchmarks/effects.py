@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from benchmarks.endurance import WAIT_SECONDS, GrpcClient, OwnServer, RestClient, rest_request, serving
 from benchmarks.figures import Sample, median_sample
-from benchmarks.held import PREDICT, text
+from benchmarks.frames import PREDICT, text
 from benchmarks.load import Pressure, load_by_wrk
 from benchmarks.processes import read_processor_seconds
 from benchmarks.report import show_number

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import h11
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seldon_spec.errors import RequestError
@@ -517,11 +517,13 @@ def assert_agreement(raw: bytes, places: Sequence[int]) -> None:
 PLACES = st.lists(st.integers(0, 1000), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(REQUESTS, min_size=1, max_size=4), PLACES)
 def test_streams_of_requests_are_parsed_alike(requests: list[bytes], places: list[int]) -> None:
     assert_agreement(b"".join(requests), places)
 
 
+@settings(deadline=None)
 @given(st.lists(REQUESTS, min_size=1, max_size=3), CHANGES, PLACES)
 @example([CHUNKED + b"1\r\na\r\n0\r\n\r\n", GET], [], [])
 @example([b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1 \t\r\n\r\na", GET], [], [3, 40])
@@ -531,6 +533,7 @@ def test_streams_with_changed_bytes_are_parsed_alike(
     assert_agreement(change(b"".join(requests), changes), places)
 
 
+@settings(deadline=None)
 @given(st.lists(BYTES | REQUESTS | HEADERS, max_size=8), PLACES)
 def test_streams_of_fragments_are_parsed_alike(fragments: list[bytes], places: list[int]) -> None:
     assert_agreement(b"".join(fragments), places)

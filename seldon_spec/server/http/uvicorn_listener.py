@@ -27,6 +27,8 @@ Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
+_CLOSE = (b"connection", b"close")
+
 _TARGET = "seldon_spec.target"
 """The key of a request's target, as its first line has it, in the ``state`` of a scope."""
 
@@ -113,7 +115,7 @@ class AsgiApp:
         A connection that is closed on unread bytes is reset, and the client would never see the answer.
         """
         answer, body = self._app.refuse(error, head)
-        closing = AnswerHead(answer.status, [*answer.headers, (b"connection", b"close")])
+        closing = AnswerHead(answer.status, [*answer.headers, _CLOSE])
         await send(_start(closing, len(body)))
         await send({"type": "http.response.body", "body": body, "more_body": True})
         with contextlib.suppress(asyncio.TimeoutError):
@@ -137,7 +139,10 @@ async def _answer_or_disconnect(exchange: AsgiExchange, receive: Receive) -> Non
 async def _send(send: Send, asked: Head, head: AnswerHead, body: bytes, length: int | None) -> None:
     if not head.has_body:
         body, length = b"", 0
-    await send(_start(head, len(body) if length is None else length))
+    start = _start(head, len(body) if length is None else length)
+    if not asked.is_kept:
+        start["headers"].append(_CLOSE)
+    await send(start)
     await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else body})
 
 
