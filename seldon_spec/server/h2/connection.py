@@ -151,6 +151,7 @@ class H2Connection(Connection):
         "_claims",
         "_continuations",
         "_cut",
+        "_earned",
         "_free",
         "_gaps",
         "_heard",
@@ -209,7 +210,7 @@ class H2Connection(Connection):
         self._window = self._room = min(MAX_STREAMS * FIRST_WINDOW + 2 * limits.budget_bytes, h2.MAX_WINDOW)
         self._heard = port.now()
         self._budget = AbuseBudget(self._heard)
-        self._tiny_frames = self._awaited_pings = self._read_bytes = 0
+        self._earned = self._tiny_frames = self._awaited_pings = self._read_bytes = 0
         self._asked = 0.0
         self._overdue = self._heard + limits.header_timeout_seconds
         self._choked_until = self._retires = math.inf
@@ -480,7 +481,6 @@ class H2Connection(Connection):
     def _take_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> None:
         """Take what there is of a DATA frame."""
         self._spend(size)
-        padding = 0
         content = size
         if flags & h2.PADDED:
             padding = data[start] if size else 0
@@ -488,9 +488,9 @@ class H2Connection(Connection):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
             content -= 1 + padding
             start += 1
+            self._padding = min(padding, max(0, start + content + padding - len(data)))
         stop = min(start + content, len(data))
         self._missing = start + content - stop
-        self._padding = max(0, start + content + padding - len(data) - self._missing) if padding else 0
         self._receiver = None
         ends = bool(flags & h2.END_STREAM)
         stream = self._find_receiver(stream_id, ends=ends)
@@ -556,7 +556,7 @@ class H2Connection(Connection):
             stream.is_complete = True
             stream.deadline = math.inf
         elif stream.deadline == math.inf and stream not in self._claims:
-            self._wait(stream)
+            self._await_bytes(stream, self._heard)
         stream.receive(piece, is_last=is_last)
 
     def _take_other(self, kind: int, payload: bytes, flags: int, stream_id: int) -> None:
@@ -571,7 +571,8 @@ class H2Connection(Connection):
             take(self, payload, flags, stream_id)
 
     def _take_headers(self, payload: bytes, flags: int, stream_id: int) -> None:
-        payload = h2.strip_padding(payload, flags)
+        if flags & h2.PADDED:
+            payload = h2.strip_padding(payload)
         if flags & h2.PRIORITIZED:
             if len(payload) < 5:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a priority that is too short")
@@ -618,7 +619,7 @@ class H2Connection(Connection):
         if flags & h2.END_STREAM:
             stream.is_complete = True
         else:
-            self._wait(stream)
+            self._await_bytes(stream, self._heard)
         stream.open()
         if stream.is_complete and not stream.is_over:
             if stream.content_left:
@@ -794,6 +795,8 @@ class H2Connection(Connection):
 
         It raises nothing, because streams call it while they process what they have received.
         """
+        self._budget.earn(self._earned)
+        self._earned = 0
         is_left = self._budget.charge(self._heard, units)
         if not is_left and self._state is _State.OPEN:
             self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames or calls without progress"))
@@ -865,7 +868,7 @@ class H2Connection(Connection):
     def _end(self, stream: Stream) -> None:
         """The answer has been sent to its end; a client that still sends its request need not go on."""
         if stream.is_successful:
-            self._budget.earn(1 + stream.cost)
+            self._earned += 1 + stream.cost
         elif stream.is_refused:
             self._charge()
         if not stream.is_complete:
@@ -899,10 +902,6 @@ class H2Connection(Connection):
     def _due(self, at: float) -> None:
         if at < self.deadline:
             self.deadline = at
-
-    def _wait(self, stream: Stream) -> None:
-        """The rest of a request is due."""
-        self._await_bytes(stream, self._heard)
 
     def _await_reading(self, stream: Stream) -> None:
         """The client has to read the body of a response."""

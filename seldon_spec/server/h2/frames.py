@@ -177,14 +177,12 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
         yield key, value
 
 
-def strip_padding(payload: bytes, flags: int) -> bytes:
-    """The payload of a HEADERS frame without what PADDED puts around it.
+def strip_padding(payload: bytes) -> bytes:
+    """The payload of a padded HEADERS frame without the padding.
 
     Raises:
         ConnectionFault: there is more padding than payload.
     """
-    if not flags & PADDED:
-        return payload
     if not payload or payload[0] >= len(payload):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
     return payload[1 : len(payload) - payload[0]]
