@@ -24,6 +24,11 @@ def check_field(name: bytes, value: bytes) -> None:
     """Check the characters of one field (section 8.2.1); raises ``MalformedMessage``."""
     if _NAME.match(name) is None:
         raise MalformedMessage("a field name that is not allowed")
+    check_value(value)
+
+
+def check_value(value: bytes) -> None:
+    """Check the characters of a value alone; raises ``MalformedMessage``."""
     if _BAD_VALUE.search(value) is not None:
         raise MalformedMessage("a field value that is not allowed")
 
