@@ -16,7 +16,17 @@ from seldon_spec.errors import MalformedRequest
 Fields: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names in lower case, and values."""
 
-SINGULAR_FIELDS = frozenset({b"host", b"content-length", b"content-type", b"authorization", b"content-encoding"})
+SINGULAR_FIELDS = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"content-type",
+        b"authorization",
+        b"content-encoding",
+        b"grpc-timeout",
+        b"grpc-encoding",
+    }
+)
 """The fields that a request may contain only once, in lower case."""
 
 FIRST_VALUE_FIELDS = frozenset(

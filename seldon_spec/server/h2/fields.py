@@ -20,8 +20,20 @@ Fields = list[tuple[bytes, bytes]]
 Head = TypeVar("Head")
 Known = TypeVar("Known")
 
-MAX_BLOCK_BYTES = 65536
-"""A longer block ends its connection, and so does one whose fields are together longer than this."""
+MAX_BLOCK_BYTES = 20480
+"""A longer block ends its connection, and so does one whose fields are together longer than this.
+
+Between this and the limit that the settings announce, the block is decoded and only its request is refused.
+"""
+
+MAX_FIELDS = 200
+"""A request with more fields is refused."""
+
+_MAX_SIZE_UPDATES = 2
+"""More of them at the start of a block have no effect (RFC 7541, section 4.2)."""
+
+_MAX_SHIFT = 21
+"""The bits of a length in the bytes before its last one; a block is far shorter than such a length."""
 
 _MAX_KNOWN = 1024
 _MAX_KNOWN_BYTES = 1024
@@ -35,17 +47,13 @@ class Heads(Generic[Head]):
     """The heads of requests by their blocks, wherever there is no dynamic table; all connections of a port share them.
 
     Args:
-        make_head: makes the head of the fields; values that it does not look at may stand there as they were encoded.
-        wanted: the names of the fields whose values it looks at.
-        fleeting: the names of those whose value is another one with every request; a block that has one is forgotten.
+        make_head: makes the head of the fields.
+        fleeting: the names of fields whose value differs in every request; a block that has one is not kept.
     """
 
-    def __init__(
-        self, make_head: Callable[[Fields], Head], wanted: Iterable[bytes], fleeting: Iterable[bytes] = ()
-    ) -> None:
+    def __init__(self, make_head: Callable[[Fields], Head], fleeting: Iterable[bytes] = ()) -> None:
         self.make_head = make_head
         self.known: dict[bytes, Head] = {}
-        self._wanted = frozenset(wanted)
         self._fleeting = frozenset(fleeting)
         self._names: dict[bytes, bytes] = {}
         self._fields: dict[bytes, tuple[bytes, bytes]] = {}
@@ -59,6 +67,8 @@ class Heads(Generic[Head]):
             HPACKError, ValueError, IndexError: it is none, or one that a table has a part in.
         """
         fields = [self._read_field(block[start:stop], size) for start, size, stop in _split_fields(block)]
+        if len(fields) > MAX_FIELDS:
+            raise ValueError("too many fields")
         head = self.make_head(fields)
         if self._fleeting.isdisjoint(name for name, _ in fields):
             _remember(self.known, block, head)
@@ -66,18 +76,17 @@ class Heads(Generic[Head]):
 
     def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
         """A field, of whose bytes the first ``name_size`` are the name's."""
+        field = self._fields.get(raw)
+        if field is not None:
+            return field
         raw_name = raw[:name_size]
         name = self._names.get(raw_name)
         if name is None:
             name = self._decode(raw_name if raw[0] >= 0x80 else raw_name + b"\0")[0]
             _remember(self._names, raw_name, name)
-        if name not in self._wanted:
-            return name, raw[name_size:]
-        if name in self._fleeting:
-            return self._decode(raw)
-        field = self._fields.get(raw)
-        if field is None:
-            field = self._decode(raw)
+        is_plain = raw[0] < 0x80 and raw[name_size] < 0x7F  # the value is neither indexed nor Huffman coded
+        field = name, raw[name_size + 1 :] if is_plain else self._decode(raw)[1]
+        if name not in self._fleeting:
             _remember(self._fields, raw, field)
         return field
 
@@ -126,6 +135,8 @@ def _skip_text(block: bytes, at: int) -> int:
     if size == 0x7F:
         shift, more = 0, 0x80
         while more >= 0x80:
+            if shift > _MAX_SHIFT:
+                raise ValueError("a length that is too long")
             more = block[at]
             at += 1
             size += (more & 0x7F) << shift
@@ -134,14 +145,24 @@ def _skip_text(block: bytes, at: int) -> int:
 
 
 class BlockReader(Generic[Head]):
-    """Reads the header blocks of one connection, each in its turn: every one may change what the next one means."""
+    """Reads the header blocks of one connection, each in its turn: every one may change what the next one means.
 
-    __slots__ = ("_decoder", "_heads", "_is_stateless")
+    Attributes:
+        cost: what the blocks since this was last set to 0 are worth in units of the abuse budget; a block that was
+            known costs nothing.
+    """
+
+    __slots__ = ("_decoder", "_heads", "_is_stateless", "_is_table_closed", "cost")
 
     def __init__(self, heads: Heads[Head]) -> None:
         self._heads = heads
         self._decoder = hpack.Decoder(MAX_BLOCK_BYTES)
-        self._is_stateless = False
+        self._is_stateless = self._is_table_closed = False
+        self.cost = 0
+
+    def close_table(self) -> None:
+        """The client has acknowledged that the table has no room: its encoder may not enlarge it any more."""
+        self._is_table_closed = True
 
     def read(self, block: bytes) -> Head:
         """The head that a block is.
@@ -153,6 +174,7 @@ class BlockReader(Generic[Head]):
             head = self._heads.known.get(block)
             if head is not None:
                 return head
+            self.cost += len(block) >> 9
             with contextlib.suppress(*_ERRORS):  # the connection's own decoder decides then
                 return self._heads.read(block)
         return self._heads.make_head(self.decode(block))
@@ -163,15 +185,32 @@ class BlockReader(Generic[Head]):
         Raises:
             ConnectionFault: see ``read``.
         """
+        self._check_size_updates(block)
         try:
             fields: Fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
         except hpack.OversizedHeaderListError:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the headers are too long") from None
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the header fields are too long") from None
         except _ERRORS:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "the header block is malformed") from None
+        self.cost += (len(block) >> 11) + (len(fields) >> 5)
         # A table of size 0 holds nothing; the client says that it has one once it has seen our settings.
         self._is_stateless = self._decoder.header_table_size == 0
         return fields
+
+    def _check_size_updates(self, block: bytes) -> None:
+        at = count = 0
+        while at < len(block) and 0x20 <= block[at] < 0x40:
+            count += 1
+            if count > _MAX_SIZE_UPDATES:
+                raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "too many updates of the table size")
+            if self._is_table_closed and block[at] != 0x20:
+                raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "a table size above the acknowledged 0")
+            if block[at] == 0x3F:  # the number goes on
+                at += 1
+                while at < len(block) and block[at] >= 0x80:
+                    at += 1
+            at += 1
+        self.cost += count
 
 
 def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
