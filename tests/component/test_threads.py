@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import CancelledError
 
 import pytest
@@ -92,3 +93,44 @@ def test_coroutines_run_on_the_threads_own_loop(threads: ModelThreads) -> None:
     loops = {threads.submit(lambda: run_to_completion(loop_id())).result(10) for _ in range(3)}
     threads.stop()
     assert len(loops) == 1
+
+
+def test_items_can_be_removed_before_a_thread_is_free(threads: ModelThreads) -> None:
+    """All others keep their order, and the memory of what is removed is free at once."""
+    begun, gate = threading.Event(), threading.Event()
+    done: list[str] = []
+    other: list[str] = []
+    do = done.append
+
+    def block() -> None:
+        begun.set()
+        assert gate.wait(10)
+
+    threads.start()
+    threads.submit(block)
+    assert begun.wait(10)
+    removed = Item()
+    alive = weakref.ref(removed)
+    threads.post([removed], _never)
+    threads.post(["a", "x", "b"], do)
+    threads.post(["x"], do)
+    threads.post(["x"], other.append)
+    threads.post(["c"], do)
+    del removed
+    threads.discard(do, lambda item: item == "x")
+    assert alive() is not None
+    threads.discard(_never, lambda _: True)
+    assert alive() is None
+    last = threads.submit(lambda: None)
+    gate.set()
+    last.result(10)
+    threads.stop()
+    assert (done, other) == (["a", "b", "c"], ["x"])
+
+
+class Item:
+    """Something whose end can be seen."""
+
+
+def _never(_item: object) -> None:
+    raise AssertionError

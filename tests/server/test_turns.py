@@ -1,0 +1,119 @@
+"""How connections share an event loop, and what they have buffered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from seldon_spec.server.capacity import Capacity
+from seldon_spec.server.turns import Turn, Turns
+
+
+def count_units() -> int:
+    turn, count = Turn(), 1
+    while turn.take():
+        count += 1
+    return count
+
+
+class Work:
+    """Takes so many turns, and notes each."""
+
+    def __init__(self, turns: Turns, name: str, count: int, log: list[str], do: Callable[[], object] = str) -> None:
+        self.turns = turns
+        self.name = name
+        self.count = count
+        self.log = log
+        self.do = do
+
+    def take_turn(self) -> None:
+        self.log.append(self.name)
+        self.count -= 1
+        if self.count:
+            self.turns.wait(self)
+        self.do()
+
+
+def test_a_turn_ends_after_a_number_of_units() -> None:
+    assert 1 <= max(count_units() for _ in range(100)) <= 256
+
+
+def test_turns_go_round_and_other_callbacks_run_between_them() -> None:
+    async def run() -> list[str]:
+        loop = asyncio.get_running_loop()
+        turns, log = Turns(loop), list[str]()
+        for name in "ab":
+            turns.wait(Work(turns, name, 3, log))
+        for _ in range(10):
+            await asyncio.sleep(0)
+            log.append(".")
+        return log
+
+    log = asyncio.run(run())
+    assert [name for name in log if name != "."] == list("ababab")
+    assert log.index(".") < len(log) - 11 + log.count(".")
+    assert "".join(log).rstrip(".").count(".") >= 2
+
+
+def fail() -> None:
+    raise ValueError("as asked")
+
+
+def test_a_connection_that_raises_does_not_stop_the_others() -> None:
+    async def run() -> tuple[list[str], list[object]]:
+        loop = asyncio.get_running_loop()
+        errors: list[object] = []
+        loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        turns, log = Turns(loop), list[str]()
+        turns.wait(Work(turns, "a", 1, log, fail))
+        turns.wait(Work(turns, "b", 2, log))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return log, errors
+
+    log, errors = asyncio.run(run())
+    assert log == list("abb")
+    assert [str(error) for error in errors] == ["as asked"]
+
+
+class Holder:
+    """Holds some bytes until it is shed."""
+
+    def __init__(self, capacity: Capacity, size: int) -> None:
+        self.held = 0
+        self.capacity = capacity
+        self.is_shed = False
+        capacity.join(self)
+        capacity.hold(self, size)
+
+    def shed(self) -> None:
+        self.is_shed = True
+        self.capacity.hold(self, -self.held)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shed"),
+    [([50, 40], []), ([50, 51], [51]), ([10, 90, 20, 60], [90]), ([60, 70, 80], [70, 80]), ([101], [101])],
+    ids=str,
+)
+def test_the_largest_holders_are_shed_until_the_rest_fits(
+    sizes: list[int], shed: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> tuple[list[int], int]:
+        capacity = Capacity(asyncio.get_running_loop(), 100)
+        holders = [Holder(capacity, size) for size in sizes]
+        await asyncio.sleep(0)
+        left = capacity.buffered_bytes
+        for holder in holders:
+            capacity.leave(holder)
+        assert capacity.buffered_bytes == 0
+        return [size for size, holder in zip(sizes, holders, strict=True) if holder.is_shed], left
+
+    with caplog.at_level(logging.WARNING):
+        gone, left = asyncio.run(run())
+    assert gone == shed
+    assert left == sum(sizes) - sum(shed)
+    assert len(caplog.records) == bool(shed)
