@@ -116,7 +116,7 @@ class ModelThreads:
                 batch = (do, [item for item in batch[1] if not is_discarded(item)])
                 if not batch[1]:
                     continue
-            self._queue.put(batch)
+            self._put(batch)  # a thread may have found the queue empty meanwhile
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
         """Queue a task.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import weakref
 from concurrent.futures import CancelledError
@@ -83,8 +84,6 @@ def test_several_threads_work_side_by_side() -> None:
 
 
 def test_coroutines_run_on_the_threads_own_loop(threads: ModelThreads) -> None:
-    import asyncio
-
     async def loop_id() -> int:
         await asyncio.sleep(0)
         return id(asyncio.get_running_loop())
@@ -126,6 +125,51 @@ def test_items_can_be_removed_before_a_thread_is_free(threads: ModelThreads) -> 
     last.result(10)
     threads.stop()
     assert (done, other) == (["a", "b", "c"], ["x"])
+
+
+def test_a_thread_that_finds_the_queue_empty_during_a_removal_is_woken(threads: ModelThreads) -> None:
+    """It runs the tasks that the class has left on its event loop, and waits for a call meanwhile."""
+    begun, gate, is_idle = threading.Event(), threading.Event(), threading.Event()
+    done = threading.Semaphore(0)
+
+    async def stay() -> None:
+        is_idle.set()
+        await asyncio.Event().wait()
+
+    async def leave_task() -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(stay())
+
+    def block() -> asyncio.Task[None]:
+        begun.set()
+        assert gate.wait(10)
+        is_idle.clear()
+        return run_to_completion(leave_task())
+
+    def is_discarded(_item: object) -> bool:
+        gate.set()
+        assert is_idle.wait(10)
+        threads.submit(lambda: None).result(10)  # after that the thread waits again
+        return False
+
+    threads.start()
+    blocking = threads.submit(block)
+    assert begun.wait(10)
+    do = _Release(done)
+    threads.post(["a"], do)
+    threads.discard(do, is_discarded)
+    assert done.acquire(timeout=10)
+    blocking.result(10)
+    threads.stop()
+
+
+class _Release:
+    """Does an item by releasing a semaphore."""
+
+    def __init__(self, done: threading.Semaphore) -> None:
+        self._done = done
+
+    def __call__(self, _item: object) -> None:
+        self._done.release()
 
 
 class Item:
