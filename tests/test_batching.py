@@ -66,10 +66,18 @@ class Queue:
         self.dispatcher.start().result(WAIT_SECONDS)
         self._threads = threads
 
-    def ask(self, *wires: tuple[Codec, bytes], verb: Verb = Verb.PREDICT, then: Any = None) -> list[Call]:
-        """Post all, one by one as several connections would, and wait until each has been answered."""
+    def hold(self) -> threading.Event:
+        """Keep the model thread until the event is set."""
         release = threading.Event()
         self._threads.submit(lambda: release.wait(WAIT_SECONDS))
+        return release
+
+    def run_on_thread(self, task: Callable[[], None]) -> None:
+        self._threads.submit(task)
+
+    def ask(self, *wires: tuple[Codec, bytes], verb: Verb = Verb.PREDICT, then: Any = None) -> list[Call]:
+        """Post all, one by one as several connections would, and wait until each has been answered."""
+        release = self.hold()
         answered = threading.Semaphore(0)
 
         def take(call: Call) -> None:
@@ -385,3 +393,34 @@ def test_several_threads_lose_and_double_nothing() -> None:
     dispatcher.stop()
     assert answers == [[[i]] for i in range(300)]
     assert sum(counted) == 300
+
+
+def test_a_call_is_answered_though_a_thread_finds_none_while_the_unwanted_ones_are_removed() -> None:
+    """The thread looks for calls just when the only one is out of the queue, to see whether it is wanted."""
+    is_idle = threading.Semaphore(0)
+
+    class Looked(Call):
+        """Lets the model thread look at the queue when it is seen whether the call is wanted."""
+
+        @property
+        def is_held(self) -> bool:  # type: ignore[override]
+            look()
+            return False
+
+        @is_held.setter
+        def is_held(self, value: bool) -> None: ...
+
+    def look() -> None:
+        if threading.current_thread() is threading.main_thread():
+            release.set()
+            queue.run_on_thread(is_idle.release)
+            assert is_idle.acquire(timeout=WAIT_SECONDS)
+
+    answered = threading.Semaphore(0)
+    with queued(Doubling()) as queue:
+        release = queue.hold()
+        call = Looked(Verb.PREDICT, body([[1.0]]), JSON, lambda _call: answered.release())
+        queue.dispatcher.post([call])
+        queue.dispatcher.remove_unwanted()
+        assert answered.acquire(timeout=WAIT_SECONDS)
+    assert bodies([call]) == [b'{"data":{"names":["t:0"],"ndarray":[[2.0]]},"meta":{}}\n']

@@ -56,6 +56,9 @@ class Merger:
         for call in self._take(len(self._waiting)):
             if call.is_held or not call.is_unwanted:
                 self._waiting.append(call)
+        if self._waiting:  # a thread may have found none meanwhile
+            with contextlib.suppress(NotServing):
+                self._threads.post(_TURN, self._take_turn)
 
     def _take_turn(self, _turn: None) -> None:
         if not self._delay_seconds and len(self._waiting) == 1:  # alone, a call goes the way it always does
