@@ -403,6 +403,25 @@ def test_an_unread_answer_is_waited_for_only_as_long_as_it_is_read() -> None:
     assert wire.is_aborted
 
 
+def test_a_connection_whose_last_answer_is_unread_when_the_server_stops_is_closed_once_it_is_read() -> None:
+    connection, wire = connect(Door(Echo()))
+    connection.data_received(REQUESTS[0])
+    wire.unsent_bytes = 100
+    connection.pause_writing()
+    connection.retire()
+    assert not is_over(wire)
+    wire.unsent_bytes = 0
+    connection.resume_writing()
+    assert is_over(wire)
+
+
+def test_a_connection_that_is_reserved_for_a_probe_is_not_closed_as_idle() -> None:
+    door = Door(Echo())
+    door.is_full = True
+    connection, _ = connect(door)
+    assert connection.idle_since is None
+
+
 def test_a_closing_connection_is_cut_if_its_client_never_reads() -> None:
     door = Door(Echo())
     connection, wire = connect(door)

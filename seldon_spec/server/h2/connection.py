@@ -1026,6 +1026,7 @@ class H2Connection(Connection):
             seconds: how long the client may take to read what has been written; it is cut off earlier if it has.
         """
         self._state = _State.LINGER
+        self._is_waiting = False
         self._buffer.clear()
         self._lose_streams()
         self._outbox.flush()

@@ -216,7 +216,8 @@ class HttpConnection(Connection):
     def take_turn(self) -> None:
         """Go on with what was received before; see ``Worker``."""
         self._is_waiting = False
-        self._advance()
+        if self._state is not _State.CLOSED:
+            self._advance()
 
     def eof_received(self) -> bool:
         """The client has closed its side: keep the connection only for the responses to the requests that are whole.
@@ -249,6 +250,9 @@ class HttpConnection(Connection):
         self._is_choked = False
         self._account()
         if self._state is _State.HEAD:
+            if self._is_last and not self._buffer:
+                self._close()
+                return
             self._await(self._listener.limits.keep_alive_seconds)
             if not self._is_waiting:
                 self._advance()
@@ -290,6 +294,8 @@ class HttpConnection(Connection):
     def idle_since(self) -> float | None:
         """See ``Connection``."""
         if self._state is not _State.HEAD or self._buffer or self._is_choked or self._is_waiting:
+            return None
+        if self._is_probe_only:  # it has a place of its own, and soon ends by itself
             return None
         since = self.deadline - self._listener.limits.keep_alive_seconds
         if not self._is_used and self._listener.now() < since + _FIRST_SECONDS:  # its first request may be on its way
