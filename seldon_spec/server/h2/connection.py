@@ -910,12 +910,16 @@ class H2Connection(Connection):
     def _await_bytes(self, stream: Stream, now: float) -> None:
         """Begin to measure how many bytes of a stream's bodies come or leave."""
         stream.moved = 0
+        stream.sent_before = self._outbox.sent
         stream.deadline = at = now + self._limits.body_timeout_seconds
         if at < self.deadline:
             self.deadline = at
 
     def _expire_streams(self, now: float) -> None:
-        """End the streams of which too few bytes have moved; measure the others anew."""
+        """End the streams of which too few bytes have moved; measure the others anew.
+
+        A response that waits behind others for the connection's window is as fast as all of them together.
+        """
         due = [each for each in self._streams.values() if each.deadline <= now]
         if not due:
             return
@@ -923,7 +927,8 @@ class H2Connection(Connection):
         least = self._min_bytes() / waiting
         for stream in due:
             is_sending = bool(stream.outgoing)
-            if stream.moved >= least or (is_sending and self._outbox.is_choked):
+            is_in_turn = stream.is_queued and self._outbox.sent - stream.sent_before >= self._min_bytes()
+            if stream.moved >= least or is_in_turn or (is_sending and self._outbox.is_choked):
                 self._await_bytes(stream, now)
                 continue
             stream.deadline = math.inf

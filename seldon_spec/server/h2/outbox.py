@@ -56,6 +56,7 @@ class Outbox:
     Attributes:
         is_choked: the client does not read; what can wait is not sent.
         acks: frames that the client may send for the DATA frames that it was sent.
+        sent: bytes of the bodies of responses that have left in parts.
         unsent: bytes of responses that wait for the client's windows, or for their turn.
         written: bytes that were handed to the transport.
     """
@@ -75,6 +76,7 @@ class Outbox:
         "_window",
         "acks",
         "is_choked",
+        "sent",
         "unsent",
         "written",
     )
@@ -95,7 +97,7 @@ class Outbox:
         self._max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
         self._parts: list[bytes | memoryview] = []
         self._ready: deque[Stream] = deque()
-        self._size = self.acks = self.unsent = self.written = 0
+        self._size = self.acks = self.sent = self.unsent = self.written = 0
         self._is_due = self.is_choked = False
 
     def open(self, transport: asyncio.Transport) -> None:
@@ -220,6 +222,7 @@ class Outbox:
         stream.credit -= size
         stream.moved += size
         self.acks += _ACKS_PER_FRAME
+        self.sent += size
         self.unsent -= size
         self._hold(stream, -size)
         self.put(frame_head(size, DATA, 0, stream.stream_id))

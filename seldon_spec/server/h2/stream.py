@@ -79,6 +79,7 @@ class Stream(ABC):
         content_left: bytes that are missing of the announced content-length; None: no length was announced.
         padding: bytes of padding that have come and have not been given back.
         moved: bytes of the body that have come, or of the response that have left, since ``deadline`` was set.
+        sent_before: bytes that had left of all responses of the connection when ``deadline`` was set.
         deadline: when the rate of these bytes is checked, by the loop's clock; infinite: no bytes are due.
         is_probe: it is answered although there are too many connections.
     """
@@ -103,6 +104,7 @@ class Stream(ABC):
         "outgoing",
         "padding",
         "room",
+        "sent_before",
         "stream_id",
         "tail",
     )
@@ -111,7 +113,7 @@ class Stream(ABC):
         self.carrier = carrier
         self.stream_id = stream_id
         self.room = window
-        self.claimed = self.cost = self.credit = self.held = self.moved = self.padding = 0
+        self.claimed = self.cost = self.credit = self.held = self.moved = self.padding = self.sent_before = 0
         self.content_left: int | None = None
         self.outgoing: deque[memoryview] | None = None
         self.tail: bytes | None = None

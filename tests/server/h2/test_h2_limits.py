@@ -231,6 +231,28 @@ def test_slow_clients_that_are_fast_enough(serve_grpc: Any, say: Say) -> None:
         assert client.answer()[0][b"grpc-status"] == b"0"
 
 
+def test_responses_that_wait_for_each_other_are_not_too_slow(serve_grpc: Any, say: Say) -> None:
+    """Each credit of a steady reader serves one response, and the last one's turn comes after the timeout."""
+    size, ids = 100_000, range(1, 33, 2)
+    with serve_grpc(body_timeout_seconds=1) as served, served.raw() as client:
+        client.send(frames.settings_frame({frames.INITIAL_WINDOW_SIZE: 1 << 20, frames.MAX_FRAME_SIZE: 1 << 20}))
+        client.send(frames.window_frame(0, size - 65535))
+        for stream_id in ids:
+            client.send(say.request(f"grow {size}", stream_id))
+        ended: list[int] = []
+        received = 0
+        while len(ended) < len(ids):
+            kind, flags, stream_id, payload = client.frame()
+            assert kind != frames.RST_STREAM
+            received += len(payload) if kind == frames.DATA else 0
+            if received >= size:
+                received -= size
+                time.sleep(0.2)
+                client.send(frames.window_frame(0, size))
+            if kind == frames.HEADERS and flags & frames.END_STREAM:
+                ended.append(stream_id)
+
+
 # Frames whose length is wrong
 
 
