@@ -20,7 +20,10 @@ _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.2
 """How long no connection is taken after the system had no room for one."""
 _RESERVED = 64
-"""So many connections may be open beyond the limit, for a probe each; of more, the oldest one is closed."""
+"""So many connections may be open beyond the limit, for a probe each; of more, the oldest one is closed.
+
+As many that were idle may take their time to close, as with TLS, where that takes the client's consent.
+"""
 
 _MOST_EVICTED = 64
 _LOOK_SECONDS = 0.1
@@ -103,6 +106,7 @@ class Listener(ABC):
         self._handshake_seconds = handshake_seconds
         self._connections: dict[Connection, None] = {}
         self._reserved: dict[Connection, None] = {}
+        self._evicted: dict[Connection, None] = {}
         self._idle: deque[tuple[float, Connection]] = deque()
         self._looked = -_LOOK_SECONDS
         self._greetings: set[asyncio.Task[None]] = set()
@@ -120,7 +124,7 @@ class Listener(ABC):
     @property
     def is_full(self) -> bool:
         """Whether there are more connections than there may be; the last one may only ask a probe."""
-        return len(self._connections) > self._max_connections
+        return len(self._connections) - len(self._evicted) > self._max_connections
 
     def start(self) -> None:
         """Take connections."""
@@ -181,6 +185,7 @@ class Listener(ABC):
         self._connections.pop(connection, None)
         self.capacity.leave(connection)
         self._reserved.pop(connection, None)
+        self._evicted.pop(connection, None)
         self._note_empty()
 
     def now(self) -> float:
@@ -228,7 +233,7 @@ class Listener(ABC):
         Returns:
             Whether the new one can be taken.
         """
-        count = len(self._connections) + len(self._coming)
+        count = len(self._connections) - len(self._evicted) + len(self._coming)
         if count < self._max_connections or self._evict():
             return True
         if count >= self._max_connections + _RESERVED:
@@ -251,6 +256,11 @@ class Listener(ABC):
             since, connection = self._idle.popleft()
             if connection in self._connections and connection.idle_since == since:
                 connection.evict()
+                self._evicted[connection] = None
+                if len(self._evicted) > _RESERVED:
+                    oldest = next(iter(self._evicted))
+                    del self._evicted[oldest]
+                    oldest.abort()
                 return True
         return False
 

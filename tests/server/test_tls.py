@@ -290,3 +290,21 @@ def test_grpc_speaks_tls(serve: Any) -> None:
 def test_grpc_in_plain_text_is_refused(serve: Any) -> None:
     with pytest.raises(grpc.RpcError):
         serve("native").call(SeldonMessage(strData="x").SerializeToString())
+
+
+def test_an_idle_connection_makes_room_though_its_client_does_not_agree_to_close_it(start: Start) -> None:
+    """TLS asks it to; a client that keeps the connection for later does not look at it until then."""
+    server = start(SERVED, tls=SERVER, server={"max_connections": 2}).wait_until_ready()
+    body = b'{"strData":"x"}'
+    post = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    held = []
+    try:
+        for _ in range(80):  # more than may take their time to close
+            client = connect(server, trusting())
+            held.append(client)
+            client.sendall(post % (len(body), body))
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+    finally:
+        for client in held:
+            client.close()
+    assert server.stop() == 0
