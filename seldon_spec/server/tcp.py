@@ -12,13 +12,35 @@ import termios
 _CLOSED = 7
 """The state of a socket that has been reset, as Linux numbers them."""
 
+_BYTES_ACKED = struct.Struct("120xQ")
+"""Where Linux has the bytes that were acknowledged, among what it knows of a connection (``struct tcp_info``)."""
+
 
 def count_unsent(transport: asyncio.Transport) -> int:
     """Return how many bytes the client has not acknowledged yet: those in asyncio's buffer and in the system's.
 
-    The buffer of the system alone can have several megabytes, so the progress of a slow reader shows nowhere else.
+    With TLS, asyncio may have more of them, in a buffer that nobody can ask for its size.
     """
     return transport.get_write_buffer_size() + _count(transport, termios.TIOCOUTQ)
+
+
+def count_acknowledged(transport: asyncio.Transport, written: int = 0) -> int:
+    """Return how many bytes the client has acknowledged, counted from any point: only differences mean something.
+
+    The buffer of the system alone can have several megabytes, so the progress of a slow reader shows nowhere else.
+
+    Args:
+        transport: the connection's.
+        written: bytes that were written, where the system does not count those that were acknowledged.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_INFO"):
+        with contextlib.suppress(OSError, struct.error):  # it is closed, or the system counts less
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+            (acknowledged,) = _BYTES_ACKED.unpack(info)
+            if acknowledged:
+                return int(acknowledged)
+    return written - count_unsent(transport)
 
 
 def has_unread(transport: asyncio.Transport) -> bool:

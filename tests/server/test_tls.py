@@ -308,3 +308,26 @@ def test_an_idle_connection_makes_room_though_its_client_does_not_agree_to_close
         for client in held:
             client.close()
     assert server.stop() == 0
+
+
+def test_a_client_that_reads_steadily_gets_all_of_a_long_response(start: Start) -> None:
+    """Most of it is in a buffer below TLS, whose size is unknown; it is read for longer than the timeout."""
+    served = SERVED.replace("return X", 'return "x" * int(X)')
+    server = start(served, tls=SERVER, server={"body_timeout_seconds": 1}).wait_until_ready()
+    size = 8_000_000
+    body = b'{"strData":"%d"}' % size
+    request = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
+        plain.connect(("127.0.0.1", server.http_port))
+        with trusting().wrap_socket(plain, server_hostname="127.0.0.1") as client:
+            client.sendall(request + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            received = 0
+            pauses = 200
+            while data := client.recv(16384):
+                received += len(data)
+                if pauses:
+                    pauses -= 1
+                    time.sleep(0.02)
+    assert received > size
+    assert server.stop() == 0

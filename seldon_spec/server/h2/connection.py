@@ -24,7 +24,7 @@ from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
 from seldon_spec.server.h2.validity import MalformedMessage, check_trailers
 from seldon_spec.server.listener import Connection
-from seldon_spec.server.tcp import count_unsent
+from seldon_spec.server.tcp import count_acknowledged, count_unsent
 from seldon_spec.server.turns import Turn
 
 MAX_STREAMS = 128
@@ -943,7 +943,7 @@ class H2Connection(Connection):
 
     def _watch_reading(self) -> None:
         """Begin to measure how much the client reads of what has been written."""
-        self._read_bytes = self._outbox.written - count_unsent(self._transport)
+        self._read_bytes = count_acknowledged(self._transport, self._outbox.written)
         self._choked_until = self._port.now() + self._limits.body_timeout_seconds
         self._due(self._choked_until)
 

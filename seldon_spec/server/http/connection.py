@@ -23,7 +23,7 @@ from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
-from seldon_spec.server.tcp import count_unsent, has_unread, is_reset
+from seldon_spec.server.tcp import count_acknowledged, count_unsent, has_unread, is_reset
 from seldon_spec.server.turns import Turn
 
 _MAX_AHEAD_BYTES = 65536
@@ -141,11 +141,11 @@ class HttpConnection(Connection):
         "_is_waiting",
         "_listener",
         "_missing",
+        "_read_bytes",
         "_received",
         "_searched",
         "_state",
         "_transport",
-        "_unsent",
         "client",
         "deadline",
         "head",
@@ -169,7 +169,7 @@ class HttpConnection(Connection):
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
         self._has_eof = self._is_prefixed = self._is_probe_only = self._is_used = self._is_waiting = False
         self._searched = 0  # how much of the buffer has no end of a head, so that no byte is searched twice
-        self._dropped = self._unsent = 0
+        self._dropped = self._read_bytes = 0
         self._abuse: AbuseBudget | None = None
         self.scheme = listener.scheme
         self.client = ""
@@ -241,7 +241,7 @@ class HttpConnection(Connection):
     def pause_writing(self) -> None:
         """The client does not read what it was sent."""
         self._is_choked = True
-        self._unsent = count_unsent(self._transport)
+        self._read_bytes = count_acknowledged(self._transport)
         self._account()
         self._await(self._listener.limits.body_timeout_seconds)
 
@@ -520,7 +520,7 @@ class HttpConnection(Connection):
         self._state = _State.LINGER
         self._is_waiting = False
         self._throttle()
-        self._unsent = count_unsent(self._transport)
+        self._read_bytes = count_acknowledged(self._transport)
         self._await(self._listener.limits.body_timeout_seconds if self._is_choked else _LINGER_SECONDS)
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -532,7 +532,7 @@ class HttpConnection(Connection):
 
     def _close(self) -> None:
         self._state = _State.CLOSED
-        self._unsent = count_unsent(self._transport)
+        self._read_bytes = count_acknowledged(self._transport)
         self._await(self._listener.limits.body_timeout_seconds)  # for the client to read what it was sent
         self._transport.close()
 
@@ -584,8 +584,8 @@ class HttpConnection(Connection):
 
     def _has_sent_more(self) -> bool:
         """Return True if the client has acknowledged enough of a response since the last call, but not yet all."""
-        before, self._unsent = self._unsent, count_unsent(self._transport)
-        return 0 < self._unsent <= before - self._least_bytes()
+        before, self._read_bytes = self._read_bytes, count_acknowledged(self._transport)
+        return count_unsent(self._transport) > 0 and self._read_bytes - before >= self._least_bytes()
 
     def _least_bytes(self) -> float:
         """How many bytes a client has to send or read within ``body_timeout_seconds``."""
