@@ -403,7 +403,7 @@ def test_a_call_is_answered_though_a_thread_finds_none_while_the_unwanted_ones_a
         """Lets the model thread look at the queue when it is seen whether the call is wanted."""
 
         @property
-        def is_held(self) -> bool:  # type: ignore[override]
+        def is_held(self) -> bool:
             look()
             return False
 

@@ -33,6 +33,8 @@ class Served:
         return X
 """
 
+GROWING = SERVED.replace("return X", 'return "x" * int(X)')
+
 engines = pytest.mark.parametrize("engine", ["native", "uvicorn"])
 ports = pytest.mark.parametrize("port", ["http_port", "metrics_port"])
 
@@ -312,8 +314,7 @@ def test_an_idle_connection_makes_room_though_its_client_does_not_agree_to_close
 
 def test_a_client_that_reads_steadily_gets_all_of_a_long_response(start: Start) -> None:
     """Most of it is in a buffer below TLS, whose size is unknown; it is read for longer than the timeout."""
-    served = SERVED.replace("return X", 'return "x" * int(X)')
-    server = start(served, tls=SERVER, server={"body_timeout_seconds": 1}).wait_until_ready()
+    server = start(GROWING, tls=SERVER, server={"body_timeout_seconds": 1}).wait_until_ready()
     size = 8_000_000
     body = b'{"strData":"%d"}' % size
     request = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -330,4 +331,21 @@ def test_a_client_that_reads_steadily_gets_all_of_a_long_response(start: Start) 
                     pauses -= 1
                     time.sleep(0.02)
     assert received > size
+    assert server.stop() == 0
+
+
+def test_long_responses_that_are_not_read_count_as_buffered(start: Start) -> None:
+    """Each of them fits into the limit, and all together do not."""
+    server = start(GROWING, tls=SERVER, server={"max_buffered_bytes": 40_000_000}).wait_until_ready()
+    body = b'{"strData":"30000000"}'
+    request = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    clients = [connect(server, trusting()) for _ in range(4)]
+    try:
+        for client in clients:
+            client.sendall(request % (len(body), body))
+            assert client.recv(9) == b"HTTP/1.1 "
+        server.wait_for("server.max_buffered_bytes, 40000000, is reached")
+    finally:
+        for client in clients:
+            client.close()
     assert server.stop() == 0

@@ -32,6 +32,9 @@ _MAX_AHEAD_BYTES = 65536
 _JOIN_BYTES = 16384
 """Up to this size head and body leave in one piece; a copy of more would cost more than a second one."""
 
+_TLS_BYTES = 1 << 18
+"""With TLS, more is written in pieces: what is written at once counts neither as buffered nor as unread."""
+
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
 """After the last response, what the client is still sending is read and dropped for this long and up to this size.
@@ -491,9 +494,14 @@ class HttpConnection(Connection):
         parts = (status_line, self._listener.date_line(), measure, head.lines, end)
         if len(body) <= _JOIN_BYTES:
             self._transport.write(b"".join((*parts, body)))
-        else:
-            self._transport.write(b"".join(parts))
+            return
+        self._transport.write(b"".join(parts))
+        if self.scheme == "http" or len(body) <= _TLS_BYTES:
             self._transport.write(body)
+        else:
+            view = memoryview(body)
+            for at in range(0, len(body), _TLS_BYTES):
+                self._transport.write(view[at : at + _TLS_BYTES])
 
     def _refuse(self, error: RequestError) -> None:
         """Send the last response of this connection: to a request that is not read to its end."""
