@@ -26,9 +26,6 @@ _GONE: dict[str, int | str] = {"rest": 499, "grpc": "CANCELLED"}
 
 _ID_HEADERS = (ID_HEADER, b"x-request-id")
 
-ONE_REQUEST_S = frozenset({*_ID_HEADERS, b"traceparent", b"x-b3-traceid", b"b3"})
-"""Headers whose value is another one with every request: a head that has one is never seen again."""
-
 _SOUND_ID = re.compile(rb"[!-~]{1,128}")
 _MAX_ROUTE = 256
 

@@ -53,6 +53,10 @@ class MetricsPage:
             return _Fixed(_head(404, _HTML, head), b"<h1>404 Not Found</h1>\n")
         return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
 
+    def replan(self, _plan: Plan, head: Head) -> Plan:
+        """Choose it anew, since the token may be another one."""
+        return self.plan(head)
+
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is no request that can be read."""
         failure = describe(error)

@@ -8,6 +8,7 @@ import struct
 import zlib
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError, TooLarge
@@ -20,7 +21,7 @@ from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.memory import LARGE_BYTES, Pages
-from seldon_spec.server.notes import ID_HEADER, NotePlan, RequestNote, take_note, working_on
+from seldon_spec.server.notes import ID_HEADER, Find, NotePlan, RequestNote, take_note, working_on
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class PackedProtoCodec(ProtoCodec):
         return super().decode(verb, unpack(self._encoding, wire, self._max_bytes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallPlan:
     """What all calls with the same head have in common.
 
@@ -249,7 +250,7 @@ class GrpcCall(Stream):
         self.fail(CallFault("DEADLINE_EXCEEDED", "Deadline Exceeded"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VerbPlan(CallPlan):
     """The plan of a method's calls.
 
@@ -257,6 +258,7 @@ class VerbPlan(CallPlan):
         lane: answers them.
         verb: what is asked.
         codec, packed_codec: of messages that are not compressed, and of those that are.
+        find: gives the values of the fields that are read.
         notes: None: nobody asks for any of them.
     """
 
@@ -264,7 +266,22 @@ class VerbPlan(CallPlan):
     verb: Verb
     codec: ProtoCodec
     packed_codec: ProtoCodec
+    find: Find
     notes: NotePlan | None
+
+    def vary(self, timeout_seconds: float | None, notes: NotePlan | None) -> VerbPlan:
+        """Return the plan of calls that differ from these in what is given, and in fields that say nothing else."""
+        return VerbPlan(
+            self.max_bytes,
+            self.encoding,
+            timeout_seconds,
+            self.lane,
+            self.verb,
+            self.codec,
+            self.packed_codec,
+            self.find,
+            notes,
+        )
 
 
 class SingleCall(GrpcCall):
@@ -371,6 +388,12 @@ class UnaryCall(SingleCall):
         assert notes is not None
         self._note = None
         return end_note(notes, note or notes.take(), status)
+
+
+class OpenUnary(partial[UnaryCall]):
+    """Makes the streams of calls with one plan, which is its first argument."""
+
+    __slots__ = ()
 
 
 def end_note(notes: NotePlan, note: RequestNote, status: str) -> bytes:

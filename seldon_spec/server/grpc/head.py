@@ -96,13 +96,18 @@ def read_head(fields: Fields) -> CallHead:
         path=named.get(b":path", b""),
         content_type=named.get(b"content-type", b"").lower(),
         encoding=named.get(b"grpc-encoding", b"identity").decode("latin-1"),
-        timeout_seconds=None if timeout is None else _read_timeout(timeout),
+        timeout_seconds=None if timeout is None else read_timeout(timeout),
         size=sum(len(name) + len(value) + 32 for name, value in fields),
         find=named.get,
     )
 
 
-def _read_timeout(timeout: bytes) -> float:
+def read_timeout(timeout: bytes) -> float:
+    """Return the seconds that ``grpc-timeout`` says.
+
+    Raises:
+        MalformedRequest: it says none.
+    """
     match = _TIMEOUT.match(timeout)
     if match is None:
         raise MalformedRequest("grpc-timeout is malformed")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,25 +17,35 @@ from seldon_spec.payload.message import Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Guard
-from seldon_spec.server.grpc.call import MalformedCall, NotedRefusal, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
+from seldon_spec.server.grpc.call import (
+    MalformedCall,
+    NotedRefusal,
+    OpenUnary,
+    PackedProtoCodec,
+    RefusedCall,
+    UnaryCall,
+    VerbPlan,
+)
 from seldon_spec.server.grpc.head import (
     ENCODINGS,
     WANTED,
     CallHead,
     read_head,
+    read_timeout,
     write_bare,
     write_http_refusal,
 )
 from seldon_spec.server.grpc.health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
 from seldon_spec.server.grpc.methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICE, refuse_graph_metadata
 from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionPlan
+from seldon_spec.server.h2.block_templates import MakeVaried
 from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
-from seldon_spec.server.h2.fields import Fields, Heads
+from seldon_spec.server.h2.fields import Fields, HeaderBlockCache
 from seldon_spec.server.h2.frames import MAX_WINDOW
 from seldon_spec.server.h2.stream import Open
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
-from seldon_spec.server.notes import ONE_REQUEST_S, Find, NotePlan, Notes
+from seldon_spec.server.notes import Find, NotePlan, Notes
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
 
@@ -79,7 +89,7 @@ class GrpcPort(Listener):
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        self.heads = Heads(self._open, (*WANTED, *notes.headers), ONE_REQUEST_S)
+        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, (*WANTED, *notes.headers), self._vary)
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,
@@ -143,9 +153,17 @@ class GrpcPort(Listener):
             verb=verb,
             codec=self._codec,
             packed_codec=self._packed_codecs.get(head.encoding, self._codec),
+            find=head.find,
             notes=self._plan_notes(head.find),
         )
-        return partial(UnaryCall, plan)
+        return OpenUnary(UnaryCall, plan)
+
+    def _vary(self, open_call: Open, names: Sequence[bytes]) -> MakeVaried[Open] | None:
+        """Return what makes the calls whose headers differ from those of one only in the values of these fields."""
+        if not isinstance(open_call, OpenUnary):
+            return None
+        places = {name: place for place, name in enumerate(names)}
+        return _VariedCalls(open_call.args[0], places, self._guard, self._notes, self._plan_notes).make
 
     def _open(self, fields: Fields) -> Open:
         """Choose how the calls with these headers are answered."""
@@ -182,3 +200,49 @@ class GrpcPort(Listener):
         if make is None:
             raise UnsupportedVerb("there is no such method")
         return make(head)
+
+
+class _VariedCalls:
+    """Makes the calls whose headers differ in the values of some fields.
+
+    Args:
+        plan: of one of these calls.
+        places: the places of the values by the names of the fields.
+        guard: checks each token.
+        notes: says which fields it reads.
+        plan_notes: plans the notes of a call.
+    """
+
+    def __init__(
+        self,
+        plan: VerbPlan,
+        places: Mapping[bytes, int],
+        guard: Guard,
+        notes: Notes,
+        plan_notes: Callable[[Find], NotePlan | None],
+    ) -> None:
+        self._plan = plan
+        self._places = places
+        self._guard = guard
+        self._plan_notes = plan_notes
+        self._path = plan.find(b":path") or b""
+        self._has_token = b"authorization" in places
+        self._timeout = places.get(b"grpc-timeout")
+        self._has_notes = not places.keys().isdisjoint(notes.headers)
+
+    def make(self, values: Sequence[bytes]) -> Open | None:
+        """Return the call with these values; None if it is refused, where all of its fields are read."""
+        plan = self._plan
+        find = partial(self._find, values)
+        try:
+            if self._has_token:
+                self._guard.check_grpc(self._path, find)
+            seconds = plan.timeout_seconds if self._timeout is None else read_timeout(values[self._timeout])
+        except RequestError:
+            return None
+        notes = self._plan_notes(find) if self._has_notes else plan.notes
+        return OpenUnary(UnaryCall, plan.vary(seconds, notes))
+
+    def _find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
+        place = self._places.get(name)
+        return self._plan.find(name) if place is None else values[place]

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any, Protocol, cast
 
 from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Heads
+from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, HeaderBlockCache
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
 from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
@@ -85,7 +85,7 @@ class Port(Protocol):
     """
 
     limits: H2Limits
-    heads: Heads[Open]
+    heads: HeaderBlockCache[Open]
 
     @property
     def is_full(self) -> bool:

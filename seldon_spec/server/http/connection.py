@@ -18,9 +18,11 @@ from typing import Protocol, cast
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
-from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
+from seldon_spec.server.http.head import MAX_HEAD_BYTES, parse_head
+from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
+from seldon_spec.server.templates import RecentTemplates
 
 _MAX_AHEAD_BYTES = 65536
 """How much of the requests behind the one under way is read before the client has to wait."""
@@ -75,7 +77,7 @@ class Port(Protocol):
 
     app: HttpApp
     limits: HttpLimits
-    heads: Heads
+    heads: HeadCache
     scheme: str
     address: tuple[str, int]
 
@@ -113,6 +115,7 @@ class HttpConnection(Connection):
         "_is_used",
         "_listener",
         "_missing",
+        "_recent",
         "_state",
         "_transport",
         "_unsent",
@@ -132,6 +135,7 @@ class HttpConnection(Connection):
         self._listener = listener
         self._state = _State.HEAD
         self._buffer = bytearray()
+        self._recent: RecentTemplates[Head] = RecentTemplates()
         self._body: Body = b""
         self._coming: bytearray | Pages = bytearray()
         self._missing = 0
@@ -231,12 +235,11 @@ class HttpConnection(Connection):
 
     def _is_whole(self, data: bytes) -> bool:
         """Take a request whose head is known and whose body came with it, which is how most of them come."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = self._listener.heads.known.get(data[:end])
-        if head is None or len(data) - end != head.content_length or head.is_chunked or self._is_choked:
+        head = self._recent.read(data)
+        if head is None or len(data) - head.size != head.content_length or head.is_chunked or self._is_choked:
             return False
         self.head = head
-        self._body = data[end:]
+        self._body = data[head.size :]
         self._begin()
         return True
 
@@ -272,9 +275,12 @@ class HttpConnection(Connection):
             return False
         raw = bytes(memoryview(buffer)[:end])
         del buffer[:end]
-        self.head = head = self._listener.heads.find(raw)
+        head = self._recent.read(raw) or self._listener.heads.find(raw, self._recent)
+        is_new = head is None
+        self.head = head = parse_head(raw) if head is None else head
         self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
-        self._listener.heads.admit(raw, head)
+        if is_new:
+            self._listener.heads.admit(raw, head, self._recent)
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from seldon_spec.errors import MalformedRequest, RequestError
@@ -25,11 +26,11 @@ class Head:
         path: percent-decoded, a character for each byte, as WSGI has it.
         query: what stands behind the question mark, as it is.
         version: ``1.1`` or ``1.0``.
-        headers: in their order.
         content_length: of the body in bytes; 0 where there is none or it comes in chunks.
         is_chunked: whether the body comes in chunks.
         is_kept: whether the connection may be used again.
         awaits_continue: whether the client sends the body only once it is told to.
+        size: of the head in bytes, where it was read from a connection.
         plan: how it is answered; chosen by the application when the head is first seen.
 
     Raises:
@@ -37,39 +38,92 @@ class Head:
     """
 
     __slots__ = (
+        "_headers",
+        "_layout",
+        "_values",
         "awaits_continue",
         "content_length",
-        "headers",
         "is_chunked",
         "is_kept",
         "method",
         "path",
         "plan",
         "query",
+        "size",
         "version",
     )
 
     plan: Plan
+    _layout: HeaderLayout | None
+    _headers: Headers | None
+    _values: Sequence[bytes]
 
     def __init__(self, method: str, path: str, query: bytes, version: str, headers: Headers) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.version = version
-        self.headers = headers
+        self.size = 0
+        self._layout, self._headers, self._values = None, headers, ()
         self.content_length = _read_length(self.find(b"content-length") or b"0")
         self.is_chunked = self.find(b"transfer-encoding") is not None
         self.awaits_continue = version != "1.0" and (self.find(b"expect") or b"").lower() == b"100-continue"
         wishes = {wish.strip() for wish in (self.find(b"connection") or b"").lower().split(b",")}
         self.is_kept = b"keep-alive" in wishes if version == "1.0" else b"close" not in wishes
 
+    def vary(self, layout: HeaderLayout, values: Sequence[bytes], content_length: int, size: int) -> Head:
+        """Return a head that differs from this one only in the values of some headers.
+
+        Args:
+            layout: knows which headers those are.
+            values: theirs.
+            content_length, size: see the attributes.
+        """
+        head = Head.__new__(Head)
+        head.method = self.method
+        head.path = self.path
+        head.query = self.query
+        head.version = self.version
+        head.is_chunked = self.is_chunked
+        head.awaits_continue = self.awaits_continue
+        head.is_kept = self.is_kept
+        head.content_length = content_length
+        head.size = size
+        head._layout, head._headers, head._values = layout, None, values
+        return head
+
+    @property
+    def headers(self) -> Headers:
+        """In their order."""
+        if self._headers is None:
+            assert self._layout is not None
+            self._headers = self._layout.list_headers(self._values)
+        return self._headers
+
     def find(self, name: bytes) -> bytes | None:
         """The first value of a header; ``name`` in lower case."""
-        return find_header(self.headers, name)
+        if self._layout is not None:
+            return self._layout.find(self._values, name)
+        return _find_header(self.headers, name)
+
+    def finder(self) -> Callable[[bytes], bytes | None]:
+        """Return what ``find`` does without a reference to this head: a cycle with its plan would be freed late."""
+        if self._layout is not None:
+            return partial(self._layout.find, self._values)
+        return partial(_find_header, self.headers)
 
 
-def find_header(headers: Headers, name: bytes) -> bytes | None:
-    """See ``Head.find``."""
+class HeaderLayout(Protocol):
+    """Which headers of a head have values of their own, and what all others are."""
+
+    def list_headers(self, values: Sequence[bytes]) -> Headers:
+        """Return all headers of the head with these values."""
+
+    def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
+        """Return the first value of a header of the head with these values."""
+
+
+def _find_header(headers: Headers, name: bytes) -> bytes | None:
     return next((value for key, value in headers if key == name), None)
 
 
@@ -144,6 +198,28 @@ class Exchange(Protocol):
         """
 
 
+FIXED_HEADERS = frozenset(
+    {
+        b"access-control-request-headers",
+        b"access-control-request-method",
+        b"connection",
+        b"content-encoding",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"http2-settings",
+        b"keep-alive",
+        b"origin",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""The headers whose values decide on the framing or the plan of a request: where they differ, ``plan`` decides anew."""
+
+
 class Plan(Protocol):
     """How requests with one head are answered."""
 
@@ -163,6 +239,17 @@ class HttpApp(Protocol):
 
         Raises:
             RequestError: they are not, and nobody has to wait for their bodies.
+        """
+
+    def replan(self, plan: Plan, head: Head) -> Plan:
+        """Decide how a request is answered whose head differs from another one only in the values of some headers.
+
+        Args:
+            plan: of the other head.
+            head: of the request, without a plan.
+
+        Raises:
+            RequestError: as ``plan`` does.
         """
 
     def refuse(self, error: RequestError, head: Head | None) -> tuple[AnswerHead, bytes]:

@@ -24,7 +24,7 @@ from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle
 from seldon_spec.payload.message import Codec, Verb
 from seldon_spec.server.auth import Guard
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan, find_header
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan
 from seldon_spec.server.lane import Lane, LaneCall, call_on_loop, late
 from seldon_spec.server.notes import ID_HEADER, NotePlan, Notes, RequestNote, take_note, working_on
 from seldon_spec.server.rest.routes import (
@@ -105,6 +105,20 @@ class RestFront:
             codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
             return _Short(self, verb, codec, self._answer_head(200, head), self._plan_notes(head))
         return _ThroughFlask(self, self._plan_notes(head))
+
+    def replan(self, plan: Plan, head: Head) -> Plan:
+        """Check the token and plan the notes again: all else depends on values that are the same in both heads.
+
+        Raises:
+            Unauthenticated: see ``plan``.
+        """
+        if isinstance(plan, _Preflight):
+            return plan
+        self._guard.check_rest(head.path, head.find)
+        if isinstance(plan, _Short | _ThroughFlask):
+            notes = self._plan_notes(head)
+            return plan if notes is None and plan.notes is None else plan.with_notes(notes)
+        return plan
 
     def begin(self, component: Any) -> None:
         """The component is built: answer what has waited for it, and everything that comes.
@@ -212,8 +226,7 @@ class RestFront:
         if head.path in PROBES:
             return None
         path = head.path.encode("latin-1").decode(errors="replace")
-        find = partial(find_header, head.headers)  # without the head, which has the plan: a ring is freed late
-        return self._notes.plan(find, "rest", head.method, path)
+        return self._notes.plan(head.finder(), "rest", head.method, path)
 
     def _answer_head(self, status: int, head: Head | None, more: Iterable[tuple[str, str]] = ()) -> AnswerHead:
         return _make_head(status, self._style.mimetype, head, more)
@@ -280,18 +293,22 @@ class _Short:
 
     def __init__(self, front: RestFront, verb: Verb, codec: Codec, head: AnswerHead, notes: NotePlan | None) -> None:
         self._front = front
-        self._notes = notes
+        self.notes = notes
         self._lane = front.lane
         self._verb = verb
         self._codec = codec
         self._head = head
 
+    def with_notes(self, notes: NotePlan | None) -> _Short:
+        """Return this plan for requests whose notes are taken in another way."""
+        return _Short(self._front, self._verb, self._codec, self._head, notes)
+
     def begin(self, exchange: Exchange) -> None:
         """Queue the call."""
         if self._front.is_open:
-            self._submit(exchange, None if self._notes is None else self._notes.take(), 0.0)
+            self._submit(exchange, None if self.notes is None else self.notes.take(), 0.0)
         else:
-            self._front.begin_when_built(self, exchange, self._notes)
+            self._front.begin_when_built(self, exchange, self.notes)
 
     def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
         """Queue the call, unless Flask has to see it."""
@@ -363,11 +380,15 @@ class _ThroughFlask:
 
     def __init__(self, front: RestFront, notes: NotePlan | None) -> None:
         self._front = front
-        self._notes = notes
+        self.notes = notes
+
+    def with_notes(self, notes: NotePlan | None) -> _ThroughFlask:
+        """Return this plan for requests whose notes are taken in another way."""
+        return _ThroughFlask(self._front, notes)
 
     def begin(self, exchange: Exchange) -> None:
         """Queue it for a thread."""
-        self._front.begin_when_built(self, exchange, self._notes)
+        self._front.begin_when_built(self, exchange, self.notes)
 
     def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
         """Queue it for a thread."""

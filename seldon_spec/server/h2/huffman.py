@@ -1,0 +1,63 @@
+"""Huffman's code of HPACK (RFC 7541, appendix B) for printable ASCII, a byte at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+
+_PRINTABLE = range(0x20, 0x7F)
+_ENDS = 256
+"""The place in a row that says whether a text may end there: after less than a byte of ones, the padding."""
+
+_Row = list[Any]  # of pairs: the next row, and the text that a byte brings to its end; None: not printable
+_Node = tuple[int, int]  # the bits of a code that have been read, as a number and their count
+
+
+def _prefixes(symbol: int) -> list[_Node]:
+    code, length = REQUEST_CODES[symbol], REQUEST_CODES_LENGTH[symbol]
+    return [(code >> length - count, count) for count in range(length)]
+
+
+_SYMBOLS: dict[_Node, bytes] = {
+    (REQUEST_CODES[symbol], REQUEST_CODES_LENGTH[symbol]): bytes((symbol,)) for symbol in _PRINTABLE
+}
+_ROWS: dict[_Node, _Row] = {node: [] for symbol in _PRINTABLE for node in _prefixes(symbol)}
+_NODES = {id(row): node for node, row in _ROWS.items()}
+_TEXTS: dict[bytes, bytes] = {}
+
+
+def _fill(row: _Row) -> None:
+    """Fill the row of a node, when it is needed for the first time: most never are."""
+    start = _NODES[id(row)]
+    for byte in range(256):
+        (code, count), text = start, b""
+        for shift in range(7, -1, -1):
+            code, count = code << 1 | byte >> shift & 1, count + 1
+            symbol = _SYMBOLS.get((code, count))
+            if symbol is not None:
+                text += symbol
+                code = count = 0
+        following = _ROWS.get((code, count))
+        row.append(None if following is None else (following, _TEXTS.setdefault(text, text)))
+    code, count = start
+    row.append(count < 8 and code == (1 << count) - 1)
+
+
+_ROOT = _ROWS[0, 0]
+_fill(_ROOT)
+
+
+def decode_printable(raw: bytes) -> bytes | None:
+    """Return the text; None if the code is malformed, or the text has a character that is not printable ASCII."""
+    while True:
+        row, parts = _ROOT, []
+        try:
+            for byte in raw:
+                row, part = row[byte]
+                parts.append(part)
+            return b"".join(parts) if row[_ENDS] else None
+        except TypeError:  # None
+            return None
+        except IndexError:
+            _fill(row)
