@@ -103,7 +103,7 @@ class Notes:
         self._makes_ids = log.format is LogFormat.JSON or tracer is not None or access is not None
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        self.headers = _ID_HEADERS if tracer is None else (*_ID_HEADERS, *tracer.headers)
+        self.headers = frozenset(_ID_HEADERS if tracer is None else (*_ID_HEADERS, *tracer.headers))
 
     def plan(self, find: Find, transport: str, method: str, route: str) -> NotePlan | None:
         """Decide how notes of requests with one head are taken.

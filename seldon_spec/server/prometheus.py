@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from seldon_spec.errors import RequestError, Unauthenticated
@@ -53,9 +53,9 @@ class MetricsPage:
             return _Fixed(_head(404, _HTML, head), b"<h1>404 Not Found</h1>\n")
         return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
 
-    def replan(self, _plan: Plan, head: Head) -> Plan:
-        """Choose it anew, since the token may be another one."""
-        return self.plan(head)
+    def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Plan]:
+        """Plan each anew, since the token may be another one."""
+        return self.plan
 
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is no request that can be read."""

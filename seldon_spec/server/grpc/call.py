@@ -16,7 +16,7 @@ from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.payload.wire import Wire
 from seldon_spec.server.grpc.head import ACCEPTED, HEAD, OK_TAIL, write_bare, write_tail
-from seldon_spec.server.h2.fields import write_fields
+from seldon_spec.server.h2.fields import write_text
 from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
@@ -25,6 +25,9 @@ from seldon_spec.server.notes import ID_HEADER, Find, NotePlan, RequestNote, tak
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
+
+_ID_HEAD = HEAD + b"\0" + write_text(ID_HEADER)
+"""The first headers of an answer up to the value of the call's id."""
 
 _PREFIX = struct.Struct(">BI")
 PREFIX_BYTES = _PREFIX.size
@@ -399,7 +402,7 @@ class OpenUnary(partial[UnaryCall]):
 def end_note(notes: NotePlan, note: RequestNote, status: str) -> bytes:
     """End the note of a call whose answer is known; returns the answer's first headers, the call's id among them."""
     notes.end(note, status)
-    return HEAD + write_fields([(ID_HEADER, note.id.encode())])
+    return _ID_HEAD + write_text(note.id.encode())
 
 
 def _finish(call: LaneCall) -> None:

@@ -163,7 +163,7 @@ class GrpcPort(Listener):
         if not isinstance(open_call, OpenUnary):
             return None
         places = {name: place for place, name in enumerate(names)}
-        return _VariedCalls(open_call.args[0], places, self._guard, self._notes, self._plan_notes).make
+        return _VariedCalls(open_call.args[0], places, self._guard, self._notes).make
 
     def _open(self, fields: Fields) -> Open:
         """Choose how the calls with these headers are answered."""
@@ -180,7 +180,7 @@ class GrpcPort(Listener):
         return partial(NotedRefusal, notes, failure.grpc, failure.details)
 
     def _plan_notes(self, find: Find) -> NotePlan | None:
-        return self._notes.plan(find, "grpc", "POST", (find(b":path") or b"").decode(errors="replace"))
+        return self._notes.plan(find, "grpc", "POST", _read_route(find))
 
     def _choose(self, head: CallHead) -> Open:
         if not head.method or not head.path:
@@ -202,6 +202,10 @@ class GrpcPort(Listener):
         return make(head)
 
 
+def _read_route(find: Find) -> str:
+    return (find(b":path") or b"").decode(errors="replace")
+
+
 class _VariedCalls:
     """Makes the calls whose headers differ in the values of some fields.
 
@@ -209,26 +213,19 @@ class _VariedCalls:
         plan: of one of these calls.
         places: the places of the values by the names of the fields.
         guard: checks each token.
-        notes: says which fields it reads.
-        plan_notes: plans the notes of a call.
+        notes: of each call.
     """
 
-    def __init__(
-        self,
-        plan: VerbPlan,
-        places: Mapping[bytes, int],
-        guard: Guard,
-        notes: Notes,
-        plan_notes: Callable[[Find], NotePlan | None],
-    ) -> None:
+    def __init__(self, plan: VerbPlan, places: Mapping[bytes, int], guard: Guard, notes: Notes) -> None:
         self._plan = plan
         self._places = places
         self._guard = guard
-        self._plan_notes = plan_notes
+        self._notes = notes
         self._path = plan.find(b":path") or b""
-        self._has_token = b"authorization" in places
+        self._route = _read_route(plan.find)
+        self._has_token = b"authorization" in places and guard.is_closed
         self._timeout = places.get(b"grpc-timeout")
-        self._has_notes = not places.keys().isdisjoint(notes.headers)
+        self._has_notes = not notes.headers.isdisjoint(places)
 
     def make(self, values: Sequence[bytes]) -> Open | None:
         """Return the call with these values; None if it is refused, where all of its fields are read."""
@@ -240,7 +237,7 @@ class _VariedCalls:
             seconds = plan.timeout_seconds if self._timeout is None else read_timeout(values[self._timeout])
         except RequestError:
             return None
-        notes = self._plan_notes(find) if self._has_notes else plan.notes
+        notes = self._notes.plan(find, "grpc", "POST", self._route) if self._has_notes else plan.notes
         return OpenUnary(UnaryCall, plan.vary(seconds, notes))
 
     def _find(self, values: Sequence[bytes], name: bytes) -> bytes | None:

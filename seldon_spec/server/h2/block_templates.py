@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
 from seldon_spec.server.bounded_cache import BoundedCache
-from seldon_spec.server.h2.huffman import decode_printable
+from seldon_spec.server.h2.huffman import decode_printable, is_plain
 from seldon_spec.server.templates import MAX_BYTES
 
 FIXED_FIELDS = frozenset(
@@ -43,21 +43,34 @@ MakeVaried: TypeAlias = Callable[[Sequence[bytes]], Head | None]
 """Makes a head, given the values that differ; None: the whole block has to be read."""
 
 
-class ValueCache:
-    """Decodes values, and keeps the long ones that come again, such as tokens."""
+class ValueReader:
+    """Reads the values of fields, and remembers the long ones that come again, such as tokens."""
 
     def __init__(self) -> None:
         self._values: BoundedCache[bytes] = BoundedCache(_MAX_VALUES, _MAX_VALUES_BYTES)
 
-    def decode(self, raw: bytes) -> bytes | None:
-        """Return the text of a Huffman code; None: it is malformed, or not printable ASCII."""
-        if len(raw) < _LONG_BYTES:
-            return decode_printable(raw)
-        value = self._values.get(raw)
-        if value is None:
+    def read(self, raw: bytes, *, is_huffman: bool, is_wanted: bool) -> bytes | None:
+        """Return a value; None if it has to be judged elsewhere: plain text is valid by every rule.
+
+        Args:
+            raw: as it is encoded, without its length.
+            is_huffman: whether Huffman's code is used.
+            is_wanted: if not, the value may be returned as it is encoded.
+        """
+        is_long = len(raw) >= _LONG_BYTES
+        value = self._values.get(raw) if is_huffman and is_long else None
+        if value is not None:
+            return value
+        if not is_huffman:
+            value = raw
+        elif is_wanted or is_long:
             value = decode_printable(raw)
-            if value is not None:
-                self._values.offer(raw, value, len(raw) + len(value))
+        else:
+            return raw if is_plain(raw) else None
+        if not value or value[0] == _SPACE or value[-1] == _SPACE or value.translate(None, _PRINTABLE):
+            return None
+        if is_huffman and is_long:
+            self._values.offer(raw, value, len(raw) + len(value))
         return value
 
 
@@ -83,14 +96,20 @@ class BlockTemplate(Generic[Head]):
     Args:
         block: one of these blocks.
         spans: where the values that differ begin, with their length, and end.
-        make: makes the heads.
-        values: decodes the values.
+        wanted: whether each of them is looked at.
+        make: makes the heads; values that are not wanted may be given as they were encoded.
+        values: reads the values.
     """
 
-    __slots__ = ("_gaps", "_last", "_make", "_values")
+    __slots__ = ("_gaps", "_last", "_make", "_values", "_wanted")
 
     def __init__(
-        self, block: bytes, spans: Sequence[tuple[int, int]], make: MakeVaried[Head], values: ValueCache
+        self,
+        block: bytes,
+        spans: Sequence[tuple[int, int]],
+        wanted: Sequence[bool],
+        make: MakeVaried[Head],
+        values: ValueReader,
     ) -> None:
         starts, stops = zip(*spans, strict=True)
         segments = [block[start:stop] for start, stop in zip((0, *stops[:-1]), starts, strict=True)]
@@ -98,6 +117,7 @@ class BlockTemplate(Generic[Head]):
         self._last = block[stops[-1] :]
         self._make = make
         self._values = values
+        self._wanted = wanted
 
     def read(self, data: bytes) -> Head | None:
         """Return the head of a block; None: it has to be read field by field."""
@@ -107,12 +127,10 @@ class BlockTemplate(Generic[Head]):
             return None
         if gaps is None:
             return None
-        decode, values = self._values.decode, []
-        for is_huffman, raw in gaps:
-            value = decode(raw) if is_huffman else raw
-            if not value or value[0] == _SPACE or value[-1] == _SPACE:
-                return None
-            if not is_huffman and value.translate(None, _PRINTABLE):
+        read, values = self._values.read, []
+        for (is_huffman, raw), is_wanted in zip(gaps, self._wanted, strict=True):
+            value = read(raw, is_huffman=is_huffman, is_wanted=is_wanted)
+            if value is None:
                 return None
             values.append(value)
         return self._make(values)

@@ -19,7 +19,7 @@ from seldon_spec.server.h2.block_templates import (
     BlockTemplate,
     ConstantBlock,
     MakeVaried,
-    ValueCache,
+    ValueReader,
     split_block,
 )
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode
@@ -64,7 +64,7 @@ class HeaderBlockCache(Generic[Head]):
         self._blocks: BoundedCache[Head] = BoundedCache(_MAX_BLOCKS, _MAX_BLOCK_CACHE_BYTES)
         self._shapes: Shapes[BlockTemplate[Head]] = Shapes()
         self._vary = vary
-        self._values = ValueCache()
+        self._values = ValueReader()
         self._wanted = frozenset(wanted)
         self._names: BoundedCache[bytes] = BoundedCache(_MAX_PARTS, _MAX_PARTS_BYTES)
         self._fields: BoundedCache[tuple[bytes, bytes]] = BoundedCache(_MAX_PARTS, _MAX_PARTS_BYTES)
@@ -107,9 +107,12 @@ class HeaderBlockCache(Generic[Head]):
 
         def build(varying: frozenset[int]) -> BlockTemplate[Head] | None:
             numbers = [number for place, number in enumerate(values) if place in varying]
-            make = self._vary(head, [names[number] for number in numbers])
+            varied = [names[number] for number in numbers]
+            make = self._vary(head, varied)
+            if make is None:
+                return None
             spans = [(parts[number][0] + parts[number][1], parts[number][2]) for number in numbers]
-            return None if make is None else BlockTemplate(block, spans, make, self._values)
+            return BlockTemplate(block, spans, [name in self._wanted for name in varied], make, self._values)
 
         template = self._shapes.learn(key, [*values.values()], build)
         if template is not None:
@@ -220,10 +223,11 @@ class BlockReader(Generic[Head]):
 
 def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A header block that neither needs nor changes a table."""
-    return b"".join(b"\0" + _write_text(name) + _write_text(value) for name, value in fields)
+    return b"".join(b"\0" + write_text(name) + write_text(value) for name, value in fields)
 
 
-def _write_text(text: bytes) -> bytes:
+def write_text(text: bytes) -> bytes:
+    """Return a name or a value as it is in a header block."""
     size = len(text)
     if size < 127:
         return bytes((size,)) + text

@@ -46,6 +46,7 @@ def _fill(row: _Row) -> None:
 
 _ROOT = _ROWS[0, 0]
 _fill(_ROOT)
+_SPACE = REQUEST_CODES[0x20] << 8 - REQUEST_CODES_LENGTH[0x20], 0xFF << 8 - REQUEST_CODES_LENGTH[0x20] & 0xFF
 
 
 def decode_printable(raw: bytes) -> bytes | None:
@@ -61,3 +62,19 @@ def decode_printable(raw: bytes) -> bytes | None:
             return None
         except IndexError:
             _fill(row)
+
+
+def is_plain(raw: bytes) -> bool:
+    """Return True if ``decode_printable`` gives a text that neither is empty nor begins or ends with a space."""
+    if not raw or raw[0] & _SPACE[1] == _SPACE[0]:
+        return False
+    while True:
+        step = (_ROOT, b"")
+        try:
+            for byte in raw:
+                step = step[0][byte]
+            return step[0][_ENDS] and not step[1].endswith(b" ")
+        except TypeError:  # None
+            return False
+        except IndexError:
+            _fill(step[0])

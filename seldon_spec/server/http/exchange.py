@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -241,15 +241,15 @@ class HttpApp(Protocol):
             RequestError: they are not, and nobody has to wait for their bodies.
         """
 
-    def replan(self, plan: Plan, head: Head) -> Plan:
-        """Decide how a request is answered whose head differs from another one only in the values of some headers.
+    def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
+        """Return what plans requests whose heads differ from one only in the values of some headers.
 
         Args:
-            plan: of the other head.
-            head: of the request, without a plan.
+            plan: of the one head.
+            names: of the headers; none of ``FIXED_HEADERS`` is among them.
 
-        Raises:
-            RequestError: as ``plan`` does.
+        Returns:
+            Takes a head, and raises what ``plan`` raises.
         """
 
     def refuse(self, error: RequestError, head: Head | None) -> tuple[AnswerHead, bytes]:

@@ -48,7 +48,18 @@ class _HeadTemplate:
         app: decides what depends on a value.
     """
 
-    __slots__ = ("_app", "_gaps", "_head", "_headers", "_last", "_length_gap", "_numbers", "_places")
+    __slots__ = (
+        "_constants",
+        "_gaps",
+        "_head",
+        "_headers",
+        "_last",
+        "_length_gap",
+        "_max_body_bytes",
+        "_numbers",
+        "_places",
+        "_plan",
+    )
 
     def __init__(self, segments: Sequence[bytes], numbers: Sequence[int], head: Head, app: HttpApp) -> None:
         self._gaps = tuple((segment, len(segment)) for segment in segments[:-1])
@@ -56,9 +67,11 @@ class _HeadTemplate:
         self._numbers = tuple(numbers)
         self._head = head
         self._headers = head.headers
-        self._app = app
+        self._max_body_bytes = app.max_body_bytes
         names = [self._headers[number][0] for number in numbers]
         self._places = {name: place for place, name in enumerate(names)}
+        self._constants = dict(reversed(self._headers))  # of each name, the first value
+        self._plan = app.vary(head.plan, names)
         self._length_gap = self._places.get(b"content-length")
 
     def read(self, data: bytes) -> Head | None:
@@ -85,11 +98,11 @@ class _HeadTemplate:
             if not text.isdigit() or len(text) > _LENGTH_DIGITS:
                 return None
             length = int(text)
-            if length > self._app.max_body_bytes:
+            if length > self._max_body_bytes:
                 return None
         varied = head.vary(self, values, length, size)
         try:
-            varied.plan = self._app.replan(head.plan, varied)
+            varied.plan = self._plan(varied)
         except RequestError:  # it is refused where it is parsed
             return None
         return varied
@@ -104,9 +117,7 @@ class _HeadTemplate:
     def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
         """See ``HeaderLayout``."""
         place = self._places.get(name)
-        if place is not None:
-            return values[place]
-        return next((value for key, value in self._headers if key == name), None)
+        return self._constants.get(name) if place is None else values[place]
 
 
 class HeadCache:

@@ -12,9 +12,9 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from seldon_spec.dispatch.call import REQUEST_ID
@@ -106,19 +106,19 @@ class RestFront:
             return _Short(self, verb, codec, self._answer_head(200, head), self._plan_notes(head))
         return _ThroughFlask(self, self._plan_notes(head))
 
-    def replan(self, plan: Plan, head: Head) -> Plan:
-        """Check the token and plan the notes again: all else depends on values that are the same in both heads.
+    def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
+        """See ``HttpApp``: all that depends on other headers than the fixed ones are the token and the notes."""
+        has_token = b"authorization" in names and self._guard.is_closed and not isinstance(plan, _Preflight)
+        has_notes = isinstance(plan, (_Short, _ThroughFlask)) and not self._notes.headers.isdisjoint(names)
+        if not has_token and not has_notes:
+            return lambda _head: plan
 
-        Raises:
-            Unauthenticated: see ``plan``.
-        """
-        if isinstance(plan, _Preflight):
-            return plan
-        self._guard.check_rest(head.path, head.find)
-        if isinstance(plan, _Short | _ThroughFlask):
-            notes = self._plan_notes(head)
-            return plan if notes is None and plan.notes is None else plan.with_notes(notes)
-        return plan
+        def plan_varied(head: Head) -> Plan:
+            if has_token:
+                self._guard.check_rest(head.path, head.find)
+            return plan.with_notes(self._plan_notes(head)) if has_notes else plan
+
+        return plan_varied
 
     def begin(self, component: Any) -> None:
         """The component is built: answer what has waited for it, and everything that comes.
@@ -225,8 +225,7 @@ class RestFront:
     def _plan_notes(self, head: Head) -> NotePlan | None:
         if head.path in PROBES:
             return None
-        path = head.path.encode("latin-1").decode(errors="replace")
-        return self._notes.plan(head.finder(), "rest", head.method, path)
+        return self._notes.plan(head.finder(), "rest", head.method, _read_path(head.path))
 
     def _answer_head(self, status: int, head: Head | None, more: Iterable[tuple[str, str]] = ()) -> AnswerHead:
         return _make_head(status, self._style.mimetype, head, more)
@@ -463,6 +462,12 @@ class _Detour:
         self._waiter.give_up()
         self._front.lane.leave(self)
         return exchange
+
+
+@lru_cache(maxsize=256)
+def _read_path(path: str) -> str:
+    """Return the path as text, given a character for each byte."""
+    return path.encode("latin-1").decode(errors="replace")
 
 
 def _is_plain_json(head: Head) -> bool:
