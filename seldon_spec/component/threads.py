@@ -100,6 +100,24 @@ class ModelThreads:
             for item in items:
                 self._put((do, (item,)))
 
+    def discard(self, do: Callable[[T], None], is_discarded: Callable[[T], bool]) -> None:
+        """Remove items from the queue, so that their memory is free before a thread is.
+
+        Args:
+            do: with which they were posted.
+            is_discarded: whether to remove one.
+        """
+        for _ in range(self._queue.qsize()):  # each batch goes from the front to the back, in the same order
+            try:
+                batch = self._queue.get(block=False)
+            except Empty:  # a thread was faster
+                return
+            if batch is not None and batch[0] == do:
+                batch = (do, [item for item in batch[1] if not is_discarded(item)])
+                if not batch[1]:
+                    continue
+            self._queue.put(batch)
+
     def submit(self, task: Callable[[], T]) -> Future[T]:
         """Queue a task.
 

@@ -104,7 +104,10 @@ class Answering:
 
     def _read(self, call: Call) -> Request | None:
         wire, call.wire = call.wire, None  # first, for whoever gives up on a call lets go of it, too
-        if not _is_wanted(call):
+        if call.is_unwanted:
+            if call.is_held:
+                call.wire = wire
+            call.then(call)
             return None
         call.begun = time.perf_counter()
         try:
@@ -218,8 +221,11 @@ class Answering:
 
 
 def _is_wanted(call: Call) -> bool:
-    """Whether somebody waits for the answer; a call that nobody wants is finished here."""
-    if not call.is_unwanted:
+    """Whether somebody waits for the answer; a call that nobody wants is finished here.
+
+    What has been read is not held any more.
+    """
+    if call.is_held or not call.is_unwanted:
         return True
     call.then(call)
     return False

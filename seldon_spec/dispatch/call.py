@@ -47,7 +47,8 @@ class Call:
     Attributes:
         reply: the answer; None if there is an error.
         error: what the request met; None if there is a reply.
-        is_unwanted: nobody waits for the answer any more: the call is not begun if it has not been.
+        is_unwanted: nobody waits for the answer any more, or not yet: the call is not begun if it has not been.
+        is_held: it is not wanted yet; a model thread that takes it hands it back, with neither reply nor error.
         arrived, begun, read, asked, told, ended: when the request was there, a thread took it, its message had been
             read, the component was asked, the component had answered, and the answer was encoded, by
             ``time.perf_counter``; NaN: it never came to that.
@@ -64,6 +65,7 @@ class Call:
         "context",
         "ended",
         "error",
+        "is_held",
         "is_unwanted",
         "note",
         "read",
@@ -95,7 +97,7 @@ class Call:
             note.call = self
         self.reply: Reply | None = None
         self.error: BaseException | None = None
-        self.is_unwanted = False
+        self.is_unwanted = self.is_held = False
         self.begun = self.read = self.asked = self.told = self.ended = math.nan
         self.body_bytes = self.rows = math.nan
         self.waited_seconds = 0.0
@@ -103,6 +105,7 @@ class Call:
 
     def give_up(self, _cause: object = None) -> None:
         """Nobody waits for the answer any more."""
+        self.is_held = False
         self.is_unwanted = True
         self.wire = None
 

@@ -114,6 +114,13 @@ class Dispatcher:
         else:
             self._merger.post(calls)
 
+    def remove_unwanted(self) -> None:
+        """Forget the calls that nobody waits for any more; without this they stay until a model thread is free."""
+        if self._merger is None:
+            self._threads.discard(self._answering.answer, lambda call: call.is_unwanted and not call.is_held)
+        else:
+            self._merger.remove_unwanted()
+
     def submit(
         self, verb: Verb, wire: Any, codec: Codec, note: Note | None = None, context: Context | None = None
     ) -> Future[Reply]:

@@ -51,6 +51,12 @@ class Merger:
             with self._arrival:
                 self._arrival.notify()
 
+    def remove_unwanted(self) -> None:
+        """Forget the calls that nobody waits for any more."""
+        for call in self._take(len(self._waiting)):
+            if call.is_held or not call.is_unwanted:
+                self._waiting.append(call)
+
     def _take_turn(self, _turn: None) -> None:
         if not self._delay_seconds and len(self._waiting) == 1:  # alone, a call goes the way it always does
             for call in self._take(1):

@@ -13,8 +13,10 @@ from typing import Protocol
 from seldon_spec.component.base import Component
 from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.server.auth import Guard
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.lane import Bounds, Lane
+from seldon_spec.server.memory import buffered_limit
 from seldon_spec.server.notes import Notes
 from seldon_spec.server.prometheus import MetricsPage
 from seldon_spec.server.rest.front import RestFront
@@ -83,10 +85,11 @@ class Engine:
     ) -> None:
         self._lane = Lane(dispatcher, bounds)
         self._front = RestFront(dispatcher, self._lane, notes, spec, make_app)
+        capacity = Capacity(asyncio.get_running_loop(), buffered_limit(spec.server))
         page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, Guard(spec.server.auth))
-        self._rest = _listen(self._front, sockets.http, spec)
-        self._metrics = _listen(page, sockets.metrics, spec)
-        self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec)
+        self._rest = _listen(self._front, sockets.http, spec, capacity)
+        self._metrics = _listen(page, sockets.metrics, spec, capacity)
+        self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec, capacity)
         self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
 
     def start(self) -> None:
@@ -127,7 +130,7 @@ class Engine:
         self._front.close()
 
 
-def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
+def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capacity) -> Listener:
     server, tls = spec.server, TlsFiles.of(spec)
     if server.engine == "uvicorn":
         from seldon_spec.server.http.uvicorn_listener import UvicornListener
@@ -138,10 +141,10 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec) -> Listener:
 
     limits = HttpLimits(server.header_timeout_seconds, server.body_timeout_seconds, server.keep_alive_seconds)
     context = None if tls is None else tls.make_context("http/1.1")
-    return HttpPort(app, listening, limits, server.max_connections, context)
+    return HttpPort(app, listening, limits, server.max_connections, context, capacity=capacity)
 
 
-def _listen_for_grpc(lane: Lane, notes: Notes, bound: socket.socket, spec: Spec) -> GrpcListener:
+def _listen_for_grpc(lane: Lane, notes: Notes, bound: socket.socket, spec: Spec, capacity: Capacity) -> GrpcListener:
     tls = TlsFiles.of(spec)
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.grpc.grpcio_server import GrpcioServer
@@ -149,4 +152,5 @@ def _listen_for_grpc(lane: Lane, notes: Notes, bound: socket.socket, spec: Spec)
         return GrpcioServer(lane, notes, spec, port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort
 
-    return GrpcPort(lane, notes, spec, bound, None if tls is None else tls.make_context("h2"))
+    context = None if tls is None else tls.make_context("h2")
+    return GrpcPort(lane, notes, spec, bound, context, capacity=capacity)

@@ -22,6 +22,9 @@ from seldon_spec.payload.message import Codec, Verb
 
 logger = logging.getLogger(__name__)
 
+_MAX_CANCELLED = 1024
+"""So many cancelled calls may stay in the queue of the model threads, or as many as there are others."""
+
 
 @dataclass(slots=True)
 class Bounds:
@@ -92,9 +95,14 @@ class LaneCall(Call):
         verb, wire, codec, then, note: see ``Call``.
         finish: is called once with this call, on the loop, when it has a ``reply`` or an ``error``.
         owner: whatever ``finish`` needs to know.
+
+    Attributes:
+        is_finished: it has been answered, or never will be.
+        is_returned: it was held, and no model thread has it; it has to be queued again.
+        timer: ends it when it takes too long.
     """
 
-    __slots__ = ("finish", "is_finished", "owner", "timer")
+    __slots__ = ("finish", "is_finished", "is_returned", "owner", "timer")
 
     def __init__(
         self,
@@ -109,7 +117,7 @@ class LaneCall(Call):
         super().__init__(verb, wire, codec, then, note)
         self.finish = finish
         self.owner = owner
-        self.is_finished = False
+        self.is_finished = self.is_returned = False
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -131,6 +139,7 @@ class Lane:
         self._leaving: list[LaneCall] = []
         self._answered: deque[LaneCall] = deque()
         self._is_woken = False
+        self._cancelled = 0
         self._under_way: set[object] = set()
 
     def submit(
@@ -161,9 +170,7 @@ class Lane:
         under_way = self._under_way
         self._bounds.admit(len(under_way), self._count_at_work)
         under_way.add(call)
-        if not self._leaving:
-            self._loop.call_soon(self._leave)
-        self._leaving.append(call)
+        self._queue(call)
         if self._timeout_seconds is not None:
             call.timer = self._loop.call_later(self._timeout_seconds - waited_seconds, self._expire, call)
         return call
@@ -203,6 +210,27 @@ class Lane:
         call.owner = None  # it may be long until a model thread comes by
         self._settle(call)
         self._tell_load()
+        self._cancelled += 1
+        if self._cancelled >= _MAX_CANCELLED and self._cancelled > len(self._under_way):
+            self._cancelled = 0
+            self._dispatcher.remove_unwanted()
+
+    def hold(self, call: LaneCall) -> None:
+        """Do not begin a call until it is released; it keeps its timer, and counts among those that wait."""
+        call.is_held = True
+        call.is_unwanted = True
+
+    def release(self, call: LaneCall) -> None:
+        """Let a call that was held begin, behind those that wait."""
+        call.is_unwanted = False  # before the look at the next line, for a model thread may return it right now
+        if call.is_returned:
+            call.is_returned = False
+            self._queue(call)
+
+    def _queue(self, call: LaneCall) -> None:
+        if not self._leaving:
+            self._loop.call_soon(self._leave)
+        self._leaving.append(call)
 
     def stop(self) -> None:
         """End whatever is under way with NotServing; the dispatcher has been stopped."""
@@ -238,6 +266,11 @@ class Lane:
         while answered:
             call = answered.popleft()
             if call.is_finished:
+                continue
+            if call.reply is None and call.error is None:  # it was held when a model thread took it
+                call.is_returned = True
+                if not call.is_unwanted:
+                    self.release(call)
                 continue
             self._settle(call)
             try:

@@ -9,6 +9,8 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 
+from seldon_spec.server.capacity import Capacity
+
 logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.5
@@ -19,13 +21,23 @@ _MOST_TURNED_AWAY = 64
 
 
 class Connection(asyncio.Protocol, ABC):
-    """One connection, as its listener knows it.
+    """One connection, as its listener knows it; it is a ``Holder``.
 
     Attributes:
         deadline: when ``expire`` is due, by the loop's clock.
+        held: see ``Holder``.
     """
 
+    __slots__ = ("held",)
+
     deadline: float
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    @abstractmethod
+    def shed(self) -> None:
+        """See ``Holder``."""
 
     @abstractmethod
     def expire(self) -> None:
@@ -48,8 +60,10 @@ class Listener(ABC):
         max_connections: how many are open at once; one more is told so and closed.
         tls: None: plain text.
         handshake_seconds: how long a client may take for TLS's first words.
+        capacity: what all listeners of a worker share.
 
     Attributes:
+        capacity: as above.
         scheme: of the URLs that lead here.
         address: host and port, as requests are told of them.
     """
@@ -60,7 +74,10 @@ class Listener(ABC):
         max_connections: int,
         tls: ssl.SSLContext | None = None,
         handshake_seconds: float = 10,
+        *,
+        capacity: Capacity,
     ) -> None:
+        self.capacity = capacity
         self.scheme = "http" if tls is None else "https"
         self.address: tuple[str, int] = listening.getsockname()[:2]
         self._loop = asyncio.get_running_loop()
@@ -132,12 +149,14 @@ class Listener(ABC):
     def add(self, connection: Connection) -> None:
         """A connection begins."""
         self._connections.add(connection)
+        self.capacity.join(connection)
         if self._is_retiring:
             connection.retire()
 
     def discard(self, connection: Connection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self.capacity.leave(connection)
         self._note_empty()
 
     def now(self) -> float:

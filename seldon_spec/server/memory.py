@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
+import os
+from pathlib import Path
+
+from seldon_spec.spec.model import ServerSpec
 
 LARGE_BYTES = 1 << 20
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # the names of glibc's settings
 _MAPPED_BYTES = 4 << 20
 _KEPT_BYTES = 64 << 20
+
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux has the limit of a container's memory, by its two interfaces."""
+
+_BUFFERED_SHARE = 4
+_MIN_BUFFERED_BYTES = 64 << 20
 
 
 def settle_malloc() -> None:
@@ -48,3 +59,20 @@ class Pages:
     def view(self) -> memoryview:
         """All of it, read-only; the pages are there as long as somebody has it."""
         return memoryview(self._pages).toreadonly()
+
+
+def buffered_limit(server: ServerSpec) -> int:
+    """What a worker may buffer for all its connections together, in bytes; see ``server.max_buffered_bytes``."""
+    if server.max_buffered_bytes is not None:
+        return server.max_buffered_bytes
+    share = _memory_bytes() // _BUFFERED_SHARE // server.workers
+    return max(share, _MIN_BUFFERED_BYTES, 2 * server.max_body_bytes, 4 * server.max_message_bytes)
+
+
+def _memory_bytes() -> int:
+    """The memory of the machine, or of the container if that has less."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # there is no such interface, or "max"
+            sizes.append(int(path.read_text()))
+    return min(sizes)

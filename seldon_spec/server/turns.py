@@ -7,14 +7,27 @@ import time
 from collections import deque
 from typing import Protocol
 
-TURN_UNITS = 64
-"""What a connection may process in one turn: so many frames, requests, chunks or header fields."""
-
-TURN_BYTES = 1 << 18
-"""And so many bytes, which is one read of the event loop."""
+_TURN_UNITS = 256
+_TURN_SECONDS = 0.001
+"""A turn ends after so many units (frames, chunks, or parts of a request), or after so long if they are expensive."""
 
 _ITERATION_SECONDS = 0.004
 """How long the connections that wait are served in one iteration of the event loop; at least one of them is."""
+
+
+class Turn:
+    """What a connection may process before the others continue; starts when it is made."""
+
+    __slots__ = ("_end", "_units")
+
+    def __init__(self) -> None:
+        self._units = _TURN_UNITS
+        self._end = time.perf_counter() + _TURN_SECONDS
+
+    def take(self) -> bool:
+        """Count one unit; returns whether there is time for another one."""
+        self._units -= 1
+        return self._units > 0 and time.perf_counter() < self._end
 
 
 class Worker(Protocol):
@@ -27,8 +40,8 @@ class Worker(Protocol):
 class Turns:
     """The connections of an event loop that have received more than they could process in one turn.
 
-    New events of other connections are handled between two iterations, so nobody waits longer than one iteration for
-    each step of a request, however many connections are in the queue.
+    Events of other connections are handled between two iterations. So each step of their requests is delayed by one
+    iteration at most, however many connections are in the queue.
 
     Args:
         loop: the event loop.

@@ -151,6 +151,7 @@ class ServerSpec:
         max_requests: a worker is replaced after so many and up to ``max_requests_jitter`` more; None: never.
         max_connections: of a worker's REST, and as many of its metrics.
         max_queue: requests of a worker that may wait for the model; None: no bound.
+        max_buffered_bytes: of requests and responses, over all connections of a worker; None: see ``memory``.
         on_timeout: whether a worker whose prediction goes on beyond the time-out is replaced.
         body_timeout_seconds: between two pieces of a body.
         tls: None: plain text.
@@ -167,6 +168,7 @@ class ServerSpec:
     max_requests_jitter: int = 0
     max_connections: int = 4096
     max_queue: int | None = None
+    max_buffered_bytes: int | None = None
     max_body_bytes: int = 104857600
     max_message_bytes: int = 4194304
     request_timeout_seconds: float | None = None

@@ -6,18 +6,21 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seldon_spec.errors import HeadTooLarge, MalformedRequest, RequestError, TooLarge
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
 from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads, parse_head
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.status import describe
+from seldon_spec.server.turns import Turn
 
 MAX_BODY_BYTES = 64
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -101,6 +104,19 @@ class Door:
         self.limits = HttpLimits(header_timeout_seconds=1, body_timeout_seconds=2, keep_alive_seconds=4)
         self.heads = heads or Heads(app.plan, app.max_body_bytes)
         self.clock = 0.0
+        self.soon: list[Callable[[], None]] = []
+        self.capacity = Capacity(cast("asyncio.AbstractEventLoop", self), 1 << 30)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def time(self) -> float:
+        return self.clock
+
+    def run(self) -> None:
+        """Have everything called that was to be called soon, as an event loop would."""
+        while self.soon:
+            self.soon.pop(0)()
 
     def now(self) -> float:
         return self.clock
@@ -115,8 +131,16 @@ class Door:
         """Nobody counts here."""
 
 
+class DrivenConnection(HttpConnection):
+    """A connection that takes all turns that it needs at once."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cast("Door", self._listener).run()
+
+
 def connect(door: Door) -> tuple[HttpConnection, Wire]:
-    connection, wire = HttpConnection(door), Wire()
+    connection, wire = DrivenConnection(door), Wire()
     connection.connection_made(wire)
     return connection, wire
 
@@ -340,13 +364,15 @@ def test_a_known_head_is_the_head_that_was_parsed() -> None:
 
 def test_what_is_sent_ahead_is_bounded() -> None:
     app = Echo(is_patient=True)
-    connection, wire = connect(Door(app))
+    door = Door(app)
+    connection, wire = connect(door)
     connection.data_received(REQUESTS[0])
     connection.data_received(REQUESTS[0] * 3000)
     assert wire.is_paused
     count = 0
     while app.begun:
         app.answer(app.begun.pop())
+        door.run()
         count += 1
     assert count == 3001
     assert not wire.is_paused
@@ -462,7 +488,10 @@ def read_in_pieces(pieces: Sequence[bytes], max_bytes: int) -> Outcome:
     for number, piece in enumerate(pieces):
         buffer += piece
         try:
-            if body.feed(buffer):
+            is_whole = body.feed(buffer, Turn())
+            while body.has_more:
+                is_whole = body.feed(buffer, Turn())
+            if is_whole:
                 return "whole", bytes(body.content), bytes(buffer) + b"".join(pieces[number + 1 :])
         except MalformedRequest:
             return "malformed", b"", b""

@@ -349,6 +349,18 @@ class UnaryCall(SingleCall):
         codec = plan.packed_codec if self._is_packed else plan.codec
         self._note = take_note(plan.notes)
         self._call = plan.lane.submit(plan.verb, message, codec, _finish, self, self._note)
+        if self.carrier.is_congested:
+            self.hold()
+
+    def hold(self) -> None:
+        """See ``Stream``."""
+        if self._call is not None:
+            self._plan.lane.hold(self._call)
+
+    def release(self) -> None:
+        """See ``Stream``."""
+        if self._call is not None:
+            self._plan.lane.release(self._call)
 
     def answer(self, call: LaneCall) -> None:
         """Send the reply, or the error, that the lane has brought."""

@@ -17,6 +17,7 @@ from seldon_spec.payload.message import Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Guard
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.grpc.call import (
     MalformedCall,
     NotedRefusal,
@@ -66,6 +67,7 @@ class GrpcPort(Listener):
         spec: its bounds are used.
         listening: the socket.
         tls: None: plain text.
+        capacity: see ``Listener``.
 
     Attributes:
         limits: what a client may take.
@@ -73,10 +75,17 @@ class GrpcPort(Listener):
     """
 
     def __init__(
-        self, lane: Lane, notes: Notes, spec: Spec, listening: socket.socket, tls: ssl.SSLContext | None = None
+        self,
+        lane: Lane,
+        notes: Notes,
+        spec: Spec,
+        listening: socket.socket,
+        tls: ssl.SSLContext | None = None,
+        *,
+        capacity: Capacity,
     ) -> None:
         server = spec.server
-        super().__init__(listening, server.max_connections, tls, server.header_timeout_seconds)
+        super().__init__(listening, server.max_connections, tls, server.header_timeout_seconds, capacity=capacity)
         self._lane = lane
         self._notes = notes
         self._max_bytes = min(server.max_message_bytes, MAX_WINDOW - FIRST_WINDOW)

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, cast
 
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, HeaderBlockCache
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
 from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
 from seldon_spec.server.listener import Connection
+from seldon_spec.server.turns import Turn
 
 MAX_STREAMS = 128
 FIRST_WINDOW = 1 << 17
@@ -31,6 +33,9 @@ MAX_HEADER_LIST_BYTES = 16384
 
 _MAX_CONTINUATIONS = 16
 _MAX_CUT = 1024
+_COUNTED_BYTES = 16384
+"""Requests that come in one smaller piece are not counted as buffered."""
+
 _VIEW_BYTES = 16384
 """Shorter pieces of a body are copied, lest they keep alive all that came with them."""
 
@@ -66,7 +71,8 @@ class H2Limits:
     """What a client may take of room and time; for the times see the keys of the same name in ``ServerSpec``.
 
     Attributes:
-        budget_bytes: beyond the streams' first windows.
+        budget_bytes: of requests, beyond the streams' first windows; and of responses that the client has not read,
+            before its further calls have to wait.
         keep_alive_seconds: a client that says nothing for so long is asked whether it is still there.
     """
 
@@ -82,10 +88,12 @@ class Port(Protocol):
     Attributes:
         limits: what a client may take.
         heads: those that were seen before.
+        capacity: what all connections of the worker share.
     """
 
     limits: H2Limits
     heads: HeaderBlockCache[Open]
+    capacity: Capacity
 
     @property
     def is_full(self) -> bool:
@@ -122,8 +130,12 @@ class H2Connection(Connection):
         "_cut",
         "_free",
         "_heard",
+        "_is_congested",
         "_is_last",
+        "_is_paused",
         "_is_settled",
+        "_is_waiting",
+        "_kept",
         "_last_id",
         "_limits",
         "_missing",
@@ -147,14 +159,15 @@ class H2Connection(Connection):
     _transport: asyncio.Transport
 
     def __init__(self, port: Port) -> None:
+        super().__init__()
         self._port = port
         self._limits = limits = port.limits
-        self._outbox = Outbox(port.call_soon, self._end, self._await_reading)
+        self._outbox = Outbox(port.call_soon, self._end, self._await_reading, self._hold)
         self._blocks = BlockReader(port.heads)
         self._state = _State.GREETING
         self._buffer = bytearray()
         self._needed = 0
-        self._missing = 0
+        self._missing = self._kept = 0
         self._receiver: Stream | None = None
         self._receiver_ends = False
         self._block: bytearray | None = None
@@ -171,7 +184,7 @@ class H2Connection(Connection):
         self._asked = 0.0
         self._overdue = self._heard + limits.header_timeout_seconds
         self._choked_until = self._retires = math.inf
-        self._is_settled = self._is_last = False
+        self._is_congested = self._is_settled = self._is_last = self._is_paused = self._is_waiting = False
         self.deadline = self._overdue
 
     # What the transport tells
@@ -189,16 +202,49 @@ class H2Connection(Connection):
         if state is not _State.OPEN and state is not _State.GREETING:
             return
         self._heard = self._port.now()
-        if self._buffer:
+        if self._buffer or self._is_waiting:
             self._buffer += data
-            if len(self._buffer) < self._needed:
+            if self._is_waiting or len(self._buffer) < self._needed:
                 return
-            data = bytes(self._buffer)
-            self._buffer.clear()
+            data = self._take_buffer()
+        self._go_on(data)
+
+    def take_turn(self) -> None:
+        """Go on with what was received before; see ``Worker``."""
+        self._is_waiting = False
+        if self._state is _State.OPEN and not self._outbox.is_choked:
+            self._go_on(self._take_buffer())
+
+    def _take_buffer(self) -> bytes:
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        if self._kept:
+            self._port.capacity.hold(self, -self._kept)
+            self._kept = 0
+        return data
+
+    def _go_on(self, data: bytes) -> None:
         try:
             self._take(data)
         except ConnectionFault as fault:
             self._fail(fault)
+        else:
+            self._throttle()
+
+    def _throttle(self) -> None:
+        """Read only what can be processed, and nothing from a client that does not read."""
+        is_paused = self._is_waiting or self._outbox.is_choked
+        if is_paused is not self._is_paused and not self._transport.is_closing():
+            self._is_paused = is_paused
+            if is_paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _wait_for_turn(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._port.capacity.turns.wait(self)
 
     def eof_received(self) -> None:
         """The client has closed its side: nobody waits for an answer any more, and the transport closes."""
@@ -215,15 +261,15 @@ class H2Connection(Connection):
         self._outbox.is_choked = True
         self._choked_until = self._port.now() + self._limits.body_timeout_seconds
         self._due(self._choked_until)
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._throttle()
 
     def resume_writing(self) -> None:
         """It does again."""
         self._outbox.is_choked = False
         self._choked_until = math.inf
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._buffer:
+            self._wait_for_turn()
+        self._throttle()
         self._outbox.pump()
 
     # What the listener tells
@@ -266,6 +312,14 @@ class H2Connection(Connection):
             self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
         self._close()
 
+    def shed(self) -> None:
+        """See ``Holder``."""
+        if self._state is _State.OPEN and not self._outbox.is_choked:
+            text = "the server has buffered as many bytes as server.max_buffered_bytes allows"
+            self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, text))
+        else:
+            self.abort()
+
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
@@ -282,21 +336,30 @@ class H2Connection(Connection):
             self._missing -= at
             if self._receiver is not None:
                 self._deliver(self._receiver, _piece(data, 0, at), is_last=self._receiver_ends and not self._missing)
-        at = self._take_frames(data, at)
-        rest = len(data) - at
+        at, is_interrupted = self._take_frames(data, at)
         if self._state is _State.GREETING:  # its deadline is set
             self._buffer += data
-            return
-        if self._state is not _State.OPEN:
-            return
+        elif self._state is _State.OPEN:
+            self._keep(data, at, is_interrupted=is_interrupted)
+
+    def _keep(self, data: bytes, at: int, *, is_interrupted: bool) -> None:
+        """Buffer what is left, until the next turn or until the rest of a frame has come."""
+        rest = len(data) - at
         if rest > 0:
             self._buffer += memoryview(data)[at:]
+        if rest >= _COUNTED_BYTES:
+            self._kept = rest
+            self._port.capacity.hold(self, rest)
+        self._overdue = math.inf
+        if is_interrupted:
+            if not self._outbox.is_choked:
+                self._wait_for_turn()
+            return
+        if rest > 0:
             self._needed = h2.HEAD_BYTES if rest < h2.HEAD_BYTES else h2.HEAD_BYTES + _frame_size(data, at)
         if rest > 0 or self._block is not None:
             self._overdue = self._heard + self._limits.header_timeout_seconds
             self._due(self._overdue)
-        else:
-            self._overdue = math.inf
 
     def _greet(self, data: bytes) -> int:
         """Take the preface; where the first frame begins, or 0 if it has not come to its end."""
@@ -315,9 +378,14 @@ class H2Connection(Connection):
         self._due(self._heard + self._limits.keep_alive_seconds)
         return len(h2.PREFACE)
 
-    def _take_frames(self, data: bytes, at: int) -> int:
-        """Take all whole frames, and the beginning of a DATA frame; where what is left begins."""
+    def _take_frames(self, data: bytes, at: int) -> tuple[int, bool]:
+        """Take the whole frames, for one turn, and the beginning of a DATA frame.
+
+        Returns:
+            Where what is left begins, and whether there may be whole frames in it.
+        """
         end = len(data)
+        turn = Turn()
         while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
             high, low, kind, flags, stream_id = h2.read_head(data, at)
             size = high << 16 | low
@@ -337,7 +405,9 @@ class H2Connection(Connection):
             except StreamFault as fault:
                 self._reset_id(fault.stream_id, fault.code)
             at = stop
-        return at
+            if at < end and (not turn.take() or self._outbox.is_choked):
+                return at, True
+        return at, False
 
     def _take_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> None:
         """Take what there is of a DATA frame."""
@@ -383,7 +453,10 @@ class H2Connection(Connection):
     def _deliver(self, stream: Stream, piece: Piece, *, is_last: bool) -> None:
         if stream.is_over:
             return
-        stream.room -= len(piece)
+        size = len(piece)
+        stream.room -= size
+        if size and (not is_last or size >= _COUNTED_BYTES):
+            self._hold(stream, size)
         if is_last:
             stream.is_complete = True
             stream.deadline = math.inf
@@ -598,6 +671,28 @@ class H2Connection(Connection):
             if not self._patience:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that only make work")
 
+    # Memory
+
+    def _hold(self, stream: Stream, size: int) -> None:
+        """A stream has buffered so many bytes more, or fewer."""
+        stream.held += size
+        self._port.capacity.hold(self, size)
+        unsent = self._outbox.unsent
+        if not self._is_congested:
+            if unsent > self._limits.budget_bytes:
+                self._is_congested = True
+                for each in self._streams.values():
+                    each.hold()
+        elif unsent <= self._limits.budget_bytes >> 1:
+            self._is_congested = False
+            for each in list(self._streams.values()):
+                each.release()
+
+    @property
+    def is_congested(self) -> bool:
+        """See ``Carrier``."""
+        return self._is_congested
+
     # Answers
 
     def respond(self, stream: Stream, head: bytes, prefix: bytes, body: bytes, tail: bytes) -> None:
@@ -648,7 +743,9 @@ class H2Connection(Connection):
 
     def _forget(self, stream: Stream) -> None:
         stream.is_over = True
-        stream.outgoing = None
+        self._outbox.drop(stream)
+        if stream.held:
+            self._hold(stream, -stream.held)
         self._streams.pop(stream.stream_id, None)
         if stream.claimed:
             self._release(stream)
@@ -660,8 +757,10 @@ class H2Connection(Connection):
         self._claims.clear()
         for stream in streams.values():
             stream.is_over = True
-            stream.outgoing = None
+            self._outbox.drop(stream)
             stream.lose()
+        self._port.capacity.hold(self, -self.held)
+        self._kept = 0
 
     # Time
 

@@ -46,15 +46,18 @@ class Outbox:
         call_soon: the loop's; what is sent in one round of the loop is written at its end, at once.
         end: is called with a stream whose answer has been sent to its end.
         wait: is called with a stream that has sent something and has more that waits.
+        hold: is called with a stream and the bytes that it has buffered more, or fewer.
 
     Attributes:
         is_choked: the client does not read; what can wait is not sent.
+        unsent: bytes of responses that wait for the client's windows, or for their turn.
     """
 
     __slots__ = (
         "_call_soon",
         "_end",
         "_first_window",
+        "_hold",
         "_is_due",
         "_max_frame_bytes",
         "_parts",
@@ -64,20 +67,26 @@ class Outbox:
         "_wait",
         "_window",
         "is_choked",
+        "unsent",
     )
 
     def __init__(
-        self, call_soon: Callable[..., Any], end: Callable[[Stream], None], wait: Callable[[Stream], None]
+        self,
+        call_soon: Callable[..., Any],
+        end: Callable[[Stream], None],
+        wait: Callable[[Stream], None],
+        hold: Callable[[Stream, int], None],
     ) -> None:
         self._call_soon = call_soon
         self._end = end
         self._wait = wait
+        self._hold = hold
         self._transport: asyncio.Transport | None = None
         self._window = self._first_window = DEFAULT_WINDOW
         self._max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
         self._parts: list[bytes | memoryview] = []
         self._ready: deque[Stream] = deque()
-        self._size = 0
+        self._size = self.unsent = 0
         self._is_due = self.is_choked = False
 
     def open(self, transport: asyncio.Transport) -> None:
@@ -151,9 +160,18 @@ class Outbox:
         if stream.outgoing is None:
             stream.outgoing = deque()
         stream.outgoing.extend(memoryview(part) for part in parts if part)
+        size = sum(map(len, parts))
+        self.unsent += size
+        self._hold(stream, size)
         self._wait(stream)
         self._queue(stream)
         self.pump()
+
+    def drop(self, stream: Stream) -> None:
+        """Send nothing more of a stream's body."""
+        if stream.outgoing:
+            self.unsent -= sum(map(len, stream.outgoing))
+        stream.outgoing = None
 
     def finish(self, stream: Stream, tail: bytes) -> None:
         """See ``Carrier``."""
@@ -188,6 +206,8 @@ class Outbox:
             outgoing[0] = view[size:]
         self._window -= size
         stream.credit -= size
+        self.unsent -= size
+        self._hold(stream, -size)
         self.put(frame_head(size, DATA, 0, stream.stream_id))
         self.put(view[:size])
         if outgoing:

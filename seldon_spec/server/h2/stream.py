@@ -49,6 +49,10 @@ class Carrier(Protocol):
     def give_back(self, stream: Stream, size: int) -> None:
         """Let the client send as many bytes again as have been used up."""
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether so many bytes of responses wait for the client that no further call may reach the model."""
+
 
 class Stream(ABC):
     """A stream that the client has opened.
@@ -61,6 +65,7 @@ class Stream(ABC):
     Attributes:
         room: bytes that the client still may send.
         claimed: bytes that were granted beyond the first window.
+        held: bytes of the request and the response that are buffered, as far as they are counted.
         credit: how far the client's window for this stream is from the first window that its settings name.
         outgoing: what is still to be sent of the body.
         tail: the last headers, which are due after it; None: there is more to come.
@@ -76,6 +81,7 @@ class Stream(ABC):
         "claimed",
         "credit",
         "deadline",
+        "held",
         "is_answering",
         "is_complete",
         "is_over",
@@ -90,7 +96,7 @@ class Stream(ABC):
         self.carrier = carrier
         self.stream_id = stream_id
         self.room = window
-        self.claimed = self.credit = 0
+        self.claimed = self.credit = self.held = 0
         self.outgoing: deque[memoryview] | None = None
         self.tail: bytes | None = None
         self.is_queued = self.is_answering = self.is_complete = self.is_over = False
@@ -113,6 +119,12 @@ class Stream(ABC):
 
     def retire(self) -> None:  # noqa: B027 - most streams end by themselves
         """The server is stopping: a stream that could go on for ever ends now."""
+
+    def hold(self) -> None:  # noqa: B027
+        """The connection is congested: what has not reached the model does not, until ``release``."""
+
+    def release(self) -> None:  # noqa: B027
+        """The client has read enough."""
 
     def lose(self) -> None:  # noqa: B027
         """Nobody waits for the answer any more."""

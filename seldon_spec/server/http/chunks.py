@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from seldon_spec.errors import MalformedRequest, TooLarge
+from seldon_spec.server.turns import Turn
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\x00]*)?\Z")
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\x00]*\Z")
@@ -20,18 +21,20 @@ class ChunkedBody:
 
     Attributes:
         content: what has come so far.
+        has_more: the last turn ended before all that was received had been read.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.content = bytearray()
+        self.has_more = False
         self._max_bytes = max_bytes
         self._at = 0  # how far the buffer has been read; cutting off each chunk by itself would cost too much
         self._left = 0  # of the chunk at hand, its line break included
         self._is_last = False
         self._trailer_bytes = 0
 
-    def feed(self, buffer: bytearray) -> bool:
-        """Take from the front of a buffer what belongs to this body.
+    def feed(self, buffer: bytearray, turn: Turn) -> bool:
+        """Take from the front of a buffer what belongs to this body, for one turn.
 
         Returns:
             Whether the body is whole; what then is in the buffer belongs to the next request.
@@ -41,11 +44,12 @@ class ChunkedBody:
             TooLarge: it is longer than it may be.
         """
         self._at = 0
-        is_whole = self._read(buffer)
+        self.has_more = False
+        is_whole = self._read(buffer, turn)
         del buffer[: self._at]
         return is_whole
 
-    def _read(self, buffer: bytearray) -> bool:
+    def _read(self, buffer: bytearray, turn: Turn) -> bool:
         while True:
             if self._left and not self._take_content(buffer):
                 return False
@@ -56,6 +60,9 @@ class ChunkedBody:
                 self._begin_chunk(line)
             elif not line:
                 return True
+            if not turn.take():
+                self.has_more = True
+                return False
 
     def _take_content(self, buffer: bytearray) -> bool:
         """Take what there is of the chunk at hand; whether that was all of it."""

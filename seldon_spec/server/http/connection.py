@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Protocol, cast
 
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, parse_head
@@ -23,6 +24,7 @@ from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
 from seldon_spec.server.templates import RecentTemplates
+from seldon_spec.server.turns import Turn
 
 _MAX_AHEAD_BYTES = 65536
 """How much of the requests behind the one under way is read before the client has to wait."""
@@ -36,6 +38,12 @@ _LINGER_BYTES = 64 << 20
 
 A connection that is closed on unread bytes is reset, and the client would never see the answer.
 """
+
+_MIN_BODY_RATE = 1024
+"""How many bytes of a body a client has to send per second, on average over ``body_timeout_seconds``."""
+
+_COUNTED_BYTES = 16384
+"""A connection that buffers less is not counted; so all of them together may have a little more than the limit."""
 
 _FIRST_SECONDS = 1.0
 """How long a connection that was made while the server stops may take to send its request."""
@@ -71,6 +79,7 @@ class Port(Protocol):
         app: answers the requests.
         limits: what a client may take.
         heads: those that were seen before.
+        capacity: what all connections of the worker share.
         scheme: of the URLs that lead here.
         address: host and port.
     """
@@ -78,6 +87,7 @@ class Port(Protocol):
     app: HttpApp
     limits: HttpLimits
     heads: HeadCache
+    capacity: Capacity
     scheme: str
     address: tuple[str, int]
 
@@ -103,6 +113,7 @@ class HttpConnection(Connection):
 
     __slots__ = (
         "_body",
+        "_body_bytes",
         "_buffer",
         "_chunks",
         "_coming",
@@ -113,8 +124,10 @@ class HttpConnection(Connection):
         "_is_last",
         "_is_paused",
         "_is_used",
+        "_is_waiting",
         "_listener",
         "_missing",
+        "_received",
         "_recent",
         "_state",
         "_transport",
@@ -132,15 +145,16 @@ class HttpConnection(Connection):
     _chunks: ChunkedBody
 
     def __init__(self, listener: Port) -> None:
+        super().__init__()
         self._listener = listener
         self._state = _State.HEAD
         self._buffer = bytearray()
         self._recent: RecentTemplates[Head] = RecentTemplates()
         self._body: Body = b""
         self._coming: bytearray | Pages = bytearray()
-        self._missing = 0
+        self._missing = self._received = self._body_bytes = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._is_used = False
+        self._is_used = self._is_waiting = False
         self._dropped = self._unsent = 0
         self.scheme = listener.scheme
         self.client = ""
@@ -165,18 +179,27 @@ class HttpConnection(Connection):
         state = self._state
         if state is _State.HEAD:
             if not self._buffer and self._is_whole(data):
+                if len(data) >= _COUNTED_BYTES:
+                    self._account()
                 return
-        elif state is _State.BODY and len(data) <= self._missing:
+        elif state is _State.BODY and len(data) <= self._missing and not self._is_waiting:
             self._coming.extend(data)
             self._missing -= len(data)
+            self._received += len(data)
             if self._missing:
-                self._await(self._listener.limits.body_timeout_seconds)
+                self._account()
                 return
             data = b""
         elif state is _State.LINGER:
             self._drop(len(data))
             return
         self._buffer += data
+        if not self._is_waiting:
+            self._advance()
+
+    def take_turn(self) -> None:
+        """Go on with what was received before; see ``Worker``."""
+        self._is_waiting = False
         self._advance()
 
     def eof_received(self) -> None:
@@ -193,14 +216,17 @@ class HttpConnection(Connection):
         """The client does not read what it was sent."""
         self._is_choked = True
         self._unsent = self._transport.get_write_buffer_size()
+        self._account()
         self._await(self._listener.limits.body_timeout_seconds)
 
     def resume_writing(self) -> None:
         """It does again."""
         self._is_choked = False
+        self._account()
         if self._state is _State.HEAD:
             self._await(self._listener.limits.keep_alive_seconds)
-            self._advance()
+            if not self._is_waiting:
+                self._advance()
         elif self._state is _State.ANSWER:
             self.deadline = math.inf
 
@@ -212,6 +238,10 @@ class HttpConnection(Connection):
             self._await(self._listener.limits.body_timeout_seconds)
         elif self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
             self.abort()
+        elif self._is_waiting:  # not for the client
+            self._await(self._listener.limits.header_timeout_seconds)
+        elif self._received >= _MIN_BODY_RATE * self._listener.limits.body_timeout_seconds:
+            self._await_body()
         elif self._state is _State.HEAD and not self._buffer:
             self._close()
         else:
@@ -226,6 +256,13 @@ class HttpConnection(Connection):
             self._close()
         else:  # its first request may be on its way
             self._await(_FIRST_SECONDS)
+
+    def shed(self) -> None:
+        """See ``Holder``."""
+        if self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
+            self.abort()
+        else:
+            self._refuse(Overloaded("the server has buffered as many bytes as server.max_buffered_bytes allows"))
 
     def abort(self) -> None:
         """See ``Connection``."""
@@ -244,24 +281,28 @@ class HttpConnection(Connection):
         return True
 
     def _advance(self) -> None:
-        """Go on with what is in the buffer, as far as it goes."""
+        """Go on with what is in the buffer, as far as it goes in one turn."""
         self._is_advancing = True
+        turn = Turn()
         try:
-            while self._step():
-                pass
+            while self._step(turn):
+                if not turn.take():
+                    self._is_waiting = True
+                    self._listener.capacity.turns.wait(self)
+                    break
         except RequestError as error:
             self._refuse(error)
         finally:
             self._is_advancing = False
         self._throttle()
 
-    def _step(self) -> bool:
+    def _step(self, turn: Turn) -> bool:
         """Take the next part of a request from the buffer; whether there may be another."""
         if self._state is _State.HEAD:
             return not self._is_choked and self._take_head()
         if self._state is _State.BODY:
             return self._take_body()
-        return self._state is _State.CHUNKS and self._take_chunks()
+        return self._state is _State.CHUNKS and self._take_chunks(turn)
 
     def _take_head(self) -> bool:
         buffer = self._buffer
@@ -281,6 +322,7 @@ class HttpConnection(Connection):
         self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
         if is_new:
             self._listener.heads.admit(raw, head, self._recent)
+        self._await_body()
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
         else:
@@ -304,26 +346,35 @@ class HttpConnection(Connection):
         taken = self._buffer[: self._missing]
         del self._buffer[: self._missing]
         self._missing -= len(taken)
+        self._received += len(taken)
         self._coming.extend(taken)
         if self._missing:
-            self._await(self._listener.limits.body_timeout_seconds)
             return False
         self._body = self._coming.view() if isinstance(self._coming, Pages) else self._coming
         self._coming = bytearray()
         self._begin()
         return True
 
-    def _take_chunks(self) -> bool:
-        if not self._chunks.feed(self._buffer):
-            self._await(self._listener.limits.body_timeout_seconds)
-            return False
+    def _take_chunks(self, turn: Turn) -> bool:
+        before = len(self._buffer)
+        is_whole = self._chunks.feed(self._buffer, turn)
+        self._received += before - len(self._buffer)
+        if not is_whole:
+            return self._chunks.has_more
         self._body = self._chunks.content
         del self._chunks
         self._begin()
         return True
 
+    def _await_body(self) -> None:
+        """Wait for the body, or the next part of it."""
+        self._received = 0
+        self._await(self._listener.limits.body_timeout_seconds)
+
     def _begin(self) -> None:
         self._state = _State.ANSWER
+        self._received = 0
+        self._body_bytes = len(self._body)
         self._is_used = True
         self._has_begun = False
         self.deadline = math.inf
@@ -349,10 +400,12 @@ class HttpConnection(Connection):
             self._close()
             return
         self._state = _State.HEAD
+        if self.held:
+            self._account()
         if self._is_choked:
             return
         self.deadline = self._listener.now() + self._listener.limits.keep_alive_seconds
-        if self._buffer and not self._is_advancing:
+        if self._buffer and not self._is_advancing and not self._is_waiting:
             self._advance()
 
     def _send(self, head: AnswerHead, body: bytes, length: int, *, is_last: bool) -> None:
@@ -374,7 +427,10 @@ class HttpConnection(Connection):
         head, body = self._listener.app.refuse(error, None if self._state is _State.HEAD else self.head)
         self._send(head, body, len(body), is_last=True)
         self._buffer.clear()
+        self._body = b""
+        self._coming = bytearray()
         self._state = _State.LINGER
+        self._is_waiting = False
         self._throttle()
         self._await(_LINGER_SECONDS)
         if self._transport.can_write_eof():
@@ -396,9 +452,28 @@ class HttpConnection(Connection):
         if on_gone is not None:
             on_gone()
 
+    def _account(self) -> None:
+        """Count what is buffered; see ``Capacity``."""
+        size = len(self._buffer)
+        if self._state is _State.BODY:
+            size += self.head.content_length - self._missing
+        elif self._state is _State.CHUNKS:
+            size += len(self._chunks.content)
+        elif self._state is _State.ANSWER:
+            size += self._body_bytes
+        if self._is_choked:
+            size += self._transport.get_write_buffer_size()
+        if size < _COUNTED_BYTES:
+            size = 0
+        if size != self.held:
+            self._listener.capacity.hold(self, size - self.held)
+
     def _throttle(self) -> None:
         """Read on only as long as the buffer has room."""
-        is_full = len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
+        self._account()
+        is_full = self._is_waiting or (
+            len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
+        )
         if is_full is not self._is_paused and not self._transport.is_closing():
             self._is_paused = is_full
             if is_full:

@@ -7,6 +7,7 @@ import ssl
 import time
 from email.utils import formatdate
 
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
 from seldon_spec.server.http.exchange import HttpApp
 from seldon_spec.server.http.head_cache import HeadCache
@@ -22,6 +23,7 @@ class HttpPort(Listener):
         limits: what a client may take.
         max_connections: how many are open at once.
         tls: None: plain text.
+        capacity: see ``Listener``.
 
     Attributes:
         heads: those that were seen before.
@@ -34,8 +36,10 @@ class HttpPort(Listener):
         limits: HttpLimits,
         max_connections: int,
         tls: ssl.SSLContext | None = None,
+        *,
+        capacity: Capacity,
     ) -> None:
-        super().__init__(listening, max_connections, tls, limits.header_timeout_seconds)
+        super().__init__(listening, max_connections, tls, limits.header_timeout_seconds, capacity=capacity)
         self.app = app
         self.limits = limits
         self.heads = HeadCache(app)

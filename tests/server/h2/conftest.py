@@ -21,11 +21,13 @@ from seldon_spec.component.threads import ModelThreads
 from seldon_spec.dispatch.dispatcher import Dispatcher
 from seldon_spec.metrics import Metrics
 from seldon_spec.proto import SeldonMessage
+from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.engine import new_event_loop
 from seldon_spec.server.grpc.port import GrpcPort
 from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.h2.fields import write_fields
 from seldon_spec.server.lane import Lane
+from seldon_spec.server.memory import buffered_limit
 from seldon_spec.server.notes import Notes
 from seldon_spec.server.tls import TlsFiles
 from seldon_spec.spec.model import LogSpec, PortsSpec, ServerSpec, ServiceType, Spec, UnitSpec
@@ -262,9 +264,9 @@ def serve(**bounds: Any) -> Iterator[Served]:
             listening.setblocking(False)
             lane = Lane(dispatcher)
             files = TlsFiles.of(spec)
-            port = GrpcPort(
-                lane, Notes(LogSpec()), spec, listening, None if files is None else files.make_context("h2")
-            )
+            context = None if files is None else files.make_context("h2")
+            capacity = Capacity(loop, buffered_limit(server))
+            port = GrpcPort(lane, Notes(LogSpec()), spec, listening, context, capacity=capacity)
             port.start()
             await asyncio.wrap_future(dispatcher.start())
             port.set_serving()
