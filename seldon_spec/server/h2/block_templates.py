@@ -183,6 +183,7 @@ def split_block(
         middle = start + size
         if middle < stop and not name.startswith(b":") and name not in FIXED_FIELDS and names.count(name) == 1:
             values[number] = block[middle:stop]
-            stop = middle
-        common.append(b"%d:%b" % (stop - start, block[start:stop]))
+            common.append(b"%d>%b" % (size, block[start:middle]))
+        else:
+            common.append(b"%d:%b" % (stop - start, block[start:stop]))
     return b"".join(common), values

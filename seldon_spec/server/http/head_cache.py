@@ -203,5 +203,5 @@ def _split(raw: bytes, headers: Headers) -> tuple[bytes, dict[int, bytes]] | Non
             return None
         if name not in FIXED_HEADERS and value and line.endswith(value) and names.count(name) == 1:
             values[number] = value
-            lines[number + 1] = line[: len(line) - len(value)]
+            lines[number + 1] = line[: len(line) - len(value)] + b"\n"  # which no line has
     return _LINE_END.join(lines), values

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.server.h2.fields import BlockReader, Fields, Heads, write_fields
+from seldon_spec.server.h2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
 from seldon_spec.server.h2.frames import ConnectionFault
 
 NAMES = st.sampled_from([":path", ":method", "content-type", "x-own", "via", "x" * 200, "accept-charset"])
@@ -21,7 +21,7 @@ def raw(fields: list[tuple[str, str]]) -> Fields:
     return [(name.encode(), value.encode("utf-8")) for name, value in fields]
 
 
-def stateless(heads: Heads[Fields]) -> BlockReader[Fields]:
+def stateless(heads: HeaderBlockCache[Fields]) -> BlockReader[Fields]:
     reader = BlockReader(heads)
     reader.decode(b"\x20")
     return reader
@@ -43,7 +43,7 @@ def test_fields_come_back_however_they_are_encoded(fields: list[tuple[str, str]]
     encoder.header_table_size = 0
     encoder.encode([])
     block = encoder.encode(fields, huffman=is_huffman)
-    reader = stateless(Heads(list, [name.encode() for name in ALL_NAMES]))
+    reader = stateless(HeaderBlockCache(list, [name.encode() for name in ALL_NAMES]))
     for _ in range(2):  # new, and known
         assert reader.read(block) == raw(fields)
 
@@ -67,7 +67,7 @@ def test_any_bytes_mean_what_a_whole_decoder_says(block: bytes) -> None:
         def __contains__(self, _: object) -> bool:
             return True
 
-    heads: Heads[Fields] = Heads(list, ())
+    heads: HeaderBlockCache[Fields] = HeaderBlockCache(list, ())
     heads._wanted = All()
     expected = read(block)
     for _ in range(2):
@@ -82,28 +82,15 @@ def test_any_bytes_mean_what_a_whole_decoder_says(block: bytes) -> None:
 def test_no_log_tells_what_headers_hold(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     block = write_fields([(b"authorization", b"Bearer secret")])
-    reader = BlockReader(Heads(list, [b"authorization"]))
+    reader = BlockReader(HeaderBlockCache(list, [b"authorization"]))
     assert reader.decode(block) == [(b"authorization", b"Bearer secret")]
     assert caplog.text == ""
 
 
 def test_values_that_nobody_looks_at_are_not_decoded() -> None:
-    reader = stateless(Heads(list, [b"wanted"]))
+    reader = stateless(HeaderBlockCache(list, [b"wanted"]))
     encoder = hpack.Encoder()
     encoder.header_table_size = 0
     block = encoder.encode([("wanted", "yes"), ("other", "no")])
     head = reader.read(block[block.index(b"\x40") :])
     assert head == [(b"wanted", b"yes"), (b"other", b"\x82\xa8\xff")]
-
-
-def test_blocks_of_one_request_are_not_kept() -> None:
-    heads: Heads[Fields] = Heads(list, [b"wanted", b"seldon-puid"], [b"seldon-puid", b"traceparent"])
-    reader = stateless(heads)
-    for number in range(100):
-        for name in (b"seldon-puid", b"traceparent"):
-            fields = [(b"wanted", b"yes"), (name, b"%d" % number)]
-            assert reader.read(write_fields(fields))[0] == fields[0]
-    assert heads.known == {}
-    assert [*heads._fields.values()] == [(b"wanted", b"yes")]
-    assert reader.read(write_fields([(b"wanted", b"yes")])) == [(b"wanted", b"yes")]
-    assert len(heads.known) == 1
