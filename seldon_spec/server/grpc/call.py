@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import struct
 import zlib
@@ -15,6 +14,7 @@ from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError,
 from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.payload.wire import Wire
+from seldon_spec.server.grpc.deadlines import Deadlines, Slot
 from seldon_spec.server.grpc.head import ACCEPTED, HEAD, OK_TAIL, write_bare, write_tail
 from seldon_spec.server.h2.fields import write_text
 from seldon_spec.server.h2.frames import ErrorCode
@@ -104,11 +104,13 @@ class CallPlan:
         max_bytes: of a message.
         encoding: of compressed messages; ``identity``: there are none.
         timeout_seconds: None: the client waits as long as it takes.
+        deadlines: of the calls with a timeout.
     """
 
     max_bytes: int
     encoding: str
     timeout_seconds: float | None
+    deadlines: Deadlines
 
 
 class GrpcCall(Stream):
@@ -119,7 +121,7 @@ class GrpcCall(Stream):
         carrier, stream_id, window: see ``Stream``.
     """
 
-    __slots__ = ("_is_packed", "_missing", "_pages", "_parts", "_plan", "_prefix", "_size", "_timer")
+    __slots__ = ("_deadline", "_is_packed", "_missing", "_pages", "_parts", "_plan", "_prefix", "_size")
 
     def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(carrier, stream_id, window)
@@ -130,7 +132,7 @@ class GrpcCall(Stream):
         self._size = 0
         self._missing = -1
         self._is_packed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline: Slot | None = None
 
     @abstractmethod
     def take_message(self, message: Wire) -> None:
@@ -148,7 +150,7 @@ class GrpcCall(Stream):
         """See ``Stream``."""
         seconds = self._plan.timeout_seconds
         if seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._expire_call)
+            self._deadline = self._plan.deadlines.add(seconds, self)
 
     def receive(self, piece: Piece, *, is_last: bool) -> None:
         """See ``Stream``."""
@@ -245,11 +247,12 @@ class GrpcCall(Stream):
     def lose(self) -> None:
         """See ``Stream``."""
         self._parts, self._pages = [], None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._deadline is not None:
+            self._deadline.discard(self)
+            self._deadline = None
 
-    def _expire_call(self) -> None:
+    def expire_call(self) -> None:
+        """See ``Expiring``."""
         self.fail(CallFault("DEADLINE_EXCEEDED", "Deadline Exceeded"))
 
 
@@ -278,6 +281,7 @@ class VerbPlan(CallPlan):
             self.max_bytes,
             self.encoding,
             timeout_seconds,
+            self.deadlines,
             self.lane,
             self.verb,
             self.codec,
@@ -371,7 +375,7 @@ class UnaryCall(SingleCall):
             self.fail(call.error)
             return
         head = HEAD if self._note is None else self._end_note("OK")
-        if self._timer is not None:
+        if self._deadline is not None:
             self.lose()
         body = reply.body
         self.carrier.respond(self, head, write_prefix(body), body, OK_TAIL)

@@ -27,6 +27,7 @@ from seldon_spec.server.grpc.call import (
     UnaryCall,
     VerbPlan,
 )
+from seldon_spec.server.grpc.deadlines import Deadlines
 from seldon_spec.server.grpc.head import (
     ENCODINGS,
     WANTED,
@@ -95,6 +96,7 @@ class GrpcPort(Listener):
         }
         self._guard = Guard(server.auth)
         self._health = Health()
+        self._deadlines = Deadlines(self._loop)
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
@@ -139,15 +141,16 @@ class GrpcPort(Listener):
             for service, verbs in METHODS.items()
             for name, verb in verbs.items()
         }
-        health, reflection = self._health, Reflection()
+        health, reflection, deadlines = self._health, Reflection(), self._deadlines
         methods[f"/{HEALTH_SERVICE}/Check".encode()] = lambda head: partial(
-            CheckCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, health)
+            CheckCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
         methods[f"/{HEALTH_SERVICE}/Watch".encode()] = lambda head: partial(
-            WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, health)
+            WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
         methods[f"/{REFLECTION_SERVICE}/ServerReflectionInfo".encode()] = lambda head: partial(
-            ReflectionCall, ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, reflection)
+            ReflectionCall,
+            ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
         )
         return methods
 
@@ -158,6 +161,7 @@ class GrpcPort(Listener):
             max_bytes=self._max_bytes,
             encoding=head.encoding,
             timeout_seconds=head.timeout_seconds,
+            deadlines=self._deadlines,
             lane=self._lane,
             verb=verb,
             codec=self._codec,

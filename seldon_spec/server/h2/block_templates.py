@@ -44,34 +44,38 @@ MakeVaried: TypeAlias = Callable[[Sequence[bytes]], Head | None]
 
 
 class ValueReader:
-    """Reads the values of fields, and remembers the long ones that come again, such as tokens."""
+    """Reads the values of fields; None: a value has to be judged elsewhere, for only plain text is always valid.
+
+    Long values that come again, such as tokens, are remembered.
+    """
 
     def __init__(self) -> None:
         self._values: BoundedCache[bytes] = BoundedCache(_MAX_VALUES, _MAX_VALUES_BYTES)
 
-    def read(self, raw: bytes, *, is_huffman: bool, is_wanted: bool) -> bytes | None:
-        """Return a value; None if it has to be judged elsewhere: plain text is valid by every rule.
-
-        Args:
-            raw: as it is encoded, without its length.
-            is_huffman: whether Huffman's code is used.
-            is_wanted: if not, the value may be returned as it is encoded.
-        """
-        is_long = len(raw) >= _LONG_BYTES
-        value = self._values.get(raw) if is_huffman and is_long else None
-        if value is not None:
-            return value
+    def read(self, raw: bytes, is_huffman: bool) -> bytes | None:  # noqa: FBT001 - for each value of a block
+        """Return a value, given as it is encoded, without its length."""
         if not is_huffman:
-            value = raw
-        elif is_wanted or is_long:
-            value = decode_printable(raw)
-        else:
-            return raw if is_plain(raw) else None
-        if not value or value[0] == _SPACE or value[-1] == _SPACE or value.translate(None, _PRINTABLE):
-            return None
-        if is_huffman and is_long:
-            self._values.offer(raw, value, len(raw) + len(value))
+            return _check(raw)
+        if len(raw) < _LONG_BYTES:
+            return _check(decode_printable(raw))
+        value = self._values.get(raw)
+        if value is None:
+            value = _check(decode_printable(raw))
+            if value is not None:
+                self._values.offer(raw, value, len(raw) + len(value))
         return value
+
+    def skim(self, raw: bytes, is_huffman: bool) -> bytes | None:  # noqa: FBT001
+        """Check a value; returns it, maybe still as it is encoded."""
+        if is_huffman and len(raw) < _LONG_BYTES:
+            return raw if is_plain(raw) else None
+        return self.read(raw, is_huffman)
+
+
+def _check(value: bytes | None) -> bytes | None:
+    if not value or value[0] == _SPACE or value[-1] == _SPACE or value.translate(None, _PRINTABLE):
+        return None
+    return value
 
 
 class ConstantBlock(Generic[Head]):
@@ -101,7 +105,7 @@ class BlockTemplate(Generic[Head]):
         values: reads the values.
     """
 
-    __slots__ = ("_gaps", "_last", "_make", "_values", "_wanted")
+    __slots__ = ("_gaps", "_last", "_make")
 
     def __init__(
         self,
@@ -113,54 +117,53 @@ class BlockTemplate(Generic[Head]):
     ) -> None:
         starts, stops = zip(*spans, strict=True)
         segments = [block[start:stop] for start, stop in zip((0, *stops[:-1]), starts, strict=True)]
-        self._gaps = tuple((segment, len(segment)) for segment in segments)
+        self._gaps = tuple(
+            (segment, len(segment), values.read if is_wanted else values.skim)
+            for segment, is_wanted in zip(segments, wanted, strict=True)
+        )
         self._last = block[stops[-1] :]
         self._make = make
-        self._values = values
-        self._wanted = wanted
 
     def read(self, data: bytes) -> Head | None:
         """Return the head of a block; None: it has to be read field by field."""
+        if len(data) > MAX_BYTES:
+            return None
         try:
-            gaps = self._split(data)
+            values = self._read_values(data)
         except IndexError:
             return None
-        if gaps is None:
-            return None
-        read, values = self._values.read, []
-        for (is_huffman, raw), is_wanted in zip(gaps, self._wanted, strict=True):
-            value = read(raw, is_huffman=is_huffman, is_wanted=is_wanted)
-            if value is None:
-                return None
-            values.append(value)
-        return self._make(values)
+        return None if values is None else self._make(values)
 
-    def _split(self, data: bytes) -> list[tuple[bool, bytes]] | None:
-        """Return the values that differ, and whether each is in Huffman's code; None: this is another block.
+    def _read_values(self, data: bytes) -> list[bytes] | None:
+        """Return the values that differ; None: this is another block, or has to be read field by field.
 
         Raises:
             IndexError: this is another block, which ends too early.
         """
-        if len(data) > MAX_BYTES:
-            return None
         at = 0
-        gaps = []
-        for segment, size in self._gaps:
+        values = []
+        for segment, size, read in self._gaps:
             if not data.startswith(segment, at):
                 return None
-            at += size
-            first = data[at]
+            start = at + size + 1
+            first = data[start - 1]
             size = first & 0x7F
-            at += 1
             if size == 0x7F:
-                size += data[at]
-                at += 1
-                if size >= 0x7F + 0x80:
-                    size += (data[at] << 7) - 0x80
-                    at += 1
-            gaps.append((first >= 0x80, data[at : at + size]))
-            at += size
-        return gaps if at <= len(data) and data[at:] == self._last else None
+                size, start = _read_long_size(data, start)
+            at = start + size
+            value = read(data[start:at], first >= 0x80)
+            if value is None:
+                return None
+            values.append(value)
+        return values if at <= len(data) and data[at:] == self._last else None
+
+
+def _read_long_size(data: bytes, at: int) -> tuple[int, int]:
+    """Return a length of more than one byte, and where the text begins; one of more than three is none here."""
+    size = 0x7F + data[at]
+    if data[at] < 0x80:
+        return size, at + 1
+    return size - 0x80 + (data[at + 1] << 7), at + 2
 
 
 def split_block(
