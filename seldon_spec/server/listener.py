@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from collections import deque
+from operator import itemgetter
 
 from seldon_spec.server.capacity import Capacity
 
@@ -16,8 +19,12 @@ logger = logging.getLogger(__name__)
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.2
 """How long no connection is taken after the system had no room for one."""
-_MOST_TURNED_AWAY = 64
-"""How many clients too many are told so at a time; more are only closed."""
+_RESERVED = 64
+"""So many connections may be open beyond the limit, for a probe each; of more, the oldest one is closed."""
+
+_MOST_EVICTED = 64
+_LOOK_SECONDS = 0.1
+"""How many idle connections one look at all of them finds, and how soon the next one is after one that found none."""
 
 
 class Connection(asyncio.Protocol, ABC):
@@ -34,6 +41,15 @@ class Connection(asyncio.Protocol, ABC):
 
     def __init__(self) -> None:
         self.held = 0
+
+    @property
+    @abstractmethod
+    def idle_since(self) -> float | None:
+        """Since when nothing has been received or sent, by the loop's clock; None: something is under way."""
+
+    @abstractmethod
+    def evict(self) -> None:
+        """Close the connection, which is idle."""
 
     @abstractmethod
     def shed(self) -> None:
@@ -85,7 +101,10 @@ class Listener(ABC):
         self._max_connections = max_connections
         self._tls = tls
         self._handshake_seconds = handshake_seconds
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        self._reserved: dict[Connection, None] = {}
+        self._idle: deque[tuple[float, Connection]] = deque()
+        self._looked = -_LOOK_SECONDS
         self._greetings: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
@@ -99,7 +118,7 @@ class Listener(ABC):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be."""
+        """Whether there are more connections than there may be; the last one may only ask a probe."""
         return len(self._connections) > self._max_connections
 
     def start(self) -> None:
@@ -111,7 +130,7 @@ class Listener(ABC):
         """Take those that wait to be taken, then no more, and wait until all have had their answers."""
         was_listening = self._is_listening
         self._pause_listening()
-        most = self._max_connections + _MOST_TURNED_AWAY  # others may come without end
+        most = self._max_connections + _RESERVED  # others may come without end
         while was_listening and most and self._accept():
             most -= 1
         self._socket.close()  # at once: whom the system takes between the last look and this is cut
@@ -148,15 +167,18 @@ class Listener(ABC):
 
     def add(self, connection: Connection) -> None:
         """A connection begins."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self.capacity.join(connection)
+        if self.is_full:
+            self._reserved[connection] = None
         if self._is_retiring:
             connection.retire()
 
     def discard(self, connection: Connection) -> None:
         """A connection has ended."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self.capacity.leave(connection)
+        self._reserved.pop(connection, None)
         self._note_empty()
 
     def now(self) -> float:
@@ -188,13 +210,45 @@ class Listener(ABC):
             self._resting = self._loop.call_later(_PAUSE_SECONDS, self._listen)
             return False
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        if len(self._connections) + len(self._greetings) > self._max_connections + _MOST_TURNED_AWAY:
+        if not self._make_room():
             accepted.close()
             return True
         greeting = self._loop.create_task(self._greet(accepted))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._forget_greeting)
         return True
+
+    def _make_room(self) -> bool:
+        """Close a connection for a new one where there are as many as there may be: one that is idle, if any.
+
+        Returns:
+            Whether the new one can be taken.
+        """
+        count = len(self._connections) + len(self._greetings)
+        if count < self._max_connections or self._evict():
+            return True
+        if count >= self._max_connections + _RESERVED:
+            if not self._reserved:
+                return False
+            oldest = next(iter(self._reserved))
+            del self._reserved[oldest]
+            oldest.abort()
+        return True
+
+    def _evict(self) -> bool:
+        """Close the connection that has been idle the longest; False if none is known."""
+        if not self._idle and self.now() - self._looked >= _LOOK_SECONDS:
+            idle = [(each.idle_since, each) for each in self._connections]
+            known = [(since, each) for since, each in idle if since is not None]
+            self._idle.extend(heapq.nsmallest(_MOST_EVICTED, known, key=itemgetter(0)))
+            if not known:
+                self._looked = self.now()
+        while self._idle:
+            since, connection = self._idle.popleft()
+            if connection in self._connections and connection.idle_since == since:
+                connection.evict()
+                return True
+        return False
 
     async def _greet(self, accepted: socket.socket) -> None:
         timeout = None if self._tls is None else self._handshake_seconds

@@ -57,6 +57,11 @@ class MetricsPage:
         """Plan each anew, since the token may be another one."""
         return self.plan
 
+    def is_probe(self, head: Head) -> bool:
+        """See ``HttpApp``."""
+        del head
+        return False
+
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is no request that can be read."""
         failure = describe(error)

@@ -44,6 +44,9 @@ class App:
     def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Planned]:
         return self._check
 
+    def is_probe(self, _head: Head) -> bool:
+        return False
+
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         return AnswerHead(describe(error).http, []), b""
 

@@ -231,22 +231,37 @@ def test_a_thousand_connections(server: Any) -> None:
     assert_serves(server)
 
 
-def test_one_connection_too_many_is_told_so(start: Start) -> None:
+def test_of_too_many_connections_the_one_that_is_idle_the_longest_is_closed(start: Start) -> None:
     server = start(SERVED, server={"max_connections": 3}).wait_until_ready()
     with ExitStack() as stack:
         held = [stack.enter_context(connect(server)) for _ in range(3)]
         for client in held:
             client.sendall(LIVE)
             assert read_answer(client.makefile("rb"))[0] == 200
+        for client in held[:2]:
+            stack.enter_context(connect(server)).sendall(LIVE[:9])
+            assert read_rest(client) == b""
+        held[2].sendall(LIVE)
+        assert read_answer(held[2].makefile("rb"))[0] == 200
+
+
+def test_where_no_connection_is_idle_one_too_many_is_refused_and_probes_are_answered(start: Start) -> None:
+    server = start(SERVED, server={"max_connections": 3}).wait_until_ready()
+    with ExitStack() as stack:
+        held = [stack.enter_context(connect(server)) for _ in range(3)]
+        for client in held:
+            client.sendall(build(text("x"))[:-3])
+        silent = [stack.enter_context(connect(server)) for _ in range(100)]
         for _ in range(5):
-            answer = ask(server, LIVE)
+            answer = ask(server, build(text("y")))
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"MICROSERVICE_OVERLOADED" in answer
+            assert ask(server, LIVE).startswith(b"HTTP/1.1 200 ")
+        for client in silent:
+            assert read_rest(client) == b""
         for client in held:
-            client.sendall(LIVE)
+            client.sendall(build(text("x"))[-3:])
             assert read_answer(client.makefile("rb"))[0] == 200
-        held[0].shutdown(socket.SHUT_WR)
-        assert read_rest(held[0]) == b""  # the server has closed it, too
         assert_serves(server)
 
 

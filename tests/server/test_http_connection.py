@@ -93,6 +93,9 @@ class Echo:
         head = exchange.head
         exchange.answer(AnswerHead(200, []), f"{head.method} {head.path} ".encode() + bytes(exchange.take_body()))
 
+    def is_probe(self, _head: Head) -> bool:
+        return False
+
     def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
         return AnswerHead(describe(error).http, []), type(error).__name__.encode()
 
@@ -141,6 +144,10 @@ class DrivenConnection(HttpConnection):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        cast("Door", self._listener).run()
+
+    def answer(self, head: AnswerHead, body: bytes, length: int | None = None) -> None:
+        super().answer(head, body, length)
         cast("Door", self._listener).run()
 
 
@@ -356,7 +363,6 @@ def test_what_is_sent_ahead_is_bounded() -> None:
     count = 0
     while app.begun:
         app.answer(app.begun.pop())
-        door.run()
         count += 1
     assert count == 3001
     assert not wire.is_paused

@@ -88,6 +88,8 @@ class CheckCall(HealthCall):
 
     __slots__ = ()
 
+    is_probe = True
+
     def begin(self, message: Wire) -> None:
         """See ``SingleCall``."""
         status = self._plan.health.find(self.read_name(message))

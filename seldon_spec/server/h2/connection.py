@@ -47,6 +47,8 @@ _LINGER_SECONDS = 2.0
 _RETIRE_SECONDS = 1.0
 """How long a client has to say that it has seen the first GOAWAY, or to send what it has just connected for."""
 
+_TOO_MANY = "the server has as many connections as server.max_connections allows"
+
 _BUFFER_BYTES = 1 << 19
 _RETIRING, _ASKING = b"retiring", b"are you?"
 
@@ -97,7 +99,7 @@ class Port(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be."""
+        """Whether there are more connections than there may be; the last one may only ask a probe."""
 
     def now(self) -> float:
         """The loop's clock."""
@@ -133,6 +135,7 @@ class H2Connection(Connection):
         "_is_congested",
         "_is_last",
         "_is_paused",
+        "_is_probe_only",
         "_is_settled",
         "_is_waiting",
         "_kept",
@@ -185,6 +188,7 @@ class H2Connection(Connection):
         self._overdue = self._heard + limits.header_timeout_seconds
         self._choked_until = self._retires = math.inf
         self._is_congested = self._is_settled = self._is_last = self._is_paused = self._is_waiting = False
+        self._is_probe_only = False
         self.deadline = self._overdue
 
     # What the transport tells
@@ -195,6 +199,9 @@ class H2Connection(Connection):
         self._transport.set_write_buffer_limits(_BUFFER_BYTES)
         self._outbox.open(self._transport)
         self._port.add(self)
+        if self._port.is_full:
+            self._is_probe_only = True
+            self._port.call_later(_RETIRE_SECONDS, self._end_reserved)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
@@ -312,6 +319,22 @@ class H2Connection(Connection):
             self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
         self._close()
 
+    def _end_reserved(self) -> None:
+        if self._state in (_State.GREETING, _State.OPEN):
+            self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY))
+
+    @property
+    def idle_since(self) -> float | None:
+        """See ``Connection``."""
+        if self._streams or self._buffer or self._state not in (_State.GREETING, _State.OPEN):
+            return None
+        is_new = not self._last_id and self._port.now() < self._heard + _RETIRE_SECONDS
+        return None if is_new else self._heard  # the first request of a new one may be on its way
+
+    def evict(self) -> None:
+        """See ``Connection``."""
+        self.end()
+
     def shed(self) -> None:
         """See ``Holder``."""
         if self._state is _State.OPEN and not self._outbox.is_choked:
@@ -373,8 +396,6 @@ class H2Connection(Connection):
             return 0
         self._state = _State.OPEN
         self._outbox.put(_HELLO + h2.window_frame(0, self._window - h2.DEFAULT_WINDOW))
-        if self._port.is_full:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the server has as many connections as it may have")
         self._due(self._heard + self._limits.keep_alive_seconds)
         return len(h2.PREFACE)
 
@@ -505,6 +526,8 @@ class H2Connection(Connection):
             self._take_trailers(block, flags, stream_id)
             return
         open_stream = self._blocks.read(block)
+        if self._is_probe_only and not open_stream(self, stream_id, FIRST_WINDOW).is_probe:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY)
         self._last_id = stream_id
         if self._is_last or len(self._streams) >= MAX_STREAMS:
             self._charge()

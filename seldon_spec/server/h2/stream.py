@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from seldon_spec.server.h2.frames import ErrorCode
 
@@ -74,7 +74,10 @@ class Stream(ABC):
         is_complete: the client has sent everything.
         is_over: nothing happens any more.
         deadline: when ``expire`` is due, by the loop's clock.
+        is_probe: it is answered although there are too many connections.
     """
+
+    is_probe: ClassVar[bool] = False
 
     __slots__ = (
         "carrier",

@@ -46,7 +46,7 @@ _COUNTED_BYTES = 16384
 """A connection that buffers less is not counted; so all of them together may have a little more than the limit."""
 
 _FIRST_SECONDS = 1.0
-"""How long a connection that was made while the server stops may take to send its request."""
+"""How long a connection that was made while the server stops, or beyond the limit, may take to send its request."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -93,7 +93,7 @@ class Port(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be."""
+        """Whether there are more connections than there may be; the last one may only ask a probe."""
 
     def now(self) -> float:
         """The loop's clock."""
@@ -123,6 +123,7 @@ class HttpConnection(Connection):
         "_is_choked",
         "_is_last",
         "_is_paused",
+        "_is_probe_only",
         "_is_used",
         "_is_waiting",
         "_listener",
@@ -154,7 +155,7 @@ class HttpConnection(Connection):
         self._coming: bytearray | Pages = bytearray()
         self._missing = self._received = self._body_bytes = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._is_used = self._is_waiting = False
+        self._is_used = self._is_waiting = self._is_probe_only = False
         self._dropped = self._unsent = 0
         self.scheme = listener.scheme
         self.client = ""
@@ -172,7 +173,8 @@ class HttpConnection(Connection):
         self._await(self._listener.limits.keep_alive_seconds)
         self._listener.add(self)
         if self._listener.is_full:
-            self._refuse(Overloaded("the server has as many connections as server.max_connections allows"))
+            self._is_probe_only = self._is_last = True
+            self._await(_FIRST_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
@@ -257,6 +259,20 @@ class HttpConnection(Connection):
         else:  # its first request may be on its way
             self._await(_FIRST_SECONDS)
 
+    @property
+    def idle_since(self) -> float | None:
+        """See ``Connection``."""
+        if self._state is not _State.HEAD or self._buffer or self._is_choked or self._is_waiting:
+            return None
+        since = self.deadline - self._listener.limits.keep_alive_seconds
+        if not self._is_used and self._listener.now() < since + _FIRST_SECONDS:  # its first request may be on its way
+            return None
+        return since
+
+    def evict(self) -> None:
+        """See ``Connection``."""
+        self._close()
+
     def shed(self) -> None:
         """See ``Holder``."""
         if self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
@@ -272,8 +288,10 @@ class HttpConnection(Connection):
 
     def _is_whole(self, data: bytes) -> bool:
         """Take a request whose head is known and whose body came with it, which is how most of them come."""
+        if self._is_choked or self._is_probe_only:
+            return False
         head = self._recent.read(data)
-        if head is None or len(data) - head.size != head.content_length or head.is_chunked or self._is_choked:
+        if head is None or len(data) - head.size != head.content_length or head.is_chunked:
             return False
         self.head = head
         self._body = data[head.size :]
@@ -322,6 +340,8 @@ class HttpConnection(Connection):
         self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
         if is_new:
             self._listener.heads.admit(raw, head, self._recent)
+        if self._is_probe_only and not self._listener.app.is_probe(head):
+            raise Overloaded("the server has as many connections as server.max_connections allows")
         self._await_body()
         if head.is_chunked:
             self._state, self._chunks = _State.CHUNKS, ChunkedBody(self._listener.app.max_body_bytes)
@@ -338,7 +358,7 @@ class HttpConnection(Connection):
             return
         if len(buffer) >= MAX_HEAD_BYTES:
             raise HeadTooLarge(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
-        if not self._has_begun:
+        if not self._has_begun and not self._is_probe_only:
             self._has_begun = True
             self._await(self._listener.limits.header_timeout_seconds)
 

@@ -252,6 +252,9 @@ class HttpApp(Protocol):
             Takes a head, and raises what ``plan`` raises.
         """
 
+    def is_probe(self, head: Head) -> bool:
+        """Whether a request with this head is answered although there are too many connections."""
+
     def refuse(self, error: RequestError, head: Head | None) -> tuple[AnswerHead, bytes]:
         """The answer to what is not even a request, or none that is read.
 

@@ -98,7 +98,7 @@ class RestFront:
         if self._guard.is_preflight(head.method, head.find):
             return _Preflight(head)
         self._guard.check_rest(head.path, head.find)
-        if head.method == "GET" and head.path in PROBES and not head.query:
+        if self.is_probe(head):
             return _Probe(self, head)
         verb = POSTED.get(head.path) if head.method == "POST" else None
         if verb is not None and _is_plain_json(head):
@@ -119,6 +119,10 @@ class RestFront:
             return plan.with_notes(self._plan_notes(head)) if has_notes else plan
 
         return plan_varied
+
+    def is_probe(self, head: Head) -> bool:
+        """See ``HttpApp``."""
+        return head.method == "GET" and head.path in PROBES and not head.query
 
     def begin(self, component: Any) -> None:
         """The component is built: answer what has waited for it, and everything that comes.

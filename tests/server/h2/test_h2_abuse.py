@@ -11,6 +11,7 @@ from typing import Any
 
 import hpack
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -308,13 +309,30 @@ def test_more_streams_than_allowed_are_refused_and_may_come_again(served: Any, s
         assert client.predict("late", late + 2) == "late"
 
 
-def test_one_connection_too_many_is_told_so(serve_grpc: Any) -> None:
+def test_of_too_many_connections_the_one_that_is_idle_the_longest_is_closed(serve_grpc: Any) -> None:
     with serve_grpc(max_connections=2) as served, served.raw() as one, served.raw() as two:
         assert one.predict("one") == "one"
         assert two.predict("two") == "two"
         with served.raw() as three:
+            assert three.predict("three") == "three"
+            assert one.goaway() is ErrorCode.NO_ERROR
+            assert two.predict("again", 3) == "again"
+
+
+def test_where_no_connection_is_idle_one_too_many_is_refused_and_probes_are_answered(serve_grpc: Any, say: Say) -> None:
+    with serve_grpc(max_connections=2) as served, served.raw() as one, served.raw() as two:
+        for client in (one, two):
+            client.send(say.headers(1))
+        with served.raw() as three:
+            three.send(say.request("three"))
             assert three.goaway() is ErrorCode.ENHANCE_YOUR_CALM
-        assert one.predict("again", 3) == "again"
+        with served.raw() as silent:
+            assert silent.goaway() is ErrorCode.ENHANCE_YOUR_CALM
+        with served.channel() as channel:
+            assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest()).status == 1
+        for client in (one, two):
+            client.send(say.body(say.message("x")))
+            assert client.answer(1)[0][b"grpc-status"] == b"0"
 
 
 SLOW: dict[str, Bytes] = {
