@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from seldon_spec.dispatch.call import REQUEST_ID
 from seldon_spec.dispatch.dispatcher import Dispatcher
@@ -109,14 +109,15 @@ class RestFront:
     def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
         """See ``HttpApp``: all that depends on other headers than the fixed ones are the token and the notes."""
         has_token = b"authorization" in names and self._guard.is_closed and not isinstance(plan, _Preflight)
-        has_notes = isinstance(plan, (_Short, _ThroughFlask)) and not self._notes.headers.isdisjoint(names)
-        if not has_token and not has_notes:
+        is_noted = isinstance(plan, (_Short, _ThroughFlask)) and not self._notes.headers.isdisjoint(names)
+        noted = cast("_Short | _ThroughFlask", plan) if is_noted else None
+        if not has_token and noted is None:
             return lambda _head: plan
 
         def plan_varied(head: Head) -> Plan:
             if has_token:
                 self._guard.check_rest(head.path, head.find)
-            return plan.with_notes(self._plan_notes(head)) if has_notes else plan
+            return plan if noted is None else noted.with_notes(self._plan_notes(head))
 
         return plan_varied
 
