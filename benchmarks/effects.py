@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from benchmarks.endurance import WAIT_SECONDS, GrpcClient, OwnServer, RestClient, rest_request, serving
 from benchmarks.figures import Sample, median_sample
-from benchmarks.held import PREDICT, text
+from benchmarks.frames import PREDICT, text
 from benchmarks.load import Pressure, load_by_wrk
 from benchmarks.processes import read_processor_seconds
 from benchmarks.report import show_number
@@ -73,6 +74,7 @@ _ROWS = b'{"data":{"ndarray":[[1.5,2.5,3.5,4.5]]}}'
 _LOOK_SECONDS = 0.01
 _BEGUN_SECONDS = 0.5
 _AT_ONCE = 20
+_FILLING = 8
 _MOST_REQUESTS = 2000
 _LONG_SECONDS = 30
 
@@ -186,6 +188,26 @@ def crowd(effect: Effect, pace: Pace) -> str:
         told = ask_at_once(server, _AT_ONCE, "sleep 0.2")
     statuses = ", ".join(f"{count} are told {status}" for status, count in sorted(told.items()))
     return f"{_AT_ONCE} clients at once, 0.2 s of the model each: {statuses}"
+
+
+def fill(effect: Effect, pace: Pace) -> str:
+    """What clients are told who hold large bodies that are not whole."""
+    request = rest_request("/predict", json.dumps({"strData": "x" * 1_000_000}).encode())
+    with effect.serve(pace) as server, ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.http))) for _ in range(_FILLING)]
+        for client in clients:
+            client.sendall(request[:900_000])
+        ask(server, "")  # behind what has come
+        told = Counter(_end_request(client, request[900_000:]) for client in clients)
+    statuses = ", ".join(f"{count} are told {status}" for status, count in sorted(told.items()))
+    return f"{_FILLING} clients with 900,000 bytes of a body of 1,000,000: {statuses}"
+
+
+def _end_request(client: socket.socket, rest: bytes) -> int:
+    """Send the rest of a request; the status."""
+    with contextlib.suppress(OSError):  # it was refused before
+        client.sendall(rest)
+    return int(client.makefile("rb").readline().split()[1])
 
 
 def send_large_body(effect: Effect, pace: Pace) -> str:

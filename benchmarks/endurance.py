@@ -140,6 +140,7 @@ class RestClient:
         port: on loopback.
         is_kept: the connection is used again.
         tls: None: without.
+        seconds: until it gives up.
 
     Attributes:
         reconnects: how often a request was sent a second time.
@@ -148,6 +149,7 @@ class RestClient:
     port: int
     is_kept: bool = True
     tls: ssl.SSLContext | None = None
+    seconds: float = WAIT_SECONDS
     reconnects: int = 0
     _socket: socket.socket | None = None
     _left: bytearray = field(default_factory=bytearray)
@@ -177,7 +179,7 @@ class RestClient:
 
     def _ask(self, request: bytes) -> tuple[int, bytes]:
         if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", self.port), WAIT_SECONDS)
+            self._socket = socket.create_connection(("127.0.0.1", self.port), self.seconds)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls is not None:
                 self._socket = self.tls.wrap_socket(self._socket)
@@ -205,11 +207,15 @@ class RestClient:
 class GrpcClient:
     """GRPC over one channel.
 
+    Args:
+        port: on loopback.
+        seconds: until a call ends with DEADLINE_EXCEEDED.
+
     Attributes:
         reconnects: how often a call was made a second time.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, seconds: float = WAIT_SECONDS) -> None:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it tells of every connection that a restart ends
         import grpc  # heavy, and only its clients need it
 
@@ -217,6 +223,7 @@ class GrpcClient:
         # a subchannel of its own: those of one process share a connection otherwise
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
         self._methods: dict[str, Any] = {}
+        self._seconds = seconds
         self.reconnects = 0
 
     def ask(self, method: str, wire: bytes) -> tuple[str, bytes]:
@@ -236,7 +243,7 @@ class GrpcClient:
         if call is None:
             call = self._methods[method] = self._channel.unary_unary(method, None, None)
         try:
-            return "OK", call(wire, timeout=WAIT_SECONDS, wait_for_ready=True)
+            return "OK", call(wire, timeout=self._seconds, wait_for_ready=True)
         except self._failure as error:
             code: str = error.code().name
             return code, b""

@@ -33,7 +33,14 @@ ENVIRONMENTS = {
         Environment("mlserver", "3.11", ("mlserver==1.7.1", "uvloop<0.22", "scikit-learn")),
         Environment("litserve", "3.11", ("litserve==0.2.19", "numpy", "scikit-learn")),
         Environment("bentoml", "3.11", ("bentoml==1.4.39", "numpy", "scikit-learn")),
-        Environment("probes", "3.11", ("uvicorn", "uvloop", "httptools", "grpcio")),
+        Environment(
+            "probes",
+            "3.11",
+            (
+                *("gunicorn==27.0.1", "uvicorn==0.54.0", "granian==2.8.9"),
+                *("uvloop==0.23.0", "httptools==0.9.0", "grpcio==1.85.3"),
+            ),
+        ),
     )
 }
 

@@ -12,7 +12,6 @@ import argparse
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -20,9 +19,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.endurance import GrpcClient, OwnServer, serving
-from benchmarks.protowire import encode_field
+from benchmarks.frames import (
+    CALL,
+    CANCEL,
+    HEAD,
+    HELLO,
+    OPEN,
+    PREDICT,
+    Kind,
+    frame,
+    message,
+    open_call,
+    text,
+    whole_call,
+)
 
-PREDICT = "/seldon.protos.Model/Predict"
 HELD = 30
 WITHIN_SECONDS = 0.5
 ANSWER_SECONDS = 20.0
@@ -37,67 +48,28 @@ class Served:
         return X
 """
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
-
-
-def text(words: str) -> bytes:
-    """A SeldonMessage of text."""
-    return encode_field(5, words.encode())
-
-
-def frame(kind: int, payload: bytes = b"", flags: int = 0, stream: int = 0) -> bytes:
-    """A frame of HTTP/2."""
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
-
-
-def _field(name: bytes, value: bytes) -> bytes:
-    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-HELLO = _PREFACE + frame(_SETTINGS)
-HEAD = b"".join(
-    _field(name, value)
-    for name, value in (
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", PREDICT.encode()),
-        (b":authority", b"x"),
-        (b"content-type", b"application/grpc"),
-        (b"te", b"trailers"),
-    )
-)
-OPEN = HELLO + frame(_HEADERS, HEAD, 4, 1)
-WHOLE = text("x")
-CALL = OPEN + frame(_DATA, b"\0" + struct.pack(">I", len(WHOLE)) + WHOLE, 1, 1)
-
-CANCEL = struct.pack(">I", 8)
-
 HOLDING: dict[str, bytes] = {
     "says nothing": b"",
     "slow preface": HELLO[:10],
-    "slow headers": HELLO + frame(_HEADERS, HEAD, 4, 1)[:30],
-    "headers without end": HELLO + frame(_HEADERS, HEAD, 0, 1),
-    "slow message": OPEN + frame(_DATA, b"\0" + struct.pack(">I", 1000) + b"x", 0, 1),
+    "slow headers": HELLO + open_call(1)[:30],
+    "headers without end": HELLO + frame(Kind.HEADERS, HEAD, 0, 1),
+    "slow message": OPEN + frame(Kind.DATA, message(bytes(1000))[:6], 0, 1),
     "idle after a call": CALL,
-    "never reads": CALL + b"".join(
-        frame(_HEADERS, HEAD, 4, stream) + frame(_DATA, b"\0" + struct.pack(">I", len(WHOLE)) + WHOLE, 1, stream)
-        for stream in range(3, 201, 2)
-    ),
-}  # fmt: skip
+    "never reads": CALL + b"".join(map(whole_call, range(3, 201, 2))),
+}
 """What each connection sends, and then no more."""
 
 ENDING: dict[str, tuple[bytes, bytes]] = {
     "REST": (b"POST /predict HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 "),
     "garbage": (b"\x16\x03\x01\x02\x00\x01\x00" * 20, b""),
-    "a frame too large": (HELLO + b"\xff\xff\xff\0\0\0\0\0\1", bytes([_GOAWAY])),
-    "a giant message": (OPEN + frame(_DATA, b"\0\xff\xff\xff\xff", 0, 1), b"\x018"),
+    "a frame too large": (HELLO + b"\xff\xff\xff\0\0\0\0\0\1", bytes([Kind.GOAWAY])),
+    "a giant message": (OPEN + frame(Kind.DATA, b"\0\xff\xff\xff\xff", 0, 1), b"\x018"),
     "reset flood": (
-        HELLO + b"".join(frame(_HEADERS, HEAD, 4, n) + frame(_RST_STREAM, CANCEL, 0, n) for n in range(1, 9001, 2)),
+        HELLO + b"".join(open_call(n) + frame(Kind.RST_STREAM, CANCEL, 0, n) for n in range(1, 9001, 2)),
         b"",
     ),
-    "settings flood": (HELLO + frame(_SETTINGS) * 20000, b""),
-    "ping flood": (HELLO + frame(_PING, b"12345678") * 20000, b""),
+    "settings flood": (HELLO + frame(Kind.SETTINGS) * 20000, b""),
+    "ping flood": (HELLO + frame(Kind.PING, b"12345678") * 20000, b""),
 }  # fmt: skip
 """What is sent, and what stands in the last words before the server ends the call or the connection."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 PACKAGES = (
     *("seldon-spec", "seldon-core", "mlserver", "litserve", "bentoml"),
-    *("flask", "werkzeug", "gunicorn", "uvicorn", "starlette", "fastapi", "pydantic"),
+    *("flask", "werkzeug", "gunicorn", "uvicorn", "granian", "starlette", "fastapi", "pydantic"),
     *("uvloop", "httptools", "h11", "grpcio", "protobuf", "numpy", "orjson", "scikit-learn", "opentelemetry-sdk"),
 )
 """Those whose version a figure may depend on."""

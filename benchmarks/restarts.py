@@ -20,6 +20,7 @@ REQUEST = rest_request("/predict", b'{"data": {"ndarray": [[1.0, 2.0, 3.0, 4.0]]
 METHOD = "/seldon.protos.Model/Predict"
 WIRE: bytes = SeldonMessage(data={"tensor": {"shape": [1, 4], "values": [1, 2, 3, 4]}}).SerializeToString()
 MOST_TOLD = 10
+REPLACED_WITHIN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -33,7 +34,20 @@ class Count:
     failures: list[str] = field(default_factory=list)
 
 
-def _ask_rest(server: OwnServer, count: Count, requests: int, *, is_kept: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one client sends: so many requests, and more until a worker has been replaced."""
+
+    requests: int
+    is_replaced: threading.Event
+    end: float = field(default_factory=lambda: time.monotonic() + REPLACED_WITHIN_SECONDS)
+
+    def is_done(self, sent: int) -> bool:
+        """Whether that was enough."""
+        return sent >= self.requests and (self.is_replaced.is_set() or time.monotonic() > self.end)
+
+
+def _ask_rest(server: OwnServer, count: Count, share: Share, *, is_kept: bool) -> None:
     client = RestClient(server.http, is_kept)
 
     def ask() -> None:
@@ -41,12 +55,12 @@ def _ask_rest(server: OwnServer, count: Count, requests: int, *, is_kept: bool) 
         if status != 200 or b"[[1.0,2.0,3.0,4.0]]" not in body:
             raise RuntimeError(f"{status} {body!r}")
 
-    _repeat(ask, count, requests)
+    _repeat(ask, count, share)
     count.reconnects = client.reconnects
     client.close()
 
 
-def _ask_grpc(server: OwnServer, count: Count, requests: int) -> None:
+def _ask_grpc(server: OwnServer, count: Count, share: Share) -> None:
     client = GrpcClient(server.grpc)
 
     def ask() -> None:
@@ -54,13 +68,13 @@ def _ask_grpc(server: OwnServer, count: Count, requests: int) -> None:
         if code != "OK" or not answer:
             raise RuntimeError(code)
 
-    _repeat(ask, count, requests)
+    _repeat(ask, count, share)
     count.reconnects = client.reconnects
     client.close()
 
 
-def _repeat(ask: Callable[[], None], count: Count, requests: int) -> None:
-    for _ in range(requests):
+def _repeat(ask: Callable[[], None], count: Count, share: Share) -> None:
+    while not share.is_done(count.sent):
         count.sent += 1
         try:
             ask()
@@ -70,23 +84,30 @@ def _repeat(ask: Callable[[], None], count: Count, requests: int) -> None:
             count.answered += 1
 
 
-CLIENTS: dict[str, Callable[[OwnServer, Count, int], None]] = {
-    "REST, connection kept": lambda server, count, requests: _ask_rest(server, count, requests, is_kept=True),
-    "REST, a connection each": lambda server, count, requests: _ask_rest(server, count, requests, is_kept=False),
+CLIENTS: dict[str, Callable[[OwnServer, Count, Share], None]] = {
+    "REST, connection kept": lambda server, count, share: _ask_rest(server, count, share, is_kept=True),
+    "REST, a connection each": lambda server, count, share: _ask_rest(server, count, share, is_kept=False),
     "gRPC, a channel": _ask_grpc,
 }
 
 
-def load(server: OwnServer, requests: int, meanwhile: Callable[[], None]) -> list[Count]:
-    """Send requests from two clients of each kind, and do something again and again until all are answered."""
+def load(server: OwnServer, requests: int, meanwhile: Callable[[], bool]) -> list[Count]:
+    """Send requests from two clients of each kind, and do something again and again until all are answered.
+
+    Args:
+        server: to send them to.
+        requests: of all clients; they send more until ``meanwhile`` returns that a worker has been replaced.
+        meanwhile: called again and again.
+    """
     kinds = [kind for kind in CLIENTS for _ in range(2)]
     counts = [Count(kind) for kind in kinds]
-    share = -(-requests // len(kinds))
+    share = Share(-(-requests // len(kinds)), threading.Event())
     threads = [threading.Thread(target=CLIENTS[count.kind], args=(server, count, share)) for count in counts]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        meanwhile()
+        if meanwhile():
+            share.is_replaced.set()
     return counts
 
 
@@ -102,26 +123,32 @@ def _report(mode: str, counts: Sequence[Count], seconds: float, replaced: int) -
         )
         for failure in failures[:MOST_TOLD]:
             print(f"    {failure}")
-    return sum(len(count.failures) for count in counts)
+    if not replaced:
+        print(f"  no worker was replaced within {REPLACED_WITHIN_SECONDS:.0f} s")
+    return sum(len(count.failures) for count in counts) + (not replaced)
 
 
 def run(mode: str, requests: int, workers: int, every_seconds: float, max_requests: int) -> int:
-    """One mode; how many requests failed."""
+    """One mode; how many requests failed, and one more if no worker was replaced."""
     is_hung_up = mode == "hang-up"
     keys = {"workers": workers, "log": {"level": "INFO"}}
     if not is_hung_up:
         keys |= {"max_requests": max_requests, "max_requests_jitter": max_requests // 4}
     with serving(SOURCE, keys) as server:
 
-        def meanwhile() -> None:
+        def count_replaced() -> int:
+            return server.log.count(" is ready in ") - workers
+
+        def meanwhile() -> bool:
             time.sleep(every_seconds if is_hung_up else 0.1)
             if is_hung_up:
                 server.hang_up()
+            return count_replaced() > 0
 
         began = time.monotonic()
         counts = load(server, requests, meanwhile)
         seconds = time.monotonic() - began
-        replaced = server.log.count(" is ready in ") - workers
+        replaced = count_replaced()
     return _report(mode, counts, seconds, replaced)
 
 
@@ -138,7 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it; 1 if a request failed."""
+    """Run it; 1 if a request failed or no worker was replaced."""
     given = make_parser().parse_args(arguments)
     modes = given.mode or ("hang-up", "max-requests")
     failed = [run(mode, given.requests, given.workers, given.every, given.max_requests) for mode in modes]

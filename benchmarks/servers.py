@@ -168,30 +168,30 @@ def _fixed(file: str, dialect: Dialect) -> Callable[[Place], Files]:
     return write
 
 
-_OWN_COMMAND = "{python} -m seldon_spec serve ."
+OWN_COMMAND = "{python} -m seldon_spec serve ."
 
 SERVERS = {
     server.name: server
     for server in (
-        Server("seldon-spec", _OWN_COMMAND, _own(), note="a folder with a seldon.yaml and the class"),
+        Server("seldon-spec", OWN_COMMAND, _own(), note="a folder with a seldon.yaml and the class"),
         Server(
-            "seldon-spec-uvicorn", _OWN_COMMAND, _own(engine="uvicorn"), note="the same, with `server.engine: uvicorn`"
+            "seldon-spec-uvicorn", OWN_COMMAND, _own(engine="uvicorn"), note="the same, with `server.engine: uvicorn`"
         ),
         Server(
             "seldon-spec-batched",
-            _OWN_COMMAND,
+            OWN_COMMAND,
             _own(batching={"max_rows": 256}),
             note="the same as seldon-spec, with `server.batching.max_rows: 256`",
         ),
         Server(
             "seldon-spec-json",
-            _OWN_COMMAND,
+            OWN_COMMAND,
             _own(log={"format": "json", "access": True}),
             note="the same, with `server.log: {format: json, access: true}`: a line a request, into a file",
         ),
         Server(
             "seldon-spec-traced",
-            _OWN_COMMAND,
+            OWN_COMMAND,
             _own(tracing=True),
             requires=("opentelemetry.sdk",),
             note="the same, with `server.tracing: true`: all requests sampled, spans sent over HTTP to the benchmark's"
@@ -199,7 +199,7 @@ SERVERS = {
         ),
         Server(
             "seldon-spec-sampled",
-            _OWN_COMMAND,
+            OWN_COMMAND,
             _own(tracing=True),
             requires=("opentelemetry.sdk",),
             variables={"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"},

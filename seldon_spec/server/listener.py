@@ -106,6 +106,7 @@ class Listener(ABC):
         self._idle: deque[tuple[float, Connection]] = deque()
         self._looked = -_LOOK_SECONDS
         self._greetings: set[asyncio.Task[None]] = set()
+        self._coming: set[Connection] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
         self._is_listening = False
@@ -167,6 +168,7 @@ class Listener(ABC):
 
     def add(self, connection: Connection) -> None:
         """A connection begins."""
+        self._coming.discard(connection)
         self._connections[connection] = None
         self.capacity.join(connection)
         if self.is_full:
@@ -213,7 +215,9 @@ class Listener(ABC):
         if not self._make_room():
             accepted.close()
             return True
-        greeting = self._loop.create_task(self._greet(accepted))
+        connection = self.make_connection()
+        self._coming.add(connection)
+        greeting = self._loop.create_task(self._greet(accepted, connection))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._forget_greeting)
         return True
@@ -224,7 +228,7 @@ class Listener(ABC):
         Returns:
             Whether the new one can be taken.
         """
-        count = len(self._connections) + len(self._greetings)
+        count = len(self._connections) + len(self._coming)
         if count < self._max_connections or self._evict():
             return True
         if count >= self._max_connections + _RESERVED:
@@ -250,12 +254,15 @@ class Listener(ABC):
                 return True
         return False
 
-    async def _greet(self, accepted: socket.socket) -> None:
+    async def _greet(self, accepted: socket.socket, connection: Connection) -> None:
         timeout = None if self._tls is None else self._handshake_seconds
-        with contextlib.suppress(OSError, asyncio.TimeoutError):  # the client is gone already, or speaks no TLS
-            await self._loop.connect_accepted_socket(
-                self.make_connection, accepted, ssl=self._tls, ssl_handshake_timeout=timeout
-            )
+        try:
+            with contextlib.suppress(OSError, asyncio.TimeoutError):  # the client is gone already, or speaks no TLS
+                await self._loop.connect_accepted_socket(
+                    lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=timeout
+                )
+        finally:
+            self._coming.discard(connection)
 
     def _forget_greeting(self, greeting: asyncio.Task[None]) -> None:
         self._greetings.discard(greeting)

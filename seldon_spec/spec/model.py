@@ -153,7 +153,7 @@ class ServerSpec:
         max_queue: requests of a worker that may wait for the model; None: no bound.
         max_buffered_bytes: of requests and responses, over all connections of a worker; None: see ``memory``.
         on_timeout: whether a worker whose prediction goes on beyond the time-out is replaced.
-        body_timeout_seconds: between two pieces of a body.
+        body_timeout_seconds: over which a body has to come with 1024 bytes a second on average.
         tls: None: plain text.
         auth: None: everyone may ask.
         batching: None: each request is a call of its own.

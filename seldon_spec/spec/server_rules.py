@@ -19,6 +19,9 @@ from seldon_spec.spec.subject import Subject
 from seldon_spec.spec.tls import check_tls, find_unreadable
 from seldon_spec.spec.tracing import check_tracing
 
+_NATIVE_ONLY = ("max_connections", "max_buffered_bytes", "header_timeout_seconds", "body_timeout_seconds")
+"""The limits that only the engine ``native`` enforces."""
+
 _ROWWISE = {
     "MODEL": ("predict",),
     "TRANSFORMER": ("transform_input", "transform_output"),
@@ -74,6 +77,17 @@ def _settings_go_together(subject: Subject) -> Iterator[Diagnostic]:
         yield _without_effect(subject, "on_timeout", "request_timeout_seconds", "no prediction is bound in time")
     if server.get("max_requests_jitter") and server.get("max_requests") is None:
         yield _without_effect(subject, "max_requests_jitter", "max_requests", "no worker is replaced for its requests")
+    if server.get("engine") == "uvicorn":
+        for key in _NATIVE_ONLY:
+            if server.get(key) is not None:
+                yield Diagnostic(
+                    "key-without-effect",
+                    f"server.{key} has no effect: server.engine is uvicorn, which has limits of its own",
+                    subject.origin("server", key),
+                    Severity.WARNING,
+                    ("server", key),
+                    help="remove server.engine, so that the engine native enforces the limit, or leave this out",
+                )
 
 
 def _batching_has_effect(subject: Subject) -> Iterator[Diagnostic]:
