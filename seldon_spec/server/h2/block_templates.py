@@ -55,12 +55,12 @@ class ValueReader:
     def read(self, raw: bytes, is_huffman: bool) -> bytes | None:  # noqa: FBT001 - for each value of a block
         """Return a value, given as it is encoded, without its length."""
         if not is_huffman:
-            return _check(raw)
+            return None if raw.translate(None, _PRINTABLE) else _trimmed_only(raw)
         if len(raw) < _LONG_BYTES:
-            return _check(decode_printable(raw))
+            return _trimmed_only(decode_printable(raw))
         value = self._values.get(raw)
         if value is None:
-            value = _check(decode_printable(raw))
+            value = _trimmed_only(decode_printable(raw))
             if value is not None:
                 self._values.offer(raw, value, len(raw) + len(value))
         return value
@@ -72,10 +72,9 @@ class ValueReader:
         return self.read(raw, is_huffman)
 
 
-def _check(value: bytes | None) -> bytes | None:
-    if not value or value[0] == _SPACE or value[-1] == _SPACE or value.translate(None, _PRINTABLE):
-        return None
-    return value
+def _trimmed_only(value: bytes | None) -> bytes | None:
+    """Return the value, but None if it is empty, or begins or ends with a space."""
+    return None if not value or value[0] == _SPACE or value[-1] == _SPACE else value
 
 
 class ConstantBlock(Generic[Head]):
