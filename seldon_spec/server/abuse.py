@@ -35,7 +35,7 @@ class AbuseBudget:
             self._refilled = now
         return self._left >= 0
 
-    def earn(self) -> None:
-        """A request has been completed."""
-        if self._left < _UNITS:
-            self._left += 1
+    def earn(self, units: int = 1) -> None:
+        """Get units back, because a request has been completed."""
+        left = self._left + units
+        self._left = left if left < _UNITS else _UNITS

@@ -255,6 +255,33 @@ def test_settings_that_decide_on_requests_are_never_skipped(
         assert server.post(b'{"strData":"longer than ten"}')[0] == status
 
 
+@pytest.mark.skipif(version("flask") < "3.1", reason="a setting of Flask 3.1")
+@pytest.mark.parametrize("engine", ["native", "uvicorn"])
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("/predict", "good.example", 200),
+        ("/predict", "evil.example", 400),
+        ("http://good.example/predict", "evil.example", 200),
+        ("http://evil.example/predict", "good.example", 400),
+    ],
+)
+def test_trusted_hosts_are_those_of_the_target(
+    tmp_path: Path, serve_in_thread: Any, engine: Any, target: str, host: str, status: int
+) -> None:
+    (tmp_path / "Trusting.py").write_text("class Trusting:\n    def predict(self, X, names):\n        return X\n")
+    flask = replace(FlaskSpec(), TRUSTED_HOSTS=("good.example",))
+    server_spec = ServerSpec(host="127.0.0.1", engine=engine)
+    with (
+        serve_in_thread(tmp_path, "Trusting", flask=flask, server=server_spec) as server,
+        socket.create_connection(("127.0.0.1", server.http_port), 20) as client,
+    ):
+        body = b'{"strData":"x"}'
+        head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n"
+        client.sendall(head.encode() + body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_flask_is_not_loaded_by_plain_predictions(start: Any) -> None:
     source = """
 import sys

@@ -166,7 +166,9 @@ def is_over(wire: Wire) -> bool:
 
 
 def request(line: str, *headers: str, body: bytes = b"") -> bytes:
-    return "\r\n".join([line, *headers, "", ""]).encode() + body
+    """A request with a host, unless that is among the headers."""
+    host = [] if any(header.lower().startswith("host") for header in headers) else ["Host: x"]
+    return "\r\n".join([line, *host, *headers, "", ""]).encode() + body
 
 
 REQUESTS: tuple[bytes, ...] = (
@@ -292,19 +294,19 @@ AMBIGUOUS: dict[str, bytes] = {
     "xchunked": request("POST / HTTP/1.1", "Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
     "a tab of another kind": request("POST / HTTP/1.1", "Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n"),
     "chunked in 1.0": request("POST / HTTP/1.0", "Transfer-Encoding: chunked", "Connection: keep-alive", body=b"0\r\n\r\n"),
-    "bare line feeds": b"POST / HTTP/1.1\nContent-Length: 5\n\nhello",
-    "one bare line feed": b"POST / HTTP/1.1\r\nA: b\nContent-Length: 5\r\n\r\nhello",
-    "bare line feeds at the end": b"GET / HTTP/1.1\r\nA: b\n\n",
-    "bare carriage return": b"GET / HTTP/1.1\r\nA: b\r\rB: c\r\n\r\n",
+    "bare line feeds": b"POST / HTTP/1.1\nHost: x\nContent-Length: 5\n\nhello",
+    "one bare line feed": b"POST / HTTP/1.1\r\nHost: x\r\nA: b\nContent-Length: 5\r\n\r\nhello",
+    "bare line feeds at the end": b"GET / HTTP/1.1\r\nHost: x\r\nA: b\n\n",
+    "bare carriage return": b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\rB: c\r\n\r\n",
     "a bare line feed in a chunk's size": request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"0\n\r\n\r\n"),
     "a bare line feed in an extension": request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"5;a\nb\r\nhello\r\n0\r\n\r\n"),
     "bare line feeds in a trailer": request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"0\r\nA: b\n\n"),
     "a chunk longer than it says": request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"1\r\nab\r\n0\r\n\r\n"),
     "a negative chunk": request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"-1\r\n\r\n0\r\n\r\n"),
-    "version 2.0": b"GET / HTTP/2.0\r\n\r\n",
-    "version 0.9": b"GET /\r\n\r\n",
-    "another protocol": b"OPTIONS / RTSP/1.0\r\n\r\n",
-    "two spaces": b"GET  / HTTP/1.1\r\n\r\n",
+    "version 2.0": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    "version 0.9": b"GET /\r\nHost: x\r\n\r\n",
+    "another protocol": b"OPTIONS / RTSP/1.0\r\nHost: x\r\n\r\n",
+    "two spaces": b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
 }  # fmt: skip
 
 
@@ -436,8 +438,8 @@ def test_a_refused_client_is_listened_to_for_a_bounded_while() -> None:
 
 # The chunked coding
 
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n\0]*)?")
-FIELD = re.compile(rb"[!-9;-~]+:[^\r\n\0]*")
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\0-\x08\x0a-\x1f\x7f]*)?")
+FIELD = re.compile(rb"[!-9;-~]+:[^\0-\x08\x0a-\x1f\x7f]*")
 Outcome = tuple[str, bytes, bytes]
 """How it ended, the content, and what is left behind it."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from seldon_spec.errors import ClientTooSlow, MalformedRequest, SeldonSpecError, TooLarge
+from seldon_spec.errors import ClientTooSlow, MalformedRequest, NotServing, Overloaded, SeldonSpecError, TooLarge
 from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.payload.wire import Wire
@@ -161,7 +161,7 @@ class GrpcCall(Stream):
                     raise CallFault("INTERNAL", "the request ended in the midst of a message")
                 self.take_end()
         except Exception as error:
-            self.fail(error)
+            self.refuse(error)
 
     def _read(self, piece: Piece) -> None:
         """Take the messages that this piece of the body brings to their end."""
@@ -219,6 +219,11 @@ class GrpcCall(Stream):
     def is_within_message(self) -> bool:
         """The client has begun a message, and not ended it."""
         return self._missing >= 0 or bool(self._prefix)
+
+    def refuse(self, error: BaseException) -> None:
+        """End the call with an error of the request; one of the server's load is not the client's fault."""
+        self.is_refused = not isinstance(error, (Overloaded, NotServing))
+        self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """End the call with an error."""
@@ -312,7 +317,7 @@ class SingleCall(GrpcCall):
                 try:
                     self.begin(bytes(piece[_PREFIX.size :]))
                 except Exception as error:
-                    self.fail(error)
+                    self.refuse(error)
                 return
         super().receive(piece, is_last=is_last)
 
@@ -377,6 +382,7 @@ class UnaryCall(SingleCall):
         head = HEAD if self._note is None else self._end_note("OK")
         if self._deadline is not None:
             self.lose()
+        self.is_successful = True
         body = reply.body
         self.carrier.respond(self, head, write_prefix(body), body, OK_TAIL)
 
@@ -438,6 +444,7 @@ class RefusedCall(Stream):
     def __init__(self, answer: bytes, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(carrier, stream_id, window)
         self._answer = answer
+        self.is_refused = True
 
     def open(self) -> None:
         """See ``Stream``."""
@@ -474,7 +481,7 @@ class NotedRefusal(RefusedCall):
 
 
 class MalformedCall(RefusedCall):
-    """A request without what HTTP/2 asks of every one."""
+    """A request that violates HTTP: its stream is reset."""
 
     def open(self) -> None:
         """See ``Stream``."""

@@ -9,14 +9,21 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from seldon_spec.errors import BindFailed, SeldonSpecError, Unauthenticated
+from seldon_spec.errors import BindFailed, MalformedRequest, RequestError, SeldonSpecError, Unauthenticated
 from seldon_spec.payload.message import Reply, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Guard
-from seldon_spec.server.grpc.methods import METHODS, SERVICES, BothPools, refuse_graph_metadata
+from seldon_spec.server.grpc.methods import (
+    METHODS,
+    REFLECTION_SERVICES,
+    SERVICES,
+    DescriptorPools,
+    refuse_graph_metadata,
+)
+from seldon_spec.server.header_fields import check_singular_fields
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.notes import ID_HEADER, Find, Notes, RequestNote, take_note, working_on
 from seldon_spec.server.sockets import show_address
@@ -68,9 +75,23 @@ class GrpcioServer:
             )
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        listed = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(listed, self._server, pool=BothPools())  # type: ignore[arg-type]
+        self._add_reflection()
         self._bind(spec, port, tls)
+
+    def _add_reflection(self) -> None:
+        listed = (*SERVICES, health.SERVICE_NAME, *REFLECTION_SERVICES)
+        servicer = reflection.aio.ReflectionServicer(listed, pool=DescriptorPools())  # type: ignore[attr-defined]
+        method = grpc.stream_stream_rpc_method_handler(
+            servicer.ServerReflectionInfo,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        self._server.add_generic_rpc_handlers(
+            tuple(
+                grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": method})
+                for service in REFLECTION_SERVICES
+            )
+        )
 
     def _bind(self, spec: Spec, port: int, tls: TlsFiles | None) -> None:
         address = show_address(spec.server.host, port)
@@ -144,8 +165,8 @@ class GrpcioServer:
 
         return handle
 
-    def _refuse(self, path: str, error: Unauthenticated) -> grpc.RpcMethodHandler[Any, Any]:
-        """What handles a call without a valid token; it reads no message, so it suits any kind of method."""
+    def _refuse(self, path: str, error: RequestError) -> grpc.RpcMethodHandler[Any, Any]:
+        """What handles a refused call; it reads no message, so it suits any kind of method."""
 
         async def refuse(_requests: Any, context: Any) -> None:
             note = take_note(self._notes.plan(_finder(context.invocation_metadata()), "grpc", "POST", path))
@@ -176,18 +197,20 @@ class GrpcioServer:
 
 
 class _GuardInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # the class is not generic
-    """Checks the token of every call, before its method is looked up."""
+    """Checks the metadata and the token of every call, before its method is looked up."""
 
-    def __init__(self, guard: Guard, refuse: Callable[[str, Unauthenticated], Any]) -> None:
+    def __init__(self, guard: Guard, refuse: Callable[[str, RequestError], Any]) -> None:
         self._guard = guard
         self._refuse = refuse
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Return what handles the call."""
         path = handler_call_details.method
+        metadata = handler_call_details.invocation_metadata
         try:
-            self._guard.check_grpc(path.encode(), _finder(handler_call_details.invocation_metadata))
-        except Unauthenticated as error:
+            check_singular_fields([(key.encode(), value) for key, value in metadata])
+            self._guard.check_grpc(path.encode(), _finder(metadata))
+        except (MalformedRequest, Unauthenticated) as error:
             return self._refuse(path, error)
         return await continuation(handler_call_details)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from seldon_spec.errors import MalformedRequest
 from seldon_spec.server.h2.fields import Fields, write_fields
+from seldon_spec.server.header_fields import check_singular_fields
 
 STATUS = {
     name: number
@@ -46,9 +47,6 @@ HEAD = b"\x88" + write_fields([(b"content-type", b"application/grpc")])
 OK_TAIL = write_fields([(b"grpc-status", b"0")])
 """The last headers of an answer."""
 
-WANTED = (b":method", b":path", b"content-type", b"grpc-encoding", b"authorization", b"grpc-timeout")
-"""The fields that say something of a call."""
-
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 ACCEPTED = write_fields([_ACCEPTED])
 """More of the first headers, where an answer says how messages may be compressed."""
@@ -70,7 +68,7 @@ class CallHead:
         encoding: how its messages are compressed.
         timeout_seconds: how long it waits; None: as long as it takes.
         size: about what HTTP/2 counts for the fields, in bytes.
-        find: gives the last value of a field that is wanted.
+        find: gives the first value of a field.
     """
 
     method: bytes
@@ -83,12 +81,13 @@ class CallHead:
 
 
 def read_head(fields: Fields) -> CallHead:
-    """Read the headers of a call; of a field that stands twice, the last one counts.
+    """Read the headers of a call; of a field that occurs more than once, the first value counts.
 
     Raises:
-        MalformedRequest: the timeout is none.
+        MalformedRequest: the timeout is none, or a field occurs twice that must not.
     """
-    named = dict(fields)
+    check_singular_fields(fields)
+    named = first_values(fields)
     timeout = named.get(b"grpc-timeout")
     return CallHead(
         method=named.get(b":method", b""),
@@ -99,6 +98,11 @@ def read_head(fields: Fields) -> CallHead:
         size=sum(len(name) + len(value) + 32 for name, value in fields),
         find=named.get,
     )
+
+
+def first_values(fields: Fields) -> dict[bytes, bytes]:
+    """The first value of each field."""
+    return dict(reversed(fields))
 
 
 def read_timeout(timeout: bytes) -> float:

@@ -96,6 +96,7 @@ class CheckCall(HealthCall):
         if status is ServingStatus.SERVICE_UNKNOWN:
             raise CallFault("NOT_FOUND", "there is no such service here")
         self.lose()
+        self.is_successful = True
         body = _write_response(status)
         self.carrier.respond(self, HEAD, write_prefix(body), body, OK_TAIL)
 

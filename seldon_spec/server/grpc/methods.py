@@ -5,10 +5,12 @@ Source: contract section 1.3; grpc.health.v1 is ours.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 
 from seldon_spec.errors import UnsupportedVerb
 from seldon_spec.payload.message import Verb
@@ -40,7 +42,8 @@ SERVICES = tuple(f"{PACKAGE}.{service}" for service in METHODS)
 """The services that can be healthy; the empty name stands for all of them."""
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
-REFLECTION_SERVICE = "grpc.reflection.v1alpha.ServerReflection"
+REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+"""The same service under the name that it has now, and under its first one, which older clients use."""
 
 
 def refuse_graph_metadata() -> UnsupportedVerb:
@@ -48,14 +51,27 @@ def refuse_graph_metadata() -> UnsupportedVerb:
     return UnsupportedVerb("GraphMetadata not available on the Model level.")
 
 
-class BothPools:
-    """Our descriptor pool, and behind it protobuf's own, where the health service is described."""
+class DescriptorPools:
+    """Our descriptor pool, then protobuf's default one, which has the health service, then the one of reflection v1."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def find(*args: Any) -> Any:
-            try:
-                return getattr(POOL, name)(*args)
-            except KeyError:
-                return getattr(descriptor_pool.Default(), name)(*args)
+            for pool in (POOL, descriptor_pool.Default()):
+                with contextlib.suppress(KeyError):
+                    return getattr(pool, name)(*args)
+            return getattr(_reflection_v1_pool(), name)(*args)
 
         return find
+
+
+@cache
+def _reflection_v1_pool() -> descriptor_pool.DescriptorPool:
+    """Describe reflection v1, which grpc_reflection does not have: only the package's name differs from v1alpha."""
+    from grpc_reflection.v1alpha import reflection_pb2
+
+    proto = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(proto)
+    renamed = text_format.MessageToString(proto).replace("v1alpha", "v1")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto()))
+    return pool

@@ -30,26 +30,30 @@ from seldon_spec.server.grpc.call import (
 from seldon_spec.server.grpc.deadlines import Deadlines
 from seldon_spec.server.grpc.head import (
     ENCODINGS,
-    WANTED,
     CallHead,
+    first_values,
     read_head,
     read_timeout,
     write_bare,
     write_http_refusal,
 )
 from seldon_spec.server.grpc.health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
-from seldon_spec.server.grpc.methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICE, refuse_graph_metadata
+from seldon_spec.server.grpc.methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICES, refuse_graph_metadata
 from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionPlan
 from seldon_spec.server.h2.block_templates import MakeVaried
 from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
-from seldon_spec.server.h2.fields import Fields, HeaderBlockCache
+from seldon_spec.server.h2.fields import MAX_FIELDS, Fields, HeaderBlockCache
 from seldon_spec.server.h2.frames import MAX_WINDOW
-from seldon_spec.server.h2.stream import Open
+from seldon_spec.server.h2.stream import Carrier, Open, Stream
+from seldon_spec.server.h2.validity import MalformedMessage, check_request
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
 from seldon_spec.server.notes import Find, NotePlan, Notes
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
+
+_VARIED_FIELDS = (b"authorization", b"grpc-timeout")
+"""The fields that a call depends on and that may differ between calls with one plan, beside those of its notes."""
 
 _MIN_BUDGET_BYTES = 1 << 20
 _BUDGET_MESSAGES = 4
@@ -100,7 +104,7 @@ class GrpcPort(Listener):
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, (*WANTED, *notes.headers), self._vary)
+        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, self._vary, (*_VARIED_FIELDS, *notes.headers))
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,
@@ -148,10 +152,11 @@ class GrpcPort(Listener):
         methods[f"/{HEALTH_SERVICE}/Watch".encode()] = lambda head: partial(
             WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
-        methods[f"/{REFLECTION_SERVICE}/ServerReflectionInfo".encode()] = lambda head: partial(
-            ReflectionCall,
-            ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
-        )
+        for service in REFLECTION_SERVICES:
+            methods[f"/{service}/ServerReflectionInfo".encode()] = lambda head: partial(
+                ReflectionCall,
+                ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
+            )
         return methods
 
     def _plan_verb(self, verb: Verb | None, head: CallHead) -> Open:
@@ -179,11 +184,16 @@ class GrpcPort(Listener):
         return _VariedCalls(open_call.args[0], places, self._guard, self._notes).make
 
     def _open(self, fields: Fields) -> Open:
-        """Choose how the calls with these headers are answered."""
+        """Choose what handles the requests with these header fields."""
         try:
-            return self._choose(read_head(fields))
+            length = check_request(fields)
+        except MalformedMessage:
+            return partial(MalformedCall, b"")
+        try:
+            handler = self._choose(read_head(fields), len(fields))
         except RequestError as error:
-            return self._refuse(error, dict(fields).get)
+            handler = self._refuse(error, first_values(fields).get)
+        return handler if length is None else partial(_open_with_length, handler, length)
 
     def _refuse(self, error: RequestError, find: Find) -> Open:
         failure = describe(error)
@@ -195,9 +205,7 @@ class GrpcPort(Listener):
     def _plan_notes(self, find: Find) -> NotePlan | None:
         return self._notes.plan(find, "grpc", "POST", _read_route(find))
 
-    def _choose(self, head: CallHead) -> Open:
-        if not head.method or not head.path:
-            return partial(MalformedCall, b"")
+    def _choose(self, head: CallHead, field_count: int) -> Open:
         if head.method != b"POST":
             return partial(RefusedCall, write_http_refusal(405))
         kind = head.content_type.partition(b";")[0].strip()
@@ -207,12 +215,22 @@ class GrpcPort(Listener):
         if head.size > MAX_HEADER_LIST_BYTES:
             text = f"the metadata are longer than {MAX_HEADER_LIST_BYTES} bytes"
             return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))
+        if field_count > MAX_FIELDS:
+            text = f"there are more than {MAX_FIELDS} metadata"
+            return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))
         if head.encoding not in ENCODINGS:
             raise UnsupportedVerb(f"messages cannot be compressed by {head.encoding}")
         make = self._methods.get(head.path)
         if make is None:
             raise UnsupportedVerb("there is no such method")
         return make(head)
+
+
+def _open_with_length(handler: Open, length: int, carrier: Carrier, stream_id: int, window: int) -> Stream:
+    """Open a stream whose request announces the length of its body."""
+    stream = handler(carrier, stream_id, window)
+    stream.content_left = length
+    return stream
 
 
 def _read_route(find: Find) -> str:

@@ -7,6 +7,7 @@ thread of its own: the event loop has other clients.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from seldon_spec.errors import MalformedRequest
 from seldon_spec.payload.wire import Wire
 from seldon_spec.server.grpc.call import PREFIX_BYTES, CallPlan, GrpcCall, write_prefix
 from seldon_spec.server.grpc.head import HEAD, OK_TAIL
-from seldon_spec.server.grpc.methods import HEALTH_SERVICE, REFLECTION_SERVICE, SERVICES, BothPools
+from seldon_spec.server.grpc.methods import HEALTH_SERVICE, REFLECTION_SERVICES, SERVICES, DescriptorPools
 from seldon_spec.server.h2.stream import Carrier
 
 
@@ -28,8 +29,8 @@ class Reflection:
         from grpc_health.v1 import health_pb2  # noqa: F401 - so that protobuf's own pool has its description
         from grpc_reflection.v1alpha import reflection
 
-        listed = (*SERVICES, HEALTH_SERVICE, REFLECTION_SERVICE)
-        return reflection.ReflectionServicer(listed, pool=BothPools())
+        listed = (*SERVICES, HEALTH_SERVICE, *REFLECTION_SERVICES)
+        return reflection.ReflectionServicer(listed, pool=DescriptorPools())
 
     def answer(self, message: bytes) -> bytes:
         """The ServerReflectionResponse to a ServerReflectionRequest.
@@ -76,6 +77,7 @@ class ReflectionCall(GrpcCall):
 
     def take_message(self, message: Wire) -> None:
         """See ``GrpcCall``; the client's window bounds how many questions wait."""
+        self.deadline = math.inf  # the client may wait before its next question
         self._questions.append((PREFIX_BYTES + len(message), bytes(self.read_plain(message))))
         self.advance()
 
@@ -96,6 +98,7 @@ class ReflectionCall(GrpcCall):
             self._future.add_done_callback(self._send)
         elif self._has_ended:
             self.lose()
+            self.is_successful = True
             if not self.is_answering:
                 self.carrier.begin(self, HEAD)
             self.carrier.finish(self, OK_TAIL)

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, cast
 
+from seldon_spec.server.abuse import AbuseBudget
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, HeaderBlockCache
+from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Fields, HeaderBlockCache
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
 from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
+from seldon_spec.server.h2.validity import MalformedMessage, check_trailers
 from seldon_spec.server.listener import Connection
+from seldon_spec.server.tcp import count_unsent
 from seldon_spec.server.turns import Turn
 
 MAX_STREAMS = 128
@@ -39,9 +42,24 @@ _COUNTED_BYTES = 16384
 _VIEW_BYTES = 16384
 """Shorter pieces of a body are copied, lest they keep alive all that came with them."""
 
-_PATIENCE = 1000
-_PATIENCE_A_SECOND = 200
-"""Frames that only make work, such as PING and RST_STREAM: so many at once, then so many a second and one an answer."""
+_MIN_BYTES_PER_SECOND = 1024
+"""A client that sends or reads less, on average over ``body_timeout_seconds``, is too slow.
+
+The rate is that of a connection: each of several streams that wait for the client has to have its share of it.
+"""
+
+_TINY_FRAMES = 16
+"""So many short DATA frames are charged as one unit of the abuse budget: each is progress, but hardly any.
+
+A client may write a message byte by byte, so the short frames of some thousand bytes have to be free.
+"""
+
+_TINY_BYTES = 64
+_MIN_WINDOW_BYTES = 16384
+"""Padding is given back to the window of a stream when it has this size, or when the window is smaller than this."""
+
+_MAX_GAPS = 64
+"""So many ranges of stream numbers that a client has left out are remembered."""
 
 _LINGER_SECONDS = 2.0
 _RETIRE_SECONDS = 1.0
@@ -50,7 +68,8 @@ _RETIRE_SECONDS = 1.0
 _TOO_MANY = "the server has as many connections as server.max_connections allows"
 
 _BUFFER_BYTES = 1 << 19
-_RETIRING, _ASKING = b"retiring", b"are you?"
+_RETIRING, _ASKING = (b"retire 1", b"retire 2"), b"are you?"
+_STOPPING = "the server is shutting down"
 
 _NOT_HTTP2 = b"this port speaks gRPC, over HTTP/2\n"
 _ANSWER_TO_HTTP1 = (
@@ -122,16 +141,21 @@ class H2Connection(Connection):
 
     __slots__ = (
         "_asked",
+        "_awaited_pings",
         "_block",
         "_block_flags",
         "_blocks",
+        "_budget",
         "_buffer",
         "_choked_until",
         "_claims",
         "_continuations",
         "_cut",
+        "_earned",
         "_free",
+        "_gaps",
         "_heard",
+        "_is_acknowledged",
         "_is_congested",
         "_is_last",
         "_is_paused",
@@ -145,15 +169,16 @@ class H2Connection(Connection):
         "_needed",
         "_outbox",
         "_overdue",
-        "_patience",
+        "_padding",
         "_port",
+        "_read_bytes",
         "_receiver",
         "_receiver_ends",
-        "_refilled",
         "_retires",
         "_room",
         "_state",
         "_streams",
+        "_tiny_frames",
         "_transport",
         "_window",
         "deadline",
@@ -170,7 +195,7 @@ class H2Connection(Connection):
         self._state = _State.GREETING
         self._buffer = bytearray()
         self._needed = 0
-        self._missing = self._kept = 0
+        self._missing = self._padding = self._kept = 0
         self._receiver: Stream | None = None
         self._receiver_ends = False
         self._block: bytearray | None = None
@@ -179,16 +204,18 @@ class H2Connection(Connection):
         self._streams: dict[int, Stream] = {}
         self._cut: dict[int, None] = {}
         self._last_id = 0
+        self._gaps: deque[range] = deque(maxlen=_MAX_GAPS)
         self._free = limits.budget_bytes
-        self._claims: deque[tuple[Stream, int]] = deque()
+        self._claims: dict[Stream, int] = {}
         self._window = self._room = min(MAX_STREAMS * FIRST_WINDOW + 2 * limits.budget_bytes, h2.MAX_WINDOW)
-        self._patience = _PATIENCE
-        self._heard = self._refilled = port.now()
+        self._heard = port.now()
+        self._budget = AbuseBudget(self._heard)
+        self._earned = self._tiny_frames = self._awaited_pings = self._read_bytes = 0
         self._asked = 0.0
         self._overdue = self._heard + limits.header_timeout_seconds
         self._choked_until = self._retires = math.inf
         self._is_congested = self._is_settled = self._is_last = self._is_paused = self._is_waiting = False
-        self._is_probe_only = False
+        self._is_acknowledged = self._is_probe_only = False
         self.deadline = self._overdue
 
     # What the transport tells
@@ -266,8 +293,7 @@ class H2Connection(Connection):
     def pause_writing(self) -> None:
         """The client does not read what it was sent: nothing that could lead to more is taken from it."""
         self._outbox.is_choked = True
-        self._choked_until = self._port.now() + self._limits.body_timeout_seconds
-        self._due(self._choked_until)
+        self._watch_reading()
         self._throttle()
 
     def resume_writing(self) -> None:
@@ -284,7 +310,9 @@ class H2Connection(Connection):
     def expire(self) -> None:
         """Something is overdue, or was when this was noted."""
         now = self._port.now()
-        if self._state is not _State.OPEN or self._choked_until <= now:
+        if self._state is _State.LINGER and now < self._overdue and count_unsent(self._transport):
+            self.deadline = min(now + _LINGER_SECONDS, self._overdue)
+        elif self._state is not _State.OPEN or (self._choked_until <= now and not self._is_reading()):
             self.abort()
         elif self._overdue <= now:
             self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the rest of a frame did not come in time"))
@@ -301,8 +329,8 @@ class H2Connection(Connection):
             self._port.call_later(_RETIRE_SECONDS, self._retire_late)
         if self._state is not _State.OPEN or self._retires < math.inf:
             return
-        self._outbox.put(h2.goaway_frame(h2.MAX_STREAM_ID, ErrorCode.NO_ERROR))
-        self._outbox.put(h2.ping_frame(_RETIRING))
+        self._outbox.put(h2.goaway_frame(h2.MAX_STREAM_ID, ErrorCode.NO_ERROR, _STOPPING))
+        self._ping(_RETIRING[0])
         self._retires = self._port.now() + _RETIRE_SECONDS
         self._due(self._retires)
         for stream in list(self._streams.values()):
@@ -316,7 +344,7 @@ class H2Connection(Connection):
     def end(self) -> None:
         """End once what has been sent is written."""
         if self._state is _State.OPEN:
-            self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
+            self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR, _STOPPING))
         self._close()
 
     def _end_reserved(self) -> None:
@@ -354,11 +382,8 @@ class H2Connection(Connection):
         at = 0
         if self._state is _State.GREETING:
             at = self._greet(data)
-        elif self._missing:
-            at = min(self._missing, len(data))
-            self._missing -= at
-            if self._receiver is not None:
-                self._deliver(self._receiver, _piece(data, 0, at), is_last=self._receiver_ends and not self._missing)
+        elif self._missing or self._padding:
+            at = self._take_rest(data)
         at, is_interrupted = self._take_frames(data, at)
         if self._state is _State.GREETING:  # its deadline is set
             self._buffer += data
@@ -379,10 +404,23 @@ class H2Connection(Connection):
                 self._wait_for_turn()
             return
         if rest > 0:
-            self._needed = h2.HEAD_BYTES if rest < h2.HEAD_BYTES else h2.HEAD_BYTES + _frame_size(data, at)
+            self._needed = h2.HEAD_BYTES if rest < h2.HEAD_BYTES else h2.HEAD_BYTES + _size_to_keep(data, at)
         if rest > 0 or self._block is not None:
             self._overdue = self._heard + self._limits.header_timeout_seconds
             self._due(self._overdue)
+
+    def _take_rest(self, data: bytes) -> int:
+        """Take more of a frame that is not kept, and of its padding; where the next one begins."""
+        at = min(self._missing, len(data))
+        if at:
+            self._missing -= at
+            if self._receiver is not None:
+                self._deliver(self._receiver, _piece(data, 0, at), is_last=self._receiver_ends and not self._missing)
+        if self._padding:
+            padding = min(self._padding, len(data) - at)
+            self._padding -= padding
+            at += padding
+        return at
 
     def _greet(self, data: bytes) -> int:
         """Take the preface; where the first frame begins, or 0 if it has not come to its end."""
@@ -400,7 +438,7 @@ class H2Connection(Connection):
         return len(h2.PREFACE)
 
     def _take_frames(self, data: bytes, at: int) -> tuple[int, bool]:
-        """Take the whole frames, for one turn, and the beginning of a DATA frame.
+        """Take the whole frames, for one turn, and the beginning of one that need not be kept.
 
         Returns:
             Where what is left begins, and whether there may be whole frames in it.
@@ -415,7 +453,7 @@ class H2Connection(Connection):
             if size > MAX_FRAME_BYTES:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame that is longer than the settings allow")
             is_data = kind == h2.DATA
-            if stop > end and (not is_data or flags & h2.PADDED):
+            if stop > end and (not is_data or flags & h2.PADDED) and not self._may_begin(kind, size, end - start):
                 break
             stream_id &= h2.MAX_STREAM_ID
             try:
@@ -430,28 +468,58 @@ class H2Connection(Connection):
                 return at, True
         return at, False
 
+    def _may_begin(self, kind: int, size: int, available: int) -> bool:
+        """Check a frame that is not whole; True if it can be taken as it comes, with what is available of it."""
+        if kind == h2.DATA:
+            return available > 0  # the length of the padding
+        if kind <= h2.CONTINUATION:
+            h2.check_size(kind, size, MAX_BLOCK_BYTES)
+            return False
+        self._missing, self._receiver = size - available, None
+        return True
+
     def _take_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> None:
         """Take what there is of a DATA frame."""
-        stop = min(start + size, len(data))
-        self._missing = start + size - stop
-        self._receiver = None
         self._spend(size)
+        content = size
+        if flags & h2.PADDED:
+            padding = data[start] if size else 0
+            if padding >= size:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
+            content -= 1 + padding
+            start += 1
+            self._padding = min(padding, max(0, start + content + padding - len(data)))
+        stop = min(start + content, len(data))
+        self._missing = start + content - stop
+        self._receiver = None
         ends = bool(flags & h2.END_STREAM)
         stream = self._find_receiver(stream_id, ends=ends)
+        if not ends and (content < _TINY_BYTES or stream is None):
+            self._count_tiny_frame(content)
         if stream is None:
             return
         if size > stream.room:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-        if flags & h2.PADDED:
-            piece: Piece = h2.strip_padding(data[start:stop], flags)
-            stream.room -= size - len(piece)
-            self.give_back(stream, size - len(piece))
-        else:
-            piece = _piece(data, start, stop)
-        if not piece and not ends:
-            self._charge()
+        if size > content:
+            self._return_padding(stream, size - content, content)
         self._receiver, self._receiver_ends = stream, ends
-        self._deliver(stream, piece, is_last=ends and not self._missing)
+        self._deliver(stream, _piece(data, start, stop), is_last=ends and not self._missing)
+
+    def _count_tiny_frame(self, content: int) -> None:
+        """Charge a DATA frame that has hardly any payload, or whose stream is over."""
+        self._tiny_frames += 1
+        if not content or self._tiny_frames >= _TINY_FRAMES:
+            self._tiny_frames = 0
+            self._charge()
+
+    def _return_padding(self, stream: Stream, size: int, content: int) -> None:
+        """Account for padding in a stream's window; it is given back in large pieces, unless the window is small."""
+        stream.room -= size
+        stream.padding += size
+        if stream.padding >= _MIN_WINDOW_BYTES or stream.room - content < _MIN_WINDOW_BYTES:
+            self._charge()
+            padding, stream.padding = stream.padding, 0
+            self.give_back(stream, padding)
 
     def _find_receiver(self, stream_id: int, *, ends: bool) -> Stream | None:
         """The stream that a DATA frame is for; None if the client could not know yet that it has ended.
@@ -476,13 +544,19 @@ class H2Connection(Connection):
             return
         size = len(piece)
         stream.room -= size
+        stream.moved += size
+        if stream.content_left is not None:
+            stream.content_left -= size
+            if stream.content_left < 0 or (is_last and stream.content_left):
+                self._reset_id(stream.stream_id, ErrorCode.PROTOCOL_ERROR)
+                return
         if size and (not is_last or size >= _COUNTED_BYTES):
             self._hold(stream, size)
         if is_last:
             stream.is_complete = True
             stream.deadline = math.inf
-        else:
-            self._wait(stream)
+        elif stream.deadline == math.inf and stream not in self._claims:
+            self._await_bytes(stream, self._heard)
         stream.receive(piece, is_last=is_last)
 
     def _take_other(self, kind: int, payload: bytes, flags: int, stream_id: int) -> None:
@@ -491,11 +565,14 @@ class H2Connection(Connection):
         if not self._is_settled and kind != h2.SETTINGS:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         take = _TAKERS.get(kind)
-        if take is not None:
+        if take is None:
+            self._charge()
+        else:
             take(self, payload, flags, stream_id)
 
     def _take_headers(self, payload: bytes, flags: int, stream_id: int) -> None:
-        payload = h2.strip_padding(payload, flags)
+        if flags & h2.PADDED:
+            payload = h2.strip_padding(payload)
         if flags & h2.PRIORITIZED:
             if len(payload) < 5:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a priority that is too short")
@@ -526,32 +603,50 @@ class H2Connection(Connection):
             self._take_trailers(block, flags, stream_id)
             return
         open_stream = self._blocks.read(block)
+        cost = self._blocks.cost
+        if cost and not self._charge_block():
+            return
+        if stream_id - self._last_id > 2:
+            self._gaps.append(range(self._last_id + 1, stream_id))
         if self._is_probe_only and not open_stream(self, stream_id, FIRST_WINDOW).is_probe:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, _TOO_MANY)
         self._last_id = stream_id
         if self._is_last or len(self._streams) >= MAX_STREAMS:
-            self._charge()
             self._reset_id(stream_id, ErrorCode.REFUSED_STREAM)
             return
         stream = self._streams[stream_id] = open_stream(self, stream_id, FIRST_WINDOW)
+        stream.cost = cost
         if flags & h2.END_STREAM:
             stream.is_complete = True
         else:
-            self._wait(stream)
+            self._await_bytes(stream, self._heard)
         stream.open()
         if stream.is_complete and not stream.is_over:
-            stream.receive(b"", is_last=True)
+            if stream.content_left:
+                self._reset_id(stream_id, ErrorCode.PROTOCOL_ERROR)
+            else:
+                stream.receive(b"", is_last=True)
+
+    def _charge_block(self) -> bool:
+        """Charge what the header blocks since the last time have cost; False if the connection has to end."""
+        cost, self._blocks.cost = self._blocks.cost, 0
+        return self._charge(cost)
 
     def _take_trailers(self, block: bytes, flags: int, stream_id: int) -> None:
         self._check_is_known(stream_id)
-        self._blocks.decode(block)  # they say nothing, but may change what later blocks mean
         stream = self._streams.get(stream_id)
+        if stream is None and any(stream_id in gap for gap in self._gaps):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a new stream with a smaller number than the last one")
+        fields = self._blocks.decode(block)  # it may change what later blocks mean
+        if not self._charge_block():
+            return
         ends = bool(flags & h2.END_STREAM)
         if stream is None:
             self._check_is_cut(stream_id, ends=ends)
+            self._charge()
         elif stream.is_complete:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED)
-        elif not ends:
+        elif not ends or not _are_trailers(fields):
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
         else:
             self._deliver(stream, b"", is_last=True)
@@ -561,14 +656,15 @@ class H2Connection(Connection):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a priority of no stream")
         if len(payload) != 5:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a priority of another size")
+        self._charge()
 
     def _take_reset(self, payload: bytes, _flags: int, stream_id: int) -> None:
         h2.read_number(payload)
         self._check_is_known(stream_id)
         stream = self._streams.get(stream_id)
         self._cut.pop(stream_id, None)
+        self._charge()
         if stream is not None:
-            self._charge()
             self._forget(stream)
             stream.lose()
 
@@ -578,6 +674,10 @@ class H2Connection(Connection):
         if flags & h2.ACK:
             if payload:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement with settings")
+            if self._is_acknowledged:
+                self._charge()
+            self._is_acknowledged = True
+            self._blocks.close_table()
             return
         self._is_settled = True
         self._charge()
@@ -593,11 +693,16 @@ class H2Connection(Connection):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a ping of a stream")
         if len(payload) != 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a ping of another size")
-        self._charge()
         if not flags & h2.ACK:
+            if not self._outbox.take_ack():
+                self._charge()
             self._outbox.put(h2.ping_frame(payload, is_ack=True))
-        elif payload == _RETIRING and self._retires < math.inf:
-            self._retire_at_last()
+        elif not self._awaited_pings:
+            self._charge()
+        else:
+            self._awaited_pings -= 1
+            if self._retires < math.inf and payload in _RETIRING:
+                self._go_on_retiring(payload)
 
     def _take_goaway(self, payload: bytes, _flags: int, stream_id: int) -> None:
         """The client opens no more streams, and closes when the last one has ended."""
@@ -605,16 +710,21 @@ class H2Connection(Connection):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a farewell of a stream")
         if len(payload) < 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a farewell that is too short")
+        self._charge()
 
     def _take_window(self, payload: bytes, _flags: int, stream_id: int) -> None:
+        """The client takes more bytes. That is progress if some of them leave now, or acknowledges what has left."""
         credit = h2.read_number(payload)
+        before = self._outbox.acks
         if not stream_id:
             self._outbox.widen(credit)
-            return
-        self._check_is_known(stream_id)
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._outbox.widen_stream(stream, credit)
+        else:
+            self._check_is_known(stream_id)
+            stream = self._streams.get(stream_id)
+            if stream is not None:
+                self._outbox.widen_stream(stream, credit)
+        if self._outbox.acks == before and not self._outbox.take_ack():
+            self._charge()
 
     def _check_is_known(self, stream_id: int) -> None:
         """That a stream has been opened, be it over.
@@ -658,8 +768,8 @@ class H2Connection(Connection):
         if not self._claims and self._has_room(size):
             self._grant(stream, size)
         else:
-            stream.deadline = math.inf  # it is not the client whom it waits for
-            self._claims.append((stream, size))
+            stream.deadline = math.inf  # it does not wait for the client
+            self._claims[stream] = size
 
     def _has_room(self, size: int) -> bool:
         return size <= self._free or self._free == self._limits.budget_bytes  # one is let in, whatever its size
@@ -668,31 +778,29 @@ class H2Connection(Connection):
         self._free -= size
         stream.claimed += size
         self.give_back(stream, size)
-        stream.deadline = self._port.now() + self._limits.body_timeout_seconds
-        self._due(stream.deadline)
+        self._await_bytes(stream, self._port.now())
 
     def _release(self, stream: Stream) -> None:
         """Let the next ones in, where a message has gone."""
         self._free += stream.claimed
         stream.claimed = 0
-        claims = self._claims
-        while claims and (claims[0][0].is_over or self._has_room(claims[0][1])):
-            waiting, size = claims.popleft()
-            if not waiting.is_over:
-                self._grant(waiting, size)
+        for waiting, size in list(self._claims.items()):
+            if not self._has_room(size):
+                break
+            del self._claims[waiting]
+            self._grant(waiting, size)
 
-    def _charge(self) -> None:
-        """Bear with a frame that only makes work.
+    def _charge(self, units: int = 1) -> bool:
+        """Charge work that brings no request forward; False if there was too much, and the connection has ended.
 
-        Raises:
-            ConnectionFault: there were too many.
+        It raises nothing, because streams call it while they process what they have received.
         """
-        self._patience -= 1
-        if self._patience < 0:
-            self._patience = min(_PATIENCE, int((self._heard - self._refilled) * _PATIENCE_A_SECOND))
-            self._refilled = self._heard
-            if not self._patience:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that only make work")
+        self._budget.earn(self._earned)
+        self._earned = 0
+        is_left = self._budget.charge(self._heard, units)
+        if not is_left and self._state is _State.OPEN:
+            self._fail(ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames or calls without progress"))
+        return is_left
 
     # Memory
 
@@ -744,6 +852,7 @@ class H2Connection(Connection):
 
     def _reset_id(self, stream_id: int, code: ErrorCode) -> None:
         stream = self._streams.get(stream_id)
+        self._charge()
         self._outbox.put(h2.reset_frame(stream_id, code))
         if stream is None or not stream.is_complete:
             self._cut_off(stream_id)
@@ -758,7 +867,10 @@ class H2Connection(Connection):
 
     def _end(self, stream: Stream) -> None:
         """The answer has been sent to its end; a client that still sends its request need not go on."""
-        self._patience += 1
+        if stream.is_successful:
+            self._earned += 1 + stream.cost
+        elif stream.is_refused:
+            self._charge()
         if not stream.is_complete:
             self._outbox.put(h2.reset_frame(stream.stream_id, ErrorCode.NO_ERROR))
             self._cut_off(stream.stream_id)
@@ -770,10 +882,10 @@ class H2Connection(Connection):
         if stream.held:
             self._hold(stream, -stream.held)
         self._streams.pop(stream.stream_id, None)
-        if stream.claimed:
+        if stream.claimed or (self._claims and self._claims.pop(stream, None) is not None):
             self._release(stream)
         if self._is_last and not self._streams:
-            self._close()
+            self._close_at_last()
 
     def _lose_streams(self) -> None:
         streams, self._streams = self._streams, {}
@@ -791,25 +903,50 @@ class H2Connection(Connection):
         if at < self.deadline:
             self.deadline = at
 
-    def _wait(self, stream: Stream) -> None:
-        """The next piece of a request shall come in time."""
-        stream.deadline = at = self._heard + self._limits.body_timeout_seconds
+    def _await_reading(self, stream: Stream) -> None:
+        """The client has to read the body of a response."""
+        self._await_bytes(stream, self._port.now())
+
+    def _await_bytes(self, stream: Stream, now: float) -> None:
+        """Begin to measure how many bytes of a stream's bodies come or leave."""
+        stream.moved = 0
+        stream.deadline = at = now + self._limits.body_timeout_seconds
         if at < self.deadline:
             self.deadline = at
 
-    def _await_reading(self, stream: Stream) -> None:
-        """The next piece of an answer shall be read in time."""
-        self._patience += 1
-        stream.deadline = self._port.now() + self._limits.body_timeout_seconds
-        self._due(stream.deadline)
-
     def _expire_streams(self, now: float) -> None:
-        for stream in [each for each in self._streams.values() if each.deadline <= now]:
+        """End the streams of which too few bytes have moved; measure the others anew."""
+        due = [each for each in self._streams.values() if each.deadline <= now]
+        if not due:
+            return
+        waiting = sum(each.deadline < math.inf for each in self._streams.values())
+        least = self._min_bytes() / waiting
+        for stream in due:
+            is_sending = bool(stream.outgoing)
+            if stream.moved >= least or (is_sending and self._outbox.is_choked):
+                self._await_bytes(stream, now)
+                continue
             stream.deadline = math.inf
-            if stream.outgoing:
+            if is_sending:
                 self._reset_id(stream.stream_id, ErrorCode.CANCEL)
             elif not stream.is_complete:
                 stream.expire()
+
+    def _min_bytes(self) -> float:
+        """How many bytes have to move in ``body_timeout_seconds``."""
+        return _MIN_BYTES_PER_SECOND * self._limits.body_timeout_seconds
+
+    def _watch_reading(self) -> None:
+        """Begin to measure how much the client reads of what has been written."""
+        self._read_bytes = self._outbox.written - count_unsent(self._transport)
+        self._choked_until = self._port.now() + self._limits.body_timeout_seconds
+        self._due(self._choked_until)
+
+    def _is_reading(self) -> bool:
+        """Return True, and measure anew, if the client has read enough since ``_watch_reading``."""
+        before = self._read_bytes
+        self._watch_reading()
+        return self._read_bytes - before >= self._min_bytes()
 
     def _ask(self, now: float) -> None:
         """Ask a silent client whether it is there; it would not be missed otherwise if its machine is gone."""
@@ -818,7 +955,11 @@ class H2Connection(Connection):
                 self.abort()
         elif self._heard + self._limits.keep_alive_seconds <= now:
             self._asked = now
-            self._outbox.put(h2.ping_frame(_ASKING))
+            self._ping(_ASKING)
+
+    def _ping(self, payload: bytes) -> None:
+        self._awaited_pings += 1
+        self._outbox.put(h2.ping_frame(payload))
 
     def _set_deadline(self) -> None:
         if self._state is not _State.OPEN:
@@ -836,13 +977,37 @@ class H2Connection(Connection):
 
     # The end
 
+    def _go_on_retiring(self, payload: bytes) -> None:
+        """The client has seen the first GOAWAY.
+
+        An acknowledgement may overtake the HEADERS of streams that the client had opened before, if it sends both at
+        once. It does not overtake them a second time.
+        """
+        if payload == _RETIRING[0]:
+            self._ping(_RETIRING[1])
+        else:
+            self._retire_at_last()
+
     def _retire_at_last(self) -> None:
-        """The client has seen that we want to stop, and can have opened no stream since that we have not seen."""
+        """All streams that the client has opened before it had seen the first GOAWAY have come."""
         if self._is_last or self._state is not _State.OPEN:
             return
         self._is_last = True
-        self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR))
+        self._outbox.put(h2.goaway_frame(self._last_id, ErrorCode.NO_ERROR, _STOPPING))
         if not self._streams:
+            self._close_at_last()
+
+    def _close_at_last(self) -> None:
+        """Close after the last response.
+
+        The client closes first, if the transport allows it: frames that are on their way would make the system reset
+        the connection, and the client might not see the last response.
+        """
+        if self._state is not _State.OPEN:
+            return
+        if self._transport.can_write_eof():
+            self._linger(self._limits.body_timeout_seconds)
+        else:
             self._close()
 
     def _fail(self, fault: ConnectionFault) -> None:
@@ -850,16 +1015,24 @@ class H2Connection(Connection):
 
         A connection that is closed on unread bytes is reset, and the client would never see the reason.
         """
-        self._outbox.put(h2.goaway_frame(self._last_id, fault.code, str(fault)))
-        self._linger()
+        if self._state in (_State.GREETING, _State.OPEN):
+            self._outbox.put(h2.goaway_frame(self._last_id, fault.code, str(fault)))
+            self._linger()
 
-    def _linger(self) -> None:
+    def _linger(self, seconds: float = 0.0) -> None:
+        """Drop what still comes until the client closes, too.
+
+        Args:
+            seconds: how long the client may take to read what has been written; it is cut off earlier if it has.
+        """
         self._state = _State.LINGER
         self._buffer.clear()
         self._lose_streams()
         self._outbox.flush()
         self._outbox.close()
-        self.deadline = self._port.now() + _LINGER_SECONDS
+        now = self._port.now()
+        self.deadline, self._overdue = now + _LINGER_SECONDS, now + seconds
+        self._throttle()
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 
@@ -894,9 +1067,17 @@ def _piece(data: bytes, start: int, stop: int) -> Piece:
     return data[start:stop]
 
 
-def _frame_size(data: bytes, at: int) -> int:
-    size: int = int.from_bytes(data[at : at + 3], "big")
-    return size
+def _size_to_keep(data: bytes, at: int) -> int:
+    """How many bytes of a frame's payload are kept until they are whole; of DATA only the length of its padding."""
+    return 1 if data[at + 3] == h2.DATA else int.from_bytes(data[at : at + 3], "big")
+
+
+def _are_trailers(fields: Fields) -> bool:
+    try:
+        check_trailers(fields)
+    except MalformedMessage:
+        return False
+    return True
 
 
 _HELLO = h2.settings_frame(

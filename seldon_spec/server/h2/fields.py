@@ -23,13 +23,23 @@ from seldon_spec.server.h2.block_templates import (
     split_block,
 )
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode
-from seldon_spec.server.templates import MAX_BYTES, MAX_FIELDS, RecentTemplates, Shapes
+from seldon_spec.server.templates import MAX_BYTES, RecentTemplates, Shapes
+from seldon_spec.server.templates import MAX_FIELDS as MAX_TEMPLATE_FIELDS
 
 Fields = list[tuple[bytes, bytes]]
 Head = TypeVar("Head")
 
-MAX_BLOCK_BYTES = 65536
-"""A longer block ends its connection, and so does one whose fields are together longer than this."""
+MAX_BLOCK_BYTES = 20480
+"""A longer block ends its connection, and so does one whose fields are together longer than this.
+
+Between this and the limit that the settings announce, the block is decoded and only its request is refused.
+"""
+
+MAX_FIELDS = 200
+"""A request with more fields is refused."""
+
+_MAX_SIZE_UPDATES = 2
+"""More of them at the start of a block have no effect (RFC 7541, section 4.2)."""
 
 _MAX_BLOCKS = 512
 _MAX_BLOCK_CACHE_BYTES = 1 << 20
@@ -48,17 +58,17 @@ class HeaderBlockCache(Generic[Head]):
     """The heads of requests by their blocks, wherever there is no dynamic table; all connections of a port share them.
 
     Args:
-        make_head: makes the head of the fields; values that it does not look at may stand there as they were encoded.
-        wanted: the names of the fields whose value it looks at.
+        make_head: makes the head of the fields.
         vary: says how heads are made that differ from one only in the values of the fields with these names; None:
             by ``make_head`` alone.
+        wanted: the names of the fields whose values these heads depend on.
     """
 
     def __init__(
         self,
         make_head: Callable[[Fields], Head],
-        wanted: Iterable[bytes],
         vary: Callable[[Head, Sequence[bytes]], MakeVaried[Head] | None] = lambda _head, _names: None,
+        wanted: Iterable[bytes] = (),
     ) -> None:
         self.make_head = make_head
         self._blocks: BoundedCache[Head] = BoundedCache(_MAX_BLOCKS, _MAX_BLOCK_CACHE_BYTES)
@@ -87,8 +97,10 @@ class HeaderBlockCache(Generic[Head]):
             return head
         parts = [*_split_fields(block)]
         fields = [self._read_field(block[start:stop], size) for start, size, stop in parts]
+        if len(fields) > MAX_FIELDS:
+            raise ValueError("too many fields")
         head = self.make_head(fields)
-        if len(block) <= MAX_BYTES and len(parts) <= MAX_FIELDS:
+        if len(block) <= MAX_BYTES and len(parts) <= MAX_TEMPLATE_FIELDS:
             self._learn(block, head, parts, [name for name, _ in fields], recent)
         return head
 
@@ -120,17 +132,17 @@ class HeaderBlockCache(Generic[Head]):
 
     def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
         """A field, of whose bytes the first ``name_size`` are the name's."""
+        field = self._fields.get(raw)
+        if field is not None:
+            return field
         raw_name = raw[:name_size]
         name = self._names.get(raw_name)
         if name is None:
             name = self._decode(raw_name if raw[0] >= 0x80 else raw_name + b"\0")[0]
             self._names.offer(raw_name, name, len(raw_name) + len(name))
-        if name not in self._wanted:
-            return name, raw[name_size:]
-        field = self._fields.get(raw)
-        if field is None:
-            field = self._decode(raw)
-            self._fields.offer(raw, field, len(raw) + sum(map(len, field)))
+        is_plain = raw[0] < 0x80 and raw[name_size] < 0x7F  # the value is neither indexed nor Huffman coded
+        field = name, raw[name_size + 1 :] if is_plain else self._decode(raw)[1]
+        self._fields.offer(raw, field, len(raw) + sum(map(len, field)))
         return field
 
     def _decode(self, raw: bytes) -> tuple[bytes, bytes]:
@@ -180,15 +192,25 @@ def _skip_text(block: bytes, at: int) -> int:
 
 
 class BlockReader(Generic[Head]):
-    """Reads the header blocks of one connection, each in its turn: every one may change what the next one means."""
+    """Reads the header blocks of one connection, each in its turn: every one may change what the next one means.
 
-    __slots__ = ("_decoder", "_heads", "_is_stateless", "_recent")
+    Attributes:
+        cost: what the blocks since this was last set to 0 are worth in units of the abuse budget; a block that was
+            known costs nothing.
+    """
+
+    __slots__ = ("_decoder", "_heads", "_is_stateless", "_is_table_closed", "_recent", "cost")
 
     def __init__(self, heads: HeaderBlockCache[Head]) -> None:
         self._heads = heads
         self._recent: RecentTemplates[Head] = RecentTemplates()
         self._decoder = hpack.Decoder(MAX_BLOCK_BYTES)
-        self._is_stateless = False
+        self._is_stateless = self._is_table_closed = False
+        self.cost = 0
+
+    def close_table(self) -> None:
+        """The client has acknowledged that the table has no room: its encoder may not enlarge it any more."""
+        self._is_table_closed = True
 
     def read(self, block: bytes) -> Head:
         """The head that a block is.
@@ -199,7 +221,9 @@ class BlockReader(Generic[Head]):
         if self._is_stateless:
             head = self._recent.read(block)
             if head is not None:
+                self.cost += len(block) >> 11
                 return head
+            self.cost += len(block) >> 9
             with contextlib.suppress(*_ERRORS):  # the connection's own decoder decides then
                 return self._heads.read(block, self._recent)
         return self._heads.make_head(self.decode(block))
@@ -210,15 +234,32 @@ class BlockReader(Generic[Head]):
         Raises:
             ConnectionFault: see ``read``.
         """
+        self._check_size_updates(block)
         try:
             fields: Fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
         except hpack.OversizedHeaderListError:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the headers are too long") from None
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "the header fields are too long") from None
         except _ERRORS:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "the header block is malformed") from None
+        self.cost += (len(block) >> 11) + (len(fields) >> 5)
         # A table of size 0 holds nothing; the client says that it has one once it has seen our settings.
         self._is_stateless = self._decoder.header_table_size == 0
         return fields
+
+    def _check_size_updates(self, block: bytes) -> None:
+        at = count = 0
+        while at < len(block) and 0x20 <= block[at] < 0x40:
+            count += 1
+            if count > _MAX_SIZE_UPDATES:
+                raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "too many updates of the table size")
+            if self._is_table_closed and block[at] != 0x20:
+                raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "a table size above the acknowledged 0")
+            if block[at] == 0x3F:  # the number goes on
+                at += 1
+                while at < len(block) and block[at] >= 0x80:
+                    at += 1
+            at += 1
+        self.cost += count
 
 
 def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -31,6 +31,13 @@ DEFAULT_WINDOW = 65535
 DEFAULT_MAX_FRAME_BYTES = 16384
 _FRAME_SIZES = range(DEFAULT_MAX_FRAME_BYTES, 1 << 24)
 
+MAX_SETTINGS = 32
+"""A SETTINGS frame with more entries ends the connection."""
+
+_MAX_GOAWAY_BYTES = 4096
+_MAX_PADDING_BYTES = 1 + 255
+_PRIORITY_BYTES = 5
+
 _HEAD = struct.Struct(">BHBBI")  # the length is a byte and two, for no format has three
 _SETTING = struct.Struct(">HI")
 _NUMBER = struct.Struct(">I")
@@ -81,6 +88,38 @@ def frame_head(size: int, kind: int, flags: int, stream_id: int) -> bytes:
     return _HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id)
 
 
+def check_size(kind: int, size: int, max_block_bytes: int) -> None:
+    """Check the length of a frame that has not come as a whole, so that no more is kept than one of its kind may have.
+
+    Args:
+        kind: of the frame; not DATA and not an unknown one, which are not kept.
+        size: of its payload.
+        max_block_bytes: the longest header block.
+
+    Raises:
+        ConnectionFault: no such frame may be as long as that.
+    """
+    if kind in _FIXED_SIZES:
+        if size != _FIXED_SIZES[kind]:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame of a fixed size has another one")
+    elif kind == PUSH_PROMISE:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a PUSH_PROMISE from a client")
+    elif kind == SETTINGS:
+        _check_settings_size(size)
+    elif size > (_MAX_GOAWAY_BYTES if kind == GOAWAY else max_block_bytes + _MAX_PADDING_BYTES + _PRIORITY_BYTES):
+        raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a frame that is too long")
+
+
+def _check_settings_size(size: int) -> None:
+    if size % _SETTING.size:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "half a setting")
+    if size > MAX_SETTINGS * _SETTING.size:
+        raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a SETTINGS frame with too many settings")
+
+
+_FIXED_SIZES = {PRIORITY: _PRIORITY_BYTES, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
+
+
 def settings_frame(settings: Mapping[int, int]) -> bytes:
     """A SETTINGS frame."""
     payload = b"".join(_SETTING.pack(*setting) for setting in settings.items())
@@ -127,10 +166,9 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     """The settings of a SETTINGS frame, in their order.
 
     Raises:
-        ConnectionFault: there is half a setting, or a value that is not allowed.
+        ConnectionFault: there is half a setting, too many of them, or a value that is not allowed.
     """
-    if len(payload) % _SETTING.size:
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "half a setting")
+    _check_settings_size(len(payload))
     for key, value in _SETTING.iter_unpack(payload):
         if key == INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "an initial window beyond 2^31 - 1")
@@ -139,14 +177,12 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
         yield key, value
 
 
-def strip_padding(payload: bytes, flags: int) -> bytes:
-    """The payload of a DATA or HEADERS frame without what PADDED puts around it.
+def strip_padding(payload: bytes) -> bytes:
+    """The payload of a padded HEADERS frame without the padding.
 
     Raises:
         ConnectionFault: there is more padding than payload.
     """
-    if not flags & PADDED:
-        return payload
     if not payload or payload[0] >= len(payload):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
     return payload[1 : len(payload) - payload[0]]

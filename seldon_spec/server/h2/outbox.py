@@ -36,6 +36,11 @@ _MAX_FRAME_BYTES = 1 << 18
 _JOIN_BYTES = 1 << 16
 """Up to this size what leaves together is copied together, which costs less than many small parts."""
 
+_ACKS_PER_FRAME = 3
+_MAX_ACKS = 1 << 14
+"""For each DATA frame that is sent, a client may send a PING and two WINDOW_UPDATEs, as clients do that measure the
+bandwidth or acknowledge every frame; so many of them may be outstanding."""
+
 _LAST = END_HEADERS | END_STREAM
 
 
@@ -45,12 +50,14 @@ class Outbox:
     Args:
         call_soon: the loop's; what is sent in one round of the loop is written at its end, at once.
         end: is called with a stream whose answer has been sent to its end.
-        wait: is called with a stream that has sent something and has more that waits.
+        wait: is called with a stream that begins to send a body.
         hold: is called with a stream and the bytes that it has buffered more, or fewer.
 
     Attributes:
         is_choked: the client does not read; what can wait is not sent.
+        acks: frames that the client may send for the DATA frames that it was sent.
         unsent: bytes of responses that wait for the client's windows, or for their turn.
+        written: bytes that were handed to the transport.
     """
 
     __slots__ = (
@@ -66,8 +73,10 @@ class Outbox:
         "_transport",
         "_wait",
         "_window",
+        "acks",
         "is_choked",
         "unsent",
+        "written",
     )
 
     def __init__(
@@ -86,7 +95,7 @@ class Outbox:
         self._max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
         self._parts: list[bytes | memoryview] = []
         self._ready: deque[Stream] = deque()
-        self._size = self.unsent = 0
+        self._size = self.acks = self.unsent = self.written = 0
         self._is_due = self.is_choked = False
 
     def open(self, transport: asyncio.Transport) -> None:
@@ -113,6 +122,7 @@ class Outbox:
         self._parts, self._size = [], 0
         if self._transport is None or not parts:
             return
+        self.written += size
         if size <= _JOIN_BYTES:
             self._transport.write(b"".join(parts))
         else:
@@ -129,6 +139,7 @@ class Outbox:
             self.send(stream, prefix, body)
             return
         self._window -= size
+        self.acks += _ACKS_PER_FRAME
         stream_id = stream.stream_id
         self.put(
             b"".join(
@@ -159,11 +170,12 @@ class Outbox:
         """Send the next parts of a body, as far as they may leave now, and the rest as soon as it may."""
         if stream.outgoing is None:
             stream.outgoing = deque()
+        if not stream.outgoing:
+            self._wait(stream)
         stream.outgoing.extend(memoryview(part) for part in parts if part)
         size = sum(map(len, parts))
         self.unsent += size
         self._hold(stream, size)
-        self._wait(stream)
         self._queue(stream)
         self.pump()
 
@@ -206,12 +218,13 @@ class Outbox:
             outgoing[0] = view[size:]
         self._window -= size
         stream.credit -= size
+        stream.moved += size
+        self.acks += _ACKS_PER_FRAME
         self.unsent -= size
         self._hold(stream, -size)
         self.put(frame_head(size, DATA, 0, stream.stream_id))
         self.put(view[:size])
         if outgoing:
-            self._wait(stream)
             self._queue(stream)
         elif stream.tail is not None:
             self._send_tail(stream)
@@ -224,6 +237,14 @@ class Outbox:
         self._end(stream)
 
     # What the client allows
+
+    def take_ack(self) -> bool:
+        """Account for a frame with which a client may follow DATA that it was sent; False if there was none."""
+        self.acks = min(self.acks, _MAX_ACKS) - 1
+        if self.acks >= 0:
+            return True
+        self.acks = 0
+        return False
 
     def widen(self, credit: int) -> None:
         """The client takes so many bytes more on this connection.

@@ -73,7 +73,13 @@ class Stream(ABC):
         is_answering: the first headers have been sent.
         is_complete: the client has sent everything.
         is_over: nothing happens any more.
-        deadline: when ``expire`` is due, by the loop's clock.
+        is_successful: the response is that of a call that has succeeded.
+        is_refused: the request was refused, or is malformed.
+        cost: units of the abuse budget that were charged for the header block; a successful call gets them back.
+        content_left: bytes that are missing of the announced content-length; None: no length was announced.
+        padding: bytes of padding that have come and have not been given back.
+        moved: bytes of the body that have come, or of the response that have left, since ``deadline`` was set.
+        deadline: when the rate of these bytes is checked, by the loop's clock; infinite: no bytes are due.
         is_probe: it is answered although there are too many connections.
     """
 
@@ -82,6 +88,8 @@ class Stream(ABC):
     __slots__ = (
         "carrier",
         "claimed",
+        "content_left",
+        "cost",
         "credit",
         "deadline",
         "held",
@@ -89,7 +97,11 @@ class Stream(ABC):
         "is_complete",
         "is_over",
         "is_queued",
+        "is_refused",
+        "is_successful",
+        "moved",
         "outgoing",
+        "padding",
         "room",
         "stream_id",
         "tail",
@@ -99,10 +111,12 @@ class Stream(ABC):
         self.carrier = carrier
         self.stream_id = stream_id
         self.room = window
-        self.claimed = self.credit = self.held = 0
+        self.claimed = self.cost = self.credit = self.held = self.moved = self.padding = 0
+        self.content_left: int | None = None
         self.outgoing: deque[memoryview] | None = None
         self.tail: bytes | None = None
         self.is_queued = self.is_answering = self.is_complete = self.is_over = False
+        self.is_successful = self.is_refused = False
         self.deadline = math.inf
 
     @abstractmethod

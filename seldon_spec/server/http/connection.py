@@ -23,6 +23,7 @@ from seldon_spec.server.http.head import MAX_HEAD_BYTES, parse_head
 from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
+from seldon_spec.server.tcp import count_unsent, has_unread, is_reset
 from seldon_spec.server.templates import RecentTemplates
 from seldon_spec.server.turns import Turn
 
@@ -34,9 +35,9 @@ _JOIN_BYTES = 16384
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
-"""What a refused client is still sending is read and dropped for this long and up to this size.
+"""After the last response, what the client is still sending is read and dropped for this long and up to this size.
 
-A connection that is closed on unread bytes is reset, and the client would never see the answer.
+A connection that is closed on unread bytes is reset, and the client would never see the response.
 """
 
 _MIN_BODY_RATE = 1024
@@ -49,7 +50,15 @@ _FIRST_SECONDS = 1.0
 """How long a connection that was made while the server stops, or beyond the limit, may take to send its request."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+STATUS_PREFIX = b"HTTP/1.1 "
+"""The first bytes of every response.
+
+They are sent as soon as the client has closed its side. A client that waits for the response expects them; one that
+has closed its socket resets the connection, and its request is cancelled. Both look alike without them.
+"""
 
 
 class _State(Enum):
@@ -119,10 +128,12 @@ class HttpConnection(Connection):
         "_coming",
         "_dropped",
         "_has_begun",
+        "_has_eof",
         "_is_advancing",
         "_is_choked",
         "_is_last",
         "_is_paused",
+        "_is_prefixed",
         "_is_probe_only",
         "_is_used",
         "_is_waiting",
@@ -130,6 +141,7 @@ class HttpConnection(Connection):
         "_missing",
         "_received",
         "_recent",
+        "_searched",
         "_state",
         "_transport",
         "_unsent",
@@ -155,7 +167,8 @@ class HttpConnection(Connection):
         self._coming: bytearray | Pages = bytearray()
         self._missing = self._received = self._body_bytes = 0
         self._has_begun = self._is_advancing = self._is_choked = self._is_last = self._is_paused = False
-        self._is_used = self._is_waiting = self._is_probe_only = False
+        self._has_eof = self._is_prefixed = self._is_probe_only = self._is_used = self._is_waiting = False
+        self._searched = 0  # how much of the buffer has no end of a head, so that no byte is searched twice
         self._dropped = self._unsent = 0
         self.scheme = listener.scheme
         self.client = ""
@@ -204,8 +217,17 @@ class HttpConnection(Connection):
         self._is_waiting = False
         self._advance()
 
-    def eof_received(self) -> None:
-        """The client has closed its side: nobody waits for an answer any more, and the transport closes."""
+    def eof_received(self) -> bool:
+        """The client has closed its side: keep the connection only for the responses to the requests that are whole.
+
+        TLS has no half-closed connections that asyncio knows.
+        """
+        may_be_whole = self._state is _State.ANSWER or (self._state is _State.HEAD and self._is_choked)
+        if not (may_be_whole or self._is_waiting) or self._transport.get_extra_info("sslcontext") is not None:
+            return False
+        self._has_eof = True
+        self._follow_eof()
+        return True
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is closed."""
@@ -217,7 +239,7 @@ class HttpConnection(Connection):
     def pause_writing(self) -> None:
         """The client does not read what it was sent."""
         self._is_choked = True
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent = count_unsent(self._transport)
         self._account()
         self._await(self._listener.limits.body_timeout_seconds)
 
@@ -230,16 +252,20 @@ class HttpConnection(Connection):
             if not self._is_waiting:
                 self._advance()
         elif self._state is _State.ANSWER:
-            self.deadline = math.inf
+            self.deadline = 0.0 if self._has_eof else math.inf
 
     # What the listener tells
 
     def expire(self) -> None:
         """See ``Connection``."""
-        if self._is_choked and self._has_sent_more():
-            self._await(self._listener.limits.body_timeout_seconds)
-        elif self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
-            self.abort()
+        if self._is_choked or self._state in (_State.LINGER, _State.CLOSED):
+            if self._has_sent_more():
+                self._await(self._listener.limits.body_timeout_seconds)
+            else:
+                self.abort()
+        elif self._state is _State.ANSWER:  # and the client has closed its side
+            if is_reset(self._transport):
+                self.abort()
         elif self._is_waiting:  # not for the client
             self._await(self._listener.limits.header_timeout_seconds)
         elif self._received >= _MIN_BODY_RATE * self._listener.limits.body_timeout_seconds:
@@ -313,6 +339,8 @@ class HttpConnection(Connection):
         finally:
             self._is_advancing = False
         self._throttle()
+        if self._has_eof:
+            self._follow_eof()
 
     def _step(self, turn: Turn) -> bool:
         """Take the next part of a request from the buffer; whether there may be another."""
@@ -326,12 +354,15 @@ class HttpConnection(Connection):
         buffer = self._buffer
         if empty := _EMPTY_LINES.match(buffer):  # they are overlooked
             del buffer[: empty.end()]
+            self._searched = 0
         if buffer and not 65 <= buffer[0] <= 90 and buffer != b"\r":  # a method begins with a capital letter
             raise MalformedRequest("this is not a request of HTTP")
-        end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
+        end = buffer.find(_END_OF_HEAD, self._searched, MAX_HEAD_BYTES) + 4
         if end < 4:
+            self._searched = max(len(buffer) - 3, 0)
             self._await_head()
             return False
+        self._searched = 0
         raw = bytes(memoryview(buffer)[:end])
         del buffer[:end]
         head = self._recent.read(raw) or self._listener.heads.find(raw, self._recent)
@@ -412,12 +443,15 @@ class HttpConnection(Connection):
         if self._state is not _State.ANSWER:
             return
         self.on_gone = None
-        if self.head.method == "HEAD":
+        if not head.has_body:
+            body, length = b"", 0
+        elif self.head.method == "HEAD":
             body, length = b"", len(body) if length is None else length
         is_last = self._is_last or not self.head.is_kept or not self._listener.limits.keep_alive_seconds
+        is_last = is_last or (self._has_eof and not self._buffer)
         self._send(head, body, len(body) if length is None else length, is_last=is_last)
         if is_last:
-            self._close()
+            self._end()
             return
         self._state = _State.HEAD
         if self.held:
@@ -434,7 +468,10 @@ class HttpConnection(Connection):
         else:
             end = b"\r\n" if self.head.version != "1.0" else b"connection: keep-alive\r\n\r\n"
         measure = b"content-length: %d\r\n" % length if head.has_length else b""
-        parts = (head.status_line, self._listener.date_line(), measure, head.lines, end)
+        status_line = head.status_line
+        if self._is_prefixed:
+            status_line, self._is_prefixed = status_line.removeprefix(STATUS_PREFIX), False
+        parts = (status_line, self._listener.date_line(), measure, head.lines, end)
         if len(body) <= _JOIN_BYTES:
             self._transport.write(b"".join((*parts, body)))
         else:
@@ -442,17 +479,32 @@ class HttpConnection(Connection):
             self._transport.write(body)
 
     def _refuse(self, error: RequestError) -> None:
-        """Send the last answer of this connection, and drop what still comes until the client has read it."""
+        """Send the last response of this connection: to a request that is not read to its end."""
         self._give_up()
         head, body = self._listener.app.refuse(error, None if self._state is _State.HEAD else self.head)
         self._send(head, body, len(body), is_last=True)
+        self._linger()
+
+    def _end(self) -> None:
+        """End the connection after its last response."""
+        if self._buffer or self._is_paused or (not self._has_eof and has_unread(self._transport)):
+            self._linger()
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        """Close this side, and drop what still comes until the client has read the response."""
         self._buffer.clear()
         self._body = b""
         self._coming = bytearray()
+        if self._has_eof:
+            self._close()
+            return
         self._state = _State.LINGER
         self._is_waiting = False
         self._throttle()
-        self._await(_LINGER_SECONDS)
+        self._unsent = count_unsent(self._transport)
+        self._await(self._listener.limits.body_timeout_seconds if self._is_choked else _LINGER_SECONDS)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -463,8 +515,20 @@ class HttpConnection(Connection):
 
     def _close(self) -> None:
         self._state = _State.CLOSED
+        self._unsent = count_unsent(self._transport)
         self._await(self._listener.limits.body_timeout_seconds)  # for the client to read what it was sent
         self._transport.close()
+
+    def _follow_eof(self) -> None:
+        """Respond to what the client has sent before it closed its side, and close once there is nothing left."""
+        if self._state is _State.ANSWER:
+            if not self._is_prefixed:
+                self._is_prefixed = True
+                self._transport.write(STATUS_PREFIX)
+            if not self._is_choked:
+                self.deadline = 0.0  # to find out at each look of the listener's whether the client is gone
+        elif not (self._is_choked or self._is_waiting) and self._state in (_State.HEAD, _State.BODY, _State.CHUNKS):
+            self._close()
 
     def _give_up(self) -> None:
         """Tell whoever works on the answer that nobody waits for it any more."""
@@ -494,7 +558,7 @@ class HttpConnection(Connection):
         is_full = self._is_waiting or (
             len(self._buffer) > _MAX_AHEAD_BYTES and self._state in (_State.HEAD, _State.ANSWER)
         )
-        if is_full is not self._is_paused and not self._transport.is_closing():
+        if is_full is not self._is_paused and not (self._has_eof or self._transport.is_closing()):
             self._is_paused = is_full
             if is_full:
                 self._transport.pause_reading()
@@ -502,9 +566,9 @@ class HttpConnection(Connection):
                 self._transport.resume_reading()
 
     def _has_sent_more(self) -> bool:
-        """Whether the client has read some of its answer since this was last asked."""
-        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
-        return self._unsent < before
+        """Return True if the client has acknowledged some of a response since the last call, but not yet all."""
+        before, self._unsent = self._unsent, count_unsent(self._transport)
+        return 0 < self._unsent < before
 
     def _await(self, seconds: float) -> None:
         self.deadline = self._listener.now() + seconds

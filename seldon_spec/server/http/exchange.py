@@ -15,7 +15,8 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 Body: TypeAlias = bytes | bytearray | memoryview
 
 _LENGTH_DIGITS = 20
-_BODILESS = frozenset({204, 304})
+_FIRST_FINAL, _LAST_STATUS = 200, 599
+_NO_CONTENT, _RESET_CONTENT, _NOT_MODIFIED = 204, 205, 304
 
 
 class Head:
@@ -65,11 +66,13 @@ class Head:
         self.version = version
         self.size = 0
         self._layout, self._headers, self._values = None, headers, ()
-        self.content_length = _read_length(self.find(b"content-length") or b"0")
-        self.is_chunked = self.find(b"transfer-encoding") is not None
-        self.awaits_continue = version != "1.0" and (self.find(b"expect") or b"").lower() == b"100-continue"
-        wishes = {wish.strip() for wish in (self.find(b"connection") or b"").lower().split(b",")}
-        self.is_kept = b"keep-alive" in wishes if version == "1.0" else b"close" not in wishes
+        first = dict(reversed(headers))
+        length = first.get(b"content-length")
+        self.content_length = 0 if length is None else _read_length(length)
+        self.is_chunked = b"transfer-encoding" in first
+        self.awaits_continue = b"expect" in first and version != "1.0" and b"100-continue" in self._list(b"expect")
+        options = self._list(b"connection") if b"connection" in first else ()
+        self.is_kept = b"close" not in options and (version != "1.0" or b"keep-alive" in options)
 
     def vary(self, layout: HeaderLayout, values: Sequence[bytes], content_length: int, size: int) -> Head:
         """Return a head that differs from this one only in the values of some headers.
@@ -104,13 +107,18 @@ class Head:
         """The first value of a header; ``name`` in lower case."""
         if self._layout is not None:
             return self._layout.find(self._values, name)
-        return _find_header(self.headers, name)
+        return find_header(self.headers, name)
 
     def finder(self) -> Callable[[bytes], bytes | None]:
         """Return what ``find`` does without a reference to this head: a cycle with its plan would be freed late."""
         if self._layout is not None:
             return partial(self._layout.find, self._values)
-        return partial(_find_header, self.headers)
+        return partial(find_header, self.headers)
+
+    def _list(self, name: bytes) -> set[bytes]:
+        """The members of all lines of a list header, in lower case."""
+        lines = [value for key, value in self.headers if key == name]
+        return {member.strip(b" \t") for line in lines for member in line.lower().split(b",")}
 
 
 class HeaderLayout(Protocol):
@@ -123,7 +131,8 @@ class HeaderLayout(Protocol):
         """Return the first value of a header of the head with these values."""
 
 
-def _find_header(headers: Headers, name: bytes) -> bytes | None:
+def find_header(headers: Headers, name: bytes) -> bytes | None:
+    """Return the first value of a header; ``name`` in lower case."""
     return next((value for key, value in headers if key == name), None)
 
 
@@ -140,22 +149,30 @@ class AnswerHead:
         status: the number.
         headers: in their order.
         status_line, lines: both as HTTP/1.1 writes them.
-        has_length: whether an answer of this status tells its length.
+        has_body: whether a response of this status may have a body; if not, whatever there is of one is not sent.
+        has_length: whether a response of this status has a ``content-length``.
+
+    Raises:
+        ValueError: it is no status of a final response.
     """
 
-    __slots__ = ("has_length", "headers", "lines", "status", "status_line")
+    __slots__ = ("has_body", "has_length", "headers", "lines", "status", "status_line")
 
     def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        if not _FIRST_FINAL <= status <= _LAST_STATUS:
+            raise ValueError(f"{status} is not the status of a final response")
         self.status = status
         self.headers = tuple(headers)
         self.status_line = b"HTTP/1.1 %d %s\r\n" % (status, _phrase(status))
         self.lines = b"".join(b"%b: %b\r\n" % header for header in self.headers)
-        self.has_length = status not in _BODILESS
+        self.has_body = status not in (_NO_CONTENT, _RESET_CONTENT, _NOT_MODIFIED)
+        self.has_length = status not in (_NO_CONTENT, _NOT_MODIFIED)
 
     def extended(self, name: bytes, value: bytes) -> AnswerHead:
         """This head with one header more."""
         head = AnswerHead.__new__(AnswerHead)  # nothing that is known has to be made again
-        head.status, head.status_line, head.has_length = self.status, self.status_line, self.has_length
+        head.status, head.status_line = self.status, self.status_line
+        head.has_body, head.has_length = self.has_body, self.has_length
         head.headers = (*self.headers, (name, value))
         head.lines = b"%b%b: %b\r\n" % (self.lines, name, value)
         return head
@@ -193,8 +210,8 @@ class Exchange(Protocol):
 
         Args:
             head: status and headers.
-            body: its bytes; none for a HEAD request.
-            length: of the body that a HEAD request is told of.
+            body: its bytes; not sent if the request is a HEAD request, or the status has no body.
+            length: the ``content-length`` of the response to a HEAD request; None: the length of ``body``.
         """
 
 

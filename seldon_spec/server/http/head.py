@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
 from seldon_spec.errors import HeadTooLarge, MalformedRequest
-from seldon_spec.server.http.exchange import Head
+from seldon_spec.server.header_fields import check_singular_fields, is_host
+from seldon_spec.server.http.exchange import Head, Headers, find_header
 
 MAX_HEAD_BYTES = 65536
 """A longer head is refused."""
 
 _MAX_HEADERS = 256
-_REQUEST_LINE = re.compile(rb"[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")  # llhttp knows other versions and protocols too
+_VERSIONS = ("1.0", "1.1")
+_REQUEST_LINE = re.compile(rb"[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")  # llhttp knows other protocols too
+
+_TARGET = re.compile(
+    rb"(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?]*))?"
+    rb"((?:/[A-Za-z0-9._~!$&'()*+,;=:@/-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=:@/-]*)*)?)"
+    rb"(?:\?([A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*))?\Z"
+)
+"""The path is that of RFC 3986. Its query is what browsers send: brackets, and percent signs without digits, too."""
 
 
 def parse_head(raw: bytes) -> Head:
     """Parse a head.
 
     Raises:
-        MalformedRequest: llhttp refuses it, it is not HTTP/1's, or it has no path.
+        MalformedRequest: llhttp or ``make_head`` refuses it.
         HeadTooLarge: there are too many headers.
     """
     if not _REQUEST_LINE.match(raw):
@@ -38,10 +49,41 @@ def parse_head(raw: bytes) -> Head:
         raise MalformedRequest("the request's head is malformed")
     if len(listener.headers) > _MAX_HEADERS:
         raise HeadTooLarge(f"the request has more than {_MAX_HEADERS} headers")
-    path, query = _split_target(listener.url)
-    head = Head(parser.get_method().decode(), path, query, parser.get_http_version(), tuple(listener.headers))
+    return make_head(parser.get_method().decode(), listener.url, parser.get_http_version(), listener.headers)
+
+
+def make_head(method: str, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> Head:
+    """Make a head of what a parser has found; whichever it is, the same requests are malformed.
+
+    Args:
+        method: in upper case.
+        target: as the request line has it.
+        version: without the protocol's name.
+        headers: names in lower case; white space around the values is removed.
+
+    Raises:
+        MalformedRequest: RFC 9112 requires to refuse it, or it contains a singular field twice.
+    """
+    if version not in _VERSIONS:
+        raise MalformedRequest("the version is not HTTP/1.0 or HTTP/1.1")
+    fields = tuple([(name, value.strip(b" \t")) for name, value in headers])
+    _check_host(fields, version)
+    path, query, authority = _split_target(method, target)
+    if authority is not None:  # takes precedence (RFC 9112, section 3.2.2)
+        fields = ((b"host", authority), *(field for field in fields if field[0] != b"host"))
+    head = Head(method, path, query, version, fields)
     _check_coding(head)
     return head
+
+
+def _check_host(headers: Headers, version: str) -> None:
+    check_singular_fields(headers)
+    host = find_header(headers, b"host")
+    if host is None:
+        if version != "1.0":
+            raise MalformedRequest("the request has no host header")
+    elif not is_host(host):
+        raise MalformedRequest("the host header is malformed")
 
 
 def _check_coding(head: Head) -> None:
@@ -69,11 +111,30 @@ class _Listener:
         self.is_whole = True
 
 
-def _split_target(target: bytes) -> tuple[str, bytes]:
-    try:
-        url = httptools.parse_url(target)
-    except httptools.HttpParserInvalidURLError:
-        raise MalformedRequest("the request's target is malformed") from None
-    if not url.path:
-        raise MalformedRequest("the request's target has no path")
-    return unquote_to_bytes(url.path).decode("latin-1"), url.query or b""
+class _Target(NamedTuple):
+    """The parts of a request's target.
+
+    Attributes:
+        path: percent-decoded, a character for each byte.
+        query: as it is.
+        authority: None unless the target is an absolute URL.
+    """
+
+    path: str
+    query: bytes
+    authority: bytes | None
+
+
+def _split_target(method: str, target: bytes) -> _Target:
+    if target == b"*" and method == "OPTIONS":
+        return _Target("*", b"", None)
+    match = _TARGET.match(target)
+    if match is None or method == "CONNECT":
+        raise MalformedRequest("the request's target is malformed")
+    authority, path, query = match.groups()
+    if authority is None:
+        if not path:
+            raise MalformedRequest("the request's target has no path")
+    elif not is_host(authority):
+        raise MalformedRequest("the host of the request's target is malformed")
+    return _Target(unquote_to_bytes(path or b"/").decode("latin-1"), query or b"", authority)

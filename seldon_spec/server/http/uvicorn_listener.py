@@ -12,10 +12,13 @@ from typing import Any, TypeAlias
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from seldon_spec.errors import RequestError, TooLarge
+from seldon_spec.server.http.connection import STATUS_PREFIX
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
+from seldon_spec.server.http.head import make_head
+from seldon_spec.server.tcp import is_reset
 from seldon_spec.server.tls import TlsFiles
 from seldon_spec.spec.model import ServerSpec
 
@@ -23,6 +26,14 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+_CLOSE = (b"connection", b"close")
+
+_TARGET = "seldon_spec.target"
+"""The key of a request's target, as its first line has it, in the ``state`` of a scope."""
+
+_LOOK_SECONDS = 0.5
+"""How often a connection whose client has closed its side is checked for a reset."""
 
 _CLOSE_SECONDS = 2.0
 """How long connections may take to close once nothing is under way any more."""
@@ -104,7 +115,7 @@ class AsgiApp:
         A connection that is closed on unread bytes is reset, and the client would never see the answer.
         """
         answer, body = self._app.refuse(error, head)
-        closing = AnswerHead(answer.status, [*answer.headers, (b"connection", b"close")])
+        closing = AnswerHead(answer.status, [*answer.headers, _CLOSE])
         await send(_start(closing, len(body)))
         await send({"type": "http.response.body", "body": body, "more_body": True})
         with contextlib.suppress(asyncio.TimeoutError):
@@ -113,8 +124,7 @@ class AsgiApp:
 
 
 def _head_of(scope: Scope) -> Head:
-    path = scope["path"].encode().decode("latin-1")
-    return Head(scope["method"], path, scope["query_string"], scope["http_version"], tuple(scope["headers"]))
+    return make_head(scope["method"], scope["state"][_TARGET], scope["http_version"], scope["headers"])
 
 
 async def _answer_or_disconnect(exchange: AsgiExchange, receive: Receive) -> None:
@@ -127,7 +137,12 @@ async def _answer_or_disconnect(exchange: AsgiExchange, receive: Receive) -> Non
 
 
 async def _send(send: Send, asked: Head, head: AnswerHead, body: bytes, length: int | None) -> None:
-    await send(_start(head, len(body) if length is None else length))
+    if not head.has_body:
+        body, length = b"", 0
+    start = _start(head, len(body) if length is None else length)
+    if not asked.is_kept:
+        start["headers"].append(_CLOSE)
+    await send(start)
     await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else body})
 
 
@@ -169,7 +184,7 @@ class UvicornListener:
     def __init__(self, app: HttpApp, listening: socket.socket, server: ServerSpec, tls: TlsFiles | None) -> None:
         config = uvicorn.Config(
             AsgiApp(app),
-            http=_NoUpgradeProtocol,
+            http=_Protocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -222,10 +237,36 @@ def _tls_settings(tls: TlsFiles) -> dict[str, Any]:
     return settings
 
 
-class _NoUpgradeProtocol(HttpToolsProtocol):
-    """Ignore offers to switch to another protocol (h2c, WebSocket, TLS), as RFC 9110 section 7.8 permits.
+class _Transport:
+    """A connection's transport, at which the first bytes of a response can be sent before the rest is known."""
 
-    httptools skips the body of a request with such an offer, so the application would receive an empty one.
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._is_prefixed = False
+
+    def begin_response(self) -> None:
+        """Send the bytes that every response begins with."""
+        if not self._is_prefixed:
+            self._is_prefixed = True
+            self._transport.write(STATUS_PREFIX)
+
+    def write(self, data: bytes) -> None:
+        """Write what has not been sent yet."""
+        self._transport.write(data.removeprefix(STATUS_PREFIX) if self._is_prefixed else data)
+        self._is_prefixed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Handle requests as the native engine does, where uvicorn itself does not.
+
+    - The application reads the target of a request, as the first line has it.
+    - White space around the value of a header does not belong to it.
+    - A client that closes its side after its requests gets the responses.
+    - Offers to switch to another protocol (h2c, WebSocket, TLS) are ignored, as RFC 9110 section 7.8 permits. httptools
+      skips the body of a request with such an offer, so the application would receive an empty one.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -233,13 +274,66 @@ class _NoUpgradeProtocol(HttpToolsProtocol):
         self.parser = _NoUpgradeParser(self)
         with contextlib.suppress(AttributeError):  # httptools before 0.6.3
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-        self._is_skipping = False
+        self._is_skipping = self._has_eof = False
+        self._running: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self.transport: Any = _Transport(transport)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client has closed its side: keep the connection only for the responses to the requests that are whole."""
+        if self.cycle is not None and self.cycle.more_body:  # the rest of this request does not come any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self._is_over() or self.transport.get_extra_info("sslcontext") is not None:
+            return None
+        self._has_eof = True
+        self._follow_eof()
+        self._look_for_reset()
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if there is one."""
+        self._running = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+        if self._has_eof:
+            self._follow_eof()
+
+    def _is_over(self) -> bool:
+        """Return True if no request is under way whose response can be sent."""
+        cycle = self.cycle
+        return cycle is None or (not self.pipeline and (cycle.response_complete or cycle.disconnected))
+
+    def _follow_eof(self) -> None:
+        if self._is_over():
+            self.transport.close()
+        elif self._running is not None and not self._running.response_started:
+            self.transport.begin_response()
+
+    def _look_for_reset(self) -> None:
+        """Find out whether the client is gone, now and then; asyncio reads nothing more after the client's end."""
+        if self.transport.is_closing():
+            return
+        if is_reset(self.transport):
+            self.transport.abort()
+        else:
+            self.loop.call_later(_LOOK_SECONDS, self._look_for_reset)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header."""
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its body would be skipped."""
         self._is_skipping = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._is_skipping:
+            self.scope["state"][_TARGET] = self.url
+            self.url = b"/"  # uvicorn refuses some targets that are valid, and never sees the authority
             super().on_headers_complete()
+            if not self.pipeline:
+                self._running = self.cycle
 
     def on_message_complete(self) -> None:
         """End the request's body."""
@@ -258,7 +352,7 @@ class _NoUpgradeProtocol(HttpToolsProtocol):
 class _NoUpgradeParser(httptools.HttpRequestParser):
     """Parse a request that offers an upgrade again, from a head without the offer."""
 
-    def __init__(self, protocol: _NoUpgradeProtocol) -> None:
+    def __init__(self, protocol: _Protocol) -> None:
         super().__init__(protocol)
         self._protocol = protocol
 

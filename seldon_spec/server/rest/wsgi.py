@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -11,9 +12,18 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from seldon_spec.dispatch.call import Note
+from seldon_spec.server.header_fields import FIRST_VALUE_FIELDS
 from seldon_spec.server.http.exchange import AnswerHead, Body, Exchange, Head
 
 Environ: TypeAlias = dict[str, Any]
+Fields: TypeAlias = list[tuple[bytes, bytes]]
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+_CONNECTION_HEADERS = frozenset(
+    {b"connection", b"keep-alive", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade"}
+)
+_SET_BY_ENGINE = frozenset({b"content-length", b"date"})
 
 WAITER: ContextVar[Waiter | None] = ContextVar("waiter", default=None)
 """Of this thread's request; None where the server has none."""
@@ -100,7 +110,10 @@ def _add_headers(environ: Environ, head: Head) -> None:
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         value = raw_value.decode("latin-1")
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
+        if key not in environ:
+            environ[key] = value
+        elif raw_name not in FIRST_VALUE_FIELDS:
+            environ[key] += f",{value}"
 
 
 def run_app(app: WsgiApp, environ: Environ) -> WsgiAnswer:
@@ -120,10 +133,27 @@ def run_app(app: WsgiApp, environ: Environ) -> WsgiAnswer:
         if close is not None:
             close()
     status, headers = head[0]
-    return _answer(int(status.split(" ", 1)[0]), headers, b"".join(written))
+    fields = [(name.lower().encode("latin-1"), value.encode("latin-1").strip(b" \t")) for name, value in headers]
+    length = _find_length(fields) if environ["REQUEST_METHOD"] == "HEAD" else None
+    return WsgiAnswer(AnswerHead(int(status.split(" ", 1)[0]), _select_fields(fields)), b"".join(written), length)
 
 
-def _answer(status: int, headers: list[tuple[str, str]], body: bytes) -> WsgiAnswer:
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    length = next((int(value) for name, value in raw if name == b"content-length"), None)
-    return WsgiAnswer(AnswerHead(status, [header for header in raw if header[0] != b"content-length"]), body, length)
+def _select_fields(fields: Fields) -> Fields:
+    """Check the headers of the application's response, and select those that concern its client.
+
+    The headers of a connection are the engine's, and so is the length: the body is there as a whole.
+    """
+    for name, value in fields:
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(f"the response has a malformed header: {name!r}: {value!r}")
+    lines = [value for name, value in fields if name == b"connection"]
+    named = {option.strip(b" \t") for line in lines for option in line.lower().split(b",")}
+    dropped = _CONNECTION_HEADERS | _SET_BY_ENGINE | named
+    return [(name, value) for name, value in fields if name not in dropped and not name.startswith(b"proxy-")]
+
+
+def _find_length(fields: Fields) -> int | None:
+    """Find the length of the body that a GET request would get; None: there is none, or it is contradictory."""
+    lengths = {value for name, value in fields if name == b"content-length"}
+    value = lengths.pop() if len(lengths) == 1 else b""
+    return int(value) if value.isdigit() else None

@@ -31,7 +31,7 @@ class Cache:
 
     def __init__(self) -> None:
         self.count = 0
-        self.blocks: HeaderBlockCache[Seen] = HeaderBlockCache(self._make, READ, self._vary)
+        self.blocks: HeaderBlockCache[Seen] = HeaderBlockCache(self._make, self._vary, READ)
 
     def reader(self) -> BlockReader[Seen]:
         reader = BlockReader(self.blocks)

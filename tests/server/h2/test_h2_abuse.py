@@ -32,8 +32,12 @@ CLOSED: dict[str, tuple[Bytes, ErrorCode]] = {
     "DATA of a stream that is not open": (lambda say: say.body(b"", 1), ErrorCode.PROTOCOL_ERROR),
     "HEADERS of no stream": (lambda say: say.headers(0), ErrorCode.PROTOCOL_ERROR),
     "HEADERS of an even stream": (lambda say: say.headers(2), ErrorCode.PROTOCOL_ERROR),
-    "HEADERS of an earlier stream": (
+    "HEADERS of a smaller stream that was never opened": (
         lambda say: say.request("x", 5) + say.headers(3),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "HEADERS of an earlier stream": (
+        lambda say: say.request("x", 5) + say.request("x", 9) + h2.reset_frame(5, ErrorCode.CANCEL) + say.headers(5),
         ErrorCode.STREAM_CLOSED,
     ),
     "DATA behind the client's own reset": (
@@ -256,16 +260,15 @@ def test_a_header_block_in_pieces_and_with_a_table(shared: Any, say: Say) -> Non
 
 def test_a_block_that_is_known_means_another_where_there_is_a_table(shared: Any, say: Say) -> None:
     """Field 62 is the table's first: the same bytes are a path on one connection, and nothing on another."""
-    start = b"\x83\x86" + b"\x40\x0ccontent-type\x10application/grpc"
+    block = b"\x83\x86\x44\x1c/seldon.protos.Model/Predict" + b"\x40\x0ccontent-type\x10application/grpc"
     by_table = b"\x83\x86\xbf\xbe"
     with shared.raw() as client:
-        path = b"\x44\x1c/seldon.protos.Model/Predict"
-        client.send(say.frame(h2.HEADERS, 4, 1, start + path) + say.body(say.message("one")))
+        client.send(say.frame(h2.HEADERS, 4, 1, block) + say.body(say.message("one")))
         assert client.answer(1)[0][b"grpc-status"] == b"0"
         client.send(say.frame(h2.HEADERS, 4, 3, by_table) + say.body(say.message("two"), 3))
         assert client.answer(3)[0][b"grpc-status"] == b"0"
     with shared.raw() as client:
-        client.send(say.frame(h2.HEADERS, 4, 1, b"\x20" + start + path) + say.body(say.message("one")))
+        client.send(say.frame(h2.HEADERS, 4, 1, b"\x20" + block) + say.body(say.message("one")))
         assert client.answer(1)[0][b"grpc-status"] == b"0"
         client.send(say.frame(h2.HEADERS, 4, 3, by_table))
         assert client.goaway() is ErrorCode.COMPRESSION_ERROR

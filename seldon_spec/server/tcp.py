@@ -1,0 +1,46 @@
+"""What the operating system knows of a connection and asyncio does not report; on Linux alone it is all of this."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import socket
+import struct
+import termios
+
+_CLOSED = 7
+"""The state of a socket that has been reset, as Linux numbers them."""
+
+
+def count_unsent(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client has not acknowledged yet: those in asyncio's buffer and in the system's.
+
+    The buffer of the system alone can have several megabytes, so the progress of a slow reader shows nowhere else.
+    """
+    return transport.get_write_buffer_size() + _count(transport, termios.TIOCOUTQ)
+
+
+def has_unread(transport: asyncio.Transport) -> bool:
+    """Return True if the client has sent more than has been read."""
+    return _count(transport, termios.FIONREAD) > 0
+
+
+def is_reset(transport: asyncio.Transport) -> bool:
+    """Return True if the client has reset the connection; asyncio reads nothing more after the client's end."""
+    connection = transport.get_extra_info("socket")
+    try:
+        if hasattr(socket, "TCP_INFO"):
+            return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED)
+        return bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    except OSError:
+        return True
+
+
+def _count(transport: asyncio.Transport, request: int) -> int:
+    connection = transport.get_extra_info("socket")
+    size = bytearray(struct.calcsize("i"))
+    if connection is not None:
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or the system does not count
+            fcntl.ioctl(connection.fileno(), request, size)
+    return int(struct.unpack("i", size)[0])
