@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ from seldon_spec.errors import NotServing, Overloaded, RequestTimeout
 from seldon_spec.payload.message import Codec, Verb
 
 logger = logging.getLogger(__name__)
+
+_LARGE_BYTES = 1 << 18
+_TAKEN_SECONDS = 0.1
+"""A model thread waits until the loop has taken a large response, but no longer than this.
+
+The loop holds back the calls of clients that do not read; it would find out too late if the model were far ahead of it.
+"""
 
 _MAX_CANCELLED = 1024
 """So many cancelled calls may stay in the queue of the model threads, or as many as there are others."""
@@ -139,6 +147,7 @@ class Lane:
         self._leaving: list[LaneCall] = []
         self._answered: deque[LaneCall] = deque()
         self._is_woken = False
+        self._is_taken = threading.Event()
         self._cancelled = 0
         self._under_way: set[object] = set()
 
@@ -255,10 +264,16 @@ class Lane:
 
     def _take_back(self, call: LaneCall) -> None:
         """Have the loop finish a call; on a model thread."""
+        reply = call.reply
+        is_large = reply is not None and len(reply.body) >= _LARGE_BYTES
+        if is_large:
+            self._is_taken.clear()
         self._answered.append(call)
         if not self._is_woken:
             self._is_woken = True
             call_on_loop(self._loop, self._finish_answered)
+        if is_large:
+            self._is_taken.wait(_TAKEN_SECONDS)
 
     def _finish_answered(self) -> None:
         self._is_woken = False  # first, so that what is answered from now on wakes the loop again
@@ -277,6 +292,7 @@ class Lane:
                 call.finish(call)
             except Exception:
                 logger.exception("unexpected")  # and the others get their answers
+        self._is_taken.set()
         self._tell_load()
 
     def _expire(self, call: LaneCall) -> None:

@@ -374,13 +374,15 @@ def test_an_unread_answer_is_waited_for_only_as_long_as_it_is_read() -> None:
     door = Door(Echo())
     connection, wire = connect(door)
     connection.data_received(REQUESTS[0])
-    wire.unsent_bytes = 100
+    least = 1024 * door.limits.body_timeout_seconds
+    wire.unsent_bytes = int(2 * least + 100)
     connection.pause_writing()
-    for left in (60, 20):
-        door.clock, wire.unsent_bytes = connection.deadline, left
+    for left in (least + 100, 100):
+        door.clock, wire.unsent_bytes = connection.deadline, int(left)
         connection.expire()
         assert not wire.is_aborted
         assert connection.deadline == door.clock + door.limits.body_timeout_seconds
+    wire.unsent_bytes -= 99
     connection.expire()
     assert wire.is_aborted
 

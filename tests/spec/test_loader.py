@@ -138,7 +138,8 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
     if "boolean" in types:
         return "On", True
     if "integer" in types or "number" in types:
-        return " 77 ", 77
+        number = max(77, schema.get("minimum", 0))
+        return f" {number} ", number
     return "text", "text"
 
 

@@ -41,6 +41,9 @@ MAX_FIELDS = 200
 _MAX_SIZE_UPDATES = 2
 """More of them at the start of a block have no effect (RFC 7541, section 4.2)."""
 
+_MAX_SHIFT = 21
+"""The bits of a length in the bytes before its last one; a block is far shorter than such a length."""
+
 _MAX_BLOCKS = 512
 _MAX_BLOCK_CACHE_BYTES = 1 << 20
 _HEAD_OVERHEAD = 2048  # of a head, about
@@ -184,6 +187,8 @@ def _skip_text(block: bytes, at: int) -> int:
     if size == 0x7F:
         shift, more = 0, 0x80
         while more >= 0x80:
+            if shift > _MAX_SHIFT:
+                raise ValueError("a length that is too long")
             more = block[at]
             at += 1
             size += (more & 0x7F) << shift

@@ -6,13 +6,16 @@ import re
 
 from seldon_spec.server.h2.fields import Fields
 
+_COLON = 0x3A
 _NAME = re.compile(rb":?[!-9;-@\[-~]+\Z")
 """No upper case, no whitespace, no control characters, nothing but ASCII, and a colon only at the start."""
 
-_BAD_VALUE = re.compile(rb"[\0\r\n]|\A[ \t]|[ \t]\Z")
+_VALUE = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?\Z")
+"""No line breaks, no NUL, and no whitespace at its ends."""
 
 _PSEUDO_FIELDS = frozenset({b":method", b":scheme", b":path", b":authority"})
 _CONNECTION_FIELDS = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
+_CHECKED_FIELDS = _CONNECTION_FIELDS | {b"te", b"host", b"content-length"}
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -22,10 +25,13 @@ class MalformedMessage(ValueError):
 
 def check_field(name: bytes, value: bytes) -> None:
     """Check the characters of one field (section 8.2.1); raises ``MalformedMessage``."""
-    if _NAME.match(name) is None:
-        raise MalformedMessage("a field name that is not allowed")
-    if _BAD_VALUE.search(value) is not None:
-        raise MalformedMessage("a field value that is not allowed")
+    if _NAME.match(name) is None or not is_value(value):
+        raise MalformedMessage("a field name or value with characters that are not allowed")
+
+
+def is_value(value: bytes) -> bool:
+    """Return True if all characters of a field's value are allowed."""
+    return _VALUE.match(value) is not None
 
 
 def check_request(fields: Fields) -> int | None:
@@ -40,14 +46,18 @@ def check_request(fields: Fields) -> int | None:
     pseudo: dict[bytes, bytes] = {}
     host = length = None
     is_regular = False
+    is_name, is_allowed = _NAME.match, _VALUE.match
     for name, value in fields:
-        check_field(name, value)
-        if name.startswith(b":"):
+        if is_name(name) is None or is_allowed(value) is None:
+            raise MalformedMessage("a field name or value with characters that are not allowed")
+        if name[0] == _COLON:
             if is_regular or name in pseudo or name not in _PSEUDO_FIELDS:
                 raise MalformedMessage("a pseudo-header field that is unknown, repeated or after a regular field")
             pseudo[name] = value
             continue
         is_regular = True
+        if name not in _CHECKED_FIELDS:
+            continue
         _check_regular(name, value)
         if name == b"host":
             host = _only(host, value)

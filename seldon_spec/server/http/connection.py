@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Protocol, cast
 
 from seldon_spec.errors import ClientTooSlow, HeadTooLarge, MalformedRequest, Overloaded, RequestError
+from seldon_spec.server.abuse import AbuseBudget
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
@@ -40,8 +41,10 @@ _LINGER_BYTES = 64 << 20
 A connection that is closed on unread bytes is reset, and the client would never see the response.
 """
 
-_MIN_BODY_RATE = 1024
-"""How many bytes of a body a client has to send per second, on average over ``body_timeout_seconds``."""
+_MIN_BYTES_PER_SECOND = 1024
+"""How fast a client has to send a body, and to read a response, on average over ``body_timeout_seconds``."""
+
+_FIRST_ERROR = 400
 
 _COUNTED_BYTES = 16384
 """A connection that buffers less is not counted; so all of them together may have a little more than the limit."""
@@ -49,7 +52,7 @@ _COUNTED_BYTES = 16384
 _FIRST_SECONDS = 1.0
 """How long a connection that was made while the server stops, or beyond the limit, may take to send its request."""
 
-_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_EMPTY_LINES = re.compile(rb"(?:\r\n){1,4096}")
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -121,6 +124,7 @@ class HttpConnection(Connection):
     """The server's side of one connection; it is the ``Exchange`` of the request that is under way."""
 
     __slots__ = (
+        "_abuse",
         "_body",
         "_body_bytes",
         "_buffer",
@@ -170,6 +174,7 @@ class HttpConnection(Connection):
         self._has_eof = self._is_prefixed = self._is_probe_only = self._is_used = self._is_waiting = False
         self._searched = 0  # how much of the buffer has no end of a head, so that no byte is searched twice
         self._dropped = self._unsent = 0
+        self._abuse: AbuseBudget | None = None
         self.scheme = listener.scheme
         self.client = ""
         self.server = listener.address
@@ -268,7 +273,7 @@ class HttpConnection(Connection):
                 self.abort()
         elif self._is_waiting:  # not for the client
             self._await(self._listener.limits.header_timeout_seconds)
-        elif self._received >= _MIN_BODY_RATE * self._listener.limits.body_timeout_seconds:
+        elif self._received >= self._least_bytes():
             self._await_body()
         elif self._state is _State.HEAD and not self._buffer:
             self._close()
@@ -352,9 +357,11 @@ class HttpConnection(Connection):
 
     def _take_head(self) -> bool:
         buffer = self._buffer
-        if empty := _EMPTY_LINES.match(buffer):  # they are overlooked
+        if empty := _EMPTY_LINES.match(buffer):  # they are ignored, but not any number of them
             del buffer[: empty.end()]
             self._searched = 0
+            if not self._charge(empty.end() // 2):
+                raise MalformedRequest("there are too many empty lines before a request")
         if buffer and not 65 <= buffer[0] <= 90 and buffer != b"\r":  # a method begins with a capital letter
             raise MalformedRequest("this is not a request of HTTP")
         end = buffer.find(_END_OF_HEAD, self._searched, MAX_HEAD_BYTES) + 4
@@ -417,6 +424,12 @@ class HttpConnection(Connection):
         self._begin()
         return True
 
+    def _charge(self, units: int) -> bool:
+        """Charge work without progress; returns False when the connection has to end."""
+        if self._abuse is None:  # most connections never need one
+            self._abuse = AbuseBudget(self._listener.now())
+        return self._abuse.charge(self._listener.now(), units)
+
     def _await_body(self) -> None:
         """Wait for the body, or the next part of it."""
         self._received = 0
@@ -449,6 +462,10 @@ class HttpConnection(Connection):
             body, length = b"", len(body) if length is None else length
         is_last = self._is_last or not self.head.is_kept or not self._listener.limits.keep_alive_seconds
         is_last = is_last or (self._has_eof and not self._buffer)
+        if head.status >= _FIRST_ERROR:
+            is_last = not self._charge(1) or is_last
+        elif self._abuse is not None:
+            self._abuse.earn()
         self._send(head, body, len(body) if length is None else length, is_last=is_last)
         if is_last:
             self._end()
@@ -487,7 +504,7 @@ class HttpConnection(Connection):
 
     def _end(self) -> None:
         """End the connection after its last response."""
-        if self._buffer or self._is_paused or (not self._has_eof and has_unread(self._transport)):
+        if self._buffer or (not self._has_eof and has_unread(self._transport)):
             self._linger()
         else:
             self._close()
@@ -566,9 +583,13 @@ class HttpConnection(Connection):
                 self._transport.resume_reading()
 
     def _has_sent_more(self) -> bool:
-        """Return True if the client has acknowledged some of a response since the last call, but not yet all."""
+        """Return True if the client has acknowledged enough of a response since the last call, but not yet all."""
         before, self._unsent = self._unsent, count_unsent(self._transport)
-        return 0 < self._unsent < before
+        return 0 < self._unsent <= before - self._least_bytes()
+
+    def _least_bytes(self) -> float:
+        """How many bytes a client has to send or read within ``body_timeout_seconds``."""
+        return _MIN_BYTES_PER_SECOND * self._listener.limits.body_timeout_seconds
 
     def _await(self, seconds: float) -> None:
         self.deadline = self._listener.now() + seconds

@@ -23,9 +23,9 @@ _REQUEST_LINE = re.compile(rb"[A-Z-]+ [^ \r\n]+ HTTP/1\.[01]\r\n")  # llhttp kno
 _TARGET = re.compile(
     rb"(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?]*))?"
     rb"((?:/[A-Za-z0-9._~!$&'()*+,;=:@/-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=:@/-]*)*)?)"
-    rb"(?:\?([A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*))?\Z"
+    rb"(?:\?([!-\"$-;=?-~]*))?\Z"
 )
-"""The path is that of RFC 3986. Its query is what browsers send: brackets, and percent signs without digits, too."""
+"""The path is that of RFC 3986. Its query is what clients send: ``?json={"data":…}``, brackets, bare percent signs."""
 
 
 def parse_head(raw: bytes) -> Head:
