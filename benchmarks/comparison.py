@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.guard import guarding
+from benchmarks.heads import Heads
 from benchmarks.load import Pressure
 from benchmarks.machine import describe_machine, read_versions
 from benchmarks.results import Mode, Results, ServerResults, Settings
@@ -42,7 +43,8 @@ class Plan:
     def pressure(self) -> Pressure:
         """The load of a round."""
         given = self.settings
-        return Pressure(given.seconds, given.connections, given.streams, given.serial_requests)
+        heads = Heads(given.heads) if given.heads else None
+        return Pressure(given.seconds, given.connections, given.streams, given.serial_requests, heads)
 
 
 def compare(plan: Plan, say: Say) -> Results:

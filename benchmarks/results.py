@@ -25,6 +25,7 @@ class Settings:
 
     Args:
         title: of its section in a report; empty: its mode's.
+        heads: the value of a ``Heads``; empty: the least, and calls of gRPC by h2load.
     """
 
     mode: Mode
@@ -36,6 +37,7 @@ class Settings:
     streams: int
     serial_requests: int
     title: str = ""
+    heads: str = ""
 
 
 @dataclass(slots=True)

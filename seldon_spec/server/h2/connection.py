@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from seldon_spec.server.abuse import AbuseBudget
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Fields, Heads
+from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Fields, HeaderBlockCache
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
 from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
@@ -113,7 +113,7 @@ class Port(Protocol):
     """
 
     limits: H2Limits
-    heads: Heads[Open]
+    heads: HeaderBlockCache[Open]
     capacity: Capacity
 
     @property
