@@ -444,7 +444,7 @@ class H2Connection(Connection):
             Where what is left begins, and whether there may be whole frames in it.
         """
         end = len(data)
-        turn = Turn()
+        turn: Turn | None = None
         while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
             high, low, kind, flags, stream_id = h2.read_head(data, at)
             size = high << 16 | low
@@ -464,7 +464,11 @@ class H2Connection(Connection):
             except StreamFault as fault:
                 self._reset_id(fault.stream_id, fault.code)
             at = stop
-            if at < end and (not turn.take() or self._outbox.is_choked):
+            if at >= end:
+                break
+            if turn is None:  # most reads are a request or two
+                turn = Turn()
+            elif not turn.take() or self._outbox.is_choked:
                 return at, True
         return at, False
 
