@@ -52,7 +52,6 @@ def _render_machine(results: Results) -> str:
         f"Model {settings.model}. Figures are medians; starts: {settings.starts}; rounds: {settings.rounds}, each of"
         f" {settings.seconds} s, or of large requests one after the other: {settings.serial_requests}.\n"
         f"Connections: {settings.connections}, gRPC calls at once on each: {settings.streams}."
-        f"{f' Request headers: {settings.heads}.' if settings.heads else ''}"
         f" × is the ratio to {results.servers[0].name}: more is better."
     )
 

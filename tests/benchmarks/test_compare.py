@@ -114,10 +114,11 @@ def test_what_observes_is_compared(tmp_path: Path, command_environ: dict[str, st
 @pytest.mark.parametrize("heads", list(Heads), ids=[heads.value for heads in Heads])
 def test_request_headers_are_compared(heads: Heads, tmp_path: Path, command_environ: dict[str, str]) -> None:
     """The IDs that the server knows by name are new in each request."""
-    settings = Settings(Mode.SPEED, "Identity", 1, 1, 1, 2, 2, 1, heads=heads.value)
+    settings = Settings(Mode.SPEED, "Identity", 1, 1, 1, 2, 2, 1, heads=(heads.value,))
     workloads = [WORKLOADS["rest-small"], WORKLOADS["grpc-small"]]
     plan = Plan(settings, [SERVERS["seldon-spec-json"]], workloads, [1], tmp_path, tmp_path, command_environ)
     (server,) = compare(plan, lambda _line: None).servers
+    assert server.name == f"seldon-spec-json, {heads.value}"
     assert list(server.samples) == [each.name for each in workloads]
     (folder,) = tmp_path.iterdir()
     lines = [json.loads(line) for line in (folder / "server.log").read_text().splitlines()]
