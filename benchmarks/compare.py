@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from benchmarks.comparison import Plan, compare
 from benchmarks.environments import DEFAULT_FOLDER
+from benchmarks.heads import Heads
 from benchmarks.receiver import receiving_spans
 from benchmarks.report import render_report
 from benchmarks.results import Mode, Settings, write_results
@@ -57,6 +58,12 @@ def make_parser() -> argparse.ArgumentParser:
     add("--connections", type=_positive, default=16)
     add("--streams", type=_positive, default=4, help="gRPC calls at once on a connection")
     add("--large", type=_positive, default=3, help="requests of a large body in a round")
+    add(
+        "--heads",
+        type=Heads,
+        action="append",
+        help="plain, real (those of a production client) or unknown (under other names); again for more",
+    )
     add("--title", default="", help="of the section in a report; default: the mode's")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the peers' environments; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write every figure of every round there")
@@ -143,6 +150,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         streams=given.streams,
         serial_requests=given.large,
         title=given.title,
+        heads=tuple(heads.value for heads in given.heads or ()),
     )
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, receiving_spans() as variables:
         plan = Plan(

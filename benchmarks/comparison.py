@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.guard import guarding
+from benchmarks.heads import Heads
 from benchmarks.load import Pressure
 from benchmarks.machine import describe_machine, read_versions
 from benchmarks.results import Mode, Results, ServerResults, Settings
@@ -39,10 +40,11 @@ class Plan:
     environ: Mapping[str, str]
 
     @property
-    def pressure(self) -> Pressure:
-        """The load of a round."""
+    def pressures(self) -> Sequence[Pressure]:
+        """The loads of a round, one after the other."""
         given = self.settings
-        return Pressure(given.seconds, given.connections, given.streams, given.serial_requests)
+        plain = Pressure(given.seconds, given.connections, given.streams, given.serial_requests)
+        return [replace(plain, heads=Heads(name)) for name in given.heads] or [plain]
 
 
 def compare(plan: Plan, say: Say) -> Results:
@@ -55,18 +57,21 @@ def compare(plan: Plan, say: Say) -> Results:
     with guarding() as tell_guard:
         for workers in plan.workers:
             runners = [
-                _Runner(plan, each, tell_guard, say, _begin_results(plan, each, workers))
+                _Runner(plan, each, workers, tell_guard, say, _begin_results(plan, each, workers))
                 for each in plan.servers
                 if each.can_use(workers)
             ]
-            found += [each.results for each in runners]
+            found += [results for each in runners for results in each.results]
             for workloads in _group(plan):
                 _visit(runners, workloads, plan)
     return Results(describe_machine(), plan.settings, found)
 
 
-def _begin_results(plan: Plan, server: Server, workers: int) -> ServerResults:
-    return ServerResults(server.name, workers, server.note, read_versions(server.python(plan.environments)))
+def _begin_results(plan: Plan, server: Server, workers: int) -> list[ServerResults]:
+    """A server's results with each kind of request headers."""
+    versions = read_versions(server.python(plan.environments))
+    names = [f"{server.name}, {heads}" for heads in plan.settings.heads] or [server.name]
+    return [ServerResults(name, workers, server.note, versions) for name in names]
 
 
 def _group(plan: Plan) -> Sequence[Sequence[Workload]]:
@@ -97,9 +102,10 @@ class _Runner:
 
     plan: Plan
     server: Server
+    workers: int
     tell_guard: Callable[[int], None]
     say: Say
-    results: ServerResults
+    results: Sequence[ServerResults]
 
     @contextlib.contextmanager
     def run(self) -> Iterator[RunningServer]:
@@ -107,12 +113,13 @@ class _Runner:
         plan = self.plan
         folder = Path(tempfile.mkdtemp(prefix=f"{self.server.name}-", dir=plan.folder))
         model = MODELS[plan.settings.model]
-        one = start_server(self.server, model, self.results.workers, folder, plan.environments, plan.environ)
+        one = start_server(self.server, model, self.workers, folder, plan.environments, plan.environ)
         try:
             self.tell_guard(one.process.pid)
             start = one.wait_until_right()
-            self.results.starts.append(start)
-            self.say(f"{self.server.name}, workers: {self.results.workers}, started in {start.seconds:.2f} s")
+            for results in self.results:
+                results.starts.append(start)
+            self.say(f"{self.server.name}, workers: {self.workers}, started in {start.seconds:.2f} s")
             yield one
         finally:
             one.stop()
@@ -120,14 +127,16 @@ class _Runner:
 
     def warm_up(self, one: RunningServer, workload: Workload) -> None:
         """A short round that is not kept."""
-        self.results.request_bytes[workload.name] = len(one.request(workload))
-        one.measure(workload, replace(self.plan.pressure, seconds=1, serial_requests=1))
+        for results, pressure in zip(self.results, self.plan.pressures, strict=True):
+            results.request_bytes[workload.name] = len(one.request(workload))
+            one.measure(workload, replace(pressure, seconds=1, serial_requests=1))
 
     def measure(self, one: RunningServer, workload: Workload, turn: int) -> None:
         """A round that is kept."""
-        sample = one.measure(workload, self.plan.pressure)
-        self.results.samples.setdefault(workload.name, []).append(sample)
-        self.say(
-            f"{workload.name} {turn + 1}/{self.plan.settings.rounds} {self.server.name}:"
-            f" {sample.requests_per_second:.1f} requests/s, {sample.cpu_ms:.3f} ms of CPU each"
-        )
+        for results, pressure in zip(self.results, self.plan.pressures, strict=True):
+            sample = one.measure(workload, pressure)
+            results.samples.setdefault(workload.name, []).append(sample)
+            self.say(
+                f"{workload.name} {turn + 1}/{self.plan.settings.rounds} {results.name}:"
+                f" {sample.requests_per_second:.1f} requests/s, {sample.cpu_ms:.3f} ms of CPU each"
+            )

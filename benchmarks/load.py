@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Load, find_quantile
+from benchmarks.heads import Heads, make_tokens, make_values
 
 POST_SCRIPT = Path(__file__).parent / "post.lua"
 SPARE_SECONDS = 120
+_VARIED_REQUESTS = 5000
 
 
 class LoadFailed(Exception):
@@ -20,12 +25,17 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """How much is asked at once, for how long, or how often where requests go one after the other."""
+    """How much is asked at once, for how long, or how often where requests go one after the other.
+
+    Attributes:
+        heads: None: the headers are the least, and h2load makes the calls of gRPC.
+    """
 
     seconds: int
     connections: int
     streams: int
     serial_requests: int
+    heads: Heads | None = None
 
 
 def load_by_wrk(url: str, body: Path, pressure: Pressure) -> Load:
@@ -35,7 +45,32 @@ def load_by_wrk(url: str, body: Path, pressure: Pressure) -> Load:
         LoadFailed: a status other than 2xx or 3xx, an error of a socket, or no answer in time.
     """
     amount = ["-t1", f"-c{pressure.connections}", f"-d{pressure.seconds}s", "--timeout", "60s"]
-    return parse_wrk(_run(["wrk", *amount, "-s", str(POST_SCRIPT), url, "--", str(body)], pressure))
+    values = [] if pressure.heads in (None, Heads.PLAIN) else [str(_write_values(body, pressure.heads))]
+    return parse_wrk(_run(["wrk", *amount, "-s", str(POST_SCRIPT), url, "--", str(body), *values], pressure))
+
+
+def load_by_calls(url: str, body: Path, pressure: Pressure, heads: Heads) -> Load:
+    """Make calls of gRPC with these headers, on many connections at once.
+
+    Raises:
+        LoadFailed: a call was reset, a connection was closed, or no answer came in time.
+    """
+    amount = map(str, (pressure.connections, pressure.streams, pressure.seconds))
+    command = [sys.executable, "-m", "benchmarks.grpc_load", url, str(body), heads.value, *amount]
+    return parse_wrk(_run(command, pressure, Path(__file__).parents[1]))
+
+
+def _write_values(body: Path, heads: Heads) -> Path:
+    """Write the values of the headers for post.lua beside the body."""
+    numbers = random.Random(1)  # noqa: S311 - not a secret
+    tokens = make_tokens(numbers)
+    rows = [
+        "\t".join((trace, request, tokens[number % len(tokens)]))
+        for number, (trace, request, _) in enumerate(itertools.islice(make_values(numbers), _VARIED_REQUESTS))
+    ]
+    file = body.with_suffix(f".{heads.value}")
+    file.write_text("\n".join((" ".join((*heads.id_names, "authorization")), *rows)), encoding="ascii")
+    return file
 
 
 def load_by_h2load(
@@ -61,10 +96,10 @@ HTTP1 = ("--h1", "-H", "content-type: application/json")
 GRPC = ("-H", "content-type: application/grpc", "-H", "te: trailers")
 
 
-def _run(command: list[str], pressure: Pressure) -> str:
+def _run(command: list[str], pressure: Pressure, folder: Path | None = None) -> str:
     seconds = pressure.seconds + SPARE_SECONDS
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise LoadFailed(f"{command[0]} did not end within {seconds} seconds") from error
     if done.returncode != 0:

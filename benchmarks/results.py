@@ -25,6 +25,7 @@ class Settings:
 
     Args:
         title: of its section in a report; empty: its mode's.
+        heads: the values of ``Heads`` with which each server is measured; empty: the least, and h2load makes the calls.
     """
 
     mode: Mode
@@ -36,6 +37,7 @@ class Settings:
     streams: int
     serial_requests: int
     title: str = ""
+    heads: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,7 +85,8 @@ def read_results(text: str) -> Results:
         ValueError, KeyError, TypeError: it is not what ``write_results`` writes.
     """
     tree = json.loads(text)
-    settings = Settings(**{**tree["settings"], "mode": Mode(tree["settings"]["mode"])})
+    given = tree["settings"]
+    settings = Settings(**{**given, "mode": Mode(given["mode"]), "heads": tuple(given.get("heads", ()))})
     return Results(Machine(**tree["machine"]), settings, [_read_server(each) for each in tree["servers"]])
 
 

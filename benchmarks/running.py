@@ -14,7 +14,7 @@ from benchmarks import processes
 from benchmarks.answers import NotServed, WrongAnswer, ask, check_answer
 from benchmarks.dialects import Dialect, frame
 from benchmarks.figures import Load, Sample, Start
-from benchmarks.load import GRPC, HTTP1, LoadFailed, Pressure, load_by_h2load, load_by_wrk
+from benchmarks.load import GRPC, HTTP1, LoadFailed, Pressure, load_by_calls, load_by_h2load, load_by_wrk
 from benchmarks.processes import Memory
 from benchmarks.servers import Place, Server
 from benchmarks.workloads import WORKLOADS, Model, Transport, Workload
@@ -160,6 +160,8 @@ class RunningServer:
         url = f"http://127.0.0.1:{self._port(workload)}{self._dialect(workload).path_of(workload)}"
         if is_rest and not workload.is_serial:
             return load_by_wrk(url, body, pressure)
+        if pressure.heads is not None and not workload.is_serial:
+            return load_by_calls(url, body, pressure, pressure.heads)
         log = self.folder / "h2load.log"
         return load_by_h2load(url, body, log, pressure, HTTP1 if is_rest else GRPC, is_serial=workload.is_serial)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import threading
@@ -25,6 +26,7 @@ from seldon_spec.payload.json_codec import JsonCodec
 from seldon_spec.payload.message import Codec, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import SeldonMessage
+from seldon_spec.server.grpc.call import PackedProtoCodec
 from seldon_spec.spec.model import BatchingSpec, ServiceType, UnitSpec
 
 JSON, PROTO = JsonCodec(), ProtoCodec()
@@ -151,6 +153,17 @@ def test_calls_that_wait_are_bounded_by_max_rows() -> None:
     assert max(user.calls) == 5  # one request's own rows are never divided
     assert sum(user.calls) == 14
     assert len(user.calls) < 7
+
+
+def test_calls_that_wait_are_bounded_by_the_size_of_their_messages() -> None:
+    """Compressed messages are small while they wait."""
+    wire = gzip.compress(proto([[float(number) for number in range(1 << 20)]]), 1)
+    codec = PackedProtoCodec("gzip", 1 << 24)
+    doubling = Doubling()
+    with queued(doubling, 1000) as queue:
+        calls = queue.ask(*[(codec, wire)] * 20)
+    assert all(call.reply for call in calls)
+    assert doubling.calls == [8, 8, 4]
 
 
 def test_an_error_is_isolated_and_what_cannot_be_read_is_answered_by_itself(caplog: pytest.LogCaptureFixture) -> None:

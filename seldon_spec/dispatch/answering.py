@@ -57,10 +57,16 @@ class Answering:
 
     def answer(self, call: Call) -> None:
         """Answer one call."""
-        if call.note is None and call.context is None:  # most have none, and need not pay for it
+        if call.context is not None:  # most have none, and need not pay for it
+            _working_on((call,), self._answer, call)
+        elif call.note is None:
             self._answer(call)
         else:
-            _working_on((call,), self._answer, call)
+            before = REQUEST_ID.set(call.note.id)
+            try:
+                self._answer(call)
+            finally:
+                REQUEST_ID.reset(before)
 
     def _answer(self, call: Call) -> None:
         request = self._read(call)

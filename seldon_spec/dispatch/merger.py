@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections import deque
@@ -13,6 +14,9 @@ from seldon_spec.dispatch.answering import Answering, Part
 from seldon_spec.dispatch.call import Call
 from seldon_spec.errors import NotServing
 from seldon_spec.spec.model import BatchingSpec
+
+_MAX_BYTES = 64 << 20
+"""No more is read for one call of the component once its messages are so large, after decompression."""
 
 _TURN = (None,)
 """One task of the model threads: to see what waits."""
@@ -82,14 +86,15 @@ class Merger:
     def _gather(self) -> list[Part]:
         """Read what waits, as many as one call of the component may have rows, and what comes within the delay."""
         parts: list[Part] = []
-        rows = 0.0
+        rows, size = 0.0, 0.0
         while True:
             for call in self._take(self._max_rows - len(parts)):
                 part = self._answering.read(call)
                 if part is not None:
                     parts.append(part)
                     rows += max(1.0, call.rows)  # NaN counts as one
-                if rows >= self._max_rows:
+                    size += _size_of(part)
+                if rows >= self._max_rows or size >= _MAX_BYTES:
                     return parts
             if not parts or not self._await_more(parts[0].call.arrived + self._delay_seconds):
                 return parts
@@ -117,3 +122,10 @@ class Merger:
             groups.setdefault(key, []).append(part)
             rows[key] = rows.get(key, 0.0) + part.call.rows
         yield from groups.values()
+
+
+def _size_of(part: Part) -> float:
+    """Return about how many bytes a message takes once it is read."""
+    payload = part.request.message.payload
+    size = getattr(payload, "nbytes", None)
+    return float(sys.getsizeof(payload) if size is None else size)

@@ -28,6 +28,11 @@ class Guard:
     def __init__(self, auth: AuthSpec | None = None) -> None:
         self._tokens = [] if auth is None else [str(token).encode() for token in auth.tokens]
 
+    @property
+    def is_closed(self) -> bool:
+        """Return True if there are requests that need a token."""
+        return bool(self._tokens)
+
     def is_preflight(self, method: str, find: Find) -> bool:
         """Return True for a CORS preflight that is to be answered here, without the application: it has no token."""
         return (

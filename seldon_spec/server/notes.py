@@ -26,9 +26,6 @@ _GONE: dict[str, int | str] = {"rest": 499, "grpc": "CANCELLED"}
 
 _ID_HEADERS = (ID_HEADER, b"x-request-id")
 
-ONE_REQUEST_S = frozenset({*_ID_HEADERS, b"traceparent", b"x-b3-traceid", b"b3"})
-"""Headers whose value is another one with every request: a head that has one is never seen again."""
-
 _SOUND_ID = re.compile(rb"[!-~]{1,128}")
 _MAX_ROUTE = 256
 
@@ -106,7 +103,7 @@ class Notes:
         self._makes_ids = log.format is LogFormat.JSON or tracer is not None or access is not None
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        self.headers = _ID_HEADERS if tracer is None else (*_ID_HEADERS, *tracer.headers)
+        self.headers = frozenset(_ID_HEADERS if tracer is None else (*_ID_HEADERS, *tracer.headers))
 
     def plan(self, find: Find, transport: str, method: str, route: str) -> NotePlan | None:
         """Decide how notes of requests with one head are taken.

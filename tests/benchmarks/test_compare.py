@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import hpack
 import numpy as np
 import pytest
 
 from benchmarks.comparison import Plan, compare
+from benchmarks.grpc_load import Calls
+from benchmarks.heads import Heads
 from benchmarks.processes import find_tree, read_stats
 from benchmarks.receiver import receiving_spans
 from benchmarks.results import Mode, Settings, read_results
@@ -102,6 +107,43 @@ def test_what_observes_is_compared(tmp_path: Path, command_environ: dict[str, st
     lines = [json.loads(line) for line in logs["seldon-spec-json"].splitlines()]
     assert sum(line.get("status") == 200 for line in lines) > 1
     assert all("WARNING" not in logs[name] for name in names[1:]), logs
+
+
+@needs_linux
+@needs_tools
+@pytest.mark.parametrize("heads", list(Heads), ids=[heads.value for heads in Heads])
+def test_request_headers_are_compared(heads: Heads, tmp_path: Path, command_environ: dict[str, str]) -> None:
+    """The IDs that the server knows by name are new in each request."""
+    settings = Settings(Mode.SPEED, "Identity", 1, 1, 1, 2, 2, 1, heads=(heads.value,))
+    workloads = [WORKLOADS["rest-small"], WORKLOADS["grpc-small"]]
+    plan = Plan(settings, [SERVERS["seldon-spec-json"]], workloads, [1], tmp_path, tmp_path, command_environ)
+    (server,) = compare(plan, lambda _line: None).servers
+    assert server.name == f"seldon-spec-json, {heads.value}"
+    assert list(server.samples) == [each.name for each in workloads]
+    (folder,) = tmp_path.iterdir()
+    lines = [json.loads(line) for line in (folder / "server.log").read_text().splitlines()]
+    for transport in ("rest", "grpc"):
+        ids = [line["puid"] for line in lines if line.get("transport") == transport]
+        sent = [puid for puid in ids if re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", puid)]
+        assert len(ids) > 10
+        assert (len(set(sent)) > 5) is (heads is Heads.REAL)
+
+
+@pytest.mark.parametrize("heads", list(Heads), ids=[heads.value for heads in Heads])
+def test_calls_have_the_headers_of_a_client(heads: Heads) -> None:
+    """Without a dynamic table, and with the same token on a connection."""
+    calls = Calls("here:1", "/service/Method", heads)
+    decoder = hpack.Decoder()
+    decoded = [dict(decoder.decode(block, raw=True)) for block in itertools.islice(calls.of_connection(1), 3)]
+    assert decoder.header_table_size == 0
+    assert all((head[b":path"], head[b"te"]) == (b"/service/Method", b"trailers") for head in decoded)
+    if heads is Heads.PLAIN:
+        assert decoded[0] == decoded[1] == decoded[2]
+        return
+    for name in ("grpc-timeout", *heads.id_names):
+        assert len({head[name.encode()] for head in decoded}) == 3
+    (token,) = {head[b"authorization"] for head in decoded}
+    assert len(token) == len("Bearer ") + 900
 
 
 def _spoil(server: Server, text: str) -> Server:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from seldon_spec.errors import RequestError
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
-from seldon_spec.server.http.head import Heads
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp, Plan
+from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.status import describe
 
@@ -111,6 +111,9 @@ class Recorder:
         self.pending = Found(head.method, head.path, head.query, head.version, head.headers)
         return self
 
+    def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Recorder]:
+        return self.plan
+
     def begin(self, exchange: Exchange) -> None:
         self.plan(exchange.head)
         assert self.pending is not None
@@ -135,7 +138,7 @@ class Port:
 
     def __init__(self, app: Recorder) -> None:
         self.app: HttpApp = app
-        self.heads = Heads(app.plan, app.max_body_bytes)
+        self.heads = HeadCache(app)
         self.soon: list[Callable[[], None]] = []
         self.capacity = Capacity(cast("asyncio.AbstractEventLoop", self), 1 << 30)
 

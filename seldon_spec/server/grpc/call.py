@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import struct
 import zlib
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from seldon_spec.errors import ClientTooSlow, MalformedRequest, NotServing, Overloaded, SeldonSpecError, TooLarge
 from seldon_spec.payload.message import Request, Verb
 from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.payload.wire import Wire
+from seldon_spec.server.grpc.deadlines import Deadlines, Slot
 from seldon_spec.server.grpc.head import ACCEPTED, HEAD, OK_TAIL, write_bare, write_tail
-from seldon_spec.server.h2.fields import write_fields
+from seldon_spec.server.h2.fields import write_text
 from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.memory import LARGE_BYTES, Pages
-from seldon_spec.server.notes import ID_HEADER, NotePlan, RequestNote, take_note, working_on
+from seldon_spec.server.notes import ID_HEADER, Find, NotePlan, RequestNote, take_note, working_on
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
+
+_ID_HEAD = HEAD + b"\0" + write_text(ID_HEADER)
+"""The first headers of an answer up to the value of the call's id."""
 
 _PREFIX = struct.Struct(">BI")
 PREFIX_BYTES = _PREFIX.size
@@ -92,7 +96,7 @@ class PackedProtoCodec(ProtoCodec):
         return super().decode(verb, unpack(self._encoding, wire, self._max_bytes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallPlan:
     """What all calls with the same head have in common.
 
@@ -100,11 +104,13 @@ class CallPlan:
         max_bytes: of a message.
         encoding: of compressed messages; ``identity``: there are none.
         timeout_seconds: None: the client waits as long as it takes.
+        deadlines: of the calls with a timeout.
     """
 
     max_bytes: int
     encoding: str
     timeout_seconds: float | None
+    deadlines: Deadlines
 
 
 class GrpcCall(Stream):
@@ -115,7 +121,7 @@ class GrpcCall(Stream):
         carrier, stream_id, window: see ``Stream``.
     """
 
-    __slots__ = ("_is_packed", "_missing", "_pages", "_parts", "_plan", "_prefix", "_size", "_timer")
+    __slots__ = ("_deadline", "_is_packed", "_missing", "_pages", "_parts", "_plan", "_prefix", "_size")
 
     def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(carrier, stream_id, window)
@@ -126,7 +132,7 @@ class GrpcCall(Stream):
         self._size = 0
         self._missing = -1
         self._is_packed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline: Slot | None = None
 
     @abstractmethod
     def take_message(self, message: Wire) -> None:
@@ -144,7 +150,7 @@ class GrpcCall(Stream):
         """See ``Stream``."""
         seconds = self._plan.timeout_seconds
         if seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._expire_call)
+            self._deadline = self._plan.deadlines.add(seconds, self)
 
     def receive(self, piece: Piece, *, is_last: bool) -> None:
         """See ``Stream``."""
@@ -246,15 +252,16 @@ class GrpcCall(Stream):
     def lose(self) -> None:
         """See ``Stream``."""
         self._parts, self._pages = [], None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._deadline is not None:
+            self._deadline.discard(self)
+            self._deadline = None
 
-    def _expire_call(self) -> None:
+    def expire_call(self) -> None:
+        """See ``Expiring``."""
         self.fail(CallFault("DEADLINE_EXCEEDED", "Deadline Exceeded"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VerbPlan(CallPlan):
     """The plan of a method's calls.
 
@@ -262,6 +269,7 @@ class VerbPlan(CallPlan):
         lane: answers them.
         verb: what is asked.
         codec, packed_codec: of messages that are not compressed, and of those that are.
+        find: gives the values of the fields that are read.
         notes: None: nobody asks for any of them.
     """
 
@@ -269,7 +277,23 @@ class VerbPlan(CallPlan):
     verb: Verb
     codec: ProtoCodec
     packed_codec: ProtoCodec
+    find: Find
     notes: NotePlan | None
+
+    def vary(self, timeout_seconds: float | None, notes: NotePlan | None) -> VerbPlan:
+        """Return the plan of calls that differ from these in what is given, and in fields that say nothing else."""
+        return VerbPlan(
+            self.max_bytes,
+            self.encoding,
+            timeout_seconds,
+            self.deadlines,
+            self.lane,
+            self.verb,
+            self.codec,
+            self.packed_codec,
+            self.find,
+            notes,
+        )
 
 
 class SingleCall(GrpcCall):
@@ -356,7 +380,7 @@ class UnaryCall(SingleCall):
             self.fail(call.error)
             return
         head = HEAD if self._note is None else self._end_note("OK")
-        if self._timer is not None:
+        if self._deadline is not None:
             self.lose()
         self.is_successful = True
         body = reply.body
@@ -391,10 +415,16 @@ class UnaryCall(SingleCall):
         return end_note(notes, note or notes.take(), status)
 
 
+class OpenUnary(partial[UnaryCall]):
+    """Makes the streams of calls with one plan, which is its first argument."""
+
+    __slots__ = ()
+
+
 def end_note(notes: NotePlan, note: RequestNote, status: str) -> bytes:
     """End the note of a call whose answer is known; returns the answer's first headers, the call's id among them."""
     notes.end(note, status)
-    return HEAD + write_fields([(ID_HEADER, note.id.encode())])
+    return _ID_HEAD + write_text(note.id.encode())
 
 
 def _finish(call: LaneCall) -> None:

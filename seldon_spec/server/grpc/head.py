@@ -5,7 +5,6 @@ Source: the document "gRPC over HTTP2" of the gRPC project.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,7 +53,7 @@ ACCEPTED = write_fields([_ACCEPTED])
 
 _MAX_MESSAGE_BYTES = 4096  # once it is encoded; clients refuse long headers
 
-_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])\Z")
+_TIMEOUT_DIGITS = 8
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
@@ -95,7 +94,7 @@ def read_head(fields: Fields) -> CallHead:
         path=named.get(b":path", b""),
         content_type=named.get(b"content-type", b"").lower(),
         encoding=named.get(b"grpc-encoding", b"identity").decode("latin-1"),
-        timeout_seconds=None if timeout is None else _read_timeout(timeout),
+        timeout_seconds=None if timeout is None else read_timeout(timeout),
         size=sum(len(name) + len(value) + 32 for name, value in fields),
         find=named.get,
     )
@@ -106,11 +105,16 @@ def first_values(fields: Fields) -> dict[bytes, bytes]:
     return dict(reversed(fields))
 
 
-def _read_timeout(timeout: bytes) -> float:
-    match = _TIMEOUT.match(timeout)
-    if match is None:
+def read_timeout(timeout: bytes) -> float:
+    """Return the seconds that ``grpc-timeout`` says.
+
+    Raises:
+        MalformedRequest: it says none.
+    """
+    digits, unit = timeout[:-1], _UNITS.get(timeout[-1:])
+    if unit is None or not digits.isdigit() or len(digits) > _TIMEOUT_DIGITS:
         raise MalformedRequest("grpc-timeout is malformed")
-    return int(match[1]) * _UNITS[match[2]]
+    return int(digits) * unit
 
 
 def write_tail(status: str, text: str) -> bytes:

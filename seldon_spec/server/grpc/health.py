@@ -49,7 +49,7 @@ class Health:
         self._watches.discard(call)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HealthPlan(CallPlan):
     """The plan of the health service's calls.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,28 +18,42 @@ from seldon_spec.payload.proto_codec import ProtoCodec
 from seldon_spec.proto import PACKAGE
 from seldon_spec.server.auth import Guard
 from seldon_spec.server.capacity import Capacity
-from seldon_spec.server.grpc.call import MalformedCall, NotedRefusal, PackedProtoCodec, RefusedCall, UnaryCall, VerbPlan
+from seldon_spec.server.grpc.call import (
+    MalformedCall,
+    NotedRefusal,
+    OpenUnary,
+    PackedProtoCodec,
+    RefusedCall,
+    UnaryCall,
+    VerbPlan,
+)
+from seldon_spec.server.grpc.deadlines import Deadlines
 from seldon_spec.server.grpc.head import (
     ENCODINGS,
     CallHead,
     first_values,
     read_head,
+    read_timeout,
     write_bare,
     write_http_refusal,
 )
 from seldon_spec.server.grpc.health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
 from seldon_spec.server.grpc.methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICES, refuse_graph_metadata
 from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionPlan
+from seldon_spec.server.h2.block_templates import MakeVaried
 from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
-from seldon_spec.server.h2.fields import MAX_FIELDS, Fields, Heads
+from seldon_spec.server.h2.fields import MAX_FIELDS, Fields, HeaderBlockCache
 from seldon_spec.server.h2.frames import MAX_WINDOW
 from seldon_spec.server.h2.stream import Carrier, Open, Stream
 from seldon_spec.server.h2.validity import MalformedMessage, check_request
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
-from seldon_spec.server.notes import ONE_REQUEST_S, Find, NotePlan, Notes
+from seldon_spec.server.notes import Find, NotePlan, Notes
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
+
+_VARIED_FIELDS = (b"authorization", b"grpc-timeout")
+"""The fields that a call depends on and that may differ between calls with one plan, beside those of its notes."""
 
 _MIN_BUDGET_BYTES = 1 << 20
 _BUDGET_MESSAGES = 4
@@ -86,10 +100,11 @@ class GrpcPort(Listener):
         }
         self._guard = Guard(server.auth)
         self._health = Health()
+        self._deadlines = Deadlines(self._loop)
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        self.heads = Heads(self._open, ONE_REQUEST_S)
+        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, self._vary, (*_VARIED_FIELDS, *notes.headers))
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,
@@ -130,16 +145,17 @@ class GrpcPort(Listener):
             for service, verbs in METHODS.items()
             for name, verb in verbs.items()
         }
-        health, reflection = self._health, Reflection()
+        health, reflection, deadlines = self._health, Reflection(), self._deadlines
         methods[f"/{HEALTH_SERVICE}/Check".encode()] = lambda head: partial(
-            CheckCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, health)
+            CheckCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
         methods[f"/{HEALTH_SERVICE}/Watch".encode()] = lambda head: partial(
-            WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, health)
+            WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
         for service in REFLECTION_SERVICES:
             methods[f"/{service}/ServerReflectionInfo".encode()] = lambda head: partial(
-                ReflectionCall, ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, reflection)
+                ReflectionCall,
+                ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
             )
         return methods
 
@@ -150,13 +166,22 @@ class GrpcPort(Listener):
             max_bytes=self._max_bytes,
             encoding=head.encoding,
             timeout_seconds=head.timeout_seconds,
+            deadlines=self._deadlines,
             lane=self._lane,
             verb=verb,
             codec=self._codec,
             packed_codec=self._packed_codecs.get(head.encoding, self._codec),
+            find=head.find,
             notes=self._plan_notes(head.find),
         )
-        return partial(UnaryCall, plan)
+        return OpenUnary(UnaryCall, plan)
+
+    def _vary(self, open_call: Open, names: Sequence[bytes]) -> MakeVaried[Open] | None:
+        """Return what makes the calls whose headers differ from those of one only in the values of these fields."""
+        if not isinstance(open_call, OpenUnary):
+            return None
+        places = {name: place for place, name in enumerate(names)}
+        return _VariedCalls(open_call.args[0], places, self._guard, self._notes).make
 
     def _open(self, fields: Fields) -> Open:
         """Choose what handles the requests with these header fields."""
@@ -178,7 +203,7 @@ class GrpcPort(Listener):
         return partial(NotedRefusal, notes, failure.grpc, failure.details)
 
     def _plan_notes(self, find: Find) -> NotePlan | None:
-        return self._notes.plan(find, "grpc", "POST", (find(b":path") or b"").decode(errors="replace"))
+        return self._notes.plan(find, "grpc", "POST", _read_route(find))
 
     def _choose(self, head: CallHead, field_count: int) -> Open:
         if head.method != b"POST":
@@ -206,3 +231,46 @@ def _open_with_length(handler: Open, length: int, carrier: Carrier, stream_id: i
     stream = handler(carrier, stream_id, window)
     stream.content_left = length
     return stream
+
+
+def _read_route(find: Find) -> str:
+    return (find(b":path") or b"").decode(errors="replace")
+
+
+class _VariedCalls:
+    """Makes the calls whose headers differ in the values of some fields.
+
+    Args:
+        plan: of one of these calls.
+        places: the places of the values by the names of the fields.
+        guard: checks each token.
+        notes: of each call.
+    """
+
+    def __init__(self, plan: VerbPlan, places: Mapping[bytes, int], guard: Guard, notes: Notes) -> None:
+        self._plan = plan
+        self._places = places
+        self._guard = guard
+        self._notes = notes
+        self._path = plan.find(b":path") or b""
+        self._route = _read_route(plan.find)
+        self._has_token = b"authorization" in places and guard.is_closed
+        self._timeout = places.get(b"grpc-timeout")
+        self._has_notes = not notes.headers.isdisjoint(places)
+
+    def make(self, values: Sequence[bytes]) -> Open | None:
+        """Return the call with these values; None if it is refused, where all of its fields are read."""
+        plan = self._plan
+        find = partial(self._find, values)
+        try:
+            if self._has_token:
+                self._guard.check_grpc(self._path, find)
+            seconds = plan.timeout_seconds if self._timeout is None else read_timeout(values[self._timeout])
+        except RequestError:
+            return None
+        notes = self._notes.plan(find, "grpc", "POST", self._route) if self._has_notes else plan.notes
+        return OpenUnary(UnaryCall, plan.vary(seconds, notes))
+
+    def _find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
+        place = self._places.get(name)
+        return self._plan.find(name) if place is None else values[place]

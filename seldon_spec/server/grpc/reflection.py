@@ -51,7 +51,7 @@ class Reflection:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReflectionPlan(CallPlan):
     """The plan of a reflection call.
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from seldon_spec.server.abuse import AbuseBudget
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Fields, Heads
+from seldon_spec.server.h2.fields import MAX_BLOCK_BYTES, BlockReader, Fields, HeaderBlockCache
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode, StreamFault
 from seldon_spec.server.h2.outbox import Outbox
 from seldon_spec.server.h2.stream import Open, Piece, Stream
@@ -113,7 +113,7 @@ class Port(Protocol):
     """
 
     limits: H2Limits
-    heads: Heads[Open]
+    heads: HeaderBlockCache[Open]
     capacity: Capacity
 
     @property
@@ -444,7 +444,7 @@ class H2Connection(Connection):
             Where what is left begins, and whether there may be whole frames in it.
         """
         end = len(data)
-        turn = Turn()
+        turn: Turn | None = None
         while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
             high, low, kind, flags, stream_id = h2.read_head(data, at)
             size = high << 16 | low
@@ -464,7 +464,11 @@ class H2Connection(Connection):
             except StreamFault as fault:
                 self._reset_id(fault.stream_id, fault.code)
             at = stop
-            if at < end and (not turn.take() or self._outbox.is_choked):
+            if at >= end:
+                break
+            if turn is None:  # most reads are a request or two
+                turn = Turn()
+            elif not turn.take() or self._outbox.is_choked:
                 return at, True
         return at, False
 

@@ -1,24 +1,33 @@
 """Header blocks (RFC 7541): fields to bytes, and bytes to fields, once for each block that comes again and again.
 
 A client that has no dynamic table sends the same bytes for the same fields, and the same bytes mean the same on every
-connection. So the announced table size is 0, and what such a block was found to mean is known from then on; where a
-block is new, as with an id for each request, most of its fields are not.
+connection. So the announced table size is 0, and a block that comes again is found by its bytes. One that differs only
+in the values of some fields is read by a template; where a block is new, most of its fields are not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import hpack
 
+from seldon_spec.server.bounded_cache import BoundedCache
+from seldon_spec.server.h2.block_templates import (
+    BlockTemplate,
+    ConstantBlock,
+    MakeVaried,
+    ValueReader,
+    split_block,
+)
 from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode
+from seldon_spec.server.templates import MAX_BYTES, RecentTemplates, Shapes
+from seldon_spec.server.templates import MAX_FIELDS as MAX_TEMPLATE_FIELDS
 
 Fields = list[tuple[bytes, bytes]]
 Head = TypeVar("Head")
-Known = TypeVar("Known")
 
 MAX_BLOCK_BYTES = 20480
 """A longer block ends its connection, and so does one whose fields are together longer than this.
@@ -35,44 +44,94 @@ _MAX_SIZE_UPDATES = 2
 _MAX_SHIFT = 21
 """The bits of a length in the bytes before its last one; a block is far shorter than such a length."""
 
-_MAX_KNOWN = 1024
-_MAX_KNOWN_BYTES = 1024
+_MAX_BLOCKS = 512
+_MAX_BLOCK_CACHE_BYTES = 1 << 20
+_HEAD_OVERHEAD = 2048  # of a head, about
+
+_MAX_PARTS = 1024
+_MAX_PARTS_BYTES = 1 << 18
+"""The names, and the fields, that are kept each by itself."""
 
 _ERRORS = (hpack.HPACKError, ValueError, IndexError)
 
 logging.getLogger("hpack").setLevel(logging.WARNING)  # it would log every field, and tokens are among them
 
 
-class Heads(Generic[Head]):
+class HeaderBlockCache(Generic[Head]):
     """The heads of requests by their blocks, wherever there is no dynamic table; all connections of a port share them.
 
     Args:
         make_head: makes the head of the fields.
-        fleeting: the names of fields whose value differs in every request; a block that has one is not kept.
+        vary: says how heads are made that differ from one only in the values of the fields with these names; None:
+            by ``make_head`` alone.
+        wanted: the names of the fields whose values these heads depend on.
     """
 
-    def __init__(self, make_head: Callable[[Fields], Head], fleeting: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self,
+        make_head: Callable[[Fields], Head],
+        vary: Callable[[Head, Sequence[bytes]], MakeVaried[Head] | None] = lambda _head, _names: None,
+        wanted: Iterable[bytes] = (),
+    ) -> None:
         self.make_head = make_head
-        self.known: dict[bytes, Head] = {}
-        self._fleeting = frozenset(fleeting)
-        self._names: dict[bytes, bytes] = {}
-        self._fields: dict[bytes, tuple[bytes, bytes]] = {}
+        self._blocks: BoundedCache[Head] = BoundedCache(_MAX_BLOCKS, _MAX_BLOCK_CACHE_BYTES)
+        self._shapes: Shapes[BlockTemplate[Head]] = Shapes()
+        self._vary = vary
+        self._values = ValueReader()
+        self._wanted = frozenset(wanted)
+        self._names: BoundedCache[bytes] = BoundedCache(_MAX_PARTS, _MAX_PARTS_BYTES)
+        self._fields: BoundedCache[tuple[bytes, bytes]] = BoundedCache(_MAX_PARTS, _MAX_PARTS_BYTES)
         self._decoder = hpack.Decoder()
         self._decoder.header_table_size = 0
 
-    def read(self, block: bytes) -> Head:
-        """The head of a block that is not known yet, and is from now on if it may come again.
+    def read(self, block: bytes, recent: RecentTemplates[Head]) -> Head:
+        """The head of a block that none of the connection's templates reads.
+
+        Args:
+            block: the block.
+            recent: the templates of the connection; one that reads such blocks is added.
 
         Raises:
             HPACKError, ValueError, IndexError: it is none, or one that a table has a part in.
         """
-        fields = [self._read_field(block[start:stop], size) for start, size, stop in _split_fields(block)]
+        head = self._blocks.get(block)
+        if head is not None:
+            recent.add(ConstantBlock(block, head))
+            return head
+        parts = [*_split_fields(block)]
+        fields = [self._read_field(block[start:stop], size) for start, size, stop in parts]
         if len(fields) > MAX_FIELDS:
             raise ValueError("too many fields")
         head = self.make_head(fields)
-        if self._fleeting.isdisjoint(name for name, _ in fields):
-            _remember(self.known, block, head)
+        if len(block) <= MAX_BYTES and len(parts) <= MAX_TEMPLATE_FIELDS:
+            self._learn(block, head, parts, [name for name, _ in fields], recent)
         return head
+
+    def _learn(
+        self,
+        block: bytes,
+        head: Head,
+        parts: Sequence[tuple[int, int, int]],
+        names: Sequence[bytes],
+        recent: RecentTemplates[Head],
+    ) -> None:
+        if self._blocks.offer(block, head, len(block) + _HEAD_OVERHEAD):
+            recent.add(ConstantBlock(block, head))
+            return
+        key, values = split_block(block, parts, names)
+
+        def build(varying: frozenset[int]) -> BlockTemplate[Head] | None:
+            numbers = [number for place, number in enumerate(values) if place in varying]
+            varied = [names[number] for number in numbers]
+            make = self._vary(head, varied)
+            if make is None:
+                return None
+            spans = [(parts[number][0] + parts[number][1], parts[number][2]) for number in numbers]
+            return BlockTemplate(block, spans, [name in self._wanted for name in varied], make, self._values)
+
+        template = self._shapes.learn(key, [*values.values()], build)
+        if template is not None:
+            recent.add(template)
 
     def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
         """A field, of whose bytes the first ``name_size`` are the name's."""
@@ -83,22 +142,15 @@ class Heads(Generic[Head]):
         name = self._names.get(raw_name)
         if name is None:
             name = self._decode(raw_name if raw[0] >= 0x80 else raw_name + b"\0")[0]
-            _remember(self._names, raw_name, name)
+            self._names.offer(raw_name, name, len(raw_name) + len(name))
         is_plain = raw[0] < 0x80 and raw[name_size] < 0x7F  # the value is neither indexed nor Huffman coded
         field = name, raw[name_size + 1 :] if is_plain else self._decode(raw)[1]
-        if name not in self._fleeting:
-            _remember(self._fields, raw, field)
+        self._fields.offer(raw, field, len(raw) + sum(map(len, field)))
         return field
 
     def _decode(self, raw: bytes) -> tuple[bytes, bytes]:
         ((name, value),) = self._decoder.decode(raw, raw=True)
         return name, value
-
-
-def _remember(known: dict[bytes, Known], key: bytes, value: Known) -> None:
-    if len(known) >= _MAX_KNOWN:  # what is always different is not worth more than this
-        known.clear()
-    known[key] = value
 
 
 def _split_fields(block: bytes) -> Iterator[tuple[int, int, int]]:
@@ -152,10 +204,11 @@ class BlockReader(Generic[Head]):
             known costs nothing.
     """
 
-    __slots__ = ("_decoder", "_heads", "_is_stateless", "_is_table_closed", "cost")
+    __slots__ = ("_decoder", "_heads", "_is_stateless", "_is_table_closed", "_recent", "cost")
 
-    def __init__(self, heads: Heads[Head]) -> None:
+    def __init__(self, heads: HeaderBlockCache[Head]) -> None:
         self._heads = heads
+        self._recent: RecentTemplates[Head] = RecentTemplates()
         self._decoder = hpack.Decoder(MAX_BLOCK_BYTES)
         self._is_stateless = self._is_table_closed = False
         self.cost = 0
@@ -170,13 +223,14 @@ class BlockReader(Generic[Head]):
         Raises:
             ConnectionFault: it is none, or too long; nothing that comes later could be read.
         """
-        if self._is_stateless and len(block) <= _MAX_KNOWN_BYTES:
-            head = self._heads.known.get(block)
+        if self._is_stateless:
+            head = self._recent.read(block)
             if head is not None:
+                self.cost += len(block) >> 11
                 return head
             self.cost += len(block) >> 9
             with contextlib.suppress(*_ERRORS):  # the connection's own decoder decides then
-                return self._heads.read(block)
+                return self._heads.read(block, self._recent)
         return self._heads.make_head(self.decode(block))
 
     def decode(self, block: bytes) -> Fields:
@@ -215,10 +269,11 @@ class BlockReader(Generic[Head]):
 
 def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A header block that neither needs nor changes a table."""
-    return b"".join(b"\0" + _write_text(name) + _write_text(value) for name, value in fields)
+    return b"".join(b"\0" + write_text(name) + write_text(value) for name, value in fields)
 
 
-def _write_text(text: bytes) -> bytes:
+def write_text(text: bytes) -> bytes:
+    """Return a name or a value as it is in a header block."""
     size = len(text)
     if size < 127:
         return bytes((size,)) + text

@@ -20,10 +20,12 @@ from seldon_spec.server.abuse import AbuseBudget
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.exchange import AnswerHead, Body, Head, HttpApp
-from seldon_spec.server.http.head import MAX_HEAD_BYTES, Heads
+from seldon_spec.server.http.head import MAX_HEAD_BYTES, parse_head
+from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.memory import LARGE_BYTES, Pages
 from seldon_spec.server.tcp import count_acknowledged, count_unsent, has_unread, is_reset
+from seldon_spec.server.templates import RecentTemplates
 from seldon_spec.server.turns import Turn
 
 _MAX_AHEAD_BYTES = 65536
@@ -99,7 +101,7 @@ class Port(Protocol):
 
     app: HttpApp
     limits: HttpLimits
-    heads: Heads
+    heads: HeadCache
     capacity: Capacity
     scheme: str
     address: tuple[str, int]
@@ -146,6 +148,7 @@ class HttpConnection(Connection):
         "_missing",
         "_read_bytes",
         "_received",
+        "_recent",
         "_searched",
         "_state",
         "_transport",
@@ -166,6 +169,7 @@ class HttpConnection(Connection):
         self._listener = listener
         self._state = _State.HEAD
         self._buffer = bytearray()
+        self._recent: RecentTemplates[Head] = RecentTemplates()
         self._body: Body = b""
         self._coming: bytearray | Pages = bytearray()
         self._missing = self._received = self._body_bytes = 0
@@ -324,14 +328,13 @@ class HttpConnection(Connection):
 
     def _is_whole(self, data: bytes) -> bool:
         """Take a request whose head is known and whose body came with it, which is how most of them come."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = self._listener.heads.known.get(data[:end])
-        if head is None or len(data) - end != head.content_length or head.is_chunked:
-            return False
         if self._is_choked or self._is_probe_only:
             return False
+        head = self._recent.read(data)
+        if head is None or len(data) - head.size != head.content_length or head.is_chunked:
+            return False
         self.head = head
-        self._body = data[end:]
+        self._body = data[head.size :]
         self._begin()
         return True
 
@@ -378,9 +381,12 @@ class HttpConnection(Connection):
         self._searched = 0
         raw = bytes(memoryview(buffer)[:end])
         del buffer[:end]
-        self.head = head = self._listener.heads.find(raw)
+        head = self._recent.read(raw) or self._listener.heads.find(raw, self._recent)
+        is_new = head is None
+        self.head = head = parse_head(raw) if head is None else head
         self._state, self._missing = _State.BODY, head.content_length  # first, so that a refusal knows its head
-        self._listener.heads.admit(raw, head)
+        if is_new:
+            self._listener.heads.admit(raw, head, self._recent)
         if self._is_probe_only and not self._listener.app.is_probe(head):
             raise Overloaded("the server has as many connections as server.max_connections allows")
         self._await_body()

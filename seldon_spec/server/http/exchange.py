@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from seldon_spec.errors import MalformedRequest, RequestError
@@ -26,11 +27,11 @@ class Head:
         path: percent-decoded, a character for each byte, as WSGI has it.
         query: what stands behind the question mark, as it is.
         version: ``1.1`` or ``1.0``.
-        headers: in their order.
         content_length: of the body in bytes; 0 where there is none or it comes in chunks.
         is_chunked: whether the body comes in chunks.
         is_kept: whether the connection may be used again.
         awaits_continue: whether the client sends the body only once it is told to.
+        size: of the head in bytes, where it was read from a connection.
         plan: how it is answered; chosen by the application when the head is first seen.
 
     Raises:
@@ -38,26 +39,33 @@ class Head:
     """
 
     __slots__ = (
+        "_headers",
+        "_layout",
+        "_values",
         "awaits_continue",
         "content_length",
-        "headers",
         "is_chunked",
         "is_kept",
         "method",
         "path",
         "plan",
         "query",
+        "size",
         "version",
     )
 
     plan: Plan
+    _layout: HeaderLayout | None
+    _headers: Headers | None
+    _values: Sequence[bytes]
 
     def __init__(self, method: str, path: str, query: bytes, version: str, headers: Headers) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.version = version
-        self.headers = headers
+        self.size = 0
+        self._layout, self._headers, self._values = None, headers, ()
         first = dict(reversed(headers))
         length = first.get(b"content-length")
         self.content_length = 0 if length is None else _read_length(length)
@@ -66,9 +74,46 @@ class Head:
         options = self._list(b"connection") if b"connection" in first else ()
         self.is_kept = b"close" not in options and (version != "1.0" or b"keep-alive" in options)
 
+    def vary(self, layout: HeaderLayout, values: Sequence[bytes], content_length: int, size: int) -> Head:
+        """Return a head that differs from this one only in the values of some headers.
+
+        Args:
+            layout: knows which headers those are.
+            values: theirs.
+            content_length, size: see the attributes.
+        """
+        head = Head.__new__(Head)
+        head.method = self.method
+        head.path = self.path
+        head.query = self.query
+        head.version = self.version
+        head.is_chunked = self.is_chunked
+        head.awaits_continue = self.awaits_continue
+        head.is_kept = self.is_kept
+        head.content_length = content_length
+        head.size = size
+        head._layout, head._headers, head._values = layout, None, values
+        return head
+
+    @property
+    def headers(self) -> Headers:
+        """In their order."""
+        if self._headers is None:
+            assert self._layout is not None
+            self._headers = self._layout.list_headers(self._values)
+        return self._headers
+
     def find(self, name: bytes) -> bytes | None:
         """The first value of a header; ``name`` in lower case."""
+        if self._layout is not None:
+            return self._layout.find(self._values, name)
         return find_header(self.headers, name)
+
+    def finder(self) -> Callable[[bytes], bytes | None]:
+        """Return what ``find`` does without a reference to this head: a cycle with its plan would be freed late."""
+        if self._layout is not None:
+            return partial(self._layout.find, self._values)
+        return partial(find_header, self.headers)
 
     def _list(self, name: bytes) -> set[bytes]:
         """The members of all lines of a list header, in lower case."""
@@ -76,8 +121,18 @@ class Head:
         return {member.strip(b" \t") for line in lines for member in line.lower().split(b",")}
 
 
+class HeaderLayout(Protocol):
+    """Which headers of a head have values of their own, and what all others are."""
+
+    def list_headers(self, values: Sequence[bytes]) -> Headers:
+        """Return all headers of the head with these values."""
+
+    def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
+        """Return the first value of a header of the head with these values."""
+
+
 def find_header(headers: Headers, name: bytes) -> bytes | None:
-    """See ``Head.find``."""
+    """Return the first value of a header; ``name`` in lower case."""
     return next((value for key, value in headers if key == name), None)
 
 
@@ -160,6 +215,28 @@ class Exchange(Protocol):
         """
 
 
+FIXED_HEADERS = frozenset(
+    {
+        b"access-control-request-headers",
+        b"access-control-request-method",
+        b"connection",
+        b"content-encoding",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"http2-settings",
+        b"keep-alive",
+        b"origin",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""The headers whose values decide on the framing or the plan of a request: where they differ, ``plan`` decides anew."""
+
+
 class Plan(Protocol):
     """How requests with one head are answered."""
 
@@ -179,6 +256,17 @@ class HttpApp(Protocol):
 
         Raises:
             RequestError: they are not, and nobody has to wait for their bodies.
+        """
+
+    def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
+        """Return what plans requests whose heads differ from one only in the values of some headers.
+
+        Args:
+            plan: of the one head.
+            names: of the headers; none of ``FIXED_HEADERS`` is among them.
+
+        Returns:
+            Takes a head, and raises what ``plan`` raises.
         """
 
     def is_probe(self, head: Head) -> bool:

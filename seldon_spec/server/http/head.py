@@ -1,22 +1,17 @@
-"""The head of an HTTP/1.1 request, from its bytes; and the heads that were seen before.
-
-A client sends the same head with every request, and the same bytes mean the same each time: HTTP/1.1 keeps no state
-between requests. So a head is parsed once, by llhttp, and known by its bytes from then on.
-"""
+"""The head of an HTTP/1.1 request, from its bytes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
-from seldon_spec.errors import HeadTooLarge, MalformedRequest, TooLarge
+from seldon_spec.errors import HeadTooLarge, MalformedRequest
 from seldon_spec.server.header_fields import check_singular_fields, is_host
-from seldon_spec.server.http.exchange import Head, Headers, Plan, find_header
-from seldon_spec.server.notes import ONE_REQUEST_S
+from seldon_spec.server.http.exchange import Head, Headers, find_header
 
 MAX_HEAD_BYTES = 65536
 """A longer head is refused."""
@@ -31,52 +26,6 @@ _TARGET = re.compile(
     rb"(?:\?([!-\"$-;=?-~]*))?\Z"
 )
 """The path is that of RFC 3986. Its query is what clients send: ``?json={"data":…}``, brackets, bare percent signs."""
-
-_MAX_KNOWN = 512
-_MAX_KNOWN_BYTES = 2048
-
-
-class Heads:
-    """Heads by their bytes.
-
-    Args:
-        plan: chooses how the requests with a new head are answered.
-        max_body_bytes: heads that announce a longer body are refused, and so never known.
-    """
-
-    def __init__(self, plan: Callable[[Head], Plan], max_body_bytes: int) -> None:
-        self._plan = plan
-        self._max_body_bytes = max_body_bytes
-        self.known: dict[bytes, Head] = {}
-
-    def find(self, raw: bytes) -> Head:
-        """The head that these bytes are, the empty line at their end included; it is to be admitted.
-
-        Raises:
-            MalformedRequest: they are none.
-            HeadTooLarge: there are too many headers.
-        """
-        return self.known.get(raw) or parse_head(raw)
-
-    def admit(self, raw: bytes, head: Head) -> None:
-        """See to it that a head that was found has its plan.
-
-        Raises:
-            TooLarge: the body is longer than it may be.
-            RequestError: the application answers none of the requests with this head.
-        """
-        if raw in self.known:
-            return
-        head.plan = self._plan(head)  # first: a client without a token learns nothing else
-        if head.content_length > self._max_body_bytes:
-            raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
-        if len(raw) <= _MAX_KNOWN_BYTES and not any(name in ONE_REQUEST_S for name, _ in head.headers):
-            self._remember(raw, head)
-
-    def _remember(self, raw: bytes, head: Head) -> None:
-        if len(self.known) >= _MAX_KNOWN:  # heads that are all different are not worth more than this
-            self.known.clear()
-        self.known[raw] = head
 
 
 def parse_head(raw: bytes) -> Head:

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
 from seldon_spec.server.http.exchange import HttpApp
-from seldon_spec.server.http.head import Heads
+from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Listener
 
 
@@ -42,7 +42,7 @@ class HttpPort(Listener):
         super().__init__(listening, max_connections, tls, limits.header_timeout_seconds, capacity=capacity)
         self.app = app
         self.limits = limits
-        self.heads = Heads(app.plan, app.max_body_bytes)
+        self.heads = HeadCache(app)
         self._date_second = 0
         self._date_line = b""
 

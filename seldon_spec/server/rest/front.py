@@ -12,10 +12,10 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Any, Protocol
+from functools import lru_cache, partial
+from typing import Any, Protocol, cast
 
 from seldon_spec.dispatch.call import REQUEST_ID
 from seldon_spec.dispatch.dispatcher import Dispatcher
@@ -24,7 +24,7 @@ from seldon_spec.payload.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.payload.json_style import JsonStyle
 from seldon_spec.payload.message import Codec, Verb
 from seldon_spec.server.auth import Guard
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan, find_header
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan
 from seldon_spec.server.lane import Lane, LaneCall, call_on_loop, late
 from seldon_spec.server.notes import ID_HEADER, NotePlan, Notes, RequestNote, take_note, working_on
 from seldon_spec.server.rest.routes import (
@@ -103,6 +103,21 @@ class RestFront:
             codec = self._passing if self._is_passthrough and verb is Verb.PREDICT else self._json
             return _Short(self, verb, codec, self._answer_head(200, head), self._plan_notes(head))
         return _ThroughFlask(self, self._plan_notes(head))
+
+    def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
+        """See ``HttpApp``: all that depends on other headers than the fixed ones are the token and the notes."""
+        has_token = b"authorization" in names and self._guard.is_closed and not isinstance(plan, _Preflight)
+        is_noted = isinstance(plan, (_Short, _ThroughFlask)) and not self._notes.headers.isdisjoint(names)
+        noted = cast("_Short | _ThroughFlask", plan) if is_noted else None
+        if not has_token and noted is None:
+            return lambda _head: plan
+
+        def plan_varied(head: Head) -> Plan:
+            if has_token:
+                self._guard.check_rest(head.path, head.find)
+            return plan if noted is None else noted.with_notes(self._plan_notes(head))
+
+        return plan_varied
 
     def is_probe(self, head: Head) -> bool:
         """See ``HttpApp``."""
@@ -213,9 +228,7 @@ class RestFront:
     def _plan_notes(self, head: Head) -> NotePlan | None:
         if head.path in PROBES:
             return None
-        path = head.path.encode("latin-1").decode(errors="replace")
-        find = partial(find_header, head.headers)  # without the head, which has the plan: a ring is freed late
-        return self._notes.plan(find, "rest", head.method, path)
+        return self._notes.plan(head.finder(), "rest", head.method, _read_path(head.path))
 
     def _answer_head(self, status: int, head: Head | None, more: Iterable[tuple[str, str]] = ()) -> AnswerHead:
         return _make_head(status, self._style.mimetype, head, more)
@@ -282,18 +295,22 @@ class _Short:
 
     def __init__(self, front: RestFront, verb: Verb, codec: Codec, head: AnswerHead, notes: NotePlan | None) -> None:
         self._front = front
-        self._notes = notes
+        self.notes = notes
         self._lane = front.lane
         self._verb = verb
         self._codec = codec
         self._head = head
 
+    def with_notes(self, notes: NotePlan | None) -> _Short:
+        """Return this plan for requests whose notes are taken in another way."""
+        return _Short(self._front, self._verb, self._codec, self._head, notes)
+
     def begin(self, exchange: Exchange) -> None:
         """Queue the call."""
         if self._front.is_open:
-            self._submit(exchange, None if self._notes is None else self._notes.take(), 0.0)
+            self._submit(exchange, None if self.notes is None else self.notes.take(), 0.0)
         else:
-            self._front.begin_when_built(self, exchange, self._notes)
+            self._front.begin_when_built(self, exchange, self.notes)
 
     def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
         """Queue the call, unless Flask has to see it."""
@@ -365,11 +382,15 @@ class _ThroughFlask:
 
     def __init__(self, front: RestFront, notes: NotePlan | None) -> None:
         self._front = front
-        self._notes = notes
+        self.notes = notes
+
+    def with_notes(self, notes: NotePlan | None) -> _ThroughFlask:
+        """Return this plan for requests whose notes are taken in another way."""
+        return _ThroughFlask(self._front, notes)
 
     def begin(self, exchange: Exchange) -> None:
         """Queue it for a thread."""
-        self._front.begin_when_built(self, exchange, self._notes)
+        self._front.begin_when_built(self, exchange, self.notes)
 
     def resume(self, exchange: Exchange, note: RequestNote | None, waited_seconds: float) -> None:
         """Queue it for a thread."""
@@ -444,6 +465,12 @@ class _Detour:
         self._waiter.give_up()
         self._front.lane.leave(self)
         return exchange
+
+
+@lru_cache(maxsize=256)
+def _read_path(path: str) -> str:
+    """Return the path as text, given a character for each byte."""
+    return path.encode("latin-1").decode(errors="replace")
 
 
 def _is_plain_json(head: Head) -> bool:

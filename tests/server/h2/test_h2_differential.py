@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.h2 import frames as h2
 from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS, H2Connection, H2Limits
-from seldon_spec.server.h2.fields import Fields, Heads, write_fields
+from seldon_spec.server.h2.fields import Fields, HeaderBlockCache, write_fields
 from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Open, Piece, Stream
 from seldon_spec.server.h2.validity import MalformedMessage, check_request
@@ -85,7 +85,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.limits = H2Limits(1 << 20, 10, 60, 75)
-        self.heads = Heads(make_head)
+        self.heads = HeaderBlockCache(make_head)
         self.is_full = False
         self.sent = b""
         self._due: list[Callable[[], None]] = []
