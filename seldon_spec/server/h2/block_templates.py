@@ -127,34 +127,25 @@ class BlockTemplate(Generic[Head]):
         """Return the head of a block; None: it has to be read field by field."""
         if len(data) > MAX_BYTES:
             return None
-        try:
-            values = self._read_values(data)
-        except IndexError:
-            return None
-        return None if values is None else self._make(values)
-
-    def _read_values(self, data: bytes) -> list[bytes] | None:
-        """Return the values that differ; None: this is another block, or has to be read field by field.
-
-        Raises:
-            IndexError: this is another block, which ends too early.
-        """
         at = 0
         values = []
-        for segment, size, read in self._gaps:
-            if not data.startswith(segment, at):
-                return None
-            start = at + size + 1
-            first = data[start - 1]
-            size = first & 0x7F
-            if size == 0x7F:
-                size, start = _read_long_size(data, start)
-            at = start + size
-            value = read(data[start:at], first >= 0x80)
-            if value is None:
-                return None
-            values.append(value)
-        return values if at <= len(data) and data[at:] == self._last else None
+        try:
+            for segment, size, read in self._gaps:
+                if not data.startswith(segment, at):
+                    return None
+                start = at + size + 1
+                first = data[start - 1]
+                size = first & 0x7F
+                if size == 0x7F:
+                    size, start = _read_long_size(data, start)
+                at = start + size
+                value = read(data[start:at], first >= 0x80)
+                if value is None:
+                    return None
+                values.append(value)
+        except IndexError:  # it ends too early
+            return None
+        return self._make(values) if at <= len(data) and data[at:] == self._last else None
 
 
 def _read_long_size(data: bytes, at: int) -> tuple[int, int]:
