@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -34,7 +33,6 @@ Find: TypeAlias = Callable[[bytes], bytes | None]
 """The value of one of a request's headers; its name in lower case."""
 
 
-@dataclass(slots=True, init=False)
 class RequestNote(Note):
     """What a transport has noted of one request.
 
@@ -46,11 +44,7 @@ class RequestNote(Note):
         arrived: the same moment by ``time.perf_counter``.
     """
 
-    transport: str
-    method: str
-    route: str
-    started: int
-    arrived: float
+    __slots__ = ("arrived", "method", "route", "started", "transport")
 
     def __init__(self, id: str, transport: str, method: str, route: str, started: int, arrived: float) -> None:  # noqa: A002
         self.id = id

@@ -49,6 +49,14 @@ _fill(_ROOT)
 _SPACE = REQUEST_CODES[0x20] << 8 - REQUEST_CODES_LENGTH[0x20], 0xFF << 8 - REQUEST_CODES_LENGTH[0x20] & 0xFF
 
 
+def decode_plain(raw: bytes) -> bytes | None:
+    """Return the text, which is printable ASCII; None if ``raw`` is not plain."""
+    if not raw or raw[0] & _SPACE[1] == _SPACE[0]:
+        return None
+    text = decode_printable(raw)
+    return None if text is None or text.endswith(b" ") else text
+
+
 def decode_printable(raw: bytes) -> bytes | None:
     """Return the text; None if the code is malformed, or the text has a character that is not printable ASCII."""
     while True:
