@@ -10,9 +10,9 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from seldon_spec.dispatch.call import REQUEST_ID, Call, Note
@@ -33,7 +33,6 @@ Find: TypeAlias = Callable[[bytes], bytes | None]
 """The value of one of a request's headers; its name in lower case."""
 
 
-@dataclass(slots=True, kw_only=True)
 class RequestNote(Note):
     """What a transport has noted of one request.
 
@@ -45,11 +44,16 @@ class RequestNote(Note):
         arrived: the same moment by ``time.perf_counter``.
     """
 
-    transport: str
-    method: str
-    route: str
-    started: int
-    arrived: float
+    __slots__ = ("arrived", "method", "route", "started", "transport")
+
+    def __init__(self, id: str, transport: str, method: str, route: str, started: int, arrived: float) -> None:  # noqa: A002
+        self.id = id
+        self.trace = self.call = None
+        self.transport = transport
+        self.method = method
+        self.route = route
+        self.started = started
+        self.arrived = arrived
 
 
 class Tracer(Protocol):
@@ -115,10 +119,13 @@ class Notes:
         Returns:
             None if nobody asks for any.
         """
-        brought = find_id(find)
+        return self.plan_brought(find, find_id(find), transport, method, route[:_MAX_ROUTE])
+
+    def plan_brought(self, find: Find, brought: str | None, transport: str, method: str, route: str) -> NotePlan | None:
+        """Do what ``plan`` does, given the ID that the head brings; None: it brings none."""
         if brought is None and not self._makes_ids:
             return None
-        return NotePlan(self, find, brought, transport, method, route[:_MAX_ROUTE])
+        return NotePlan(self, find, brought, transport, method, route)
 
     def begin(self, find: Find, note: RequestNote) -> RequestNote:
         """Tell whoever looks at notes of a new one."""
@@ -165,11 +172,11 @@ class NotePlan:
         """Take the note of a request that is whole now."""
         note = RequestNote(
             self._brought or self._notes.make_id(),
-            transport=self._transport,
-            method=self._method,
-            route=self._route,
-            started=time.time_ns(),
-            arrived=time.perf_counter(),
+            self._transport,
+            self._method,
+            self._route,
+            time.time_ns(),
+            time.perf_counter(),
         )
         return self._notes.begin(self._find, note)
 
@@ -182,6 +189,51 @@ class NotePlan:
         self._notes.abandon(note)
 
 
+class VariedNotes:
+    """How notes are taken of requests whose heads differ only in the values of some headers.
+
+    Args:
+        notes: takes and ends them.
+        find: gives the values of one of these heads.
+        places: of the values that differ, by the names of their headers.
+        transport, method, route: see ``RequestNote``; a long route is cut.
+    """
+
+    def __init__(
+        self, notes: Notes, find: Find, places: Mapping[bytes, int], transport: str, method: str, route: str
+    ) -> None:
+        self._notes = notes
+        self._find_constant = find
+        self._places = places
+        self._transport, self._method, self._route = transport, method, route[:_MAX_ROUTE]
+        self._id_places: list[int] = []
+        self._constant_id: str | None = None
+        for header in _ID_HEADERS:
+            place = places.get(header)
+            if place is not None:
+                self._id_places.append(place)
+            else:
+                self._constant_id = _read_id(find(header))
+                if self._constant_id is not None:
+                    break
+
+    def plan(self, values: Sequence[bytes]) -> NotePlan | None:
+        """Do what ``Notes.plan`` does, for the head with these values."""
+        brought = self._constant_id
+        for place in self._id_places:
+            varied = _read_id(values[place])
+            if varied is not None:
+                brought = varied
+                break
+        find = partial(self.find, values)
+        return self._notes.plan_brought(find, brought, self._transport, self._method, self._route)
+
+    def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
+        """The value of a header of the head with these values."""
+        place = self._places.get(name)
+        return self._find_constant(name) if place is None else values[place]
+
+
 def take_note(plan: NotePlan | None) -> RequestNote | None:
     """The note of a request that is whole now, if anybody asks for one."""
     return None if plan is None else plan.take()
@@ -190,10 +242,15 @@ def take_note(plan: NotePlan | None) -> RequestNote | None:
 def find_id(find: Find) -> str | None:
     """The id that a request brings; None if it brings none, or one that is not fit to be repeated."""
     for header in _ID_HEADERS:
-        raw = find(header)
-        if raw is not None and _SOUND_ID.fullmatch(raw):
-            return raw.decode("ascii")
+        found = _read_id(find(header))
+        if found is not None:
+            return found
     return None
+
+
+def _read_id(raw: bytes | None) -> str | None:
+    """The ID that the value of a header is; None if there is none, or one that is not fit to be repeated."""
+    return None if raw is None or _SOUND_ID.fullmatch(raw) is None else raw.decode("ascii")
 
 
 @contextmanager

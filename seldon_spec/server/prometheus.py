@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from seldon_spec.errors import RequestError, Unauthenticated
@@ -53,9 +53,9 @@ class MetricsPage:
             return _Fixed(_head(404, _HTML, head), b"<h1>404 Not Found</h1>\n")
         return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
 
-    def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Plan]:
+    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Plan]:
         """Plan each anew, since the token may be another one."""
-        return self.plan
+        return lambda head, _values: self.plan(head)
 
     def is_probe(self, head: Head) -> bool:
         """See ``HttpApp``."""

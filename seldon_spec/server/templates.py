@@ -20,6 +20,9 @@ MAX_BYTES = 4096
 MAX_FIELDS = 64
 """And so is one with more fields."""
 
+PRINTABLE = bytes(0x20 <= byte < 0x7F for byte in range(256))
+"""A text is plain if ``0 not in text.translate(PRINTABLE)``, the quickest way to look at all of its bytes."""
+
 _MAX_SHAPES = 256
 _MAX_SHAPE_BYTES = 2 << 20
 _MAX_RECENT = 4

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seldon_spec.errors import RequestError, Unauthenticated
-from seldon_spec.server.http.exchange import FIXED_HEADERS, AnswerHead, Exchange, Head, Plan
+from seldon_spec.server.http.exchange import FIXED_HEADERS, AnswerHead, Exchange, Head
 from seldon_spec.server.http.head import parse_head
 from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.status import describe
@@ -41,8 +41,8 @@ class App:
         self.planned += 1
         return self._check(head)
 
-    def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Planned]:
-        return self._check
+    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Planned]:
+        return lambda head, _values: self._check(head)
 
     def is_probe(self, _head: Head) -> bool:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -16,7 +16,7 @@ from seldon_spec.errors import HeadTooLarge, MalformedRequest, RequestError, Too
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.chunks import ChunkedBody
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp, Plan
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
 from seldon_spec.server.http.head import MAX_HEAD_BYTES, parse_head
 from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
@@ -81,8 +81,8 @@ class Echo:
     def plan(self, _head: Head) -> Echo:
         return self
 
-    def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Echo]:
-        return self.plan
+    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Echo]:
+        return lambda head, _values: self.plan(head)
 
     def begin(self, exchange: Exchange) -> None:
         self.begun.append(exchange)

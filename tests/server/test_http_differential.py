@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from seldon_spec.errors import RequestError
 from seldon_spec.server.capacity import Capacity
 from seldon_spec.server.http.connection import HttpConnection, HttpLimits
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp, Plan
+from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
 from seldon_spec.server.http.head_cache import HeadCache
 from seldon_spec.server.listener import Connection
 from seldon_spec.server.status import describe
@@ -111,8 +111,8 @@ class Recorder:
         self.pending = Found(head.method, head.path, head.query, head.version, head.headers)
         return self
 
-    def vary(self, _plan: Plan, _names: Collection[bytes]) -> Callable[[Head], Recorder]:
-        return self.plan
+    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Recorder]:
+        return lambda head, _values: self.plan(head)
 
     def begin(self, exchange: Exchange) -> None:
         self.plan(exchange.head)

@@ -21,7 +21,7 @@ from seldon_spec.server.h2.frames import ErrorCode
 from seldon_spec.server.h2.stream import Carrier, Piece, Stream
 from seldon_spec.server.lane import Lane, LaneCall
 from seldon_spec.server.memory import LARGE_BYTES, Pages
-from seldon_spec.server.notes import ID_HEADER, Find, NotePlan, RequestNote, take_note, working_on
+from seldon_spec.server.notes import ID_HEADER, Find, NotePlan, RequestNote, working_on
 from seldon_spec.server.status import describe
 
 logger = logging.getLogger(__name__)
@@ -270,7 +270,6 @@ class VerbPlan(CallPlan):
         verb: what is asked.
         codec, packed_codec: of messages that are not compressed, and of those that are.
         find: gives the values of the fields that are read.
-        notes: None: nobody asks for any of them.
     """
 
     lane: Lane
@@ -278,22 +277,6 @@ class VerbPlan(CallPlan):
     codec: ProtoCodec
     packed_codec: ProtoCodec
     find: Find
-    notes: NotePlan | None
-
-    def vary(self, timeout_seconds: float | None, notes: NotePlan | None) -> VerbPlan:
-        """Return the plan of calls that differ from these in what is given, and in fields that say nothing else."""
-        return VerbPlan(
-            self.max_bytes,
-            self.encoding,
-            timeout_seconds,
-            self.deadlines,
-            self.lane,
-            self.verb,
-            self.codec,
-            self.packed_codec,
-            self.find,
-            notes,
-        )
 
 
 class SingleCall(GrpcCall):
@@ -341,22 +324,44 @@ class SingleCall(GrpcCall):
 
 
 class UnaryCall(SingleCall):
-    """One message in, one out; the model threads answer."""
+    """One message in, one out; the model threads answer.
 
-    __slots__ = ("_call", "_note")
+    Args:
+        plan: see ``GrpcCall``.
+        timeout_seconds: how long the client waits, which calls with one plan may differ in.
+        notes: how the note of the call is taken; None: nobody asks for it.
+        carrier, stream_id, window: see ``Stream``.
+    """
+
+    __slots__ = ("_call", "_note", "_notes", "_timeout_seconds")
 
     _plan: VerbPlan
 
-    def __init__(self, plan: VerbPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+    def __init__(
+        self,
+        plan: VerbPlan,
+        timeout_seconds: float | None,
+        notes: NotePlan | None,
+        carrier: Carrier,
+        stream_id: int,
+        window: int,
+    ) -> None:
         super().__init__(plan, carrier, stream_id, window)
+        self._timeout_seconds = timeout_seconds
+        self._notes = notes
         self._call: LaneCall | None = None
         self._note: RequestNote | None = None
+
+    def open(self) -> None:
+        """See ``Stream``."""
+        if self._timeout_seconds is not None:
+            self._deadline = self._plan.deadlines.add(self._timeout_seconds, self)
 
     def begin(self, message: Wire) -> None:
         """See ``SingleCall``."""
         plan = self._plan
         codec = plan.packed_codec if self._is_packed else plan.codec
-        self._note = take_note(plan.notes)
+        self._note = None if self._notes is None else self._notes.take()
         self._call = plan.lane.submit(plan.verb, message, codec, _finish, self, self._note)
         if self.carrier.is_congested:
             self.hold()
@@ -381,7 +386,8 @@ class UnaryCall(SingleCall):
             return
         head = HEAD if self._note is None else self._end_note("OK")
         if self._deadline is not None:
-            self.lose()
+            self._deadline.discard(self)
+            self._deadline = None
         self.is_successful = True
         body = reply.body
         self.carrier.respond(self, head, write_prefix(body), body, OK_TAIL)
@@ -393,7 +399,7 @@ class UnaryCall(SingleCall):
 
     def end(self, status: str, text: str = "") -> None:
         """See ``GrpcCall``."""
-        if self._plan.notes is not None:
+        if self._notes is not None:
             self.carrier.begin(self, self._end_note(status))
         super().end(status, text)
 
@@ -404,12 +410,12 @@ class UnaryCall(SingleCall):
         if call is not None:
             self._plan.lane.cancel(call)
         note, self._note = self._note, None
-        if note is not None and self._plan.notes is not None:
-            self._plan.notes.abandon(note)
+        if note is not None and self._notes is not None:
+            self._notes.abandon(note)
 
     def _end_note(self, status: str) -> bytes:
         """The answer is known; returns its first headers, the call's id among them."""
-        notes, note = self._plan.notes, self._note
+        notes, note = self._notes, self._note
         assert notes is not None
         self._note = None
         return end_note(notes, note or notes.take(), status)

@@ -11,7 +11,10 @@ import math
 from typing import Protocol
 
 _ROUNDING_BITS = 7
-_MIN_EXPONENT = -10
+_MIN_UNIT = 2.0**-10
+_SHORT_SECONDS = 0.125
+"""A shorter deadline is rounded by the least unit."""
+
 _MAX_KEPT_SECONDS = 60.0
 
 
@@ -66,7 +69,7 @@ class Deadlines:
 
     def add(self, seconds: float, call: Expiring) -> Slot:
         """Have a call end after a time; returns where to discard it when it has ended earlier."""
-        unit = math.ldexp(1.0, max(math.frexp(seconds or 1e-9)[1] - _ROUNDING_BITS, _MIN_EXPONENT))
+        unit = _MIN_UNIT if seconds < _SHORT_SECONDS else math.ldexp(1.0, math.frexp(seconds)[1] - _ROUNDING_BITS)
         when = math.ceil((self._loop.time() + seconds) / unit) * unit
         slot = self._slots.get(when)
         if slot is None:

@@ -48,7 +48,7 @@ from seldon_spec.server.h2.stream import Carrier, Open, Stream
 from seldon_spec.server.h2.validity import MalformedMessage, check_request
 from seldon_spec.server.lane import Lane
 from seldon_spec.server.listener import Listener
-from seldon_spec.server.notes import Find, NotePlan, Notes
+from seldon_spec.server.notes import Find, NotePlan, Notes, VariedNotes
 from seldon_spec.server.status import describe
 from seldon_spec.spec.model import Spec
 
@@ -172,16 +172,15 @@ class GrpcPort(Listener):
             codec=self._codec,
             packed_codec=self._packed_codecs.get(head.encoding, self._codec),
             find=head.find,
-            notes=self._plan_notes(head.find),
         )
-        return OpenUnary(UnaryCall, plan)
+        return OpenUnary(UnaryCall, plan, plan.timeout_seconds, self._plan_notes(head.find))
 
     def _vary(self, open_call: Open, names: Sequence[bytes]) -> MakeVaried[Open] | None:
         """Return what makes the calls whose headers differ from those of one only in the values of these fields."""
         if not isinstance(open_call, OpenUnary):
             return None
         places = {name: place for place, name in enumerate(names)}
-        return _VariedCalls(open_call.args[0], places, self._guard, self._notes).make
+        return _VariedCalls(open_call, places, self._guard, self._notes).make
 
     def _open(self, fields: Fields) -> Open:
         """Choose what handles the requests with these header fields."""
@@ -241,36 +240,30 @@ class _VariedCalls:
     """Makes the calls whose headers differ in the values of some fields.
 
     Args:
-        plan: of one of these calls.
+        open_call: makes one of these calls.
         places: the places of the values by the names of the fields.
         guard: checks each token.
         notes: of each call.
     """
 
-    def __init__(self, plan: VerbPlan, places: Mapping[bytes, int], guard: Guard, notes: Notes) -> None:
-        self._plan = plan
-        self._places = places
+    def __init__(self, open_call: OpenUnary, places: Mapping[bytes, int], guard: Guard, notes: Notes) -> None:
+        self._plan, self._seconds, self._constant_notes = open_call.args
+        find = self._plan.find
         self._guard = guard
-        self._notes = notes
-        self._path = plan.find(b":path") or b""
-        self._route = _read_route(plan.find)
-        self._has_token = b"authorization" in places and guard.is_closed
-        self._timeout = places.get(b"grpc-timeout")
-        self._has_notes = not notes.headers.isdisjoint(places)
+        self._path = find(b":path") or b""
+        self._token_place = places.get(b"authorization") if guard.is_closed else None
+        self._timeout_place = places.get(b"grpc-timeout")
+        has_notes = not notes.headers.isdisjoint(places)
+        self._notes = VariedNotes(notes, find, places, "grpc", "POST", _read_route(find)) if has_notes else None
 
     def make(self, values: Sequence[bytes]) -> Open | None:
         """Return the call with these values; None if it is refused, where all of its fields are read."""
-        plan = self._plan
-        find = partial(self._find, values)
         try:
-            if self._has_token:
-                self._guard.check_grpc(self._path, find)
-            seconds = plan.timeout_seconds if self._timeout is None else read_timeout(values[self._timeout])
+            if self._token_place is not None:
+                token = values[self._token_place]
+                self._guard.check_grpc(self._path, lambda _name: token)
+            seconds = self._seconds if self._timeout_place is None else read_timeout(values[self._timeout_place])
         except RequestError:
             return None
-        notes = self._notes.plan(find, "grpc", "POST", self._route) if self._has_notes else plan.notes
-        return OpenUnary(UnaryCall, plan.vary(seconds, notes))
-
-    def _find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
-        place = self._places.get(name)
-        return self._plan.find(name) if place is None else values[place]
+        notes = self._constant_notes if self._notes is None else self._notes.plan(values)
+        return OpenUnary(UnaryCall, self._plan, seconds, notes)

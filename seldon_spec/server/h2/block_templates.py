@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
 from seldon_spec.server.bounded_cache import BoundedCache
-from seldon_spec.server.h2.huffman import decode_printable, is_plain
-from seldon_spec.server.templates import MAX_BYTES
+from seldon_spec.server.h2.huffman import decode_plain, decode_printable, is_plain
+from seldon_spec.server.templates import MAX_BYTES, PRINTABLE
 
 FIXED_FIELDS = frozenset(
     {
@@ -31,7 +31,6 @@ FIXED_FIELDS = frozenset(
 """The fields, beside the pseudo-header fields, whose values decide how a request is read."""
 
 _SPACE = 0x20
-_PRINTABLE = bytes(range(0x20, 0x7F))
 
 _LONG_BYTES = 64
 _MAX_VALUES = 512
@@ -44,32 +43,28 @@ MakeVaried: TypeAlias = Callable[[Sequence[bytes]], Head | None]
 
 
 class ValueReader:
-    """Reads the values of fields; None: a value has to be judged elsewhere, for only plain text is always valid.
+    """Reads the values of fields that are not short or not Huffman coded.
 
-    Long values that come again, such as tokens, are remembered.
+    Those that come again, such as tokens, are remembered.
     """
 
     def __init__(self) -> None:
         self._values: BoundedCache[bytes] = BoundedCache(_MAX_VALUES, _MAX_VALUES_BYTES)
 
     def read(self, raw: bytes, is_huffman: bool) -> bytes | None:  # noqa: FBT001 - for each value of a block
-        """Return a value, given as it is encoded, without its length."""
+        """Return a value, given as it is encoded, without its length.
+
+        Returns:
+            None if the value has to be judged elsewhere, for only plain text is always valid.
+        """
         if not is_huffman:
-            return None if raw.translate(None, _PRINTABLE) else _trimmed_only(raw)
-        if len(raw) < _LONG_BYTES:
-            return _trimmed_only(decode_printable(raw))
+            return _trimmed_only(raw) if 0 not in raw.translate(PRINTABLE) else None
         value = self._values.get(raw)
         if value is None:
             value = _trimmed_only(decode_printable(raw))
             if value is not None:
                 self._values.offer(raw, value, len(raw) + len(value))
         return value
-
-    def skim(self, raw: bytes, is_huffman: bool) -> bytes | None:  # noqa: FBT001
-        """Check a value; returns it, maybe still as it is encoded."""
-        if is_huffman and len(raw) < _LONG_BYTES:
-            return raw if is_plain(raw) else None
-        return self.read(raw, is_huffman)
 
 
 def _trimmed_only(value: bytes | None) -> bytes | None:
@@ -104,7 +99,7 @@ class BlockTemplate(Generic[Head]):
         values: reads the values.
     """
 
-    __slots__ = ("_gaps", "_last", "_make")
+    __slots__ = ("_gaps", "_last", "_make", "_read_value")
 
     def __init__(
         self,
@@ -117,44 +112,41 @@ class BlockTemplate(Generic[Head]):
         starts, stops = zip(*spans, strict=True)
         segments = [block[start:stop] for start, stop in zip((0, *stops[:-1]), starts, strict=True)]
         self._gaps = tuple(
-            (segment, len(segment), values.read if is_wanted else values.skim)
-            for segment, is_wanted in zip(segments, wanted, strict=True)
+            (segment, len(segment), is_wanted) for segment, is_wanted in zip(segments, wanted, strict=True)
         )
         self._last = block[stops[-1] :]
         self._make = make
+        self._read_value = values.read
 
     def read(self, data: bytes) -> Head | None:
         """Return the head of a block; None: it has to be read field by field."""
         if len(data) > MAX_BYTES:
             return None
-        try:
-            values = self._read_values(data)
-        except IndexError:
-            return None
-        return None if values is None else self._make(values)
-
-    def _read_values(self, data: bytes) -> list[bytes] | None:
-        """Return the values that differ; None: this is another block, or has to be read field by field.
-
-        Raises:
-            IndexError: this is another block, which ends too early.
-        """
         at = 0
         values = []
-        for segment, size, read in self._gaps:
-            if not data.startswith(segment, at):
-                return None
-            start = at + size + 1
-            first = data[start - 1]
-            size = first & 0x7F
-            if size == 0x7F:
-                size, start = _read_long_size(data, start)
-            at = start + size
-            value = read(data[start:at], first >= 0x80)
-            if value is None:
-                return None
-            values.append(value)
-        return values if at <= len(data) and data[at:] == self._last else None
+        try:
+            for segment, size, is_wanted in self._gaps:
+                if not data.startswith(segment, at):
+                    return None
+                start = at + size + 1
+                first = data[start - 1]
+                size = first & 0x7F
+                if size == 0x7F:
+                    size, start = _read_long_size(data, start)
+                at = start + size
+                value: bytes | None = data[start:at]
+                if first < 0x80 or size >= _LONG_BYTES:
+                    value = self._read_value(data[start:at], first >= 0x80)
+                elif is_wanted:
+                    value = decode_plain(data[start:at])
+                elif not is_plain(data[start:at]):
+                    return None
+                if value is None:
+                    return None
+                values.append(value)
+        except IndexError:  # it ends too early
+            return None
+        return self._make(values) if at + len(self._last) == len(data) and data.endswith(self._last) else None
 
 
 def _read_long_size(data: bytes, at: int) -> tuple[int, int]:

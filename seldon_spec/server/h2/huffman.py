@@ -10,6 +10,9 @@ _PRINTABLE = range(0x20, 0x7F)
 _ENDS = 256
 """The place in a row that says whether a text may end there: after less than a byte of ones, the padding."""
 
+_ROW = 256
+"""The place in a node's steps that has its row."""
+
 _Row = list[Any]  # of pairs: the next row, and the text that a byte brings to its end; None: not printable
 _Node = tuple[int, int]  # the bits of a code that have been read, as a number and their count
 
@@ -23,13 +26,15 @@ _SYMBOLS: dict[_Node, bytes] = {
     (REQUEST_CODES[symbol], REQUEST_CODES_LENGTH[symbol]): bytes((symbol,)) for symbol in _PRINTABLE
 }
 _ROWS: dict[_Node, _Row] = {node: [] for symbol in _PRINTABLE for node in _prefixes(symbol)}
-_NODES = {id(row): node for node, row in _ROWS.items()}
+_STEPS: dict[_Node, list[Any]] = {node: [] for node in _ROWS}  # the same without the texts, which are not always needed
+_NODES = {id(each): node for of_nodes in (_ROWS, _STEPS) for node, each in of_nodes.items()}
 _TEXTS: dict[bytes, bytes] = {}
 
 
-def _fill(row: _Row) -> None:
-    """Fill the row of a node, when it is needed for the first time: most never are."""
+def _fill(row: list[Any]) -> None:
+    """Fill the row and the steps of a node, when one of them is needed for the first time: most never are."""
     start = _NODES[id(row)]
+    row, steps = _ROWS[start], _STEPS[start]
     for byte in range(256):
         (code, count), text = start, b""
         for shift in range(7, -1, -1):
@@ -40,13 +45,23 @@ def _fill(row: _Row) -> None:
                 code = count = 0
         following = _ROWS.get((code, count))
         row.append(None if following is None else (following, _TEXTS.setdefault(text, text)))
+        steps.append(_STEPS.get((code, count)))
     code, count = start
     row.append(count < 8 and code == (1 << count) - 1)
+    steps.append(row)
 
 
-_ROOT = _ROWS[0, 0]
+_ROOT, _START = _ROWS[0, 0], _STEPS[0, 0]
 _fill(_ROOT)
 _SPACE = REQUEST_CODES[0x20] << 8 - REQUEST_CODES_LENGTH[0x20], 0xFF << 8 - REQUEST_CODES_LENGTH[0x20] & 0xFF
+
+
+def decode_plain(raw: bytes) -> bytes | None:
+    """Return the text, which is printable ASCII; None if ``raw`` is not plain."""
+    if not raw or raw[0] & _SPACE[1] == _SPACE[0]:
+        return None
+    text = decode_printable(raw)
+    return None if text is None or text.endswith(b" ") else text
 
 
 def decode_printable(raw: bytes) -> bytes | None:
@@ -69,12 +84,14 @@ def is_plain(raw: bytes) -> bool:
     if not raw or raw[0] & _SPACE[1] == _SPACE[0]:
         return False
     while True:
-        step = (_ROOT, b"")
+        row = _START
         try:
-            for byte in raw:
-                step = step[0][byte]
-            return step[0][_ENDS] and not step[1].endswith(b" ")
+            for byte in raw[:-1]:
+                row = row[byte]
+            row = row[_ROW]
+            row, text = row[raw[-1]]
+            return row[_ENDS] and not text.endswith(b" ")
         except TypeError:  # None
             return False
         except IndexError:
-            _fill(step[0])
+            _fill(row)

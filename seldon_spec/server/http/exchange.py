@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -174,7 +174,7 @@ class AnswerHead:
         head.status, head.status_line = self.status, self.status_line
         head.has_body, head.has_length = self.has_body, self.has_length
         head.headers = (*self.headers, (name, value))
-        head.lines = b"%b%b: %b\r\n" % (self.lines, name, value)
+        head.lines = b"".join((self.lines, name, b": ", value, b"\r\n"))
         return head
 
 
@@ -258,15 +258,15 @@ class HttpApp(Protocol):
             RequestError: they are not, and nobody has to wait for their bodies.
         """
 
-    def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
+    def vary(self, head: Head, names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Plan]:
         """Return what plans requests whose heads differ from one only in the values of some headers.
 
         Args:
-            plan: of the one head.
+            head: the one, with its plan.
             names: of the headers; none of ``FIXED_HEADERS`` is among them.
 
         Returns:
-            Takes a head, and raises what ``plan`` raises.
+            Takes a head and its values of these headers, and raises what ``plan`` raises.
         """
 
     def is_probe(self, head: Head) -> bool:

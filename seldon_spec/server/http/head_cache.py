@@ -12,7 +12,7 @@ from functools import partial
 from seldon_spec.errors import RequestError, TooLarge
 from seldon_spec.server.bounded_cache import BoundedCache
 from seldon_spec.server.http.exchange import FIXED_HEADERS, Head, Headers, HttpApp
-from seldon_spec.server.templates import MAX_BYTES, MAX_FIELDS, RecentTemplates, Shapes
+from seldon_spec.server.templates import MAX_BYTES, MAX_FIELDS, PRINTABLE, RecentTemplates, Shapes
 
 _MAX_HEADS = 512
 _MAX_HEADS_BYTES = 1 << 20
@@ -20,7 +20,6 @@ _HEAD_OVERHEAD = 2048  # of the parsed head and its plan, about
 
 _LINE_END = b"\r\n"
 _SPACE = 0x20
-_TEXT = bytes(range(0x20, 0x7F))
 _LENGTH_DIGITS = 18
 
 
@@ -71,7 +70,7 @@ class _HeadTemplate:
         names = [self._headers[number][0] for number in numbers]
         self._places = {name: place for place, name in enumerate(names)}
         self._constants = dict(reversed(self._headers))  # of each name, the first value
-        self._plan = app.vary(head.plan, names)
+        self._plan = app.vary(head, names)
         self._length_gap = self._places.get(b"content-length")
 
     def read(self, data: bytes) -> Head | None:
@@ -87,7 +86,7 @@ class _HeadTemplate:
                 return None
             values.append(data[at:stop])
             at = stop
-        if not data.startswith(self._last, at) or b"".join(values).translate(None, _TEXT):
+        if not data.startswith(self._last, at) or 0 in b"".join(values).translate(PRINTABLE):
             return None
         size = at + len(self._last)
         if size > MAX_BYTES:
@@ -102,7 +101,7 @@ class _HeadTemplate:
                 return None
         varied = head.vary(self, values, length, size)
         try:
-            varied.plan = self._plan(varied)
+            varied.plan = self._plan(varied, values)
         except RequestError:  # it is refused where it is parsed
             return None
         return varied

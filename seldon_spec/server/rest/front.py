@@ -12,10 +12,10 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from seldon_spec.dispatch.call import REQUEST_ID
 from seldon_spec.dispatch.dispatcher import Dispatcher
@@ -26,7 +26,7 @@ from seldon_spec.payload.message import Codec, Verb
 from seldon_spec.server.auth import Guard
 from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, Plan
 from seldon_spec.server.lane import Lane, LaneCall, call_on_loop, late
-from seldon_spec.server.notes import ID_HEADER, NotePlan, Notes, RequestNote, take_note, working_on
+from seldon_spec.server.notes import ID_HEADER, NotePlan, Notes, RequestNote, VariedNotes, take_note, working_on
 from seldon_spec.server.rest.routes import (
     FAILURE_HEADERS,
     PING,
@@ -104,18 +104,22 @@ class RestFront:
             return _Short(self, verb, codec, self._answer_head(200, head), self._plan_notes(head))
         return _ThroughFlask(self, self._plan_notes(head))
 
-    def vary(self, plan: Plan, names: Collection[bytes]) -> Callable[[Head], Plan]:
+    def vary(self, head: Head, names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Plan]:
         """See ``HttpApp``: all that depends on other headers than the fixed ones are the token and the notes."""
+        plan = head.plan
         has_token = b"authorization" in names and self._guard.is_closed and not isinstance(plan, _Preflight)
-        is_noted = isinstance(plan, (_Short, _ThroughFlask)) and not self._notes.headers.isdisjoint(names)
-        noted = cast("_Short | _ThroughFlask", plan) if is_noted else None
-        if not has_token and noted is None:
-            return lambda _head: plan
+        noted = plan if isinstance(plan, (_Short, _ThroughFlask)) and head.path not in PROBES else None
+        if noted is None or self._notes.headers.isdisjoint(names):
+            if not has_token:
+                return lambda _head, _values: plan
+            noted = None
+        places = {name: place for place, name in enumerate(names)}
+        notes = VariedNotes(self._notes, head.finder(), places, "rest", head.method, _read_path(head.path))
 
-        def plan_varied(head: Head) -> Plan:
+        def plan_varied(head: Head, values: Sequence[bytes]) -> Plan:
             if has_token:
                 self._guard.check_rest(head.path, head.find)
-            return plan if noted is None else noted.with_notes(self._plan_notes(head))
+            return plan if noted is None else noted.with_notes(notes.plan(values))
 
         return plan_varied
 
@@ -292,6 +296,8 @@ class _Place:
 
 class _Short:
     """The body goes to the model threads as it is."""
+
+    __slots__ = ("_codec", "_front", "_head", "_lane", "_verb", "notes")
 
     def __init__(self, front: RestFront, verb: Verb, codec: Codec, head: AnswerHead, notes: NotePlan | None) -> None:
         self._front = front
