@@ -9,7 +9,10 @@ from typing import Protocol
 
 _TURN_UNITS = 256
 _TURN_SECONDS = 0.001
-"""A turn ends after so many units (frames, chunks, or parts of a request), or after so long if they are expensive."""
+"""A turn ends after so many units (frames, chunks, or parts of a request), or after so long if they are expensive.
+
+The time is the thread's own, so that a turn is not cut short because a model thread holds the interpreter's lock.
+"""
 
 _ITERATION_SECONDS = 0.004
 """How long the connections that wait are served in one iteration of the event loop; at least one of them is."""
@@ -22,12 +25,12 @@ class Turn:
 
     def __init__(self) -> None:
         self._units = _TURN_UNITS
-        self._end = time.perf_counter() + _TURN_SECONDS
+        self._end = time.thread_time() + _TURN_SECONDS
 
     def take(self) -> bool:
         """Count one unit; returns whether there is time for another one."""
         self._units -= 1
-        return self._units > 0 and time.perf_counter() < self._end
+        return self._units > 0 and time.thread_time() < self._end
 
 
 class Worker(Protocol):
@@ -64,11 +67,11 @@ class Turns:
 
     def _serve(self) -> None:
         self._is_scheduled = False
-        end = time.perf_counter() + _ITERATION_SECONDS
+        end = time.thread_time() + _ITERATION_SECONDS
         try:
             for _ in range(len(self._waiting)):
                 self._waiting.popleft().take_turn()
-                if time.perf_counter() >= end:
+                if time.thread_time() >= end:
                     break
         finally:  # whatever happens to one of them, the others go on
             self._schedule()

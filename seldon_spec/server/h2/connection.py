@@ -65,6 +65,9 @@ _LINGER_SECONDS = 2.0
 _RETIRE_SECONDS = 1.0
 """How long a client has to say that it has seen the first GOAWAY, or to send what it has just connected for."""
 
+_UNTIMED_FRAMES = 8
+"""Most reads have no more, and need no turn."""
+
 _TOO_MANY = "the server has as many connections as server.max_connections allows"
 
 _BUFFER_BYTES = 1 << 19
@@ -445,6 +448,7 @@ class H2Connection(Connection):
         """
         end = len(data)
         turn: Turn | None = None
+        untimed = _UNTIMED_FRAMES
         while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
             high, low, kind, flags, stream_id = h2.read_head(data, at)
             size = high << 16 | low
@@ -466,10 +470,12 @@ class H2Connection(Connection):
             at = stop
             if at >= end:
                 break
-            if turn is None:  # most reads are a request or two
-                turn = Turn()
-            elif not turn.take() or self._outbox.is_choked:
-                return at, True
+            untimed -= 1
+            if untimed < 0:
+                if turn is None:
+                    turn = Turn()
+                elif not turn.take() or self._outbox.is_choked:
+                    return at, True
         return at, False
 
     def _may_begin(self, kind: int, size: int, available: int) -> bool:
