@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]
 PUBLISHED = [
     ROOT / "benchmarks" / "results" / f"{name}.json"
-    for name in ("speed", "scaling", "memory", "batching-logistic", "batching-forest", "observed")
+    for name in ("speed", "scaling", "memory", "batching-logistic", "batching-forest", "observed", "heads")
 ]
 PAGE = ROOT / "docs" / "benchmarks.md"
 

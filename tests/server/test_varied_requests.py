@@ -6,7 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ class Client:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._file = connection.makefile("rb")
+
+    @contextmanager
+    def again(self) -> Iterator[Client]:
+        """Another connection to the same server."""
+        with socket.create_connection(self._connection.getpeername(), 20) as connection:
+            yield Client(connection)
 
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
@@ -95,8 +101,9 @@ def test_each_request_has_its_own_id_and_body(connect: Any) -> None:
 def test_the_token_of_each_request_is_checked(connect: Any, is_varying: bool) -> None:
     auth = AuthSpec(tokens=("first", "second"))
     name = f"VariedTokens{is_varying}"
-    for bad in ("third", "firs", "first1", "FIRST"):
-        with connect(PLAIN, name, auth=auth) as client:
+    with connect(PLAIN, name, auth=auth) as first, ExitStack() as stack:
+        for bad in ("third", "firs", "first1", "FIRST"):
+            client = stack.enter_context(first.again())
             for number in range(8):
                 token = ("first", "second")[number % 2] if is_varying else "first"
                 assert client.ask(f"Authorization: Bearer {token}", f"traceparent: {number}")[0] == 200

@@ -65,8 +65,8 @@ _LINGER_SECONDS = 2.0
 _RETIRE_SECONDS = 1.0
 """How long a client has to say that it has seen the first GOAWAY, or to send what it has just connected for."""
 
-_UNTIMED_FRAMES = 8
-"""Most reads have no more, and need no turn."""
+_UNTIMED, _UNTIMED_COST = 8, 3
+"""Most reads have no more than two calls, and need no turn: so many frames of DATA, of which others count as three."""
 
 _TOO_MANY = "the server has as many connections as server.max_connections allows"
 
@@ -448,7 +448,7 @@ class H2Connection(Connection):
         """
         end = len(data)
         turn: Turn | None = None
-        untimed = _UNTIMED_FRAMES
+        untimed = _UNTIMED
         while end - at >= h2.HEAD_BYTES and self._state is _State.OPEN:
             high, low, kind, flags, stream_id = h2.read_head(data, at)
             size = high << 16 | low
@@ -470,7 +470,7 @@ class H2Connection(Connection):
             at = stop
             if at >= end:
                 break
-            untimed -= 1
+            untimed -= 1 if is_data else _UNTIMED_COST
             if untimed < 0:
                 if turn is None:
                     turn = Turn()
