@@ -183,29 +183,31 @@ def _load(server: OwnServer, connections: int, seconds: int) -> Sample:
 
 
 def crowd(effect: Effect, pace: Pace) -> str:
-    """What many clients are told who ask at the same time."""
+    """Send many requests at the same time, and describe the responses."""
     with effect.serve(pace) as server:
-        told = ask_at_once(server, _AT_ONCE, "sleep 0.2")
-    statuses = ", ".join(f"{count} are told {status}" for status, count in sorted(told.items()))
-    return f"{_AT_ONCE} clients at once, 0.2 s of the model each: {statuses}"
+        statuses = ask_at_once(server, _AT_ONCE, "sleep 0.2")
+    return f"{_AT_ONCE} clients at once, 0.2 s of the model each: {_show_statuses(statuses)}"
+
+
+def _show_statuses(statuses: Counter[int]) -> str:
+    return ", ".join(f"{count} get {status}" for status, count in sorted(statuses.items()))
 
 
 def fill(effect: Effect, pace: Pace) -> str:
-    """What clients are told who hold large bodies that are not whole."""
+    """Send large request bodies that are not complete, then the rest of each, and describe the responses."""
     request = rest_request("/predict", json.dumps({"strData": "x" * 1_000_000}).encode())
     with effect.serve(pace) as server, ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.http))) for _ in range(_FILLING)]
         for client in clients:
             client.sendall(request[:900_000])
-        ask(server, "")  # behind what has come
-        told = Counter(_end_request(client, request[900_000:]) for client in clients)
-    statuses = ", ".join(f"{count} are told {status}" for status, count in sorted(told.items()))
-    return f"{_FILLING} clients with 900,000 bytes of a body of 1,000,000: {statuses}"
+        ask(server, "")  # the server has read the bodies when it responds
+        statuses = Counter(_end_request(client, request[900_000:]) for client in clients)
+    return f"{_FILLING} clients with 900,000 bytes of a body of 1,000,000: {_show_statuses(statuses)}"
 
 
 def _end_request(client: socket.socket, rest: bytes) -> int:
-    """Send the rest of a request; the status."""
-    with contextlib.suppress(OSError):  # it was refused before
+    """Send the rest of a request, and return the status of its response."""
+    with contextlib.suppress(OSError):  # the server has refused the request and closed the connection
         client.sendall(rest)
     return int(client.makefile("rb").readline().split()[1])
 

@@ -42,7 +42,7 @@ from benchmarks.effects import (
 from benchmarks.endurance import rest_request
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.receiver import receiving_spans
-from benchmarks.report import place_in_page, render_table
+from benchmarks.report import publish, render_table
 
 _HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 _BATCHING = {"batching": {"max_rows": 256}}
@@ -195,13 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         observed = observe(given.key, given.rounds, given.seconds)
     else:
         observed = read_observed(given.source.read_text(encoding="utf-8"))
-    table = render_observed(observed)
-    if given.json:
-        given.json.write_text(write_observed(observed), encoding="utf-8")
-    if given.page:
-        page = given.page.read_text(encoding="utf-8")
-        given.page.write_text(place_in_page(page, table), encoding="utf-8")
-    print(table)
+    publish(write_observed(observed), render_observed(observed), given.json, given.page)
     return 0
 
 

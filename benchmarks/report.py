@@ -36,6 +36,15 @@ def place_in_page(page: str, report: str) -> str:
     return f"{before}{BEGIN}\n\n{report}\n{END}{rest.partition(END)[2]}"
 
 
+def publish(results: str, tables: str, json_file: Path | None, page_file: Path | None) -> None:
+    """Write results as JSON and tables into a page, where files are given, and print the tables."""
+    if json_file:
+        json_file.write_text(results, encoding="utf-8")
+    if page_file:
+        page_file.write_text(place_in_page(page_file.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    print(tables)
+
+
 def _render_comparison(results: Results) -> Iterator[str]:
     sections = {Mode.SPEED: _render_speed, Mode.SCALING: _render_scaling, Mode.MEMORY: _render_memory}
     yield f"## {results.settings.title or TITLES[results.settings.mode]}"

@@ -30,7 +30,7 @@ from benchmarks.frames import PREDICT, text
 from benchmarks.machine import Machine, describe_machine, read_versions
 from benchmarks.probe import LIMIT_SECONDS, Probe, Waits
 from benchmarks.processes import Memory, forget_peak, read_memory
-from benchmarks.report import place_in_page, render_table
+from benchmarks.report import publish, render_table
 from benchmarks.running import START_SECONDS, RunningServer, start_server
 from benchmarks.servers import OWN_COMMAND, PEERS, Files, Place, Server
 from benchmarks.workloads import MODELS
@@ -435,13 +435,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         attacked = measure(servers, given.attack, given.mode or _DEFAULT_MODES, given.seconds, given.envs)
     else:
         attacked = read_attacked(given.source.read_text(encoding="utf-8"))
-    tables = render_attacked(attacked)
-    if given.json:
-        given.json.write_text(write_attacked(attacked), encoding="utf-8")
-    if given.page:
-        page = given.page.read_text(encoding="utf-8")
-        given.page.write_text(place_in_page(page, tables), encoding="utf-8")
-    print(tables)
+    publish(write_attacked(attacked), render_attacked(attacked), given.json, given.page)
     return 0
 
 

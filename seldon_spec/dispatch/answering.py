@@ -227,9 +227,9 @@ class Answering:
 
 
 def _is_wanted(call: Call) -> bool:
-    """Whether somebody waits for the answer; a call that nobody wants is finished here.
+    """Return True if the call is to be completed; finish it here if it was cancelled.
 
-    What has been read is not held any more.
+    Holding a call has no effect once its request has been decoded.
     """
     if call.is_held or not call.is_unwanted:
         return True

@@ -47,8 +47,8 @@ class Call:
     Attributes:
         reply: the answer; None if there is an error.
         error: what the request met; None if there is a reply.
-        is_unwanted: nobody waits for the answer any more, or not yet: the call is not begun if it has not been.
-        is_held: it is not wanted yet; a model thread that takes it hands it back, with neither reply nor error.
+        is_unwanted: the call was cancelled or is held; a model thread does not start it.
+        is_held: the call is held; a model thread that dequeues it returns it, with neither reply nor error.
         arrived, begun, read, asked, told, ended: when the request was there, a thread took it, its message had been
             read, the component was asked, the component had answered, and the answer was encoded, by
             ``time.perf_counter``; NaN: it never came to that.

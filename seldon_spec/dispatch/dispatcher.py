@@ -115,7 +115,7 @@ class Dispatcher:
             self._merger.post(calls)
 
     def remove_unwanted(self) -> None:
-        """Forget the calls that nobody waits for any more; without this they stay until a model thread is free."""
+        """Remove cancelled calls from the queue, without waiting for a model thread."""
         if self._merger is None:
             self._threads.discard(self._answering.answer, lambda call: call.is_unwanted and not call.is_held)
         else:

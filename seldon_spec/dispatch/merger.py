@@ -56,7 +56,7 @@ class Merger:
                 self._arrival.notify()
 
     def remove_unwanted(self) -> None:
-        """Forget the calls that nobody waits for any more."""
+        """Remove cancelled calls from the queue."""
         for call in self._take(len(self._waiting)):
             if call.is_held or not call.is_unwanted:
                 self._waiting.append(call)

@@ -10,7 +10,7 @@ class AbuseBudget:
     """The units that one connection may still spend on work without progress.
 
     A unit is a frame, reset or refused request; what costs more is charged more. The budget starts full. Time and
-    completed requests fill it again, never above its size, so nobody can save up for a flood.
+    completed requests fill it again, never above its size, so a client cannot save up for a flood.
 
     Args:
         now: the event loop's clock, in seconds.

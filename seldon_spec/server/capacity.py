@@ -29,8 +29,8 @@ class Holder(Protocol):
 class Capacity:
     """The shared capacity of one event loop.
 
-    What is buffered may not exceed a limit. When it does, the connection that holds the most is ended: the memory is
-    taken from whoever uses it, not from whoever comes last.
+    Buffered bytes have a limit. Above it, the connection that holds the most is ended, so one client cannot block
+    the others.
 
     Args:
         loop: the event loop.

@@ -74,20 +74,17 @@ def _delay_leaves_time(subject: Subject) -> Iterator[Diagnostic]:
 def _settings_go_together(subject: Subject) -> Iterator[Diagnostic]:
     server = subject.merged.get(("server",)) or {}
     if server.get("on_timeout") == "replace" and server.get("request_timeout_seconds") is None:
-        yield _without_effect(subject, "on_timeout", "request_timeout_seconds", "no prediction is bound in time")
+        yield _without_effect(subject, "on_timeout", "no prediction is bound in time", _add("request_timeout_seconds"))
     if server.get("max_requests_jitter") and server.get("max_requests") is None:
-        yield _without_effect(subject, "max_requests_jitter", "max_requests", "no worker is replaced for its requests")
+        yield _without_effect(
+            subject, "max_requests_jitter", "no worker is replaced for its requests", _add("max_requests")
+        )
     if server.get("engine") == "uvicorn":
         for key in _NATIVE_ONLY:
             if server.get(key) is not None:
-                yield Diagnostic(
-                    "key-without-effect",
-                    f"server.{key} has no effect: server.engine is uvicorn, which has limits of its own",
-                    subject.origin("server", key),
-                    Severity.WARNING,
-                    ("server", key),
-                    help="remove server.engine, so that the engine native enforces the limit, or leave this out",
-                )
+                reason = "server.engine is uvicorn, which has limits of its own"
+                remedy = "remove server.engine, so that the engine native enforces the limit, or leave this out"
+                yield _without_effect(subject, key, reason, remedy)
 
 
 def _batching_has_effect(subject: Subject) -> Iterator[Diagnostic]:
@@ -97,12 +94,12 @@ def _batching_has_effect(subject: Subject) -> Iterator[Diagnostic]:
     type_name = subject.merged.get(("service_type",)) or ServiceType.MODEL.value
     if type_name not in _ROWWISE:
         reason = f"what a {type_name} is asked is answered request by request"
-        yield _without_effect(subject, "batching", None, reason)
+        yield _without_effect(subject, "batching", reason)
         return
     reasons = {hook: _why_alone(hook, found) for hook in _ROWWISE[type_name] if _spellings(hook) & found.hooks}
     if reasons and all(reasons.values()):
         told = "; ".join(reason for reason in reasons.values() if reason)
-        yield _without_effect(subject, "batching", None, f"{found.name} is asked request by request: {told}")
+        yield _without_effect(subject, "batching", f"{found.name} is asked request by request: {told}")
 
 
 def _spellings(hook: str) -> set[str]:
@@ -121,14 +118,18 @@ def _why_alone(hook: str, found: ClassSource) -> str | None:
     return f"{hook} takes each request's meta" if hook in found.told_meta else None
 
 
-def _without_effect(subject: Subject, key: str, needed: str | None, reason: str) -> Diagnostic:
+def _add(key: str) -> str:
+    return f"add server.{key}, or leave this out"
+
+
+def _without_effect(subject: Subject, key: str, reason: str, remedy: str = "leave it out") -> Diagnostic:
     return Diagnostic(
         "key-without-effect",
         f"server.{key} has no effect: {reason}",
         subject.origin("server", key),
         Severity.WARNING,
         ("server", key),
-        help=f"add server.{needed}, or leave this out" if needed else "leave it out",
+        help=remedy,
     )
 
 

@@ -54,7 +54,6 @@ def test_turns_go_round_and_other_callbacks_run_between_them() -> None:
 
     log = asyncio.run(run())
     assert [name for name in log if name != "."] == list("ababab")
-    assert log.index(".") < len(log) - 11 + log.count(".")
     assert "".join(log).rstrip(".").count(".") >= 2
 
 
