@@ -11,21 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.component.adapter import build_component
-from seldon_spec.component.threads import ModelThreads
-from seldon_spec.dispatch.dispatcher import Dispatcher
+from seldon_spec.config.loader import load
+from seldon_spec.config.model import ServiceType, Spec, UnitSpec
 from seldon_spec.errors import RequestError, SpecError
-from seldon_spec.metrics import Metrics
-from seldon_spec.payload.json_codec import JsonCodec
-from seldon_spec.payload.message import Codec, Verb
-from seldon_spec.payload.proto_codec import ProtoCodec
-from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList
-from seldon_spec.server.rest.app import make_app
-from seldon_spec.server.status import describe
-from seldon_spec.spec.loader import load
-from seldon_spec.spec.model import ServiceType, Spec, UnitSpec
+from seldon_spec.inference.component.adapter import build_component
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.executor import ModelThreads
+from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.observability.metrics import Metrics
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.server.rest.flask_app import make_app
 
-VERBS = (Verb.PREDICT, Verb.FEEDBACK, Verb.TRANSFORM_INPUT, Verb.TRANSFORM_OUTPUT, Verb.ROUTE, Verb.AGGREGATE)
+VERBS = (
+    Operation.PREDICT,
+    Operation.FEEDBACK,
+    Operation.TRANSFORM_INPUT,
+    Operation.TRANSFORM_OUTPUT,
+    Operation.ROUTE,
+    Operation.AGGREGATE,
+)
 PATHS = ("/predict", "/send-feedback", "/transform-input", "/transform-output", "/route", "/aggregate")
 MEDIA_TYPES = (
     "multipart/form-data; boundary=b",
@@ -93,12 +100,12 @@ def _open_codec(codec: Codec) -> Callable[[Path], Knock]:
         dispatcher = _dispatcher()
 
         def knock(given: bytes) -> str:
-            verb = VERBS[given[0] % len(VERBS)] if given else Verb.PREDICT
+            operation = VERBS[given[0] % len(VERBS)] if given else Operation.PREDICT
             try:
-                reply = dispatcher.submit(verb, given[1:], codec).result()
+                reply = dispatcher.submit(operation, given[1:], codec).result()
             except RequestError as error:
                 return _judge(describe(error).http, f"{type(error).__name__} {error}")
-            return f"{verb.value} {shape(bytes(reply.body[:60]).decode('latin-1'))}"
+            return f"{operation.value} {shape(bytes(reply.body[:60]).decode('latin-1'))}"
 
         return knock
 
@@ -143,8 +150,8 @@ def shape(told: str) -> str:
     return re.sub(r"[^A-Za-z ]+", "", told)[:60]
 
 
-def _json(verb: int, *texts: str) -> tuple[bytes, ...]:
-    return tuple(bytes((verb,)) + text.encode() for text in texts)
+def _json(operation: int, *texts: str) -> tuple[bytes, ...]:
+    return tuple(bytes((operation,)) + text.encode() for text in texts)
 
 
 _JSON_SEEDS = (
@@ -168,7 +175,7 @@ _JSON_SEEDS = (
     *_json(4, '{"data": {"ndarray": [1, 2, 3]}}'),
     *_json(5, '{"seldonMessages": [{"strData": "a"}, {"data": {"ndarray": [[1]]}}]}', '[{"binData": "AA=="}]'),
 )
-"""One of each kind of message, and one for each verb."""
+"""One of each kind of message, and one for each operation."""
 
 _JSON_WORDS = (
     *(f'"{name}"'.encode() for name in ("data", "names", "tensor", "shape", "values", "ndarray", "tftensor", "dtype")),
@@ -194,9 +201,9 @@ _JSON_WORDS = (
 )
 
 
-def _multipart(verb: int, *parts: tuple[str, str]) -> bytes:
+def _multipart(operation: int, *parts: tuple[str, str]) -> bytes:
     body = "".join(f"--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{text}\r\n" for head, text in parts)
-    return bytes((verb,)) + f"{body}--b--\r\n".encode()
+    return bytes((operation,)) + f"{body}--b--\r\n".encode()
 
 
 _FORM_SEEDS = (
@@ -235,8 +242,8 @@ _FORM_WORDS = (
 )
 
 
-def _proto(verb: int, message: Any) -> bytes:
-    return bytes((verb,)) + bytes(message.SerializeToString())
+def _proto(operation: int, message: Any) -> bytes:
+    return bytes((operation,)) + bytes(message.SerializeToString())
 
 
 def _proto_seeds() -> tuple[bytes, ...]:

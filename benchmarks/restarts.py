@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.endurance import GrpcClient, OwnServer, RestClient, rest_request, serving
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 SOURCE = "class Served:\n    def predict(self, X, names):\n        return X\n"
 REQUEST = rest_request("/predict", b'{"data": {"ndarray": [[1.0, 2.0, 3.0, 4.0]]}}')

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.endurance import GrpcClient, OwnServer, RestClient, rest_request, serving
-from seldon_spec.proto import Feedback, SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage
 
 SOURCE = """
 class Served:

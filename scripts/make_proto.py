@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schemas" / "prediction.proto"
-OUTPUT = ROOT / "seldon_spec" / "proto" / "prediction.binpb"
+OUTPUT = ROOT / "seldon_spec" / "protocols" / "seldon_v1" / "proto" / "prediction.binpb"
 
 
 def compile_descriptor_set(output: Path) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from seldon_spec.config.layers.environment import generic_variable
+from seldon_spec.config.layers.variables import ANNOTATIONS, TABLE, field_variables
+from seldon_spec.config.schema.schema import Schema, describe, is_required, is_section, load_schema, resolve, types_of
 from seldon_spec.errors import FieldPath
-from seldon_spec.spec.environment import generic_variable
-from seldon_spec.spec.schema import Schema, describe, is_required, is_section, load_schema, resolve, types_of
-from seldon_spec.spec.variables import ANNOTATIONS, TABLE, field_variables
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 INTRODUCTION = """\

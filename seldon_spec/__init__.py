@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seldon_spec.app import load, make_app
-    from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
+    from seldon_spec.config.model import Spec
     from seldon_spec.errors import SpecError
-    from seldon_spec.spec.model import Spec
+    from seldon_spec.inference.component.contract import (
+        SeldonMicroserviceException,
+        SeldonNotImplementedError,
+        SeldonResponse,
+    )
 
 __all__ = [
     "SeldonMicroserviceException",
@@ -23,10 +27,10 @@ __version__ = "0.1.0"
 
 # Each name is imported when it is asked for: a command that only reads a file pays for no web server.
 _HOMES = {
-    "SeldonMicroserviceException": "seldon_spec.component.contract",
-    "SeldonNotImplementedError": "seldon_spec.component.contract",
-    "SeldonResponse": "seldon_spec.component.contract",
-    "Spec": "seldon_spec.spec.model",
+    "SeldonMicroserviceException": "seldon_spec.inference.component.contract",
+    "SeldonNotImplementedError": "seldon_spec.inference.component.contract",
+    "SeldonResponse": "seldon_spec.inference.component.contract",
+    "Spec": "seldon_spec.config.model",
     "SpecError": "seldon_spec.errors",
     "load": "seldon_spec.app",
     "make_app": "seldon_spec.app",

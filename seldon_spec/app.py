@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
-from seldon_spec.spec.loader import load as load_spec
-from seldon_spec.spec.secrets import prepare_to_load
+from seldon_spec.config.loader import load as load_spec
+from seldon_spec.config.secrets import prepare_to_load
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from seldon_spec.config.model import Spec
     from seldon_spec.errors import FieldPath
-    from seldon_spec.spec.model import Spec
 
 
 class Preparation:
@@ -96,10 +96,10 @@ def make_app(spec: Spec) -> Flask:
         SpecError: a secret cannot be read, or a required argument has no value.
         ComponentFailed: the class cannot be imported or built; ``__cause__`` is its own exception.
     """
-    from seldon_spec.server.assembly import dispatcher_for
-    from seldon_spec.server.rest.app import make_app as make_flask_app
-    from seldon_spec.server.rest.limits import LimitedApp
-    from seldon_spec.spec.model import Spec
+    from seldon_spec.config.model import Spec
+    from seldon_spec.inference.assembly import dispatcher_for
+    from seldon_spec.server.rest.flask_app import make_app as make_flask_app
+    from seldon_spec.server.rest.wsgi_limits import LimitedApp
 
     if not isinstance(spec, Spec):
         raise TypeError(f"make_app takes a Spec, not {type(spec).__name__}: write make_app(seldon_spec.load(path))")
@@ -133,16 +133,16 @@ def predict_once(spec: Spec, message: bytes) -> str:
     Returns:
         The answer as JSON, in the spec's JSON style.
     """
-    from seldon_spec.dispatch import answering
-    from seldon_spec.payload.json_codec import JsonCodec
-    from seldon_spec.payload.json_style import JsonStyle
-    from seldon_spec.payload.message import Verb
-    from seldon_spec.server.assembly import dispatcher_for
+    from seldon_spec.inference import processor as answering
+    from seldon_spec.inference.assembly import dispatcher_for
+    from seldon_spec.inference.message import Operation
+    from seldon_spec.protocols.json_style import JsonStyle
+    from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
     dispatcher = dispatcher_for(spec)
     built = dispatcher.build()
     codec = JsonCodec(JsonStyle.from_flask(spec.flask))
-    reply = dispatcher.submit(Verb.PREDICT, message, codec)
+    reply = dispatcher.submit(Operation.PREDICT, message, codec)
     reply.add_done_callback(lambda _reply: dispatcher.stop())
     log = logging.getLogger(answering.__name__)
     level = log.level

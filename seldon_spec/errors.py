@@ -167,7 +167,7 @@ class Overloaded(RequestError):
     """The server has as much to do as it may have."""
 
 
-class UnsupportedVerb(RequestError):
+class UnsupportedOperation(RequestError):
     """The component has no hook for what was asked."""
 
 

@@ -26,10 +26,10 @@ from typing import Any, Protocol
 import grpc
 import pytest
 
-from seldon_spec.server.signals import ServerSignals
+from seldon_spec.config.model import PortsSpec, ServerSpec, Spec
+from seldon_spec.process.signals import ServerSignals
+from seldon_spec.process.worker import run_worker
 from seldon_spec.server.sockets import bind_sockets, port_of
-from seldon_spec.server.worker import run_worker
-from seldon_spec.spec.model import PortsSpec, ServerSpec, Spec
 
 START_SECONDS = 60
 STOP_SECONDS = 30

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seldon_spec.component.adapter import Adapter
-from seldon_spec.component.contract import SeldonResponse
-from seldon_spec.component.threads import ModelThreads
-from seldon_spec.dispatch.call import REQUEST_ID, Call, Note
-from seldon_spec.dispatch.dispatcher import Dispatcher
+from seldon_spec.config.model import BatchingSpec, ServiceType, UnitSpec
 from seldon_spec.errors import ComponentFailed, NotServing, PayloadError
-from seldon_spec.metrics import Metrics
-from seldon_spec.payload.json_codec import JsonCodec
-from seldon_spec.payload.message import Codec, Verb
-from seldon_spec.payload.proto_codec import ProtoCodec
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.inference.call import REQUEST_ID, BaseContext, Call
+from seldon_spec.inference.component.adapter import Adapter
+from seldon_spec.inference.component.contract import SeldonResponse
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.executor import ModelThreads
+from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.observability.metrics import Metrics
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 from seldon_spec.server.grpc.call import PackedProtoCodec
-from seldon_spec.spec.model import BatchingSpec, ServiceType, UnitSpec
 
 JSON, PROTO = JsonCodec(), ProtoCodec()
 WAIT_SECONDS = 10
@@ -77,7 +77,9 @@ class Queue:
     def run_on_thread(self, task: Callable[[], None]) -> None:
         self._threads.submit(task)
 
-    def ask(self, *wires: tuple[Codec, bytes], verb: Verb = Verb.PREDICT, then: Any = None) -> list[Call]:
+    def ask(
+        self, *wires: tuple[Codec, bytes], operation: Operation = Operation.PREDICT, then: Any = None
+    ) -> list[Call]:
         """Post all, one by one as several connections would, and wait until each has been answered."""
         release = self.hold()
         answered = threading.Semaphore(0)
@@ -87,7 +89,7 @@ class Queue:
                 then(call)
             answered.release()
 
-        calls = [Call(verb, wire, codec, take, Note(f"r{i}")) for i, (codec, wire) in enumerate(wires)]
+        calls = [Call(operation, wire, codec, take, BaseContext(f"r{i}")) for i, (codec, wire) in enumerate(wires)]
         for call in calls:
             self.dispatcher.post([call])
         release.set()
@@ -274,11 +276,13 @@ class Router:
         return rows
 
 
-@pytest.mark.parametrize(("verb", "calls"), [(Verb.ROUTE, [1, 1]), (Verb.TRANSFORM_INPUT, [2]), (Verb.PREDICT, [])])
-def test_only_verbs_from_rows_to_rows_are_batched(verb: Verb, calls: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("operation", "calls"), [(Operation.ROUTE, [1, 1]), (Operation.TRANSFORM_INPUT, [2]), (Operation.PREDICT, [])]
+)
+def test_only_verbs_from_rows_to_rows_are_batched(operation: Operation, calls: list[int]) -> None:
     user = Router()
     with queued(user) as queue:
-        queue.ask((JSON, body([[1]])), (JSON, body([[2]])), verb=verb)
+        queue.ask((JSON, body([[1]])), (JSON, body([[2]])), operation=operation)
     assert user.calls == calls
 
 
@@ -304,7 +308,7 @@ def test_a_call_that_nobody_wants_is_not_asked() -> None:
     with queued(user) as queue:
         release = threading.Event()
         queue._threads.submit(lambda: release.wait(WAIT_SECONDS))
-        kept, dropped = [queue.dispatcher.submit(Verb.PREDICT, body([[i]] * (i + 1)), JSON) for i in range(2)]
+        kept, dropped = [queue.dispatcher.submit(Operation.PREDICT, body([[i]] * (i + 1)), JSON) for i in range(2)]
         assert dropped.cancel()
         release.set()
         assert json.loads(kept.result(WAIT_SECONDS).body)["data"]["ndarray"] == [[0]]
@@ -326,7 +330,7 @@ def test_a_call_that_is_given_up_while_it_waits_for_others_is_not_asked(
     with queued(user) as queue:
         release = threading.Event()
         queue._threads.submit(lambda: release.wait(WAIT_SECONDS))
-        first, second, *others = [queue.dispatcher.submit(Verb.PREDICT, body([row]), JSON) for row in rows]
+        first, second, *others = [queue.dispatcher.submit(Operation.PREDICT, body([row]), JSON) for row in rows]
         first.add_done_callback(lambda _: second.cancel())
         release.set()
         assert first.result(WAIT_SECONDS).body
@@ -366,7 +370,7 @@ def test_what_waits_when_the_server_stops_is_told_so() -> None:
         release, entered = threading.Event(), threading.Event()
         queue._threads.submit(lambda: entered.set() or release.wait(WAIT_SECONDS))  # type: ignore[func-returns-value]
         assert entered.wait(WAIT_SECONDS)
-        futures = [queue.dispatcher.submit(Verb.PREDICT, body([[i]]), JSON) for i in range(3)]
+        futures = [queue.dispatcher.submit(Operation.PREDICT, body([[i]]), JSON) for i in range(3)]
         queue.dispatcher.stop()
         assert [type(future.exception(WAIT_SECONDS)) for future in futures] == [NotServing] * 3
         release.set()
@@ -384,7 +388,7 @@ def test_a_delay_ends_with_enough_rows_or_in_time(make: Callable[[], BatchingSpe
     user = Doubling()
     queue = Queue(user, make())
     count = 2 if make().max_rows == 2 else 1
-    futures = [queue.dispatcher.submit(Verb.PREDICT, body([[i]]), JSON) for i in range(count)]
+    futures = [queue.dispatcher.submit(Operation.PREDICT, body([[i]]), JSON) for i in range(count)]
     answers = [json.loads(future.result(WAIT_SECONDS).body) for future in futures]
     queue.dispatcher.stop()
     assert [answer["data"]["ndarray"] for answer in answers] == [[[2 * i]] for i in range(count)]
@@ -401,7 +405,7 @@ def test_several_threads_lose_and_double_nothing() -> None:
 
     dispatcher = Dispatcher(lambda: Adapter(Counting(), UnitSpec()), ModelThreads(3), Metrics(), BatchingSpec(5))
     dispatcher.start().result(WAIT_SECONDS)
-    futures = [dispatcher.submit(Verb.PREDICT, body([[i]]), JSON) for i in range(300)]
+    futures = [dispatcher.submit(Operation.PREDICT, body([[i]]), JSON) for i in range(300)]
     answers = [json.loads(future.result(WAIT_SECONDS).body)["data"]["ndarray"] for future in futures]
     dispatcher.stop()
     assert answers == [[[i]] for i in range(300)]
@@ -432,7 +436,7 @@ def test_a_call_is_answered_though_a_thread_finds_none_while_the_unwanted_ones_a
     answered = threading.Semaphore(0)
     with queued(Doubling()) as queue:
         release = queue.hold()
-        call = Looked(Verb.PREDICT, body([[1.0]]), JSON, lambda _call: answered.release())
+        call = Looked(Operation.PREDICT, body([[1.0]]), JSON, lambda _call: answered.release())
         queue.dispatcher.post([call])
         queue.dispatcher.remove_unwanted()
         assert answered.acquire(timeout=WAIT_SECONDS)

@@ -15,9 +15,9 @@ import typer
 import yaml
 
 from seldon_spec.cli.options import app
+from seldon_spec.config.loader import load
+from seldon_spec.config.schema.schema import fields, load_schema
 from seldon_spec.errors import FieldPath
-from seldon_spec.spec.loader import load
-from seldon_spec.spec.schema import fields, load_schema
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "seldon.yaml.example"

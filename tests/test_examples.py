@@ -21,8 +21,8 @@ import pytest
 import yaml
 from google.protobuf import json_format
 
-from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList, TensorProto
-from seldon_spec.spec.model import ServiceType
+from seldon_spec.config.model import ServiceType
+from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList, TensorProto
 
 if TYPE_CHECKING:
     from tests.conftest import RunningServer, Serve

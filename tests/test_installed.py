@@ -23,7 +23,13 @@ def test_the_package_is_the_installed_one(request: pytest.FixtureRequest) -> Non
 
 
 @pytest.mark.parametrize(
-    "file", ["py.typed", "schemas/seldon.schema.json", "schemas/prediction.proto", "proto/prediction.binpb"]
+    "file",
+    [
+        "py.typed",
+        "schemas/seldon.schema.json",
+        "schemas/prediction.proto",
+        "protocols/seldon_v1/proto/prediction.binpb",
+    ],
 )
 def test_the_package_carries_its_data(file: str) -> None:
     assert resources.files("seldon_spec").joinpath(file).is_file()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from seldon_spec.metrics.families import OWN
+from seldon_spec.observability.metrics.definitions import OWN
 
 if TYPE_CHECKING:
     from tests.conftest import Serve

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seldon_spec.cli.exits import say
+from seldon_spec.cli.exit_codes import say
 from seldon_spec.errors import SeldonSpecError
 
 INSTALL_HELP = (

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import decode_text
+from seldon_spec.config.secret_names import mask_urls
 from seldon_spec.errors import SeldonSpecError
-from seldon_spec.spec.model import Spec
-from seldon_spec.spec.paths import decode_text
-from seldon_spec.spec.secret_names import mask_urls
 
 PREDICTIONS = "/api/v1.0/predictions"
 ANSWER_SECONDS = 300
@@ -27,7 +27,7 @@ class BadData(SeldonSpecError):
     """The DATA of the command line is not a message."""
 
 
-class NoAnswer(SeldonSpecError):
+class NoResponse(SeldonSpecError):
     """The server could not be asked, or refused the request."""
 
 
@@ -115,7 +115,7 @@ def ask_server(url: str, message: bytes, access: Access = Access()) -> str:
     except ValueError:
         is_usable = False
     if not is_usable or parts.scheme not in ("http", "https", "grpc", "grpcs"):
-        raise NoAnswer(f"{mask_urls(url)} is not a server's URL; allowed: http://HOST:PORT, or https, grpc, grpcs")
+        raise NoResponse(f"{mask_urls(url)} is not a server's URL; allowed: http://HOST:PORT, or https, grpc, grpcs")
     ask = _ask_grpc if parts.scheme.startswith("grpc") else _ask_rest
     return ask(parts, message, access)
 
@@ -128,7 +128,7 @@ def _ask_rest(parts: SplitResult, message: bytes, access: Access) -> str:
     status, body = _exchange(connection, "POST", path, message, headers)
     text = body.decode("utf-8", "replace")
     if status != http.client.OK:
-        raise NoAnswer(f"{mask_urls(parts.geturl())} answered {status}: {_reason(text)}")
+        raise NoResponse(f"{mask_urls(parts.geturl())} answered {status}: {_reason(text)}")
     return text
 
 
@@ -158,7 +158,7 @@ def _exchange(
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NoAnswer(f"no answer from {connection.host}:{connection.port}: {reason}") from None
+        raise NoResponse(f"no answer from {connection.host}:{connection.port}: {reason}") from None
     finally:
         connection.close()
 
@@ -174,8 +174,8 @@ def _reason(text: str) -> str:
 def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
     import grpc
 
-    from seldon_spec.proto import SeldonMessage
-    from seldon_spec.proto.json_form import ERRORS, message_to_tree, tree_to_message
+    from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+    from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, message_to_tree, tree_to_message
 
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     try:
@@ -201,7 +201,7 @@ def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
         try:
             answer = call(request, timeout=ANSWER_SECONDS, metadata=tuple(access.headers().items()))
         except grpc.RpcError as error:
-            raise NoAnswer(f"{mask_urls(parts.geturl())} answered {error.code().name}: {error.details()}") from None
+            raise NoResponse(f"{mask_urls(parts.geturl())} answered {error.code().name}: {error.details()}") from None
     return json.dumps(message_to_tree(answer, is_bare=True), sort_keys=True, separators=(",", ":"))
 
 
@@ -214,7 +214,7 @@ def check_ready(spec: Spec) -> None:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.server.host, spec.server.host)  # noqa: S104 - compared only
     status, _ = _exchange(_connect_to_own(spec, host), "GET", "/ready")
     if status != http.client.OK:
-        raise NoAnswer(f"{host}:{spec.ports.http} is not ready: /ready answered {status}")
+        raise NoResponse(f"{host}:{spec.ports.http} is not ready: /ready answered {status}")
 
 
 def _connect_to_own(spec: Spec, host: str) -> http.client.HTTPConnection:

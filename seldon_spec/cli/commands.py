@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from seldon_spec import __version__
-from seldon_spec.cli.exits import FINE, USERS_FAULT, say, tell
-from seldon_spec.cli.pod import read_annotations
+from seldon_spec.cli.downward_api import read_annotations
+from seldon_spec.cli.exit_codes import OK, USER_ERROR, say, tell
+from seldon_spec.config.checks.spec_rules import MISSPELT
+from seldon_spec.config.loader import FOR_IMAGE, OURS, LoadOptions, load, made_strict
+from seldon_spec.config.model import ServiceType, Spec
+from seldon_spec.config.paths import leaving_link
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
-from seldon_spec.spec.loader import FOR_IMAGE, OURS, Terms, load, made_strict
-from seldon_spec.spec.model import ServiceType, Spec
-from seldon_spec.spec.paths import leaving_link
-from seldon_spec.spec.rules import MISSPELT
 
 if TYPE_CHECKING:
-    from seldon_spec.cli.image import Wishes
+    from seldon_spec.cli.image import BuildOptions
 
 Flags = Mapping[FieldPath, str]
 
@@ -83,7 +83,7 @@ def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None: 
 
 def schema() -> None:
     """Print the JSON Schema."""
-    from seldon_spec.spec.schema import schema_text
+    from seldon_spec.config.schema.schema import schema_text
 
     _print(schema_text())
 
@@ -101,7 +101,7 @@ def dockerfile(
     Returns:
         The exit code: 1 where ``compared`` is not what is rendered, and the difference is printed.
     """
-    from seldon_spec.render.baked import find_left_out
+    from seldon_spec.deploy.dockerfile.baked import find_left_out
 
     spec = _load(path, flags, terms=FOR_IMAGE)
     text = _render_form(form)(spec, __version__)
@@ -116,32 +116,32 @@ def dockerfile(
         if link is not None:
             raise Unwritable(f"{link} is a link that leaves the folder; nothing was written")
         _write(output, text)
-    return FINE
+    return OK
 
 
 def _render_form(form: str) -> Callable[[Spec, str], str]:
     if form == "dockerignore":
-        from seldon_spec.render.dockerignore import render_dockerignore
+        from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore
 
         return render_dockerignore
     if form == "classic":
-        from seldon_spec.render.classic import render_classic
+        from seldon_spec.deploy.dockerfile.classic import render_classic
 
         return render_classic
-    from seldon_spec.render.dockerfile import render_dockerfile
+    from seldon_spec.deploy.dockerfile.dockerfile import render_dockerfile
 
     return render_dockerfile
 
 
 def _compare(path: Path, text: str) -> int:
-    from seldon_spec.cli.drift import compare
+    from seldon_spec.cli.diff import compare
 
     difference = compare(path, text)
     if not difference:
-        return FINE
+        return OK
     _print(difference)
     say(f"error: {path} is not what the spec renders to; write it anew with --output {path}")
-    return USERS_FAULT
+    return USER_ERROR
 
 
 def _write(path: Path, text: str) -> None:
@@ -151,10 +151,10 @@ def _write(path: Path, text: str) -> None:
         raise Unwritable(f"{path} cannot be written: {error.strerror}") from None
 
 
-def build(path: Path, wishes: Wishes, flags: Flags = NO_FLAGS) -> None:
+def build(path: Path, wishes: BuildOptions, flags: Flags = NO_FLAGS) -> None:
     """Build the image and print its name, id and size."""
     from seldon_spec.cli.image import build_image
-    from seldon_spec.render.baked import find_left_out
+    from seldon_spec.deploy.dockerfile.baked import find_left_out
 
     spec = _load(path, flags, terms=FOR_IMAGE)
     tell(tuple(find_left_out(spec)), path, is_summed_up=False)
@@ -180,7 +180,7 @@ def serve(
     """Serve until SIGTERM, and where the folder is watched, with new workers after each edit."""
     from seldon_spec.cli import serving
 
-    terms = Terms(flag_names)
+    terms = LoadOptions(flag_names)
     serving.serve(
         lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), terms=terms)),
         is_watched=is_watched,
@@ -247,7 +247,7 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     _print("ready\n")
 
 
-def _load(path: Path, flags: Flags, annotations: str = "", terms: Terms = OURS) -> Spec:
+def _load(path: Path, flags: Flags, annotations: str = "", terms: LoadOptions = OURS) -> Spec:
     """Load the spec and print its warnings; the annotations of a pod count where a server is meant, not an image."""
     spec = load(path, os.environ, flags, annotations=annotations, terms=terms)
     tell(spec.diagnostics, path, is_summed_up=False)

@@ -49,7 +49,7 @@ def explain(code: str) -> str:
     Raises:
         NoSuchCode: no diagnostic has it; the message guesses.
     """
-    from seldon_spec.spec.schema import guess
+    from seldon_spec.config.schema.schema import guess
 
     pages = load_explanations()
     page = pages.get(code.strip("[]"))

@@ -14,19 +14,19 @@ from pathlib import Path
 
 from seldon_spec import __version__
 from seldon_spec.cli.builders import Build, BuildFailed, pick_builder, run_build, tell_step
-from seldon_spec.cli.own_wheel import WHEEL_NAME, is_on_index, write_own_wheel
-from seldon_spec.render.dockerfile import render_dockerfile
-from seldon_spec.render.dockerignore import render_dockerignore
-from seldon_spec.render.finish import REVISION_ARGUMENT
-from seldon_spec.render.install import accepts_wheel
-from seldon_spec.spec.model import Spec
+from seldon_spec.cli.self_wheel import WHEEL_NAME, is_on_index, write_own_wheel
+from seldon_spec.config.model import Spec
+from seldon_spec.deploy.dockerfile.dockerfile import render_dockerfile
+from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore
+from seldon_spec.deploy.dockerfile.finish import REVISION_ARGUMENT
+from seldon_spec.deploy.dockerfile.install import accepts_wheel
 
 WHEEL_FOLDER = "seldon-spec-wheel"
 """Where the wheel stands in the user's folder while the image is built."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class BuildOptions:
     """What the command line says of a build; each stands above the file."""
 
     tag: str | None = None
@@ -38,7 +38,7 @@ class Wishes:
     further: Sequence[str] = ()
 
 
-def build_image(spec: Spec, wishes: Wishes) -> str:
+def build_image(spec: Spec, wishes: BuildOptions) -> str:
     """Build the image of a spec; returns its name, id and size.
 
     Raises:

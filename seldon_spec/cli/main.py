@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from seldon_spec.cli.exits import guard, leave, open_missing_streams
+from seldon_spec.cli.exit_codes import guard, leave, open_missing_streams
 
 
 def main() -> NoReturn:

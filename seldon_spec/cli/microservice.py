@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seldon_spec.cli.exits import guard, leave, open_missing_streams
-from seldon_spec.cli.pod import read_annotations
+from seldon_spec.cli.downward_api import read_annotations
+from seldon_spec.cli.exit_codes import guard, leave, open_missing_streams
 from seldon_spec.cli.serving import serve
+from seldon_spec.config.layers.environment import is_unheeded, no_effect
+from seldon_spec.config.layers.parameters import BOOLEAN_WORDS, read_boolean, read_integer
+from seldon_spec.config.layers.variables import by_name
+from seldon_spec.config.loader import LoadOptions, load
+from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity
-from seldon_spec.spec.environment import is_unheeded, no_effect
-from seldon_spec.spec.loader import Terms, load
-from seldon_spec.spec.model import ServiceType, Spec
-from seldon_spec.spec.parameters import BOOLEAN_WORDS, read_boolean, read_integer
-from seldon_spec.spec.variables import by_name
 
 CLASS = "INTERFACE_NAME"
 _WARNED = frozenset({"hook-signature", "no-hook", "no-such-module"})
@@ -224,7 +224,7 @@ def load_given(given: Mapping[str, Any], folder: Path, environ: Mapping[str, str
         SpecError: with every finding.
     """
     flags, names = _read_flags(given, environ)
-    terms = Terms(names, needs_file=False, only_warned=_WARNED)
+    terms = LoadOptions(names, needs_file=False, only_warned=_WARNED)
     spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, terms=terms)
     return replace(spec, diagnostics=(*spec.diagnostics, *_find_unheeded(given)))
 

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seldon_spec import __version__
-from seldon_spec.cli.exits import FINE, say, tell
+from seldon_spec.cli.exit_codes import OK, say, tell
 from seldon_spec.cli.report import exit_code
+from seldon_spec.config.loader import FOR_IMAGE, load
+from seldon_spec.config.model import SPEC_FILE
+from seldon_spec.config.paths import leaving_link
+from seldon_spec.config.schema.schema import join
 from seldon_spec.errors import Diagnostic, Severity, SpecError
-from seldon_spec.migrate.choose import RULE
-from seldon_spec.migrate.claims import CannotMigrate
+from seldon_spec.migrate.candidates import CannotMigrate
 from seldon_spec.migrate.plan import Migration, plan
 from seldon_spec.migrate.requirements import Change
+from seldon_spec.migrate.resolve import RULE
 from seldon_spec.migrate.write import printable, show_place
-from seldon_spec.spec.loader import FOR_IMAGE, load
-from seldon_spec.spec.model import SPEC_FILE
-from seldon_spec.spec.paths import leaving_link
-from seldon_spec.spec.schema import join
 
 _OF_REQUIREMENTS = frozenset({"bad-requirement", "requirement-conflict"})
 
@@ -42,7 +42,7 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
     tell(findings, is_summed_up=False)
     say("".join(_tell(folder, migration, is_writing=is_writing)), end="")
     code = exit_code(findings)
-    say(_sum_up(folder, migration, findings, is_valid=code == FINE), end="")
+    say(_sum_up(folder, migration, findings, is_valid=code == OK), end="")
     return code
 
 
@@ -103,8 +103,8 @@ def _tell_change(change: Change, *, is_writing: bool) -> Iterator[str]:
     for position, text in change.mentions:
         yield _note(str(position), text)
     if change.is_needed():
-        verb = "changed:" if is_writing else "change it so, or let --write do it:"
-        yield f"{printable(str(change.path))}: {verb}\n"
+        operation = "changed:" if is_writing else "change it so, or let --write do it:"
+        yield f"{printable(str(change.path))}: {operation}\n"
         yield change.render()
 
 

@@ -11,11 +11,11 @@ import typer
 
 from seldon_spec import __version__
 from seldon_spec.cli import commands
-from seldon_spec.cli.exits import FINE, INTERRUPTED, WRONG_USAGE
+from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
+from seldon_spec.config.model import ServiceType
+from seldon_spec.config.schema.schema import fields, join, split_path
+from seldon_spec.config.secret_names import HIDDEN, names_secret
 from seldon_spec.errors import FieldPath
-from seldon_spec.spec.model import ServiceType
-from seldon_spec.spec.schema import fields, join, split_path
-from seldon_spec.spec.secret_names import HIDDEN, names_secret
 
 # Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
 _WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
         return WRONG_USAGE
     except typer.Abort:
         return INTERRUPTED
-    return code if isinstance(code, int) else FINE
+    return code if isinstance(code, int) else OK
 
 
 def _print_version(*, is_asked: bool) -> None:
@@ -245,9 +245,9 @@ def build(
     ] = None,
 ) -> None:
     """Build the image with docker, podman or buildah."""
-    from seldon_spec.cli.image import Wishes
+    from seldon_spec.cli.image import BuildOptions
 
-    wishes = Wishes(
+    wishes = BuildOptions(
         tag=tag,
         builder=builder.value if builder else None,
         platforms=[word for text in platforms or () for word in text.split(",")],

@@ -8,11 +8,11 @@ from pathlib import Path
 from string import Template
 
 from seldon_spec import __version__
+from seldon_spec.config.loader import default_name
+from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
+from seldon_spec.config.schema.schema import schema_text
+from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore
 from seldon_spec.errors import SeldonSpecError
-from seldon_spec.render.dockerignore import render_dockerignore
-from seldon_spec.spec.loader import default_name
-from seldon_spec.spec.model import SPEC_FILE, ServiceType, Spec
-from seldon_spec.spec.schema import schema_text
 
 SCHEMA_FILE = "seldon.schema.json"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seldon_spec.cli.exits import tell
+from seldon_spec.cli.exit_codes import tell
+from seldon_spec.config.checks.tls import require_tls
+from seldon_spec.config.checks.tracing import settle_tracing
+from seldon_spec.config.model import Spec
 from seldon_spec.errors import SpecError
-from seldon_spec.spec.model import Spec
-from seldon_spec.spec.tls import require_tls
-from seldon_spec.spec.tracing import settle_tracing
 
 
 def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False, profiled: Path | None = None) -> None:
@@ -27,9 +27,9 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
         ComponentFailed: the class could not be built.
     """
     from seldon_spec.app import Preparation
-    from seldon_spec.server.profile import Profile
-    from seldon_spec.server.reload import Renewal
-    from seldon_spec.server.run import serve as serve_spec
+    from seldon_spec.process.profile import Profile
+    from seldon_spec.process.run import serve as serve_spec
+    from seldon_spec.process.spec_reloader import SpecReloader
 
     preparation = Preparation()
 
@@ -40,7 +40,7 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
         tell(spec.diagnostics, is_summed_up=False)
         return prepared
 
-    renewal = Renewal(read_prepared, _tell_wrong, _find_patterns if is_watched else None)
+    renewal = SpecReloader(read_prepared, _tell_wrong, _find_patterns if is_watched else None)
     profile = None if profiled is None else Profile(profiled)
     serve_spec(read_prepared(), renewal, profile)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from seldon_spec.config.loader import plain
+from seldon_spec.config.masking import find_literals, redact
+from seldon_spec.config.model import SecretRef, Spec
+from seldon_spec.config.schema.schema import groups_keys, join
 from seldon_spec.errors import FieldPath, Origin, OriginKind
-from seldon_spec.spec.loader import plain
-from seldon_spec.spec.masking import find_literals, redact
-from seldon_spec.spec.model import SecretRef, Spec
-from seldon_spec.spec.schema import groups_keys, join
 
 _SECTIONS = (
     "class_name",

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seldon_spec.compat.metrics import validate_metrics
-from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
-from seldon_spec.component.hooks import find_class_names
-from seldon_spec.component.signature import bind, call_with
 from seldon_spec.errors import ComponentFailed, short_repr
-from seldon_spec.payload.array import default_names
-from seldon_spec.payload.message import FeedbackMessage, Kind, Message
+from seldon_spec.inference.arrays import default_names
+from seldon_spec.inference.component.contract import (
+    SeldonMicroserviceException,
+    SeldonNotImplementedError,
+    SeldonResponse,
+)
+from seldon_spec.inference.component.hooks import find_class_names
+from seldon_spec.inference.component.signature import bind, call_with
+from seldon_spec.inference.message import FeedbackMessage, Message, PayloadType
 
 __all__ = [
     "client_aggregate",
@@ -82,7 +86,7 @@ def _ask(user: Any, name: str, features: Any, names: Any, default: Any, more: Ma
 
 def _call(user: Any, name: str, features: Any, names: Any, more: Mapping[str, Any]) -> Any:
     binding = bind(user, name, ("payload", "names"), "meta", forwards=False, fills="meta" in more)
-    return call_with(binding, getattr(user, name))(Message(Kind.NOTHING, features, names, more.get("meta")))
+    return call_with(binding, getattr(user, name))(Message(PayloadType.NOTHING, features, names, more.get("meta")))
 
 
 def client_send_feedback(
@@ -93,7 +97,7 @@ def client_send_feedback(
         return SeldonResponse(None)
     values = ("payload", "names", "reward", "truth")
     binding = bind(user_model, "send_feedback", values, "routing", forwards=True)
-    message = FeedbackMessage(Kind.NOTHING, features, feature_names, reward=reward, truth=truth)
+    message = FeedbackMessage(PayloadType.NOTHING, features, feature_names, reward=reward, truth=truth)
     call = call_with(
         binding, user_model.send_feedback, lambda m, value: routing if value == "routing" else getattr(m, value)
     )

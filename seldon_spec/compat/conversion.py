@@ -15,18 +15,18 @@ import numpy as np
 from seldon_spec.compat import prediction_pb2
 from seldon_spec.compat.calls import client_custom_tags
 from seldon_spec.compat.environment import getenv, getenv_as_bool
-from seldon_spec.component.contract import SeldonMicroserviceException, SeldonResponse
-from seldon_spec.component.hooks import find_class_names
 from seldon_spec.errors import ComponentFailed, PayloadError, ResultError
-from seldon_spec.payload.answer import Answer, dress_result
-from seldon_spec.payload.json_codec import JsonCodec
-from seldon_spec.payload.json_style import JsonStyle
-from seldon_spec.payload.json_write import write_plain
-from seldon_spec.payload.message import Kind, Message, Result, Verb
-from seldon_spec.payload.proto_codec import ProtoCodec, build_message
-from seldon_spec.payload.raw import to_tree
-from seldon_spec.payload.tftensor import encode_tftensor
-from seldon_spec.proto.json_form import ERRORS, tree_to_message
+from seldon_spec.inference.component.contract import SeldonMicroserviceException, SeldonResponse
+from seldon_spec.inference.component.hooks import find_class_names
+from seldon_spec.inference.component.response import ResponseMessage, build_response_message
+from seldon_spec.inference.message import Message, Operation, PayloadType, Result
+from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.seldon_v1.fast.json_writer import write_plain
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, tree_to_message
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec, build_message
+from seldon_spec.protocols.seldon_v1.raw_messages import to_tree
+from seldon_spec.protocols.seldon_v1.tftensor import encode_tftensor
 
 __all__ = [
     "SeldonMicroserviceException",
@@ -52,7 +52,7 @@ __all__ = [
     "seldon_messages_to_json",
 ]
 
-_KINDS = {kind.value: kind for kind in (Kind.TENSOR, Kind.TFTENSOR)}
+_KINDS = {kind.value: kind for kind in (PayloadType.TENSOR, PayloadType.TFTENSOR)}
 _ARRAY_KINDS = ("tensor", "ndarray", "tftensor")
 _JSON_MEMBERS = ("data", "jsonData", "strData", "binData")
 
@@ -136,7 +136,7 @@ def get_meta_from_proto(request: Any) -> dict[str, Any]:
 
 def _read_proto(request: Any) -> Message:
     with _as_users_error():
-        return ProtoCodec().read_message(Verb.PREDICT, request)
+        return ProtoCodec().read_message(Operation.PREDICT, request)
 
 
 def grpc_datadef_to_array(datadef: Any) -> Any:
@@ -171,9 +171,9 @@ def array_to_grpc_datadef(data_type: str, array: Any, names: Iterable[Any] | Non
     Raises:
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
-    kind = _KINDS.get(data_type, Kind.NDARRAY)
+    kind = _KINDS.get(data_type, PayloadType.NDARRAY)
     with _as_users_error():
-        message = build_message(Answer(kind, np.asarray(array), _as_list(names), {}))
+        message = build_message(ResponseMessage(kind, np.asarray(array), _as_list(names), {}))
     return prediction_pb2.DefaultData.FromString(message.data.SerializeToString())
 
 
@@ -193,10 +193,10 @@ def array_to_rest_datadef(data_type: str, array: Any, names: Iterable[Any] | Non
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
     whole = np.asarray(array)
-    kind = _KINDS.get(data_type, Kind.NDARRAY)
-    if kind is Kind.TENSOR:
+    kind = _KINDS.get(data_type, PayloadType.NDARRAY)
+    if kind is PayloadType.TENSOR:
         return {"names": _as_list(names), "tensor": {"shape": list(whole.shape), "values": whole.ravel().tolist()}}
-    if kind is Kind.TFTENSOR:
+    if kind is PayloadType.TFTENSOR:
         with _as_users_error():
             return {"names": _as_list(names), "tftensor": to_tree(encode_tftensor(whole))}
     return {"names": _as_list(names), "ndarray": whole.tolist()}
@@ -219,7 +219,7 @@ def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, An
         SeldonMicroserviceException: it holds no payload, or a malformed one.
     """
     with _as_users_error():
-        message = JsonCodec().read_message(Verb.PREDICT, request)
+        message = JsonCodec().read_message(Operation.PREDICT, request)
     member = next(name for name in _JSON_MEMBERS if name in request)
     return message.payload, message.meta, request[member], member
 
@@ -261,7 +261,7 @@ def construct_response_json(
     if meta is None:
         meta = {"puid": (client_request_raw.get("meta") or {}).get("puid")}
     with _as_users_error():
-        answer = _dress(user_model, client_raw_response, Kind(member), meta, custom_metrics, runtime_tags)
+        answer = _dress(user_model, client_raw_response, PayloadType(member), meta, custom_metrics, runtime_tags)
         tree: dict[str, Any] = json.loads(write_plain(answer, JsonStyle()))
     return tree
 
@@ -285,19 +285,19 @@ def construct_response(
     if meta is None:
         meta = {"puid": client_request.meta.puid}
     with _as_users_error():
-        answer = _dress(user_model, client_raw_response, Kind(member), meta, custom_metrics, runtime_tags)
+        answer = _dress(user_model, client_raw_response, PayloadType(member), meta, custom_metrics, runtime_tags)
         return prediction_pb2.SeldonMessage.FromString(build_message(answer).SerializeToString())
 
 
 def _dress(
     user: Any,
     result: Any,
-    kind: Kind,
+    kind: PayloadType,
     meta: dict[str, Any],
     metrics: Sequence[Mapping[str, Any]] | None,
     tags: Mapping[str, Any] | None,
-) -> Answer:
+) -> ResponseMessage:
     response = SeldonResponse.create(result)
     own = {**client_custom_tags(user), **response.tags, **(tags or {})}
     dressed = Result(response.data, find_class_names(user), own, [*(metrics or ()), *response.metrics])
-    return dress_result(dressed, Verb.PREDICT, Message(kind, None, meta=meta))
+    return build_response_message(dressed, Operation.PREDICT, Message(kind, None, meta=meta))

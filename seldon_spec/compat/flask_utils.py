@@ -1,5 +1,5 @@
 """What classes import from ``seldon_core.flask_utils``."""
 
-from seldon_spec.component.contract import SeldonMicroserviceException
+from seldon_spec.inference.component.contract import SeldonMicroserviceException
 
 __all__ = ["SeldonMicroserviceException"]

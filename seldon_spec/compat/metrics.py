@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seldon_spec.errors import BadMetric
-from seldon_spec.metrics import Metrics, MetricType, Slots
+from seldon_spec.observability.metrics import Metrics, MetricType, Segments
 
 __all__ = ["COUNTER", "GAUGE", "TIMER", "create_counter", "create_gauge", "create_timer", "validate_metrics"]
 
@@ -44,7 +44,7 @@ def create_timer(key: str, value: float) -> dict[str, Any]:
 def validate_metrics(metrics: object) -> bool:
     """Whether this is what ``metrics()`` may return (contract section 6.1)."""
     try:
-        Metrics(slots=Slots(1, _TRIAL_BYTES)).record("predict", metrics)
+        Metrics(slots=Segments(1, _TRIAL_BYTES)).record("predict", metrics)
     except BadMetric:
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from seldon_spec.component.contract import SeldonMicroserviceException
+from seldon_spec.inference.component.contract import SeldonMicroserviceException
 
 __all__ = ["PARAMETERS_ENV_NAME", "SeldonMicroserviceException", "parse_parameters"]
 

@@ -16,7 +16,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from seldon_spec.proto import FILE, PACKAGE, POOL, read_descriptor_set
+from seldon_spec.protocols.seldon_v1.proto import FILE, PACKAGE, POOL, read_descriptor_set
 
 _STANDARD = (any_pb2, empty_pb2, struct_pb2)
 """Imported so that protobuf's own pool has them."""

@@ -6,7 +6,11 @@ from typing import Any, NoReturn
 
 from seldon_spec.compat import calls
 from seldon_spec.compat.calls import *  # noqa: F403 - all of them are names of this module there
-from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
+from seldon_spec.inference.component.contract import (
+    SeldonMicroserviceException,
+    SeldonNotImplementedError,
+    SeldonResponse,
+)
 
 __all__ = [
     "SeldonComponent",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from seldon_spec.config.schema.schema import SourceLocations, check, field_schema
 from seldon_spec.errors import FieldPath, Origin, OriginKind, Position
-from seldon_spec.spec.schema import Places, check, field_schema
 
 
 def why_refused(path: FieldPath, value: Any, position: Position) -> str | None:
@@ -13,5 +13,5 @@ def why_refused(path: FieldPath, value: Any, position: Position) -> str | None:
     if field_schema(path) is None:
         return "there is no such key"
     origin = Origin(OriginKind.FILE, position.file, position)
-    problems = check(value, path, Places(lambda _: origin, lambda _: origin))
+    problems = check(value, path, SourceLocations(lambda _: origin, lambda _: origin))
     return (problems[0].allowed or problems[0].message) if problems else None

@@ -6,16 +6,16 @@ import posixpath
 from dataclasses import replace
 from pathlib import Path
 
+from seldon_spec.config.checks.class_source import ClassSource, NoModule, read_class, split_class_name
+from seldon_spec.config.paths import leaves, leaving_link
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import CannotMigrate, Claim, Gathered, Rank
+from seldon_spec.migrate.candidates import Candidate, CannotMigrate, Gathered, Rank
 from seldon_spec.migrate.copied import find_source
-from seldon_spec.spec.class_source import ClassSource, NoModule, read_class, split_class_name
-from seldon_spec.spec.paths import leaves, leaving_link
 
 MAX_MODULES = 200
 
 
-def settle_class(folder: Path, named: Claim | None, gathered: Gathered) -> list[str]:
+def settle_class(folder: Path, named: Candidate | None, gathered: Gathered) -> list[str]:
     """Claim the class where no source names it, or where it stands in a folder of its own.
 
     Args:
@@ -94,7 +94,7 @@ def _guess(folder: Path, gathered: Gathered) -> list[str]:
     if len(found) == 1:
         file = folder / f"{found[0]}.py"
         label = "the only class of its file's name; no source names it"
-        claim = Claim(("class_name",), found[0], Position(str(file), 1, 1), label, Rank.WEAK_FLAG)
+        claim = Candidate(("class_name",), found[0], Position(str(file), 1, 1), label, Rank.WEAK_FLAG)
         gathered.claims.append(claim)
         return []
     return found

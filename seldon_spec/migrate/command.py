@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.candidates import Gathered, Rank
+from seldon_spec.migrate.shell_lexer import Word
 from seldon_spec.migrate.variables import claim_variable
-from seldon_spec.migrate.words import Word
 
 PROGRAM = "seldon-core-microservice"
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})

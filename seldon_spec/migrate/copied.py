@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seldon_spec.config.paths import is_file, is_folder, is_inside
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import Copy, Gathered
-from seldon_spec.migrate.words import Word
-from seldon_spec.spec.paths import is_file, is_folder, is_inside
+from seldon_spec.migrate.candidates import Copy, Gathered
+from seldon_spec.migrate.shell_lexer import Word
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from seldon_spec.config.layers.environment import set_entry
+from seldon_spec.config.layers.layered_values import LayeredValues
+from seldon_spec.config.model import ServiceType
+from seldon_spec.config.schema.schema import SourceLocations, check, guess
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
-from seldon_spec.migrate.claims import Claim, Gathered, Rank
+from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
 from seldon_spec.migrate.manifest import Tree, Unit
+from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
 from seldon_spec.migrate.variables import claim_annotation, claim_variable, is_secret, take
-from seldon_spec.migrate.words import UnclosedQuote, Word, read_words
-from seldon_spec.spec.environment import set_entry
-from seldon_spec.spec.merged import Merged
-from seldon_spec.spec.model import ServiceType
-from seldon_spec.spec.schema import Places, check, guess
 
 _TYPES = {**{kind.value: kind for kind in ServiceType}, "OUTPUT_TRANSFORMER": ServiceType.TRANSFORMER}
 _METHODS = {
@@ -39,7 +39,7 @@ def read_unit(unit: Unit, gathered: Gathered) -> None:
     if _NAME.fullmatch(unit.name) and len(unit.name) <= 63:
         name = unit.graph.get("name")
         assert name is not None
-        gathered.claims.append(Claim(("name",), unit.name, name.place(), "graph.name", Rank.DEPLOYMENT))
+        gathered.claims.append(Candidate(("name",), unit.name, name.place(), "graph.name", Rank.DEPLOYMENT))
     for tree in (unit.spec.get("annotations"), unit.predictor_tree.get("annotations")):
         for key, value in tree.entries() if tree else ():
             claim_annotation(gathered, key, value.text(), value.place())
@@ -55,7 +55,7 @@ def _claim_type(unit: Unit, gathered: Gathered) -> None:
     tree = unit.graph.get("type")
     written = tree.text() if tree else ""
     if tree and written in _TYPES:
-        claim = Claim(("service_type",), _TYPES[written].value, tree.place(), f"graph.type {written}", Rank.FORCED)
+        claim = Candidate(("service_type",), _TYPES[written].value, tree.place(), f"graph.type {written}", Rank.FORCED)
         gathered.claims.append(claim)
         return
     if tree and written not in ("", "UNKNOWN_TYPE"):
@@ -71,7 +71,7 @@ def _claim_type(unit: Unit, gathered: Gathered) -> None:
     methods = unit.graph.get("methods")
     kinds = {_METHODS[each.text()] for each in methods.items() if each.text() in _METHODS} if methods else set()
     if methods and len(kinds) == 1:
-        claim = Claim(("service_type",), kinds.pop().value, methods.place(), "graph.methods", Rank.FORCED)
+        claim = Candidate(("service_type",), kinds.pop().value, methods.place(), "graph.methods", Rank.FORCED)
         gathered.claims.append(claim)
 
 
@@ -82,7 +82,7 @@ def _claim_parameters(unit: Unit, gathered: Gathered) -> None:
         return
     entries: list[Any] = tree.node.to_json() if isinstance(tree.node.value, list) else [tree.node.to_json()]
     trees = tree.items() or [tree]
-    places = Places(lambda path: _place(path, trees, tree), lambda path: _place(path, trees, tree))
+    places = SourceLocations(lambda path: _place(path, trees, tree), lambda path: _place(path, trees, tree))
     problems = check(entries, ("parameters",), places)
     wrong = {problem.path[1] for problem in problems if len(problem.path) > 1}
     gathered.problems += [_discreet(problem, trees) for problem in problems]
@@ -91,7 +91,7 @@ def _claim_parameters(unit: Unit, gathered: Gathered) -> None:
             continue
         value = each.get("value")
         position = value.place() if value else each.place()
-        merged = Merged({}, {})
+        merged = LayeredValues({}, {})
         set_entry(merged, str(index), entries[index], Origin(OriginKind.FILE, position.file, position))
         label = f"parameter {entries[index]['name']}, {entries[index]['type']}"
         if merged.problems:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.candidates import Gathered, Rank
 from seldon_spec.migrate.command import Command, find_script, read_command
 from seldon_spec.migrate.copied import add_copies, leave_moved, read_copy
 from seldon_spec.migrate.image_parts import claim_base, claim_label, claim_user, claim_work_folder, leave_ports
 from seldon_spec.migrate.installed import read_run
 from seldon_spec.migrate.instructions import Dockerfile, Instruction, parse_dockerfile
+from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, literal_word, read_whole, read_words
 from seldon_spec.migrate.variables import claim_variable, is_secret
-from seldon_spec.migrate.words import UnclosedQuote, Word, literal_word, read_whole, read_words
 
 _ALIAS = re.compile(r"(?P<base>\S+)(?:\s+AS\s+(?P<alias>\S+))?\s*", re.IGNORECASE)
 _PLATFORM = re.compile(r"--[a-z]+(=\S+)?\s+")
@@ -38,7 +38,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class Assignment:
     """A variable or label that the image sets."""
 
     word: Word
@@ -49,10 +49,10 @@ class Set:
 class Image:
     """What the instructions leave behind: of each thing the last one."""
 
-    variables: dict[str, Set] = field(default_factory=dict)
+    variables: dict[str, Assignment] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, Set] = field(default_factory=dict)
+    labels: dict[str, Assignment] = field(default_factory=dict)
     ports: list[tuple[str, Position]] = field(default_factory=list)
     runs: list[Instruction] = field(default_factory=list)
     entrypoint: Instruction | None = None
@@ -64,7 +64,7 @@ class Image:
         """Every value that a later instruction can name: a variable stands above an argument."""
         return ChainMap(self.values, self.arguments)
 
-    def set_variables(self, pairs: Sequence[tuple[str, Set]]) -> None:
+    def set_variables(self, pairs: Sequence[tuple[str, Assignment]]) -> None:
         """Take over what one ENV sets; a value that is not known here hides an earlier one.
 
         A secret is not known either, so that no other value is made of it.
@@ -177,7 +177,7 @@ class _Reader:
             _leave_unread(instruction, str(error), self.gathered)
             return []
 
-    def _pairs(self, instruction: Instruction) -> list[tuple[str, Set]]:
+    def _pairs(self, instruction: Instruction) -> list[tuple[str, Assignment]]:
         """``NAME=value …``, or the old form ``NAME value``, which takes the rest of the line."""
         words = self._words(instruction)
         if not words:
@@ -188,13 +188,13 @@ class _Reader:
                 _leave_unread(instruction, f"{name} has no value", self.gathered)
                 return []
             word = _read(instruction, rest, self.image.known(), self.escape, self.gathered)
-            return [(name, Set(word, instruction.at(0, len(name))))]
+            return [(name, Assignment(word, instruction.at(0, len(name))))]
         pairs = []
         for word in words:
             name, equals, text = word.text.partition("=")
             position = instruction.at(word.start, len(name))
             if equals:
-                pairs.append((name, Set(Word(text, word.start, word.variables, word.unknown), position)))
+                pairs.append((name, Assignment(Word(text, word.start, word.variables, word.unknown), position)))
             else:
                 _leave_unread(instruction, f"{name} has no value", self.gathered)
         return pairs

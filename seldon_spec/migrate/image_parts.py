@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.accepted import why_refused
-from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.candidates import Gathered, Rank
 
 _OFFICIAL = re.compile(r"(?:docker\.io/)?(?:library/)?python:(?P<version>3\.[0-9]+(?:\.[0-9]+)?)-slim")
 _PYTHON = re.compile(r"(?<![a-z])(?:python|pypy|py)[-:/_]?(?P<major>[23])\.?(?P<minor>[0-9]{1,2})?(?![0-9])")

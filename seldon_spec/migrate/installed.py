@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seldon_spec.config.paths import is_file, is_inside
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.accepted import why_refused
-from seldon_spec.migrate.claims import Gathered, Rank
+from seldon_spec.migrate.candidates import Gathered, Rank
 from seldon_spec.migrate.copied import find_source
 from seldon_spec.migrate.instructions import Instruction
+from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
 from seldon_spec.migrate.variables import is_secret
-from seldon_spec.migrate.words import UnclosedQuote, Word, read_words
-from seldon_spec.spec.paths import is_file, is_inside
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,\s-]*\])?\s*((==|>=|<=|~=|!=|<|>)[^@/\\]*)?")
 _FILE_FLAG = re.compile(r"(?:-r|--requirement=?)(?P<file>.*)")

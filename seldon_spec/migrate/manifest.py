@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seldon_spec.config.yaml.source import Node, parse_document
 from seldon_spec.errors import Diagnostic, Position
-from seldon_spec.migrate.claims import Gathered
-from seldon_spec.spec.source import Node, parse_document
+from seldon_spec.migrate.candidates import Gathered
 
 MAX_DOCUMENTS = 200
 KIND = "SeldonDeployment"

@@ -6,22 +6,22 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seldon_spec.config.checks.imports import scan_imports
+from seldon_spec.config.checks.requirements import read_requirements
+from seldon_spec.config.loader import default_name
 from seldon_spec.errors import Diagnostic, FieldPath
-from seldon_spec.migrate.choose import Choice, choose, choose_unit
-from seldon_spec.migrate.claims import CannotMigrate, Gathered, LeftOut, Rank
+from seldon_spec.migrate.candidates import CannotMigrate, Gathered, LeftOut, Rank
 from seldon_spec.migrate.class_name import settle_class
 from seldon_spec.migrate.contract import read_contract
 from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.dockerfile import read_dockerfile
 from seldon_spec.migrate.manifest import Unit, read_manifest
 from seldon_spec.migrate.requirements import Change, find_brought, is_old_package, plan_change
+from seldon_spec.migrate.resolve import Choice, choose, choose_unit
 from seldon_spec.migrate.s2i import read_s2i
 from seldon_spec.migrate.sources import find_dockerfiles, find_manifests
 from seldon_spec.migrate.variables import is_secret, without_secrets
 from seldon_spec.migrate.write import render_spec
-from seldon_spec.spec.imports import scan_imports
-from seldon_spec.spec.loader import default_name
-from seldon_spec.spec.requirements import read_requirements
 
 _VALUE = re.compile(r"value|://", re.IGNORECASE)
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from seldon_spec.config.checks.distributions import is_provided, with_dependencies
+from seldon_spec.config.checks.imports import Import
+from seldon_spec.config.checks.requirement_rules import excludes_own, own_requirement, own_requirements
+from seldon_spec.config.checks.requirements import normalise, read_requirements
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
-from seldon_spec.migrate.claims import Gathered
+from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.sources import read_bounded
 from seldon_spec.migrate.variables import is_secret
-from seldon_spec.spec.distributions import is_provided, with_dependencies
-from seldon_spec.spec.imports import Import
-from seldon_spec.spec.requirement_rules import excludes_own, own_requirement, own_requirements
-from seldon_spec.spec.requirements import normalise, read_requirements
 
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\]]*\])?(?P<rest>[^#]*)")
 _OLD_SOURCE = re.compile(r"seldon[-_]core(\.git|[@#&/?]|$)|egg=seldon[-_]core", re.IGNORECASE)

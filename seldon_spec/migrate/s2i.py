@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from seldon_spec.config.checks.class_source import NoModule, read_class
 from seldon_spec.errors import Position
-from seldon_spec.migrate.claims import CannotMigrate, Gathered, Rank
+from seldon_spec.migrate.candidates import CannotMigrate, Gathered, Rank
 from seldon_spec.migrate.sources import S2I_FILE, read_bounded
 from seldon_spec.migrate.variables import claim_variable
-from seldon_spec.spec.class_source import NoModule, read_class
 
 _NAME = re.compile(r"environment([_.-][\w.-]*)?(?<!\.yml)(?<!\.yaml)(?<!\.json)")
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from seldon_spec.config.model import SPEC_FILE
+from seldon_spec.config.paths import exists, is_file, leaving_link
+from seldon_spec.config.yaml.source import MAX_BYTES
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
-from seldon_spec.migrate.claims import Gathered
-from seldon_spec.spec.model import SPEC_FILE
-from seldon_spec.spec.paths import exists, is_file, leaving_link
-from seldon_spec.spec.source import MAX_BYTES
+from seldon_spec.migrate.candidates import Gathered
 
 MAX_FILES = 500
 """Manifests that are looked at: enough for a folder, not for a disk."""

@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from seldon_spec.config.layers.annotations import lay_annotations
+from seldon_spec.config.layers.environment import PREFIX, ArgumentHints, overlay
+from seldon_spec.config.layers.layered_values import LayeredValues
+from seldon_spec.config.layers.variables import Reading, by_name, flask_variables
+from seldon_spec.config.schema.schema import is_sensitive
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
-from seldon_spec.migrate.claims import VARIABLE, Claim, Gathered, Rank
-from seldon_spec.spec.annotations import lay_annotations
-from seldon_spec.spec.environment import PREFIX, ArgumentHints, overlay
-from seldon_spec.spec.merged import Merged
-from seldon_spec.spec.schema import is_sensitive
-from seldon_spec.spec.variables import Reading, by_name, flask_variables
+from seldon_spec.migrate.candidates import VARIABLE, Candidate, Gathered, Rank
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(
@@ -74,12 +74,12 @@ def claim_variable(gathered: Gathered, name: str, text: str, position: Position,
     elif row is not None and row.path[0] == "unit":
         _claim_description(gathered, name, text, position, label, rank)
     elif row is not None or name in _flask_names() or name.startswith(PREFIX):
-        merged = Merged({}, {})
+        merged = LayeredValues({}, {})
         overlay(merged, {name: text}, (), ArgumentHints)
         is_switch = row is not None and row.reading is Reading.FORCE
         take(gathered, merged, position, label, Rank.FORCED if is_switch else rank)
     elif _NAME.fullmatch(name):
-        gathered.claims.append(Claim((VARIABLE, name), text, position, label, rank))
+        gathered.claims.append(Candidate((VARIABLE, name), text, position, label, rank))
     else:
         gathered.leave(position, label, "this is no name that a variable can have")
 
@@ -89,17 +89,17 @@ def _claim_description(gathered: Gathered, name: str, text: str, position: Posit
     if rank >= Rank.DEPLOYMENT:
         gathered.leave(position, label, _IN_CLUSTER)
     else:
-        gathered.claims.append(Claim(("image", "environment", name), text, position, label, rank))
+        gathered.claims.append(Candidate(("image", "environment", name), text, position, label, rank))
 
 
 def claim_annotation(gathered: Gathered, name: str, text: str, position: Position) -> None:
     """Turn one annotation of the pod into a claim, if it is one that a server reads."""
-    merged = Merged({}, {})
+    merged = LayeredValues({}, {})
     lay_annotations(merged, f"{name}={json.dumps(text)}")
     take(gathered, merged, position, f"annotation {name}", Rank.DEPLOYMENT)
 
 
-def take(gathered: Gathered, merged: Merged, position: Position, label: str, rank: Rank) -> None:
+def take(gathered: Gathered, merged: LayeredValues, position: Position, label: str, rank: Rank) -> None:
     """Take over what the loader's own reading of one text gave, at the source's place."""
     for path in merged.origins:
         value = merged.get(path)
@@ -124,7 +124,7 @@ def _placed(problem: Diagnostic, position: Position, label: str) -> Diagnostic:
     )
 
 
-def without_secrets(claims: list[Claim], gathered: Gathered) -> Iterator[Claim]:
+def without_secrets(claims: list[Candidate], gathered: Gathered) -> Iterator[Candidate]:
     """Claims in which a secret is referred to instead of written; that it is, goes to what is left out."""
     for claim in claims:
         name = claim.path[-1]
@@ -142,7 +142,7 @@ def _is_literal(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
-def _refer(claim: Claim, gathered: Gathered) -> Iterator[Claim]:
+def _refer(claim: Candidate, gathered: Gathered) -> Iterator[Candidate]:
     path: FieldPath = claim.path
     name = path[-1]
     if isinstance(claim.value, dict):

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seldon_spec.config.schema.schema import field_schema, is_section, load_schema
+from seldon_spec.config.yaml.source import parse_document
 from seldon_spec.errors import FieldPath, Position
-from seldon_spec.migrate.choose import Choice
-from seldon_spec.migrate.claims import LeftOut
-from seldon_spec.spec.schema import field_schema, is_section, load_schema
-from seldon_spec.spec.source import parse_document
+from seldon_spec.migrate.candidates import LeftOut
+from seldon_spec.migrate.resolve import Choice
 
 WIDTH = 118
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")

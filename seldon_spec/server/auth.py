@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import hmac
 
+from seldon_spec.config.model import AuthSpec
 from seldon_spec.errors import Unauthenticated
-from seldon_spec.server.notes import Find
-from seldon_spec.server.rest.routes import PROBES
-from seldon_spec.spec.model import AuthSpec
+from seldon_spec.observability.request_context import Find
+from seldon_spec.protocols.seldon_v1.routes import PROBES
 
 _SCHEME = b"bearer "
 _HEALTH_PREFIX = b"/grpc.health.v1.Health/"
 
 
-class Guard:
+class TokenAuth:
     """Checks the tokens of requests.
 
     Args:

@@ -10,20 +10,20 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from seldon_spec.component.base import Component
-from seldon_spec.dispatch.dispatcher import Dispatcher
-from seldon_spec.server.auth import Guard
-from seldon_spec.server.capacity import Capacity
-from seldon_spec.server.http.exchange import HttpApp
-from seldon_spec.server.lane import Bounds, Lane
-from seldon_spec.server.memory import buffered_limit
-from seldon_spec.server.notes import Notes
-from seldon_spec.server.prometheus import MetricsPage
-from seldon_spec.server.rest.front import RestFront
+from seldon_spec.config.model import Spec
+from seldon_spec.inference.component.base import Component
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.server.auth import TokenAuth
+from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
+from seldon_spec.server.metrics_port import MetricsPage
+from seldon_spec.server.rest.rest_app import RestApp
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.sockets import Sockets, port_of
-from seldon_spec.server.tls import TlsFiles
-from seldon_spec.spec.model import Spec
+from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.http1.messages import HttpApp
+from seldon_spec.transport.tls import TlsFiles
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -77,16 +77,16 @@ class Engine:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        notes: Notes,
+        notes: RequestLog,
         make_app: Callable[[], WsgiApp],
         sockets: Sockets,
         spec: Spec,
-        bounds: Bounds,
+        bounds: RequestLimits,
     ) -> None:
-        self._lane = Lane(dispatcher, bounds)
-        self._front = RestFront(dispatcher, self._lane, notes, spec, make_app)
+        self._lane = ExecutorBridge(dispatcher, bounds)
+        self._front = RestApp(dispatcher, self._lane, notes, spec, make_app)
         capacity = Capacity(asyncio.get_running_loop(), buffered_limit(spec.server))
-        page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, Guard(spec.server.auth))
+        page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, TokenAuth(spec.server.auth))
         self._rest = _listen(self._front, sockets.http, spec, capacity)
         self._metrics = _listen(page, sockets.metrics, spec, capacity)
         self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec, capacity)
@@ -133,21 +133,23 @@ class Engine:
 def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capacity) -> Listener:
     server, tls = spec.server, TlsFiles.of(spec)
     if server.engine == "uvicorn":
-        from seldon_spec.server.http.uvicorn_listener import UvicornListener
+        from seldon_spec.server.uvicorn_engine.http import UvicornListener
 
         return UvicornListener(app, listening, server, tls)
-    from seldon_spec.server.http.connection import HttpLimits
-    from seldon_spec.server.http.port import HttpPort
+    from seldon_spec.transport.http1.connection import HttpLimits
+    from seldon_spec.transport.http1.port import HttpPort
 
     limits = HttpLimits(server.header_timeout_seconds, server.body_timeout_seconds, server.keep_alive_seconds)
     context = None if tls is None else tls.make_context("http/1.1")
     return HttpPort(app, listening, limits, server.max_connections, context, capacity=capacity)
 
 
-def _listen_for_grpc(lane: Lane, notes: Notes, bound: socket.socket, spec: Spec, capacity: Capacity) -> GrpcListener:
+def _listen_for_grpc(
+    lane: ExecutorBridge, notes: RequestLog, bound: socket.socket, spec: Spec, capacity: Capacity
+) -> GrpcListener:
     tls = TlsFiles.of(spec)
     if spec.server.engine == "uvicorn":
-        from seldon_spec.server.grpc.grpcio_server import GrpcioServer
+        from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 
         return GrpcioServer(lane, notes, spec, port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort

@@ -9,8 +9,8 @@ import socket
 import stat
 from dataclasses import dataclass
 
+from seldon_spec.config.model import Spec
 from seldon_spec.errors import BindFailed
-from seldon_spec.spec.model import Spec
 
 _BACKLOG = 2048
 _OF_ONE_PORT = (errno.EADDRINUSE, errno.EACCES)

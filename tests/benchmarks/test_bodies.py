@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from benchmarks import dialects, json_bodies, proto_bodies, protowire
 from benchmarks.answers import WrongAnswer, check_answer
 from benchmarks.workloads import MODELS, WORKLOADS, Array, Form, Transport, Workload
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 MATRICES = arrays.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.floats(-1e300, 1e300))
 

@@ -14,7 +14,7 @@ from benchmarks.compare import DEFAULT_SERVERS, TOOLS, find_missing, main
 from benchmarks.environments import ENVIRONMENTS
 from benchmarks.servers import SERVERS, Place, Server
 from benchmarks.workloads import MODELS, WORKLOADS
-from seldon_spec.spec.loader import load
+from seldon_spec.config.loader import load
 
 needs_tools = pytest.mark.skipif(
     not all(map(shutil.which, TOOLS)), reason=f"not on the path: one of {', '.join(TOOLS)}"

@@ -18,7 +18,7 @@ import pytest
 from seldon_spec import __version__
 from seldon_spec.cli.builders import BUILDERS, Build
 from seldon_spec.cli.main import run
-from seldon_spec.cli.own_wheel import write_own_wheel
+from seldon_spec.cli.self_wheel import write_own_wheel
 
 BUILD = Build(Path("ctx"), Path("t/Dockerfile"), Path("t/ignore"), Path("t/id"), "iris:1.0")
 EVERYTHING: Mapping[str, Any] = {

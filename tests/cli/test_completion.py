@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish: verbs, options, values and the keys of ``--set``."""
+"""Completion in bash, zsh and fish: operations, options, values and the keys of ``--set``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 LINES = [
-    ("verb", "seldon-spec val", {"validate"}),
+    ("operation", "seldon-spec val", {"validate"}),
     ("option", "seldon-spec validate --str", {"--strict"}),
     ("format", "seldon-spec validate --format s", {"sarif"}),
     ("key", "seldon-spec serve --set server.work", {"server.workers="}),

@@ -28,7 +28,7 @@ PAGES = load_explanations()
 
 def _codes_in_the_sources() -> set[str]:
     """Every code that a Diagnostic is made with: its first argument where it is written out, and the schema's table."""
-    from seldon_spec.spec.schema import _CODES
+    from seldon_spec.config.schema.schema import _CODES
 
     found = set(_CODES.values())
     origin = importlib.util.find_spec("seldon_spec")

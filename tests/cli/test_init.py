@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from seldon_spec.cli.main import run
-from seldon_spec.spec.loader import load
-from seldon_spec.spec.model import ServiceType
-from seldon_spec.spec.schema import load_schema
+from seldon_spec.config.loader import load
+from seldon_spec.config.model import ServiceType
+from seldon_spec.config.schema.schema import load_schema
 
 Serve = Callable[[Path], AbstractContextManager[Any]]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seldon_spec.cli import pod
+from seldon_spec.cli import downward_api as pod
 from seldon_spec.cli.main import run as run_ours
 from seldon_spec.cli.microservice import OPTIONS, load_given, parse, run
+from seldon_spec.config.model import Spec
 from seldon_spec.errors import Severity, SpecError
-from seldon_spec.spec.model import Spec
 
 if TYPE_CHECKING:
     from tests.conftest import Serve

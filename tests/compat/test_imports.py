@@ -98,7 +98,7 @@ POOLS = {
         assert SeldonMessage(jsonData=Value(string_value="a"), customData=Any()).HasField("customData")
     """,
     "a tensor of TensorFlow's name may follow": """
-        from seldon_spec.proto import read_descriptor_set
+        from seldon_spec.protocols.seldon_v1.proto import read_descriptor_set
         from google.protobuf import descriptor_pool
         SeldonMessage()
         tensor = next(file for file in read_descriptor_set().file if file.package == "tensorflow")
@@ -106,7 +106,7 @@ POOLS = {
         assert descriptor_pool.Default().FindMessageTypeByName("tensorflow.TensorProto")
     """,
     "the server's own messages are beside": """
-        from seldon_spec import proto
+        from seldon_spec.protocols.seldon_v1 import proto
         wire = proto.SeldonMessage(strData="a").SerializeToString()
         assert proto.SeldonMessage is not SeldonMessage
         assert SeldonMessage.FromString(wire).strData == "a"
@@ -136,7 +136,7 @@ assert DefaultData(tftensor=TensorProto(dtype=1)).tftensor.dtype == 1
 TENSOR_PB2 = """
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message_factory import GetMessageClass
-from seldon_spec.proto import read_descriptor_set
+from seldon_spec.protocols.seldon_v1.proto import read_descriptor_set
 tensor = next(file for file in read_descriptor_set().file if file.package == "tensorflow")
 tensor.name = "tensorflow/core/framework/tensor.proto"
 Default().AddSerializedFile(tensor.SerializeToString())

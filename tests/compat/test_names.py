@@ -20,7 +20,11 @@ from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction
 from seldon_spec.compat.finder import STAND_INS
 from seldon_spec.compat.storage import Storage
 from seldon_spec.compat.user_model import SeldonComponent
-from seldon_spec.component.contract import SeldonMicroserviceException, SeldonNotImplementedError, SeldonResponse
+from seldon_spec.inference.component.contract import (
+    SeldonMicroserviceException,
+    SeldonNotImplementedError,
+    SeldonResponse,
+)
 
 VERBS = ("predict", "transform_input", "transform_output", "route", "aggregate")
 GETTERS = ("health_status", "health_status_raw", "class_names", "feature_names", "tags", "metrics")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.spec.model import ServerSpec
+from seldon_spec.config.model import ServerSpec
 
 Given = tuple[Path, str, dict[str, Any]]
 

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf import json_format
 
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 MODEL = """
 import threading

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.spec.model import FlaskSpec, ServerSpec, UnitSpec
+from seldon_spec.config.model import FlaskSpec, ServerSpec, UnitSpec
 
 MODEL = """
 class RestModel:
@@ -167,7 +167,7 @@ def test_pipelined_requests_are_answered_in_order(server: Any) -> None:
 def test_grpc_messages_over_the_limit(server: Any) -> None:
     import grpc
 
-    from seldon_spec.proto import SeldonMessage
+    from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
     with pytest.raises(grpc.RpcError) as caught:
         server.call(SeldonMessage(strData="x" * 200_000).SerializeToString())
@@ -234,9 +234,9 @@ def test_flask_settings_shape_answers_and_errors(start: Any) -> None:
 
 
 def test_only_settings_that_were_made_reach_flask(start: Any) -> None:
-    from seldon_spec.server.assembly import dispatcher_for
-    from seldon_spec.server.rest.app import make_app
-    from seldon_spec.spec.model import Spec
+    from seldon_spec.config.model import Spec
+    from seldon_spec.inference.assembly import dispatcher_for
+    from seldon_spec.server.rest.flask_app import make_app
 
     def app_of(flask: FlaskSpec) -> Any:
         from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a server has beside the verbs: metadata, its description, custom services, error handlers, passthrough, time."""
+"""What a server has beside the operations: metadata, its description, custom services, error handlers, passthrough, time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import grpc
 import pytest
 from google.protobuf import json_format
 
-from seldon_spec.proto import SeldonMessage, SeldonModelMetadata
-from seldon_spec.spec.model import ServerSpec, Spec, UnitSpec
+from seldon_spec.config.model import ServerSpec, Spec, UnitSpec
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage, SeldonModelMetadata
 
 Start = Callable[..., Any]
 
@@ -166,7 +166,7 @@ class Beside:
 
 
 def test_bodies_that_pass_through(start: Start) -> None:
-    """Only predict over REST: gRPC has no bodies, and other verbs read theirs."""
+    """Only predict over REST: gRPC has no bodies, and other operations read theirs."""
     source = """
 class Passing:
     def predict_raw(self, body):

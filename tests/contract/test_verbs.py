@@ -1,4 +1,4 @@
-"""Every verb beside predict: one table of requests and answers, each row over REST and over gRPC."""
+"""Every operation beside predict: one table of requests and answers, each row over REST and over gRPC."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import grpc
 import pytest
 from google.protobuf import json_format
 
-from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList
-from seldon_spec.spec.model import ServiceType, UnitSpec
+from seldon_spec.config.model import ServiceType, UnitSpec
+from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList
 
 COMPONENT = """
 import numpy as np
@@ -408,15 +408,15 @@ def test_many_small_messages_claim_no_more_than_one_may() -> None:
     import tracemalloc
 
     from seldon_spec.errors import PayloadError
-    from seldon_spec.payload.json_codec import JsonCodec
-    from seldon_spec.payload.message import Verb
+    from seldon_spec.inference.message import Operation
+    from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
     padded = '{"data":{"tftensor":{"dtype":"DT_DOUBLE","tensorShape":{"dim":[{"size":"100000"}]},"doubleVal":[1]}}}'
     texts = '{"data":{"ndarray":["' + "x" * 1000 + '"' + ',"a"' * 200 + "]}}"
     codec = JsonCodec()
     for part in (padded, texts):
         whole = f"[{','.join([part] * 300)}]"
-        request = codec.decode(Verb.AGGREGATE, whole.encode())
+        request = codec.decode(Operation.AGGREGATE, whole.encode())
         tracemalloc.start()
         try:
             assert request.message.payload

@@ -110,8 +110,8 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 5), st.dictionaries(NAMES, VALUES, max_size=4) | VALUES)
-def test_any_json_is_no_fault(knocks: dict[str, Knock], verb: int, value: Any) -> None:
-    assert knocks["json"](bytes((verb,)) + json.dumps(value).encode())
+def test_any_json_is_no_fault(knocks: dict[str, Knock], operation: int, value: Any) -> None:
+    assert knocks["json"](bytes((operation,)) + json.dumps(value).encode())
 
 
 # The fuzzer itself

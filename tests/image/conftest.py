@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seldon_spec.cli.own_wheel import write_own_wheel
+from seldon_spec.cli.self_wheel import write_own_wheel
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from seldon_spec.metrics import Metrics, standard_labels
-from seldon_spec.spec.model import UnitSpec
+from seldon_spec.config.model import UnitSpec
+from seldon_spec.observability.metrics import Metrics, standard_labels
 
 Samples = Callable[[Metrics], dict[str, dict[tuple[tuple[str, str], ...], float]]]
 

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.metrics import Metrics, Slots, journal
-from seldon_spec.metrics.families import CALLS, DURATION, Family
-from seldon_spec.metrics.slots import JOURNAL_ROWS
+from seldon_spec.observability.metrics import Metrics, Segments
+from seldon_spec.observability.metrics import call_buffer as journal
+from seldon_spec.observability.metrics.definitions import CALLS, DURATION, MetricDefinition
+from seldon_spec.observability.metrics.segments import JOURNAL_ROWS
 
 if TYPE_CHECKING:
     from tests.metrics.conftest import Samples
@@ -35,7 +36,7 @@ call = st.tuples(
 )
 
 
-def labels_of(family: Family, method: str, outcome: str) -> tuple[tuple[str, str], ...]:
+def labels_of(family: MetricDefinition, method: str, outcome: str) -> tuple[tuple[str, str], ...]:
     return (("method", method), *([("outcome", outcome)] if family.name == DURATION else []))
 
 
@@ -103,7 +104,7 @@ def fork(work: Callable[[], object]) -> int:
     return pid
 
 
-def observe_ones(slots: Slots, count: int) -> None:
+def observe_ones(slots: Segments, count: int) -> None:
     metrics = Metrics(slots=slots, index=1)
     for _ in range(count):
         metrics.observe_call("predict", "success", *ONES)
@@ -111,7 +112,7 @@ def observe_ones(slots: Slots, count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, JOURNAL_ROWS - 1, JOURNAL_ROWS, JOURNAL_ROWS + 1, 3 * JOURNAL_ROWS + 7])
 def test_a_successor_goes_on_with_the_journal(samples: Samples, count: int) -> None:
-    slots = Slots(2)
+    slots = Segments(2)
     reader = Metrics(slots=slots, index=0)
     for life in (1, 2, 3):
         assert os.waitpid(fork(lambda: observe_ones(slots, count)), 0)[1] == 0
@@ -120,7 +121,7 @@ def test_a_successor_goes_on_with_the_journal(samples: Samples, count: int) -> N
         assert {found[f"{family.name}_sum"][METHOD] for family in CALLS[1:]} == {life * count}
 
 
-def observe_until_killed(slots: Slots, steps: int) -> None:
+def observe_until_killed(slots: Segments, steps: int) -> None:
     """Fill the journal, and die in the call that folds it, before its step of this number."""
     observe_ones(slots, JOURNAL_ROWS)
     metrics = Metrics(slots=slots, index=1)
@@ -142,7 +143,7 @@ def observe_until_killed(slots: Slots, steps: int) -> None:
 def test_a_worker_killed_at_any_step_of_a_fold_leaves_every_call(samples: Samples) -> None:
     counts: list[float] = []
     for steps in itertools.count(1):
-        slots = Slots(2)
+        slots = Segments(2)
         reader = Metrics(slots=slots, index=0)
         status = os.waitpid(fork(lambda slots=slots, steps=steps: observe_until_killed(slots, steps)), 0)[1]  # type: ignore[misc]
         found = samples(reader)
@@ -159,7 +160,7 @@ def test_a_worker_killed_at_any_step_of_a_fold_leaves_every_call(samples: Sample
 
 
 def test_no_page_shows_half_a_fold(samples: Samples) -> None:
-    slots = Slots(2)
+    slots = Segments(2)
     reader = Metrics(slots=slots, index=0)
     count = 400 * JOURNAL_ROWS
     observe_ones(slots, 1)
@@ -178,7 +179,7 @@ def test_no_page_shows_half_a_fold(samples: Samples) -> None:
 
 
 def test_calls_that_have_no_room_harm_nothing(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(slots=Slots(1))
+    metrics = Metrics(slots=Segments(1))
     for number in range(100):
         metrics.observe_call(f"method{number}", "success", *ONES)
     metrics.set_queued(3)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from seldon_spec.metrics import Metrics, Slots, page, slots
-from seldon_spec.metrics import journal as journal_module
-from seldon_spec.metrics.slots import JOURNAL_COLUMNS, Inconsistent
+from seldon_spec.observability.metrics import Metrics, Segments
+from seldon_spec.observability.metrics import call_buffer as journal_module
+from seldon_spec.observability.metrics import exposition as page
+from seldon_spec.observability.metrics import segments as slots
+from seldon_spec.observability.metrics.segments import JOURNAL_COLUMNS, InconsistentSegment
 
 ONES = (1.0,) * 7
 
@@ -40,7 +42,7 @@ class Lives:
     """Workers that take turns in the slots of one server."""
 
     def __init__(self, count: int = 2, **more: int) -> None:
-        self.slots = Slots(count, **more)
+        self.slots = Segments(count, **more)
         self._running: dict[int, Metrics] = {}
 
     def start(self, *metrics: dict[str, Any]) -> Metrics:
@@ -159,7 +161,7 @@ def test_a_full_slot_is_counted_and_harms_no_other_worker(caplog: pytest.LogCapt
 
 
 @pytest.fixture
-def torn(monkeypatch: pytest.MonkeyPatch) -> Slots:
+def torn(monkeypatch: pytest.MonkeyPatch) -> Segments:
     """Slots that a reader tries twice, with two calls, a counter, and the totals of a worker that ended."""
     monkeypatch.setattr(journal_module, "_TRIES", 2)
     monkeypatch.setattr(slots, "_TRIES", 2)
@@ -171,14 +173,14 @@ def torn(monkeypatch: pytest.MonkeyPatch) -> Slots:
     return lives.slots
 
 
-def calls(memory: Slots) -> dict[str, float]:
-    reader = page.Page(memory, {})
+def calls(memory: Segments) -> dict[str, float]:
+    reader = page.Exposition(memory, {})
     families = {family.name: family for family in text_string_to_metric_families(reader.render().decode())}
     family = families.get("seldon_spec_call_seconds")
     return {} if family is None else {s.name: s.value for s in family.samples if not s.name.endswith("_bucket")}
 
 
-def test_a_state_that_is_seen_before_its_row_counts_no_garbage(torn: Slots) -> None:
+def test_a_state_that_is_seen_before_its_row_counts_no_garbage(torn: Segments) -> None:
     whole = calls(torn)
     assert whole == {"seldon_spec_call_seconds_count": 2, "seldon_spec_call_seconds_sum": 2}
     torn.words[torn.journal_state(0)] += 1
@@ -186,23 +188,23 @@ def test_a_state_that_is_seen_before_its_row_counts_no_garbage(torn: Slots) -> N
 
 
 @pytest.mark.parametrize("column", range(JOURNAL_COLUMNS))
-def test_a_row_that_is_seen_in_part_is_not_counted(torn: Slots, column: int) -> None:
+def test_a_row_that_is_seen_in_part_is_not_counted(torn: Segments, column: int) -> None:
     torn.words[torn.journal(0) + column] ^= 1 << 40
     assert calls(torn)["seldon_spec_call_seconds_count"] == 1
 
 
-def test_a_row_of_an_earlier_fold_is_not_counted(torn: Slots) -> None:
+def test_a_row_of_an_earlier_fold_is_not_counted(torn: Segments) -> None:
     torn.words[torn.journal_state(0)] += 2 * journal_module._FOLD
     assert calls(torn) == {} or calls(torn)["seldon_spec_call_seconds_count"] == 0
 
 
-def test_a_copy_that_is_seen_in_part_is_left_out(torn: Slots) -> None:
+def test_a_copy_that_is_seen_in_part_is_left_out(torn: Segments) -> None:
     (group,) = [entry for entry in torn.own_entries(0) if journal_module.is_group(entry.key)]
     torn.values[group.place] = 5.0
     assert calls(torn) == {}
 
 
-def test_an_entry_that_is_seen_in_part_is_left_out_until_it_is_whole(torn: Slots) -> None:
+def test_an_entry_that_is_seen_in_part_is_left_out_until_it_is_whole(torn: Segments) -> None:
     reader = Metrics(slots=torn, index=1)
     first = slots._FIRST_SERIES
     head = torn.words[first]
@@ -212,18 +214,18 @@ def test_an_entry_that_is_seen_in_part_is_left_out_until_it_is_whole(torn: Slots
     assert read(reader) == {"a": ("counter", {"a_total": 3})}
 
 
-def test_totals_that_do_not_agree_with_the_slots_are_never_shown(torn: Slots) -> None:
+def test_totals_that_do_not_agree_with_the_slots_are_never_shown(torn: Segments) -> None:
     reader = Metrics(slots=torn, index=1)
     totals = torn._totals_cell
     for cell in (totals, totals + 1, totals + 4):
         before = torn.words[cell]
         torn.words[cell] ^= 1
-        with pytest.raises(Inconsistent):
+        with pytest.raises(InconsistentSegment):
             reader.render()
         torn.words[cell] = before
     used = slots._USED
     torn.words[used] += slots._RELEASE  # the slot is released, and the totals are those from before
-    with pytest.raises(Inconsistent):
+    with pytest.raises(InconsistentSegment):
         reader.render()
     torn.words[used] -= slots._RELEASE
     assert read(reader) == {"a": ("counter", {"a_total": 3})}

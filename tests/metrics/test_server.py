@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from seldon_spec.metrics import Metrics, RestartCounter, Slots
-from seldon_spec.metrics.families import OWN, RESERVED
-from seldon_spec.metrics.restarts import Reason
+from seldon_spec.observability.metrics import Metrics, RestartCounter, Segments
+from seldon_spec.observability.metrics.definitions import OWN, RESERVED
+from seldon_spec.observability.metrics.restarts import Reason
 
 if TYPE_CHECKING:
     from tests.metrics.conftest import Samples
@@ -34,7 +34,7 @@ def test_batches(samples: Samples) -> None:
 
 
 def test_gauges_are_those_of_the_living(samples: Samples) -> None:
-    slots = Slots(2)
+    slots = Segments(2)
     reader, other = Metrics(slots=slots), Metrics(slots=slots, index=1)
     assert samples(reader) == {}
     set_gauges(other)
@@ -46,7 +46,7 @@ def test_gauges_are_those_of_the_living(samples: Samples) -> None:
 
 
 def test_restarts_are_counted_beside_the_workers_slots(samples: Samples) -> None:
-    slots = Slots(1)
+    slots = Segments(1)
     restarts = RestartCounter(slots)
     metrics = Metrics(slots=slots)
     metrics.record("predict", [{"type": "COUNTER", "key": "mine", "value": 1}])
@@ -62,7 +62,7 @@ def test_restarts_are_counted_beside_the_workers_slots(samples: Samples) -> None
 @pytest.fixture
 def full() -> Metrics:
     """Metrics in which there is something of every family."""
-    slots = Slots(1)
+    slots = Segments(1)
     RestartCounter(slots)
     metrics = Metrics(slots=slots)
     metrics.observe_call("predict", "success", *[1.0] * 7)

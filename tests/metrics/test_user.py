@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import BadMetric
-from seldon_spec.metrics import DURATION, EDGES, Metrics, Slots, standard_labels
-from seldon_spec.spec.model import UnitSpec
+from seldon_spec.observability.metrics import DURATION, EDGES, Metrics, Segments, standard_labels
 
 if TYPE_CHECKING:
     from tests.metrics.conftest import Samples
@@ -261,7 +261,7 @@ def test_threads_lose_nothing(samples: Samples) -> None:
     assert samples(metrics)["t_count"][(("method", "predict"),)] == 2000
 
 
-def _in_child(slots: Slots, index: int) -> None:
+def _in_child(slots: Segments, index: int) -> None:
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -275,7 +275,7 @@ def _in_child(slots: Slots, index: int) -> None:
 
 
 def test_workers_add_up_and_a_replaced_one_goes_on(samples: Samples) -> None:
-    slots = Slots(2)
+    slots = Segments(2)
     reader = Metrics(slots=slots, index=0)
     for index in (0, 1, 1):  # the third takes the place of the second
         slots.release(index)
@@ -288,7 +288,7 @@ def test_workers_add_up_and_a_replaced_one_goes_on(samples: Samples) -> None:
 
 
 def test_workers_that_disagree_on_a_type_leave_the_page_readable() -> None:
-    slots = Slots(2)
+    slots = Segments(2)
     Metrics(slots=slots, index=0).record("predict", [timer("a")])
     Metrics(slots=slots, index=1).record("predict", [gauge("a")])
     page = Metrics(slots=slots).render().decode()
@@ -296,7 +296,7 @@ def test_workers_that_disagree_on_a_type_leave_the_page_readable() -> None:
 
 
 def test_a_full_slot_drops_new_series_and_says_so_once(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(slots=Slots(2, series_bytes=1 << 10), index=1)
+    metrics = Metrics(slots=Segments(2, series_bytes=1 << 10), index=1)
     for number in range(50):
         metrics.record("predict", [counter(f"k{number}")])
         metrics.record("predict", [counter("k0")])

@@ -9,7 +9,7 @@ import pytest
 
 from seldon_spec import __version__
 from seldon_spec.cli.main import run
-from seldon_spec.spec.loader import load
+from seldon_spec.config.loader import load
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "migrate"
 CASES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())

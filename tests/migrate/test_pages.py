@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from seldon_spec import __version__
-from seldon_spec.migrate.claims import Gathered
+from seldon_spec.config.layers.variables import known_variables
+from seldon_spec.config.schema.schema import join
+from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.manifest import read_manifest
-from seldon_spec.spec.schema import join
-from seldon_spec.spec.variables import known_variables
 
 if TYPE_CHECKING:
     from tests.conftest import RunningServer, Serve

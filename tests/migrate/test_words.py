@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.migrate.words import UnclosedQuote, Word, read_whole, read_words
+from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_whole, read_words
 
 KNOWN = {"A": "one", "EMPTY": ""}
 

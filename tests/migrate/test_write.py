@@ -11,12 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seldon_spec.config.schema.schema import load_schema
+from seldon_spec.config.yaml.source import parse_document
 from seldon_spec.errors import FieldPath, Position
-from seldon_spec.migrate.choose import Choice
-from seldon_spec.migrate.claims import Claim, LeftOut, Rank
+from seldon_spec.migrate.candidates import Candidate, LeftOut, Rank
+from seldon_spec.migrate.resolve import Choice
 from seldon_spec.migrate.write import render_scalar, render_spec, render_value
-from seldon_spec.spec.schema import load_schema
-from seldon_spec.spec.source import parse_document
 
 HERE = Position("Dockerfile", 3, 1)
 # What YAML 1.1 cannot hold in any form is no text that a source of ours can have: it comes out of UTF-8.
@@ -55,8 +55,8 @@ def test_text_that_looks_like_something_else_is_quoted(text: str) -> None:
     assert render_scalar(text).startswith('"')
 
 
-def _choice(path: FieldPath, value: Any, *others: Claim) -> Choice:
-    return Choice(Claim(path, value, HERE, "ENV X", Rank.IMAGE), others)
+def _choice(path: FieldPath, value: Any, *others: Candidate) -> Choice:
+    return Choice(Candidate(path, value, HERE, "ENV X", Rank.IMAGE), others)
 
 
 def test_keys_stand_in_the_order_of_the_schema_and_defaults_are_left_out() -> None:
@@ -81,7 +81,7 @@ def test_keys_stand_in_the_order_of_the_schema_and_defaults_are_left_out() -> No
 
 def test_a_comment_cannot_become_a_key() -> None:
     label = "ENV X\nclass_name: Evil"
-    choice = Choice(Claim(("class_name",), "MyModel", HERE, label, Rank.IMAGE))
+    choice = Choice(Candidate(("class_name",), "MyModel", HERE, label, Rank.IMAGE))
     left = [LeftOut(Position("a\nb: c", 1, 1), "what\n", "why\r\x85")]
     text = render_spec(Path(), {("class_name",): choice}, ["a\nb"], ["c\nd: e"], left)
     assert yaml.safe_load(text) == {"class_name": "MyModel"}

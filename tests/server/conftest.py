@@ -24,9 +24,9 @@ import pytest
 DRIVER = """
 import json, sys
 from pathlib import Path
-from seldon_spec.server.run import serve
-from seldon_spec.spec.model import AuthSpec, LogFormat, LogSpec, PortsSpec, ServerSpec, ServiceType, ShutdownSpec, Spec
-from seldon_spec.spec.model import BatchingSpec, TlsSpec
+from seldon_spec.process.run import serve
+from seldon_spec.config.model import AuthSpec, LogFormat, LogSpec, PortsSpec, ServerSpec, ServiceType, ShutdownSpec, Spec
+from seldon_spec.config.model import BatchingSpec, TlsSpec
 
 given = json.loads(sys.argv[1])
 if given["server"].get("batching"):

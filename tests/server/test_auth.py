@@ -13,9 +13,9 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from seldon_spec import make_app
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.auth import Guard
-from seldon_spec.spec.model import AuthSpec, ServerSpec, Spec
+from seldon_spec.config.model import AuthSpec, ServerSpec, Spec
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.server.auth import TokenAuth
 
 Start = Callable[..., Any]
 
@@ -304,4 +304,4 @@ def test_no_token_is_ever_logged(start: Start, engine: str) -> None:
 
 def test_tokens_are_not_shown() -> None:
     auth = AuthSpec(tuple(TOKENS))
-    assert not any(token in repr(auth) + repr(Guard(auth)) for token in TOKENS)
+    assert not any(token in repr(auth) + repr(TokenAuth(auth)) for token in TOKENS)

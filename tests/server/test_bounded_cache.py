@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seldon_spec.server.bounded_cache import BoundedCache
+from seldon_spec.transport.bounded_cache import BoundedCache
 
 
 def offer_twice(cache: BoundedCache[str], key: bytes, size: int = 1) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seldon_spec.server.grpc.deadlines import Deadlines
+from seldon_spec.transport.grpc.deadlines import Deadlines
 
 
 class Loop:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.spec.model import FlaskSpec, ServerSpec
+from seldon_spec.config.model import FlaskSpec, ServerSpec
 
 MODEL = """
 class {name}:

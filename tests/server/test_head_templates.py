@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seldon_spec.errors import RequestError, Unauthenticated
-from seldon_spec.server.http.exchange import FIXED_HEADERS, AnswerHead, Exchange, Head
-from seldon_spec.server.http.head import parse_head
-from seldon_spec.server.http.head_cache import HeadCache
-from seldon_spec.server.status import describe
-from seldon_spec.server.templates import MAX_BYTES, MAX_FIELDS, RecentTemplates
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.transport.http1.head import parse_head
+from seldon_spec.transport.http1.head_cache import HeadCache
+from seldon_spec.transport.http1.messages import FIXED_HEADERS, RequestCycle, RequestHead, ResponseHead
+from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS, RecentTemplates
 
 MAX_BODY_BYTES = 1000
 
@@ -21,11 +21,11 @@ MAX_BODY_BYTES = 1000
 class Planned:
     """The plan of a head: it knows what it was made of."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: RequestHead) -> None:
         self.trace = head.find(b"traceparent")
         self.token = head.find(b"authorization")
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: RequestCycle) -> None:
         """Nothing is answered here."""
 
 
@@ -37,20 +37,20 @@ class App:
     def __init__(self) -> None:
         self.planned = 0
 
-    def plan(self, head: Head) -> Planned:
+    def plan(self, head: RequestHead) -> Planned:
         self.planned += 1
         return self._check(head)
 
-    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Planned]:
+    def vary(self, _head: RequestHead, _names: Sequence[bytes]) -> Callable[[RequestHead, Sequence[bytes]], Planned]:
         return lambda head, _values: self._check(head)
 
-    def is_probe(self, _head: Head) -> bool:
+    def is_probe(self, _head: RequestHead) -> bool:
         return False
 
-    def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
-        return AnswerHead(describe(error).http, []), b""
+    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+        return ResponseHead(describe(error).http, []), b""
 
-    def _check(self, head: Head) -> Planned:
+    def _check(self, head: RequestHead) -> Planned:
         if head.find(b"authorization") == b"bad":
             raise Unauthenticated("a bad token")
         return Planned(head)
@@ -61,9 +61,9 @@ class Reader:
 
     def __init__(self, cache: HeadCache) -> None:
         self.cache = cache
-        self.recent: RecentTemplates[Head] = RecentTemplates()
+        self.recent: RecentTemplates[RequestHead] = RecentTemplates()
 
-    def read(self, raw: bytes) -> Head:
+    def read(self, raw: bytes) -> RequestHead:
         head = self.recent.read(raw) or self.cache.find(raw, self.recent)
         if head is None:
             head = parse_head(raw)
@@ -71,7 +71,7 @@ class Reader:
         return head
 
 
-def describe_head(head: Head) -> tuple[object, ...]:
+def describe_head(head: RequestHead) -> tuple[object, ...]:
     plan = head.plan
     assert isinstance(plan, Planned)
     names = [name for name, _ in head.headers]
@@ -83,7 +83,7 @@ def describe_head(head: Head) -> tuple[object, ...]:
     )
 
 
-def outcome(read: Callable[[], Head]) -> object:
+def outcome(read: Callable[[], RequestHead]) -> object:
     try:
         return describe_head(read())
     except RequestError as error:

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seldon_spec.errors import HeadTooLarge, MalformedRequest, RequestError, TooLarge
-from seldon_spec.server.capacity import Capacity
-from seldon_spec.server.http.chunks import ChunkedBody
-from seldon_spec.server.http.connection import HttpConnection, HttpLimits
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
-from seldon_spec.server.http.head import MAX_HEAD_BYTES, parse_head
-from seldon_spec.server.http.head_cache import HeadCache
-from seldon_spec.server.listener import Connection
-from seldon_spec.server.status import describe
-from seldon_spec.server.templates import RecentTemplates
-from seldon_spec.server.turns import Turn
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.http1.chunked import ChunkedBody
+from seldon_spec.transport.http1.connection import HttpConnection, HttpLimits
+from seldon_spec.transport.http1.head import MAX_HEAD_BYTES, parse_head
+from seldon_spec.transport.http1.head_cache import HeadCache
+from seldon_spec.transport.http1.messages import HttpApp, RequestCycle, RequestHead, ResponseHead
+from seldon_spec.transport.listener import Connection
+from seldon_spec.transport.templates import RecentTemplates
+from seldon_spec.transport.turns import Turn
 
 MAX_BODY_BYTES = 64
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -76,28 +76,28 @@ class Echo:
 
     def __init__(self, *, is_patient: bool = False) -> None:
         self.is_patient = is_patient
-        self.begun: list[Exchange] = []
+        self.begun: list[RequestCycle] = []
 
-    def plan(self, _head: Head) -> Echo:
+    def plan(self, _head: RequestHead) -> Echo:
         return self
 
-    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Echo]:
+    def vary(self, _head: RequestHead, _names: Sequence[bytes]) -> Callable[[RequestHead, Sequence[bytes]], Echo]:
         return lambda head, _values: self.plan(head)
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: RequestCycle) -> None:
         self.begun.append(exchange)
         if not self.is_patient:
             self.answer(exchange)
 
-    def answer(self, exchange: Exchange) -> None:
+    def answer(self, exchange: RequestCycle) -> None:
         head = exchange.head
-        exchange.answer(AnswerHead(200, []), f"{head.method} {head.path} ".encode() + bytes(exchange.take_body()))
+        exchange.answer(ResponseHead(200, []), f"{head.method} {head.path} ".encode() + bytes(exchange.take_body()))
 
-    def is_probe(self, _head: Head) -> bool:
+    def is_probe(self, _head: RequestHead) -> bool:
         return False
 
-    def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
-        return AnswerHead(describe(error).http, []), type(error).__name__.encode()
+    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+        return ResponseHead(describe(error).http, []), type(error).__name__.encode()
 
 
 class Door:
@@ -146,7 +146,7 @@ class DrivenConnection(HttpConnection):
         super().data_received(data)
         cast("Door", self._listener).run()
 
-    def answer(self, head: AnswerHead, body: bytes, length: int | None = None) -> None:
+    def answer(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
         super().answer(head, body, length)
         cast("Door", self._listener).run()
 

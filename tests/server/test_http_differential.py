@@ -20,12 +20,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seldon_spec.errors import RequestError
-from seldon_spec.server.capacity import Capacity
-from seldon_spec.server.http.connection import HttpConnection, HttpLimits
-from seldon_spec.server.http.exchange import AnswerHead, Exchange, Head, HttpApp
-from seldon_spec.server.http.head_cache import HeadCache
-from seldon_spec.server.listener import Connection
-from seldon_spec.server.status import describe
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.http1.connection import HttpConnection, HttpLimits
+from seldon_spec.transport.http1.head_cache import HeadCache
+from seldon_spec.transport.http1.messages import HttpApp, RequestCycle, RequestHead, ResponseHead
+from seldon_spec.transport.listener import Connection
 
 MAX_BODY_BYTES = 100_000
 
@@ -107,25 +107,25 @@ class Recorder:
         self.requests: list[Found] = []
         self.pending: Found | None = None
 
-    def plan(self, head: Head) -> Recorder:
+    def plan(self, head: RequestHead) -> Recorder:
         self.pending = Found(head.method, head.path, head.query, head.version, head.headers)
         return self
 
-    def vary(self, _head: Head, _names: Sequence[bytes]) -> Callable[[Head, Sequence[bytes]], Recorder]:
+    def vary(self, _head: RequestHead, _names: Sequence[bytes]) -> Callable[[RequestHead, Sequence[bytes]], Recorder]:
         return lambda head, _values: self.plan(head)
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: RequestCycle) -> None:
         self.plan(exchange.head)
         assert self.pending is not None
         self.requests.append(self.pending._replace(body=bytes(exchange.take_body())))
         self.pending = None
-        exchange.answer(AnswerHead(200, []), b"")
+        exchange.answer(ResponseHead(200, []), b"")
 
-    def is_probe(self, _head: Head) -> bool:
+    def is_probe(self, _head: RequestHead) -> bool:
         return True
 
-    def refuse(self, error: RequestError, _head: Head | None) -> tuple[AnswerHead, bytes]:
-        return AnswerHead(describe(error).http, []), b""
+    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+        return ResponseHead(describe(error).http, []), b""
 
 
 class Port:

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 
-from seldon_spec.dispatch.call import REQUEST_ID
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.access_log import AccessLog
-from seldon_spec.server.logs import LogHandler, PrintedLines, TextFormatter, configure_logs
-from seldon_spec.server.notes import NotePlan, Notes, RequestNote, find_id
-from seldon_spec.spec.model import LogFormat, LogLevel, LogSpec
+from seldon_spec.config.model import LogFormat, LogLevel, LogSpec
+from seldon_spec.inference.call import REQUEST_ID
+from seldon_spec.observability.access_log import AccessLog
+from seldon_spec.observability.logs import LogHandler, PrintedLines, TextFormatter, configure_logs
+from seldon_spec.observability.request_context import ContextFactory, RequestContext, RequestLog, find_id
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 WAIT_SECONDS = 20
 ENGINES = ["native", "uvicorn"]
@@ -253,7 +253,7 @@ def test_every_line_is_json_and_none_tells_what_was_sent(start: Start, engine: s
 
     told = {(line["logger"], line.get("puid")): line for line in lines if line["logger"] != "seldon_spec.access"}
     for way in WAYS:
-        failed = told["seldon_spec.dispatch.answering", puids[way, "fail"]]
+        failed = told["seldon_spec.inference.processor", puids[way, "fail"]]
         assert "ValueError: failed" in failed["exception"]
         assert told["stdout", puids[way, "leave_open"]]["message"] == "never finished"
     assert any("UserWarning: warned" in line["message"] for line in lines if line["logger"] == "py.warnings")
@@ -411,14 +411,14 @@ def kept_logs() -> Iterator[None]:
     root.setLevel(level)
 
 
-def take(notes: Notes, puid: str = "p", route: str = "/r") -> RequestNote:
+def take(notes: RequestLog, puid: str = "p", route: str = "/r") -> RequestContext:
     plan = notes.plan({b"seldon-puid": puid.encode()}.get, "rest", "POST", route)
-    assert isinstance(plan, NotePlan)
+    assert isinstance(plan, ContextFactory)
     return plan.take()
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    notes, written = Notes(LogSpec()), io.StringIO()
+    notes, written = RequestLog(LogSpec()), io.StringIO()
     is_stuck, is_free = threading.Event(), threading.Event()
 
     def write(lines: str) -> None:
@@ -442,7 +442,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
 
 def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
     pieces: list[str] = []
-    log, notes = AccessLog(pieces.append, LogFormat.JSON), Notes(LogSpec())
+    log, notes = AccessLog(pieces.append, LogFormat.JSON), RequestLog(LogSpec())
     for number in range(500):
         log.add(take(notes, f"{number}", "/ä" * 100), None, 200)
     log.close()
@@ -454,7 +454,7 @@ def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
 def test_a_path_cannot_forge_a_line_of_text() -> None:
     written: list[str] = []
     log = AccessLog(written.append, LogFormat.TEXT)
-    log.add(take(Notes(LogSpec()), route="/a\n2026 INFO x\x1b[31m\r\u2028"), None, 404)
+    log.add(take(RequestLog(LogSpec()), route="/a\n2026 INFO x\x1b[31m\r\u2028"), None, 404)
     log.close()
     (line,) = "".join(written).splitlines()
     assert re.search(r"POST /a\\n2026 INFO x\\x1b\[31m\\r\\u2028 404 \d+\.\d\d ms \[p\]$", line)
@@ -478,7 +478,7 @@ def test_an_unsound_id_is_none(raw: bytes) -> None:
 
 
 def test_a_request_of_which_nobody_wants_a_note_has_no_plan() -> None:
-    assert Notes(LogSpec()).plan(lambda _name: None, "rest", "POST", "/predict") is None
+    assert RequestLog(LogSpec()).plan(lambda _name: None, "rest", "POST", "/predict") is None
 
 
 def test_the_server_s_own_lines_cannot_be_forged_and_others_stay_as_they_are() -> None:

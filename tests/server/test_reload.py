@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.server.watch import Watch
+from seldon_spec.process.file_watcher import FileWatcher
 
 SERVED = """
 import os
@@ -297,7 +297,7 @@ def is_told(server: Any, pattern: str) -> bool:
 Look = Callable[[], list[str]]
 
 
-def looking(watch: Watch) -> Look:
+def looking(watch: FileWatcher) -> Look:
     """Look until what is seen has settled."""
     return lambda: watch.find_changed() or watch.find_changed()
 
@@ -309,7 +309,7 @@ def edit(path: Path, text: str = "x") -> None:
 
 def test_a_file_is_told_of_once_it_has_settled(tmp_path: Path) -> None:
     edit(tmp_path / "a.py")
-    watch = Watch(tmp_path, "seldon.yaml", [])
+    watch = FileWatcher(tmp_path, "seldon.yaml", [])
     assert watch.find_changed() == []
     edit(tmp_path / "a.py", "longer")
     edit(tmp_path / "b" / "c.txt")
@@ -334,7 +334,7 @@ PATTERNS: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize(("patterns", "watched"), PATTERNS.values(), ids=PATTERNS)
 def test_patterns_say_what_is_watched(tmp_path: Path, patterns: list[str], watched: list[str]) -> None:
-    watch = Watch(tmp_path, "seldon.yaml", patterns)
+    watch = FileWatcher(tmp_path, "seldon.yaml", patterns)
     never = (".git/index", "a/__pycache__/b.pyc", ".venv/x.csv", "a/.b.csv.swp", "b.csv~", "a/#b.csv#", "a/.#b.csv")
     for name in ("a/b.csv", "a/c/d.csv", "e.txt", "seldon.yaml", *never):
         edit(tmp_path / name)
@@ -344,7 +344,7 @@ def test_patterns_say_what_is_watched(tmp_path: Path, patterns: list[str], watch
 def test_other_patterns_lose_no_change(tmp_path: Path) -> None:
     edit(tmp_path / "a.txt")
     edit(tmp_path / "b.txt")
-    watch = Watch(tmp_path, "seldon.yaml", ["b.txt"])
+    watch = FileWatcher(tmp_path, "seldon.yaml", ["b.txt"])
     edit(tmp_path / "a.txt", "longer")
     watch.follow(["c.txt"])
     assert looking(watch)() == ["a.txt"]
@@ -361,7 +361,7 @@ def test_links_are_followed_to_files_only(tmp_path: Path) -> None:
     (folder / "round").symlink_to(folder)
     (folder / "nowhere").symlink_to(tmp_path / "nowhere")
     os.mkfifo(folder / "pipe")
-    watch = Watch(folder, "seldon.yaml", [])
+    watch = FileWatcher(folder, "seldon.yaml", [])
     edit(outside / "a.txt", "longer")
     assert looking(watch)() == ["file"]
 
@@ -370,7 +370,7 @@ def test_the_deepest_of_too_many_files_are_not_watched(tmp_path: Path, caplog: p
     edit(tmp_path / "a.py")
     for number in range(20):
         edit(tmp_path / "data" / str(number))
-    watch = Watch(tmp_path, "seldon.yaml", [], max_files=10)
+    watch = FileWatcher(tmp_path, "seldon.yaml", [], max_files=10)
     watch.find_changed()
     assert caplog.text.count("has more than 10 files: not all are watched") == 1
     edit(tmp_path / "a.py", "longer")
@@ -378,7 +378,7 @@ def test_the_deepest_of_too_many_files_are_not_watched(tmp_path: Path, caplog: p
 
 
 def test_a_file_that_a_program_writes_is_soon_watched_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    watch = Watch(tmp_path, "seldon.yaml", [])
+    watch = FileWatcher(tmp_path, "seldon.yaml", [])
     told = []
     for number in range(10):
         edit(tmp_path / "server.log", "x" * number)
@@ -391,6 +391,6 @@ def test_a_file_that_a_program_writes_is_soon_watched_no_more(tmp_path: Path, ca
 
 def test_a_folder_that_is_gone_has_changed(tmp_path: Path) -> None:
     edit(tmp_path / "folder" / "a.py")
-    watch = Watch(tmp_path / "folder", "seldon.yaml", [])
+    watch = FileWatcher(tmp_path / "folder", "seldon.yaml", [])
     (tmp_path / "folder").rename(tmp_path / "elsewhere")
     assert looking(watch)() == ["a.py"]

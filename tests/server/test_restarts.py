@@ -20,12 +20,12 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from seldon_spec.metrics import Slots
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.reports import READY
-from seldon_spec.server.signals import ServerSignals
-from seldon_spec.server.supervisor import Supervisor, _Process, _Seat
-from seldon_spec.spec.model import Spec
+from seldon_spec.config.model import Spec
+from seldon_spec.observability.metrics import Segments
+from seldon_spec.process.signals import ServerSignals
+from seldon_spec.process.supervisor import Supervisor, _Process, _WorkerSlot
+from seldon_spec.process.worker_messages import READY
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 Start = Callable[..., Any]
 
@@ -340,8 +340,8 @@ def test_a_worker_dies_while_its_predecessor_drains_and_another_waits_for_its_su
 
 
 def test_an_edit_ends_the_pause_before_the_next_start(tmp_path: Path) -> None:
-    supervisor = Supervisor(Spec("Served", tmp_path, "served"), cast("Any", None), ServerSignals(), Slots(2))
-    seat = _Seat(0, due=time.monotonic() + 1000)
+    supervisor = Supervisor(Spec("Served", tmp_path, "served"), cast("Any", None), ServerSignals(), Segments(2))
+    seat = _WorkerSlot(0, due=time.monotonic() + 1000)
     supervisor._seats = [seat]
     supervisor._renew("reload")
     assert supervisor._next_event() == 0
@@ -376,8 +376,8 @@ def test_a_successor_that_is_ready_too_late_dismisses_nobody(tmp_path: Path) -> 
     """Its word is on the way while all are told to end, and the worker before it may be gone by then."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    supervisor = Supervisor(Spec("Served", tmp_path, "served"), cast("Any", None), ServerSignals(), Slots(2))
-    seat = _Seat(0)
+    supervisor = Supervisor(Spec("Served", tmp_path, "served"), cast("Any", None), ServerSignals(), Segments(2))
+    seat = _WorkerSlot(0)
     seat.current, seat.successor = _Process(seat, 0, gone.pid), _Process(seat, 1, gone.pid)
     supervisor._leaving, supervisor._is_stopping = [seat.current, seat.successor], True
     supervisor._hear(seat.successor, READY)

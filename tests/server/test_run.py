@@ -20,7 +20,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 Start = Callable[..., Any]
 
@@ -426,7 +426,7 @@ def test_workers_while_loading_end_at_once(start: Start, gate: Any) -> None:
 
 def test_the_supervisor_loads_nothing_heavy() -> None:
     code = (
-        "import sys; import seldon_spec.server.run, seldon_spec.server.supervisor, seldon_spec.metrics; "
+        "import sys; import seldon_spec.process.run, seldon_spec.process.supervisor, seldon_spec.observability.metrics; "
         "print([name for name in ('flask', 'grpc', 'numpy', 'uvicorn', 'google.protobuf') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -449,7 +449,7 @@ def test_idle_connections_and_slow_requests_hold_nobody_up(start: Start) -> None
 
 
 def test_serve_in_another_thread_needs_no_signals() -> None:
-    from seldon_spec.server.signals import ServerSignals
+    from seldon_spec.process.signals import ServerSignals
 
     seen: list[bool] = []
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.server.signals import ServerSignals
+from seldon_spec.process.signals import ServerSignals
 
 
 def test_a_signal_is_written_as_it_comes_and_not_when_python_comes_to_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from seldon_spec import errors
 from seldon_spec.errors import ComponentFailed, PayloadError, RequestError, SeldonSpecError
-from seldon_spec.server.status import TABLE, describe, describe_http, find_row
+from seldon_spec.protocols.seldon_v1.errors import TABLE, describe, describe_http, find_row
 
 
 def _below(kind: type[SeldonSpecError]) -> Iterator[type[SeldonSpecError]]:

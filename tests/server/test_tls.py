@@ -18,8 +18,8 @@ from typing import Any
 import grpc
 import pytest
 
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.tls import TlsFiles
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.tls import TlsFiles
 
 Start = Callable[..., Any]
 

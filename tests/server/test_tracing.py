@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 WAIT_SECONDS = 20
 PREDICT = "/seldon.protos.Model/Predict"
@@ -513,9 +513,9 @@ def test_a_receiver_that_is_gone_is_told_of_once_and_keeps_nobody(beside: Any) -
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
         server = beside.start(OTEL_EXPORTER_OTLP_ENDPOINT=address, OTEL_BSP_SCHEDULE_DELAY="1").wait_until_ready()
         assert [ask(server, "/predict", ROWS) for _ in range(20)] == [200] * 20
-        server.wait_for("WARNING seldon_spec.server.tracing")
+        server.wait_for("WARNING seldon_spec.observability.tracing")
         assert server.stop() == 0
-    told = [line for line in server.lines if "seldon_spec.server.tracing" in line]
+    told = [line for line in server.lines if "seldon_spec.observability.tracing" in line]
     assert len(told) <= 3
     assert all(" WARNING " in line for line in told)
 
@@ -537,5 +537,5 @@ def test_what_clients_send_as_context_is_not_shown(beside: Any, receiver: Receiv
     for headers in ({"baggage": "a secret"}, {"baggage": "secret" * 2000}, {"tracestate": "a secret", **parent}):
         assert ask(server, "/predict", ROWS, **headers) == 200
     assert server.stop() == 0
-    assert server.count("WARNING seldon_spec.server.tracing: ") == 3
+    assert server.count("WARNING seldon_spec.observability.tracing: ") == 3
     assert "secret" not in server.log

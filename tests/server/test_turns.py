@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from seldon_spec.server.capacity import Capacity
-from seldon_spec.server.turns import Turn, Turns
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.turns import Turn, Turns
 
 
 def count_units() -> int:

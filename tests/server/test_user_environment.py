@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import pytest
 
-from seldon_spec.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 Start = Callable[..., Any]
 

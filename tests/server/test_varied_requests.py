@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.spec.model import AuthSpec, ServerSpec
+from seldon_spec.config.model import AuthSpec, ServerSpec
 
 PLAIN = """
 class Model:

@@ -1,1 +1,1 @@
-"""gRPC: calls and their answers, by our own HTTP/2 or by grpcio."""
+"""The gRPC services of the native engine."""

@@ -11,18 +11,18 @@ from functools import partial
 from typing import Any
 
 from seldon_spec.errors import ClientTooSlow, MalformedRequest, NotServing, Overloaded, SeldonSpecError, TooLarge
-from seldon_spec.payload.message import Request, Verb
-from seldon_spec.payload.proto_codec import ProtoCodec
-from seldon_spec.payload.wire import Wire
-from seldon_spec.server.grpc.deadlines import Deadlines, Slot
-from seldon_spec.server.grpc.head import ACCEPTED, HEAD, OK_TAIL, write_bare, write_tail
-from seldon_spec.server.h2.fields import write_text
-from seldon_spec.server.h2.frames import ErrorCode
-from seldon_spec.server.h2.stream import Carrier, Piece, Stream
-from seldon_spec.server.lane import Lane, LaneCall
-from seldon_spec.server.memory import LARGE_BYTES, Pages
-from seldon_spec.server.notes import ID_HEADER, Find, NotePlan, RequestNote, working_on
-from seldon_spec.server.status import describe
+from seldon_spec.inference.message import Operation, Request
+from seldon_spec.observability.request_context import ID_HEADER, ContextFactory, Find, RequestContext, working_on
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.protocols.seldon_v1.fast.proto import Wire
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.server.bridge import ExecutorBridge, PendingCall
+from seldon_spec.transport.buffers import LARGE_BYTES, MmapBuffer
+from seldon_spec.transport.grpc.deadlines import Deadlines, Slot
+from seldon_spec.transport.grpc.headers import ACCEPTED, HEAD, OK_TAIL, write_bare, write_tail
+from seldon_spec.transport.http2.fields import write_text
+from seldon_spec.transport.http2.frames import ErrorCode
+from seldon_spec.transport.http2.stream import Carrier, Piece, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def write_prefix(message: bytes) -> bytes:
     return _PREFIX.pack(0, len(message))
 
 
-class CallFault(Exception):
+class RpcError(Exception):
     """The call ends with a status that no error of the house has.
 
     Args:
@@ -91,13 +91,13 @@ class PackedProtoCodec(ProtoCodec):
         self._encoding = encoding
         self._max_bytes = max_bytes
 
-    def decode(self, verb: Verb, wire: Any) -> Request:
+    def decode(self, operation: Operation, wire: Any) -> Request:
         """See ``ProtoCodec``; raises what ``unpack`` raises, too."""
-        return super().decode(verb, unpack(self._encoding, wire, self._max_bytes))
+        return super().decode(operation, unpack(self._encoding, wire, self._max_bytes))
 
 
 @dataclass(slots=True)
-class CallPlan:
+class CallHandler:
     """What all calls with the same head have in common.
 
     Attributes:
@@ -123,12 +123,12 @@ class GrpcCall(Stream):
 
     __slots__ = ("_deadline", "_is_packed", "_missing", "_pages", "_parts", "_plan", "_prefix", "_size")
 
-    def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+    def __init__(self, plan: CallHandler, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(carrier, stream_id, window)
         self._plan = plan
         self._prefix = b""
         self._parts: list[Any] = []
-        self._pages: Pages | None = None
+        self._pages: MmapBuffer | None = None
         self._size = 0
         self._missing = -1
         self._is_packed = False
@@ -158,7 +158,7 @@ class GrpcCall(Stream):
             self._read(piece)
             if is_last and not self.is_over:
                 if self.is_within_message:
-                    raise CallFault("INTERNAL", "the request ended in the midst of a message")
+                    raise RpcError("INTERNAL", "the request ended in the midst of a message")
                 self.take_end()
         except Exception as error:
             self.refuse(error)
@@ -191,12 +191,12 @@ class GrpcCall(Stream):
         if size > self._plan.max_bytes:
             raise too_large(self._plan.max_bytes)
         if flag > 1:
-            raise CallFault("INTERNAL", f"a message with the unknown flag {flag}")
+            raise RpcError("INTERNAL", f"a message with the unknown flag {flag}")
         if flag and self._plan.encoding == "identity":
-            raise CallFault("INTERNAL", "a compressed message without grpc-encoding")
+            raise RpcError("INTERNAL", "a compressed message without grpc-encoding")
         self._is_packed = bool(flag)
         self._size = self._missing = size
-        self._pages = Pages(size) if size > LARGE_BYTES else None
+        self._pages = MmapBuffer(size) if size > LARGE_BYTES else None
         if size - ahead > self.room:
             self.carrier.claim(self, size - ahead - self.room)
 
@@ -229,7 +229,7 @@ class GrpcCall(Stream):
         """End the call with an error."""
         if self.is_over:
             return
-        if isinstance(error, CallFault):
+        if isinstance(error, RpcError):
             self.end(error.status, str(error))
             return
         if not isinstance(error, SeldonSpecError):
@@ -258,22 +258,22 @@ class GrpcCall(Stream):
 
     def expire_call(self) -> None:
         """See ``Expiring``."""
-        self.fail(CallFault("DEADLINE_EXCEEDED", "Deadline Exceeded"))
+        self.fail(RpcError("DEADLINE_EXCEEDED", "Deadline Exceeded"))
 
 
 @dataclass(slots=True)
-class VerbPlan(CallPlan):
+class OperationHandler(CallHandler):
     """The plan of a method's calls.
 
     Attributes:
         lane: answers them.
-        verb: what is asked.
+        operation: what is asked.
         codec, packed_codec: of messages that are not compressed, and of those that are.
         find: gives the values of the fields that are read.
     """
 
-    lane: Lane
-    verb: Verb
+    lane: ExecutorBridge
+    operation: Operation
     codec: ProtoCodec
     packed_codec: ProtoCodec
     find: Find
@@ -284,7 +284,7 @@ class SingleCall(GrpcCall):
 
     __slots__ = ("_message",)
 
-    def __init__(self, plan: CallPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+    def __init__(self, plan: CallHandler, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(plan, carrier, stream_id, window)
         self._message: Wire | None = None
 
@@ -307,14 +307,14 @@ class SingleCall(GrpcCall):
     def take_message(self, message: Wire) -> None:
         """See ``GrpcCall``."""
         if self._message is not None:
-            raise CallFault("UNIMPLEMENTED", "this method takes one message, and there are more")
+            raise RpcError("UNIMPLEMENTED", "this method takes one message, and there are more")
         self._message = message
 
     def take_end(self) -> None:
         """See ``GrpcCall``."""
         message, self._message = self._message, None
         if message is None:
-            raise CallFault("UNIMPLEMENTED", "this method takes one message, and there is none")
+            raise RpcError("UNIMPLEMENTED", "this method takes one message, and there is none")
         self.begin(message)
 
     def lose(self) -> None:
@@ -335,13 +335,13 @@ class UnaryCall(SingleCall):
 
     __slots__ = ("_call", "_note", "_notes", "_timeout_seconds")
 
-    _plan: VerbPlan
+    _plan: OperationHandler
 
     def __init__(
         self,
-        plan: VerbPlan,
+        plan: OperationHandler,
         timeout_seconds: float | None,
-        notes: NotePlan | None,
+        notes: ContextFactory | None,
         carrier: Carrier,
         stream_id: int,
         window: int,
@@ -349,8 +349,8 @@ class UnaryCall(SingleCall):
         super().__init__(plan, carrier, stream_id, window)
         self._timeout_seconds = timeout_seconds
         self._notes = notes
-        self._call: LaneCall | None = None
-        self._note: RequestNote | None = None
+        self._call: PendingCall | None = None
+        self._note: RequestContext | None = None
 
     def open(self) -> None:
         """See ``Stream``."""
@@ -362,7 +362,7 @@ class UnaryCall(SingleCall):
         plan = self._plan
         codec = plan.packed_codec if self._is_packed else plan.codec
         self._note = None if self._notes is None else self._notes.take()
-        self._call = plan.lane.submit(plan.verb, message, codec, _finish, self, self._note)
+        self._call = plan.lane.submit(plan.operation, message, codec, _finish, self, self._note)
         if self.carrier.is_congested:
             self.hold()
 
@@ -376,7 +376,7 @@ class UnaryCall(SingleCall):
         if self._call is not None:
             self._plan.lane.release(self._call)
 
-    def answer(self, call: LaneCall) -> None:
+    def answer(self, call: PendingCall) -> None:
         """Send the reply, or the error, that the lane has brought."""
         self._call = None
         reply = call.reply
@@ -427,13 +427,13 @@ class OpenUnary(partial[UnaryCall]):
     __slots__ = ()
 
 
-def end_note(notes: NotePlan, note: RequestNote, status: str) -> bytes:
+def end_note(notes: ContextFactory, note: RequestContext, status: str) -> bytes:
     """End the note of a call whose answer is known; returns the answer's first headers, the call's id among them."""
     notes.end(note, status)
     return _ID_HEAD + write_text(note.id.encode())
 
 
-def _finish(call: LaneCall) -> None:
+def _finish(call: PendingCall) -> None:
     call.owner.answer(call)
 
 
@@ -475,7 +475,9 @@ class NotedRefusal(RefusedCall):
 
     __slots__ = ("_notes", "_status")
 
-    def __init__(self, notes: NotePlan, status: str, text: str, carrier: Carrier, stream_id: int, window: int) -> None:
+    def __init__(
+        self, notes: ContextFactory, status: str, text: str, carrier: Carrier, stream_id: int, window: int
+    ) -> None:
         super().__init__(write_tail(status, text), carrier, stream_id, window)
         self._notes = notes
         self._status = status

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from seldon_spec.errors import MalformedRequest
-from seldon_spec.payload.wire import Wire
-from seldon_spec.server.grpc.call import CallFault, CallPlan, SingleCall, write_prefix
-from seldon_spec.server.grpc.head import HEAD, OK_TAIL
-from seldon_spec.server.grpc.methods import SERVICES
-from seldon_spec.server.h2.stream import Carrier
+from seldon_spec.protocols.seldon_v1.fast.proto import Wire
+from seldon_spec.protocols.seldon_v1.grpc_methods import SERVICES
+from seldon_spec.server.grpc.call import CallHandler, RpcError, SingleCall, write_prefix
+from seldon_spec.transport.grpc.headers import HEAD, OK_TAIL
+from seldon_spec.transport.http2.stream import Carrier
 
 
 class ServingStatus(IntEnum):
@@ -50,7 +50,7 @@ class Health:
 
 
 @dataclass(slots=True)
-class HealthPlan(CallPlan):
+class HealthHandler(CallHandler):
     """The plan of the health service's calls.
 
     Attributes:
@@ -65,7 +65,7 @@ class HealthCall(SingleCall):
 
     __slots__ = ()
 
-    _plan: HealthPlan
+    _plan: HealthHandler
 
     def read_name(self, message: Wire) -> str:
         """The service of a HealthCheckRequest.
@@ -94,7 +94,7 @@ class CheckCall(HealthCall):
         """See ``SingleCall``."""
         status = self._plan.health.find(self.read_name(message))
         if status is ServingStatus.SERVICE_UNKNOWN:
-            raise CallFault("NOT_FOUND", "there is no such service here")
+            raise RpcError("NOT_FOUND", "there is no such service here")
         self.lose()
         self.is_successful = True
         body = _write_response(status)
@@ -106,7 +106,7 @@ class WatchCall(HealthCall):
 
     __slots__ = ("_name",)
 
-    def __init__(self, plan: HealthPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+    def __init__(self, plan: HealthHandler, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(plan, carrier, stream_id, window)
         self._name = ""
 

@@ -12,23 +12,35 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from seldon_spec.errors import RequestError, UnsupportedVerb
-from seldon_spec.payload.message import Verb
-from seldon_spec.payload.proto_codec import ProtoCodec
-from seldon_spec.proto import PACKAGE
-from seldon_spec.server.auth import Guard
-from seldon_spec.server.capacity import Capacity
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import RequestError, UnsupportedOperation
+from seldon_spec.inference.message import Operation
+from seldon_spec.observability.request_context import ContextFactory, Find, RequestLog, VaryingContextFactory
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.protocols.seldon_v1.grpc_methods import (
+    HEALTH_SERVICE,
+    METHODS,
+    REFLECTION_SERVICES,
+    refuse_graph_metadata,
+)
+from seldon_spec.protocols.seldon_v1.proto import PACKAGE
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.server.auth import TokenAuth
+from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.grpc.call import (
     MalformedCall,
     NotedRefusal,
     OpenUnary,
+    OperationHandler,
     PackedProtoCodec,
     RefusedCall,
     UnaryCall,
-    VerbPlan,
 )
-from seldon_spec.server.grpc.deadlines import Deadlines
-from seldon_spec.server.grpc.head import (
+from seldon_spec.server.grpc.health import CheckCall, Health, HealthHandler, ServingStatus, WatchCall
+from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionHandler
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.grpc.deadlines import Deadlines
+from seldon_spec.transport.grpc.headers import (
     ENCODINGS,
     CallHead,
     first_values,
@@ -37,20 +49,13 @@ from seldon_spec.server.grpc.head import (
     write_bare,
     write_http_refusal,
 )
-from seldon_spec.server.grpc.health import CheckCall, Health, HealthPlan, ServingStatus, WatchCall
-from seldon_spec.server.grpc.methods import HEALTH_SERVICE, METHODS, REFLECTION_SERVICES, refuse_graph_metadata
-from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionPlan
-from seldon_spec.server.h2.block_templates import MakeVaried
-from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
-from seldon_spec.server.h2.fields import MAX_FIELDS, Fields, HeaderBlockCache
-from seldon_spec.server.h2.frames import MAX_WINDOW
-from seldon_spec.server.h2.stream import Carrier, Open, Stream
-from seldon_spec.server.h2.validity import MalformedMessage, check_request
-from seldon_spec.server.lane import Lane
-from seldon_spec.server.listener import Listener
-from seldon_spec.server.notes import Find, NotePlan, Notes, VariedNotes
-from seldon_spec.server.status import describe
-from seldon_spec.spec.model import Spec
+from seldon_spec.transport.http2.block_templates import MakeVaried
+from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
+from seldon_spec.transport.http2.fields import MAX_FIELDS, Fields, HeaderBlockCache
+from seldon_spec.transport.http2.frames import MAX_WINDOW
+from seldon_spec.transport.http2.stream import Carrier, Open, Stream
+from seldon_spec.transport.http2.validity import MalformedMessage, check_request
+from seldon_spec.transport.listener import Listener
 
 _VARIED_FIELDS = (b"authorization", b"grpc-timeout")
 """The fields that a call depends on and that may differ between calls with one plan, beside those of its notes."""
@@ -67,7 +72,7 @@ class GrpcPort(Listener):
     """A listening socket of gRPC; belongs to the running event loop.
 
     Args:
-        lane: answers the verbs.
+        lane: answers the operations.
         notes: takes and ends the notes of their calls.
         spec: its bounds are used.
         listening: the socket.
@@ -81,8 +86,8 @@ class GrpcPort(Listener):
 
     def __init__(
         self,
-        lane: Lane,
-        notes: Notes,
+        lane: ExecutorBridge,
+        notes: RequestLog,
         spec: Spec,
         listening: socket.socket,
         tls: ssl.SSLContext | None = None,
@@ -98,7 +103,7 @@ class GrpcPort(Listener):
         self._packed_codecs = {
             encoding: PackedProtoCodec(encoding, self._max_bytes) for encoding in ENCODINGS if encoding != "identity"
         }
-        self._guard = Guard(server.auth)
+        self._guard = TokenAuth(server.auth)
         self._health = Health()
         self._deadlines = Deadlines(self._loop)
         self._methods = self._make_methods()
@@ -141,34 +146,34 @@ class GrpcPort(Listener):
     def _make_methods(self) -> dict[bytes, Callable[[CallHead], Open]]:
         """What makes the streams of a method's calls, by its path."""
         methods: dict[bytes, Callable[[CallHead], Open]] = {
-            f"/{PACKAGE}.{service}/{name}".encode(): partial(self._plan_verb, verb)
-            for service, verbs in METHODS.items()
-            for name, verb in verbs.items()
+            f"/{PACKAGE}.{service}/{name}".encode(): partial(self._plan_operation, operation)
+            for service, operations in METHODS.items()
+            for name, operation in operations.items()
         }
         health, reflection, deadlines = self._health, Reflection(), self._deadlines
         methods[f"/{HEALTH_SERVICE}/Check".encode()] = lambda head: partial(
-            CheckCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
+            CheckCall, HealthHandler(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
         methods[f"/{HEALTH_SERVICE}/Watch".encode()] = lambda head: partial(
-            WatchCall, HealthPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
+            WatchCall, HealthHandler(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
         )
         for service in REFLECTION_SERVICES:
             methods[f"/{service}/ServerReflectionInfo".encode()] = lambda head: partial(
                 ReflectionCall,
-                ReflectionPlan(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
+                ReflectionHandler(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
             )
         return methods
 
-    def _plan_verb(self, verb: Verb | None, head: CallHead) -> Open:
-        if verb is None:
+    def _plan_operation(self, operation: Operation | None, head: CallHead) -> Open:
+        if operation is None:
             raise refuse_graph_metadata()
-        plan = VerbPlan(
+        plan = OperationHandler(
             max_bytes=self._max_bytes,
             encoding=head.encoding,
             timeout_seconds=head.timeout_seconds,
             deadlines=self._deadlines,
             lane=self._lane,
-            verb=verb,
+            operation=operation,
             codec=self._codec,
             packed_codec=self._packed_codecs.get(head.encoding, self._codec),
             find=head.find,
@@ -201,7 +206,7 @@ class GrpcPort(Listener):
             return partial(RefusedCall, write_bare(failure.grpc, failure.details))
         return partial(NotedRefusal, notes, failure.grpc, failure.details)
 
-    def _plan_notes(self, find: Find) -> NotePlan | None:
+    def _plan_notes(self, find: Find) -> ContextFactory | None:
         return self._notes.plan(find, "grpc", "POST", _read_route(find))
 
     def _choose(self, head: CallHead, field_count: int) -> Open:
@@ -218,10 +223,10 @@ class GrpcPort(Listener):
             text = f"there are more than {MAX_FIELDS} metadata"
             return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))
         if head.encoding not in ENCODINGS:
-            raise UnsupportedVerb(f"messages cannot be compressed by {head.encoding}")
+            raise UnsupportedOperation(f"messages cannot be compressed by {head.encoding}")
         make = self._methods.get(head.path)
         if make is None:
-            raise UnsupportedVerb("there is no such method")
+            raise UnsupportedOperation("there is no such method")
         return make(head)
 
 
@@ -246,7 +251,7 @@ class _VariedCalls:
         notes: of each call.
     """
 
-    def __init__(self, open_call: OpenUnary, places: Mapping[bytes, int], guard: Guard, notes: Notes) -> None:
+    def __init__(self, open_call: OpenUnary, places: Mapping[bytes, int], guard: TokenAuth, notes: RequestLog) -> None:
         self._plan, self._seconds, self._constant_notes = open_call.args
         find = self._plan.find
         self._guard = guard
@@ -254,7 +259,9 @@ class _VariedCalls:
         self._token_place = places.get(b"authorization") if guard.is_closed else None
         self._timeout_place = places.get(b"grpc-timeout")
         has_notes = not notes.headers.isdisjoint(places)
-        self._notes = VariedNotes(notes, find, places, "grpc", "POST", _read_route(find)) if has_notes else None
+        self._notes = (
+            VaryingContextFactory(notes, find, places, "grpc", "POST", _read_route(find)) if has_notes else None
+        )
 
     def make(self, values: Sequence[bytes]) -> Open | None:
         """Return the call with these values; None if it is refused, where all of its fields are read."""

@@ -14,11 +14,11 @@ from functools import cached_property
 from typing import Any
 
 from seldon_spec.errors import MalformedRequest
-from seldon_spec.payload.wire import Wire
-from seldon_spec.server.grpc.call import PREFIX_BYTES, CallPlan, GrpcCall, write_prefix
-from seldon_spec.server.grpc.head import HEAD, OK_TAIL
-from seldon_spec.server.grpc.methods import HEALTH_SERVICE, REFLECTION_SERVICES, SERVICES, DescriptorPools
-from seldon_spec.server.h2.stream import Carrier
+from seldon_spec.protocols.seldon_v1.fast.proto import Wire
+from seldon_spec.protocols.seldon_v1.grpc_methods import HEALTH_SERVICE, REFLECTION_SERVICES, SERVICES, DescriptorPools
+from seldon_spec.server.grpc.call import PREFIX_BYTES, CallHandler, GrpcCall, write_prefix
+from seldon_spec.transport.grpc.headers import HEAD, OK_TAIL
+from seldon_spec.transport.http2.stream import Carrier
 
 
 class Reflection:
@@ -52,7 +52,7 @@ class Reflection:
 
 
 @dataclass(slots=True)
-class ReflectionPlan(CallPlan):
+class ReflectionHandler(CallHandler):
     """The plan of a reflection call.
 
     Attributes:
@@ -67,9 +67,9 @@ class ReflectionCall(GrpcCall):
 
     __slots__ = ("_future", "_has_ended", "_questions")
 
-    _plan: ReflectionPlan
+    _plan: ReflectionHandler
 
-    def __init__(self, plan: ReflectionPlan, carrier: Carrier, stream_id: int, window: int) -> None:
+    def __init__(self, plan: ReflectionHandler, carrier: Carrier, stream_id: int, window: int) -> None:
         super().__init__(plan, carrier, stream_id, window)
         self._questions: deque[tuple[int, bytes]] = deque()
         self._future: asyncio.Future[bytes] | None = None

@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from seldon_spec.dispatch.call import Note
-from seldon_spec.server.header_fields import FIRST_VALUE_FIELDS
-from seldon_spec.server.http.exchange import AnswerHead, Body, Exchange, Head
+from seldon_spec.inference.call import BaseContext
+from seldon_spec.transport.header_fields import FIRST_VALUE_FIELDS
+from seldon_spec.transport.http1.messages import Body, RequestCycle, RequestHead, ResponseHead
 
 Environ: TypeAlias = dict[str, Any]
 Fields: TypeAlias = list[tuple[bytes, bytes]]
@@ -40,7 +40,7 @@ class Waiter:
         arrived: when the request did, by ``time.monotonic``.
     """
 
-    def __init__(self, note: Note | None = None, waited_seconds: float = 0.0) -> None:
+    def __init__(self, note: BaseContext | None = None, waited_seconds: float = 0.0) -> None:
         self.note = note
         self.arrived = time.monotonic() - waited_seconds
         self._future: Future[Any] | None = None
@@ -66,15 +66,15 @@ class WsgiApp(Protocol):
         """Answer one request."""
 
 
-class WsgiAnswer(NamedTuple):
-    """The arguments of ``Exchange.answer``."""
+class WsgiResponse(NamedTuple):
+    """The arguments of ``RequestCycle.answer``."""
 
-    head: AnswerHead
+    head: ResponseHead
     body: bytes
     length: int | None
 
 
-def make_environ(exchange: Exchange, body: Body) -> Environ:
+def make_environ(exchange: RequestCycle, body: Body) -> Environ:
     """The WSGI environment of a request whose body has been read."""
     head = exchange.head
     host, port = exchange.server
@@ -101,7 +101,7 @@ def make_environ(exchange: Exchange, body: Body) -> Environ:
     return environ
 
 
-def _add_headers(environ: Environ, head: Head) -> None:
+def _add_headers(environ: Environ, head: RequestHead) -> None:
     for raw_name, raw_value in head.headers:
         name = raw_name.decode("latin-1")
         if "_" in name:  # it would be taken for the header that has a dash in that place
@@ -116,7 +116,7 @@ def _add_headers(environ: Environ, head: Head) -> None:
             environ[key] += f",{value}"
 
 
-def run_app(app: WsgiApp, environ: Environ) -> WsgiAnswer:
+def run_app(app: WsgiApp, environ: Environ) -> WsgiResponse:
     """Run the application to the end of its answer."""
     head: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -135,7 +135,7 @@ def run_app(app: WsgiApp, environ: Environ) -> WsgiAnswer:
     status, headers = head[0]
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1").strip(b" \t")) for name, value in headers]
     length = _find_length(fields) if environ["REQUEST_METHOD"] == "HEAD" else None
-    return WsgiAnswer(AnswerHead(int(status.split(" ", 1)[0]), _select_fields(fields)), b"".join(written), length)
+    return WsgiResponse(ResponseHead(int(status.split(" ", 1)[0]), _select_fields(fields)), b"".join(written), length)
 
 
 def _select_fields(fields: Fields) -> Fields:

@@ -16,21 +16,21 @@ import grpc
 import hpack
 import pytest
 
-from seldon_spec.component.adapter import build_component
-from seldon_spec.component.threads import ModelThreads
-from seldon_spec.dispatch.dispatcher import Dispatcher
-from seldon_spec.metrics import Metrics
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.capacity import Capacity
+from seldon_spec.config.model import LogSpec, PortsSpec, ServerSpec, ServiceType, Spec, UnitSpec
+from seldon_spec.inference.component.adapter import build_component
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.executor import ModelThreads
+from seldon_spec.observability.metrics import Metrics
+from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.engine import new_event_loop
 from seldon_spec.server.grpc.port import GrpcPort
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import write_fields
-from seldon_spec.server.lane import Lane
-from seldon_spec.server.memory import buffered_limit
-from seldon_spec.server.notes import Notes
-from seldon_spec.server.tls import TlsFiles
-from seldon_spec.spec.model import LogSpec, PortsSpec, ServerSpec, ServiceType, Spec, UnitSpec
+from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.fields import write_fields
+from seldon_spec.transport.tls import TlsFiles
 
 WAIT_SECONDS = 20
 CERTIFICATES = Path(__file__).parents[2] / "tls"
@@ -262,11 +262,11 @@ def serve(**bounds: Any) -> Iterator[Served]:
     async def run() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             listening.setblocking(False)
-            lane = Lane(dispatcher)
+            lane = ExecutorBridge(dispatcher)
             files = TlsFiles.of(spec)
             context = None if files is None else files.make_context("h2")
             capacity = Capacity(loop, buffered_limit(server))
-            port = GrpcPort(lane, Notes(LogSpec()), spec, listening, context, capacity=capacity)
+            port = GrpcPort(lane, RequestLog(LogSpec()), spec, listening, context, capacity=capacity)
             port.start()
             await asyncio.wrap_future(dispatcher.start())
             port.set_serving()

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.block_templates import FIXED_FIELDS, MakeVaried
-from seldon_spec.server.h2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
-from seldon_spec.server.h2.frames import ConnectionFault
-from seldon_spec.server.h2.huffman import decode_printable, is_plain
-from seldon_spec.server.templates import MAX_BYTES, MAX_FIELDS
-from seldon_spec.spec.model import AuthSpec
+from seldon_spec.config.model import AuthSpec
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.block_templates import FIXED_FIELDS, MakeVaried
+from seldon_spec.transport.http2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
+from seldon_spec.transport.http2.frames import H2ConnectionError
+from seldon_spec.transport.http2.huffman import decode_printable, is_plain
+from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS
 
 PREDICT = (":path", "/seldon.protos.Model/Predict")
 READ = (b"traceparent", b"grpc-timeout", b"authorization")
@@ -60,7 +60,7 @@ def encode(fields: Sequence[tuple[str, str]], *, huffman: bool = True) -> bytes:
 def outcome(reader: BlockReader[Seen], block: bytes) -> object:
     try:
         return reader.read(block)
-    except ConnectionFault as fault:
+    except H2ConnectionError as fault:
         return fault.code, str(fault)
 
 

@@ -21,13 +21,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from seldon_spec.config.model import AuthSpec, TlsSpec
 from seldon_spec.errors import TooLarge
-from seldon_spec.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
+from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
+from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
 from seldon_spec.server.grpc.call import unpack
-from seldon_spec.server.grpc.head import STATUS
-from seldon_spec.server.grpc.methods import METHODS
-from seldon_spec.server.h2.fields import write_fields
-from seldon_spec.spec.model import AuthSpec, TlsSpec
+from seldon_spec.transport.grpc.headers import STATUS
+from seldon_spec.transport.http2.fields import write_fields
 
 PREDICT = "/seldon.protos.Model/Predict"
 MIB = 1 << 20
@@ -37,7 +37,7 @@ TENSOR = SeldonMessage()
 TENSOR.data.tensor.shape.extend([1, 2])
 TENSOR.data.tensor.values.extend([1.0, 2.0])
 
-CALLS = [(service, name, verb) for service, methods in METHODS.items() for name, verb in methods.items()]
+CALLS = [(service, name, operation) for service, methods in METHODS.items() for name, operation in methods.items()]
 
 
 def text(value: str) -> bytes:
@@ -45,8 +45,10 @@ def text(value: str) -> bytes:
     return wire
 
 
-@pytest.mark.parametrize(("service", "name", "verb"), CALLS, ids=[f"{service}.{name}" for service, name, _ in CALLS])
-def test_every_method_is_answered(shared: Any, service: str, name: str, verb: Any) -> None:
+@pytest.mark.parametrize(
+    ("service", "name", "operation"), CALLS, ids=[f"{service}.{name}" for service, name, _ in CALLS]
+)
+def test_every_method_is_answered(shared: Any, service: str, name: str, operation: Any) -> None:
     requests = {
         "Aggregate": SeldonMessageList(seldonMessages=[TENSOR, TENSOR]),
         "SendFeedback": Feedback(request=TENSOR, reward=0.5),
@@ -54,7 +56,7 @@ def test_every_method_is_answered(shared: Any, service: str, name: str, verb: An
     wire = requests.get(name, TENSOR).SerializeToString()
     with shared.channel() as channel:
         call = channel.unary_unary(f"/seldon.protos.{service}/{name}", None, None)
-        if verb is None:
+        if operation is None:
             with pytest.raises(grpc.RpcError) as caught:
                 call(wire, timeout=20)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -327,9 +329,9 @@ def test_health_is_checked_and_watched(served: Any) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=20)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="other"), timeout=60)
+        unknown = stub.FileWatcher(health_pb2.HealthCheckRequest(service="other"), timeout=60)
         assert next(unknown).status == response.SERVICE_UNKNOWN
-        watch = stub.Watch(health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=60)
+        watch = stub.FileWatcher(health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=60)
         assert next(watch).status == response.SERVING
         served.on_loop(served.port.set_not_serving)
         assert next(watch).status == response.NOT_SERVING
@@ -388,7 +390,7 @@ def test_over_tls(serve_grpc: Any) -> None:
 def test_draining_answers_what_is_under_way_and_takes_nothing_more(served: Any) -> None:
     with served.channel() as channel, served.channel(("grpc.use_local_subchannel_pool", 1)) as watching:
         call = channel.unary_unary(PREDICT, None, None)
-        watch = health_pb2_grpc.HealthStub(watching).Watch(health_pb2.HealthCheckRequest())
+        watch = health_pb2_grpc.HealthStub(watching).FileWatcher(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         busy = call.future(text("wait"), timeout=20)
         assert served.model.entered.wait(20)

@@ -15,10 +15,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS
-from seldon_spec.server.h2.frames import ErrorCode
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS
+from seldon_spec.transport.http2.frames import ErrorCode
 
 Say = Any
 Bytes = Callable[[Say], bytes]

@@ -32,13 +32,13 @@ from h2.settings import SettingCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seldon_spec.server.capacity import Capacity
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS, H2Connection, H2Limits
-from seldon_spec.server.h2.fields import Fields, HeaderBlockCache, write_fields
-from seldon_spec.server.h2.frames import ErrorCode
-from seldon_spec.server.h2.stream import Open, Piece, Stream
-from seldon_spec.server.h2.validity import MalformedMessage, check_request
+from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS, H2Connection, H2Limits
+from seldon_spec.transport.http2.fields import Fields, HeaderBlockCache, write_fields
+from seldon_spec.transport.http2.frames import ErrorCode
+from seldon_spec.transport.http2.stream import Open, Piece, Stream
+from seldon_spec.transport.http2.validity import MalformedMessage, check_request
 
 Outcome = str | tuple[str, int]
 """``goes on``, or what ends, and the error code: ``stream`` or ``connection``."""

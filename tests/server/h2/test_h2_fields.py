@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.server.h2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
-from seldon_spec.server.h2.frames import ConnectionFault, ErrorCode
+from seldon_spec.transport.http2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
+from seldon_spec.transport.http2.frames import ErrorCode, H2ConnectionError
 
 NAMES = st.sampled_from([":path", ":method", "content-type", "x-own", "via", "x" * 200, "accept-charset"])
 FIELDS = st.lists(st.tuples(NAMES, st.text(max_size=300).map(lambda text: text.encode().decode("latin-1"))), max_size=8)
@@ -67,7 +67,7 @@ def test_any_bytes_mean_what_a_whole_decoder_says(block: bytes) -> None:
     for _ in range(2):
         reader = stateless(heads)
         if expected is None:
-            with pytest.raises(ConnectionFault):
+            with pytest.raises(H2ConnectionError):
                 reader.read(block)
         else:
             assert reader.read(block) == expected
@@ -95,6 +95,6 @@ def test_broken_huffman_codes_are_errors_in_every_field(block: bytes, is_statele
     heads: HeaderBlockCache[Fields] = HeaderBlockCache(list)
     for _ in range(2):
         reader = stateless(heads) if is_stateless else BlockReader(heads)
-        with pytest.raises(ConnectionFault) as caught:
+        with pytest.raises(H2ConnectionError) as caught:
             reader.read(block)
         assert caught.value.code is ErrorCode.COMPRESSION_ERROR

@@ -16,9 +16,9 @@ import grpc
 import hpack
 import pytest
 
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import write_fields
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.fields import write_fields
 
 Say = Any
 

@@ -13,10 +13,10 @@ import h2.events
 import h2.settings
 import pytest
 
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.h2 import frames
-from seldon_spec.server.h2.connection import FIRST_WINDOW
-from seldon_spec.server.h2.frames import ErrorCode
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.http2 import frames
+from seldon_spec.transport.http2.connection import FIRST_WINDOW
+from seldon_spec.transport.http2.frames import ErrorCode
 
 Say = Any
 KIB, MIB = 1 << 10, 1 << 20

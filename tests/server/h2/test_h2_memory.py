@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.frames import ErrorCode
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.frames import ErrorCode
 
 Say = Any
 

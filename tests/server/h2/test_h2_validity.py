@@ -9,12 +9,12 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
-from seldon_spec.proto import SeldonMessage
-from seldon_spec.server.grpc.head import STATUS
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.fields import MAX_FIELDS, write_fields
-from seldon_spec.server.h2.frames import ErrorCode
-from seldon_spec.spec.model import AuthSpec
+from seldon_spec.config.model import AuthSpec
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.grpc.headers import STATUS
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.fields import MAX_FIELDS, write_fields
+from seldon_spec.transport.http2.frames import ErrorCode
 
 Say = Any
 Fields = list[tuple[bytes, bytes]]

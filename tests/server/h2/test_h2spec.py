@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.server.h2 import frames as h2
-from seldon_spec.server.h2.connection import MAX_FRAME_BYTES, MAX_STREAMS
-from seldon_spec.server.h2.fields import write_fields
-from seldon_spec.server.h2.frames import ErrorCode
+from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.connection import MAX_FRAME_BYTES, MAX_STREAMS
+from seldon_spec.transport.http2.fields import write_fields
+from seldon_spec.transport.http2.frames import ErrorCode
 
 Say = Any
 Client = Any

@@ -1,0 +1,1 @@
+"""The layers of settings above the file: annotations, environment variables and flags."""

@@ -1,0 +1,1 @@
+"""The JSON Schema: checks, suggestions, and what it says of each key."""

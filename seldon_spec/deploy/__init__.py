@@ -1,0 +1,1 @@
+"""A spec to files for deployment."""

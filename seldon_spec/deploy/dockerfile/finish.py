@@ -1,0 +1,90 @@
+"""The steps that say how an image runs and what it is: no file changes, so they cost nothing to write anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from seldon_spec.config.digest import DIGEST_VARIABLE
+from seldon_spec.config.model import SPEC_FILE, HealthcheckSpec, PortsSpec, Spec
+from seldon_spec.deploy.dockerfile import quoting
+from seldon_spec.deploy.dockerfile.install import as_path
+
+REVISION_ARGUMENT = "REVISION"
+"""The build argument that names the commit which the image is built from; ``seldon-spec build`` gives it."""
+
+DIGEST_LABEL = "seldon-spec.digest"
+
+_PROCESS_ENVIRONMENT = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}  # noqa: S108
+"""HOME: a uid without an account has no home of its own, and libraries keep their caches there."""
+
+
+def render_header(file: str, version: str) -> str:
+    """What made the file, and where to change it."""
+    return (
+        f"# Rendered by seldon-spec {quoting.to_comment(version)} from {quoting.to_comment(file)}.\n"
+        "# Change that file and render again; a change made here is lost."
+    )
+
+
+def render_environment(own: Mapping[str, str], path: str | None = None) -> str:
+    """The variables of every process: ours, then the user's above them.
+
+    Args:
+        own: ``image.environment``.
+        path: a folder of commands that comes first in PATH, whatever the user says of it.
+    """
+    variables = {**_PROCESS_ENVIRONMENT, **own}
+    lines = []
+    if path is not None:
+        own_path = variables.pop("PATH", None)
+        rest = '$PATH"' if own_path is None else '"' + quoting.quote_value(own_path, "image.environment.PATH")
+        lines.append(f'PATH="{path}:{rest}')
+    lines += [
+        f"{name}={quoting.quote_value(variables[name], f'image.environment.{name}')}" for name in sorted(variables)
+    ]
+    return "ENV " + " \\\n    ".join(lines)
+
+
+def render_run(spec: Spec) -> Iterator[str]:
+    """Who runs what, how it is asked for its health and how it is stopped."""
+    yield f"# Numeric, so that Kubernetes can see that it is not root; any other uid works too.\nUSER {spec.image.user}"
+    yield "STOPSIGNAL SIGTERM"
+    path = [] if spec.file == SPEC_FILE else [as_path(spec.file)]
+    yield _healthcheck(spec.image.healthcheck, path)
+    if spec.image.base is not None or spec.image.gpu is not None:
+        yield "# The base may have an entry point, which would take the command for its arguments.\nENTRYPOINT []"
+    yield f"CMD {quoting.quote_exec(['seldon-spec', 'serve', *path])}"
+
+
+def _healthcheck(check: HealthcheckSpec, path: list[str]) -> str:
+    if not check.enabled:
+        return "HEALTHCHECK NONE"
+    return (
+        f"HEALTHCHECK --interval={check.interval_seconds}s --timeout={check.timeout_seconds}s"
+        f" --start-period={check.start_seconds}s --retries={check.retries} \\\n"
+        f"    CMD {quoting.quote_exec(['seldon-spec', 'health', *path])}"
+    )
+
+
+def render_ports(ports: PortsSpec) -> str:
+    """The ports that the server listens on, unless a variable says otherwise when it runs."""
+    return "EXPOSE " + " ".join(str(port) for port in (ports.http, ports.grpc, ports.metrics) if port is not None)
+
+
+def render_identity(spec: Spec) -> Iterator[str]:
+    """What the image is: labels, and the digest of the file that it was rendered from."""
+    yield (f'# The commit, given when the image is built; empty where nobody gives it.\nARG {REVISION_ARGUMENT}=""')
+    labels = {
+        "org.opencontainers.image.title": spec.name,
+        **({"org.opencontainers.image.version": spec.version} if spec.version is not None else {}),
+        DIGEST_LABEL: spec.digest,
+        **spec.image.labels,
+    }
+    lines = [f"{name}={quoting.quote_value(labels[name], f'image.labels.{name}')}" for name in sorted(labels)]
+    if "org.opencontainers.image.revision" not in labels:
+        lines.insert(0, f'org.opencontainers.image.revision="${{{REVISION_ARGUMENT}}}"')
+    yield "LABEL " + " \\\n      ".join(lines)
+    yield (
+        "# The server compares it with the file that it finds, and notes a difference.\n"
+        f"ENV {DIGEST_VARIABLE}={quoting.quote_value(spec.digest, 'the digest')}"
+    )

@@ -1,0 +1,60 @@
+"""The user's own exceptions: caught at one place, with the traceback that the user knows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from seldon_spec.errors import ComponentFailed
+from seldon_spec.inference.component import forks
+
+_PACKAGE = str(Path(__file__).resolve().parents[2])
+
+
+@contextmanager
+def user_code() -> Generator[None, None, None]:
+    """Turn whatever the user's code raises into ComponentFailed, SystemExit included.
+
+    Raises:
+        ComponentFailed: ``__cause__`` is what was raised; its traceback begins in the user's code.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if forks.is_child:
+            forks.end_child(without_own_frames(error))
+        raise ComponentFailed(str(error)) from without_own_frames(error)
+
+
+def without_own_frames(error: BaseException) -> BaseException:
+    """An exception of the user's itself, its traceback cut to where the user's code begins."""
+    return error.with_traceback(_skip_own_frames(error.__traceback__))
+
+
+def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and _is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_own(file: str) -> bool:
+    return file.startswith((_PACKAGE, "<frozen importlib")) or "/importlib/" in file.replace("\\", "/")
+
+
+def is_named(error: BaseException | object, name: str) -> bool:
+    """Whether an object's class, or one of its bases, has this name.
+
+    The classes of ``seldon_core`` are known by name, so that they are recognised without that package (contract
+    section 11, point 8).
+    """
+    kind: Any = type(error)
+    return name in _names_of(kind)
+
+
+@lru_cache(maxsize=256)
+def _names_of(kind: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in kind.__mro__)

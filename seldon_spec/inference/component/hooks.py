@@ -1,0 +1,211 @@
+"""The hooks of the user's object: which there are and how each is called, found once, when the object is built.
+
+Source: contract sections 3.3 and 3.4, without their bugs: nobody's signature is guessed by calling it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Callable
+from functools import partial
+from types import CoroutineType
+from typing import Any, TypeAlias
+
+from seldon_spec.errors import ComponentFailed
+from seldon_spec.inference.component import forks
+from seldon_spec.inference.component.failure import is_named, user_code, without_own_frames
+from seldon_spec.inference.component.signature import Binding, bind, call_with
+from seldon_spec.inference.message import FeedbackMessage, Message, Operation, Request, Transport
+from seldon_spec.inference.model_loop import run_to_completion
+
+logger = logging.getLogger(__name__)
+
+PlainHook: TypeAlias = Callable[[Message], Any]
+"""Takes the message, calls the user's method in the fullest way that its signature allows."""
+
+RawHook: TypeAlias = Callable[[Request], Any]
+"""Takes the request in the form of its wire."""
+
+NAMES: dict[Operation, str] = {
+    Operation.PREDICT: "predict",
+    Operation.TRANSFORM_INPUT: "transform_input",
+    Operation.TRANSFORM_OUTPUT: "transform_output",
+    Operation.ROUTE: "route",
+    Operation.AGGREGATE: "aggregate",
+    Operation.FEEDBACK: "send_feedback",
+    Operation.HEALTH: "health_status",
+}
+"""The method of each operation; ``metadata`` has none, for it is asked once, at start."""
+
+
+class _NotImplemented:
+    """What ``ask`` gives for a hook that says it is not implemented."""
+
+
+NOT_IMPLEMENTED = _NotImplemented()
+
+
+def call_user(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the user's code, and wait for it if it is a coroutine.
+
+    Raises:
+        ComponentFailed: it raised.
+    """
+    try:  # not the context manager, which costs more than all the rest of a call
+        result = hook(*args, **kwargs)
+        if isinstance(result, CoroutineType):
+            result = run_to_completion(result)
+    except BaseException as error:
+        if forks.is_child:
+            forks.end_child(without_own_frames(error))
+        raise ComponentFailed(str(error)) from without_own_frames(error)
+    if forks.is_child:
+        forks.end_child()
+    return result
+
+
+def ask(hook: Callable[..., Any], *args: Any) -> Any:
+    """What a hook says; NOT_IMPLEMENTED if it says that it is not implemented.
+
+    Raises:
+        ComponentFailed: it raised anything else.
+    """
+    try:
+        return hook(*args)
+    except ComponentFailed as failure:
+        if not says_not_implemented(failure):
+            raise
+        return NOT_IMPLEMENTED
+
+
+def says_not_implemented(failure: ComponentFailed) -> bool:
+    """Whether the user's code raised ``seldon_core``'s word for a hook that is not implemented."""
+    return failure.__cause__ is not None and is_named(failure.__cause__, "SeldonNotImplementedError")
+
+
+def find_getter(user: object, name: str) -> Callable[[], Any] | None:
+    """A hook without arguments; None if there is none."""
+    with user_code():
+        hook: Callable[[], Any] | None = getattr(user, name, None)
+    return None if hook is None else lambda: call_user(hook)
+
+
+def find_plain_hooks(user: object, unit_id: str) -> dict[Operation, PlainHook]:
+    """The method of each operation that the object has one for; one that is there but None fails when it is called.
+
+    Args:
+        user: the object.
+        unit_id: the name under which the unit's branch stands in the routing of feedback.
+    """
+    others = (Operation.FEEDBACK, Operation.HEALTH)
+    found: dict[Operation, PlainHook] = {
+        operation: _data_hook(user, name)
+        for operation, name in NAMES.items()
+        if operation not in others and hasattr(user, name)
+    }
+    if hasattr(user, "send_feedback"):
+        found[Operation.FEEDBACK] = _feedback_hook(user, unit_id)
+    if hasattr(user, "health_status"):
+        health = getattr(user, "health_status")  # noqa: B009 - the object's type is not known here
+        found[Operation.HEALTH] = lambda _message: call_user(health)
+    return found
+
+
+def find_score(user: object) -> PlainHook | None:
+    """The ``score`` of an outlier detector, called with X and names (contract section 3.6)."""
+    return _data_hook(user, "score") if hasattr(user, "score") else None
+
+
+def takes_meta(user: object, name: str) -> bool:
+    """Whether a method gets the request's ``meta``."""
+    return _bind_data(user, name).has("meta")
+
+
+_WITHOUT_META = frozenset({"aggregate", "score"})  # unless a parameter has its name (contract section 3.3)
+
+
+def _data_hook(user: object, name: str) -> PlainHook:
+    return call_with(_bind_data(user, name), partial(call_user, getattr(user, name)))
+
+
+def _bind_data(user: object, name: str) -> Binding:
+    return bind(user, name, ("payload", "names"), "meta", forwards=False, fills=name not in _WITHOUT_META)
+
+
+def _feedback_hook(user: object, unit_id: str) -> PlainHook:
+    """The hook for feedback, which also gets the branch that this unit had taken, if it has a parameter for that."""
+    binding = bind(user, "send_feedback", ("payload", "names", "reward", "truth"), "routing", forwards=True)
+
+    def read(message: FeedbackMessage, value: str) -> Any:
+        return message.routing.get(unit_id) if value == "routing" else getattr(message, value)
+
+    return call_with(binding, partial(call_user, getattr(user, "send_feedback")), read)  # noqa: B009 - as above
+
+
+def find_raw_hooks(user: object) -> dict[tuple[Operation, Transport], tuple[RawHook, ...]]:
+    """The hooks that take whole messages, first come first, for each operation and transport (contract section 3.4)."""
+    found: dict[tuple[Operation, Transport], tuple[RawHook, ...]] = {}
+    for operation, name in NAMES.items():
+        for transport in Transport:
+            names = _raw_names(operation, name, transport)
+            found[operation, transport] = tuple(_raw_hook(user, raw, operation) for raw in names if hasattr(user, raw))
+    _warn_of_deprecated(user)
+    return found
+
+
+def _raw_names(operation: Operation, name: str, transport: Transport) -> tuple[str, ...]:
+    if operation is Operation.HEALTH:
+        return (f"{name}_raw",)
+    if operation is Operation.FEEDBACK:  # it is protobuf on both transports, so each of them can call either
+        return (f"{name}_rest", f"{name}_grpc", f"{name}_raw")
+    return (f"{name}_{transport.value}", f"{name}_raw")
+
+
+def _raw_hook(user: object, name: str, operation: Operation) -> RawHook:
+    hook = getattr(user, name)
+    if operation is Operation.HEALTH:
+        return lambda _request: call_user(hook)
+    if name == "send_feedback_rest":
+        from seldon_spec.protocols.seldon_v1.proto.json_form import (
+            message_to_tree,  # not at the top: hardly any class has this hook
+        )
+
+        return lambda request: _or_empty(call_user(hook, json.dumps(message_to_tree(request.raw))))
+    if name == "send_feedback_grpc":
+        return lambda request: _or_empty(call_user(hook, request.raw))
+    return lambda request: call_user(hook, request.raw)
+
+
+def _or_empty(answer: Any) -> Any:
+    """The response of a deprecated feedback hook, which may return nothing."""
+    return {} if answer is None else answer
+
+
+def _warn_of_deprecated(user: object) -> None:
+    endings = [transport.value for transport in Transport]
+    old = [f"{name}_{end}" for name in NAMES.values() for end in endings if hasattr(user, f"{name}_{end}")]
+    if old:
+        logger.warning("%s has deprecated hooks: %s; write *_raw instead", type(user).__name__, ", ".join(old))
+
+
+def find_class_names(user: object) -> Callable[[Any], Any] | None:
+    """What gives the names of the columns, or the default names where the class says it has none.
+
+    A method is called, the value of an attribute or a property is read anew for each answer.
+    """
+    static = inspect.getattr_static(user, "class_names", None)
+    if static is None and not hasattr(user, "class_names"):
+        return None
+    is_method = callable(static) or isinstance(static, (classmethod, staticmethod))
+
+    def read() -> Any:
+        value = getattr(user, "class_names")  # noqa: B009 - the object's type is not known here
+        return value() if is_method else value
+
+    def name_columns(default: Any) -> Any:
+        names = ask(call_user, read)
+        return default if names is NOT_IMPLEMENTED else names
+
+    return name_columns

@@ -1,0 +1,110 @@
+"""What a model says of itself: ``init_metadata()``, overlaid by the operator's, and checked (contract section 8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from seldon_spec.config.model import UnitSpec
+from seldon_spec.errors import ComponentFailed
+from seldon_spec.inference.component.hooks import call_user, says_not_implemented
+
+logger = logging.getLogger(__name__)
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_INTEGERS: dict[str, Any] = {"type": "array", "items": {"type": "integer"}}
+_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
+_OBJECT: dict[str, Any] = {"type": "object"}
+_ARRAYS = ("tensor", "ndarray", "tftensor")
+_DATATYPES = (
+    *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+    *("FP16", "FP32", "FP64", "BYTES"),
+)
+
+
+def _closed(properties: Mapping[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """An object with these members and no others."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _typed(messagetype: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    members = {"messagetype": dict(messagetype)} | ({} if schema is None else {"schema": dict(schema)})
+    return _closed(members, ("messagetype",))
+
+
+_OTHER_TYPES = {**_TEXT, "not": {"enum": [*_ARRAYS, "jsonData", "strData", "binData"]}}
+_MESSAGE = {
+    "anyOf": [
+        _typed({"enum": list(_ARRAYS)}, _closed({"names": _TEXTS, "shape": _INTEGERS})),
+        _typed({"enum": ["jsonData"]}, _OBJECT),
+        _typed({"enum": ["strData", "binData"]}),
+        _typed(_OTHER_TYPES, _OBJECT),
+        _closed({"name": _TEXT, "datatype": {"enum": list(_DATATYPES)}, "shape": _INTEGERS}),
+    ]
+}
+SCHEMA = _closed(
+    {
+        "name": _TEXT,
+        "platform": _TEXT,
+        "versions": _TEXTS,
+        "inputs": {"type": "array", "items": _MESSAGE},
+        "outputs": {"type": "array", "items": _MESSAGE},
+        "custom": {"type": "object", "additionalProperties": _TEXT},
+    }
+)
+"""What metadata may be."""
+
+
+def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
+    """Ask the class for its metadata and complete them.
+
+    Returns:
+        The six members; None if they are not what the contract allows, which has been logged.
+
+    Raises:
+        ComponentFailed: the class raised.
+    """
+    own = _ask_class(user)
+    told = {**own, **(unit.metadata or {})}
+    image, _, version = (unit.image or "").rpartition(":")
+    metadata = {
+        "name": image if unit.image else unit.name or "",
+        "versions": [version if unit.image else unit.version or ""],
+        "platform": "",
+        "inputs": [],
+        "outputs": [],
+        "custom": {},
+        **told,
+    }
+    return metadata if not told or _is_valid(metadata) else None
+
+
+def _ask_class(user: object) -> dict[str, Any]:
+    if not hasattr(user, "init_metadata"):
+        return {}
+    try:
+        own = call_user(user.init_metadata)
+    except ComponentFailed as failure:
+        if not says_not_implemented(failure):
+            raise
+        return {}
+    if isinstance(own, dict):
+        return own
+    logger.error("init_metadata returned %s, not a dict: left out", type(own).__name__)
+    return {}
+
+
+def _is_valid(metadata: dict[str, Any]) -> bool:
+    from jsonschema import Draft7Validator  # not at the top: most classes say nothing, and need it not
+
+    error = next(iter(Draft7Validator(SCHEMA).iter_errors(metadata)), None)
+    if error is not None:
+        place = ".".join(map(str, error.absolute_path)) or "the object"
+        logger.error("the model's metadata are invalid and will not be served: %s: %s", place, error.message[:300])
+    return error is None

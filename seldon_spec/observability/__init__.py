@@ -1,0 +1,1 @@
+"""Logs, the access log, traces and metrics."""

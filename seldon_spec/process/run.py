@@ -1,0 +1,79 @@
+"""Serving a spec: sockets, signals, processes. The only module that knows the order of these.
+
+What is heavy is imported in the process that serves, after it was forked.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import SeldonSpecError, Stopped
+from seldon_spec.observability.logs import configure_logs
+from seldon_spec.process.profile import Profile
+from seldon_spec.process.signals import ServerSignals
+from seldon_spec.process.spec_reloader import SpecReloader
+from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
+
+logger = logging.getLogger(__name__)
+
+_MIN_OPEN_FILES = 64
+"""What a worker needs to start, and some for the class and its clients."""
+
+
+class TooFewFiles(SeldonSpecError):
+    """The system allows fewer open files than a server needs."""
+
+
+def serve(spec: Spec, renewal: SpecReloader | None = None, profile: Profile | None = None) -> None:
+    """Serve a spec until SIGTERM or SIGINT.
+
+    Args:
+        spec: its secrets are resolved, its environment is applied, and its certificates are there.
+        renewal: where a newer spec comes from while it is served.
+        profile: to be taken of it.
+
+    Raises:
+        BindFailed: a port cannot be had.
+        ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
+        TooFewFiles: the limit of open files is too low.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and limit < _MIN_OPEN_FILES:
+        raise TooFewFiles(f"the limit of open files is {limit} (ulimit -n): a server needs {_MIN_OPEN_FILES} or more")
+    configure_logs(spec.server.log)
+    with ServerSignals() as signals:
+        sockets = bind_sockets(spec)
+        try:
+            _tell_addresses(spec, sockets)
+            _run(spec, sockets, signals, renewal, profile)
+        except Stopped:
+            pass
+        finally:
+            sockets.close()
+    logger.info("stopped")
+
+
+def _run(
+    spec: Spec, sockets: Sockets, signals: ServerSignals, renewal: SpecReloader | None, profile: Profile | None
+) -> None:
+    if threading.current_thread() is threading.main_thread():
+        from seldon_spec.observability.metrics import Segments
+        from seldon_spec.process.supervisor import Supervisor
+
+        Supervisor(spec, sockets, signals, Segments(spec.server.workers + 1), renewal, profile).run()
+    else:  # a process that has threads already must not be forked
+        from seldon_spec.process.worker import run_worker
+
+        run_worker(spec, sockets, signals, lambda word: logger.info("%s", word))
+
+
+def _tell_addresses(spec: Spec, sockets: Sockets) -> None:
+    host = spec.server.host
+    scheme = "http" if spec.server.tls is None else "https"
+    logger.info("REST on %s://%s", scheme, show_address(host, port_of(sockets.http)))
+    logger.info("metrics on %s://%s%s", scheme, show_address(host, port_of(sockets.metrics)), spec.unit.metrics_path)
+    if sockets.grpc is not None:
+        logger.info("gRPC on %s", show_address(host, port_of(sockets.grpc)))

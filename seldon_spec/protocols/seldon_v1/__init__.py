@@ -1,0 +1,1 @@
+"""Seldon's protocol, version 1: routes, codecs, error format and OpenAPI."""

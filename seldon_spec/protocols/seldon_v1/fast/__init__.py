@@ -1,0 +1,1 @@
+"""Hand-written readers and writers of messages, each equal to a slower reference."""

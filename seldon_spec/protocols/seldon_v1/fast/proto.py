@@ -1,0 +1,282 @@
+"""The usual arrays of numbers straight from the bytes of a SeldonMessage, and back; knows no protobuf library.
+
+What is read here is only what protobuf's own writers write: each member once, numbers packed, lengths in their shortest
+form. For anything else the answer is None, and it is for protobuf to read or to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from seldon_spec.inference.arrays import Array, array_from_tensor, default_names, kept_by_width
+from seldon_spec.inference.component.response import ResponseMessage
+from seldon_spec.inference.message import Message, PayloadType
+
+Wire: TypeAlias = bytes | memoryview
+
+# A member's tag: its field's number, eightfold, and 2 for what has a length.
+_META, _DATA = 0x12, 0x1A  # of a SeldonMessage
+_NAME, _TENSOR, _NDARRAY = 0x0A, 0x12, 0x1A  # of DefaultData
+_SHAPE, _VALUES = 0x0A, 0x12  # of a Tensor
+_PUID = 0x0A  # of Meta
+
+_MARK = b"\x0a\x09\x11"  # what stands before each double in a ListValue: a Value of 9 bytes, its number_value
+_NUMBER = _MARK + bytes(8)
+
+_BLOCK_BYTES = 1 << 18  # of a ListValue, as many as are handled at once
+
+
+class _NotPlain(Exception):
+    """The message is left to protobuf."""
+
+
+def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Message | None:
+    """Read a SeldonMessage that holds a tensor, or a list of numbers or of rows of numbers.
+
+    Args:
+        wire: the message.
+        read_meta: reads a Meta; asked before the array is looked at.
+
+    Returns:
+        The message; its array is writable and owns its memory. None: it holds anything else.
+
+    Raises:
+        PayloadError: the tensor's shape does not fit its values.
+    """
+    try:
+        members = _read_members(wire, 0, len(wire))
+        meta = members.pop(_META, (0, 0))
+        data = members.pop(_DATA, None)
+        if data is None or members:
+            return None
+        return _read_data(wire, *data, _read_meta(wire[slice(*meta)], read_meta))
+    except (_NotPlain, IndexError, UnicodeDecodeError):  # the latter two: it ends too early; a name is no text
+        return None
+
+
+def _read_meta(meta: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> dict[str, Any]:
+    if not meta:
+        return {}
+    if meta[0] == _PUID and meta[1] == len(meta) - 2 <= 0x7F:  # nothing but the puid, as the executor sends it
+        return {"puid": bytes(meta[2:]).decode()} if meta[1] else {}
+    return read_meta(meta)
+
+
+def _read_members(wire: Wire, at: int, end: int) -> dict[int, tuple[int, int]]:
+    """The place of each member, by its tag; every one stands there once."""
+    members: dict[int, tuple[int, int]] = {}
+    for tag, start, stop in _members(wire, at, end):
+        if tag in members:
+            raise _NotPlain
+        members[tag] = start, stop
+    return members
+
+
+def _members(wire: Wire, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    while at < end:
+        tag, size, start = wire[at], wire[at + 1], at + 2
+        if size > 0x7F:
+            size, start = _read_varint(wire, at + 1)
+        at = start + size
+        if at > end:
+            raise _NotPlain
+        yield tag, start, at
+
+
+def _read_varint(wire: Wire, at: int) -> tuple[int, int]:
+    """A number of up to 28 bits, and the place after it."""
+    number = wire[at]
+    if number < 0x80:
+        return number, at + 1
+    number &= 0x7F
+    for shift in (7, 14, 21):
+        at += 1
+        byte = wire[at]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at + 1
+    raise _NotPlain
+
+
+def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
+    names: list[str] = []
+    place: tuple[int, int, int] | None = None
+    for tag, start, stop in _members(wire, at, end):
+        if tag == _NAME:
+            names.append(bytes(wire[start:stop]).decode())
+        elif tag in (_TENSOR, _NDARRAY) and place is None:
+            place = tag, start, stop
+        else:
+            raise _NotPlain
+    if place is None:
+        raise _NotPlain
+    if place[0] == _TENSOR:
+        return Message(PayloadType.TENSOR, _read_tensor(wire, *place[1:]), names, meta)
+    return Message(PayloadType.NDARRAY, _read_list(wire, *place[1:]), names, meta)
+
+
+def _read_tensor(wire: Wire, at: int, end: int) -> Array:
+    members = _read_members(wire, at, end)
+    if members.keys() != {_SHAPE, _VALUES}:
+        raise _NotPlain
+    shape = _read_shape(wire, *members[_SHAPE])
+    start, stop = members[_VALUES]
+    count, rest = divmod(stop - start, 8)
+    if rest or not count or not shape:
+        raise _NotPlain
+    values = np.frombuffer(wire, "<f8", count, start).astype(np.float64)  # a copy: X belongs to the user
+    return array_from_tensor(values, shape, may_infer=False)
+
+
+def _read_shape(wire: Wire, at: int, end: int) -> list[int]:
+    shape: list[int] = []
+    while at < end:
+        size, at = _read_varint(wire, at)
+        shape.append(size)
+    if at > end:
+        raise _NotPlain
+    return shape
+
+
+def _read_list(wire: Wire, at: int, end: int) -> Array:
+    if bytes(wire[at : min(end, at + len(_MARK))]) == _MARK:
+        return _read_rows(wire, at, end, _NUMBER, 1).reshape(-1)
+    _, start = _read_varint(wire, at + 1)  # behind the tags of the first Value, and of its list
+    size, _ = _read_varint(wire, start + 1)
+    width = size // len(_NUMBER)
+    if not 0 < size <= end - at or not width:
+        raise _NotPlain
+    return _read_rows(wire, at, end, _row(width), width)
+
+
+def _read_rows(wire: Wire, at: int, end: int, row: bytes, width: int) -> Array:
+    """The numbers of rows that are all like ``row``.
+
+    They are written anew and compared with what was sent: that tells of everything that stands between them.
+    """
+    count, rest = divmod(end - at, len(row))
+    if rest or not count:
+        raise _NotPlain
+    array = np.empty((count, width))
+    for first, part in _blocks(array, row):
+        start = at + first * len(row)
+        sent = bytes(wire[start : start + len(part) * len(row)])
+        part[...] = _numbers_in(sent, part.shape, row)
+        if _write_rows(part, row) != sent:
+            raise _NotPlain
+    return array
+
+
+def _blocks(array: Array, row: bytes) -> Iterator[tuple[int, Array]]:
+    """Rows in blocks of a handy size, each with the number of its first row."""
+    step = max(1, _BLOCK_BYTES // len(row))
+    for first in range(0, len(array), step):
+        yield first, array[first : first + step]
+
+
+def _numbers_in(text: bytes | bytearray, shape: tuple[int, ...], row: bytes) -> Array:
+    """The doubles in the text of rows, where they stand."""
+    before = len(row) - shape[1] * len(_NUMBER) + len(_MARK)
+    numbers: Array = np.ndarray(shape, "<f8", text, before, (len(row), len(_NUMBER)))
+    return numbers
+
+
+def _write_rows(array: Array, row: bytes) -> bytearray:
+    text = bytearray(row) * len(array)
+    if array.size:
+        _numbers_in(text, array.shape, row)[...] = array
+    return text
+
+
+@kept_by_width
+def _row(width: int) -> bytes:
+    """A row of zeros as a Value in a ListValue."""
+    numbers = _NUMBER * width
+    listed = b"\x32" + write_varint(len(numbers)) + numbers
+    return b"\x0a" + write_varint(len(listed)) + listed
+
+
+def write_message(answer: ResponseMessage, write_meta: Callable[[dict[str, Any]], bytes]) -> bytes | None:
+    """Write an answer of numbers as the SeldonMessage that protobuf writes of it.
+
+    Args:
+        answer: any answer.
+        write_meta: writes its Meta.
+
+    Returns:
+        The bytes; None: it is no tensor and no list of numbers or of rows of numbers.
+    """
+    array = answer.payload
+    if (
+        answer.kind not in (PayloadType.TENSOR, PayloadType.NDARRAY) or type(array) is not np.ndarray
+    ):  # it may have a mask
+        return None
+    if array.dtype.kind not in "iuf" or array.itemsize > 8:
+        return None
+    names = _write_names(answer)
+    if names is None:
+        return None
+    if answer.kind is PayloadType.TENSOR:
+        head, values = write_tensor(array)
+        start = _write_start(write_meta(answer.meta), names, b"\x12", len(head) + values.nbytes)
+        return b"".join((start, head, values))
+    if array.ndim > 2:
+        return None
+    row = _row(array.shape[1]) if array.ndim == 2 else _NUMBER
+    table = array if array.ndim == 2 else array.reshape(-1, 1)
+    start = _write_start(write_meta(answer.meta), names, b"\x1a", len(table) * len(row))
+    if len(table) * len(row) <= _BLOCK_BYTES:
+        return start + _write_rows(table, row)
+    text = BytesIO()  # gives its bytes away without a copy
+    text.write(start)
+    for _, part in _blocks(table, row):
+        text.write(_write_rows(part, row))
+    return text.getvalue()
+
+
+def _write_start(meta: bytes, names: bytes, tag: bytes, size: int) -> bytes:
+    """A SeldonMessage up to the content of its array, which has a tag in DefaultData and a size."""
+    data = names + tag + write_varint(size)
+    return b"".join((b"\x12", write_varint(len(meta)), meta, b"\x1a", write_varint(len(data) + size), data))
+
+
+def write_tensor(array: Array) -> tuple[bytes, memoryview]:
+    """A Tensor in two parts, which need not be copied into one: what stands before the values, and these as bytes."""
+    values = array.astype("<f8", order="C", copy=False)
+    shape = b"".join(map(write_varint, array.shape))
+    head = b"\x0a" + write_varint(len(shape)) + shape if shape else b""
+    return (head + b"\x12" + write_varint(values.nbytes) if values.size else head), values.data
+
+
+def write_varint(number: int) -> bytes:
+    """A number that is not negative in protobuf's form of seven bits a byte."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _write_names(answer: ResponseMessage) -> bytes | None:
+    """The columns' names; None for what is no list of text, or text that UTF-8 has no form for."""
+    if answer.has_default_names:
+        return _default_names(len(answer.names))
+    try:
+        return _encode_names(answer.names) if type(answer.names) in (list, tuple) else None
+    except UnicodeEncodeError:
+        return None
+
+
+@kept_by_width
+def _default_names(width: int) -> bytes:
+    return _encode_names(default_names(width))
+
+
+def _encode_names(names: Iterable[Any]) -> bytes:
+    texts = (str(name).encode() for name in names)
+    return b"".join(b"\x0a" + write_varint(len(text)) + text for text in texts)

@@ -1,0 +1,132 @@
+"""The metrics port: one page, and nothing else. It never waits for the model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from seldon_spec.errors import RequestError, Unauthenticated
+from seldon_spec.observability.metrics import CONTENT_TYPE
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.server.auth import TokenAuth
+from seldon_spec.transport.http1.messages import RequestCycle, RequestHandler, RequestHead, ResponseHead
+
+logger = logging.getLogger(__name__)
+
+_HTML = b"text/html; charset=utf-8"
+
+
+class MetricsPage:
+    """An ``HttpApp``; belongs to the running event loop.
+
+    The page is rendered on another thread: with many series that takes longer than the event loop may be blocked.
+    Requests that arrive meanwhile wait for the next page and share it, so that scrapes never pile up.
+
+    Args:
+        render: returns the page's bytes; never called twice at a time.
+        path: where the page is.
+        guard: checks the tokens.
+    """
+
+    max_body_bytes = 65536
+
+    def __init__(self, render: Callable[[], bytes], path: str, guard: TokenAuth) -> None:
+        self._render = render
+        self._path = path
+        self._guard = guard
+        self._waiting: dict[RequestCycle, ResponseHead] = {}
+        self._is_rendering = False
+
+    def plan(self, head: RequestHead) -> RequestHandler:
+        """Choose the response to requests with this head."""
+        try:
+            self._guard.check_metrics(head.find)
+        except Unauthenticated:
+            answer = _head(401, _HTML, head, (b"www-authenticate", b"Bearer"))
+            return _Fixed(answer, b"<h1>401 Unauthorized</h1>\n")
+        if head.method not in ("GET", "HEAD"):
+            answer = _head(405, _HTML, head, (b"allow", b"GET, HEAD"))
+            return _Fixed(answer, b"<h1>405 Method Not Allowed</h1>\n")
+        if head.path != self._path:
+            return _Fixed(_head(404, _HTML, head), b"<h1>404 Not Found</h1>\n")
+        return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
+
+    def vary(
+        self, _head: RequestHead, _names: Sequence[bytes]
+    ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
+        """Plan each anew, since the token may be another one."""
+        return lambda head, _values: self.plan(head)
+
+    def is_probe(self, head: RequestHead) -> bool:
+        """See ``HttpApp``."""
+        del head
+        return False
+
+    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+        """The answer to what is no request that can be read."""
+        failure = describe(error)
+        return ResponseHead(failure.http, [(b"content-type", b"text/plain; charset=utf-8")]), failure.info.encode()
+
+    def queue(self, exchange: RequestCycle, head: ResponseHead) -> None:
+        """Respond with the next page."""
+        self._waiting[exchange] = head
+        exchange.on_gone = partial(self._waiting.pop, exchange, None)
+        if not self._is_rendering:
+            self._start()
+
+    def _start(self) -> None:
+        self._is_rendering = True
+        served, self._waiting = self._waiting, {}
+        for exchange in served:
+            exchange.on_gone = partial(served.pop, exchange, None)
+        rendering = asyncio.get_running_loop().run_in_executor(None, self._render)
+        rendering.add_done_callback(partial(self._finish, served))
+
+    def _finish(self, served: dict[RequestCycle, ResponseHead], rendering: asyncio.Future[bytes]) -> None:
+        self._is_rendering = False
+        if self._waiting:
+            self._start()
+        if rendering.cancelled():
+            return
+        error = rendering.exception()
+        if error is not None:
+            logger.error("the metrics page cannot be rendered: %s", error, exc_info=error)
+        for exchange, head in list(served.items()):
+            if error is None:
+                exchange.answer(head, rendering.result())
+            else:
+                exchange.answer(_head(500, _HTML, exchange.head), b"<h1>500 Internal Server Error</h1>\n")
+
+
+def _head(status: int, content_type: bytes, head: RequestHead, *more: tuple[bytes, bytes]) -> ResponseHead:
+    origin = head.find(b"origin")
+    allowed = [(b"access-control-allow-origin", origin or b"*")]
+    return ResponseHead(
+        status, [(b"content-type", content_type), *allowed, *([(b"vary", b"Origin")] if origin else []), *more]
+    )
+
+
+class _Fixed:
+    """A response that is known."""
+
+    def __init__(self, head: ResponseHead, body: bytes) -> None:
+        self._head = head
+        self._body = body
+
+    def begin(self, exchange: RequestCycle) -> None:
+        """Send it."""
+        exchange.answer(self._head, self._body)
+
+
+class _Rendered:
+    """The page."""
+
+    def __init__(self, page: MetricsPage, head: ResponseHead) -> None:
+        self._page = page
+        self._head = head
+
+    def begin(self, exchange: RequestCycle) -> None:
+        """Have it rendered and sent."""
+        self._page.queue(exchange, self._head)

@@ -1,0 +1,1 @@
+"""The engine ``uvicorn``: uvicorn for REST and grpcio's server for gRPC."""

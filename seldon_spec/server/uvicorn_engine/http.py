@@ -1,0 +1,389 @@
+"""The library's engine for HTTP: uvicorn, and between it and the application whole requests and whole answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, MutableMapping
+from typing import Any, TypeAlias
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from seldon_spec.config.model import ServerSpec
+from seldon_spec.errors import RequestError, TooLarge
+from seldon_spec.transport.http1.connection import STATUS_PREFIX
+from seldon_spec.transport.http1.head import make_head
+from seldon_spec.transport.http1.messages import Body, HttpApp, RequestHead, ResponseHead
+from seldon_spec.transport.tcp import is_reset
+from seldon_spec.transport.tls import TlsFiles
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+_CLOSE = (b"connection", b"close")
+
+_TARGET = "seldon_spec.target"
+"""The key of a request's target, as its first line has it, in the ``state`` of a scope."""
+
+_LOOK_SECONDS = 0.5
+"""How often a connection whose client has closed its side is checked for a reset."""
+
+_CLOSE_SECONDS = 2.0
+"""How long connections may take to close once nothing is under way any more."""
+
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 64 << 20
+"""What a refused client is still sending is read and dropped for this long and up to this size."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class AsgiCycle:
+    """The ``Exchange`` of one request that uvicorn has read."""
+
+    def __init__(self, scope: Scope, body: Body, head: RequestHead) -> None:
+        self.head = head
+        self.scheme: str = scope.get("scheme", "http")
+        self.client: str = (scope.get("client") or ("", 0))[0]
+        self.server: tuple[str, int] = tuple(scope.get("server") or ("", 0))
+        self.on_gone: Callable[[], object] | None = None
+        self.outcome: asyncio.Future[tuple[ResponseHead, bytes, int | None]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._body = body
+
+    def take_body(self) -> Body:
+        """See ``Exchange``."""
+        body, self._body = self._body, b""
+        return body
+
+    def answer(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+        """See ``Exchange``."""
+        self.on_gone = None
+        if not self.outcome.done():
+            self.outcome.set_result((head, body, length))
+
+
+class AsgiApp:
+    """An ``HttpApp`` as uvicorn knows applications."""
+
+    def __init__(self, app: HttpApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        head: RequestHead | None = None
+        try:
+            head = _head_of(scope)
+            head.plan = self._app.plan(head)
+            body = await self._read_body(head, receive)
+        except ClientGone:
+            return
+        except RequestError as error:
+            await self._refuse(error, head, receive, send)
+            return
+        exchange = AsgiCycle(scope, body, head)
+        head.plan.begin(exchange)
+        if not exchange.outcome.done():
+            await _answer_or_disconnect(exchange, receive)
+        if exchange.outcome.done():
+            await _send(send, head, *exchange.outcome.result())
+
+    async def _read_body(self, head: RequestHead, receive: Receive) -> Body:
+        if head.content_length > self._app.max_body_bytes:
+            raise TooLarge(self._too_large())
+        body = bytearray()
+        async for chunk in _chunks(receive):
+            body += chunk
+            if len(body) > self._app.max_body_bytes:
+                raise TooLarge(self._too_large())
+        return body
+
+    def _too_large(self) -> str:
+        return f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}"
+
+    async def _refuse(self, error: RequestError, head: RequestHead | None, receive: Receive, send: Send) -> None:
+        """Answer, and close the connection once the client has had time to read that.
+
+        A connection that is closed on unread bytes is reset, and the client would never see the answer.
+        """
+        answer, body = self._app.refuse(error, head)
+        closing = ResponseHead(answer.status, [*answer.headers, _CLOSE])
+        await send(_start(closing, len(body)))
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_discard(receive), _LINGER_SECONDS)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _head_of(scope: Scope) -> RequestHead:
+    return make_head(scope["method"], scope["state"][_TARGET], scope["http_version"], scope["headers"])
+
+
+async def _answer_or_disconnect(exchange: AsgiCycle, receive: Receive) -> None:
+    watching = asyncio.ensure_future(receive())  # nothing but the end can come behind a whole body
+    either: list[asyncio.Future[Any]] = [exchange.outcome, watching]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not exchange.outcome.done() and exchange.on_gone is not None:
+        exchange.on_gone()
+    watching.cancel()
+
+
+async def _send(send: Send, asked: RequestHead, head: ResponseHead, body: bytes, length: int | None) -> None:
+    if not head.has_body:
+        body, length = b"", 0
+    start = _start(head, len(body) if length is None else length)
+    if not asked.is_kept:
+        start["headers"].append(_CLOSE)
+    await send(start)
+    await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else body})
+
+
+def _start(head: ResponseHead, length: int) -> Event:
+    measure = [(b"content-length", b"%d" % length)] if head.has_length else []
+    return {"type": "http.response.start", "status": head.status, "headers": [*measure, *head.headers]}
+
+
+async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGone
+        yield event.get("body", b"")
+        more = event.get("more_body", False)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read and drop the rest of a request, up to a bound."""
+    size = 0
+    with contextlib.suppress(ClientGone):
+        async for chunk in _chunks(receive):
+            size += len(chunk)
+            if size > _LINGER_BYTES:
+                return
+
+
+class UvicornListener:
+    """uvicorn on a socket that listens already, without signals and logs of its own.
+
+    Args:
+        app: answers the requests.
+        listening: the socket.
+        server: its keys that uvicorn has a word for are heeded.
+        tls: None: plain text.
+    """
+
+    def __init__(self, app: HttpApp, listening: socket.socket, server: ServerSpec, tls: TlsFiles | None) -> None:
+        config = uvicorn.Config(
+            AsgiApp(app),
+            http=_Protocol,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=math.ceil(server.keep_alive_seconds),
+            **({} if tls is None else _tls_settings(tls)),
+        )
+        self._server = _SilentServer(config)
+        self._socket = listening
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take connections."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
+
+    async def drain(self) -> None:
+        """Take no more connections, and wait until those that there are have had their answers."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def abort(self) -> None:
+        """Cut all connections."""
+        for listener in getattr(self._server, "servers", ()):
+            listener.close()
+        for _ in range(3):  # rounds of the loop, in which connections that were just accepted come to light
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
+        self._server.force_exit = True
+
+    async def close(self) -> None:
+        """End everything that is left, once what has been answered is sent."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        _, running = await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
+        if running:
+            self._server.force_exit = True
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
+
+
+def _tls_settings(tls: TlsFiles) -> dict[str, Any]:
+    settings: dict[str, Any] = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    if tls.client_ca is not None:
+        settings |= {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return settings
+
+
+class _Transport:
+    """A connection's transport, at which the first bytes of a response can be sent before the rest is known."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._is_prefixed = False
+
+    def begin_response(self) -> None:
+        """Send the bytes that every response begins with."""
+        if not self._is_prefixed:
+            self._is_prefixed = True
+            self._transport.write(STATUS_PREFIX)
+
+    def write(self, data: bytes) -> None:
+        """Write what has not been sent yet."""
+        self._transport.write(data.removeprefix(STATUS_PREFIX) if self._is_prefixed else data)
+        self._is_prefixed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Handle requests as the native engine does, where uvicorn itself does not.
+
+    - The application reads the target of a request, as the first line has it.
+    - White space around the value of a header does not belong to it.
+    - A client that closes its side after its requests gets the responses.
+    - Offers to switch to another protocol (h2c, WebSocket, TLS) are ignored, as RFC 9110 section 7.8 permits. httptools
+      skips the body of a request with such an offer, so the application would receive an empty one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser = _NoUpgradeParser(self)
+        with contextlib.suppress(AttributeError):  # httptools before 0.6.3
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._is_skipping = self._has_eof = False
+        self._running: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        self.transport: Any = _Transport(transport)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client has closed its side: keep the connection only for the responses to the requests that are whole."""
+        if self.cycle is not None and self.cycle.more_body:  # the rest of this request does not come any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self._is_over() or self.transport.get_extra_info("sslcontext") is not None:
+            return None
+        self._has_eof = True
+        self._follow_eof()
+        self._look_for_reset()
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if there is one."""
+        self._running = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+        if self._has_eof:
+            self._follow_eof()
+
+    def _is_over(self) -> bool:
+        """Return True if no request is under way whose response can be sent."""
+        cycle = self.cycle
+        return cycle is None or (not self.pipeline and (cycle.response_complete or cycle.disconnected))
+
+    def _follow_eof(self) -> None:
+        if self._is_over():
+            self.transport.close()
+        elif self._running is not None and not self._running.response_started:
+            self.transport.begin_response()
+
+    def _look_for_reset(self) -> None:
+        """Find out whether the client is gone, now and then; asyncio reads nothing more after the client's end."""
+        if self.transport.is_closing():
+            return
+        if is_reset(self.transport):
+            self.transport.abort()
+        else:
+            self.loop.call_later(_LOOK_SECONDS, self._look_for_reset)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header."""
+        super().on_header(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless its body would be skipped."""
+        self._is_skipping = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._is_skipping:
+            self.scope["state"][_TARGET] = self.url
+            self.url = b"/"  # uvicorn refuses some targets that are valid, and never sees the authority
+            super().on_headers_complete()
+            if not self.pipeline:
+                self._running = self.cycle
+
+    def on_message_complete(self) -> None:
+        """End the request's body."""
+        if not self._is_skipping:
+            super().on_message_complete()
+
+    def write_head(self) -> bytes | None:
+        """Return the head of the request whose body was skipped, without the offer; None: no body was skipped."""
+        if not self._is_skipping:
+            return None
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+
+class _NoUpgradeParser(httptools.HttpRequestParser):
+    """Parse a request that offers an upgrade again, from a head without the offer."""
+
+    def __init__(self, protocol: _Protocol) -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    def feed_data(self, data: Any) -> None:
+        """Parse the bytes.
+
+        Raises:
+            HttpParserError: they are not HTTP.
+            HttpParserUpgrade: a CONNECT request.
+        """
+        while data:
+            data = self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse up to the end of a head with an offer; returns what is left."""
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            head = self._protocol.write_head()
+            if head is None:
+                raise
+            super().feed_data(head)
+            return data[upgrade.args[0] :]
+        return b""
+
+
+class _SilentServer(uvicorn.Server):
+    """A uvicorn server that leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

@@ -1,0 +1,1 @@
+"""gRPC: calls and their answers, by our own HTTP/2 or by grpcio."""

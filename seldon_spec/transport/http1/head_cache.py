@@ -1,0 +1,208 @@
+"""The heads of HTTP/1.1 requests that have been seen before.
+
+HTTP/1.1 keeps no state between requests: the same bytes mean the same each time. So a head that comes again is found by
+its bytes, and one that differs only in the values of some headers is read by a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from seldon_spec.errors import RequestError, TooLarge
+from seldon_spec.transport.bounded_cache import BoundedCache
+from seldon_spec.transport.http1.messages import FIXED_HEADERS, Headers, HttpApp, RequestHead
+from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS, PRINTABLE, RecentTemplates, Shapes
+
+_MAX_HEADS = 512
+_MAX_HEADS_BYTES = 1 << 20
+_HEAD_OVERHEAD = 2048  # of the parsed head and its plan, about
+
+_LINE_END = b"\r\n"
+_SPACE = 0x20
+_LENGTH_DIGITS = 18
+
+
+class _ConstantHead:
+    """The template of a head that is the same each time."""
+
+    __slots__ = ("_head", "_raw")
+
+    def __init__(self, raw: bytes, head: RequestHead) -> None:
+        self._raw = raw
+        self._head = head
+
+    def read(self, data: bytes) -> RequestHead | None:
+        """Return the head if ``data`` begins with it."""
+        return self._head if data.startswith(self._raw) else None
+
+
+class _HeadTemplate:
+    """The template of heads that differ in some values; it is the layout of their headers, too.
+
+    Args:
+        segments: the bytes between the values that differ, the first ones and the last ones included.
+        numbers: of the headers with these values.
+        head: one of these heads, with its plan.
+        app: decides what depends on a value.
+    """
+
+    __slots__ = (
+        "_constants",
+        "_gaps",
+        "_head",
+        "_headers",
+        "_last",
+        "_length_gap",
+        "_max_body_bytes",
+        "_numbers",
+        "_places",
+        "_plan",
+    )
+
+    def __init__(self, segments: Sequence[bytes], numbers: Sequence[int], head: RequestHead, app: HttpApp) -> None:
+        self._gaps = tuple((segment, len(segment)) for segment in segments[:-1])
+        self._last = segments[-1]
+        self._numbers = tuple(numbers)
+        self._head = head
+        self._headers = head.headers
+        self._max_body_bytes = app.max_body_bytes
+        names = [self._headers[number][0] for number in numbers]
+        self._places = {name: place for place, name in enumerate(names)}
+        self._constants = dict(reversed(self._headers))  # of each name, the first value
+        self._plan = app.vary(head, names)
+        self._length_gap = self._places.get(b"content-length")
+
+    def read(self, data: bytes) -> RequestHead | None:
+        """Return the head at the beginning of ``data``, with its plan; None: it has to be parsed."""
+        at = 0
+        values = []
+        for segment, size in self._gaps:
+            if not data.startswith(segment, at):
+                return None
+            at += size
+            stop = data.find(_LINE_END, at)
+            if stop <= at or data[at] == _SPACE or data[stop - 1] == _SPACE:
+                return None
+            values.append(data[at:stop])
+            at = stop
+        if not data.startswith(self._last, at) or 0 in b"".join(values).translate(PRINTABLE):
+            return None
+        size = at + len(self._last)
+        if size > MAX_BYTES:
+            return None
+        head, length = self._head, self._head.content_length
+        if self._length_gap is not None:
+            text = values[self._length_gap]
+            if not text.isdigit() or len(text) > _LENGTH_DIGITS:
+                return None
+            length = int(text)
+            if length > self._max_body_bytes:
+                return None
+        varied = head.vary(self, values, length, size)
+        try:
+            varied.plan = self._plan(varied, values)
+        except RequestError:  # it is refused where it is parsed
+            return None
+        return varied
+
+    def list_headers(self, values: Sequence[bytes]) -> Headers:
+        """See ``HeaderLayout``."""
+        headers = list(self._headers)
+        for number, value in zip(self._numbers, values, strict=True):
+            headers[number] = (headers[number][0], value)
+        return tuple(headers)
+
+    def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
+        """See ``HeaderLayout``."""
+        place = self._places.get(name)
+        return self._constants.get(name) if place is None else values[place]
+
+
+class HeadCache:
+    """The heads that a port has seen before, and those of the same shape.
+
+    Args:
+        app: plans how requests are answered; a head that announces a body longer than it takes is refused.
+    """
+
+    def __init__(self, app: HttpApp) -> None:
+        self._app = app
+        self._heads: BoundedCache[RequestHead] = BoundedCache(_MAX_HEADS, _MAX_HEADS_BYTES)
+        self._shapes: Shapes[_HeadTemplate] = Shapes()
+
+    def find(self, raw: bytes, recent: RecentTemplates[RequestHead]) -> RequestHead | None:
+        """Return the head that these bytes are, the empty line at their end included; None: it has to be parsed.
+
+        Args:
+            raw: the bytes.
+            recent: the templates of the connection; a head that is found is added.
+        """
+        head = self._heads.get(raw)
+        if head is not None:
+            recent.add(_ConstantHead(raw, head))
+        return head
+
+    def admit(self, raw: bytes, head: RequestHead, recent: RecentTemplates[RequestHead]) -> None:
+        """Plan a head that has been parsed, and learn from it.
+
+        Args:
+            raw: its bytes.
+            head: gets its plan.
+            recent: the templates of the connection; one that reads such heads is added.
+
+        Raises:
+            TooLarge: the body is longer than it may be.
+            RequestError: the application answers none of the requests with this head.
+        """
+        head.size = len(raw)
+        head.plan = self._app.plan(head)  # first: a client without a token learns nothing else
+        if head.content_length > self._app.max_body_bytes:
+            raise TooLarge(f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}")
+        if len(raw) > MAX_BYTES or len(head.headers) > MAX_FIELDS:
+            return
+        if self._heads.offer(raw, head, len(raw) + _HEAD_OVERHEAD):
+            recent.add(_ConstantHead(raw, head))
+            return
+        shape = _split(raw, head.headers)
+        if shape is not None:
+            key, values = shape
+            template = self._shapes.learn(key, [*values.values()], partial(self._build, raw, head, values))
+            if template is not None:
+                recent.add(template)
+
+    def _build(
+        self, raw: bytes, head: RequestHead, values: Mapping[int, bytes], varying: frozenset[int]
+    ) -> _HeadTemplate:
+        """Make the template of heads like this one; ``varying``: the places in ``values`` of those that differ."""
+        numbers = [number for place, number in enumerate(values) if place in varying]
+        segments, start, at = [], 0, raw.index(_LINE_END)
+        for number in range(len(head.headers)):
+            end = raw.index(_LINE_END, at + len(_LINE_END))
+            if number in numbers:
+                stop = end - len(values[number])
+                segments.append(raw[start:stop])
+                start = end
+            at = end
+        return _HeadTemplate([*segments, raw[start:]], numbers, head, self._app)
+
+
+def _split(raw: bytes, headers: Headers) -> tuple[bytes, dict[int, bytes]] | None:
+    """Return what all heads of a shape have in common, and the values that may differ by the numbers of their headers.
+
+    A header that occurs more than once does not vary, since it depends on all of its values what they mean. None: the
+    head has lines that are no headers of their own.
+    """
+    lines = raw[:-4].split(_LINE_END)
+    if len(lines) != len(headers) + 1:
+        return None
+    names = [name for name, _ in headers]
+    values = {}
+    for number, (name, value) in enumerate(headers):
+        line = lines[number + 1]
+        if line[: len(name)].lower() != name or line[len(name) : len(name) + 1] != b":":
+            return None
+        if name not in FIXED_HEADERS and value and line.endswith(value) and names.count(name) == 1:
+            values[number] = value
+            lines[number + 1] = line[: len(line) - len(value)] + b"\n"  # which no line has
+    return _LINE_END.join(lines), values

@@ -1,0 +1,157 @@
+"""The schema, the dataclasses and the table of variables say the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from seldon_spec.config.loader import plain
+from seldon_spec.config.model import (
+    AuthSpec,
+    FlaskSpec,
+    HealthcheckSpec,
+    ImageSpec,
+    LogSpec,
+    PortsSpec,
+    ServerSpec,
+    ShutdownSpec,
+    Spec,
+    StepsSpec,
+    TlsSpec,
+)
+from seldon_spec.config.schema import schema as spec_schema
+
+SECTIONS = {
+    ("flask",): FlaskSpec(),
+    ("ports",): PortsSpec(),
+    ("server",): ServerSpec(),
+    ("server", "tls"): TlsSpec("tls.crt", "tls.key"),
+    ("server", "auth"): AuthSpec(()),
+    ("server", "log"): LogSpec(),
+    ("server", "shutdown"): ShutdownSpec(),
+    ("image",): ImageSpec(),
+    ("image", "steps"): StepsSpec(),
+    ("image", "healthcheck"): HealthcheckSpec(),
+}
+NOT_IN_THE_FILE = {"folder", "file", "unit", "origins", "diagnostics", "digest"}
+
+GUIDE = """DEBUG EXPLAIN_TEMPLATE_LOADING JSONIFY_PRETTYPRINT_REGULAR JSON_SORT_KEYS PROPAGATE_EXCEPTIONS
+    PRESERVE_CONTEXT_ON_EXCEPTION SESSION_COOKIE_HTTPONLY SESSION_COOKIE_SECURE SESSION_REFRESH_EACH_REQUEST
+    TEMPLATES_AUTO_RELOAD TESTING TRAP_HTTP_EXCEPTIONS TRAP_BAD_REQUEST_ERRORS""".split()
+
+
+def _keys(path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every key of the schema, sections among them."""
+    schema = spec_schema.field_schema(path)
+    assert schema is not None
+    found = []
+    for key, child in schema.get("properties", {}).items():
+        found.append(((*path, key), child))
+        if spec_schema.is_section(child):
+            found += _keys((*path, key))
+    return found
+
+
+KEYS = _keys()
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(spec_schema.load_schema())
+
+
+@pytest.mark.parametrize(("path", "schema"), KEYS, ids=[spec_schema.join(path) for path, _ in KEYS])
+def test_every_key_explains_itself(path: tuple[str, ...], schema: dict[str, Any]) -> None:
+    """A title, a description that is a sentence, an example, and a default, given or derived, unless it is required."""
+    assert schema["title"]
+    assert schema["description"].endswith(".")
+    assert schema["examples"]
+    assert ("default" in schema or "x-default" in schema) is not spec_schema.is_required(path)
+
+
+@pytest.mark.parametrize(("path", "schema"), KEYS, ids=[spec_schema.join(path) for path, _ in KEYS])
+def test_defaults_and_examples_are_allowed(path: tuple[str, ...], schema: dict[str, Any]) -> None:
+    whole = {**spec_schema.resolve(schema), "$defs": spec_schema.load_schema()["$defs"]}
+    validator = Draft202012Validator(whole)
+    for value in [*schema["examples"], *([schema["default"]] if "default" in schema else [])]:
+        assert list(validator.iter_errors(value)) == [], path
+
+
+def test_no_object_is_open_by_accident() -> None:
+    def walk(schema: Any, at: str) -> list[str]:
+        if isinstance(schema, list):
+            return [hit for item in schema for hit in walk(item, at)]
+        if not isinstance(schema, dict):
+            return []
+        hits = [at] if "properties" in schema and schema.get("additionalProperties") is not False else []
+        return hits + [hit for key, item in schema.items() for hit in walk(item, f"{at}/{key}")]
+
+    schema = dict(spec_schema.load_schema())
+    assert [hit for hit in walk(schema, "") if not hit.endswith("/properties")] == []
+
+
+@pytest.mark.parametrize(("path", "section"), SECTIONS.items(), ids=[spec_schema.join(path) for path in SECTIONS])
+def test_sections_have_the_dataclass_s_fields_and_defaults(path: tuple[str, ...], section: Any) -> None:
+    schema = spec_schema.field_schema(path)
+    assert schema is not None
+    assert set(schema["properties"]) == {f.name for f in fields(section)}
+    for key, child in schema["properties"].items():
+        value = getattr(section, key)
+        if not is_dataclass(value) and not spec_schema.is_required((*path, key)):
+            assert plain(value) == child["default"], key
+
+
+def test_the_top_level_has_the_spec_s_fields() -> None:
+    in_dataclass = {f.name for f in fields(Spec)} - NOT_IN_THE_FILE
+    assert set(spec_schema.load_schema()["properties"]) == in_dataclass
+    for f in fields(Spec):
+        schema = spec_schema.load_schema()["properties"].get(f.name, {})
+        if f.default is not MISSING and "default" in schema and not is_dataclass(f.default):
+            assert plain(f.default) == schema["default"], f.name
+
+
+def test_the_guide_s_flask_settings_are_there() -> None:
+    assert len(GUIDE) == 13
+    assert set(GUIDE) <= {f.name for f in fields(FlaskSpec)}
+
+
+def test_flask_s_own_settings_are_there() -> None:
+    """Every builtin value of the installed Flask, and every default as Flask has it."""
+    from flask import Flask
+
+    for name, value in Flask.default_config.items():
+        default = getattr(FlaskSpec(), name)
+        if name == "PERMANENT_SESSION_LIFETIME":
+            assert default == value.total_seconds()
+        elif name != "DEBUG":  # Flask's None means: as FLASK_DEBUG says
+            assert default == value, name
+
+
+def test_the_schema_is_json_as_it_ships() -> None:
+    assert json.loads(spec_schema.schema_text()) == spec_schema.load_schema()
+
+
+PATHS = [
+    ("server.workers", ("server", "workers")),
+    ("server.log.level", ("server", "log", "level")),
+    ("image.labels.org.example.team", ("image", "labels", "org.example.team")),
+    ("parameters.a.b", ("parameters", "a.b")),
+    ("nothing.here", ("nothing", "here")),
+]
+
+
+@pytest.mark.parametrize(("text", "path"), PATHS, ids=[text for text, _ in PATHS])
+def test_a_dotted_key_is_a_path(text: str, path: tuple[str, ...]) -> None:
+    assert spec_schema.split_path(text) == path
+
+
+SENSITIVE = [("DB_PASSWORD", True), ("apiToken", True), ("SECRET_KEY", True), ("tokenizer", False), ("max_tokens", False),
+             ("secretary", False), ("passwordless", False)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "is_sensitive"), SENSITIVE, ids=[name for name, _ in SENSITIVE])
+def test_names_of_secrets_are_known_by_their_words(name: str, *, is_sensitive: bool) -> None:
+    assert spec_schema.is_sensitive((name,)) is is_sensitive

@@ -1,0 +1,94 @@
+# ruff: noqa: ARG005 - the signatures of the hooks are given
+"""What a model says of itself: completed, overlaid and checked (contract section 8)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from seldon_spec.config.model import UnitSpec
+from seldon_spec.errors import ComponentFailed
+from seldon_spec.inference.component.contract import SeldonNotImplementedError
+from seldon_spec.inference.component.metadata import read_metadata
+
+EMPTY = {"name": "", "versions": [""], "platform": "", "inputs": [], "outputs": [], "custom": {}}
+
+
+def read(told: Any = None, unit: UnitSpec | None = None) -> Any:
+    return read_metadata(type("Model", (), {"init_metadata": lambda self: told})(), unit or UnitSpec())
+
+
+def test_nothing_said() -> None:
+    assert read_metadata(object(), UnitSpec()) == EMPTY
+
+
+IMAGES = {"reg:5000/a/b:1.2": ("reg:5000/a/b", "1.2"), "untagged": ("", "untagged"), "a@sha256:f": ("a@sha256", "f")}
+
+
+@pytest.mark.parametrize(("image", "expected"), IMAGES.items(), ids=IMAGES.keys())
+def test_the_image_gives_name_and_version(image: str, expected: tuple[str, str]) -> None:
+    metadata = read({}, UnitSpec(image=image))
+    assert (metadata["name"], metadata["versions"]) == (expected[0], [expected[1]])
+
+
+def test_the_operator_s_stand_over_the_class_s() -> None:
+    told = {"name": "class", "platform": "class"}
+    assert read(told, UnitSpec(metadata={"name": "operator"})) == {**EMPTY, "name": "operator", "platform": "class"}
+
+
+VALID: dict[str, dict[str, Any]] = {
+    "tensor": {"messagetype": "tensor", "schema": {"names": ["a"], "shape": [-1, 2]}},
+    "whole-number": {"messagetype": "ndarray", "schema": {"shape": [1.0]}},
+    "no-schema": {"messagetype": "tftensor"},
+    "json": {"messagetype": "jsonData", "schema": {"anything": [1]}},
+    "text": {"messagetype": "strData"},
+    "own": {"messagetype": "mine", "schema": {"any": 1}},
+    "v2": {"name": "x", "datatype": "FP32", "shape": [1, 4]},
+    "empty": {},
+}
+
+
+@pytest.mark.parametrize("message", VALID.values(), ids=VALID.keys())
+def test_valid(message: dict[str, Any]) -> None:
+    assert read({"inputs": [message], "outputs": [message]})["inputs"] == [message]
+
+
+INVALID: dict[str, dict[str, Any]] = {
+    "unknown-key": {"more": 1},
+    "name": {"name": 5},
+    "versions": {"versions": "v1"},
+    "custom-number": {"custom": {"a": 1}},
+    "inputs-tuple": {"inputs": ()},
+    "text-with-schema": {"inputs": [{"messagetype": "strData", "schema": {}}]},
+    "messagetype-number": {"inputs": [{"messagetype": 5}]},
+    "tensor-schema-more": {"inputs": [{"messagetype": "tensor", "schema": {"more": 1}}]},
+    "shape-text": {"inputs": [{"messagetype": "tensor", "schema": {"shape": ["a"]}}]},
+    "datatype": {"inputs": [{"name": "x", "datatype": "FLOATY"}]},
+    "mixed": {"inputs": [{"messagetype": "mine", "datatype": "FP32"}]},
+}
+
+
+@pytest.mark.parametrize("told", INVALID.values(), ids=INVALID.keys())
+def test_invalid_metadata_are_logged_and_withheld(told: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    assert read(told) is None
+    assert "the model's metadata are invalid" in caplog.text
+
+
+def test_what_is_no_dict_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert read(["x"]) == EMPTY
+    assert "init_metadata returned list" in caplog.text
+
+
+def test_exceptions() -> None:
+    def raising(error: Exception) -> object:
+        def init_metadata(self: object) -> Any:
+            raise error
+
+        return type("Model", (), {"init_metadata": init_metadata})()
+
+    assert read_metadata(raising(SeldonNotImplementedError("no")), UnitSpec()) == EMPTY
+    with pytest.raises(ComponentFailed):
+        read_metadata(raising(ValueError("bad")), UnitSpec())

@@ -1,0 +1,74 @@
+"""What a request may cost beside its time: modules that it does not need, and memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seldon_spec.inference.component.response import ResponseMessage
+from seldon_spec.inference.message import PayloadType
+from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.seldon_v1 import proto_codec
+from seldon_spec.protocols.seldon_v1.fast import json_writer as json_write
+
+_IMPORTS = """
+import sys
+from seldon_spec.inference.component.adapter import Adapter
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.inference.message import Result, Operation
+codec = JsonCodec()
+request = codec.decode(Operation.PREDICT, b'{"data":{"ndarray":[[1.5]]}}')
+codec.encode(Result(request.message.payload), request)
+print({name.split(".")[0] for name in sys.modules} & {"simdjson", "csimdjson", "google", "grpc", "flask"})
+"""
+
+_MEMORY = """
+import re, sys
+from pathlib import Path
+import simdjson
+from seldon_spec.inference.component.adapter import Adapter
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.inference.message import Operation
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.config.model import UnitSpec
+
+def measure(name):
+    return 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+class Model:
+    def predict(self, X, names):
+        return X
+
+codec = JsonCodec() if sys.argv[1] == "json" else ProtoCodec()
+component = Adapter(Model(), UnitSpec())
+idle = measure("VmRSS")
+request = codec.decode(Operation.PREDICT, Path(sys.argv[2]).read_bytes())
+body = codec.encode(component.call(request, list), request).body
+print(measure("VmHWM") - idle, len(body))
+"""
+
+
+def _run(code: str, *args: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], check=True, capture_output=True, text=True, timeout=120
+    ).stdout
+
+
+def test_numbers_over_rest_need_neither_protobuf_nor_another_parser() -> None:
+    assert _run(_IMPORTS).strip() == "set()"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell of a process's peak")
+@pytest.mark.parametrize("kind", [PayloadType.NDARRAY, PayloadType.TENSOR], ids=["ndarray", "tensor"])
+@pytest.mark.parametrize("wire", ["json", "protobuf"])
+def test_a_large_request_costs_less_than_three_times_its_size(wire: str, kind: PayloadType, tmp_path: Path) -> None:
+    answer = ResponseMessage(kind, np.random.default_rng(0).standard_normal((1000, 1000)), [], {})
+    body = json_write.write_answer(answer, JsonStyle()) if wire == "json" else proto_codec.write_answer(answer)
+    (tmp_path / "body").write_bytes(body)
+    peak, size = map(int, _run(_MEMORY, wire, str(tmp_path / "body")).split())
+    assert size >= len(body)
+    assert peak < 3 * len(body)  # about two; the rest is how the allocator happens to grow
