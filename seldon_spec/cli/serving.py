@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seldon_spec.cli.exit_codes import tell
+from seldon_spec.config.checks.extras import require_engine
 from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.checks.tracing import settle_tracing
 from seldon_spec.config.model import Spec
@@ -34,7 +35,9 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
     preparation = Preparation()
 
     def read_prepared() -> Spec:
-        spec = settle_tracing(read(preparation.variables))
+        spec = read(preparation.variables)
+        require_engine(spec)
+        spec = settle_tracing(spec)
         require_tls(spec)
         prepared = preparation.prepare(spec)
         tell(spec.diagnostics, is_summed_up=False)

@@ -455,27 +455,28 @@ def test_what_is_not_there_ends_the_start_with_one_line(beside: Any, variables: 
     assert text in line
 
 
-BLOCKER = """
-import sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.startswith("opentelemetry.sdk"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Blocker())
-"""
+BLOCKER = "import sys; sys.modules.update({'opentelemetry.sdk': None, 'uvicorn': None})"
 
 
-def test_a_missing_extra_is_told_before_anything_starts(beside: Any) -> None:
+@pytest.mark.parametrize(
+    ("server_keys", "message", "extra"),
+    [
+        ("tracing: true", "server.tracing needs packages that are not installed here", "tracing"),
+        ("engine: uvicorn", "server.engine: uvicorn needs a package that is not installed here", "uvicorn"),
+    ],
+    ids=["tracing", "uvicorn"],
+)
+def test_a_missing_extra_is_reported_before_anything_starts(
+    beside: Any, server_keys: str, message: str, extra: str
+) -> None:
     (beside.folder / "sitecustomize.py").write_text(BLOCKER)
     beside.write_class(SOURCE)
-    beside.write_spec(server="tracing: true")
+    beside.write_spec(server=server_keys)
     server = beside.start(PYTHONPATH=str(beside.folder))
     assert server.wait() == 1
     assert "seldon.yaml:3:" in server.log
-    assert "error: server.tracing needs packages that are not installed here [missing-package]" in server.log
-    assert "pip install 'seldon-spec[tracing]'" in server.log
+    assert f"error: {message} [missing-package]" in server.log
+    assert f"pip install 'seldon-spec[{extra}]'" in server.log
     assert not {"Traceback", "REST on"} & set(re.findall(r"Traceback|REST on", server.log))
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from seldon_spec.config.checks.extras import find_extras
 from seldon_spec.config.checks.image_rules import requirements_files
 from seldon_spec.config.checks.requirements import LineKind, Requirements, kind_of, read_requirements, without_options
-from seldon_spec.config.checks.tracing import EXTRA
 from seldon_spec.config.model import ImageSpec, Spec
 from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.deploy.dockerfile.bases import CONDA_BUILDER, has_packages_of_its_own, render_packages
@@ -78,7 +78,8 @@ def make_plan(spec: Spec, version: str, passing_wheel: str | None = None) -> Ins
     given = passing_wheel or spec.image.seldon_spec
     if requirements.find("seldon-spec") and passing_wheel is None:
         return InstallSteps(spec.image, kind, requirements, None, None)
-    extra = f"[{EXTRA}]" if spec.server.tracing else ""
+    extras = find_extras({"tracing": spec.server.tracing, "engine": spec.server.engine})
+    extra = f"[{','.join(extras)}]" if extras else ""
     if given is None:
         return InstallSteps(spec.image, kind, requirements, f"seldon-spec{extra}=={version}", None)
     if not given.endswith(".whl"):
