@@ -18,7 +18,7 @@ import pytest
 from seldon_spec import __version__
 from seldon_spec.cli.builders import BUILDERS, Build
 from seldon_spec.cli.main import run
-from seldon_spec.cli.self_wheel import write_own_wheel
+from seldon_spec.cli.self_wheel import write_self_wheel
 
 BUILD = Build(Path("ctx"), Path("t/Dockerfile"), Path("t/ignore"), Path("t/id"), "iris:1.0")
 EVERYTHING: Mapping[str, Any] = {
@@ -294,7 +294,7 @@ def test_what_migrate_writes_is_built_with_the_own_wheel(bench: Bench) -> None:
 def test_a_version_that_an_index_has_needs_no_wheel(bench: Bench, tmp_path: Path) -> None:
     bench.add("podman")
     (tmp_path / "links").mkdir()
-    write_own_wheel(tmp_path / "links")
+    write_self_wheel(tmp_path / "links")
     assert bench.build(PIP_FIND_LINKS=str(tmp_path / "links")).returncode == 0
     assert f" seldon-spec=={__version__}" in (bench.log / "Dockerfile").read_text()
 
@@ -351,7 +351,7 @@ def test_the_own_wheel_is_the_same_each_time_and_installs(tmp_path: Path) -> Non
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-    first, second = (write_own_wheel(folder) for folder in folders)
+    first, second = (write_self_wheel(folder) for folder in folders)
     assert first.read_bytes() == second.read_bytes()
     target = tmp_path / "target"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seldon_spec.cli import downward_api as pod
+from seldon_spec.cli import serving
 from seldon_spec.cli.main import run as run_ours
 from seldon_spec.cli.microservice import OPTIONS, load_given, parse, run
 from seldon_spec.config.model import Spec
@@ -153,17 +153,17 @@ def test_the_pod_s_annotations_are_read_beneath_the_environment(folder: Path) ->
 def test_annotations_are_a_file_s_text_bounded_and_may_be_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", tmp_path)
-    assert pod.read_annotations() == ""
+    monkeypatch.setattr(serving, "ANNOTATIONS_FILE", tmp_path)
+    assert serving.read_annotations() == ""
     file = tmp_path / "annotations"
-    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", file)
-    assert pod.read_annotations() == ""
-    file.write_bytes(b"x" * (pod.MAX_ANNOTATIONS_BYTES + 1))
-    assert pod.read_annotations() == ""
+    monkeypatch.setattr(serving, "ANNOTATIONS_FILE", file)
+    assert serving.read_annotations() == ""
+    file.write_bytes(b"x" * (serving.MAX_ANNOTATIONS_BYTES + 1))
+    assert serving.read_annotations() == ""
     file.write_bytes(b'a="\xff"\n')
-    assert pod.read_annotations() == 'a="\ufffd"\n'
+    assert serving.read_annotations() == 'a="\ufffd"\n'
     file.write_bytes('\ufeffa="ü"\n'.encode("utf-16-le"))
-    assert pod.read_annotations() == 'a="ü"\n'
+    assert serving.read_annotations() == 'a="ü"\n'
 
 
 def test_our_own_commands_read_annotations_where_a_server_is_meant(
@@ -171,7 +171,7 @@ def test_our_own_commands_read_annotations_where_a_server_is_meant(
 ) -> None:
     (folder / "seldon.yaml").write_text("class_name: MyModel\n")
     (folder / "annotations").write_text('seldon.io/rest-timeout="1500"\n')
-    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", folder / "annotations")
+    monkeypatch.setattr(serving, "ANNOTATIONS_FILE", folder / "annotations")
     assert run_ours(["show"]) == 0
     line = "server.request_timeout_seconds = 1.5  <- annotation seldon.io/rest-timeout\n"
     assert line in capsys.readouterr().out

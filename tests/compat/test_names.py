@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from seldon_spec.compat import conversion as utils
 from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc, user_model
-from seldon_spec.compat.finder import STAND_INS
+from seldon_spec.compat.finder import REPLACEMENTS
 from seldon_spec.compat.storage import Storage
 from seldon_spec.compat.user_model import SeldonComponent
 from seldon_spec.inference.component.contract import (
@@ -342,6 +342,6 @@ def test_the_page_lists_every_name() -> None:
         for row in (re.findall(r"`([\w.]+)`", line) for line in page.splitlines() if line.startswith("|"))
         if row
     }
-    told = {name: rows[name] for name, ours in STAND_INS.items() if ours is not None and "pb2" not in name}
-    assert told == {name: list(import_module(str(STAND_INS[name])).__all__) for name in told}
+    told = {name: rows[name] for name, ours in REPLACEMENTS.items() if ours is not None and "pb2" not in name}
+    assert told == {name: list(import_module(str(REPLACEMENTS[name])).__all__) for name in told}
     assert {"seldon_core.proto.prediction_pb2", "seldon_core.proto.prediction_pb2_grpc"} < rows.keys()
