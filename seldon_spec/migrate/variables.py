@@ -163,6 +163,6 @@ def _refer(candidate: Candidate, gathered: Gathered) -> Iterator[Candidate]:
     gathered.leave_out(
         candidate.position,
         candidate.label,
-        f"a secret is not copied: seldon.yaml refers to the variable {variable}: set it where the server starts",
+        f"a secret is not copied: seldon.yaml refers to the variable {variable}; set it where the server starts",
     )
     yield replace(candidate, path=path, value={"from_env": variable})

@@ -47,7 +47,7 @@ def render_environment(own: Mapping[str, str], path: str | None = None) -> str:
 
 def render_run(spec: Spec) -> Iterator[str]:
     """Render the user, stop signal, health check and command."""
-    yield f"# Numeric, so that Kubernetes can verify that it is not root; any other UID works too.\nUSER {spec.image.user}"
+    yield f"# Numeric, so that Kubernetes can verify that it is not root; any UID works.\nUSER {spec.image.user}"
     yield "STOPSIGNAL SIGTERM"
     path = [] if spec.file == SPEC_FILE else [as_path(spec.file)]
     yield _healthcheck(spec.image.healthcheck, path)
