@@ -1,4 +1,4 @@
-"""Traces as an OTLP receiver gets them from a real server, over both transports and on both engines."""
+"""Traces as an OTLP receiver gets them from a real server, over both transports."""
 
 from __future__ import annotations
 
@@ -251,13 +251,13 @@ class Run:
         return sorted((span for span in self.spans if span.trace == trace), key=lambda span: span.begun)
 
 
-@pytest.fixture(scope="module", params=["native", "uvicorn"])
-def run(request: pytest.FixtureRequest, start_for_module: Callable[..., Any]) -> Run:
+@pytest.fixture(scope="module")
+def run(start_for_module: Callable[..., Any]) -> Run:
     receiver = Receiver()
     with pytest.MonkeyPatch.context() as patch:
         for name, text in receiver.variables.items():
             patch.setenv(name, text)
-        server = start_for_module(SOURCE, server={"tracing": True, "engine": request.param}).wait_until_ready()
+        server = start_for_module(SOURCE, server={"tracing": True}).wait_until_ready()
     answers = {}
     for name, case in CASES.items():
         trace, span = parent_of(name)
@@ -499,9 +499,8 @@ class Served:
 """
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
-def test_nothing_is_imported_where_nothing_is_traced(start: Callable[..., Any], engine: str) -> None:
-    server = start(MODULES, server={"engine": engine}).wait_until_ready()
+def test_nothing_is_imported_where_nothing_is_traced(start: Callable[..., Any]) -> None:
+    server = start(MODULES).wait_until_ready()
     status, answer = server.predict()
     assert (status, answer["strData"]) == (200, "0 modules")
 
