@@ -104,11 +104,11 @@ def dockerfile(
     Returns:
         The exit code: 1 if ``compared`` differs.
     """
-    from seldon_spec.deploy.dockerfile.baked import find_not_baked
+    from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
     spec = _load(path, flags, terms=FOR_IMAGE)
     text = _render_form(form)(spec, __version__)
-    print_diagnostics(tuple(find_not_baked(spec)), path, with_summary=False)
+    print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     if compared is not None:
         return _compare(compared, text)
     if output is None:
@@ -163,10 +163,10 @@ def _write(path: Path, text: str) -> None:
 def build(path: Path, options: BuildOptions, flags: Flags = NO_FLAGS) -> None:
     """Build the image and print its name, ID and size."""
     from seldon_spec.cli.image import build_image
-    from seldon_spec.deploy.dockerfile.baked import find_not_baked
+    from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
     spec = _load(path, flags, terms=FOR_IMAGE)
-    print_diagnostics(tuple(find_not_baked(spec)), path, with_summary=False)
+    print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     _print(build_image(spec, options) + "\n")
 
 

@@ -107,7 +107,7 @@ def test_the_language_of_the_connection_is_agreed_on(serve: Any, port: str) -> N
     context = trusting()
     context.set_alpn_protocols(["h2", "http/1.1"])
     with connect(serve("native"), context, port) as client:
-        assert client.selected_alpn_protocol() == ("http/1.1")
+        assert client.selected_alpn_protocol() == "http/1.1"
         assert client.version() == "TLSv1.3"
 
 

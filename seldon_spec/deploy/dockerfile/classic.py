@@ -8,7 +8,7 @@ from __future__ import annotations
 from seldon_spec.config.checks.image_rules import requirements_files
 from seldon_spec.config.checks.requirements import LineKind, kind_of
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.dockerfile import baked, finish, quoting
+from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base, render_packages
 from seldon_spec.deploy.dockerfile.install import find_install_steps, render_command
 from seldon_spec.errors import SeldonSpecError
@@ -43,7 +43,7 @@ def render_classic(spec: Spec, version: str) -> str:
         "# For platforms that read these two; they override seldon.yaml.\n"
         f"ENV MODEL_NAME={quoting.quote_value(spec.class_name, 'class_name')}\n"
         f"ENV SERVICE_TYPE={quoting.quote_value(spec.service_type.value, 'service_type')}",
-        *baked.render_baked(spec),
+        *build_environment.render_build_environment(spec),
         *finish.render_identity(spec),
         f"RUN chown -R {spec.image.user}:0 . && chmod -R a+rX .",
         *finish.render_run(spec),

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.dockerfile import baked, finish, quoting
+from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base
 from seldon_spec.deploy.dockerfile.install import ENV, InstallSteps, as_path, find_install_steps, render_build_stage
 
@@ -94,6 +94,6 @@ def _image(spec: Spec) -> Iterator[str]:
         yield _copy_from("models", spec)
     yield finish.render_ports(spec.ports)
     yield from finish.render_run(spec)
-    yield from baked.render_baked(spec)
+    yield from build_environment.render_build_environment(spec)
     yield from finish.render_identity(spec)
     yield ("# Last: a change of the code or of seldon.yaml rebuilds only this layer.\n" + _copy_from("code", spec))

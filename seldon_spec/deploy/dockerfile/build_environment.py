@@ -21,7 +21,7 @@ _REFERENCES = "# References to secrets, without their values.\n# hadolint ignore
 _SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})
 
 
-def is_baked(path: FieldPath, origin: Origin) -> bool:
+def is_written(path: FieldPath, origin: Origin) -> bool:
     """Return whether the value at ``path`` is written into the image as a variable.
 
     Parameters and variables of the user are set where the image runs, and no image contains a secret.
@@ -30,7 +30,7 @@ def is_baked(path: FieldPath, origin: Origin) -> bool:
     return is_from_outside and path[0] in _SECTIONS and path[:2] not in _SECRETS
 
 
-def render_baked(spec: Spec) -> Iterator[str]:
+def render_build_environment(spec: Spec) -> Iterator[str]:
     """Yield an ENV for each value, in the order of the spec, after a comment with its source.
 
     Raises:
@@ -39,7 +39,7 @@ def render_baked(spec: Spec) -> Iterator[str]:
     for section in _SECTIONS:
         for path, value in _leaves((section,), getattr(spec, section)):
             origin = _origin(spec, path)
-            if is_baked(path, origin):
+            if is_written(path, origin):
                 text = quoting.quote_value(_to_text(value), f"{'.'.join(path)} ({origin})")
                 yield (
                     f"# {'.'.join(path)}: from {quoting.to_comment(str(origin))}, when this file was rendered.\n"
@@ -77,7 +77,7 @@ def _to_text(value: object) -> str:
     return text if isinstance(text, str) else json.dumps(text)
 
 
-def find_not_baked(spec: Spec) -> Iterator[Diagnostic]:
+def find_dropped(spec: Spec) -> Iterator[Diagnostic]:
     """Yield a warning for each value of a variable or flag that is not written into the image."""
     for path, origin in spec.origins.items():
         is_from_outside = origin.kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
