@@ -60,7 +60,7 @@ class SeldonCoreFinder(MetaPathFinder):
         if fullname not in REPLACEMENTS:
             known = ", ".join(name for name in REPLACEMENTS if name != PACKAGE)
             raise ModuleNotFoundError(
-                f"No module named {fullname!r}: seldon-spec replaces seldon-core, with the modules {known}",
+                f"No module named {fullname!r}: seldon-spec replaces seldon-core; available: {known}",
                 name=fullname,
             )
         return _spec_of(fullname)
@@ -76,7 +76,7 @@ def _spec_of(fullname: str) -> ModuleSpec:
     names = ", ".join(_names_of(fullname)) or "modules only"
     is_package = any(name.startswith(f"{fullname}.") for name in REPLACEMENTS)
     # Python shows the origin in "cannot import name … from … (origin)"
-    origin = f"seldon-spec replaces seldon-core, with the names {names}"
+    origin = f"seldon-spec replaces seldon-core; available here: {names}"
     spec = ModuleSpec(fullname, _ReplacementLoader(), origin=origin, is_package=is_package)
     spec.has_location = True
     return spec
@@ -109,7 +109,7 @@ def _make_getattr(module: str, names: Sequence[str]) -> Callable[[str], object]:
 
     def refuse(name: str) -> object:
         raise AttributeError(
-            f"module {module!r} has no attribute {name!r}: seldon-spec replaces seldon-core, with the names"
+            f"module {module!r} has no attribute {name!r}: seldon-spec replaces seldon-core; available here:"
             f" {', '.join(names) or 'modules only'}"
         )
 

@@ -71,7 +71,7 @@ def find_unit(
 
     Args:
         units: of every SeldonDeployment.
-        wanted: the value of ``--node``: ``[[[FILE/]DEPLOYMENT/]PREDICTOR/]NAME``.
+        wanted: the value of ``--node``: ``NAME``, or ``FILE/DEPLOYMENT/PREDICTOR/NAME`` without some of its parts.
         class_name: from the other sources.
         folder: the name of the folder.
         settings: returns the settings of a unit, to compare units.

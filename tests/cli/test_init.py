@@ -58,7 +58,7 @@ def test_a_new_folder_serves(service_type: ServiceType, tmp_path: Path, serve_fo
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "requirements.txt").write_text("mine\n")
     assert run(["init", str(tmp_path)]) == 1
-    assert "has requirements.txt already; nothing was written" in capsys.readouterr().err
+    assert "already contains requirements.txt; nothing was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["requirements.txt"]
     assert (tmp_path / "requirements.txt").read_text() == "mine\n"
 

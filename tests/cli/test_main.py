@@ -237,7 +237,7 @@ def test_predict_calls_the_handlers_of_the_class_at_its_end(folder: Path, begin:
     done = _command("predict", "[[1]]")
     assert (done.returncode, json.loads(done.stdout)["data"]["ndarray"]) == (0, [[1]])
     assert done.stderr.count("ended") == 1
-    assert ("left behind" in done.stderr) == ("Event" in begin)
+    assert ("exiting without it" in done.stderr) == ("Event" in begin)
 
 
 def test_predict_at_another_folder(

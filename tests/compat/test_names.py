@@ -191,7 +191,7 @@ def test_a_model_s_files_are_found_and_linked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("uri", "message"),
-    [("s3://bucket/model", "image.model_files"), ("gs://bucket", "/mnt/models"), ("no/such/path", "there is no")],
+    [("s3://bucket/model", "image.model_files"), ("gs://bucket", "/mnt/models"), ("no/such/path", "does not exist")],
 )
 def test_a_remote_model_is_an_error_with_a_fix(uri: str, message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
