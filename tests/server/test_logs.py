@@ -25,7 +25,6 @@ from seldon_spec.observability.request_context import ContextFactory, RequestCon
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 WAIT_SECONDS = 20
-ENGINES = ["native", "uvicorn"]
 WAYS = ["short", "flask", "grpc"]
 MADE = re.compile(r"[0-9a-f]{16}-[0-9a-f]+")
 SECRET = "xyzzy-4711"
@@ -109,10 +108,10 @@ def lines_of(server: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.lines]
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def talking(request: Any, start_for_module: Start) -> Any:
+@pytest.fixture(scope="module")
+def talking(start_for_module: Start) -> Any:
     """A server that logs JSON, and each request."""
-    more = {"server": {"engine": request.param, "max_body_bytes": 2048, "max_message_bytes": 2048}}
+    more = {"server": {"max_body_bytes": 2048, "max_message_bytes": 2048}}
     return start_for_module(TALKATIVE, log="json", access=True, **more).wait_until_ready()
 
 
@@ -147,9 +146,8 @@ def test_a_sound_id_comes_back_and_for_any_other_one_is_made(
         assert first != second
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_plain_server_returns_only_what_is_brought(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, server={"engine": engine}).wait_until_ready()
+def test_a_plain_server_returns_only_what_is_brought(start: Start) -> None:
+    server = start(TALKATIVE).wait_until_ready()
     for way in WAYS:
         assert ask(server, way).puid is None
         assert ask(server, way, headers={"X-Request-Id": "mine"}).puid == "mine"
@@ -197,9 +195,8 @@ def test_a_message_that_is_too_long_for_our_own_engine_has_an_id(start: Start) -
     server.wait_for(r"POST /seldon.protos.Model/Predict RESOURCE_EXHAUSTED \d+\.\d\d ms \[long\]$")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_request_without_a_token_has_an_id_too(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN], server={"engine": engine}).wait_until_ready()
+def test_a_request_without_a_token_has_an_id_too(start: Start) -> None:
+    server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN]).wait_until_ready()
     for way, status in [("short", 401), ("flask", 401), ("grpc", "UNAUTHENTICATED")]:
         wrong = {"Authorization": "Bearer another-token-of-theirs", "Seldon-Puid": f"no-{way}"}
         assert ask(server, way, headers=wrong) == (status, f"no-{way}")
@@ -234,9 +231,8 @@ def test_what_the_class_says_bears_the_request_s_id(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_line_is_json_and_none_tells_what_was_sent(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, log="json", access=True, server={"engine": engine}).wait_until_ready()
+def test_every_line_is_json_and_none_tells_what_was_sent(start: Start) -> None:
+    server = start(TALKATIVE, log="json", access=True).wait_until_ready()
     puids = {}
     for way in WAYS:
         for word in ("say", "complain", "log", "warn", "buffer", "fail", "die", "leave_open"):
@@ -367,9 +363,8 @@ def test_all_lines_are_written_before_the_process_ends_and_in_order(start: Start
     assert asked == [str(number) for number in range(300)]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, engine: str, way: str) -> None:
+def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, way: str) -> None:
     source = """
 from gated import pass_gate
 
@@ -378,7 +373,7 @@ class Served:
         pass_gate()
         return X
 """
-    server = start(source, log="json", access=True, server={"engine": engine}).wait_until_ready()
+    server = start(source, log="json", access=True).wait_until_ready()
     if way == "grpc":
         with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
             wire = SeldonMessage(strData="x").SerializeToString()
