@@ -15,7 +15,7 @@ from seldon_spec.inference.batch_arrays import concat_rows, find_group, split_ro
 from seldon_spec.inference.call import WORKED_ON, Call
 from seldon_spec.inference.component.base import Component, MetricsSink
 from seldon_spec.inference.message import Operation, Request
-from seldon_spec.observability.metrics import Metrics
+from seldon_spec.inference.metrics_sink import MetricsSink as Metrics
 
 logger = logging.getLogger(__name__)
 
