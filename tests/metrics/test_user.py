@@ -14,6 +14,7 @@ import pytest
 
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import BadMetric
+from seldon_spec.inference.metrics_sink import NullMetrics
 from seldon_spec.observability.metrics import BUCKET_BOUNDS, DURATION, Exposition, Metrics, Segments, standard_labels
 
 if TYPE_CHECKING:
@@ -130,6 +131,13 @@ class Hostile:
         raise LookupError("no text")
 
 
+class FailingIterator:
+    """An iterable of which no item can be read."""
+
+    def __iter__(self) -> Any:
+        return map(int, ["x"])
+
+
 def looped() -> list[Any]:
     metrics: list[Any] = []
     metrics.append(metrics)
@@ -142,7 +150,7 @@ BAD |= {
     "hostile-value": [gauge(value=Hostile())],
     "hostile-key": [{Hostile(): 1}],
     "hostile": Hostile(),
-    "failing-iterator": map(int, ["x"]),
+    "failing-iterator": FailingIterator(),
 }
 
 
@@ -216,6 +224,8 @@ def test_bad_metrics_harm_nothing_else(samples: Samples, bad: object) -> None:
     metrics.record("predict", [counter("good")])
     with pytest.raises(BadMetric, match="Bad metric created during request: "):
         metrics.record("predict", bad)
+    with pytest.raises(BadMetric, match="Bad metric created during request: "):
+        NullMetrics().record("predict", bad)
     if isinstance(bad, list):
         with pytest.raises(BadMetric):
             metrics.record("predict", [counter("good"), *bad])

@@ -222,15 +222,19 @@ class Exposition:
         """Yield the metrics to expose: of those that share a name, that of the newest process."""
         names = NameRegistry()
         for name, kind in sorted(newest, key=lambda metric: (-newest[metric], metric)):
-            try:
-                names.claim(kind, name)
-            except ValueError as error:
-                if (name, kind) not in self._logged:
-                    self._logged.add((name, kind))
-                    text = "the metrics page leaves out the %s %s of an older worker: %s (logged once)"
-                    logger.warning(text, kind.value, name, error)
-            else:
+            if self._is_unused(names, name, kind):
                 yield name, kind
+
+    def _is_unused(self, names: NameRegistry, name: str, kind: MetricKind) -> bool:
+        try:
+            names.claim(kind, name)
+        except ValueError as error:
+            if (name, kind) not in self._logged:
+                self._logged.add((name, kind))
+                text = "the metrics page leaves out the %s %s of an older worker: %s (logged once)"
+                logger.warning(text, kind.value, name, error)
+            return False
+        return True
 
 
 def _with_pauses(items: Iterable[T]) -> Iterator[T]:
