@@ -56,7 +56,10 @@ _lock = threading.RLock()
 """Held while a name becomes shared."""
 
 _known: dict[str, FolderModules] = {}
-"""The folders by path; the last one is that of the latest import."""
+"""The folders by path."""
+
+_registered: list[FolderModules] = []
+"""The folders from which something was imported; the latest comes first."""
 
 _shared: dict[str, set[FolderModules]] = {}
 """For each shared top-level name: the folders that have a module of this name."""
@@ -89,7 +92,7 @@ class FolderModules:
     def register(self) -> None:
         """Make the folder's modules importable, without a conflict with those of other folders."""
         with _lock:
-            _known[self.folder] = _known.pop(self.folder, self)  # to the end
+            _registered[:] = [self, *(folder for folder in _registered if folder is not self)]
             if _finder not in sys.meta_path:
                 index = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path)
                 sys.meta_path.insert(index, _finder)
@@ -119,7 +122,7 @@ class FolderModules:
                 loaded = next((folder for folder in owners if folder.owns(module)), None)
                 if module is not None and loaded is not None and getattr(module, "__file__", None) is None:
                     module.__path__ = [f"{loaded.folder}/{top}"]  # of a namespace package, it follows sys.path
-                for name in [name for name in sys.modules if name.partition(".")[0] == top]:
+                for name in [name for name in list(sys.modules) if name.partition(".")[0] == top]:
                     (_foreign if loaded is None else loaded._own)[name] = sys.modules[name]
                     sys.modules[name] = _SharedModule(name)
                 if not _shared:
@@ -185,13 +188,14 @@ class FolderModules:
                 setattr(self._own[parent], child, module)
             return module
 
-    def load_child(self, name: str, child: str) -> None:
-        """Import a submodule, if there is one."""
+    def load_if_any(self, name: str) -> ModuleType | None:
+        """Do what ``load`` does; return None if there is no such module."""
         try:
-            self.load(f"{name}.{child}")
+            return self.load(name)
         except ModuleNotFoundError as error:
-            if error.name != f"{name}.{child}":
+            if error.name != name:
                 raise
+        return None
 
     def owns(self, module: ModuleType | None) -> bool:
         """Whether a top-level module is in the folder itself."""
@@ -233,28 +237,33 @@ class _SharedModule(ModuleType):
     """Stands in ``sys.modules`` for the modules of a shared name."""
 
     def __getattribute__(self, attribute: str) -> Any:
-        name = super().__getattribute__("__name__")
-        # imports read __spec__ of a module that they find in sys.modules; other code only lists what is imported
-        return getattr(_resolve(name, is_import=attribute == "__spec__"), attribute)
+        return getattr(_resolve(super().__getattribute__("__name__"), attribute), attribute)
 
     def __setattr__(self, attribute: str, value: object) -> None:
         # importlib sets these two, which the real module has already
         if attribute != "__spec__" and not isinstance(value, _SharedModule):
-            setattr(_resolve(super().__getattribute__("__name__")), attribute, value)
+            setattr(_resolve(super().__getattribute__("__name__"), attribute), attribute, value)
 
     def __delattr__(self, attribute: str) -> None:
-        delattr(_resolve(super().__getattribute__("__name__")), attribute)
+        delattr(_resolve(super().__getattribute__("__name__"), attribute), attribute)
 
 
-def _resolve(name: str, *, is_import: bool = False) -> ModuleType:
-    """Return the module of a shared name that the calling code means."""
+def _resolve(name: str, attribute: str) -> ModuleType:
+    """Return the module of a shared name that the calling code means when it uses an attribute of the proxy.
+
+    ``importlib`` reads ``__spec__`` of a module that it finds in ``sys.modules``, and may skip even this if another
+    thread has just put it there. Code that only lists the modules reads other special attributes.
+    """
     owners = _shared[name.partition(".")[0]]
     folder = _find_caller(owners)
+    module: ModuleType | None
     if folder is not None:
-        module = folder.load(name) if is_import else folder._own.get(name)
+        if attribute == "__spec__":
+            module = folder.load(name)
+        else:
+            module = folder._own.get(name) if attribute.startswith("__") else folder.load_if_any(name)
     else:
-        owning = [folder for folder in reversed(list(_known.values())) if folder in owners]
-        modules = [_foreign.get(name), *(folder._own.get(name) for folder in owning)]
+        modules = [_foreign.get(name), *(folder._own.get(name) for folder in _registered)]
         module = next((module for module in modules if module is not None), None)
     if module is None:
         raise AttributeError(f"the module {name} has not been imported here")
@@ -304,7 +313,7 @@ def _import(
         return folder.load(top)
     for child in getattr(module, "__all__", ()) if "*" in fromlist else fromlist:
         if hasattr(module, "__path__") and not hasattr(module, child):
-            folder.load_child(full, child)
+            folder.load_if_any(f"{full}.{child}")
     return module
 
 
@@ -315,12 +324,11 @@ class _Finder:
         """Find a module; packages without ``__init__.py`` are left to Python's own finder."""
         top = name.partition(".")[0]
         if top in _shared:
-            loads = _find_caller(_shared[top]) or next(
-                (folder for folder in reversed(list(_known.values())) if folder in _shared[top]), None
-            )
-            return None if loads is None else ModuleSpec(name, _SharedLoader(loads))
+            owners = _shared[top]
+            folder = _find_caller(owners) or next((folder for folder in _registered if folder in owners), None)
+            return None if folder is None else ModuleSpec(name, _SharedLoader(folder))
         if path is None:
-            folder = _find_caller(_known.values()) or next(reversed(list(_known.values())))
+            folder = _find_caller(_registered) or _registered[0]
             if name.startswith(ALIAS):
                 return folder.find(name)
             found = folder.find(name)
