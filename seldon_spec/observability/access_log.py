@@ -138,18 +138,18 @@ def _make_entry(context: RequestContext, call: Call | None, status: int | str) -
 def format_json(entry: Entry) -> bytes:
     """Return the line of a request as JSON; NaN becomes null."""
     context, status, ended, queue, decode, call, encode, rows, body_bytes = entry
-    seconds = ended - context.arrived
+    factory, seconds = context.factory, ended - context.arrived
     return orjson.dumps(
         {
             "time": format_time(context.started / 1e9 + seconds),
             "level": "INFO",
             "logger": logger.name,
-            "message": f"{context.plan.method} {context.plan.route} {status}",
+            "message": f"{factory.method} {factory.route} {status}",
             "process": os.getpid(),
             "puid": context.id,
-            "transport": context.plan.transport,
-            "method": context.plan.method,
-            "route": context.plan.route,
+            "transport": factory.transport,
+            "method": factory.method,
+            "route": factory.route,
             "status": status,
             "ms": round(seconds * 1e3, 3),
             "rows": rows,
@@ -165,9 +165,11 @@ def format_json(entry: Entry) -> bytes:
 
 def format_text(entry: Entry) -> bytes:
     """Return the line of a request as text; its time is local, as in lines of ``TextFormatter``."""
-    context, seconds = entry.context, entry.ended - entry.context.arrived
+    context, factory = entry.context, entry.context.factory
+    seconds = entry.ended - context.arrived
     rows = "" if math.isnan(entry.rows) else f" {entry.rows} rows"
-    line = f"{context.plan.method} {escape_controls(context.plan.route)} {entry.status} {seconds * 1e3:.2f} ms{rows} [{context.id}]"
+    request = f"{factory.method} {escape_controls(factory.route)} {entry.status}"
+    line = f"{request} {seconds * 1e3:.2f} ms{rows} [{context.id}]"
     second, rest = divmod(context.started / 1e9 + seconds, 1)
     return f"{_format_local(int(second))},{int(rest * 1000):03d} INFO {logger.name}: {line}\n".encode()
 

@@ -90,7 +90,7 @@ class Tracing:
 
     def begin(self, headers: Find, request: RequestContext) -> _Trace:
         context = propagate.extract(headers, Context(), _HEADERS)
-        name, attributes = self._describe(request.plan.transport, request.plan.method, request.plan.route)
+        name, attributes = self._describe(request.factory.transport, request.factory.method, request.factory.route)
         span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=request.started)
         return _Trace(span, trace.set_span_in_context(span, context))
 

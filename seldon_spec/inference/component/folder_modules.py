@@ -234,7 +234,7 @@ class FolderModules:
 
 
 class _SharedModule(ModuleType):
-    """Stands in ``sys.modules`` for the modules of a shared name."""
+    """The proxy in ``sys.modules`` for the modules of a shared name."""
 
     def __getattribute__(self, attribute: str) -> Any:
         return getattr(_resolve(super().__getattribute__("__name__"), attribute), attribute)
