@@ -166,7 +166,7 @@ def _log_uncaught(uncaught: threading.ExceptHookArgs) -> None:
 
 
 class PrintedLines(io.RawIOBase):
-    """A stream whose lines become log records of the thread that wrote them.
+    """A stream that turns lines into log records of the thread that wrote them.
 
     Records go directly to the handler: a logger could lead them back to this stream.
 

@@ -53,7 +53,7 @@ _STACK_CHARACTERS = 8000
 
 
 class _Trace(NamedTuple):
-    """A request's own span, and the context whose spans become its children."""
+    """A request's span, and the context in which spans are its children."""
 
     span: Span
     context: Context
@@ -110,7 +110,7 @@ class Tracing:
     def watch(self, calls: Sequence[Call]) -> Iterator[None]:
         """Trace the call of the component that processes these calls.
 
-        Spans of the user's code become children of the first of them that is sampled.
+        Spans of the user's code are children of the first of them that is sampled.
         """
         traces: list[_Trace] = [call.note.trace for call in calls if call.note is not None]
         sampled = [each for each in traces if each.span.is_recording()]
