@@ -300,9 +300,8 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> ModuleType:
-    """Replace ``builtins.__import__`` once a name is shared, since that would take the proxy from ``sys.modules``."""
-    variables = globals or {}
-    package = str(variables.get("__package__"))
+    """Replace ``builtins.__import__`` once a name is shared: code in a folder gets its own module, not the proxy."""
+    package = str((globals or {}).get("__package__"))
     top = (package if level else name).partition(".")[0]
     folder = _find_caller(_shared[top]) if top in _shared else None
     if folder is None:
