@@ -172,7 +172,7 @@ def test_while_the_class_loads_requests_time_out(load: Any, gate: Any, engine: s
     for path in WAYS.values():
         status, _, body = ask(server, path, "late")
         assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
-        assert body["status"]["info"] == "no answer within 0.5 seconds"
+        assert body["status"]["info"] == "no response within 0.5 seconds (server.request_timeout_seconds)"
     with pytest.raises(grpc.RpcError) as caught:
         server.call(wire("late"))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
