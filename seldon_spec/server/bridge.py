@@ -248,7 +248,7 @@ class ExecutorBridge:
     def stop(self) -> None:
         """End every call in flight with NotServing; the dispatcher has been stopped."""
         for call in list(self._in_flight):
-            self._end(call, NotServing("the server stopped before this was answered"))
+            self._end(call, NotServing("the server stopped before the request was processed"))
 
     def update_gauges(self) -> None:
         """Set the gauges of requests in flight and queued."""

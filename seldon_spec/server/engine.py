@@ -100,7 +100,7 @@ class Engine:
 
     def set_serving(self, component: Component) -> None:
         """Handle requests: the component is built."""
-        self._rest_app.set_component(component)
+        self._rest_app.lifecycle.set_component(component)
         if self._grpc is not None:
             self._grpc.set_serving()
 
@@ -120,7 +120,7 @@ class Engine:
 
     async def abort(self) -> None:
         """Close everything at once, without responses: the component will never be ready."""
-        self._rest_app.abort()
+        self._rest_app.lifecycle.abort()
         await asyncio.gather(*(port.abort() for port in self._ports))
         await self.close()
 
@@ -128,7 +128,7 @@ class Engine:
         """Close everything, even with requests in flight; the dispatcher has been stopped."""
         self._bridge.stop()
         await asyncio.gather(*(port.close() for port in self._ports))
-        self._rest_app.close()
+        self._rest_app.lifecycle.close()
 
 
 def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capacity) -> Listener:

@@ -118,8 +118,7 @@ class _Views:
         return _to_flask(self._responses.error(error, match))
 
     def _match(self) -> Match:
-        environ = flask.request.environ
-        return self._router.match(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        return self._router.match(flask.request.method, flask.request.path)
 
     def _show(self, route: Route, **_parameters: str) -> flask.Response:
         if route.page is Page.OPENAPI:
@@ -139,7 +138,7 @@ class _Views:
             response = self._wait(operation, wire, codec)
         except ComponentFailed as failure:
             raise _for_handlers(failure) from failure.__cause__
-        return flask.Response(response.body, response.status, content_type=self._responses.content_type)
+        return flask.Response(response.body, response.status, self._responses.json_headers)
 
     def _wait(self, operation: Operation, wire: Any, codec: Codec) -> EncodedResponse:
         """Call the component and wait for its response; in the server, the bridge enforces the timeout.

@@ -1,57 +1,44 @@
-"""The native handlers of REST requests; one handler serves all requests with the same head."""
+"""The handlers of REST requests; one handler serves all requests with the same head."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seldon_spec.errors import NotServing, Overloaded
 from seldon_spec.inference.message import Codec, Operation
 from seldon_spec.observability.request_context import ContextFactory, RequestContext, make_context
 from seldon_spec.protocols.route import Page
 from seldon_spec.server.bridge import PendingCall
-from seldon_spec.server.rest.responses import Response, cors_headers
-from seldon_spec.server.rest.router import Match
+from seldon_spec.server.rest.lifecycle import RequestLifecycle, make_head
+from seldon_spec.server.rest.responses import Response
 from seldon_spec.transport.http1.messages import RequestCycle, RequestHead, ResponseHead
-
-if TYPE_CHECKING:
-    from seldon_spec.server.rest.rest_app import RestApp
-
-
-def make_head(status: int, headers: Iterable[tuple[str, str]], head: RequestHead | None) -> ResponseHead:
-    """Return the head of a response, with the headers of CORS.
-
-    Args:
-        status, headers: of the response.
-        head: of the request; None: it could not be parsed.
-    """
-    cors = cors_headers("", _no_header) if head is None else cors_headers(head.method, head.find)
-    return ResponseHead(status, [(name.lower().encode(), value.encode("latin-1")) for name, value in (*headers, *cors)])
-
-
-def _no_header(_name: bytes) -> None:
-    """Return the value of a header of a request that could not be parsed."""
 
 
 class OperationHandler:
     """Sends the body to the model threads.
 
     Args:
-        app: the app of the port.
+        lifecycle: of the port's requests.
         operation: the operation to call.
         codec: of its messages.
         head: of a response with the usual status.
         contexts: creates the contexts of the requests; None: they have none.
     """
 
-    __slots__ = ("_app", "_bridge", "_head", "codec", "contexts", "operation")
+    __slots__ = ("_bridge", "_head", "_lifecycle", "codec", "contexts", "operation")
 
     def __init__(
-        self, app: RestApp, operation: Operation, codec: Codec, head: ResponseHead, contexts: ContextFactory | None
+        self,
+        lifecycle: RequestLifecycle,
+        operation: Operation,
+        codec: Codec,
+        head: ResponseHead,
+        contexts: ContextFactory | None,
     ) -> None:
-        self._app = app
-        self._bridge = app.bridge
+        self._lifecycle = lifecycle
+        self._bridge = lifecycle.bridge
         self._head = head
         self.operation = operation
         self.codec = codec
@@ -59,20 +46,21 @@ class OperationHandler:
 
     def with_contexts(self, contexts: ContextFactory | None) -> OperationHandler:
         """Return this handler for requests with other contexts."""
-        return OperationHandler(self._app, self.operation, self.codec, self._head, contexts)
+        return OperationHandler(self._lifecycle, self.operation, self.codec, self._head, contexts)
 
     def begin(self, cycle: RequestCycle) -> None:
         """Queue the call."""
-        if not self._app.is_native:
-            self._app.defer(self, cycle)
+        if not self._lifecycle.is_native:
+            self._lifecycle.defer(self, cycle)
             return
         context = None if self.contexts is None else self.contexts.take()
         try:
             call = self._bridge.submit(self.operation, cycle.take_body(), self.codec, self._finish, cycle, context)
         except Overloaded as error:
-            cycle.answer(*self._app.fail(error, cycle.head, context))
+            cycle.answer(*self._lifecycle.fail(error, cycle.head, context))
             return
-        cycle.on_gone = partial(self._bridge.cancel, call) if context is None else partial(self._app.abandon, call)
+        cancel = self._bridge.cancel if context is None else self._lifecycle.abandon
+        cycle.on_gone = partial(cancel, call)
 
     def resume(self, call: PendingCall) -> None:
         """Queue a call that has waited for the component."""
@@ -85,47 +73,50 @@ class OperationHandler:
         reply = call.reply
         if reply is None:
             assert call.error is not None
-            cycle.answer(*self._app.fail(call.error, cycle.head, context))
+            cycle.answer(*self._lifecycle.fail(call.error, cycle.head, context))
             return
-        head = self._head if reply.status is None else self._app.json_head(reply.status, cycle.head)
-        cycle.answer(head if context is None else self._app.end(context, head), reply.body)
+        head = self._head
+        if reply.status is not None:
+            head = make_head(reply.status, self._lifecycle.responses.json_headers, cycle.head)
+        cycle.answer(head if context is None else self._lifecycle.end(context, head), reply.body)
 
 
 class PageHandler:
     """Sends a response that does not depend on the component.
 
     Args:
-        app: the app of the port.
+        lifecycle: of the port's requests.
         respond: returns the response to a request.
         contexts: creates the contexts of the requests; None: they have none.
     """
 
-    __slots__ = ("_app", "_respond", "contexts")
-
-    operation: Any = None
-    codec: Any = None
+    __slots__ = ("_lifecycle", "_respond", "codec", "contexts", "operation")
 
     def __init__(
-        self, app: RestApp, respond: Callable[[RequestHead], Response], contexts: ContextFactory | None
+        self,
+        lifecycle: RequestLifecycle,
+        respond: Callable[[RequestHead], Response],
+        contexts: ContextFactory | None,
     ) -> None:
-        self._app = app
+        self._lifecycle = lifecycle
         self._respond = respond
+        self.operation = self.codec = None
         self.contexts = contexts
 
     def with_contexts(self, contexts: ContextFactory | None) -> PageHandler:
         """Return this handler for requests with other contexts."""
-        return PageHandler(self._app, self._respond, contexts)
+        return PageHandler(self._lifecycle, self._respond, contexts)
 
     def begin(self, cycle: RequestCycle) -> None:
-        """Send the response, unless the component can have a handler of its own."""
-        if self._app.is_native:
+        """Send the response, unless the component can have a handler of its own for the path."""
+        if self._lifecycle.is_native:
             self._send(cycle, make_context(self.contexts))
         else:
-            self._app.defer(self, cycle)
+            self._lifecycle.defer(self, cycle)
 
     def resume(self, call: PendingCall) -> None:
         """Send the response to a request that has waited for the component."""
-        self._app.bridge.untrack(call)
+        self._lifecycle.bridge.untrack(call)
         context: Any = call.note
         if context is not None:
             context.call = None
@@ -133,7 +124,7 @@ class PageHandler:
 
     def _send(self, cycle: RequestCycle, context: RequestContext | None) -> None:
         status, headers, body = self._respond(cycle.head)
-        cycle.answer(self._app.end(context, make_head(status, headers, cycle.head)), body)
+        cycle.answer(self._lifecycle.end(context, make_head(status, headers, cycle.head)), body)
 
 
 class PreflightHandler:
@@ -148,33 +139,25 @@ class PreflightHandler:
 
 
 class ProbeHandler:
-    """Serves a probe.
+    """Serves a probe."""
 
-    Args:
-        app: the app of the port.
-        page: the probe.
-        match: its route.
-    """
-
-    def __init__(self, app: RestApp, page: Page, match: Match) -> None:
-        self._app = app
+    def __init__(self, lifecycle: RequestLifecycle, page: Page) -> None:
+        self._lifecycle = lifecycle
         self._page = page
-        self._match = match
 
     def begin(self, cycle: RequestCycle) -> None:
         """Respond; as in the original, a ping waits until the model is loaded."""
         if self._page is Page.PING:
-            self._app.when_built(cycle, partial(self.respond, cycle))
+            self._lifecycle.when_built(cycle, partial(self._respond, cycle))
         else:
-            self.respond(cycle)
+            self._respond(cycle)
 
-    def respond(self, cycle: RequestCycle) -> None:
-        """Respond now."""
-        if not self._app.serves_probes:
-            self._app.run_probe(cycle)
-        elif self._page is Page.READY and not self._app.dispatcher.is_ready:
-            error = NotServing(self._app.dispatcher.describe_state())
-            cycle.answer(*self._app.fail(error, cycle.head, None, self._match))
+    def _respond(self, cycle: RequestCycle) -> None:
+        lifecycle = self._lifecycle
+        if not lifecycle.serves_probes:
+            lifecycle.run_probe(cycle)
+        elif self._page is Page.READY and not lifecycle.dispatcher.is_ready:
+            cycle.answer(*lifecycle.fail(NotServing(lifecycle.dispatcher.describe_state()), cycle.head, None))
         else:
-            status, headers, body = self._app.responses.probe(self._page)
+            status, headers, body = lifecycle.responses.probe(self._page)
             cycle.answer(make_head(status, headers, cycle.head), body)

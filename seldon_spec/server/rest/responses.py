@@ -58,7 +58,7 @@ class ResponseFactory:
         title: of the OpenAPI document.
 
     Attributes:
-        content_type: the Content-Type of JSON responses.
+        json_headers: the headers of a JSON response.
     """
 
     def __init__(self, protocols: tuple[RestProtocol, ...], style: JsonStyle, title: str) -> None:
@@ -70,7 +70,7 @@ class ResponseFactory:
             for name, document in self._documents.items()
         }
         text = "; charset=utf-8" if style.mimetype.startswith("text/") else ""
-        self.content_type = style.mimetype + text
+        self.json_headers = [("Content-Type", style.mimetype + text)]
 
     def error(self, error: BaseException, match: Match | None = None) -> Response:
         """Return the response to a request that failed, in the format of its protocol."""
@@ -119,7 +119,7 @@ class ResponseFactory:
 
     def _describe(self, error: ErrorBody, headers: Fields) -> Response:
         body = write_json(error.body, self._style)
-        return Response(error.http, [("Content-Type", self.content_type), *headers], body)
+        return Response(error.http, [*self.json_headers, *headers], body)
 
     def _protocol(self, match: Match | None) -> RestProtocol:
         return self._default if match is None or match.resource is None else match.resource.protocol

@@ -67,7 +67,7 @@ def make_environ(cycle: RequestCycle, body: Body) -> Environ:
 def _add_headers(environ: Environ, head: RequestHead) -> None:
     for raw_name, raw_value in head.headers:
         name = raw_name.decode("latin-1")
-        if "_" in name:  # WSGI cannot tell it from the header with a dash in its place
+        if "_" in name:  # in WSGI it would be the header with a dash in its place
             continue
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
