@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -47,7 +48,7 @@ engines = pytest.mark.parametrize("engine", ["native", "uvicorn"])
 def ask(server: Any, path: str, value: str) -> tuple[int, dict[str, str], Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
     try:
-        path = path.replace("%s", value)
+        path = path.replace("%s", quote(value))
         connection.request("POST", path, json.dumps({"strData": value}), {"Content-Type": "application/json"})
         response = connection.getresponse()
         return (
