@@ -93,8 +93,8 @@ class PendingCall(Call):
     """A call whose result is needed on the event loop.
 
     Args:
-        operation, wire, codec, then, note: see ``Call``.
-        finish: called once with this call, on the loop, when it has a ``reply`` or an ``error``.
+        operation, wire, codec, then, request_context: see ``Call``.
+        finish: called once with this call, on the loop, when it has a ``response`` or an ``error``.
         owner: any object that ``finish`` needs.
 
     Attributes:
@@ -114,9 +114,9 @@ class PendingCall(Call):
         then: Callable[[Any], None],
         finish: Callable[[Any], None],
         owner: Any,
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
     ) -> None:
-        super().__init__(operation, wire, codec, then, note)
+        super().__init__(operation, wire, codec, then, request_context)
         self.finish = finish
         self.owner = owner
         self.is_finished = self.is_returned = False
@@ -165,7 +165,7 @@ class ExecutorBridge:
         codec: Codec,
         finish: Callable[[PendingCall], None],
         owner: Any,
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
     ) -> PendingCall:
         """Queue a call; all calls of one iteration of the loop are posted together.
 
@@ -173,14 +173,14 @@ class ExecutorBridge:
             operation: the operation of the component.
             wire: the body as the transport received it.
             codec: decodes the body and encodes the response.
-            finish: called once, on the loop, with the call and its reply or error.
+            finish: called once, on the loop, with the call and its response or error.
             owner: kept in the call for ``finish``.
-            note: see ``Call``.
+            request_context: see ``Call``.
 
         Raises:
             Overloaded: the queue is full.
         """
-        call = self.track(operation, wire, codec, finish, owner, note)
+        call = self.track(operation, wire, codec, finish, owner, request_context)
         self.queue(call)
         return call
 
@@ -191,7 +191,7 @@ class ExecutorBridge:
         codec: Codec,
         finish: Callable[[PendingCall], None],
         owner: Any,
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
         *,
         is_counted: bool = True,
     ) -> PendingCall:
@@ -203,7 +203,7 @@ class ExecutorBridge:
         Raises:
             Overloaded: the queue is full.
         """
-        call = PendingCall(operation, wire, codec, self._return_to_loop, finish, owner, note)
+        call = PendingCall(operation, wire, codec, self._return_to_loop, finish, owner, request_context)
         if is_counted:
             self._limits.admit(len(self._in_flight), self._count_at_work)
             self._in_flight.add(call)
@@ -267,8 +267,8 @@ class ExecutorBridge:
 
     def _return_to_loop(self, call: PendingCall) -> None:
         """Have the loop finish a call; runs on a model thread."""
-        reply = call.reply
-        is_large = reply is not None and len(reply.body) >= _LARGE_BYTES
+        response = call.response
+        is_large = response is not None and len(response.body) >= _LARGE_BYTES
         if is_large:
             self._is_delivered.clear()
         self._completed.append(call)
@@ -285,7 +285,7 @@ class ExecutorBridge:
             call = completed.popleft()
             if call.is_finished:
                 continue
-            if call.reply is None and call.error is None:  # it was held when a model thread dequeued it
+            if call.response is None and call.error is None:  # it was held when a model thread dequeued it
                 call.is_returned = True
                 if not call.is_unwanted:
                     self.release(call)
@@ -299,7 +299,7 @@ class ExecutorBridge:
         self.update_gauges()
 
     def _expire(self, call: PendingCall) -> None:
-        is_running = not math.isnan(call.asked) or any(future.running() for future in call.futures)
+        is_running = not math.isnan(call.predict_started_at) or any(future.running() for future in call.futures)
         if not call.is_finished and is_running:
             self._limits.report_hung()
         self._end(call, request_timeout(self._timeout_seconds))

@@ -148,8 +148,8 @@ class _Views:
             RequestTimeout: it timed out.
         """
         call = CURRENT_CALL.get()
-        note = None if call is None else call.note
-        future = self._dispatcher.submit(operation, wire, codec, note, copy_context())
+        context = None if call is None else call.request_context
+        future = self._dispatcher.submit(operation, wire, codec, context, copy_context())
         if call is not None:
             call.add_future(future)
         try:

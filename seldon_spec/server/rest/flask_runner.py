@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
-from seldon_spec.inference.call import REQUEST_ID
+from seldon_spec.inference.call import WORKED_ON
 from seldon_spec.server.bridge import ExecutorBridge, PendingCall, call_on_loop
 from seldon_spec.server.rest.wsgi import WsgiApp, WsgiResponse, make_environ, run_app
 
@@ -54,8 +54,8 @@ class FlaskRunner:
     def run(self, call: PendingCall, *, is_probe: bool = False) -> None:
         """Run a request whose call is tracked, with the body in ``wire``, in a thread."""
         body, call.wire = call.wire, None
-        if call.note is not None:
-            call.note.call = None  # the view sets the call of the component, if there is one
+        if call.request_context is not None:
+            call.request_context.call = None  # the view sets the call of the component, if there is one
         environ = make_environ(call.owner, body)
         future = (self._probe_pool if is_probe else self._pool).submit(self._run, environ, call)
         call.add_future(future)
@@ -68,7 +68,7 @@ class FlaskRunner:
 
     def _run(self, environ: dict[str, Any], call: PendingCall) -> WsgiResponse:
         CURRENT_CALL.set(call)
-        REQUEST_ID.set(None if call.note is None else call.note.id)
+        WORKED_ON.set(call.request_context)
         with self._lock:
             if self._app is None:
                 self._app = self._make_app()

@@ -69,16 +69,16 @@ class OperationHandler:
 
     def _finish(self, call: PendingCall) -> None:
         cycle: RequestCycle = call.owner
-        context: Any = call.note
-        reply = call.reply
-        if reply is None:
+        context: Any = call.request_context
+        response = call.response
+        if response is None:
             assert call.error is not None
             cycle.answer(*self._lifecycle.fail(call.error, cycle.head, context))
             return
         head = self._head
-        if reply.status is not None:
-            head = make_head(reply.status, self._lifecycle.responses.json_headers, cycle.head)
-        cycle.answer(head if context is None else self._lifecycle.end(context, head), reply.body)
+        if response.status is not None:
+            head = make_head(response.status, self._lifecycle.responses.json_headers, cycle.head)
+        cycle.answer(head if context is None else self._lifecycle.end(context, head), response.body)
 
 
 class PageHandler:
@@ -117,7 +117,7 @@ class PageHandler:
     def resume(self, call: PendingCall) -> None:
         """Send the response to a request that has waited for the component."""
         self._lifecycle.bridge.untrack(call)
-        context: Any = call.note
+        context: Any = call.request_context
         if context is not None:
             context.call = None
         self._send(call.owner, context)

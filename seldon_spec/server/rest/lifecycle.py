@@ -162,7 +162,7 @@ class RequestLifecycle:
         """Cancel the call of a client that has disconnected."""
         self._waiting.pop(call, None)
         self.bridge.cancel(call)
-        context: Any = call.note
+        context: Any = call.request_context
         if context is not None:
             self._request_log.abandon(context)
 
@@ -173,13 +173,13 @@ class RequestLifecycle:
             self._flask.run(call)
 
     def _respond(self, call: PendingCall, response: WsgiResponse) -> None:
-        context: Any = call.note
+        context: Any = call.request_context
         call.owner.answer(self.end(context, response.head), response.body, response.length)
 
     def _fail_call(self, call: PendingCall) -> None:
         self._waiting.pop(call, None)
         cycle: RequestCycle = call.owner
-        context: Any = call.note
+        context: Any = call.request_context
         assert call.error is not None
         cycle.answer(*self.fail(call.error, cycle.head, context))
 
