@@ -175,6 +175,20 @@ def test_while_the_class_loads_no_more_wait_than_may(load: Any, gate: Any, engin
 
 @engines
 @with_handlers
+def test_while_the_class_loads_pages_wait_for_its_handlers(load: Any, gate: Any, engine: str, handlers: str) -> None:
+    server = load(handlers, server={"engine": engine})
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(server.rest, "GET", path) for path in ("/seldon.json", "/nothing", "/health/ping")]
+        while not re.search(r"in_flight_requests\{.*\} 2.0", server.metrics()):
+            pass  # until the server has the two that count
+        assert [server.rest("GET", path)[0] for path in ("/live", "/ready")] == [200, 503]
+        assert not any(each.done() for each in waiting)
+        gate.release()
+        assert [each.result(30)[0] for each in waiting] == [200, 404, 200]
+
+
+@engines
+@with_handlers
 def test_while_the_class_loads_requests_time_out(load: Any, gate: Any, engine: str, handlers: str) -> None:
     server = load(handlers, server={"engine": engine}, timeout=0.5)
     for path in PATHS.values():

@@ -114,7 +114,8 @@ class _Views:
             headers = [each for each in error.get_headers() if each[0] not in ("Content-Type", "Content-Length")]
             return _to_flask(self._responses.http_error(error.code or 500, str(error), headers, match))
         if not isinstance(error, SeldonSpecError):
-            logger.error("unexpected: %s", error, exc_info=error)
+            request = flask.request
+            logger.error("%s %s: unexpected error: %s", request.method, request.path, error, exc_info=error)
         return _to_flask(self._responses.error(error, match))
 
     def _match(self) -> Match:

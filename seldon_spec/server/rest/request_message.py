@@ -107,11 +107,12 @@ class BodyReader:
         raw = find(b"content-type") or b""
         encoding = find(b"content-encoding")
         _check_encoding(None if encoding is None else encoding.decode("latin-1"), route.media_types)
-        if not query and _UTF_JSON.match(raw) is not None:
+        has_no_message = b"json" not in query and b"%" not in query
+        if has_no_message and _UTF_JSON.match(raw) is not None:
             return codec
         content_type = raw.decode("latin-1")
         media_type = content_type.partition(";")[0].strip().lower()
-        if not query and media_type not in (FORM, MULTIPART):
+        if has_no_message and media_type not in (FORM, MULTIPART):
             _check_media_type(media_type, route.media_types)
             if ANY in route.media_types:
                 return codec
