@@ -11,7 +11,8 @@ from seldon_spec.cli.microservice import OPTIONS
 from seldon_spec.config.layers.variables import ANNOTATIONS, Annotation, Reading, Variable, known_variables
 from seldon_spec.config.layers.variables import TABLE as VARIABLES
 from seldon_spec.config.schema.lookup import fields
-from seldon_spec.protocols.seldon_v1.errors import INTERNAL_ERROR, TABLE, describe_http
+from seldon_spec.protocols.seldon_v1.errors import INTERNAL_ERROR, describe_http
+from seldon_spec.protocols.status import STATUSES as ERRORS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
 REFERENCE = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -57,7 +58,7 @@ def test_the_annotations_are_told(annotation: Annotation) -> None:
     assert annotation.name in TOLD
 
 
-STATUSES = {row.http for row in TABLE.values()} | {404, 405}
+STATUSES = {row.http for row in ERRORS.values()} | {404, 405}
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES - {400, 500}))
@@ -69,7 +70,7 @@ def test_an_unknown_path_is_the_client_s_mistake() -> None:
     assert [describe_http(status, "").reason == INTERNAL_ERROR for status in (404, 405, 500)] == [False, False, True]
 
 
-CODES = {row.grpc for row in TABLE.values()} - {"RESOURCE_EXHAUSTED"}  # the original has that one
+CODES = {row.grpc for row in ERRORS.values()} - {"RESOURCE_EXHAUSTED"}  # the original has that one
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

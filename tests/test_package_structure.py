@@ -48,7 +48,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    ("protocols.json_style",),
+    ("protocols.json_style", "protocols.status"),
+    ("protocols.route",),
     ("protocols.seldon_v1.proto",),
     ("protocols.seldon_v1",),
     # servers and processes

@@ -209,12 +209,12 @@ def _make_tracing(spec: Spec) -> Tracing | None:
         from seldon_spec.observability.tracing import make_tracing
         from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
         from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-        from seldon_spec.protocols.seldon_v1.routes import POSTED, READ_PATHS
+        from seldon_spec.protocols.seldon_v1.routes import ROUTES
         from seldon_spec.transport.grpc.headers import STATUS
 
         return make_tracing(
             spec,
-            rest_routes=[*POSTED, *(path for paths in READ_PATHS.values() for path in paths)],
+            rest_routes=[route.path for route in ROUTES if route.operation is not None],
             grpc_routes=[f"/{PACKAGE}.{service}/{name}" for service, methods in METHODS.items() for name in methods],
             grpc_status_numbers=STATUS,
         )
