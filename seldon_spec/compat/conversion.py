@@ -18,13 +18,14 @@ from seldon_spec.compat.environment import getenv, getenv_as_bool
 from seldon_spec.errors import ComponentFailed, PayloadError, ResultError
 from seldon_spec.inference.component.contract import SeldonMicroserviceException, SeldonResponse
 from seldon_spec.inference.component.hooks import find_class_names
-from seldon_spec.inference.component.response import ResponseMessage, build_response_message
-from seldon_spec.inference.message import Message, Operation, PayloadType, Result
+from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.message import Message, Operation, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, choose_encoding
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_plain
-from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.json_message import message_from_tree
 from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, tree_to_message
-from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec, build_message
+from seldon_spec.protocols.seldon_v1.proto_message import build_message, read_message
 from seldon_spec.protocols.seldon_v1.raw_messages import to_tree
 from seldon_spec.protocols.seldon_v1.tftensor import encode_tftensor
 
@@ -52,8 +53,7 @@ __all__ = [
     "seldon_messages_to_json",
 ]
 
-_KINDS = {kind.value: kind for kind in (PayloadType.TENSOR, PayloadType.TFTENSOR)}
-_ARRAY_KINDS = ("tensor", "ndarray", "tftensor")
+_ENCODINGS = {encoding.value: encoding for encoding in ArrayEncoding}
 _JSON_MEMBERS = ("data", "jsonData", "strData", "binData")
 
 
@@ -136,7 +136,7 @@ def get_meta_from_proto(request: Any) -> dict[str, Any]:
 
 def _read_proto(request: Any) -> Message:
     with _as_users_error():
-        return ProtoCodec().read_message(Operation.PREDICT, request)
+        return read_message(request)
 
 
 def grpc_datadef_to_array(datadef: Any) -> Any:
@@ -171,9 +171,9 @@ def array_to_grpc_datadef(data_type: str, array: Any, names: Iterable[Any] | Non
     Raises:
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
-    kind = _KINDS.get(data_type, PayloadType.NDARRAY)
+    encoding = _ENCODINGS.get(data_type, ArrayEncoding.NDARRAY)
     with _as_users_error():
-        message = build_message(ResponseMessage(kind, np.asarray(array), _as_list(names), {}))
+        message = build_message(Message(PayloadType.ARRAY, np.asarray(array), _as_list(names), {}, encoding))
     return prediction_pb2.DefaultData.FromString(message.data.SerializeToString())
 
 
@@ -193,10 +193,9 @@ def array_to_rest_datadef(data_type: str, array: Any, names: Iterable[Any] | Non
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
     whole = np.asarray(array)
-    kind = _KINDS.get(data_type, PayloadType.NDARRAY)
-    if kind is PayloadType.TENSOR:
+    if data_type == "tensor":
         return {"names": _as_list(names), "tensor": {"shape": list(whole.shape), "values": whole.ravel().tolist()}}
-    if kind is PayloadType.TFTENSOR:
+    if data_type == "tftensor":
         with _as_users_error():
             return {"names": _as_list(names), "tftensor": to_tree(encode_tftensor(whole))}
     return {"names": _as_list(names), "ndarray": whole.tolist()}
@@ -219,7 +218,7 @@ def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, An
         SeldonMicroserviceException: it holds no payload, or a malformed one.
     """
     with _as_users_error():
-        message = JsonCodec().read_message(Operation.PREDICT, request)
+        message = message_from_tree(request)
     member = next(name for name in _JSON_MEMBERS if name in request)
     return message.payload, message.meta, request[member], member
 
@@ -257,12 +256,14 @@ def construct_response_json(
         SeldonMicroserviceException: the result has no form in JSON.
     """
     data = client_request_raw.get("data")
-    member = next((name for name in _ARRAY_KINDS if name in data), "ndarray") if isinstance(data, dict) else ""
+    encoding = None
+    if isinstance(data, dict):
+        encoding = next((each for name, each in _ENCODINGS.items() if name in data), ArrayEncoding.NDARRAY)
     if meta is None:
         meta = {"puid": (client_request_raw.get("meta") or {}).get("puid")}
     with _as_users_error():
-        answer = _dress(user_model, client_raw_response, PayloadType(member), meta, custom_metrics, runtime_tags)
-        tree: dict[str, Any] = json.loads(write_plain(answer, JsonStyle()))
+        message = _build_response(user_model, client_raw_response, encoding, meta, custom_metrics, runtime_tags)
+        tree: dict[str, Any] = json.loads(write_plain(message, JsonStyle()))
     return tree
 
 
@@ -280,24 +281,29 @@ def construct_response(
     Raises:
         SeldonMicroserviceException: the result has no form in protobuf.
     """
-    has_data = client_request.WhichOneof("data_oneof") == "data"
-    member = (client_request.data.WhichOneof("data_oneof") or "ndarray") if has_data else ""
+    encoding = None
+    if client_request.WhichOneof("data_oneof") == "data":
+        encoding = ArrayEncoding(client_request.data.WhichOneof("data_oneof") or "ndarray")
     if meta is None:
         meta = {"puid": client_request.meta.puid}
     with _as_users_error():
-        answer = _dress(user_model, client_raw_response, PayloadType(member), meta, custom_metrics, runtime_tags)
-        return prediction_pb2.SeldonMessage.FromString(build_message(answer).SerializeToString())
+        message = _build_response(user_model, client_raw_response, encoding, meta, custom_metrics, runtime_tags)
+        return prediction_pb2.SeldonMessage.FromString(build_message(message).SerializeToString())
 
 
-def _dress(
+def _build_response(
     user: Any,
     result: Any,
-    kind: PayloadType,
+    encoding: ArrayEncoding | None,
     meta: dict[str, Any],
     metrics: Sequence[Mapping[str, Any]] | None,
     tags: Mapping[str, Any] | None,
-) -> ResponseMessage:
+) -> Message:
     response = SeldonResponse.create(result)
-    own = {**client_custom_tags(user), **response.tags, **(tags or {})}
-    dressed = Result(response.data, find_class_names(user), own, [*(metrics or ()), *response.metrics])
-    return build_response_message(dressed, Operation.PREDICT, Message(kind, None, meta=meta))
+    request = Message(PayloadType.NOTHING, None, meta=meta, encoding=encoding)
+    own_tags = {**client_custom_tags(user), **response.tags, **(tags or {})}
+    merged = merge_meta(Operation.PREDICT, request, own_tags, [*(metrics or ()), *response.metrics], {})
+    message = build_response_message(response.data, Operation.PREDICT, request, merged, find_class_names(user))
+    if message.payload_type is PayloadType.ARRAY:
+        message.encoding = choose_encoding(message, Operation.PREDICT)
+    return message

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import PayloadError, UnwritableResult
-from seldon_spec.inference.arrays import MAX_DIMENSIONS, MAX_EMPTY_DIMENSION, Array
+from seldon_spec.inference.arrays import MAX_DIMENSIONS, MAX_EMPTY_DIMENSION, Array, fill_masked
 from seldon_spec.protocols.seldon_v1.proto import TensorProto
 
 PADDED_BYTES_ALWAYS = 1 << 20
@@ -140,6 +140,7 @@ def encode_tftensor(array: Array) -> Any:
     Raises:
         UnwritableResult: TensorFlow has no type for it.
     """
+    array = fill_masked(array)
     native = array.dtype.newbyteorder("=")
     if native not in _BY_DTYPE:
         raise UnwritableResult(f"the result's type {array.dtype} has no form in a tftensor")
