@@ -21,7 +21,7 @@ from seldon_spec.inference.component.hooks import find_class_names
 from seldon_spec.inference.component.response import build_response_message, merge_meta
 from seldon_spec.inference.message import Message, Operation, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle
-from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, choose_encoding
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_plain
 from seldon_spec.protocols.seldon_v1.json_message import message_from_tree
 from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, tree_to_message
@@ -304,6 +304,4 @@ def _build_response(
     own_tags = {**client_custom_tags(user), **response.tags, **(tags or {})}
     merged = merge_meta(Operation.PREDICT, request, own_tags, [*(metrics or ()), *response.metrics], {})
     message = build_response_message(response.data, Operation.PREDICT, request, merged, find_class_names(user))
-    if message.payload_type is PayloadType.ARRAY:
-        message.encoding = choose_encoding(message, Operation.PREDICT)
-    return message
+    return set_encoding(message, Operation.PREDICT)

@@ -187,24 +187,23 @@ class LazyBody:
 
 
 class Request:
-    """A request to a component, made from a body or from a message; each form is built only when it is read.
+    """A request to a component; its message and its raw form are built only when they are read.
 
     A ``*_raw`` hook gets ``raw`` and may accept what is no valid message, so nothing is checked before.
 
-    Args:
+    Attributes:
         operation: the operation.
-        body: what the codec's ``decode`` made of the bytes; None for a request made from a message.
-        codec: builds the other form.
-        message: the message; None for a request made from a body. It belongs to the request.
+        body: what the codec's ``decode`` made of the bytes, or a message of other components, which is not changed.
+        codec: builds the other forms.
     """
 
     __slots__ = ("_message", "_raw", "body", "codec", "operation")
 
-    def __init__(self, operation: Operation, body: Any, codec: Codec, message: Message | None = None) -> None:
+    def __init__(self, operation: Operation, body: Any, codec: Codec) -> None:
         self.operation = operation
         self.body = body
         self.codec = codec
-        self._message = message
+        self._message: Message | None = None
         self._raw: Any = None
 
     @classmethod
@@ -214,11 +213,11 @@ class Request:
         A raw response of the same protocol is sent on as it is, with members that a message does not have.
 
         Raises:
-            PayloadError, ResultError: the response is no valid message.
+            PayloadError, ResultError: the raw response has no form in its protocol.
         """
         if response.codec is not None and response.codec.protocol == codec.protocol:
             return codec.decode(operation, codec.write_raw(response.raw))
-        return cls(operation, None, codec, codec.receive(response.message))
+        return cls(operation, response.message, codec)
 
     @property
     def message(self) -> Message:
@@ -228,24 +227,28 @@ class Request:
 
         Raises:
             PayloadError: it is not what the contract allows for this operation.
+            ResultError: the message of another component has no form in this protocol.
         """
         if self._message is None:
-            self._message = self.codec.read_message(self.operation, self.body)
+            body = self.body
+            if isinstance(body, Message):
+                self._message = self.codec.receive(body)
+            else:
+                self._message = self.codec.read_message(self.operation, body)
             self.body = self._raw = None
         return self._message
 
     @property
     def raw(self) -> Any:
-        """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message.
+        """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message; read it first.
 
         Raises:
             PayloadError: it is nested too deeply.
-            ResultError: the message of another component has no form in this codec.
+            ResultError: the message of another component has no form in this protocol.
         """
         if self._raw is None:
-            if self._message is not None:  # read it again from the body, which the hook may change
-                wire = self.codec.write_request(self._message)
-                self.body, self._message = self.codec.decode(self.operation, wire).body, None
+            if isinstance(self.body, Message):  # not kept: the hook's changes show in the message
+                self.body = self.codec.decode(self.operation, self.codec.write_request(self.body)).body
             self._raw = self.codec.read_raw(self.operation, self.body)
         return self._raw
 
@@ -307,9 +310,12 @@ class Codec(Protocol):
         """Return the raw form of a request's body; for ``Request.raw``."""
 
     def receive(self, message: Message) -> Message:
-        """Return another component's response message as a receiver of this protocol would read it.
+        """Return the response message of another component, or several joined, as the receiver reads it.
 
         The result shares nothing with the message that a component could change.
+
+        Raises:
+            PayloadError, ResultError: the message has no form in this protocol.
         """
 
     def write_request(self, message: Message) -> Any:

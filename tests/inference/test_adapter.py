@@ -26,8 +26,15 @@ def record(metrics: object) -> list[dict[str, Any]]:
     return list(metrics)
 
 
+class Unchanged(JsonCodec):
+    """Hands a message over as it is."""
+
+    def receive(self, message: Message) -> Message:
+        return message
+
+
 def given(operation: Operation, message: Message) -> Request:
-    return Request(operation, None, JsonCodec(), message)
+    return Request(operation, message, Unchanged())
 
 
 def respond(adapter: Adapter, request: Request, recorder: Any = record) -> Message:

@@ -92,7 +92,10 @@ def answer(
     codec: JsonCodec | ProtoCodec, payload: object, encoding: ArrayEncoding | None = ArrayEncoding.NDARRAY, **more: Any
 ) -> Any:
     """What a client reads of a result, as JSON."""
-    request = Request(Operation.PREDICT, None, codec, Message(PayloadType.NOTHING, None, encoding=encoding))
+    sent = Message(PayloadType.TEXT, "")
+    if encoding is not None:
+        sent = Message(PayloadType.ARRAY, np.zeros(1), encoding=encoding)
+    request = Request(Operation.PREDICT, sent, codec)
     wire = codec.encode(respond(payload, request, **more), request).body
     return json.loads(wire) if codec is REST else json_format.MessageToDict(SeldonMessage.FromString(wire))
 
@@ -629,7 +632,7 @@ def test_numbers_come_back_exactly(rows: list[list[float]], dress: str) -> None:
     if dress == "tensor":
         data = {"tensor": {"shape": [len(rows), 3], "values": [value for row in rows for value in row]}}
     message = read(REST, json.dumps({"data": data}).encode())
-    request = Request(Operation.PREDICT, None, REST, message)
+    request = Request(Operation.PREDICT, message, REST)
     back = read(REST, REST.encode(respond(message.payload, request), request).body)
     np.testing.assert_array_equal(back.payload, message.payload)
     over = read(GRPC, GRPC.encode(respond(message.payload, request), request).body)

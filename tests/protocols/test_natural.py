@@ -209,7 +209,7 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
 
 def encode(codec: Any, payload: Any, encoding: ArrayEncoding = ArrayEncoding.NDARRAY) -> Any:
     """What a client reads of a result, as JSON."""
-    request = Request(Operation.PREDICT, None, codec, Message(PayloadType.NOTHING, None, encoding=encoding))
+    request = Request(Operation.PREDICT, Message(PayloadType.ARRAY, np.zeros(1), encoding=encoding), codec)
     response = Response(build_response_message(payload, Operation.PREDICT, request.message, {}))
     wire = codec.encode(response, request).body
     return json.loads(wire) if codec is not GRPC else json_format.MessageToDict(SeldonMessage.FromString(wire))

@@ -22,7 +22,7 @@ from seldon_spec.inference.component.response import build_response_message, mer
 from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.seldon_v1 import proto_codec, proto_message
-from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, choose_encoding
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast import json_reader as json_read
 from seldon_spec.protocols.seldon_v1.fast import json_writer as json_write
 from seldon_spec.protocols.seldon_v1.fast import proto as wire
@@ -304,9 +304,7 @@ def response(
     tags, metrics, path = own.get("tags", {}), own.get("metrics", ()), own.get("request_path", {})
     merged = merge_meta(Operation.PREDICT, request, tags, metrics, path)
     message = build_response_message(payload, Operation.PREDICT, request, merged, class_names)
-    if message.payload_type is PayloadType.ARRAY:
-        message.encoding = choose_encoding(message, Operation.PREDICT)
-    return message
+    return set_encoding(message, Operation.PREDICT)
 
 
 def written(write: Callable[[], bytes]) -> Any:

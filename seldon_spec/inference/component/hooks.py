@@ -115,7 +115,7 @@ def find_plain_hooks(user: object, unit_id: str) -> dict[Operation, PlainHook]:
 
 
 def find_score(user: object) -> PlainHook | None:
-    """Return the ``score`` of an outlier detector, called with X and names (contract section 3.6); None: it has none."""
+    """Return the ``score`` of an outlier detector, which gets X and names (contract section 3.6), or None."""
     return _data_hook(user, "score") if hasattr(user, "score") else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from seldon_spec.inference.arrays import is_numeric
-from seldon_spec.inference.message import Message, Operation
+from seldon_spec.inference.message import Message, Operation, PayloadType
 
 
 class ArrayEncoding(Enum):
@@ -16,16 +16,21 @@ class ArrayEncoding(Enum):
     TFTENSOR = "tftensor"
 
 
-def choose_encoding(message: Message, operation: Operation) -> ArrayEncoding:
-    """Return the encoding of an array in a response.
+def set_encoding(message: Message, operation: Operation) -> Message:
+    """Set the encoding of a message that is to be written: that of the request, where the array allows it.
 
     Args:
-        message: an array; its ``encoding`` is that of the request, which is none for a request without an array.
+        message: an array's ``encoding`` is that of the request, which is none for a request without an array.
         operation: the operation.
+
+    Returns:
+        The message itself.
     """
+    if message.payload_type is not PayloadType.ARRAY:
+        return message
     if message.encoding is ArrayEncoding.NDARRAY or not is_numeric(message.payload):
-        return ArrayEncoding.NDARRAY
+        message.encoding = ArrayEncoding.NDARRAY
     # the executor reads no 64-bit integers of a tftensor in the response of a router (contract section 7.6)
-    if message.encoding is ArrayEncoding.TFTENSOR and operation is not Operation.ROUTE:
-        return ArrayEncoding.TFTENSOR
-    return ArrayEncoding.TENSOR
+    elif message.encoding is not ArrayEncoding.TFTENSOR or operation is Operation.ROUTE:
+        message.encoding = ArrayEncoding.TENSOR
+    return message

@@ -23,7 +23,7 @@ from seldon_spec.inference.message import (
     join_messages,
 )
 from seldon_spec.protocols.json_style import JsonStyle, write_json
-from seldon_spec.protocols.seldon_v1.array_encoding import choose_encoding
+from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
 from seldon_spec.protocols.seldon_v1.codec import SeldonCodec
 from seldon_spec.protocols.seldon_v1.fast.json_reader import SHORT_BYTES, read_plain, read_short, read_with_array
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_message
@@ -112,7 +112,7 @@ class JsonCodec(SeldonCodec):
         """
         if isinstance(message, AggregateMessage):
             return b"[" + b",".join(self.write_request(part) for part in message.parts) + b"]"
-        return write_message(message, self._style)
+        return write_message(set_encoding(message, Operation.PREDICT), self._style)
 
     def write_raw(self, raw: Any) -> bytes:
         """Encode a raw response.
@@ -140,8 +140,7 @@ class JsonCodec(SeldonCodec):
             if message.payload is None:
                 raise BadMetadata("Model metadata unavailable")
             return EncodedResponse(write_json(message.payload, self._style))
-        if message.payload_type is PayloadType.ARRAY:
-            message.encoding = choose_encoding(message, operation)
+        set_encoding(message, operation)
         if operation is Operation.FEEDBACK:  # a protobuf message in its JSON form: without empty members
             from seldon_spec.protocols.seldon_v1.json_proto import (
                 message_to_tree,  # not at the top: most responses need no protobuf

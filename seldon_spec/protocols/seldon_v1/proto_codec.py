@@ -21,7 +21,7 @@ from seldon_spec.inference.message import (
     Transport,
     join_messages,
 )
-from seldon_spec.protocols.seldon_v1.array_encoding import choose_encoding
+from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
 from seldon_spec.protocols.seldon_v1.codec import SeldonCodec
 from seldon_spec.protocols.seldon_v1.fast import proto as fast_proto
 from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
@@ -94,8 +94,9 @@ class ProtoCodec(SeldonCodec):
             ResultError: the message has no form in protobuf.
         """
         if not isinstance(message, AggregateMessage):
-            return encode_message(message)
-        whole = SeldonMessageList(seldonMessages=[build_message(part) for part in message.parts])
+            return encode_message(set_encoding(message, Operation.PREDICT))
+        parts = [build_message(set_encoding(part, Operation.PREDICT)) for part in message.parts]
+        whole = SeldonMessageList(seldonMessages=parts)
         encoded: bytes = whole.SerializeToString(deterministic=True)
         return encoded
 
@@ -127,9 +128,7 @@ class ProtoCodec(SeldonCodec):
         if operation is Operation.METADATA:
             metadata = _build_from_tree(message.payload or {}, SeldonModelMetadata())
             return EncodedResponse(metadata.SerializeToString(deterministic=True))
-        if message.payload_type is PayloadType.ARRAY:
-            message.encoding = choose_encoding(message, operation)
-        return EncodedResponse(encode_message(message))
+        return EncodedResponse(encode_message(set_encoding(message, operation)))
 
 
 def _build_from_tree(tree: Any, target: Any) -> Any:
