@@ -1,6 +1,6 @@
-"""What classes import from ``seldon_core.utils``: messages to JSON and back, arrays to messages and back.
+"""The functions of ``seldon_core.utils``: messages to JSON and back, arrays to messages and back.
 
-The codecs of the two transports do the work; the messages are those of ``seldon_core.proto.prediction_pb2``.
+The messages are those of ``seldon_core.proto.prediction_pb2``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _JSON_MEMBERS = ("data", "jsonData", "strData", "binData")
 
 @contextmanager
 def _as_users_error() -> Generator[None, None, None]:
-    """What a codec refuses, as the error that classes know from here."""
+    """Raise the errors of codecs as the exception that the original raises."""
     try:
         yield
     except (PayloadError, ResultError) as error:
@@ -69,7 +69,7 @@ def _as_users_error() -> Generator[None, None, None]:
 
 
 def json_to_seldon_message(message_json: Mapping[str, Any] | None) -> Any:
-    """A SeldonMessage from its JSON; an empty one from None.
+    """Return a SeldonMessage from its JSON; an empty one from None.
 
     Raises:
         SeldonMicroserviceException: it is no such message.
@@ -78,7 +78,7 @@ def json_to_seldon_message(message_json: Mapping[str, Any] | None) -> Any:
 
 
 def json_to_seldon_messages(message_json: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> Any:
-    """A SeldonMessageList from its JSON, or from the list of its messages.
+    """Return a SeldonMessageList from its JSON, or from the list of its messages.
 
     Raises:
         SeldonMicroserviceException: it is no such message.
@@ -88,7 +88,7 @@ def json_to_seldon_messages(message_json: Mapping[str, Any] | Sequence[Mapping[s
 
 
 def json_to_feedback(message_json: Mapping[str, Any] | None) -> Any:
-    """A Feedback from its JSON.
+    """Return a Feedback from its JSON.
 
     Raises:
         SeldonMicroserviceException: it is no such message.
@@ -104,24 +104,24 @@ def _parse(tree: Any, message: Any) -> Any:
 
 
 def seldon_message_to_json(message_proto: Any) -> dict[str, Any]:
-    """The JSON of a SeldonMessage, without empty members."""
+    """Return the JSON of a SeldonMessage, without empty members."""
     with _as_users_error():
         tree: dict[str, Any] = to_tree(message_proto)
     return tree
 
 
 def seldon_messages_to_json(message_protos: Any) -> dict[str, Any]:
-    """The JSON of a SeldonMessageList, without empty members."""
+    """Return the JSON of a SeldonMessageList, without empty members."""
     return seldon_message_to_json(message_protos)
 
 
 def feedback_to_json(message_proto: Any) -> dict[str, Any]:
-    """The JSON of a Feedback, without empty members."""
+    """Return the JSON of a Feedback, without empty members."""
     return seldon_message_to_json(message_proto)
 
 
 def get_data_from_proto(request: Any) -> Any:
-    """The payload of a SeldonMessage as a class's ``predict`` gets it: an array, text, bytes or a JSON value.
+    """Return the payload of a SeldonMessage as a class's ``predict`` gets it: an array, text, bytes or a JSON value.
 
     Raises:
         SeldonMicroserviceException: it holds none, or a malformed one.
@@ -130,7 +130,7 @@ def get_data_from_proto(request: Any) -> Any:
 
 
 def get_meta_from_proto(request: Any) -> dict[str, Any]:
-    """The ``meta`` of a SeldonMessage as JSON, without empty members."""
+    """Return the ``meta`` of a SeldonMessage as JSON, without empty members."""
     return seldon_message_to_json(request.meta)
 
 
@@ -140,7 +140,7 @@ def _read_proto(request: Any) -> Message:
 
 
 def grpc_datadef_to_array(datadef: Any) -> Any:
-    """The array in a DefaultData.
+    """Return the array in a DefaultData.
 
     Raises:
         SeldonMicroserviceException: it is malformed.
@@ -152,7 +152,7 @@ def grpc_datadef_to_array(datadef: Any) -> Any:
 
 
 def rest_datadef_to_array(datadef: Mapping[str, Any]) -> Any:
-    """The array in the JSON of a DefaultData.
+    """Return the array in the JSON of a DefaultData.
 
     Raises:
         SeldonMicroserviceException: it is malformed.
@@ -161,7 +161,7 @@ def rest_datadef_to_array(datadef: Mapping[str, Any]) -> Any:
 
 
 def array_to_grpc_datadef(data_type: str, array: Any, names: Iterable[Any] | None = None) -> Any:
-    """A DefaultData with an array.
+    """Return a DefaultData with an array.
 
     Args:
         data_type: ``tensor``, ``tftensor``, or anything else for ``ndarray``.
@@ -182,12 +182,12 @@ def _as_list(names: Iterable[Any] | None) -> list[Any]:
 
 
 def array_to_list_value(array: Any) -> Any:
-    """An array as a ListValue of protobuf, its rows ListValues in turn."""
+    """Return an array as a ListValue of protobuf, its rows ListValues in turn."""
     return array_to_grpc_datadef("ndarray", array).ndarray
 
 
 def array_to_rest_datadef(data_type: str, array: Any, names: Iterable[Any] | None = None) -> dict[str, Any]:
-    """The JSON of a DefaultData with an array; its arguments are those of ``array_to_grpc_datadef``.
+    """Return the JSON of a DefaultData with an array; its arguments are those of ``array_to_grpc_datadef``.
 
     Raises:
         SeldonMicroserviceException: the array cannot be a part of such a message.
@@ -202,7 +202,7 @@ def array_to_rest_datadef(data_type: str, array: Any, names: Iterable[Any] | Non
 
 
 def extract_request_parts(request: Any) -> tuple[Any, dict[str, Any], Any, str]:
-    """The parts of a SeldonMessage: payload, meta as JSON, its DefaultData, and the name of the member set.
+    """Return the parts of a SeldonMessage: payload, meta as JSON, its DefaultData, and the name of the member set.
 
     Raises:
         SeldonMicroserviceException: it holds no payload, or a malformed one.
@@ -212,7 +212,7 @@ def extract_request_parts(request: Any) -> tuple[Any, dict[str, Any], Any, str]:
 
 
 def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, Any, str]:
-    """The parts of a message in JSON: payload, meta (None if there is none), the member set, and its name.
+    """Return the parts of a message in JSON: payload, meta (None if there is none), the member set, and its name.
 
     Raises:
         SeldonMicroserviceException: it holds no payload, or a malformed one.
@@ -224,7 +224,7 @@ def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, An
 
 
 def extract_feedback_request_parts(request: Any) -> tuple[Any, Any, Any, float]:
-    """The parts of a Feedback: the DefaultData of its request, the arrays of request and truth, and the reward.
+    """Return the parts of a Feedback: the DefaultData of its request, the arrays of request and truth, and the reward.
 
     Raises:
         SeldonMicroserviceException: an array in it is malformed.
@@ -242,7 +242,7 @@ def construct_response_json(
     custom_metrics: Sequence[Mapping[str, Any]] | None = None,
     runtime_tags: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The response to a message in JSON, in the same form where the result allows it.
+    """Return the response to a message in JSON, in the same form where the result allows it.
 
     Args:
         user_model: the object, asked for its tags and the names of columns.
@@ -250,7 +250,7 @@ def construct_response_json(
         client_request_raw: the request.
         client_raw_response: the result, as a method returns it.
         meta: the request's, of which tags, metrics and request path are kept; None: only its puid is.
-        custom_metrics, runtime_tags: to add.
+        custom_metrics, runtime_tags: added to the class's own.
 
     Raises:
         SeldonMicroserviceException: the result has no form in JSON.
@@ -276,7 +276,7 @@ def construct_response(
     custom_metrics: Sequence[Mapping[str, Any]] | None = None,
     runtime_tags: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The response to a SeldonMessage as one; its arguments are those of ``construct_response_json``.
+    """Return the response to a SeldonMessage as one; its arguments are those of ``construct_response_json``.
 
     Raises:
         SeldonMicroserviceException: the result has no form in protobuf.

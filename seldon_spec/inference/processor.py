@@ -20,7 +20,7 @@ from seldon_spec.inference.metrics_sink import MetricsSink
 logger = logging.getLogger(__name__)
 
 Trace: TypeAlias = Callable[[Sequence[Call]], AbstractContextManager[object]]
-"""Returns a context in which the component is called; spans of the user's code become part of these calls."""
+"""Returns a context in which the component is called; spans of the user's code belong to these calls."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,7 +77,7 @@ class RequestProcessor:
             self._call_component(call, request)
 
     def decode(self, call: Call) -> DecodedCall | None:
-        """Decode a call that may become part of a batch.
+        """Decode a call that can be part of a batch.
 
         Returns:
             None if it is finished already: it was cancelled, or it cannot be decoded.

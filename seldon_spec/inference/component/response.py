@@ -153,7 +153,7 @@ def merge_meta(
         if path or request_path:
             merged["requestPath"] = {**request_path, **(path or {})}
     except TypeError as error:
-        raise UnwritableResult(f"meta has become unreadable: {error}") from error
+        raise UnwritableResult(f"the class made the request's meta unreadable: {error}") from error
     if puid:
         merged["puid"] = puid
     return merged

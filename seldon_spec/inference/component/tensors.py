@@ -18,7 +18,7 @@ def tensors_to_array(message: Message) -> Message:
         X is the array of a single tensor, with the message's names. Several tensors of shape [N] or [N, 1] are the
         columns of one array of their common type, an array of objects if one of them holds anything but numbers and
         truth values; the names are theirs. Any other tensors are a dict of arrays by name. Elements of type bytes
-        become text if all of a tensor are UTF-8.
+        are converted to text if all of a tensor are UTF-8.
     """
     tensors: list[Tensor] = message.payload
     arrays = [_decode_text(tensor.array) for tensor in tensors]

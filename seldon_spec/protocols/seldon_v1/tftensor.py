@@ -51,7 +51,7 @@ def decode_tftensor(tensor: Any, allowance: int = PADDED_BYTES_ALWAYS) -> Array:
 
     Returns:
         A writable array that owns its memory, of the tensor's type; a bfloat16 becomes float32, which holds all its
-        values, and strings become an array of objects of type bytes.
+        values, and strings are an array of objects of type bytes.
 
     Raises:
         PayloadError: the type is none that an array can hold, or the values do not fit the shape.
@@ -134,7 +134,7 @@ def encode_tftensor(array: Array) -> Any:
     """Turn an array of numbers into a TensorProto.
 
     Returns:
-        The message: more than one element stands in ``tensor_content`` (complex numbers in their list), a single one
+        The message: more than one element is in ``tensor_content`` (complex numbers in their list), a single one
         in the list of its type.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from seldon_spec.errors import ResultError
-from seldon_spec.inference.arrays import Array, default_names, kept_by_width
+from seldon_spec.inference.arrays import Array, cached_by_width, default_names
 from seldon_spec.inference.message import Message, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle, write_json, write_part
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
@@ -139,6 +139,6 @@ def _write_names(message: Message, style: JsonStyle) -> bytes:
     return write_part(message.names, style)
 
 
-@kept_by_width
+@cached_by_width
 def _default_names_text(width: int) -> bytes:
     return orjson.dumps(default_names(width))

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from seldon_spec.inference.arrays import Array, array_from_tensor, default_names, kept_by_width
+from seldon_spec.inference.arrays import Array, array_from_tensor, cached_by_width, default_names
 from seldon_spec.inference.message import Message, PayloadType
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
@@ -196,7 +196,7 @@ def _write_rows(array: Array, row: bytes) -> bytearray:
     return text
 
 
-@kept_by_width
+@cached_by_width
 def _row(width: int) -> bytes:
     """Return a row of zeros as a Value in a ListValue."""
     numbers = _NUMBER * width
@@ -274,7 +274,7 @@ def _write_names(message: Message) -> bytes | None:
         return None
 
 
-@kept_by_width
+@cached_by_width
 def _default_names(width: int) -> bytes:
     return _encode_names(default_names(width))
 
