@@ -67,7 +67,7 @@ class Batcher:
     def _take_turn(self, _turn: None) -> None:
         if not self._delay_seconds and len(self._waiting) == 1:  # alone, a call goes the way it always does
             for call in self._take(1):
-                self._answering.answer(call)
+                self._answering.process(call)
             return
         parts = self._gather()
         if self._waiting:  # before the answers, so that another thread may take it meanwhile
@@ -75,7 +75,7 @@ class Batcher:
                 self._threads.post(_TURN, self._take_turn)
         self.at_work += len(parts)
         for group in self._group(parts):
-            self._answering.answer_together(group)
+            self._answering.process_batch(group)
             self.at_work -= len(group)
 
     def _take(self, count: int) -> Iterator[Call]:
@@ -89,14 +89,14 @@ class Batcher:
         rows, size = 0.0, 0.0
         while True:
             for call in self._take(self._max_rows - len(parts)):
-                part = self._answering.read(call)
+                part = self._answering.decode(call)
                 if part is not None:
                     parts.append(part)
                     rows += max(1.0, call.rows)  # NaN counts as one
                     size += _size_of(part)
                 if rows >= self._max_rows or size >= _MAX_BYTES:
                     return parts
-            if not parts or not self._await_more(parts[0].call.arrived + self._delay_seconds):
+            if not parts or not self._await_more(parts[0].call.arrived_at + self._delay_seconds):
                 return parts
 
     def _await_more(self, deadline: float) -> bool:

@@ -110,14 +110,14 @@ class Dispatcher:
             NotServing: the server has been stopped.
         """
         if self._merger is None:
-            self._threads.post(calls, self._answering.answer)
+            self._threads.post(calls, self._answering.process)
         else:
             self._merger.post(calls)
 
     def remove_unwanted(self) -> None:
         """Remove cancelled calls from the queue, without waiting for a model thread."""
         if self._merger is None:
-            self._threads.discard(self._answering.answer, lambda call: call.is_unwanted and not call.is_held)
+            self._threads.discard(self._answering.process, lambda call: call.is_unwanted and not call.is_held)
         else:
             self._merger.remove_unwanted()
 
@@ -126,7 +126,7 @@ class Dispatcher:
         operation: Operation,
         wire: Any,
         codec: Codec,
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
         context: Context | None = None,
     ) -> Future[EncodedResponse]:
         """Queue a request that its own thread waits for.
@@ -135,7 +135,7 @@ class Dispatcher:
             operation: what is asked.
             wire: what the transport received, as the codec takes it.
             codec: the form of the wire.
-            note: None: nobody asks for one.
+            request_context: None: the request is neither logged nor traced.
             context: see ``Call``.
 
         Returns:
@@ -146,7 +146,7 @@ class Dispatcher:
             NotServing: the server has been stopped.
         """
         future: Future[EncodedResponse] = self._threads.promise()
-        call = Call(operation, wire, codec, partial(settle, future), note, context)
+        call = Call(operation, wire, codec, partial(settle, future), request_context, context)
         future.add_done_callback(call.give_up)
         self.post([call])
         return future

@@ -108,7 +108,7 @@ class Tracing:
 
         What the user's code traces there belongs to the first of them that is sampled.
         """
-        traces: list[_Trace] = [call.note.trace for call in calls if call.note is not None]
+        traces: list[_Trace] = [call.request_context.trace for call in calls if call.request_context is not None]
         sampled = [each for each in traces if each.span.is_recording()]
         spans = self._begin_calls(sampled, len(calls)) if sampled else []
         context = next((each.context for each in (*sampled, *traces)), Context())
@@ -148,12 +148,12 @@ class Tracing:
 
     def _add_stages(self, note: RequestContext, call: Call) -> None:
         """What has been measured of a call, but for the component's part, of which ``watch`` has made a span."""
-        read = call.ended if math.isnan(call.read) else call.read  # it could not be read
+        read = call.ended_at if math.isnan(call.decoded_at) else call.decoded_at  # it could not be read
         for name, begun, ended in (
-            ("queue", call.arrived, call.begun),
-            ("decode", call.begun, read),
-            ("queue", call.read, call.asked),  # for others to be answered with
-            ("encode", call.told, call.ended),
+            ("queue", call.arrived_at, call.dequeued_at),
+            ("decode", call.dequeued_at, read),
+            ("queue", call.decoded_at, call.predict_started_at),  # for others to be answered with
+            ("encode", call.predict_ended_at, call.ended_at),
         ):
             if begun < ended:  # and neither is NaN
                 start = note.started + round((begun - note.arrived) * 1e9)

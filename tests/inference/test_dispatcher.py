@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from seldon_spec.errors import BadMetric, ComponentFailed, NotServing, PayloadError, ResultError
-from seldon_spec.inference.component.base import Component, MetricsSink
+from seldon_spec.inference.component.base import Component, RecordMetrics
+from seldon_spec.inference.component.response import build_response_message
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Message, Operation, Request, Result, Transport
+from seldon_spec.inference.message import Message, Operation, Request, Response, Transport
 from seldon_spec.observability.metrics import DURATION, Metrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
@@ -29,20 +30,20 @@ class Echo:
     def __init__(self) -> None:
         self.threads = {threading.get_ident()}
 
-    def call(self, request: Request, record: MetricsSink) -> Result:
+    def call(self, request: Request, record: RecordMetrics) -> Response:
         payload = request.message.payload
         self.threads.add(threading.get_ident())
         if payload == "metric":
             record([{"key": "without a value"}])
         if payload == "fail":
             raise ComponentFailed("failed") from ValueError("failed")
-        return Result(None if payload == "none" else payload)
+        return self.finish_batched(request, None if payload == "none" else payload, record)
 
     def call_batch(self, operation: Operation, message: Message) -> None:
         """It takes none."""
 
-    def settle(self, operation: Operation, payload: Any, record: MetricsSink) -> Result:  # noqa: ARG002
-        return Result(payload)
+    def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:  # noqa: ARG002
+        return Response(build_response_message(payload, request.operation, request.message, {}))
 
 
 def make_dispatcher(make: Any = Echo, threads: int = 1) -> Dispatcher:

@@ -95,7 +95,7 @@ def test_deprecated_hooks_are_told_once_at_start(caplog: pytest.LogCaptureFixtur
         for _ in range(2):
             adapter.call(REST.decode(Operation.PREDICT, "{}"), record)
     assert [record.message for record in caplog.records] == [
-        "Model has deprecated hooks: predict_rest, send_feedback_grpc; write *_raw instead"
+        "Model has deprecated hooks: predict_rest, send_feedback_grpc; use *_raw instead"
     ]
 
 
@@ -216,7 +216,7 @@ def test_a_deprecated_feedback_hook_may_return_nothing(name: str) -> None:
 
 
 def test_a_raw_feedback_hook_has_to_return_a_message() -> None:
-    with pytest.raises(ResultError, match="a raw hook answers with a SeldonMessage, not with NoneType"):
+    with pytest.raises(ResultError, match="a raw hook returns a SeldonMessage, not NoneType"):
         ask_grpc(user(send_feedback_raw=lambda self, feedback: None), Operation.FEEDBACK, FEEDBACK)
 
 
