@@ -8,7 +8,7 @@ from typing import Any
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import MAX_DEPTH, check_depth
-from seldon_spec.inference.message import Message, PayloadType, Tensor
+from seldon_spec.inference.message import Tensor
 from seldon_spec.protocols.open_inference_v2.binary import read_binary
 from seldon_spec.protocols.open_inference_v2.datatypes import check_shape, find_datatype
 from seldon_spec.protocols.open_inference_v2.values import read_values
