@@ -8,28 +8,43 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from seldon_spec.inference.message import Codec, EncodedResponse, Operation
 
-REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that this thread handles; the ids of a batch are joined by commas."""
 
-
-@dataclass(slots=True)
 class BaseContext:
     """What logs and traces use of a request.
 
-    Attributes:
+    Args:
         id: the request's id in the logs and in the response's headers.
+
+    Attributes:
         trace: the tracer's object for this request; None: it is not traced.
         call: the call for this request; None: there is none yet.
     """
 
-    id: str
-    trace: Any = None
-    call: Call | None = None
+    __slots__ = ("_id", "call", "trace")
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        self._id = id
+        self.trace: Any = None
+        self.call: Call | None = None
+
+    @property
+    def id(self) -> str:
+        """The request's ID."""
+        return self._id
+
+
+WORKED_ON: ContextVar[str | BaseContext | None] = ContextVar("worked_on", default=None)
+"""The context of the request that this thread handles; for a batch, the IDs of its requests, joined by commas."""
+
+
+def find_request_id() -> str | None:
+    """Return the ID of the request that this thread handles, or the IDs of a batch."""
+    found = WORKED_ON.get()
+    return found.id if isinstance(found, BaseContext) else found
 
 
 class Call:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from seldon_spec.errors import ComponentFailed, RequestError
 from seldon_spec.inference.batch_arrays import concat_rows, find_group, split_rows
-from seldon_spec.inference.call import REQUEST_ID, Call
+from seldon_spec.inference.call import WORKED_ON, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.message import Operation, Request
 from seldon_spec.inference.metrics_sink import MetricsSink
@@ -64,11 +64,11 @@ class RequestProcessor:
         elif call.request_context is None:
             self._process(call)
         else:
-            before = REQUEST_ID.set(call.request_context.id)
+            before = WORKED_ON.set(call.request_context)
             try:
                 self._process(call)
             finally:
-                REQUEST_ID.reset(before)
+                WORKED_ON.reset(before)
 
     def _process(self, call: Call) -> None:
         request = self._decode(call)
@@ -251,8 +251,8 @@ def _run_with_ids(calls: Sequence[Call], function: Callable[P, R], *args: P.args
     if not ids:
         return function(*args, **kwargs)
     more = [f"+{len(ids) - _MAX_IDS}"] if len(ids) > _MAX_IDS else []
-    before = REQUEST_ID.set(",".join([*ids[:_MAX_IDS], *more]))
+    before = WORKED_ON.set(",".join([*ids[:_MAX_IDS], *more]))
     try:
         return function(*args, **kwargs)
     finally:
-        REQUEST_ID.reset(before)
+        WORKED_ON.reset(before)

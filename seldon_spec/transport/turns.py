@@ -17,6 +17,14 @@ The time is the thread's own, so that a turn is not cut short because a model th
 _ITERATION_SECONDS = 0.004
 """How long the connections that wait are served in one iteration of the event loop; at least one of them is."""
 
+_PAUSE_SECONDS = 1e-6
+"""How long the event loop sleeps between two iterations with turns; the system makes it about 60 microseconds.
+
+A thread that waits for the interpreter's lock demands it once the lock has not been released for 5 ms. The event loop
+releases it in each iteration, but too briefly for a thread that has to wake up first. Without a pause, a model thread
+would wait until no connection needs a turn.
+"""
+
 
 class Turn:
     """What a connection may process before the others continue; starts when it is made."""
@@ -43,8 +51,8 @@ class Worker(Protocol):
 class Turns:
     """The connections of an event loop that have received more than they could process in one turn.
 
-    Events of other connections are handled between two iterations. So each step of their requests is delayed by one
-    iteration at most, however many connections are in the queue.
+    Events of other connections are handled between two iterations, and model threads can continue. So each step of a
+    request is delayed by one iteration at most, however many connections are in the queue.
 
     Args:
         loop: the event loop.
@@ -75,3 +83,5 @@ class Turns:
                     break
         finally:  # whatever happens to one of them, the others go on
             self._schedule()
+        if self._waiting:
+            time.sleep(_PAUSE_SECONDS)

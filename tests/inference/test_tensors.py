@@ -9,7 +9,7 @@ import pytest
 
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.inference.component.adapter import Adapter
-from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Tensor
+from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Tensor, join_messages
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 
@@ -98,3 +98,18 @@ def test_other_tensors_are_a_dict(arrays: dict[str, Any]) -> None:
     X, names = got(arrays)  # noqa: N806
     assert names == list(X) == list(arrays)
     assert all(X[name] is array for name, array in arrays.items())
+
+
+def test_a_combiner_gets_each_message_as_a_model_would() -> None:
+    class Combiner:
+        def aggregate(self, Xs: Any, names: Any) -> Any:  # noqa: N803
+            return {"Xs": Xs, "names": names}
+
+    columns = [Tensor("a", np.array([1.5])), Tensor("b", np.array([2.5]))]
+    parts = [Message(PayloadType.TENSORS, columns, meta={"puid": "p"}), Message(PayloadType.TEXT, "x", ["c"])]
+    request = Request(Operation.AGGREGATE, join_messages(parts), Received())
+    message = Adapter(Combiner(), UnitSpec()).call(request, list).message  # type: ignore[arg-type]
+    assert message.payload["Xs"][0].tolist() == [[1.5, 2.5]]
+    assert message.payload["Xs"][1] == "x"
+    assert message.payload["names"] == [["a", "b"], ["c"]]
+    assert message.meta == {"puid": "p"}

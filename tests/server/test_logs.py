@@ -18,14 +18,13 @@ import grpc
 import pytest
 
 from seldon_spec.config.model import LogFormat, LogLevel, LogSpec
-from seldon_spec.inference.call import REQUEST_ID
+from seldon_spec.inference.call import WORKED_ON
 from seldon_spec.observability.access_log import AccessLog
 from seldon_spec.observability.logs import LogHandler, PrintedLines, TextFormatter, configure_logs
 from seldon_spec.observability.request_context import ContextFactory, RequestContext, RequestLog, find_id
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 WAIT_SECONDS = 20
-ENGINES = ["native", "uvicorn"]
 WAYS = ["short", "flask", "grpc"]
 MADE = re.compile(r"[0-9a-f]{16}-[0-9a-f]+")
 SECRET = "xyzzy-4711"
@@ -109,10 +108,10 @@ def lines_of(server: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.lines]
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def talking(request: Any, start_for_module: Start) -> Any:
+@pytest.fixture(scope="module")
+def talking(start_for_module: Start) -> Any:
     """A server that logs JSON, and each request."""
-    more = {"server": {"engine": request.param, "max_body_bytes": 2048, "max_message_bytes": 2048}}
+    more = {"server": {"max_body_bytes": 2048, "max_message_bytes": 2048}}
     return start_for_module(TALKATIVE, log="json", access=True, **more).wait_until_ready()
 
 
@@ -147,9 +146,8 @@ def test_a_sound_id_comes_back_and_for_any_other_one_is_made(
         assert first != second
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_plain_server_returns_only_what_is_brought(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, server={"engine": engine}).wait_until_ready()
+def test_a_plain_server_returns_only_what_is_brought(start: Start) -> None:
+    server = start(TALKATIVE).wait_until_ready()
     for way in WAYS:
         assert ask(server, way).puid is None
         assert ask(server, way, headers={"X-Request-Id": "mine"}).puid == "mine"
@@ -197,9 +195,8 @@ def test_a_message_that_is_too_long_for_our_own_engine_has_an_id(start: Start) -
     server.wait_for(r"POST /seldon.protos.Model/Predict RESOURCE_EXHAUSTED \d+\.\d\d ms \[long\]$")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_request_without_a_token_has_an_id_too(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN], server={"engine": engine}).wait_until_ready()
+def test_a_request_without_a_token_has_an_id_too(start: Start) -> None:
+    server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN]).wait_until_ready()
     for way, status in [("short", 401), ("flask", 401), ("grpc", "UNAUTHENTICATED")]:
         wrong = {"Authorization": "Bearer another-token-of-theirs", "Seldon-Puid": f"no-{way}"}
         assert ask(server, way, headers=wrong) == (status, f"no-{way}")
@@ -234,9 +231,8 @@ def test_what_the_class_says_bears_the_request_s_id(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_line_is_json_and_none_tells_what_was_sent(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, log="json", access=True, server={"engine": engine}).wait_until_ready()
+def test_every_line_is_json_and_none_tells_what_was_sent(start: Start) -> None:
+    server = start(TALKATIVE, log="json", access=True).wait_until_ready()
     puids = {}
     for way in WAYS:
         for word in ("say", "complain", "log", "warn", "buffer", "fail", "die", "leave_open"):
@@ -367,9 +363,8 @@ def test_all_lines_are_written_before_the_process_ends_and_in_order(start: Start
     assert asked == [str(number) for number in range(300)]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, engine: str, way: str) -> None:
+def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, way: str) -> None:
     source = """
 from gated import pass_gate
 
@@ -378,7 +373,7 @@ class Served:
         pass_gate()
         return X
 """
-    server = start(source, log="json", access=True, server={"engine": engine}).wait_until_ready()
+    server = start(source, log="json", access=True).wait_until_ready()
     if way == "grpc":
         with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
             wire = SeldonMessage(strData="x").SerializeToString()
@@ -411,14 +406,14 @@ def kept_logs() -> Iterator[None]:
     root.setLevel(level)
 
 
-def take(notes: RequestLog, puid: str = "p", route: str = "/r") -> RequestContext:
-    plan = notes.plan({b"seldon-puid": puid.encode()}.get, "rest", "POST", route)
+def take(log: AccessLog, puid: str = "p", route: str = "/r") -> RequestContext:
+    plan = RequestLog(LogSpec(), access=log).plan({b"seldon-puid": puid.encode()}.get, "rest", "POST", route)
     assert isinstance(plan, ContextFactory)
     return plan.take()
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    notes, written = RequestLog(LogSpec()), io.StringIO()
+    written = io.StringIO()
     is_stuck, is_free = threading.Event(), threading.Event()
 
     def write(lines: str) -> None:
@@ -427,10 +422,10 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
         written.write(lines)
 
     log = AccessLog(write, LogFormat.JSON, max_waiting=10)
-    log.add(take(notes, "first"), None, 200)
+    log.add(take(log, "first"), None, 200)
     assert is_stuck.wait(WAIT_SECONDS)
     for number in range(25):  # the first is being written, and waits no more
-        log.add(take(notes, f"{number}"), None, 200)
+        log.add(take(log, f"{number}"), None, 200)
     is_free.set()
     log.close()
     puids = [json.loads(line)["puid"] for line in written.getvalue().splitlines()]
@@ -442,9 +437,9 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
 
 def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
     pieces: list[str] = []
-    log, notes = AccessLog(pieces.append, LogFormat.JSON), RequestLog(LogSpec())
+    log = AccessLog(pieces.append, LogFormat.JSON)
     for number in range(500):
-        log.add(take(notes, f"{number}", "/ä" * 100), None, 200)
+        log.add(take(log, f"{number}", "/ä" * 100), None, 200)
     log.close()
     assert [json.loads(line)["puid"] for line in "".join(pieces).splitlines()] == [f"{n}" for n in range(500)]
     assert all(len(piece.encode()) <= 4096 for piece in pieces)
@@ -454,7 +449,7 @@ def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
 def test_a_path_cannot_forge_a_line_of_text() -> None:
     written: list[str] = []
     log = AccessLog(written.append, LogFormat.TEXT)
-    log.add(take(RequestLog(LogSpec()), route="/a\n2026 INFO x\x1b[31m\r\u2028"), None, 404)
+    log.add(take(log, route="/a\n2026 INFO x\x1b[31m\r\u2028"), None, 404)
     log.close()
     (line,) = "".join(written).splitlines()
     assert re.search(r"POST /a\\n2026 INFO x\\x1b\[31m\\r\\u2028 404 \d+\.\d\d ms \[p\]$", line)
@@ -494,11 +489,11 @@ def test_an_endless_line_is_cut_and_one_of_another_request_is_ended(monkeypatch:
     monkeypatch.setattr("sys.stderr", written)
     lines = PrintedLines(configure_logs(LogSpec(LogLevel.INFO, LogFormat.JSON)), "stdout", io.StringIO())
     lines.stream.write("ä" * 10_000)
-    before = REQUEST_ID.set("a")
+    before = WORKED_ON.set("a")
     lines.stream.write("of a")
-    REQUEST_ID.set("b")
+    WORKED_ON.set("b")
     lines.stream.write("of b\n\nof b again\nrest")
-    REQUEST_ID.reset(before)
+    WORKED_ON.reset(before)
     lines.end()
     records = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [(record.get("puid"), record["message"]) for record in records[-4:]] == [
@@ -513,10 +508,10 @@ def test_a_long_line_is_cut_into_records_that_a_pipe_takes_whole(monkeypatch: py
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     lines = PrintedLines(configure_logs(LogSpec(LogLevel.INFO, LogFormat.JSON)), "stdout", io.StringIO())
-    before = REQUEST_ID.set("p" * 128)
+    before = WORKED_ON.set("p" * 128)
     lines.stream.write("x€" + "x" * 10_000 + "\n")
     lines.stream.write("€" + "a€" * 3000 + "\n")  # nowhere within a character
-    REQUEST_ID.reset(before)
+    WORKED_ON.reset(before)
     *plain, _, _ = text = written.getvalue().splitlines()
     assert max(map(len, plain)) <= 4096
     assert "".join(json.loads(line)["message"] for line in text) == "x€" + "x" * 10_000 + "€" + "a€" * 3000

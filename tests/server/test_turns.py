@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.turns import Turn, Turns
@@ -76,6 +80,50 @@ def test_a_connection_that_raises_does_not_stop_the_others() -> None:
     log, errors = asyncio.run(run())
     assert log == list("abb")
     assert [str(error) for error in errors] == ["as asked"]
+
+
+class Flood:
+    """Takes turns without end, and has another thread respond to some requests meanwhile, one after the other."""
+
+    def __init__(self, turns: Turns, requests: int, max_turns: int) -> None:
+        self.turns = turns
+        self.requests_left = requests
+        self.turns_left = max_turns
+        self.requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.responses: list[bool] = [True]
+        self.ended = asyncio.Event()
+
+    def respond(self) -> None:
+        while self.requests.get():
+            self.responses.append(True)
+
+    def take_turn(self) -> None:
+        count_units()
+        self.turns_left -= 1
+        if self.responses and self.requests_left:
+            self.responses.clear()
+            self.requests_left -= 1
+            self.requests.put(True)
+        elif self.responses or not self.turns_left:
+            self.requests.put(False)
+            self.ended.set()
+            return
+        self.turns.wait(self)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_other_threads_continue_between_turns(run: Callable[[Coroutine[Any, Any, Flood]], Flood]) -> None:
+    async def flood() -> Flood:
+        turns = Turns(asyncio.get_running_loop())
+        flood = Flood(turns, requests=20, max_turns=500)
+        thread = threading.Thread(target=flood.respond)
+        thread.start()
+        turns.wait(flood)
+        await flood.ended.wait()
+        thread.join()
+        return flood
+
+    assert run(flood()).turns_left > 0, "a thread was kept waiting for the interpreter's lock"
 
 
 class Holder:

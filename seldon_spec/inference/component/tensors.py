@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.inference.arrays import Array
-from seldon_spec.inference.message import Message, PayloadType, Tensor
+from seldon_spec.inference.message import AggregateMessage, Message, PayloadType, Tensor, join_messages
 
 
 def tensors_to_array(message: Message) -> Message:
-    """Return a message of tensors as the methods of a class get it.
+    """Return a message of tensors, or several joined, as the methods of a class get it.
 
     Returns:
         X is the array of a single tensor, with the message's names. Several tensors of shape [N] or [N, 1] are the
@@ -20,6 +20,10 @@ def tensors_to_array(message: Message) -> Message:
         truth values; the names are theirs. Any other tensors are a dict of arrays by name. Elements of type bytes
         are converted to text if all of a tensor are UTF-8.
     """
+    if isinstance(message, AggregateMessage):
+        return join_messages([tensors_to_array(part) for part in message.parts])
+    if message.payload_type is not PayloadType.TENSORS:
+        return message
     tensors: list[Tensor] = message.payload
     arrays = [_decode_text(tensor.array) for tensor in tensors]
     if len(arrays) == 1:
