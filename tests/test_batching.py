@@ -23,7 +23,7 @@ from seldon_spec.inference.component.contract import SeldonResponse
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.message import Codec, Operation
-from seldon_spec.observability.metrics import Metrics
+from seldon_spec.observability.metrics import Exposition, Metrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
@@ -145,7 +145,7 @@ def test_a_lone_request_is_a_call_of_its_own() -> None:
         (call,) = queue.ask((JSON, body([[1, 2], [3, 4]])))
     assert user.calls == [2]
     assert json.loads(bodies([call])[0])["data"]["ndarray"] == [[2, 4], [6, 8]]
-    assert "seldon_spec_batch_requests_count" not in queue.metrics.render().decode()
+    assert "seldon_spec_batch_requests_count" not in Exposition(queue.metrics).render().decode()
 
 
 def test_calls_that_wait_are_bounded_by_max_rows() -> None:
@@ -203,7 +203,7 @@ def test_tags_metrics_and_puid_stay_with_their_request() -> None:
     assert [meta["puid"] for meta in metas] == ["p0", "p1", "p2"]
     assert [meta["tags"] for meta in metas] == [{"own": i, "told": i + 1} for i in range(3)]
     assert [meta["metrics"] for meta in metas] == [[{"type": "COUNTER", "key": "asked", "value": 1}]] * 3
-    page = queue.metrics.render().decode()
+    page = Exposition(queue.metrics).render().decode()
     assert next(line for line in page.splitlines() if line.startswith("asked_total")).endswith(" 3.0")
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from seldon_spec.errors import BadMetric
-from seldon_spec.observability.metrics import Metrics, MetricType, Segments
+from seldon_spec.inference.user_metrics import MetricType, read_metrics
 
 __all__ = ["COUNTER", "GAUGE", "TIMER", "create_counter", "create_gauge", "create_timer", "validate_metrics"]
 
 COUNTER = MetricType.COUNTER.value
 GAUGE = MetricType.GAUGE.value
 TIMER = MetricType.TIMER.value
-
-_TRIAL_BYTES = 1 << 16
 
 
 def _create(key: str, kind: str, value: float) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def create_timer(key: str, value: float) -> dict[str, Any]:
 def validate_metrics(metrics: object) -> bool:
     """Return whether ``metrics()`` may return this (contract section 6.1)."""
     try:
-        Metrics(slots=Segments(1, _TRIAL_BYTES)).record("predict", metrics)
+        read_metrics(metrics, "predict")
     except BadMetric:
         return False
     return True

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from seldon_spec.inference.user_metrics import read_metrics
+
 
 class MetricsSink(Protocol):
     """Receives one component's measurements; called from any thread.
@@ -62,3 +64,15 @@ class MetricsSink(Protocol):
 
     def set_load_seconds(self, seconds: float) -> None:
         """Set the time it took to build the model."""
+
+
+class NullMetrics:
+    """Validates the component's metrics as the server does, and keeps nothing."""
+
+    def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
+        return read_metrics(metrics, method)[1]
+
+    def _discard(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
+    observe_call = observe_batch = set_in_flight = set_queued = set_load_seconds = _discard

@@ -13,7 +13,8 @@ from seldon_spec.inference.component.response import build_response_message
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.message import Message, Operation, Request, Response, Transport
-from seldon_spec.observability.metrics import DURATION, Metrics
+from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
+from seldon_spec.observability.metrics import DURATION, Exposition, Metrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 JSON = JsonCodec()
@@ -46,8 +47,8 @@ class Echo:
         return Response(build_response_message(payload, request.operation, request.message, {}))
 
 
-def make_dispatcher(make: Any = Echo, threads: int = 1) -> Dispatcher:
-    return Dispatcher(make, ModelThreads(threads), Metrics())
+def make_dispatcher(make: Any = Echo, threads: int = 1, metrics: MetricsSink | None = None) -> Dispatcher:
+    return Dispatcher(make, ModelThreads(threads), metrics or NullMetrics())
 
 
 def ask(dispatcher: Dispatcher, text: str) -> bytes:
@@ -100,13 +101,14 @@ FAILURES: dict[str, tuple[str, type[Exception]]] = {
 
 @pytest.mark.parametrize(("text", "kind"), FAILURES.values(), ids=FAILURES.keys())
 def test_failures_are_the_futures_and_the_next_request_is_served(text: str, kind: type[Exception]) -> None:
-    dispatcher = make_dispatcher()
+    metrics = Metrics()
+    dispatcher = make_dispatcher(metrics=metrics)
     dispatcher.start()
     with pytest.raises(kind):
         ask(dispatcher, text)
     assert ask(dispatcher, '{"strData":"x"}')
     dispatcher.stop()
-    page = dispatcher.metrics.render().decode()
+    page = Exposition(metrics).render().decode()
     counts = [line for line in page.splitlines() if line.startswith(f"{DURATION}_count")]
     assert [line.rsplit(" ", 1)[1] for line in counts] == ["1.0", "1.0"]
     assert ['outcome="error"' in line for line in counts] == [True, False]

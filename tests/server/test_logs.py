@@ -253,7 +253,7 @@ def test_every_line_is_json_and_none_tells_what_was_sent(start: Start) -> None:
         assert "ValueError: failed" in failed["exception"]
         assert told["stdout", puids[way, "leave_open"]]["message"] == "never finished"
     assert any("UserWarning: warned" in line["message"] for line in lines if line["logger"] == "py.warnings")
-    dying = [line for line in lines if "the thread dying has ended" in line["message"]]
+    dying = [line for line in lines if "uncaught exception in thread dying" in line["message"]]
     assert len(dying) == 3
     assert all("ValueError: failed" in line["exception"] for line in dying)
     routes = {line["route"] for line in lines if line["logger"] == "seldon_spec.access"}
@@ -421,7 +421,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
         assert is_free.wait(WAIT_SECONDS)
         written.write(lines)
 
-    log = AccessLog(write, LogFormat.JSON, max_waiting=10)
+    log = AccessLog(write, LogFormat.JSON, max_queued=10)
     log.add(take(log, "first"), None, 200)
     assert is_stuck.wait(WAIT_SECONDS)
     for number in range(25):  # the first is being written, and waits no more
@@ -431,7 +431,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
     puids = [json.loads(line)["puid"] for line in written.getvalue().splitlines()]
     assert puids == ["first", *map(str, range(10))]
     assert [record.getMessage() for record in caplog.records] == [
-        "15 lines were dropped: there were too many to be written"
+        "dropped 15 lines: the queue of the access log was full"
     ]
 
 

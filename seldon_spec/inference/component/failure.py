@@ -13,6 +13,8 @@ from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component import forks
 
 _PACKAGE = str(Path(__file__).resolve().parents[2])
+_IMPORT_HOOK = str(Path(__file__).with_name("folder_modules.py"))
+"""Its frames may be between two frames of the user's code."""
 
 
 @contextmanager
@@ -38,6 +40,11 @@ def without_own_frames(error: BaseException) -> BaseException:
 def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and _is_own(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
+    frame = trace
+    while frame is not None:
+        while frame.tb_next is not None and frame.tb_next.tb_frame.f_code.co_filename == _IMPORT_HOOK:
+            frame.tb_next = frame.tb_next.tb_next
+        frame = frame.tb_next
     return trace
 
 
