@@ -14,7 +14,7 @@ import numpy as np
 
 from seldon_spec.errors import PayloadError, UnwritableResult
 from seldon_spec.inference.arrays import Array
-from seldon_spec.protocols.open_inference_v2.datatypes import BYTES, Datatype, check_count
+from seldon_spec.inference.datatypes import BYTES, Datatype, check_count
 
 Raw: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -39,7 +39,7 @@ def read_binary(datatype: Datatype, shape: list[int], raw: Raw, name: str) -> Ar
     if datatype is BYTES:
         elements = _read_elements(raw, math.prod(shape), name)
         check_count(shape, len(elements), name)
-        return _objects(elements).reshape(shape)
+        return make_objects(elements).reshape(shape)
     wanted = math.prod(shape) * datatype.size
     if len(raw) != wanted:
         raise PayloadError(
@@ -70,7 +70,8 @@ def _read_elements(raw: Raw, most: int, name: str) -> list[bytes]:
     return elements
 
 
-def _objects(elements: list[bytes]) -> Array:
+def make_objects(elements: list[bytes]) -> Array:
+    """Return elements of BYTES as an array."""
     array = np.empty(len(elements), dtype=object)
     array[:] = elements
     return array

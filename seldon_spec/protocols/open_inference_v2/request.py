@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import MAX_DEPTH, check_depth
+from seldon_spec.inference.datatypes import check_shape, find_datatype
 from seldon_spec.inference.message import Tensor
-from seldon_spec.protocols.open_inference_v2.binary import read_binary
-from seldon_spec.protocols.open_inference_v2.datatypes import check_shape, find_datatype
+from seldon_spec.protocols.open_inference_v2.binary import Raw, read_binary
 from seldon_spec.protocols.open_inference_v2.values import read_values
 
 MAX_TENSORS = 1024
 
 _SCALARS = (str, int, float, bool)
+_RESERVED = frozenset(
+    {"content_type", "headers", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
+)
 _SHARED_MEMORY = "shared_memory_region"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedOutput:
+class RequestedOutput(NamedTuple):
     """An output that a client requests.
 
     Attributes:
@@ -32,29 +34,56 @@ class RequestedOutput:
     is_binary: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InferOptions:
-    """What a request says of its response; the ``encoding`` of its message.
+class InferOptions(NamedTuple):
+    """What a request says of itself and of its response; the ``encoding`` of its message.
 
     Attributes:
         id: the client's; None: it sent none.
         outputs: in the order of the response; empty: all.
         is_binary: the form of outputs that do not say it themselves: on REST behind the JSON, on gRPC as raw contents.
-        parameters: of the request, without those that the protocol reserves.
+        parameters: of the request, without ``binary_data_output``.
+        model_name, version: as requested; empty and None: any.
     """
 
     id: str | None = None
     outputs: tuple[RequestedOutput, ...] = ()
     is_binary: bool = False
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    model_name: str = ""
+    version: str | None = None
 
 
-def read_infer_request(tree: object, binary: memoryview) -> tuple[list[Tensor], InferOptions]:
-    """Read an inference request.
+def check_tensors(tensors: list[Tensor]) -> None:
+    """Check that no two inputs have the same name.
+
+    Raises:
+        PayloadError: two have.
+    """
+    if len(tensors) > 1:
+        seen: set[str] = set()
+        for tensor in tensors:
+            if tensor.name in seen:
+                raise PayloadError(f"two inputs have the name {tensor.name!r:.100}")
+            seen.add(tensor.name)
+
+
+def select_tags(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a request that its sender defines: all but those that the protocol reserves."""
+    return {
+        name: value for name, value in parameters.items() if name not in _RESERVED and not name.startswith("triton_")
+    }
+
+
+def read_infer_request(
+    tree: object, binary: Raw = b"", model_name: str | None = None, member: str = "inputs"
+) -> tuple[list[Tensor], InferOptions]:
+    """Read an inference request, or a response as a request.
 
     Args:
         tree: the JSON value; lists of numbers may be arrays already.
         binary: the binary data of inputs, in the order of the inputs; empty if there is none.
+        model_name: as requested in the path.
+        member: the name of the list of tensors.
 
     Returns:
         The tensors; those in binary form are read-only views of ``binary``.
@@ -64,11 +93,11 @@ def read_infer_request(tree: object, binary: memoryview) -> tuple[list[Tensor], 
     """
     if not isinstance(tree, dict):
         raise PayloadError("the request is not a JSON object")
-    inputs = tree.get("inputs")
+    inputs = tree.get(member)
     if not isinstance(inputs, list):
-        raise PayloadError("the request has no list of inputs")
+        raise PayloadError(f"the request has no list of {member}")
     if len(inputs) > MAX_TENSORS:
-        raise PayloadError(f"the request has more than {MAX_TENSORS} inputs")
+        raise PayloadError(f"the request has more than {MAX_TENSORS} {member}")
     tensors: list[Tensor] = []
     at = 0
     for entry in inputs:
@@ -76,16 +105,15 @@ def read_infer_request(tree: object, binary: memoryview) -> tuple[list[Tensor], 
         tensors.append(tensor)
     if at != len(binary):
         raise PayloadError(f"{len(binary) - at} bytes of binary data belong to no input")
-    if len(tensors) > 1 and len({tensor.name for tensor in tensors}) < len(tensors):
-        raise PayloadError("two inputs have the same name")
-    return tensors, _read_options(tree)
+    check_tensors(tensors)
+    return tensors, _read_options(tree, model_name or "", is_request=member == "inputs")
 
 
-def _read_input(entry: object, binary: memoryview, at: int) -> tuple[Tensor, int]:
+def _read_input(entry: object, binary: Raw, at: int) -> tuple[Tensor, int]:
     """Read an input, whose binary data starts at ``at`` if it has any; return it and where that data ends."""
     if not isinstance(entry, dict):
         raise PayloadError("an input is not an object")
-    name = _read_name(entry, "an input")
+    name = read_name(entry, "an input")
     datatype = find_datatype(entry.get("datatype"))
     shape = check_shape(entry.get("shape"), name)
     parameters = read_parameters(entry.get("parameters"), f"input {name!r:.100}")
@@ -107,7 +135,12 @@ def _read_input(entry: object, binary: memoryview, at: int) -> tuple[Tensor, int
     return Tensor(name, read_binary(datatype, shape, binary[at:end], name), datatype.name, rest), end
 
 
-def _read_name(entry: dict[str, Any], what: str) -> str:
+def read_name(entry: Mapping[str, Any], what: str) -> str:
+    """Return the name of an input or an output.
+
+    Raises:
+        PayloadError: it has none.
+    """
     name = entry.get("name")
     if not isinstance(name, str) or not name:
         raise PayloadError(f"{what} has no name")
@@ -133,20 +166,19 @@ def read_parameters(value: object, what: str) -> dict[str, Any]:
     return value
 
 
-def _read_options(tree: dict[str, Any]) -> InferOptions:
+def _read_options(tree: dict[str, Any], model_name: str, *, is_request: bool) -> InferOptions:
     identifier = tree.get("id")
     if identifier is not None and not isinstance(identifier, str):
         raise PayloadError("the id is not a text")
     parameters = read_parameters(tree.get("parameters"), "the request")
-    outputs = tree.get("outputs")
+    outputs = tree.get("outputs") if is_request else None
     if outputs is None and not parameters:
-        return InferOptions(identifier) if identifier is not None else _NO_OPTIONS
-    is_binary = _read_flag(parameters, "binary_data_output", "the request")
-    rest = {key: value for key, value in parameters.items() if key != "binary_data_output"}
-    return InferOptions(identifier, _read_outputs(outputs), bool(is_binary), rest)
-
-
-_NO_OPTIONS = InferOptions()
+        return InferOptions(identifier, model_name=model_name)
+    is_binary = False
+    if "binary_data_output" in parameters:
+        is_binary = bool(read_flag(parameters, "binary_data_output", "the request"))
+        parameters = {key: value for key, value in parameters.items() if key != "binary_data_output"}
+    return InferOptions(identifier, _read_outputs(outputs), is_binary, parameters, model_name)
 
 
 def _read_outputs(outputs: object) -> tuple[RequestedOutput, ...]:
@@ -158,17 +190,22 @@ def _read_outputs(outputs: object) -> tuple[RequestedOutput, ...]:
     for entry in outputs:
         if not isinstance(entry, dict):
             raise PayloadError("a requested output is not an object")
-        name = _read_name(entry, "a requested output")
+        name = read_name(entry, "a requested output")
         parameters = read_parameters(entry.get("parameters"), f"output {name!r:.100}")
         if "classification" in parameters or _SHARED_MEMORY in parameters:
             raise PayloadError(f"output {name!r:.100}: classification and shared memory are not supported")
-        requested.append(RequestedOutput(name, _read_flag(parameters, "binary_data", f"output {name!r:.100}")))
+        requested.append(RequestedOutput(name, read_flag(parameters, "binary_data", f"output {name!r:.100}")))
     if len({output.name for output in requested}) < len(requested):
         raise PayloadError("an output is requested twice")
     return tuple(requested)
 
 
-def _read_flag(parameters: Mapping[str, Any], name: str, what: str) -> bool | None:
+def read_flag(parameters: Mapping[str, Any], name: str, what: str) -> bool | None:
+    """Return a parameter that is a truth value; None if there is none of that name.
+
+    Raises:
+        PayloadError: it is no truth value.
+    """
     value = parameters.get(name)
     if value is not None and not isinstance(value, bool):
         raise PayloadError(f"the parameter {name} of {what} is not a truth value")

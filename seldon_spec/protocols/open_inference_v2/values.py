@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.errors import PayloadError, UnwritableResult
+from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
-from seldon_spec.protocols.open_inference_v2.datatypes import BOOL, BYTES, Datatype, check_count
+from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, check_count
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, None: math.nan}
 _NUMBERS = frozenset({int, float})
@@ -100,7 +100,7 @@ def _read_floats(datatype: Datatype, values: Any) -> Array:
     if not isinstance(values, np.ndarray) and not set(map(type, values)) <= _NUMBERS:
         values = [_read_float(datatype, value) for value in values]
     try:
-        numbers = np.array(values, np.float64)
+        numbers = np.asarray(values, np.float64)
     except OverflowError:
         raise _BadValue(f"an integer is outside the range of {datatype.name}") from None
     if datatype.size == numbers.itemsize:
@@ -157,25 +157,31 @@ def _wrong_type(datatype: Datatype, values: Any, allowed: frozenset[type]) -> st
     return f"{wrong!r:.40} is not a value of {datatype.name}"
 
 
-def plain_values(array: Array, datatype: Datatype) -> list[Any]:
+def plain_values(array: Array, datatype: Datatype, name: str) -> list[Any]:
     """Return a tensor's values as a flat list that JSON can hold.
 
+    Returns:
+        Floats have the fewest digits that give the same value of their own type; NaN and infinity are texts.
+
     Raises:
-        UnwritableResult: an element of BYTES is not UTF-8; such a tensor has only the binary form.
+        PayloadError: an element of BYTES is not UTF-8; such a tensor has only the binary form, which was not requested.
     """
     flat = array.ravel()
     if datatype is BYTES:
         try:
             return [element.decode() for element in flat.tolist()]
         except UnicodeDecodeError:
-            raise UnwritableResult(
-                "an element is not UTF-8 and has no form in JSON: request it as binary_data"
+            raise PayloadError(
+                f"output {name!r:.100}: an element is not UTF-8 and has no form in JSON; request it as binary_data"
             ) from None
-    wide = widen_bf16(flat) if datatype.name == "BF16" else flat
-    values: list[Any] = wide.tolist()
-    if datatype.limits is not None or datatype is BOOL or np.isfinite(wide).all():
+    if datatype.limits is not None or datatype is BOOL:
+        values: list[Any] = flat.tolist()
         return values
-    return [v if math.isfinite(v) else _name(v) for v in values]
+    if datatype.size == 2:
+        flat = widen_bf16(flat) if datatype.name == "BF16" else flat.astype(np.float32)
+    if flat.itemsize == 4:  # the text of a number of numpy has the digits of its type
+        return [float(text) if math.isfinite(float(text)) else _name(float(text)) for text in map(str, flat)]
+    return [value if math.isfinite(value) else _name(value) for value in flat.tolist()]
 
 
 def _name(value: float) -> str:

@@ -16,6 +16,7 @@ from seldon_spec.errors import (
     ClientTooSlow,
     ComponentFailed,
     HeadTooLarge,
+    InferUnsupported,
     MalformedRequest,
     NotServing,
     Overloaded,
@@ -25,6 +26,7 @@ from seldon_spec.errors import (
     SeldonSpecError,
     TooLarge,
     Unauthenticated,
+    UnknownModel,
     UnsupportedMediaType,
     UnsupportedOperation,
     UnwritableResult,
@@ -54,6 +56,8 @@ TABLE: Mapping[type[BaseException], Row] = {
     HeadTooLarge: Row(431, "RESOURCE_EXHAUSTED", BAD_DATA),
     Overloaded: Row(503, "RESOURCE_EXHAUSTED", "MICROSERVICE_OVERLOADED"),
     TooLarge: Row(413, "RESOURCE_EXHAUSTED", BAD_DATA),
+    InferUnsupported: Row(501, "UNIMPLEMENTED", BAD_DATA),
+    UnknownModel: Row(404, "NOT_FOUND", BAD_DATA),
     UnsupportedOperation: Row(400, "UNIMPLEMENTED", BAD_DATA),  # 400 and not 501: the contract's
     ResultError: Row(400, "UNKNOWN", BAD_DATA),  # 400 although the class is at fault: the contract's
     UnwritableResult: Row(500, "UNKNOWN", INTERNAL_ERROR),

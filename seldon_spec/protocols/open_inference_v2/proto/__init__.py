@@ -42,3 +42,4 @@ def message_class(name: str) -> Any:
 ModelInferRequest = message_class("ModelInferRequest")
 ModelInferResponse = message_class("ModelInferResponse")
 ModelStreamInferResponse = message_class("ModelStreamInferResponse")
+InferTensorContents = message_class("InferTensorContents")

@@ -1,4 +1,4 @@
-"""The protocol's datatypes: names, widths and numpy types."""
+"""The datatypes of named tensors: names, widths and numpy types."""
 
 from __future__ import annotations
 
@@ -23,38 +23,36 @@ class Datatype:
         name: as it is on the wire.
         dtype: numpy's type in little-endian order; ``object`` for BYTES, whose elements are ``bytes``.
         size: bytes of an element in binary form; 0 for BYTES, whose elements differ in length.
-        contents: the field of InferTensorContents that holds its values; None: it has only the raw form.
         limits: the smallest and the largest integer; None: it holds no integers.
     """
 
     name: str
     dtype: np.dtype[Any]
     size: int
-    contents: str | None
     limits: tuple[int, int] | None = None
 
 
-def _integer(name: str, kind: str, contents: str) -> Datatype:
+def _integer(name: str, kind: str) -> Datatype:
     dtype = np.dtype(kind)
     info = np.iinfo(dtype)
-    return Datatype(name, dtype, dtype.itemsize, contents, (int(info.min), int(info.max)))
+    return Datatype(name, dtype, dtype.itemsize, (int(info.min), int(info.max)))
 
 
-BYTES = Datatype("BYTES", np.dtype(object), 0, "bytes_contents")
-BOOL = Datatype("BOOL", np.dtype("?"), 1, "bool_contents")
+BYTES = Datatype("BYTES", np.dtype(object), 0)
+BOOL = Datatype("BOOL", np.dtype("?"), 1)
 
 _NUMERIC = (
-    _integer("INT8", "<i1", "int_contents"),
-    _integer("INT16", "<i2", "int_contents"),
-    _integer("INT32", "<i4", "int_contents"),
-    _integer("INT64", "<i8", "int64_contents"),
-    _integer("UINT8", "<u1", "uint_contents"),
-    _integer("UINT16", "<u2", "uint_contents"),
-    _integer("UINT32", "<u4", "uint_contents"),
-    _integer("UINT64", "<u8", "uint64_contents"),
-    Datatype("FP16", np.dtype("<f2"), 2, None),
-    Datatype("FP32", np.dtype("<f4"), 4, "fp32_contents"),
-    Datatype("FP64", np.dtype("<f8"), 8, "fp64_contents"),
+    _integer("INT8", "<i1"),
+    _integer("INT16", "<i2"),
+    _integer("INT32", "<i4"),
+    _integer("INT64", "<i8"),
+    _integer("UINT8", "<u1"),
+    _integer("UINT16", "<u2"),
+    _integer("UINT32", "<u4"),
+    _integer("UINT64", "<u8"),
+    Datatype("FP16", np.dtype("<f2"), 2),
+    Datatype("FP32", np.dtype("<f4"), 4),
+    Datatype("FP64", np.dtype("<f8"), 8),
 )
 _BY_NAME = {datatype.name: datatype for datatype in (BOOL, *_NUMERIC, BYTES)}
 _BY_DTYPE = {datatype.dtype: datatype for datatype in (BOOL, *_NUMERIC)}
@@ -68,8 +66,8 @@ def _bf16() -> Datatype:
     try:
         from ml_dtypes import bfloat16  # not at the top: few models need it
     except ImportError:
-        return Datatype("BF16", np.dtype("<u2"), 2, None)
-    return Datatype("BF16", np.dtype(bfloat16), 2, None)
+        return Datatype("BF16", np.dtype("<u2"), 2)
+    return Datatype("BF16", np.dtype(bfloat16), 2)
 
 
 def find_datatype(name: object) -> Datatype:
