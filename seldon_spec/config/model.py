@@ -73,6 +73,26 @@ def _empty() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A named input or output of the model.
+
+    Attributes:
+        datatype: in the words of the Open Inference Protocol, such as ``FP32``.
+        shape: -1 for any size.
+        content_type: what the elements of BYTES are, such as ``str``; None: not declared.
+        columns: the names of the columns of the only input, which has two dimensions.
+        optional: whether a request may omit this input.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    content_type: str | None = None
+    columns: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PortsSpec:
     """TCP ports; None disables gRPC."""
 

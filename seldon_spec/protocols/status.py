@@ -15,6 +15,7 @@ from seldon_spec.errors import (
     ClientTooSlow,
     ComponentFailed,
     HeadTooLarge,
+    InferUnsupported,
     MalformedRequest,
     NotServing,
     Overloaded,
@@ -24,6 +25,7 @@ from seldon_spec.errors import (
     SeldonSpecError,
     TooLarge,
     Unauthenticated,
+    UnknownModel,
     UnsupportedMediaType,
     UnsupportedOperation,
     UnwritableResult,
@@ -50,6 +52,8 @@ STATUSES: Mapping[type[BaseException], ErrorStatus] = {
     HeadTooLarge: ErrorStatus(431, "RESOURCE_EXHAUSTED"),
     Overloaded: ErrorStatus(503, "RESOURCE_EXHAUSTED", (("Retry-After", "1"),)),
     TooLarge: ErrorStatus(413, "RESOURCE_EXHAUSTED"),
+    InferUnsupported: ErrorStatus(501, "UNIMPLEMENTED"),
+    UnknownModel: ErrorStatus(404, "NOT_FOUND"),
     UnsupportedOperation: ErrorStatus(400, "UNIMPLEMENTED"),  # 400 and not 501: required by the contract
     ResultError: ErrorStatus(400, "UNKNOWN"),  # 400 although the error is in the class: required by the contract
     UnwritableResult: ErrorStatus(500, "UNKNOWN"),

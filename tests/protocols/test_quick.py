@@ -20,6 +20,7 @@ from hypothesis.extra import numpy as st_numpy
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.response import build_response_message, merge_meta
 from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType
+from seldon_spec.protocols import json_numbers
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.seldon_v1 import proto_codec, proto_message
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
@@ -51,7 +52,7 @@ def outcome(ask: Callable[[], Message]) -> Any:
 def pieces_of(size: int) -> Iterator[None]:
     """Have arrays handled in pieces so small that a short example has many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_read, "_PIECE_BYTES", size)
+        patch.setattr(json_numbers, "_PIECE_BYTES", size)
         patch.setattr(wire, "_BLOCK_BYTES", size)
         yield
 

@@ -97,7 +97,7 @@ class Adapter:
     ) -> None:
         self._class_name = type(user).__name__
         self._unit = unit
-        self._metadata = metadata
+        self._metadata = None if metadata is None else dict(metadata)
         self._request_path = {unit.id: unit.image or "NOT_IMPLEMENTED:NOT_IMPLEMENTED"} if unit.id else {}
         self._raw = find_raw_hooks(user)
         plain = find_plain_hooks(user, unit.id or _UNKNOWN_ROUTER)
