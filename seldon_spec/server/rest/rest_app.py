@@ -100,7 +100,7 @@ class RestApp:
         self.is_plain = _is_unseen(spec.flask)
         self.is_open = False
 
-    def plan(self, head: RequestHead) -> RequestHandler:
+    def find_handler(self, head: RequestHead) -> RequestHandler:
         """Choose the way of the requests with this head.
 
         Raises:
@@ -118,23 +118,22 @@ class RestApp:
         return _FlaskHandler(self, self._plan_notes(head))
 
     def vary(
-        self, head: RequestHead, names: Sequence[bytes]
+        self, head: RequestHead, handler: RequestHandler, names: Sequence[bytes]
     ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
         """See ``HttpApp``: all that depends on other headers than the fixed ones are the token and the notes."""
-        plan = head.plan
-        has_token = b"authorization" in names and self._guard.is_closed and not isinstance(plan, _Preflight)
-        noted = plan if isinstance(plan, (_NativeHandler, _FlaskHandler)) and head.path not in PROBES else None
+        has_token = b"authorization" in names and self._guard.is_closed and not isinstance(handler, _Preflight)
+        noted = handler if isinstance(handler, (_NativeHandler, _FlaskHandler)) and head.path not in PROBES else None
         if noted is None or self._notes.headers.isdisjoint(names):
             if not has_token:
-                return lambda _head, _values: plan
+                return lambda _head, _values: handler
             noted = None
         places = {name: place for place, name in enumerate(names)}
-        notes = VaryingContextFactory(self._notes, head.finder(), places, "rest", head.method, _read_path(head.path))
+        notes = VaryingContextFactory(self._notes, head.find, places, "rest", head.method, _read_path(head.path))
 
         def plan_varied(head: RequestHead, values: Sequence[bytes]) -> RequestHandler:
             if has_token:
                 self._guard.check_rest(head.path, head.find)
-            return plan if noted is None else noted.with_notes(notes.plan(values))
+            return handler if noted is None else noted.with_notes(notes.plan(values))
 
         return plan_varied
 
@@ -179,7 +178,7 @@ class RestApp:
         try:
             self._places[_Place(self, plan, exchange, note, is_bounded=not isinstance(plan, _Probe))] = None
         except Overloaded as error:
-            exchange.answer(*self.fail(error, exchange.head, note))
+            exchange.respond(*self.fail(error, exchange.head, note))
 
     def drop(self, place: _Place) -> None:
         """The request does not wait for the component any more."""
@@ -192,7 +191,7 @@ class RestApp:
         try:
             _FlaskRequest(self, self._pools[is_probe], exchange, note, waited_seconds, is_counted=not is_probe)
         except Overloaded as error:
-            exchange.answer(*self.fail(error, exchange.head, note))
+            exchange.respond(*self.fail(error, exchange.head, note))
 
     def probe(self, path: str, exchange: RequestCycle) -> None:
         """Answer a probe."""
@@ -201,9 +200,9 @@ class RestApp:
         if not self.is_plain:
             self.detour(exchange, None, 0.0, is_probe=True)
         elif path == "/ready" and not self._dispatcher.is_ready:
-            exchange.answer(*self.fail(NotServing(self._dispatcher.describe_state()), exchange.head, None))
+            exchange.respond(*self.fail(NotServing(self._dispatcher.describe_state()), exchange.head, None))
         else:
-            exchange.answer(_make_head(200, PROBE_TYPE, exchange.head), PROBES[path].encode())
+            exchange.respond(_make_head(200, PROBE_TYPE, exchange.head), PROBES[path].encode())
 
     def fail(self, error: BaseException, head: RequestHead, note: RequestContext | None) -> tuple[ResponseHead, bytes]:
         """The answer that tells of an error."""
@@ -247,7 +246,7 @@ class RestApp:
     def _plan_notes(self, head: RequestHead) -> ContextFactory | None:
         if head.path in PROBES:
             return None
-        return self._notes.plan(head.finder(), "rest", head.method, _read_path(head.path))
+        return self._notes.plan(head.find, "rest", head.method, _read_path(head.path))
 
     def _answer_head(self, status: int, head: RequestHead | None, more: Iterable[tuple[str, str]] = ()) -> ResponseHead:
         return _make_head(status, self._style.mimetype, head, more)
@@ -301,7 +300,7 @@ class _Place:
     def _expire(self) -> None:
         self.leave()
         error = late(self._front.timeout_seconds)
-        self._exchange.answer(*self._front.fail(error, self._exchange.head, self._note))
+        self._exchange.respond(*self._front.fail(error, self._exchange.head, self._note))
 
     def _abandon(self) -> None:
         self.leave()
@@ -348,7 +347,7 @@ class _NativeHandler:
                 self._operation, exchange.take_body(), self._codec, self._finish, exchange, note, waited_seconds
             )
         except Overloaded as error:
-            exchange.answer(*self._front.fail(error, exchange.head, note))
+            exchange.respond(*self._front.fail(error, exchange.head, note))
             return
         exchange.on_gone = partial(self._lane.cancel, call) if note is None else partial(self._abandon, call, note)
 
@@ -358,10 +357,10 @@ class _NativeHandler:
         reply = call.reply
         if reply is None:
             assert call.error is not None
-            exchange.answer(*self._front.fail(call.error, exchange.head, note))
+            exchange.respond(*self._front.fail(call.error, exchange.head, note))
             return
         head = self._head if reply.status is None else self._front.status_head(reply.status, exchange.head)
-        exchange.answer(head if note is None else self._front.end(note, head), reply.body)
+        exchange.respond(head if note is None else self._front.end(note, head), reply.body)
 
     def _abandon(self, call: PendingCall, note: RequestContext) -> None:
         self._lane.cancel(call)
@@ -378,7 +377,7 @@ class _Preflight:
 
     def begin(self, exchange: RequestCycle) -> None:
         """Send it."""
-        exchange.answer(self._head, b"")
+        exchange.respond(self._head, b"")
 
 
 class _Probe:
@@ -463,9 +462,9 @@ class _FlaskRequest:
         error = future.exception()
         if error is None:
             answer = future.result()
-            exchange.answer(self._front.end(self._note, answer.head), answer.body, answer.length)
+            exchange.respond(self._front.end(self._note, answer.head), answer.body, answer.length)
         else:
-            exchange.answer(*self._front.fail(error, exchange.head, self._note))
+            exchange.respond(*self._front.fail(error, exchange.head, self._note))
 
     def _expire(self) -> None:
         exchange = self._end()
@@ -473,7 +472,7 @@ class _FlaskRequest:
             if self._future.running():
                 self._front.lane.report_late()
             error = late(self._front.timeout_seconds)
-            exchange.answer(*self._front.fail(error, exchange.head, self._note))
+            exchange.respond(*self._front.fail(error, exchange.head, self._note))
 
     def _abandon(self) -> None:
         if self._end() is not None and self._note is not None:
