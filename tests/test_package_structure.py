@@ -45,7 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability",),
     ("inference.assembly",),
     # servers and processes
-    ("server.sockets", "server.auth", "server.bridge"),
+    ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
     ("server.rest", "server.grpc", "server.metrics_port"),
     ("server.uvicorn_engine",),
     ("server.engine",),

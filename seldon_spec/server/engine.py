@@ -20,10 +20,9 @@ from seldon_spec.server.metrics_port import MetricsPage
 from seldon_spec.server.rest.rest_app import RestApp
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.sockets import Sockets, port_of
-from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.server.transport_settings import buffered_limit, find_tls_files
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http1.messages import HttpApp
-from seldon_spec.transport.tls import TlsFiles
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -131,7 +130,7 @@ class Engine:
 
 
 def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capacity) -> Listener:
-    server, tls = spec.server, TlsFiles.of(spec)
+    server, tls = spec.server, find_tls_files(spec)
     if server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.http import UvicornListener
 
@@ -147,7 +146,7 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capaci
 def _listen_for_grpc(
     lane: ExecutorBridge, notes: RequestLog, bound: socket.socket, spec: Spec, capacity: Capacity
 ) -> GrpcListener:
-    tls = TlsFiles.of(spec)
+    tls = find_tls_files(spec)
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 

@@ -26,11 +26,10 @@ from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.engine import new_event_loop
 from seldon_spec.server.grpc.port import GrpcPort
-from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.server.transport_settings import buffered_limit, find_tls_files
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http2 import frames as h2
 from seldon_spec.transport.http2.fields import write_fields
-from seldon_spec.transport.tls import TlsFiles
 
 WAIT_SECONDS = 20
 CERTIFICATES = Path(__file__).parents[2] / "tls"
@@ -263,7 +262,7 @@ def serve(**bounds: Any) -> Iterator[Served]:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             listening.setblocking(False)
             lane = ExecutorBridge(dispatcher)
-            files = TlsFiles.of(spec)
+            files = find_tls_files(spec)
             context = None if files is None else files.make_context("h2")
             capacity = Capacity(loop, buffered_limit(server))
             port = GrpcPort(lane, RequestLog(LogSpec()), spec, listening, context, capacity=capacity)
