@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from seldon_spec.config.model import BatchingSpec, ServiceType, UnitSpec
 from seldon_spec.errors import ComponentFailed, NotServing, PayloadError
-from seldon_spec.inference.call import REQUEST_ID, BaseContext, Call
+from seldon_spec.inference.call import BaseContext, Call, find_request_id
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
 from seldon_spec.inference.dispatcher import Dispatcher
@@ -291,11 +291,11 @@ def test_a_class_sees_the_ids_of_the_requests_that_it_answers() -> None:
 
     class Seeing(Doubling):
         def predict(self, rows: Any, _names: Any) -> Any:
-            seen.append(REQUEST_ID.get())
+            seen.append(find_request_id())
             return super().predict(rows, _names)
 
         def tags(self) -> dict[str, Any]:
-            return {"id": REQUEST_ID.get()}
+            return {"id": find_request_id()}
 
     with queued(Seeing()) as queue:
         calls = queue.ask((JSON, body([[1]])), (JSON, body([[2]])))

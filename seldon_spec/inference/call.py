@@ -8,28 +8,44 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from seldon_spec.inference.message import Codec, EncodedResponse, Operation
 
-REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that this thread works on; those of several, joined by commas, where one call answers them."""
 
-
-@dataclass(slots=True)
 class BaseContext:
     """What a transport has noted of a request besides what is asked, where somebody will look at it.
 
-    Attributes:
+    Args:
         id: the request's, as it is logged and as the client is told it.
+
+    Attributes:
         trace: the trace that the request belongs to, as whoever traces knows it; None: it is not traced.
         call: what was made of the request; None: nothing yet.
     """
 
-    id: str
-    trace: Any = None
-    call: Call | None = None
+    __slots__ = ("_id", "call", "trace")
+
+    def __init__(self, id: str) -> None:  # noqa: A002
+        self._id = id
+        self.trace: Any = None
+        self.call: Call | None = None
+
+    @property
+    def id(self) -> str:
+        """The request's ID."""
+        return self._id
+
+
+WORKED_ON: ContextVar[str | BaseContext | None] = ContextVar("worked_on", default=None)
+"""The note of the request that this thread works on; the IDs of several, joined by commas, where one call answers them.
+"""
+
+
+def find_request_id() -> str | None:
+    """Return the ID of the request that this thread works on, or those of several."""
+    found = WORKED_ON.get()
+    return found.id if isinstance(found, BaseContext) else found
 
 
 class Call:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from seldon_spec.errors import ComponentFailed, RequestError
 from seldon_spec.inference.batch_arrays import concat_rows, find_group, split_rows
-from seldon_spec.inference.call import REQUEST_ID, Call
+from seldon_spec.inference.call import WORKED_ON, Call
 from seldon_spec.inference.component.base import Component, MetricsSink
 from seldon_spec.inference.message import Operation, Request
 from seldon_spec.observability.metrics import Metrics
@@ -62,11 +62,11 @@ class RequestProcessor:
         elif call.note is None:
             self._answer(call)
         else:
-            before = REQUEST_ID.set(call.note.id)
+            before = WORKED_ON.set(call.note)
             try:
                 self._answer(call)
             finally:
-                REQUEST_ID.reset(before)
+                WORKED_ON.reset(before)
 
     def _answer(self, call: Call) -> None:
         request = self._read(call)
@@ -256,8 +256,8 @@ def _with_ids(calls: Sequence[Call], do: Callable[P, R], *args: P.args, **kwargs
     if not ids:
         return do(*args, **kwargs)
     more = [f"+{len(ids) - _MOST_IDS}"] if len(ids) > _MOST_IDS else []
-    before = REQUEST_ID.set(",".join([*ids[:_MOST_IDS], *more]))
+    before = WORKED_ON.set(",".join([*ids[:_MOST_IDS], *more]))
     try:
         return do(*args, **kwargs)
     finally:
-        REQUEST_ID.reset(before)
+        WORKED_ON.reset(before)

@@ -144,12 +144,12 @@ def show_json(entry: Entry) -> bytes:
             "time": show_time(note.started / 1e9 + seconds),
             "level": "INFO",
             "logger": logger.name,
-            "message": f"{note.method} {note.route} {status}",
+            "message": f"{note.plan.method} {note.plan.route} {status}",
             "process": os.getpid(),
             "puid": note.id,
-            "transport": note.transport,
-            "method": note.method,
-            "route": note.route,
+            "transport": note.plan.transport,
+            "method": note.plan.method,
+            "route": note.plan.route,
             "status": status,
             "ms": round(seconds * 1e3, 3),
             "rows": rows,
@@ -167,7 +167,7 @@ def show_text(entry: Entry) -> bytes:
     """The line of a request for people; as ``TextFormatter`` has them, its time is local."""
     note, seconds = entry.note, entry.ended - entry.note.arrived
     rows = "" if math.isnan(entry.rows) else f" {entry.rows} rows"
-    line = f"{note.method} {defuse(note.route)} {entry.status} {seconds * 1e3:.2f} ms{rows} [{note.id}]"
+    line = f"{note.plan.method} {defuse(note.plan.route)} {entry.status} {seconds * 1e3:.2f} ms{rows} [{note.id}]"
     second, rest = divmod(note.started / 1e9 + seconds, 1)
     return f"{_show_local(int(second))},{int(rest * 1000):03d} INFO {logger.name}: {line}\n".encode()
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TextIO
 
 from seldon_spec.config.model import LogFormat, LogSpec
-from seldon_spec.inference.call import REQUEST_ID
+from seldon_spec.inference.call import find_request_id
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _show_second(second: int) -> str:
 def _find_id(record: logging.LogRecord) -> str | None:
     """The id of the request that a record belongs to; a record that was made for another thread brings its own."""
     puid: str | None = getattr(record, "puid", None)
-    return REQUEST_ID.get() if puid is None else puid
+    return find_request_id() if puid is None else puid
 
 
 def flush_streams() -> None:
@@ -199,7 +199,7 @@ class PrintedLines(io.RawIOBase):
     def write(self, data: object) -> int:
         """Take some bytes; the line that they leave unfinished waits for its end."""
         more = bytes(data)  # type: ignore[call-overload]
-        thread, puid = threading.get_ident(), REQUEST_ID.get()
+        thread, puid = threading.get_ident(), find_request_id()
         before, begun = self._begun.pop(thread, (puid, b""))
         if before != puid:  # nobody will finish it
             self._record(begun, before)

@@ -85,7 +85,7 @@ class Tracing:
     def begin(self, headers: Find, note: RequestContext) -> _Trace:
         """See ``Tracer``."""
         context = propagate.extract(headers, Context(), _HEADERS)
-        name, attributes = _describe(note.transport, note.method, note.route)
+        name, attributes = _describe(note.plan.transport, note.plan.method, note.plan.route)
         span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=note.started)
         return _Trace(span, trace.set_span_in_context(span, context))
 

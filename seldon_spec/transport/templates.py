@@ -108,5 +108,5 @@ class RecentTemplates(Generic[Head]):
 
     def add(self, template: Template[Head]) -> None:
         """Put a template first."""
-        others = [other for other in self._templates if other is not template]
+        others = [other for other in self._templates if other != template]
         self._templates = (template, *others[: _MAX_RECENT - 1])

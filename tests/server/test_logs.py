@@ -18,7 +18,7 @@ import grpc
 import pytest
 
 from seldon_spec.config.model import LogFormat, LogLevel, LogSpec
-from seldon_spec.inference.call import REQUEST_ID
+from seldon_spec.inference.call import WORKED_ON
 from seldon_spec.observability.access_log import AccessLog
 from seldon_spec.observability.logs import LogHandler, PrintedLines, TextFormatter, configure_logs
 from seldon_spec.observability.request_context import ContextFactory, RequestContext, RequestLog, find_id
@@ -411,14 +411,14 @@ def kept_logs() -> Iterator[None]:
     root.setLevel(level)
 
 
-def take(notes: RequestLog, puid: str = "p", route: str = "/r") -> RequestContext:
-    plan = notes.plan({b"seldon-puid": puid.encode()}.get, "rest", "POST", route)
+def take(log: AccessLog, puid: str = "p", route: str = "/r") -> RequestContext:
+    plan = RequestLog(LogSpec(), access=log).plan({b"seldon-puid": puid.encode()}.get, "rest", "POST", route)
     assert isinstance(plan, ContextFactory)
     return plan.take()
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    notes, written = RequestLog(LogSpec()), io.StringIO()
+    written = io.StringIO()
     is_stuck, is_free = threading.Event(), threading.Event()
 
     def write(lines: str) -> None:
@@ -427,10 +427,10 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
         written.write(lines)
 
     log = AccessLog(write, LogFormat.JSON, max_waiting=10)
-    log.add(take(notes, "first"), None, 200)
+    log.add(take(log, "first"), None, 200)
     assert is_stuck.wait(WAIT_SECONDS)
     for number in range(25):  # the first is being written, and waits no more
-        log.add(take(notes, f"{number}"), None, 200)
+        log.add(take(log, f"{number}"), None, 200)
     is_free.set()
     log.close()
     puids = [json.loads(line)["puid"] for line in written.getvalue().splitlines()]
@@ -442,9 +442,9 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
 
 def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
     pieces: list[str] = []
-    log, notes = AccessLog(pieces.append, LogFormat.JSON), RequestLog(LogSpec())
+    log = AccessLog(pieces.append, LogFormat.JSON)
     for number in range(500):
-        log.add(take(notes, f"{number}", "/ä" * 100), None, 200)
+        log.add(take(log, f"{number}", "/ä" * 100), None, 200)
     log.close()
     assert [json.loads(line)["puid"] for line in "".join(pieces).splitlines()] == [f"{n}" for n in range(500)]
     assert all(len(piece.encode()) <= 4096 for piece in pieces)
@@ -454,7 +454,7 @@ def test_many_lines_are_written_in_pieces_that_a_pipe_takes_whole() -> None:
 def test_a_path_cannot_forge_a_line_of_text() -> None:
     written: list[str] = []
     log = AccessLog(written.append, LogFormat.TEXT)
-    log.add(take(RequestLog(LogSpec()), route="/a\n2026 INFO x\x1b[31m\r\u2028"), None, 404)
+    log.add(take(log, route="/a\n2026 INFO x\x1b[31m\r\u2028"), None, 404)
     log.close()
     (line,) = "".join(written).splitlines()
     assert re.search(r"POST /a\\n2026 INFO x\\x1b\[31m\\r\\u2028 404 \d+\.\d\d ms \[p\]$", line)
@@ -494,11 +494,11 @@ def test_an_endless_line_is_cut_and_one_of_another_request_is_ended(monkeypatch:
     monkeypatch.setattr("sys.stderr", written)
     lines = PrintedLines(configure_logs(LogSpec(LogLevel.INFO, LogFormat.JSON)), "stdout", io.StringIO())
     lines.stream.write("ä" * 10_000)
-    before = REQUEST_ID.set("a")
+    before = WORKED_ON.set("a")
     lines.stream.write("of a")
-    REQUEST_ID.set("b")
+    WORKED_ON.set("b")
     lines.stream.write("of b\n\nof b again\nrest")
-    REQUEST_ID.reset(before)
+    WORKED_ON.reset(before)
     lines.end()
     records = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [(record.get("puid"), record["message"]) for record in records[-4:]] == [
@@ -513,10 +513,10 @@ def test_a_long_line_is_cut_into_records_that_a_pipe_takes_whole(monkeypatch: py
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     lines = PrintedLines(configure_logs(LogSpec(LogLevel.INFO, LogFormat.JSON)), "stdout", io.StringIO())
-    before = REQUEST_ID.set("p" * 128)
+    before = WORKED_ON.set("p" * 128)
     lines.stream.write("x€" + "x" * 10_000 + "\n")
     lines.stream.write("€" + "a€" * 3000 + "\n")  # nowhere within a character
-    REQUEST_ID.reset(before)
+    WORKED_ON.reset(before)
     *plain, _, _ = text = written.getvalue().splitlines()
     assert max(map(len, plain)) <= 4096
     assert "".join(json.loads(line)["message"] for line in text) == "x€" + "x" * 10_000 + "€" + "a€" * 3000

@@ -7,7 +7,6 @@ import struct
 import zlib
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from seldon_spec.errors import ClientTooSlow, MalformedRequest, NotServing, Overloaded, SeldonSpecError, TooLarge
@@ -329,11 +328,12 @@ class UnaryCall(SingleCall):
     Args:
         plan: see ``GrpcCall``.
         timeout_seconds: how long the client waits, which calls with one plan may differ in.
-        notes: how the note of the call is taken; None: nobody asks for it.
+        notes: how the note of the call is taken; None: no note is taken.
+        encoded_id: see ``ContextFactory.take``.
         carrier, stream_id, window: see ``Stream``.
     """
 
-    __slots__ = ("_call", "_note", "_notes", "_timeout_seconds")
+    __slots__ = ("_call", "_encoded_id", "_note", "_notes", "_timeout_seconds")
 
     _plan: OperationHandler
 
@@ -342,6 +342,7 @@ class UnaryCall(SingleCall):
         plan: OperationHandler,
         timeout_seconds: float | None,
         notes: ContextFactory | None,
+        encoded_id: bytes,
         carrier: Carrier,
         stream_id: int,
         window: int,
@@ -349,6 +350,7 @@ class UnaryCall(SingleCall):
         super().__init__(plan, carrier, stream_id, window)
         self._timeout_seconds = timeout_seconds
         self._notes = notes
+        self._encoded_id = encoded_id
         self._call: PendingCall | None = None
         self._note: RequestContext | None = None
 
@@ -361,7 +363,7 @@ class UnaryCall(SingleCall):
         """See ``SingleCall``."""
         plan = self._plan
         codec = plan.packed_codec if self._is_packed else plan.codec
-        self._note = None if self._notes is None else self._notes.take()
+        self._note = None if self._notes is None else self._notes.take(self._encoded_id)
         self._call = plan.lane.submit(plan.operation, message, codec, _finish, self, self._note)
         if self.carrier.is_congested:
             self.hold()
@@ -384,7 +386,8 @@ class UnaryCall(SingleCall):
             assert call.error is not None
             self.fail(call.error)
             return
-        head = HEAD if self._note is None else self._end_note("OK")
+        note, self._note = self._note, None
+        head = HEAD if note is None or self._notes is None else end_note(self._notes, note, "OK")
         if self._deadline is not None:
             self._deadline.discard(self)
             self._deadline = None
@@ -400,7 +403,9 @@ class UnaryCall(SingleCall):
     def end(self, status: str, text: str = "") -> None:
         """See ``GrpcCall``."""
         if self._notes is not None:
-            self.carrier.begin(self, self._end_note(status))
+            note = self._note or self._notes.take(self._encoded_id)
+            self._note = None
+            self.carrier.begin(self, end_note(self._notes, note, status))
         super().end(status, text)
 
     def lose(self) -> None:
@@ -413,24 +418,11 @@ class UnaryCall(SingleCall):
         if note is not None and self._notes is not None:
             self._notes.abandon(note)
 
-    def _end_note(self, status: str) -> bytes:
-        """The answer is known; returns its first headers, the call's id among them."""
-        notes, note = self._notes, self._note
-        assert notes is not None
-        self._note = None
-        return end_note(notes, note or notes.take(), status)
-
-
-class OpenUnary(partial[UnaryCall]):
-    """Makes the streams of calls with one plan, which is its first argument."""
-
-    __slots__ = ()
-
 
 def end_note(notes: ContextFactory, note: RequestContext, status: str) -> bytes:
     """End the note of a call whose answer is known; returns the answer's first headers, the call's id among them."""
     notes.end(note, status)
-    return _ID_HEAD + write_text(note.id.encode())
+    return _ID_HEAD + (note.encoded_id or write_text(note.id.encode()))
 
 
 def _finish(call: PendingCall) -> None:

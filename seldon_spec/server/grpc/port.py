@@ -15,7 +15,14 @@ from typing import Any
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError, UnsupportedOperation
 from seldon_spec.inference.message import Operation
-from seldon_spec.observability.request_context import ContextFactory, Find, RequestLog, VaryingContextFactory
+from seldon_spec.observability.request_context import (
+    ID_HEADERS,
+    SOUND_ID,
+    ContextFactory,
+    Find,
+    RequestLog,
+    VaryingContextFactory,
+)
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.grpc_methods import (
     HEALTH_SERVICE,
@@ -30,7 +37,6 @@ from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.grpc.call import (
     MalformedCall,
     NotedRefusal,
-    OpenUnary,
     OperationHandler,
     PackedProtoCodec,
     RefusedCall,
@@ -49,7 +55,7 @@ from seldon_spec.transport.grpc.headers import (
     write_bare,
     write_http_refusal,
 )
-from seldon_spec.transport.http2.block_templates import MakeVaried
+from seldon_spec.transport.http2.block_templates import MakeVaried, Use, decode_text
 from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
 from seldon_spec.transport.http2.fields import MAX_FIELDS, Fields, HeaderBlockCache
 from seldon_spec.transport.http2.frames import MAX_WINDOW
@@ -57,8 +63,8 @@ from seldon_spec.transport.http2.stream import Carrier, Open, Stream
 from seldon_spec.transport.http2.validity import MalformedMessage, check_request
 from seldon_spec.transport.listener import Listener
 
-_VARIED_FIELDS = (b"authorization", b"grpc-timeout")
-"""The fields that a call depends on and that may differ between calls with one plan, beside those of its notes."""
+_USES = {b"authorization": Use.TEXT, b"grpc-timeout": Use.TEXT, **dict.fromkeys(ID_HEADERS, Use.ID)}
+"""What the fields are needed for that may differ between calls with one plan."""
 
 _MIN_BUDGET_BYTES = 1 << 20
 _BUDGET_MESSAGES = 4
@@ -109,7 +115,8 @@ class GrpcPort(Listener):
         self._methods = self._make_methods()
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, self._vary, (*_VARIED_FIELDS, *notes.headers))
+        uses = {**dict.fromkeys(notes.tracer_headers, Use.TEXT), **_USES}
+        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, self._vary, uses, SOUND_ID.fullmatch)
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,
@@ -178,11 +185,11 @@ class GrpcPort(Listener):
             packed_codec=self._packed_codecs.get(head.encoding, self._codec),
             find=head.find,
         )
-        return OpenUnary(UnaryCall, plan, plan.timeout_seconds, self._plan_notes(head.find))
+        return partial(UnaryCall, plan, plan.timeout_seconds, self._plan_notes(head.find), b"")
 
     def _vary(self, open_call: Open, names: Sequence[bytes]) -> MakeVaried[Open] | None:
         """Return what makes the calls whose headers differ from those of one only in the values of these fields."""
-        if not isinstance(open_call, OpenUnary):
+        if not isinstance(open_call, partial) or open_call.func is not UnaryCall:
             return None
         places = {name: place for place, name in enumerate(names)}
         return _VariedCalls(open_call, places, self._guard, self._notes).make
@@ -251,8 +258,10 @@ class _VariedCalls:
         notes: of each call.
     """
 
-    def __init__(self, open_call: OpenUnary, places: Mapping[bytes, int], guard: TokenAuth, notes: RequestLog) -> None:
-        self._plan, self._seconds, self._constant_notes = open_call.args
+    def __init__(
+        self, open_call: partial[UnaryCall], places: Mapping[bytes, int], guard: TokenAuth, notes: RequestLog
+    ) -> None:
+        self._plan, self._seconds, self._constant_notes, _ = open_call.args
         find = self._plan.find
         self._guard = guard
         self._path = find(b":path") or b""
@@ -260,7 +269,9 @@ class _VariedCalls:
         self._timeout_place = places.get(b"grpc-timeout")
         has_notes = not notes.headers.isdisjoint(places)
         self._notes = (
-            VaryingContextFactory(notes, find, places, "grpc", "POST", _read_route(find)) if has_notes else None
+            VaryingContextFactory(notes, find, places, "grpc", "POST", _read_route(find), decode_text)
+            if has_notes
+            else None
         )
 
     def make(self, values: Sequence[bytes]) -> Open | None:
@@ -272,5 +283,5 @@ class _VariedCalls:
             seconds = self._seconds if self._timeout_place is None else read_timeout(values[self._timeout_place])
         except RequestError:
             return None
-        notes = self._constant_notes if self._notes is None else self._notes.plan(values)
-        return OpenUnary(UnaryCall, self._plan, seconds, notes)
+        notes, encoded_id = (self._constant_notes, b"") if self._notes is None else self._notes.plan_encoded(values)
+        return partial(UnaryCall, self._plan, seconds, notes, encoded_id)

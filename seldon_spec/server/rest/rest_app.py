@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from seldon_spec.config.model import FlaskSpec, Spec
 from seldon_spec.errors import NotServing, Overloaded, SeldonSpecError
-from seldon_spec.inference.call import REQUEST_ID
+from seldon_spec.inference.call import WORKED_ON
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Codec, Operation
 from seldon_spec.observability.request_context import (
@@ -236,7 +236,7 @@ class RestApp:
     def run_app(self, environ: dict[str, Any], waiter: Waiter) -> WsgiResponse:
         """Have Flask answer, on the calling thread."""
         WAITER.set(waiter)
-        REQUEST_ID.set(None if waiter.note is None else waiter.note.id)
+        WORKED_ON.set(waiter.note)
         with self._app_lock:
             if self._app is None:
                 self._app = self._make_app()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
 from seldon_spec.transport.bounded_cache import BoundedCache
-from seldon_spec.transport.http2.huffman import decode_plain, decode_printable, is_plain
+from seldon_spec.transport.http2.huffman import decode_plain, decode_printable, is_plain, is_visible
 from seldon_spec.transport.templates import MAX_BYTES, PRINTABLE
 
 FIXED_FIELDS = frozenset(
@@ -31,8 +32,12 @@ FIXED_FIELDS = frozenset(
 """The fields, beside the pseudo-header fields, whose values decide how a request is read."""
 
 _SPACE = 0x20
+_HUFFMAN = 0x80
 
 _LONG_BYTES = 64
+"""Of a shorter value in Huffman's code, the text is shorter than the longest ID."""
+
+_SHORT = _HUFFMAN + _LONG_BYTES
 _MAX_VALUES = 512
 _MAX_VALUES_BYTES = 1 << 20
 
@@ -42,13 +47,29 @@ MakeVaried: TypeAlias = Callable[[Sequence[bytes]], Head | None]
 """Makes a head, given the values that differ; None: the whole block has to be read."""
 
 
+class Use(Enum):
+    """What a value that differs is needed for."""
+
+    NONE = "it is only checked"
+    TEXT = "it is decoded"
+    ID = "it is given as it is encoded, with its length; empty: it is no ID that can be repeated"
+
+
+_TEXT, _ID = Use.TEXT, Use.ID
+
+
 class ValueReader:
     """Reads the values of fields that are not short or not Huffman coded.
 
     Those that come again, such as tokens, are remembered.
+
+    Args:
+        is_id: returns True, or what counts as true, if a text is an ID that can be repeated. Each text of visible
+            ASCII that is shorter than 128 characters is one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_id: Callable[[bytes], object]) -> None:
+        self.is_id = is_id
         self._values: BoundedCache[bytes] = BoundedCache(_MAX_VALUES, _MAX_VALUES_BYTES)
 
     def read(self, raw: bytes, is_huffman: bool) -> bytes | None:  # noqa: FBT001 - for each value of a block
@@ -86,37 +107,60 @@ class ConstantBlock(Generic[Head]):
         return self._head if data == self._block else None
 
 
+class _Known:
+    """The last value of a gap that was not a short one in Huffman's code: many clients repeat it on a connection.
+
+    Attributes:
+        encoded: with its length.
+        size: of that.
+        value: None: the block has to be read field by field.
+    """
+
+    __slots__ = ("encoded", "size", "value")
+
+    def __init__(self) -> None:
+        self.encoded = b""
+        self.size = 1  # which no value is equal to
+        self.value: bytes | None = None
+
+
 class BlockTemplate(Generic[Head]):
-    """The template of blocks that differ in the values of some fields.
+    """The template of blocks that differ in the values of some fields; belongs to one connection.
+
+    Two templates with the same ``make`` are equal.
 
     The bounds of a template's length and number of fields, after decoding, are far below those of a header list.
 
     Args:
         block: one of these blocks.
         spans: where the values that differ begin, with their length, and end.
-        wanted: whether each of them is looked at.
-        make: makes the heads; values that are not wanted may be given as they were encoded.
+        uses: what each of them is needed for.
+        make: makes the heads.
         values: reads the values.
     """
 
-    __slots__ = ("_gaps", "_last", "_make", "_read_value")
+    __slots__ = ("_gaps", "_last", "_make", "_values")
 
     def __init__(
         self,
         block: bytes,
         spans: Sequence[tuple[int, int]],
-        wanted: Sequence[bool],
+        uses: Sequence[Use],
         make: MakeVaried[Head],
         values: ValueReader,
     ) -> None:
         starts, stops = zip(*spans, strict=True)
         segments = [block[start:stop] for start, stop in zip((0, *stops[:-1]), starts, strict=True)]
-        self._gaps = tuple(
-            (segment, len(segment), is_wanted) for segment, is_wanted in zip(segments, wanted, strict=True)
-        )
+        self._gaps = [(segment, len(segment), use, _Known()) for segment, use in zip(segments, uses, strict=True)]
         self._last = block[stops[-1] :]
         self._make = make
-        self._read_value = values.read
+        self._values = values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BlockTemplate) and other._make is self._make
+
+    def __hash__(self) -> int:
+        return hash(self._make)
 
     def read(self, data: bytes) -> Head | None:
         """Return the head of a block; None: it has to be read field by field."""
@@ -125,28 +169,64 @@ class BlockTemplate(Generic[Head]):
         at = 0
         values = []
         try:
-            for segment, size, is_wanted in self._gaps:
-                if not data.startswith(segment, at):
+            for segment, size, use, known in self._gaps:
+                before = at + size
+                if data[at:before] != segment:
                     return None
-                start = at + size + 1
-                first = data[start - 1]
-                size = first & 0x7F
-                if size == 0x7F:
-                    size, start = _read_long_size(data, start)
-                at = start + size
-                value: bytes | None = data[start:at]
-                if first < 0x80 or size >= _LONG_BYTES:
-                    value = self._read_value(data[start:at], first >= 0x80)
-                elif is_wanted:
-                    value = decode_plain(data[start:at])
-                elif not is_plain(data[start:at]):
-                    return None
+                first = data[before]
+                value: bytes | None
+                if _HUFFMAN < first < _SHORT:
+                    start = before + 1
+                    at = start + first - _HUFFMAN
+                    value = data[start:at]
+                    if use is _TEXT:
+                        value = decode_plain(value)
+                    elif is_visible(value):
+                        value = data[before:at]
+                    else:
+                        value = b"" if is_plain(value) else None
+                else:
+                    at = before + known.size
+                    if data[before:at] != known.encoded:
+                        at = self._read_long(data, before, use, known)
+                    value = known.value
                 if value is None:
                     return None
                 values.append(value)
         except IndexError:  # it ends too early
             return None
         return self._make(values) if at + len(self._last) == len(data) and data.endswith(self._last) else None
+
+    def _read_long(self, data: bytes, at: int, use: Use, known: _Known) -> int:
+        """Read a value that is not a short one in Huffman's code, and return where it ends.
+
+        Raises:
+            IndexError: ``data`` ends too early.
+        """
+        first, start = data[at], at + 1
+        size = first & 0x7F
+        if size == 0x7F:
+            size, start = _read_long_size(data, start)
+        stop = start + size
+        if stop > len(data):
+            raise IndexError
+        encoded = data[at:stop]
+        value = self._values.read(data[start:stop], first >= _HUFFMAN)
+        if use is _ID and value is not None:
+            value = encoded if self._values.is_id(value) else b""
+        known.encoded, known.size, known.value = encoded, stop - at, value
+        return stop
+
+
+def decode_text(encoded: bytes) -> bytes:
+    """Return the text of an ID that a template has given."""
+    start = 1
+    if encoded[0] & 0x7F == 0x7F:
+        _, start = _read_long_size(encoded, start)
+    raw = encoded[start:]
+    text = decode_printable(raw) if encoded[0] >= _HUFFMAN else raw
+    assert text is not None
+    return text
 
 
 def _read_long_size(data: bytes, at: int) -> tuple[int, int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 import hpack
@@ -19,6 +20,7 @@ from seldon_spec.transport.http2.block_templates import (
     BlockTemplate,
     ConstantBlock,
     MakeVaried,
+    Use,
     ValueReader,
     split_block,
 )
@@ -64,21 +66,23 @@ class HeaderBlockCache(Generic[Head]):
         make_head: makes the head of the fields.
         vary: says how heads are made that differ from one only in the values of the fields with these names; None:
             by ``make_head`` alone.
-        wanted: the names of the fields whose values these heads depend on.
+        uses: what the values of fields that these heads depend on are needed for, by name.
+        is_id: see ``ValueReader``.
     """
 
     def __init__(
         self,
         make_head: Callable[[Fields], Head],
         vary: Callable[[Head, Sequence[bytes]], MakeVaried[Head] | None] = lambda _head, _names: None,
-        wanted: Iterable[bytes] = (),
+        uses: Mapping[bytes, Use] | None = None,
+        is_id: Callable[[bytes], object] = bool,
     ) -> None:
         self.make_head = make_head
         self._blocks: BoundedCache[Head] = BoundedCache(_MAX_BLOCKS, _MAX_BLOCK_CACHE_BYTES)
-        self._shapes: Shapes[BlockTemplate[Head]] = Shapes()
+        self._shapes: Shapes[Callable[[], BlockTemplate[Head]]] = Shapes()
         self._vary = vary
-        self._values = ValueReader()
-        self._wanted = frozenset(wanted)
+        self._values = ValueReader(is_id)
+        self._uses = uses or {}
         self._names: BoundedCache[bytes] = BoundedCache(_MAX_PARTS, _MAX_PARTS_BYTES)
         self._fields: BoundedCache[tuple[bytes, bytes]] = BoundedCache(_MAX_PARTS, _MAX_PARTS_BYTES)
         self._decoder = hpack.Decoder()
@@ -120,18 +124,19 @@ class HeaderBlockCache(Generic[Head]):
             return
         key, values = split_block(block, parts, names)
 
-        def build(varying: frozenset[int]) -> BlockTemplate[Head] | None:
+        def build(varying: frozenset[int]) -> Callable[[], BlockTemplate[Head]] | None:
             numbers = [number for place, number in enumerate(values) if place in varying]
             varied = [names[number] for number in numbers]
             make = self._vary(head, varied)
             if make is None:
                 return None
             spans = [(parts[number][0] + parts[number][1], parts[number][2]) for number in numbers]
-            return BlockTemplate(block, spans, [name in self._wanted for name in varied], make, self._values)
+            uses = [self._uses.get(name, Use.NONE) for name in varied]
+            return partial(BlockTemplate, block, spans, uses, make, self._values)
 
-        template = self._shapes.learn(key, [*values.values()], build)
-        if template is not None:
-            recent.add(template)
+        make_template = self._shapes.learn(key, [*values.values()], build)
+        if make_template is not None:
+            recent.add(make_template())
 
     def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
         """A field, of whose bytes the first ``name_size`` are the name's."""

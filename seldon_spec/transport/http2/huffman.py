@@ -27,14 +27,20 @@ _SYMBOLS: dict[_Node, bytes] = {
 }
 _ROWS: dict[_Node, _Row] = {node: [] for symbol in _PRINTABLE for node in _prefixes(symbol)}
 _STEPS: dict[_Node, list[Any]] = {node: [] for node in _ROWS}  # the same without the texts, which are not always needed
-_NODES = {id(each): node for of_nodes in (_ROWS, _STEPS) for node, each in of_nodes.items()}
+_VISIBLE: dict[_Node, list[Any]] = {node: [] for node in _ROWS}  # the steps of texts without spaces, and their ends
+_NODES = {id(each): node for of_nodes in (_ROWS, _STEPS, _VISIBLE) for node, each in of_nodes.items()}
 _TEXTS: dict[bytes, bytes] = {}
 
 
-def _fill(row: list[Any]) -> None:
-    """Fill the row and the steps of a node, when one of them is needed for the first time: most never are."""
-    start = _NODES[id(row)]
-    row, steps = _ROWS[start], _STEPS[start]
+def _fill(empty: list[Any]) -> None:
+    """Fill the row and the steps of a node, when one of them is needed for the first time: most never are.
+
+    Each is filled at once, since several threads may come here.
+    """
+    start = _NODES[id(empty)]
+    row: _Row = []
+    steps: list[Any] = []
+    visible: list[Any] = []
     for byte in range(256):
         (code, count), text = start, b""
         for shift in range(7, -1, -1):
@@ -46,42 +52,43 @@ def _fill(row: list[Any]) -> None:
         following = _ROWS.get((code, count))
         row.append(None if following is None else (following, _TEXTS.setdefault(text, text)))
         steps.append(_STEPS.get((code, count)))
+        visible.append(None if b" " in text else _VISIBLE.get((code, count)))
     code, count = start
     row.append(count < 8 and code == (1 << count) - 1)
-    steps.append(row)
+    steps.append(_ROWS[start])
+    visible.append(row[_ENDS])
+    _ROWS[start][:], _STEPS[start][:], _VISIBLE[start][:] = row, steps, visible
 
 
-_ROOT, _START = _ROWS[0, 0], _STEPS[0, 0]
+_ROOT, _START, _VISIBLE_START = _ROWS[0, 0], _STEPS[0, 0], _VISIBLE[0, 0]
 _fill(_ROOT)
-_SPACE = REQUEST_CODES[0x20] << 8 - REQUEST_CODES_LENGTH[0x20], 0xFF << 8 - REQUEST_CODES_LENGTH[0x20] & 0xFF
+_SPACE = 0x20
+_SPACE_BITS = REQUEST_CODES[_SPACE] << 8 - REQUEST_CODES_LENGTH[_SPACE]
+_SPACE_MASK = 0xFF << 8 - REQUEST_CODES_LENGTH[_SPACE] & 0xFF
 
 
 def decode_plain(raw: bytes) -> bytes | None:
     """Return the text, which is printable ASCII; None if ``raw`` is not plain."""
-    if not raw or raw[0] & _SPACE[1] == _SPACE[0]:
-        return None
     text = decode_printable(raw)
-    return None if text is None or text.endswith(b" ") else text
+    return None if not text or text[0] == _SPACE or text[-1] == _SPACE else text
 
 
 def decode_printable(raw: bytes) -> bytes | None:
     """Return the text; None if the code is malformed, or the text has a character that is not printable ASCII."""
     while True:
-        row, parts = _ROOT, []
+        step = _ROOT, b""
         try:
-            for byte in raw:
-                row, part = row[byte]
-                parts.append(part)
-            return b"".join(parts) if row[_ENDS] else None
+            text = b"".join([(step := step[0][byte])[1] for byte in raw])
+            return text if step[0][_ENDS] else None
         except TypeError:  # None
             return None
         except IndexError:
-            _fill(row)
+            _fill(step[0])
 
 
 def is_plain(raw: bytes) -> bool:
     """Return True if ``decode_printable`` gives a text that neither is empty nor begins or ends with a space."""
-    if not raw or raw[0] & _SPACE[1] == _SPACE[0]:
+    if not raw or raw[0] & _SPACE_MASK == _SPACE_BITS:
         return False
     while True:
         row = _START
@@ -91,6 +98,20 @@ def is_plain(raw: bytes) -> bool:
             row = row[_ROW]
             row, text = row[raw[-1]]
             return row[_ENDS] and not text.endswith(b" ")
+        except TypeError:  # None
+            return False
+        except IndexError:
+            _fill(row)
+
+
+def is_visible(raw: bytes) -> bool:
+    """Return True if ``decode_printable`` gives a text that neither is empty nor has a space."""
+    while True:
+        row = _VISIBLE_START
+        try:
+            for byte in raw:
+                row = row[byte]
+            return bool(raw) and row[_ENDS]
         except TypeError:  # None
             return False
         except IndexError:

@@ -12,15 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seldon_spec.config.model import AuthSpec
+from seldon_spec.observability.request_context import SOUND_ID
 from seldon_spec.transport.http2 import frames as h2
-from seldon_spec.transport.http2.block_templates import FIXED_FIELDS, MakeVaried
+from seldon_spec.transport.http2.block_templates import FIXED_FIELDS, MakeVaried, Use, decode_text
 from seldon_spec.transport.http2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
 from seldon_spec.transport.http2.frames import H2ConnectionError
-from seldon_spec.transport.http2.huffman import decode_printable, is_plain
+from seldon_spec.transport.http2.huffman import decode_printable, is_plain, is_visible
 from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS
 
 PREDICT = (":path", "/seldon.protos.Model/Predict")
 READ = (b"traceparent", b"grpc-timeout", b"authorization")
+ID = b"x-request-id"
 
 
 Seen = dict[bytes, bytes]
@@ -31,7 +33,9 @@ class Cache:
 
     def __init__(self) -> None:
         self.count = 0
-        self.blocks: HeaderBlockCache[Seen] = HeaderBlockCache(self._make, self._vary, READ)
+        self.blocks: HeaderBlockCache[Seen] = HeaderBlockCache(
+            self._make, self._vary, {**dict.fromkeys(READ, Use.TEXT), ID: Use.ID}, SOUND_ID.fullmatch
+        )
 
     def reader(self) -> BlockReader[Seen]:
         reader = BlockReader(self.blocks)
@@ -43,11 +47,21 @@ class Cache:
         return _select(fields)
 
     def _vary(self, head: Seen, names: Sequence[bytes]) -> MakeVaried[Seen]:
-        return lambda values: {**head, **_select(zip(names, values, strict=True))}
+        def make(values: Sequence[bytes]) -> Seen:
+            given = dict(zip(names, values, strict=True))
+            if given.get(ID):
+                given[ID] = decode_text(given[ID])
+            return {**head, **_select(given.items())}
+
+        return make
 
 
 def _select(fields: Iterable[tuple[bytes, bytes]]) -> Seen:
-    return {name: value for name, value in fields if name in (b":path", b"te", b"content-type", *READ)}
+    """The fields that are read; of an ID that is not sound, nothing."""
+    seen = {name: value for name, value in fields if name in (b":path", b"te", b"content-type", ID, *READ)}
+    if ID in seen and SOUND_ID.fullmatch(seen[ID]) is None:
+        seen[ID] = b""
+    return seen
 
 
 def encode(fields: Sequence[tuple[str, str]], *, huffman: bool = True) -> bytes:
@@ -64,7 +78,9 @@ def outcome(reader: BlockReader[Seen], block: bytes) -> object:
         return fault.code, str(fault)
 
 
-NAMES = st.sampled_from(["traceparent", "grpc-timeout", "authorization", "te", "content-type", "x-own", "via"])
+NAMES = st.sampled_from(
+    ["traceparent", "grpc-timeout", "authorization", "x-request-id", "te", "content-type", "x-own", "via"]
+)
 VALUES = st.one_of(
     st.sampled_from(["1", "22", "", " edge", "edge ", "\t", "é", "a\rb", "a\0b", "x" * 100, "y" * 300, "|" * 127]),
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20),
@@ -94,6 +110,7 @@ def test_huffman_codes_are_read_as_hpack_reads_them(data: bytes) -> None:
     if expected is not None and any(not 0x20 <= byte < 0x7F for byte in expected):
         expected = None
     assert decode_printable(raw) == expected
+    assert is_visible(raw) == (bool(expected) and b" " not in (expected or b""))
     assert is_plain(raw) == (bool(expected) and (expected or b"").strip(b" ") == expected)
 
 

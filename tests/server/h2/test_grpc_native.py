@@ -329,9 +329,9 @@ def test_health_is_checked_and_watched(served: Any) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=20)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-        unknown = stub.FileWatcher(health_pb2.HealthCheckRequest(service="other"), timeout=60)
+        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="other"), timeout=60)
         assert next(unknown).status == response.SERVICE_UNKNOWN
-        watch = stub.FileWatcher(health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=60)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service="seldon.protos.Model"), timeout=60)
         assert next(watch).status == response.SERVING
         served.on_loop(served.port.set_not_serving)
         assert next(watch).status == response.NOT_SERVING
@@ -390,7 +390,7 @@ def test_over_tls(serve_grpc: Any) -> None:
 def test_draining_answers_what_is_under_way_and_takes_nothing_more(served: Any) -> None:
     with served.channel() as channel, served.channel(("grpc.use_local_subchannel_pool", 1)) as watching:
         call = channel.unary_unary(PREDICT, None, None)
-        watch = health_pb2_grpc.HealthStub(watching).FileWatcher(health_pb2.HealthCheckRequest())
+        watch = health_pb2_grpc.HealthStub(watching).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         busy = call.future(text("wait"), timeout=20)
         assert served.model.entered.wait(20)
