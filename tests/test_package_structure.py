@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("inference.batching",),
     ("inference.dispatcher",),
     # protocols
-    ("protocols.json_style",),
+    ("protocols.json_style", "protocols.grpc_protocol"),
     ("protocols.seldon_v1.proto",),
     ("protocols.seldon_v1",),
     # observability

@@ -14,6 +14,7 @@ from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.metrics_port import MetricsPage
@@ -150,8 +151,8 @@ def _listen_for_grpc(
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 
-        return GrpcioServer(lane, notes, spec, port_of(bound), tls)
+        return GrpcioServer(lane, notes, spec, (SELDON_V1,), port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort
 
     context = None if tls is None else tls.make_context("h2")
-    return GrpcPort(lane, notes, spec, bound, context, capacity=capacity)
+    return GrpcPort(lane, notes, spec, (SELDON_V1,), bound, context, capacity=capacity)

@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol, ABC):
         is_used: there was a request.
     """
 
-    __slots__ = ("held", "is_used")
+    __slots__ = ("deadline", "held", "is_used")
 
     deadline: float
 

@@ -112,7 +112,6 @@ class HttpConnection(Connection):
         "_state",
         "_transport",
         "_writer",
-        "deadline",
     )
 
     _transport: asyncio.Transport

@@ -8,18 +8,14 @@ from enum import Enum
 from typing import cast
 
 from seldon_spec.transport.http2 import frames as h2
+from seldon_spec.transport.http2.body_rates import MIN_BYTES_PER_SECOND
 from seldon_spec.transport.http2.control_frames import ControlFrames
 from seldon_spec.transport.http2.frame_reader import MAX_FRAME_BYTES, FrameReader, Http1Request
 from seldon_spec.transport.http2.frames import ErrorCode, H2ConnectionError
+from seldon_spec.transport.http2.port import TOO_MANY_CONNECTIONS, Port
 from seldon_spec.transport.http2.rate_limit import ControlFrameBudget
 from seldon_spec.transport.http2.receive_windows import FIRST_WINDOW, MAX_STREAMS
-from seldon_spec.transport.http2.stream_table import (
-    COUNTED_BYTES,
-    MIN_BYTES_PER_SECOND,
-    TOO_MANY_CONNECTIONS,
-    Port,
-    StreamTable,
-)
+from seldon_spec.transport.http2.stream_table import COUNTED_BYTES, StreamTable
 from seldon_spec.transport.listener import FIRST_REQUEST_SECONDS, Connection
 from seldon_spec.transport.tcp import count_acknowledged, count_unsent
 
@@ -30,7 +26,7 @@ _GOAWAY_SECONDS = 1.0
 """A client has this long to acknowledge the first GOAWAY."""
 
 _BUFFER_BYTES = 1 << 19
-_SHUTDOWN_PINGS, _KEEP_ALIVE_PING = (b"retire 1", b"retire 2"), b"are you?"
+_SHUTDOWN_PINGS = b"retire 1", b"retire 2"
 _STOPPING = "the server is shutting down"
 
 _NOT_HTTP2 = b"this port speaks gRPC, over HTTP/2\n"
@@ -72,14 +68,12 @@ class H2Connection(Connection):
         "_is_paused",
         "_is_waiting",
         "_limits",
-        "_ping_sent_at",
         "_port",
         "_reader",
         "_sender",
         "_state",
         "_streams",
         "_transport",
-        "deadline",
     )
 
     _transport: asyncio.Transport
@@ -91,16 +85,13 @@ class H2Connection(Connection):
         rate_limit = ControlFrameBudget(port.now, self._on_flood)
         self._streams = StreamTable(self, port, rate_limit, self._close_after_last_stream)
         self._sender = self._streams.sender
-        self._control = ControlFrames(self._streams, rate_limit, self._on_ping_ack)
+        self._control = ControlFrames(self._streams, port.limits, rate_limit, self._on_ping_ack)
         self._reader = FrameReader(self._streams, self._control, self._on_preface)
         self._state = _State.PREFACE
         self._counted = self._bytes_read = 0
-        self._ping_sent_at = 0.0
         self._blocked_until = self._goaway_deadline = math.inf
         self._is_paused = self._is_waiting = False
         self.deadline = self._frame_deadline = self._streams.received_at + self._limits.header_timeout_seconds
-
-    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -184,8 +175,6 @@ class H2Connection(Connection):
             else:
                 self._transport.resume_reading()
 
-    # Called by the reader and the control frames
-
     def _on_preface(self) -> None:
         self._state = _State.OPEN
         self._sender.write_frame(_SETTINGS + self._streams.windows.open())
@@ -219,7 +208,8 @@ class H2Connection(Connection):
             self._fail(H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "timed out while receiving a frame"))
         else:
             self._streams.expire(now)
-            self._keep_alive(now)
+            if not self._control.keep_alive(now):
+                self.abort()
             if self._goaway_deadline <= now:
                 self._refuse_streams()
             self._set_deadline()
@@ -272,36 +262,19 @@ class H2Connection(Connection):
     def abort(self) -> None:
         self._transport.abort()
 
-    # Timeouts
-
     def _lower_deadline(self, at: float) -> None:
         self.deadline = min(self.deadline, at)
 
     def _set_deadline(self) -> None:
         if self._state is not _State.OPEN:
             return
-        received_at, limits = self._streams.received_at, self._limits
-        if self._ping_sent_at > received_at:
-            keep_alive_deadline = self._ping_sent_at + limits.header_timeout_seconds
-        else:
-            keep_alive_deadline = received_at + limits.keep_alive_seconds
         self.deadline = min(
             self._frame_deadline,
             self._blocked_until,
             math.inf if self._streams.is_draining else self._goaway_deadline,
-            keep_alive_deadline,
+            self._control.next_deadline(),
             self._streams.next_deadline(),
         )
-
-    def _keep_alive(self, now: float) -> None:
-        """Send a PING to a silent client, and close the connection if it is not acknowledged in time."""
-        received_at = self._streams.received_at
-        if self._ping_sent_at > received_at:
-            if self._ping_sent_at + self._limits.header_timeout_seconds <= now:
-                self.abort()
-        elif received_at + self._limits.keep_alive_seconds <= now:
-            self._ping_sent_at = now
-            self._control.send_ping(_KEEP_ALIVE_PING)
 
     def _start_read_timeout(self) -> None:
         """Start to measure how much the client reads of what was written."""

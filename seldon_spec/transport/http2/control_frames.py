@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from seldon_spec.transport.http2 import frames as h2
 from seldon_spec.transport.http2.frames import ErrorCode, H2ConnectionError
+from seldon_spec.transport.http2.port import H2Limits
 from seldon_spec.transport.http2.rate_limit import ControlFrameBudget
 from seldon_spec.transport.http2.stream_table import StreamTable
+
+_KEEP_ALIVE_PING = b"are you?"
 
 
 class ControlFrames:
@@ -15,26 +18,59 @@ class ControlFrames:
 
     Args:
         streams: of the connection.
+        limits: of the connection.
         rate_limit: counts the frames.
         on_ping_ack: called with the payload of an acknowledged PING.
     """
 
-    __slots__ = ("_expected_acks", "_has_settings_ack", "_on_ping_ack", "_rate_limit", "_sender", "_streams")
+    __slots__ = (
+        "_expected_acks",
+        "_has_settings_ack",
+        "_limits",
+        "_on_ping_ack",
+        "_ping_sent_at",
+        "_rate_limit",
+        "_sender",
+        "_streams",
+    )
 
     def __init__(
-        self, streams: StreamTable, rate_limit: ControlFrameBudget, on_ping_ack: Callable[[bytes], None]
+        self,
+        streams: StreamTable,
+        limits: H2Limits,
+        rate_limit: ControlFrameBudget,
+        on_ping_ack: Callable[[bytes], None],
     ) -> None:
         self._streams = streams
+        self._limits = limits
         self._sender = streams.sender
         self._rate_limit = rate_limit
         self._on_ping_ack = on_ping_ack
         self._expected_acks = 0
         self._has_settings_ack = False
+        self._ping_sent_at = 0.0
 
     def send_ping(self, payload: bytes) -> None:
         """Send a PING, to be acknowledged."""
         self._expected_acks += 1
         self._sender.write_frame(h2.ping_frame(payload))
+
+    def keep_alive(self, now: float) -> bool:
+        """Send a PING to a silent client; returns False if it does not respond in time."""
+        received_at = self._streams.received_at
+        if self._ping_sent_at > received_at:
+            return now < self._ping_sent_at + self._limits.header_timeout_seconds
+        if received_at + self._limits.keep_alive_seconds <= now:
+            self._ping_sent_at = now
+            self.send_ping(_KEEP_ALIVE_PING)
+        return True
+
+    def next_deadline(self) -> float:
+        """Return the time when ``keep_alive`` is due."""
+        received_at = self._streams.received_at
+        if self._ping_sent_at > received_at:
+            return self._ping_sent_at + self._limits.header_timeout_seconds
+        return received_at + self._limits.keep_alive_seconds
 
     def handle(self, kind: int, payload: bytes, flags: int, stream_id: int) -> None:
         """Process a complete frame.

@@ -54,6 +54,7 @@ class FrameSender:
         hold: called with a stream and the number of bytes by which its buffers have grown.
 
     Attributes:
+        hold: as above.
         is_paused: the client does not read; bodies are not sent.
         is_congested: so many bytes wait for the client that no further call may reach the model.
         allowed_acks: frames that the client may send in return for the DATA frames that it has received.
@@ -64,7 +65,6 @@ class FrameSender:
 
     __slots__ = (
         "_call_soon",
-        "_hold",
         "_initial_window",
         "_is_scheduled",
         "_max_frame_bytes",
@@ -79,6 +79,7 @@ class FrameSender:
         "bytes_sent",
         "bytes_unsent",
         "bytes_written",
+        "hold",
         "is_congested",
         "is_paused",
     )
@@ -93,7 +94,7 @@ class FrameSender:
         self._call_soon = call_soon
         self._on_response_sent = on_response_sent
         self._on_sending = on_sending
-        self._hold = hold
+        self.hold = hold
         self._transport: asyncio.Transport | None = None
         self._window = self._initial_window = DEFAULT_WINDOW
         self._max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
@@ -187,7 +188,7 @@ class FrameSender:
         stream.send_buffer.extend(memoryview(part) for part in parts if part)
         size = sum(map(len, parts))
         self.bytes_unsent += size
-        self._hold(stream, size)
+        self.hold(stream, size)
         self._queue(stream)
         self.flush_streams()
 
@@ -234,7 +235,7 @@ class FrameSender:
         self.allowed_acks += _ACKS_PER_FRAME
         self.bytes_sent += size
         self.bytes_unsent -= size
-        self._hold(stream, -size)
+        self.hold(stream, -size)
         self.write_frame(frame_head(size, DATA, 0, stream.stream_id))
         self.write_frame(view[:size])
         if buffer:

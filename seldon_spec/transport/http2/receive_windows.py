@@ -97,8 +97,18 @@ class ReceiveWindows:
         """Return what a closed stream has reserved, and grant the next reservations."""
         if not stream.reserved and self._reservations.pop(stream, None) is None:
             return
-        self._remaining += stream.reserved
-        stream.reserved = 0
+        self._return_reserved(stream, stream.reserved)
+
+    def consume(self, stream: StreamState, size: int) -> None:
+        """Let the client send so many more bytes of the next messages; what was reserved for this one is returned."""
+        returned = min(size, stream.reserved)
+        if returned:
+            self._return_reserved(stream, returned)
+        self.ack_received(stream, size - returned)
+
+    def _return_reserved(self, stream: StreamState, size: int) -> None:
+        self._remaining += size
+        stream.reserved -= size
         for waiting, size in list(self._reservations.items()):
             if not self._has_space(size):
                 break

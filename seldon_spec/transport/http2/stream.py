@@ -51,16 +51,16 @@ class Stream(StreamState, ABC):
     def expire(self) -> None:
         """Fail: the client did not send the rest of the body in time."""
 
-    def retire(self) -> None:  # noqa: B027 - most streams end by themselves
+    def retire(self) -> None:
         """End a stream that would not end by itself: the server is stopping."""
 
-    def hold(self) -> None:  # noqa: B027
+    def hold(self) -> None:
         """Keep the request from the model until ``release``: too many bytes of responses wait for the client."""
 
-    def release(self) -> None:  # noqa: B027
+    def release(self) -> None:
         """Continue after ``hold``."""
 
-    def lose(self) -> None:  # noqa: B027
+    def lose(self) -> None:
         """Release everything: the stream is closed, and no response can be sent."""
 
 

@@ -5,28 +5,19 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any, Protocol
 
-from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http2 import frames as h2
-from seldon_spec.transport.http2.fields import MAX_BLOCK_BYTES, BlockReader, Fields, HeaderBlockCache
+from seldon_spec.transport.http2.body_rates import BodyRates
+from seldon_spec.transport.http2.fields import MAX_BLOCK_BYTES, BlockReader, Fields
 from seldon_spec.transport.http2.frame_sender import FrameSender
 from seldon_spec.transport.http2.frames import ErrorCode, H2ConnectionError, H2StreamError
+from seldon_spec.transport.http2.port import TOO_MANY_CONNECTIONS, Port
 from seldon_spec.transport.http2.rate_limit import TINY_BYTES, ControlFrameBudget
 from seldon_spec.transport.http2.receive_windows import MAX_STREAMS, ReceiveWindows
-from seldon_spec.transport.http2.stream import Open, Piece, Stream
+from seldon_spec.transport.http2.stream import Piece, Stream
 from seldon_spec.transport.http2.stream_state import StreamState
 from seldon_spec.transport.http2.validity import MalformedMessage, check_trailers
 from seldon_spec.transport.listener import Connection
-
-TOO_MANY_CONNECTIONS = "the server has as many connections as server.max_connections allows"
-
-MIN_BYTES_PER_SECOND = 1024
-"""The minimum rate of sending and reading bodies, on average over ``body_timeout_seconds``.
-
-The rate is that of a connection: each of several streams that wait for the client has to get its share of it.
-"""
 
 COUNTED_BYTES = 16384
 """Requests that are received in one smaller piece are not counted as buffered."""
@@ -34,55 +25,6 @@ COUNTED_BYTES = 16384
 _MAX_RESETS = 1024
 _MAX_GAPS = 64
 """So many ranges of stream numbers that a client has left out are remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class H2Limits:
-    """The limits of a connection; the timeouts are the keys of ``server`` of the same names.
-
-    Attributes:
-        budget_bytes: limit of requests beyond the first windows of the streams; and of responses that the client has
-            not read, before its further calls have to wait.
-        keep_alive_seconds: a client that is silent for this long gets a PING.
-    """
-
-    budget_bytes: int
-    header_timeout_seconds: float
-    body_timeout_seconds: float
-    keep_alive_seconds: float
-
-
-class Port(Protocol):
-    """The port of a connection.
-
-    Attributes:
-        limits: of each connection.
-        heads: what handles requests, by header blocks that were seen before.
-        capacity: shared by all connections of the worker.
-    """
-
-    limits: H2Limits
-    heads: HeaderBlockCache[Open]
-    capacity: Capacity
-
-    @property
-    def is_full(self) -> bool:
-        """True if there are more connections than the limit; the last one may only send a probe."""
-
-    def now(self) -> float:
-        """Return the time of the loop's clock."""
-
-    def call_soon(self, callback: Callable[[], None]) -> Any:
-        """Call something in the next iteration of the loop."""
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Any:
-        """Call something after a time."""
-
-    def add(self, connection: Connection) -> None:
-        """Register a connection that is established."""
-
-    def discard(self, connection: Connection) -> None:
-        """Remove a connection that is closed."""
 
 
 class StreamTable:
@@ -105,13 +47,13 @@ class StreamTable:
     """
 
     __slots__ = (
+        "_budget_bytes",
         "_capacity",
         "_connection",
         "_gaps",
-        "_limits",
-        "_now",
         "_on_empty",
         "_rate_limit",
+        "_rates",
         "_resets",
         "_streams",
         "blocks",
@@ -127,13 +69,15 @@ class StreamTable:
         self, connection: Connection, port: Port, rate_limit: ControlFrameBudget, on_empty: Callable[[], None]
     ) -> None:
         self._connection = connection
-        self._limits = limits = port.limits
+        self._budget_bytes = port.limits.budget_bytes
         self._capacity = port.capacity
-        self._now = port.now
         self._rate_limit = rate_limit
         self._on_empty = on_empty
-        self.sender = FrameSender(port.call_soon, self._on_response_sent, self._await_bytes, self._hold)
-        self.windows = ReceiveWindows(self.sender, limits.budget_bytes, self._await_bytes)
+        self._rates = BodyRates(connection, port)
+        self.sender = self._rates.sender = FrameSender(
+            port.call_soon, self._on_response_sent, self._rates.start, self._hold
+        )
+        self.windows = ReceiveWindows(self.sender, self._budget_bytes, self._rates.start)
         self.blocks = BlockReader(port.heads)
         self._streams: dict[int, Stream] = {}
         self._resets: dict[int, None] = {}
@@ -177,7 +121,7 @@ class StreamTable:
         if flags & h2.END_STREAM:
             stream.is_complete = True
         else:
-            self._await_bytes(stream, self.received_at)
+            self._rates.start(stream, self.received_at)
         stream.open()
         if stream.is_complete and not stream.is_closed:
             if stream.content_left:
@@ -261,7 +205,7 @@ class StreamTable:
             stream.is_complete = True
             stream.deadline = math.inf
         elif stream.deadline == math.inf and not self.windows.is_waiting(stream):
-            self._await_bytes(stream, self.received_at)
+            self._rates.start(stream, self.received_at)
         stream.receive(piece, is_last=is_last)
 
     def handle_reset(self, stream_id: int) -> None:
@@ -350,13 +294,11 @@ class StreamTable:
         if self.is_draining and not self._streams:
             self._on_empty()
 
-    # Memory and time
-
     def _hold(self, stream: StreamState, size: int) -> None:
         """Count bytes that a stream has buffered, or released if ``size`` is negative."""
         stream.held += size
         self._capacity.hold(self._connection, size)
-        sender, limit = self.sender, self._limits.budget_bytes
+        sender, limit = self.sender, self._budget_bytes
         if not sender.is_congested:
             if sender.bytes_unsent > limit:
                 sender.is_congested = True
@@ -367,33 +309,10 @@ class StreamTable:
             for each in list(self._streams.values()):
                 each.release()
 
-    def _await_bytes(self, stream: StreamState, now: float | None = None) -> None:
-        """Start to measure the rate of a stream's bodies."""
-        stream.bytes_moved = 0
-        stream.sent_before = self.sender.bytes_sent
-        stream.deadline = at = (self._now() if now is None else now) + self._limits.body_timeout_seconds
-        if at < self._connection.deadline:
-            self._connection.deadline = at
-
     def expire(self, now: float) -> None:
-        """End the streams that are too slow, and measure the others again.
-
-        A response that waits behind others for the connection's window is as fast as all of them together.
-        """
-        due = [each for each in self._streams.values() if each.deadline <= now]
-        if not due:
-            return
-        waiting = sum(each.deadline < math.inf for each in self._streams.values())
-        min_bytes = MIN_BYTES_PER_SECOND * self._limits.body_timeout_seconds
-        for stream in due:
-            is_sending = bool(stream.send_buffer)
-            is_in_turn = stream.is_queued and self.sender.bytes_sent - stream.sent_before >= min_bytes
-            is_fast = stream.bytes_moved >= min_bytes / waiting or is_in_turn
-            if is_fast or (is_sending and self.sender.is_paused):
-                self._await_bytes(stream, now)
-                continue
-            stream.deadline = math.inf
-            if is_sending:
+        """End the streams that are too slow."""
+        for stream in self._rates.find_slow(self._streams.values(), now):
+            if stream.send_buffer:
                 self.reset(stream.stream_id, ErrorCode.CANCEL)
             elif not stream.is_complete:
                 stream.expire()

@@ -22,6 +22,7 @@ from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.observability.metrics import Metrics
 from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.engine import new_event_loop
@@ -265,7 +266,7 @@ def serve(**bounds: Any) -> Iterator[Served]:
             files = find_tls_files(spec)
             context = None if files is None else files.make_context("h2")
             capacity = Capacity(loop, buffered_limit(server))
-            port = GrpcPort(lane, RequestLog(LogSpec()), spec, listening, context, capacity=capacity)
+            port = GrpcPort(lane, RequestLog(LogSpec()), spec, (SELDON_V1,), listening, context, capacity=capacity)
             port.start()
             await asyncio.wrap_future(dispatcher.start())
             port.set_serving()

@@ -25,8 +25,8 @@ from seldon_spec.config.model import AuthSpec, TlsSpec
 from seldon_spec.errors import TooLarge
 from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
 from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
-from seldon_spec.server.grpc.call import unpack
 from seldon_spec.transport.grpc.headers import STATUS
+from seldon_spec.transport.grpc.messages import decompress
 from seldon_spec.transport.http2.fields import write_fields
 
 PREDICT = "/seldon.protos.Model/Predict"
@@ -210,7 +210,7 @@ def test_of_a_bomb_no_more_than_a_message_is_unpacked() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
-            unpack("gzip", bomb, MIB)
+            decompress("gzip", bomb, MIB)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     finally:
         tracemalloc.stop()
