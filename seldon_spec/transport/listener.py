@@ -264,10 +264,17 @@ class Listener(ABC):
 
     def _evict(self) -> bool:
         """Close an idle connection; False if there is none."""
-        if not self._candidates and self.now() >= self._next_search:
+        if self._evict_candidate():
+            return True
+        now = self.now()
+        if now >= self._next_search:
             self._candidates.extend(self._find_candidates())
             if not self._candidates:
-                self._next_search = self.now() + _SEARCH_SECONDS
+                self._next_search = now + _SEARCH_SECONDS
+        return self._evict_candidate()
+
+    def _evict_candidate(self) -> bool:
+        """Close the first candidate that is still idle; False if there is none."""
         while self._candidates:
             since, connection = self._candidates.popleft()
             if connection in self._connections and connection.idle_since == since:

@@ -138,7 +138,7 @@ def test_a_call_that_nobody_waits_for_is_not_begun(served: Any, say: Any, way: s
 
 
 def test_a_cancelled_call_s_message_is_let_go_of_while_the_model_is_busy(served: Any, say: Any) -> None:
-    lane, calls = served.port._lane, []
+    lane, calls = served.port._bridge, []
     submit = lane.submit
 
     def note(*args: Any) -> Any:
