@@ -48,7 +48,7 @@ class CompressedProtoCodec(ProtoCodec):
         self._decompress = decompress
 
     def decode(self, operation: Operation, wire: Any) -> Request:
-        return super().decode(operation, self._decompress(wire))
+        return ProtoCodec().decode(operation, self._decompress(wire))
 
 
 def _make_codec(decompress: Decompress | None) -> ProtoCodec:

@@ -181,11 +181,11 @@ class UnaryCall(ModelCall, SingleCall):
 
     def finish(self, call: PendingCall) -> None:
         self._call = None
-        if call.reply is None:
+        if call.response is None:
             assert call.error is not None
             self.fail(call.error)
         else:
-            self.respond(call.reply.body, self.end_context("OK"))
+            self.respond(call.response.body, self.end_context("OK"))
 
 
 class ModelStreamCall(ModelCall, StreamCall):
@@ -204,8 +204,8 @@ class ModelStreamCall(ModelCall, StreamCall):
     def finish(self, call: PendingCall) -> None:
         method = self._handler.method
         self._call = None
-        if call.reply is not None:
-            self.reply(method.wrap(call.reply.body), self.end_context("OK"))
+        if call.response is not None:
+            self.reply(method.wrap(call.response.body), self.end_context("OK"))
             return
         assert call.error is not None
         if method.encode_error is None:

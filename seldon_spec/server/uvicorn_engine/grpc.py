@@ -327,8 +327,8 @@ def _finish(call: PendingCall) -> None:
     response: asyncio.Future[EncodedResponse] = call.owner
     if response.done():
         return
-    if call.reply is not None:
-        response.set_result(call.reply)
+    if call.response is not None:
+        response.set_result(call.response)
     else:
         assert call.error is not None
         response.set_exception(call.error)
