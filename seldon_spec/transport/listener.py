@@ -13,6 +13,7 @@ from collections import deque
 from operator import itemgetter
 
 from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.tcp import has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,10 @@ class Connection(asyncio.Protocol, ABC):
         is_used: there was a request.
     """
 
-    __slots__ = ("deadline", "held", "is_used")
+    __slots__ = ("_transport", "deadline", "held", "is_used")
 
     deadline: float
+    _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.held = 0
@@ -55,6 +57,10 @@ class Connection(asyncio.Protocol, ABC):
     @abstractmethod
     def idle_since(self) -> float | None:
         """Time of the last activity, by the loop's clock; None: a request is in progress, or it may not be evicted."""
+
+    def has_input(self) -> bool:
+        """Return True if the client has sent bytes that are not read yet."""
+        return has_unread(self._transport)
 
     @abstractmethod
     def evict(self) -> None:
@@ -267,17 +273,20 @@ class Listener(ABC):
         if self._evict_candidate():
             return True
         now = self.now()
-        if now >= self._next_search:
-            self._candidates.extend(self._find_candidates())
-            if not self._candidates:
-                self._next_search = now + _SEARCH_SECONDS
-        return self._evict_candidate()
+        if now < self._next_search:
+            return False
+        self._candidates.extend(self._find_candidates())
+        if self._evict_candidate():
+            return True
+        self._next_search = now + _SEARCH_SECONDS
+        return False
 
     def _evict_candidate(self) -> bool:
         """Close the first candidate that is still idle; False if there is none."""
         while self._candidates:
             since, connection = self._candidates.popleft()
-            if connection in self._connections and connection.idle_since == since:
+            is_idle = connection in self._connections and connection.idle_since == since
+            if is_idle and not connection.has_input():
                 connection.evict()
                 self._evicted[connection] = None
                 if len(self._evicted) > _RESERVED:

@@ -110,11 +110,8 @@ class HttpConnection(Connection):
         "_port",
         "_reader",
         "_state",
-        "_transport",
         "_writer",
     )
-
-    _transport: asyncio.Transport
 
     def __init__(self, port: Port) -> None:
         super().__init__()

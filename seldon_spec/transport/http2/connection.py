@@ -73,10 +73,7 @@ class H2Connection(Connection):
         "_sender",
         "_state",
         "_streams",
-        "_transport",
     )
-
-    _transport: asyncio.Transport
 
     def __init__(self, port: Port) -> None:
         super().__init__()

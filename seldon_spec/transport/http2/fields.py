@@ -248,7 +248,7 @@ class BlockReader(Generic[Head]):
         except _ERRORS:
             raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "the header block is malformed") from None
         self.cost += (len(block) >> 11) + (len(fields) >> 5)
-        # A table of size 0 holds nothing; the client says that it has one once it has seen our settings.
+        # A table of size 0 holds nothing; the client announces it after it has received our settings.
         self._is_stateless = self._decoder.header_table_size == 0
         return fields
 
