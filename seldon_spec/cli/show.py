@@ -24,6 +24,9 @@ _SECTIONS = (
     "server",
     "image",
     "environment",
+    "inputs",
+    "outputs",
+    "platform",
     "unit",
 )
 

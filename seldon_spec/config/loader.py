@@ -34,6 +34,7 @@ from seldon_spec.config.model import (
     ServerSpec,
     ServiceType,
     Spec,
+    TensorSpec,
     UnitSpec,
 )
 from seldon_spec.config.paths import Missing, TooLong, Unreadable, is_file, is_folder, read_file
@@ -217,11 +218,21 @@ def _build(values: LayeredValues, folder: Path, file: str, diagnostics: tuple[Di
         server=_make(ServerSpec, tree.get("server", {})),
         image=_make(ImageSpec, tree.get("image", {})),
         environment=MappingProxyType({k: _with_references(v) for k, v in tree.get("environment", {}).items()}),
+        inputs=_make_tensors(tree.get("inputs", [])),
+        outputs=_make_tensors(tree.get("outputs", [])),
+        platform=tree.get("platform"),
         unit=UnitSpec(name=tree.get("name"), version=tree.get("version"), **tree.get("unit", {})),
         file=file,
         origins=MappingProxyType(values.origins),
         diagnostics=diagnostics,
     )
+
+
+def _make_tensors(entries: list[Any]) -> tuple[TensorSpec, ...]:
+    """Return declared tensors; a list of column names is one FP64 input."""
+    if entries and isinstance(entries[0], str):
+        return (TensorSpec("input-0", "FP64", (-1, len(entries)), columns=tuple(entries)),)
+    return tuple(_make(TensorSpec, entry) for entry in entries)
 
 
 def _make(cls: type[T], values: Mapping[str, Any]) -> T:

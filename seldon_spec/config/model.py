@@ -77,11 +77,12 @@ class TensorSpec:
     """A named input or output of the model.
 
     Attributes:
-        datatype: in the words of the Open Inference Protocol, such as ``FP32``.
+        datatype: a datatype of the Open Inference Protocol, such as ``FP32``.
         shape: -1 for any size.
-        content_type: what the elements of BYTES are, such as ``str``; None: not declared.
+        content_type: how the elements of a BYTES input are passed to the class, such as ``str``; None: not declared.
         columns: the names of the columns of the only input, which has two dimensions.
         optional: whether a request may omit this input.
+        description: text for people.
     """
 
     name: str
@@ -90,6 +91,7 @@ class TensorSpec:
     content_type: str | None = None
     columns: tuple[str, ...] = ()
     optional: bool = False
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +337,8 @@ class Spec:
 
     Attributes:
         folder: the folder of the file and the user's class.
+        inputs: a list of column names in the file is one FP64 input ``input-0`` with these columns.
+        platform: in the model's metadata; None: that of ``init_metadata()``, if any.
         file: the name of the file in ``folder``.
         origins: the origin of each value that is not a default.
         diagnostics: warnings and notes; errors raise ``SpecError``.
@@ -352,6 +356,9 @@ class Spec:
     server: ServerSpec = ServerSpec()
     image: ImageSpec = ImageSpec()
     environment: Mapping[str, str | SecretRef] = field(default_factory=lambda: MappingProxyType({}))
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    platform: str | None = None
     unit: UnitSpec = UnitSpec()
     file: str = field(default=SPEC_FILE, compare=False)
     origins: Mapping[FieldPath, Origin] = field(default_factory=dict, compare=False, repr=False)

@@ -12,7 +12,7 @@ from seldon_spec.errors import Position
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A named argument of ``__init__``."""
+    """A named argument of a method."""
 
     name: str
     annotation: str | None
@@ -28,12 +28,14 @@ class Signature:
         least: the number of positional arguments without a default.
         most: the number of positional arguments; None: unlimited.
         required: names of keyword-only arguments without a default.
+        arguments: the positional arguments.
     """
 
     position: Position
     least: int
     most: int | None
     required: tuple[str, ...]
+    arguments: tuple[Argument, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +151,17 @@ def _is_ellipsis(expression: ast.expr) -> bool:
 def _signature(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:
     args = function.args
     is_static = any(_decorator_name(d) == "staticmethod" for d in function.decorator_list)
-    positional = len(args.posonlyargs) + len(args.args)
+    arguments = [*args.posonlyargs, *args.args]
+    positional = len(arguments)
     own = 0 if is_static or (positional == 0 and args.vararg is not None) else 1
+    first_default = positional - len(args.defaults)
     keywords = zip(args.kwonlyargs, args.kw_defaults, strict=True)
     return Signature(
         Position(module.file, function.lineno, *_name_span(module, function)),
         max(0, positional - len(args.defaults) - own),
         None if args.vararg is not None else positional - own,
         tuple(argument.arg for argument, default in keywords if default is None),
+        tuple(_argument(arguments[i], is_required=i < first_default) for i in range(own, positional)),
     )
 
 

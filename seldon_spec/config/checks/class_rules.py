@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.class_body import ClassSource, Signature
 from seldon_spec.config.checks.class_source import NoClass, NoModule
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.python_source import BadSource
+from seldon_spec.config.checks.tensor_rules import INFER_ARGUMENTS, uses_infer
 from seldon_spec.config.model import REFERENCE_KEYS, ServiceType
 from seldon_spec.config.schema.describe import show_value
 from seldon_spec.config.schema.lookup import is_sensitive
@@ -31,6 +32,7 @@ HOOKS = {
 MISSPELT = "did you mean to name"
 """The start of the help of ``no-hook`` for a method with a similar name."""
 
+_PREDICTING = (ServiceType.MODEL, ServiceType.OUTLIER_DETECTOR)
 _REQUIRED = (ServiceType.ROUTER, ServiceType.COMBINER)
 
 
@@ -100,7 +102,7 @@ def check_service_type(context: RuleContext) -> Iterator[Diagnostic]:
         return
     service_type = ServiceType(context.values.get(("service_type",)) or "MODEL")
     hooks = HOOKS[service_type]
-    if found.hooks.intersection(hooks):
+    if found.hooks.intersection(hooks) or (service_type in _PREDICTING and uses_infer(context, found)):
         return
     is_required = service_type in _REQUIRED
     key = "service_type" if ("service_type",) in context.values.origins else "class_name"
@@ -144,6 +146,8 @@ def check_signatures(context: RuleContext) -> Iterator[Diagnostic]:
     if not isinstance(found, ClassSource):
         return
     for name, signature in found.signatures.items():
+        if name == "infer" and uses_infer(context, found):
+            yield from _check_infer_signature(context, found, signature)
         if name not in _CALLED_WITH:
             continue
         least, most, keywords = _CALLED_WITH[name]
@@ -161,6 +165,21 @@ def check_signatures(context: RuleContext) -> Iterator[Diagnostic]:
                 related=(("the method", context.locate(signature.position)),),
                 help=f"write def {name}(self, {wanted})" if least else f"write def {name}(self)",
             )
+
+
+def _check_infer_signature(context: RuleContext, found: ClassSource, signature: Signature) -> Iterator[Diagnostic]:
+    """Report an ``infer`` that does not take the inputs, or requires arguments that are not passed."""
+    required = {*signature.required, *(argument.name for argument in signature.arguments[1:] if argument.is_required)}
+    takes_less = signature.most == 0
+    if takes_less or not required <= INFER_ARGUMENTS:
+        yield Diagnostic(
+            "hook-signature",
+            f"{found.name}.infer cannot be called: it {'takes too few' if takes_less else 'needs too many'} arguments",
+            context.origin("class_name"),
+            path=("class_name",),
+            related=(("the method", context.locate(signature.position)),),
+            help="write def infer(self, inputs, parameters=None, context=None)",
+        )
 
 
 def check_parameters(context: RuleContext) -> Iterator[Diagnostic]:

@@ -40,8 +40,10 @@ class RuleContext:
         return holder is not None and isinstance(holder[1].value, list)
 
     def item_origin(self, *path: str) -> Origin:
-        """Return the origin of an item of a list: in the file, its position, otherwise the origin of the list."""
-        origin = self.origin(*path[:-1])
+        """Return the origin of a part of a list: in the file, its position, otherwise the origin of the list."""
+        lengths = range(len(path) - 1, 0, -1)
+        set_at = next((path[:length] for length in lengths if path[:length] in self.values.origins), ())
+        origin = self.origin(*set_at)
         if origin.kind is not OriginKind.FILE or self.document.find(path) is None:
             return origin
         return self.document.origin(self.document.value_position(path))

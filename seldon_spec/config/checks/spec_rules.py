@@ -14,6 +14,7 @@ from seldon_spec.config.checks.class_rules import (
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.image_rules import find_image_problems
 from seldon_spec.config.checks.server_rules import find_server_problems
+from seldon_spec.config.checks.tensor_rules import check_infer, check_tensors
 from seldon_spec.config.checks.yaml_rules import check_booleans, check_texts
 from seldon_spec.config.layers.environment import PREFIX
 from seldon_spec.config.layers.variables import TABLE, known_variables
@@ -32,6 +33,8 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
         check_signatures,
         check_parameters,
         check_parameter_types,
+        check_infer,
+        check_tensors,
         _check_ports,
         find_image_problems,
         find_server_problems,

@@ -99,6 +99,7 @@ _RULES: dict[str, Callable[[Any, Schema, Schema], bool]] = {
     "minLength": _bound("minLength", _string, lambda value, bound: len(value) >= bound),
     "maxLength": _bound("maxLength", _string, lambda value, bound: len(value) <= bound),
     "minItems": _bound("minItems", _TYPES["array"], lambda value, bound: len(value) >= bound),
+    "maxItems": _bound("maxItems", _TYPES["array"], lambda value, bound: len(value) <= bound),
     "minProperties": _bound("minProperties", _object, lambda value, bound: len(value) >= bound),
     "maxProperties": _bound("maxProperties", _object, lambda value, bound: len(value) <= bound),
     "properties": _properties_fit,

@@ -114,7 +114,8 @@ def _suggest_text(at: FieldPath, text: str, written: str | None, schema: Schema)
     """Suggest a correction of a text that almost has the required form."""
     types, definitions = types_of(schema), load_schema()["$defs"]
     if "enum" in schema:
-        match = guess(text, [str(choice) for choice in schema["enum"] if choice is not None])
+        synonym = schema.get("x-synonyms", {}).get(text.strip().lower())
+        match = synonym or guess(text, [str(choice) for choice in schema["enum"] if choice is not None])
         return f'did you mean "{match}"?' if match else None
     if "string" not in types:
         return _suggest_number(at, text, types) if written is not None else None

@@ -88,6 +88,7 @@ CODES = {
     "minLength": "form",
     "maxLength": "form",
     "minItems": "form",
+    "maxItems": "form",
 }
 """Codes of diagnostics by keyword of the schema; ``reference`` for any other keyword."""
 

@@ -1,0 +1,142 @@
+"""Rules of the declared inputs and outputs, and of the class's method ``infer``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.schema.describe import clip
+from seldon_spec.config.schema.lookup import join
+from seldon_spec.errors import Diagnostic, FieldPath, Severity
+
+MAX_TENSORS = 256
+
+INFER_ARGUMENTS = frozenset({"parameters", "context"})
+"""The arguments that ``infer`` may have besides the first one; they are passed by name."""
+
+_MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping"})
+
+
+def check_tensors(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report declared inputs and outputs that contradict themselves, each other or the class."""
+    inputs: list[Any] = context.values.get(("inputs",)) or []
+    if inputs and all(isinstance(entry, str) for entry in inputs):
+        yield from _check_names(context, "column", inputs, [("inputs", str(index)) for index in range(len(inputs))])
+        return
+    for index, entry in enumerate(inputs):
+        if isinstance(entry, str) != isinstance(inputs[0], str):
+            at = ("inputs", str(index))
+            yield Diagnostic(
+                "mixed-inputs",
+                "inputs mixes names of columns and tensors",
+                context.item_origin(*at),
+                path=at,
+                allowed="a list of column names only, or a list of tensors only",
+                help="for several inputs, write each as {name, datatype, shape}",
+            )
+            return
+    yield from _check_list(context, "inputs", inputs)
+    yield from _check_list(context, "outputs", context.values.get(("outputs",)) or [])
+    for index, tensor in enumerate(inputs):
+        yield from _check_input(context, ("inputs", str(index)), tensor, is_only=len(inputs) == 1)
+
+
+def _check_list(context: RuleContext, key: str, tensors: Sequence[Any]) -> Iterator[Diagnostic]:
+    if len(tensors) > MAX_TENSORS:
+        yield Diagnostic(
+            "form",
+            f"invalid {key}",
+            context.origin(key),
+            path=(key,),
+            found=f"{len(tensors)} tensors",
+            allowed=f"at most {MAX_TENSORS}",
+        )
+    paths = [(key, str(index), "name") for index in range(len(tensors))]
+    yield from _check_names(context, key.removesuffix("s"), [tensor["name"] for tensor in tensors], paths)
+
+
+def _check_names(
+    context: RuleContext, what: str, names: Sequence[str], paths: Sequence[FieldPath]
+) -> Iterator[Diagnostic]:
+    """Report names that occur twice; ``what`` has them, and ``paths`` are those of the names."""
+    first: dict[str, FieldPath] = {}
+    for name, path in zip(names, paths, strict=True):
+        if name in first:
+            yield Diagnostic(
+                "duplicate-name",
+                f'two {what}s have the name "{clip(name)}"',
+                context.item_origin(*path),
+                path=path,
+                notes=(f"first given: {join(first[name])} ({context.item_origin(*first[name])})",),
+            )
+        first.setdefault(name, path)
+
+
+def _check_input(context: RuleContext, at: FieldPath, tensor: dict[str, Any], *, is_only: bool) -> Iterator[Diagnostic]:
+    name, shape, columns = tensor["name"], tensor["shape"], tensor.get("columns", [])
+    if tensor.get("content_type") is not None and tensor["datatype"] != "BYTES":
+        yield Diagnostic(
+            "content-type-unused",
+            f'{join(at)}: content_type applies to BYTES, and "{clip(name)}" is {tensor["datatype"]}',
+            context.item_origin(*at, "content_type"),
+            path=(*at, "content_type"),
+            help="delete content_type, or write datatype: BYTES",
+        )
+    if columns:
+        path = (*at, "columns")
+        yield from _check_names(context, "column", columns, [(*path, str(index)) for index in range(len(columns))])
+        if not is_only or len(shape) != 2 or shape[1] not in (-1, len(columns)):
+            problem = (
+                "inputs has several"
+                if not is_only
+                else f"the shape {shape} has {len(shape)}"
+                if len(shape) != 2
+                else f"the shape {shape} has {shape[1]} columns"
+            )
+            yield Diagnostic(
+                "columns-mismatch",
+                f'{join(path)} does not match the input "{clip(name)}"',
+                context.item_origin(*path),
+                path=path,
+                found=f"{len(columns)} names; {problem}",
+                allowed="the names of the columns of the only input, of shape [-1, number of names]",
+            )
+    found = context.class_source
+    if tensor.get("optional") and isinstance(found, ClassSource) and found.is_whole and "infer" not in found.hooks:
+        yield Diagnostic(
+            "optional-without-infer",
+            f'{found.name} has no infer method, so the input "{clip(name)}" cannot be optional',
+            context.item_origin(*at, "optional"),
+            path=(*at, "optional"),
+            related=(("the class", context.locate(found.position)),),
+            help="write def infer(self, inputs: dict), or delete optional",
+        )
+
+
+def check_infer(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report a method ``infer`` that requests do not reach."""
+    found = context.class_source
+    if not isinstance(found, ClassSource) or "infer" not in found.signatures or uses_infer(context, found):
+        return
+    yield Diagnostic(
+        "unused-infer",
+        f"{found.name}.infer is not used: inputs is empty, and its first argument is not annotated as a dict",
+        context.origin("class_name"),
+        Severity.WARNING,
+        ("class_name",),
+        related=(("the method", context.locate(found.signatures["infer"].position)),),
+        help="declare inputs, or write def infer(self, inputs: dict); rename it if it is a helper",
+    )
+
+
+def uses_infer(context: RuleContext, found: ClassSource) -> bool:
+    """Return whether requests with named tensors call the class's method ``infer``."""
+    if context.values.get(("inputs",)):
+        return "infer" in found.hooks
+    signature = found.signatures.get("infer")
+    if signature is None or not signature.arguments:
+        return False
+    annotation = (signature.arguments[0].annotation or "").strip("'\"")
+    return annotation.split("[")[0].strip().rpartition(".")[2] in _MAPPINGS
