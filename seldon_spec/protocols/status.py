@@ -60,7 +60,7 @@ STATUSES: Mapping[type[BaseException], ErrorStatus] = {
     BadMetadata: ErrorStatus(500, "UNKNOWN"),
     BadMetric: ErrorStatus(500, "UNKNOWN"),
     RequestTimeout: ErrorStatus(504, "DEADLINE_EXCEEDED"),
-    NotServing: ErrorStatus(503, "UNAVAILABLE"),
+    NotServing: ErrorStatus(503, "UNAVAILABLE", (("Retry-After", "1"),)),
     ComponentFailed: ErrorStatus(500, "UNKNOWN"),
     SeldonSpecError: ErrorStatus(500, "UNKNOWN"),
     BaseException: ErrorStatus(500, "UNKNOWN"),

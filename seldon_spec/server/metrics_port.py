@@ -64,7 +64,7 @@ class MetricsPage:
         del head
         return False
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         """Return the response to a malformed request."""
         failure = describe(error)
         return ResponseHead(failure.http, [(b"content-type", b"text/plain; charset=utf-8")]), failure.info.encode()

@@ -43,7 +43,7 @@ class Ok:
     def is_probe(self, _head: RequestHead) -> bool:
         return False
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         return ResponseHead(describe(error).http, []), b""
 
 

@@ -49,7 +49,7 @@ class App:
     def is_probe(self, _head: RequestHead) -> bool:
         return False
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         return ResponseHead(describe(error).http, []), b""
 
     def _check(self, head: RequestHead) -> Handler:

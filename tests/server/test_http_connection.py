@@ -100,7 +100,7 @@ class Echo:
     def is_probe(self, _head: RequestHead) -> bool:
         return False
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         return ResponseHead(describe(error).http, []), type(error).__name__.encode()
 
 

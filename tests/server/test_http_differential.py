@@ -126,7 +126,7 @@ class Recorder:
     def is_probe(self, _head: RequestHead) -> bool:
         return True
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         return ResponseHead(describe(error).http, []), b""
 
 

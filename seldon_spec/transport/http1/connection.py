@@ -329,7 +329,10 @@ class HttpConnection(Connection):
     def _refuse(self, error: RequestError) -> None:
         """Send the last response of this connection, to a request that is not read to its end."""
         self._cycle.cancel()
-        head, body = self._port.app.refuse(error, None if self._is_between_requests else self._reader.head)
+        if self._is_between_requests:
+            head, body = self._port.app.refuse(error, None, self._reader.find_path())
+        else:
+            head, body = self._port.app.refuse(error, self._reader.head)
         self._writer.write(head, body, len(body), CLOSE)
         self._linger()
 

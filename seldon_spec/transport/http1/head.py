@@ -52,6 +52,18 @@ def parse_head(raw: bytes) -> RequestHead:
     return make_head(parser.get_method().decode(), listener.url, parser.get_http_version(), listener.headers)
 
 
+def find_path(raw: bytes) -> str:
+    """Return the path of a request whose head is malformed or not complete; empty: it is not known."""
+    line = _REQUEST_LINE.match(raw)
+    if line is None:
+        return ""
+    method, target, _ = line[0].split(b" ")
+    try:
+        return _split_target(method.decode(), target).path
+    except MalformedRequest:
+        return ""
+
+
 def make_head(method: str, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
     """Return a validated head; the same requests are malformed with every parser.
 

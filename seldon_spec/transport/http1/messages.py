@@ -265,10 +265,11 @@ class HttpApp(Protocol):
     def is_probe(self, head: RequestHead) -> bool:
         """Return True if requests with this head are handled even if there are too many connections."""
 
-    def refuse(self, error: RequestError, head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, head: RequestHead | None, path: str = "") -> tuple[ResponseHead, bytes]:
         """Return the response to a request that is refused.
 
         Args:
             error: the reason.
             head: of the request; None: it could not be read.
+            path: of a request without a head, if it is known.
         """

@@ -13,7 +13,7 @@ from seldon_spec.errors import HeadTooLarge, MalformedRequest
 from seldon_spec.transport.abuse import AbuseBudget
 from seldon_spec.transport.buffers import LARGE_BYTES, MmapBuffer
 from seldon_spec.transport.http1.chunked import ChunkedBody
-from seldon_spec.transport.http1.head import MAX_HEAD_BYTES, parse_head
+from seldon_spec.transport.http1.head import MAX_HEAD_BYTES, find_path, parse_head
 from seldon_spec.transport.http1.head_cache import HeadCache, KnownHead
 from seldon_spec.transport.http1.messages import Body, HttpApp, RequestHandler, RequestHead
 from seldon_spec.transport.templates import RecentTemplates
@@ -132,6 +132,10 @@ class RequestReader:
         self._partial = bytearray()
         self.stage = Stage.HEAD
 
+    def find_path(self) -> str:
+        """Return the path of the request whose head is malformed or not complete; empty: it is not known."""
+        return find_path(bytes(memoryview(self.buffer)[:MAX_HEAD_BYTES]))
+
     def count_buffered(self) -> int:
         """Return how many bytes are buffered."""
         size = len(self.buffer)
@@ -163,9 +167,9 @@ class RequestReader:
             return False
         self._searched = 0
         raw = bytes(memoryview(buffer)[:end])
-        del buffer[:end]
         known = self._recent.read(raw) or self._heads.get(raw, self._recent)
         self.head = head = parse_head(raw) if known is None else known[0]
+        del buffer[:end]
         self.received, self._missing = 0, head.content_length
         if head.is_chunked:
             self.stage, self._chunks = Stage.CHUNKS, ChunkedBody(self._app.max_body_bytes)
