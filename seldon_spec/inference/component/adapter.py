@@ -166,11 +166,11 @@ class Adapter:
             self._record_reward(request, record)
         if operation is Operation.PREDICT:
             if self._infers_all or (self._infer is not None and request.codec.has_tensors):
-                return self._call_infer(request, record)
+                message = request.message
+                assert self._infer is not None
+                return self._respond(operation, self._infer(message), message, {}, record)
             if self._main is not Operation.PREDICT and request.codec.has_tensors:
-                if self._main is None:
-                    raise InferUnsupported(f"{self._class_name} is a router or a combiner: it has no inference")
-                operation = self._main
+                operation = self._require_main()
         for hook in self._raw[operation, request.codec.transport]:
             raw = call_hook(hook, request)
             if raw is not NOT_IMPLEMENTED:
@@ -178,21 +178,25 @@ class Adapter:
         message = given = request.message
         if given.payload_type is PayloadType.TENSORS:
             message = own_payload(tensors_to_array(given))
-        scores = {}
-        if self._score is not None and operation in _SCORED:
-            found = call_hook(self._score, message)  # before the method, which may change X
-            if found is not NOT_IMPLEMENTED:
-                scores["outlierScore"] = found
+        # before the method, which may change X
+        scores = {} if self._score is None else self._call_score(self._score, operation, message)
         result = self._methods[operation](message)
         if result is NOT_IMPLEMENTED:  # a transformer without this hook returns its input
             result = _input_of(given)
         return self._respond(operation, result, given, scores, record)
 
-    def _call_infer(self, request: Request, record: RecordMetrics) -> Response:
-        """Call the hook for named tensors."""
-        assert self._infer is not None
-        message = request.message
-        return self._respond(Operation.PREDICT, self._infer(message), message, {}, record)
+    def _call_score(self, score: PlainHook, operation: Operation, message: Message) -> Mapping[str, Any]:
+        """Return the tags of an outlier detector."""
+        if operation not in _SCORED:
+            return {}
+        found = call_hook(score, message)
+        return {} if found is NOT_IMPLEMENTED else {"outlierScore": found}
+
+    def _require_main(self) -> Operation:
+        """Return the operation of a request that names none."""
+        if self._main is None:
+            raise InferUnsupported(f"{self._class_name} is a router or a combiner: it has no inference")
+        return self._main
 
     def _record_reward(self, request: Request, record: RecordMetrics) -> None:
         """Record feedback and its reward, before the class is called (contract section 6.2)."""

@@ -164,16 +164,12 @@ class InferHook:
             if result is None or len(self._outputs) > 1:
                 raise ResultError(f"infer returned {type(result).__name__}, not a dict of arrays by name")
             result = {next(iter(self._outputs), DEFAULT_OUTPUT): result}
-        arrays = NamedArrays()
-        for name, value in result.items():
-            if not isinstance(name, str):
-                raise ResultError(f"infer returned a dict with the key {name!r:.100}, which is not text")
-            arrays[name] = _as_array(value, name)
+        arrays = NamedArrays({name: _as_array(value, name) for name, value in result.items()})
         if not self._outputs:
             return arrays
-        for name in arrays:
-            if name not in self._outputs:
-                raise ResultError(f"infer returned output {name!r:.100}; the outputs are {', '.join(self._outputs)}")
+        unknown = next((name for name in arrays if name not in self._outputs), None)
+        if unknown is not None:
+            raise ResultError(f"infer returned output {unknown!r:.100}; the outputs are {', '.join(self._outputs)}")
         for name, spec in self._outputs.items():
             if name in arrays:
                 arrays[name] = _check_output(arrays[name], spec, self._types[name])
@@ -236,7 +232,9 @@ def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
     )
 
 
-def _as_array(value: Any, name: str) -> Array:
+def _as_array(value: Any, name: Any) -> Array:
+    if not isinstance(name, str):
+        raise ResultError(f"infer returned a dict with the key {name!r:.100}, which is not text")
     if type(value) is np.ndarray:
         return value
     array = find_array(value)
@@ -287,18 +285,3 @@ def _cast(array: Array, datatype: Datatype, error_type: type[PayloadError | Resu
         if not (np.isinf(cast.astype(np.float64)) & np.isfinite(array)).any():
             return cast
     raise error_type(f"{what} of the type {array.dtype} has no form as {datatype.name}, which is declared")
-
-
-def to_seldon_payload(arrays: NamedArrays) -> tuple[Any, list[str] | None]:
-    """Return the result for a request without tensors, and the names of its columns, if it has them.
-
-    Returns:
-        The array of one output; several of shape [N] or [N, 1] as the columns of one; else an object of lists.
-    """
-    values = list(arrays.values())
-    if len(values) == 1:
-        return values[0], None
-    if values and all(v.ndim == 1 or (v.ndim == 2 and v.shape[1] == 1) for v in values):
-        if len({len(v) for v in values}) == 1 and all(v.dtype.kind in "biuf" for v in values):
-            return np.stack([v.reshape(-1) for v in values], axis=1), list(arrays)
-    return dict(arrays), None

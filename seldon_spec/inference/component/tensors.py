@@ -1,4 +1,4 @@
-"""Named tensors as the X and the names that a method with ``X, names`` takes, and elements of BYTES as Python's types."""
+"""Named tensors as the X and the names that a method with ``X, names`` takes; elements of BYTES as Python has them."""
 
 from __future__ import annotations
 
