@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # the inference core
     ("inference.message", "inference.arrays", "inference.user_metrics"),
     (
+        "inference.datatypes",
         "inference.json_default",
         "inference.batch_arrays",
         "inference.model_loop",
@@ -47,9 +48,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    ("protocols.json_style",),
-    ("protocols.seldon_v1.proto",),
+    ("protocols.json_style", "protocols.json_numbers", "protocols.protobuf_wire"),
+    ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),
     ("protocols.seldon_v1",),
+    ("protocols.open_inference_v2",),
     # servers and processes
     ("server.sockets", "server.auth", "server.bridge"),
     ("server.rest", "server.grpc", "server.metrics_port"),

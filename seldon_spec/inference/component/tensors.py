@@ -108,7 +108,7 @@ def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
 
     Args:
         tensor: elements of BYTES are ``bytes``.
-        prefers_text: whether elements without a content type become text if all of them are UTF-8.
+        prefers_text: whether elements without a content type are converted to text if all of them are UTF-8.
 
     Raises:
         PayloadError: an element is not what the content type says.

@@ -92,7 +92,7 @@ def _array_output(message: Message, declared: Sequence[str]) -> Tensor:
 
 
 def make_output(name: str, array: Array, parameters: Mapping[str, Any]) -> Tensor:
-    """Return an output; a scalar becomes [1]; text, dates and objects become BYTES.
+    """Return an output; a scalar has the shape [1]; text, dates and objects are BYTES.
 
     Raises:
         ResultError: the protocol has no datatype for the array.
