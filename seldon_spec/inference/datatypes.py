@@ -84,8 +84,12 @@ def find_datatype(name: object) -> Datatype:
     raise PayloadError(f"unknown datatype {name!r:.40}; it is one of {', '.join(NAMES)}")
 
 
-def datatype_of(array: Array) -> Datatype:
+def datatype_of(array: Array, name: str) -> Datatype:
     """Return the datatype that an array is sent as; text and dates are BYTES.
+
+    Args:
+        array: the array.
+        name: of the output, for messages.
 
     Raises:
         ResultError: the protocol has no datatype for it.
@@ -102,7 +106,7 @@ def datatype_of(array: Array) -> Datatype:
         return BYTES
     if dtype.name == "bfloat16":
         return _bf16()
-    raise ResultError(f"the protocol has no datatype for arrays of {dtype}")
+    raise ResultError(f"output {name!r:.100} has the type {dtype}, which no datatype of the protocol can hold")
 
 
 def check_shape(shape: object, name: str) -> list[int]:

@@ -148,49 +148,50 @@ class OpenInferenceCodec:
 
     def _message(self, tensors: list[Tensor], options: InferOptions, wire: InferBody | None) -> TensorMessage:
         """Return the message of a request."""
+        parameters = options.parameters
         meta: dict[str, Any] = {}
         puid = options.id if wire is None or wire.puid is None else wire.puid
         if puid:
             meta["puid"] = puid
-        parameters = options.parameters
+        tags = select_tags(parameters) if parameters else None
+        if tags:
+            meta["tags"] = tags
+        message = TensorMessage(
+            PayloadType.TENSORS, tensors, self._apply_declared(tensors), meta, options, id=options.id
+        )
+        if wire is not None and wire.headers:
+            message.headers = meta["headers"] = dict(wire.headers)
         if parameters:
-            tags = select_tags(parameters)
-            if tags:
-                meta["tags"] = tags
-        inputs = {}
-        for tensor in tensors:
-            if tensor.parameters:
-                inputs[tensor.name] = dict(tensor.parameters)
-                tensor.content_type = _content_type(tensor.parameters, f"input {tensor.name!r:.100}")
-            if tensor.content_type is None and tensor.name in self._inputs:
-                tensor.content_type = self._inputs[tensor.name].content_type
+            message.parameters = parameters
+            content_type = _content_type(parameters, "the request")
+            if content_type in _SEVERAL:
+                message.content_type = content_type
+            elif len(tensors) == 1 and tensors[0].content_type is None:
+                tensors[0].content_type = content_type
+        message.version = options.version
+        if options.outputs:
+            message.outputs = tuple([output.name for output in options.outputs])
+        inputs = {tensor.name: dict(tensor.parameters) for tensor in tensors if tensor.parameters}
         if inputs:
             meta["inputs"] = inputs
+        return message
+
+    def _apply_declared(self, tensors: list[Tensor]) -> list[str]:
+        """Set the tensors' content types, those that are declared unless the request says otherwise.
+
+        Returns:
+            The declared names of the columns of a single input.
+        """
         names: list[str] = []
-        if len(tensors) == 1 and self._inputs:
-            declared = self._inputs.get(tensors[0].name)
+        for tensor in tensors:
+            if tensor.parameters:
+                tensor.content_type = _content_type(tensor.parameters, f"input {tensor.name!r:.100}")
+            declared = self._inputs.get(tensor.name)
             if declared is not None:
-                names = list(declared.columns)
-        headers: Mapping[str, str] = {}
-        if wire is not None and wire.headers:
-            headers = meta["headers"] = dict(wire.headers)
-        content_type = _content_type(parameters, "the request") if parameters else None
-        if content_type is not None and content_type not in _SEVERAL and len(tensors) == 1:
-            if tensors[0].content_type is None:  # the request's content type is that of its only input
-                tensors[0].content_type = content_type
-        return TensorMessage(
-            PayloadType.TENSORS,
-            tensors,
-            names,
-            meta,
-            options,
-            id=options.id,
-            parameters=parameters,
-            headers=headers,
-            version=options.version,
-            outputs=tuple([output.name for output in options.outputs]),
-            content_type=content_type if content_type in _SEVERAL else None,
-        )
+                tensor.content_type = tensor.content_type or declared.content_type
+                if len(tensors) == 1:
+                    names = list(declared.columns)
+        return names
 
 
 def _content_type(parameters: Mapping[str, Any], what: str) -> str | None:

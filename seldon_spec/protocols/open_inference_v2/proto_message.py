@@ -44,8 +44,8 @@ def read_request(
     Args:
         request: a ModelInferRequest.
         raw: its raw contents.
-        contents: of each input: an InferTensorContents, an array of its values, or None if it has none; None: those of
-            the request.
+        contents: of each input, where the request is without them: an InferTensorContents, an array of its values, or
+            None if it has none.
 
     Returns:
         The tensors; those of raw contents are read-only views of them.
@@ -66,10 +66,9 @@ def read_request(
         datatype = find_datatype(entry.datatype)
         shape = check_shape(list(entry.shape), name)
         parameters = _read_parameters(entry.parameters, f"input {name!r:.100}")
+        typed = entry.contents if entry.HasField("contents") else None
         if contents is not None:
             typed = contents[index]
-        else:
-            typed = entry.contents if entry.HasField("contents") else None
         if not raw:
             array = _read_typed(datatype, shape, typed, name)
         elif typed is not None:

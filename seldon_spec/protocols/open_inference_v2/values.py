@@ -124,7 +124,7 @@ def round_to_bf16(array: Array) -> Array:
     """Return the bits of BF16 elements, as uint16, that are nearest to float32 elements; ties go to the even one."""
     bits = array.astype("<f4", copy=False).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-    quiet = (bits >> np.uint32(16)) | np.uint32(0x40)  # a NaN must not become infinite by rounding
+    quiet = (bits >> np.uint32(16)) | np.uint32(0x40)  # rounding must not make a NaN infinite
     chosen: Array = np.where(np.isnan(array), quiet, rounded).astype("<u2")
     return chosen
 

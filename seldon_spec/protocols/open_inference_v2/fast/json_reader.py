@@ -105,7 +105,7 @@ def _read_around(text: bytes, arrays: list[Array]) -> Any:
 
 
 def _fits(entry: dict[str, Any]) -> bool:
-    """Return whether an array is what the lists of an input would become."""
+    """Return whether the reference makes the same array of an input."""
     array = entry["data"]
     if array.dtype.kind == "f" and entry.get("datatype") not in _FLOATS:
         return False  # a large integer may have been rounded
