@@ -84,7 +84,7 @@ def test_batching_is_compared(tmp_path: Path, command_environ: dict[str, str]) -
 @needs_scikit
 @pytest.mark.parametrize("name", ["Logistic", "Forest"])
 def test_many_rows_have_the_results_of_each_but_for_their_last_digits(name: str) -> None:
-    """As docs/running.md tells of merged calls."""
+    """As docs/operations.md tells of merged calls."""
     rows = np.random.default_rng(7).standard_normal((1000, 4))
     singly = np.vstack([MODELS[name].predict(row[None]) for row in rows[:100]])
     np.testing.assert_allclose(MODELS[name].predict(rows)[:100], singly, rtol=1e-13, atol=0)

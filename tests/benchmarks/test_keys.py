@@ -18,7 +18,7 @@ from benchmarks.report import BEGIN, END, place_in_page
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "seldon.schema.json"
 PUBLISHED = ROOT / "benchmarks" / "results" / "keys.json"
-PAGE = ROOT / "docs" / "running.md"
+PAGE = ROOT / "docs" / "operations.md"
 NO_EFFECT = {"host"}
 """Where a server listens is no figure."""
 
