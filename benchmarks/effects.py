@@ -65,7 +65,7 @@ class Served:
 
 
 ECHO = Served(SOURCE)
-COMPUTES = Served(_COMPUTES, "a model of 20,000 steps of Python a call: ")
+COMPUTES = Served(_COMPUTES, "a model that runs 20,000 steps of Python per call: ")
 WAITS = Served(_WAITS, "a model that waits for 10 ms: ")
 
 CERTIFICATES = Path(__file__).parents[1] / "tests" / "tls"
@@ -164,7 +164,7 @@ def compare_speed(effect: Effect, pace: Pace) -> str:
     before, after = (median_sample(samples) for samples in zip(*rounds, strict=True))
     return (
         f"{effect.served.words}requests/s × {after.requests_per_second / before.requests_per_second:.2f},"
-        f" CPU a request × {after.cpu_ms / before.cpu_ms:.2f},"
+        f" CPU per request × {after.cpu_ms / before.cpu_ms:.2f},"
         f" p50 {show_number(before.p50_ms)} → {show_number(after.p50_ms)} ms"
     )
 
@@ -186,7 +186,7 @@ def crowd(effect: Effect, pace: Pace) -> str:
     """Send many requests at the same time, and describe the responses."""
     with effect.serve(pace) as server:
         statuses = ask_at_once(server, _AT_ONCE, "sleep 0.2")
-    return f"{_AT_ONCE} clients at once, 0.2 s of the model each: {_show_statuses(statuses)}"
+    return f"{_AT_ONCE} concurrent clients, 0.2 s of model time each: {_show_statuses(statuses)}"
 
 
 def _show_statuses(statuses: Counter[int]) -> str:
@@ -216,7 +216,7 @@ def send_large_body(effect: Effect, pace: Pace) -> str:
     """What a client is told who posts 2000 bytes."""
     with effect.serve(pace) as server:
         status, _ = ask(server, "x" * 2000)
-    return f"a body of 2,000 bytes is told {status}"
+    return f"a body of 2,000 bytes gets {status}"
 
 
 def send_large_message(effect: Effect, pace: Pace) -> str:
@@ -225,7 +225,7 @@ def send_large_message(effect: Effect, pace: Pace) -> str:
         client = GrpcClient(server.grpc)
         code, _ = client.ask(PREDICT, text("x" * 2000))
         client.close()
-    return f"a message of 2,000 bytes is told {code}"
+    return f"a message of 2,000 bytes gets {code}"
 
 
 def outlast(effect: Effect, pace: Pace) -> str:
@@ -234,7 +234,7 @@ def outlast(effect: Effect, pace: Pace) -> str:
         began = time.perf_counter()
         status, _ = ask(server, "sleep 1")
         seconds = time.perf_counter() - began
-    return f"a prediction of 1 s is told {status} after {seconds:.2f} s"
+    return f"a prediction of 1 s gets {status} after {seconds:.2f} s"
 
 
 def hang(effect: Effect, pace: Pace) -> str:
@@ -245,7 +245,7 @@ def hang(effect: Effect, pace: Pace) -> str:
         seconds = _wait_for(lambda: ask(server, "who"), lambda answer: answer[0] == 200)
         _, after = ask(server, "who")
     other = "another" if after["pid"] != before["pid"] else "the same"
-    return f"a prediction that hangs is told {status}, and {other} worker answers {seconds:.2f} s later"
+    return f"a prediction that hangs gets {status}, and {other} worker responds {seconds:.2f} s later"
 
 
 def _wait_for(look: Callable[[], T], is_fine: Callable[[T], bool]) -> float:
@@ -272,7 +272,7 @@ def cut(sent: bytes, who: str) -> Callable[[Effect, Pace], str]:
             while part := client.recv(65536):
                 heard += part
             seconds = time.perf_counter() - began
-        return f"{who} is told {heard[9:12].decode()} and closed after {seconds:.2f} s"
+        return f"{who} gets {heard[9:12].decode()}, and the connection is closed after {seconds:.2f} s"
 
     return observe
 
@@ -328,10 +328,10 @@ def show_certificate(effect: Effect, pace: Pace) -> str:
     with effect.serve(pace) as server:
         shown = ask(server, "who")[0]
         try:
-            hidden = f"is told {ask(replace(server, tls=trusting_anyone()), 'who')[0]}"
+            hidden = f"gets {ask(replace(server, tls=trusting_anyone()), 'who')[0]}"
         except OSError:
-            hidden = "is cut in the handshake"
-    return f"a client with a certificate is told {shown}, one without {hidden}"
+            hidden = "fails in the TLS handshake"
+    return f"a client with a certificate gets {shown}; one without {hidden}"
 
 
 def show_token(effect: Effect, pace: Pace) -> str:
@@ -344,7 +344,7 @@ def show_token(effect: Effect, pace: Pace) -> str:
         code, _ = client.ask(PREDICT, text("who"))
         client.close()
     shown, hidden = statuses
-    return f"with the token, {shown}; without, {hidden} over REST and {code} over gRPC; `/ready` is told {probe}"
+    return f"with the token, {shown}; without, {hidden} over REST and {code} over gRPC; `/ready` returns {probe}"
 
 
 def trusting_anyone(certificate: str | None = None) -> ssl.SSLContext:
@@ -363,7 +363,7 @@ def log_failure(effect: Effect, pace: Pace) -> str:
     """How many lines there are of a start and of a request that fails."""
     (started, failed), default = (_count_lines(each, pace) for each in (effect, replace(effect, server={})))
     return (
-        f"{started} lines of the start and {failed} of an exception in the class;"
+        f"{started} log lines at start and {failed} for an exception in the class;"
         f" by default {default[0]} and {default[1]}"
     )
 
@@ -384,7 +384,7 @@ def end_in_a_call(effect: Effect, pace: Pace) -> str:
         server.process.terminate()
         status = server.process.wait(WAIT_SECONDS)
         seconds = time.perf_counter() - began
-    return f"with a prediction of {_LONG_SECONDS} s under way it ends after {seconds:.1f} s, with exit code {status}"
+    return f"with a prediction of {_LONG_SECONDS} s in progress the server exits after {seconds:.1f} s, with exit code {status}"
 
 
 def end_late(effect: Effect, pace: Pace) -> str:
@@ -398,13 +398,13 @@ def end_late(effect: Effect, pace: Pace) -> str:
             seconds = time.perf_counter() - began
             told[statuses] += 1
             time.sleep(_LOOK_SECONDS)
-    return f"after SIGTERM {told.most_common(1)[0][0]} for {seconds:.1f} s, then no connection is taken"
+    return f"after SIGTERM {told.most_common(1)[0][0]} for {seconds:.1f} s, then connections are refused"
 
 
 def _try_both(server: OwnServer) -> str | None:
     """What a prediction and a probe are told; None where nobody takes the connection."""
     try:
-        return f"predictions are told {ask(server, 'who')[0]} and `/ready` {_probe(server)}"
+        return f"predictions get {ask(server, 'who')[0]} and `/ready` {_probe(server)}"
     except OSError:
         return None
 

@@ -60,7 +60,7 @@ EFFECTS = (
     Effect(("max_message_bytes",), {"max_message_bytes": 1000}, send_large_message),
     Effect(("request_timeout_seconds",), {"request_timeout_seconds": 0.2}, outlast),
     Effect(("on_timeout",), {"on_timeout": "replace"}, hang, base={"request_timeout_seconds": 0.2}),
-    Effect(("header_timeout_seconds",), {"header_timeout_seconds": 1}, cut(_HEAD, "a head that does not end")),
+    Effect(("header_timeout_seconds",), {"header_timeout_seconds": 1}, cut(_HEAD, "a request head that does not end")),
     Effect(
         ("body_timeout_seconds",),
         {"body_timeout_seconds": 1},
@@ -69,7 +69,7 @@ EFFECTS = (
     Effect(
         ("keep_alive_seconds",),
         {"keep_alive_seconds": 1},
-        cut(rest_request("/ready", method="GET"), "a client that asks once"),
+        cut(rest_request("/ready", method="GET"), "a client that sends one request"),
     ),
     Effect(
         ("tls.certificate", "tls.key"), {"tls": TLS}, compare_speed, "server.pem, server-key.pem", tls=trusting_anyone()
@@ -148,8 +148,8 @@ def render_observed(observed: Observed) -> str:
     """The table as Markdown, and a sentence on how it was made."""
     rows = [[", ".join(f"`{key}`" for key in row.keys), row.value, row.effect] for row in observed.rows]
     return (
-        f"{observed.machine.date}, {observed.machine.processor}, {observed.machine.cores} cores, which the client has a"
-        f" part of. Ratios are to a server without the key, medians of {observed.rounds} alternating rounds of"
+        f"{observed.machine.date}, {observed.machine.processor}, {observed.machine.cores} cores, shared with the"
+        f" client. Ratios compare with a server without the key; medians of {observed.rounds} alternating rounds of"
         f" {observed.seconds} s.\n\n{render_table(['key', 'value', 'effect'], rows, numbers=False)}\n"
     )
 

@@ -59,14 +59,14 @@ def _render_machine(results: Results) -> str:
         f"{machine.date}, {machine.processor}, {machine.cores} cores, {machine.memory_bytes / 1024 / MEBIBYTE:.0f} GiB,"
         f" {machine.system}, Linux {machine.kernel}; {machine.tools}.\n"
         f"Model {settings.model}. Figures are medians; starts: {settings.starts}; rounds: {settings.rounds}, each of"
-        f" {settings.seconds} s, or of large requests one after the other: {settings.serial_requests}.\n"
-        f"Connections: {settings.connections}, gRPC calls at once on each: {settings.streams}."
+        f" {settings.seconds} s, or for large requests, sent one at a time: {settings.serial_requests}.\n"
+        f"Connections: {settings.connections}, concurrent gRPC calls on each: {settings.streams}."
         f" × is the ratio to {results.servers[0].name}: more is better."
     )
 
 
 def _render_speed(results: Results) -> Iterator[str]:
-    head = ["requests/s", "×", "CPU ms a request", "×", "p50 ms", "p99 ms", "peak MiB"]
+    head = ["requests/s", "×", "CPU ms per request", "×", "p50 ms", "p99 ms", "peak MiB"]
     for name, servers in _by_workload(results):
         base = _find_base(name, results)
         rows = [[_label(each, results), *_speed_cells(median_sample(each.samples[name]), base)] for each in servers]
@@ -115,7 +115,7 @@ def _render_memory(results: Results) -> Iterator[str]:
 
 
 def _render_starts(results: Results) -> str:
-    head = ["server", "first right answer s", "×", "idle RSS MiB", "×", "idle PSS MiB", "processes"]
+    head = ["server", "first correct response s", "×", "idle RSS MiB", "×", "idle PSS MiB", "processes"]
     base = median_start(results.servers[0].starts)
     rows = []
     for each in results.servers:
@@ -147,10 +147,10 @@ def _render_workloads(servers: Sequence[ServerResults]) -> str:
     for workload in WORKLOADS.values():
         sizes = [each.request_bytes[workload.name] for each in servers if workload.name in each.request_bytes]
         told = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "not measured here"
-        asked = "one after the other" if workload.is_serial else "many at once"
+        asked = "one at a time" if workload.is_serial else "concurrently"
         form = f"{workload.form.value}, {workload.shape[0]}×{workload.shape[1]} doubles"
         rows.append([workload.name, form, asked, told])
-    table = render_table(["workload", "request", "asked", "body, bytes"], rows, numbers=False)
+    table = render_table(["workload", "request", "sent", "body, bytes"], rows, numbers=False)
     left_out = ";\n".join(f"- {each}" for each in NOT_MEASURED)
     return f"## Workloads\n\n{table}\n\nNot measured:\n\n{left_out}."
 

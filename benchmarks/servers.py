@@ -187,7 +187,7 @@ SERVERS = {
             "seldon-spec-json",
             OWN_COMMAND,
             _own(log={"format": "json", "access": True}),
-            note="the same, with `server.log: {format: json, access: true}`: a line a request, into a file",
+            note="the same, with `server.log: {format: json, access: true}`: a line per request, into a file",
         ),
         Server(
             "seldon-spec-traced",
@@ -211,7 +211,7 @@ SERVERS = {
             " --metrics-port {metrics} --workers {workers} --grpc-workers {workers}",
             _seldon_core,
             environment="seldon312",
-            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address, so takes all",
+            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address, so it listens on all",
         ),
         Server(
             "mlserver",
@@ -260,7 +260,7 @@ SERVERS = {
             None,
             environment="probes",
             is_fixed=True,
-            note="predicts nothing: answers written beforehand, the bound of any server on uvicorn",
+            note="predicts nothing: fixed responses, the upper bound for any server on uvicorn",
         ),
         Server(
             "fixed-loop",
@@ -271,7 +271,7 @@ SERVERS = {
             environment="probes",
             most_workers=1,
             is_fixed=True,
-            note="predicts nothing: a bare loop of asyncio, uvloop and httptools, the bound of the client too",
+            note="predicts nothing: a bare loop of asyncio, uvloop and httptools, the upper bound for the client too",
         ),
         Server(
             "fixed-grpcio",
