@@ -384,7 +384,10 @@ def end_in_a_call(effect: Effect, pace: Pace) -> str:
         server.process.terminate()
         status = server.process.wait(WAIT_SECONDS)
         seconds = time.perf_counter() - began
-    return f"with a prediction of {_LONG_SECONDS} s in progress the server exits after {seconds:.1f} s, with exit code {status}"
+    return (
+        f"with a prediction of {_LONG_SECONDS} s in progress the server exits after {seconds:.1f} s,"
+        f" with exit code {status}"
+    )
 
 
 def end_late(effect: Effect, pace: Pace) -> str:

@@ -211,7 +211,8 @@ SERVERS = {
             " --metrics-port {metrics} --workers {workers} --grpc-workers {workers}",
             _seldon_core,
             environment="seldon312",
-            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address, so it listens on all",
+            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address,"
+            " so it listens on all",
         ),
         Server(
             "mlserver",

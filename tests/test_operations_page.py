@@ -1,4 +1,4 @@
-"""The page "Running it": every family of metrics has its row, and the picture can be read without being seen."""
+"""The page "Operations": every metric has its row, and the picture has a description."""
 
 from __future__ import annotations
 
