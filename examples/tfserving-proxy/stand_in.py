@@ -1,7 +1,7 @@
-"""A small server that speaks TensorFlow Serving's REST and gRPC APIs, to try the proxy without TensorFlow.
+"""A small server with TensorFlow Serving's REST and gRPC APIs, to try the proxy without TensorFlow.
 
-It has one model, ``half_plus_two``, with the input ``x`` and the output ``y``. It prints the variables with which the
-proxy finds it, and ends when its input does.
+It has one model, ``half_plus_two``, with the input ``x`` and the output ``y``. It prints the variables that
+connect the proxy to it, and exits at the end of its input.
 """
 
 import json
