@@ -105,7 +105,7 @@ def make_app(spec: Spec) -> Flask:
         raise TypeError(f"make_app takes a Spec, not {type(spec).__name__}: write make_app(seldon_spec.load(path))")
 
     prepared = prepare(spec)
-    dispatcher = dispatcher_for(prepared, is_alone=False)
+    dispatcher = dispatcher_for(prepared)
     with _working_directory(prepared.folder):
         dispatcher.start().result()
     app = make_flask_app(dispatcher, prepared)

@@ -1,6 +1,6 @@
-"""What can be said of a mistake: where it stands, what was found, what is allowed.
+"""Diagnostics and errors: the location of a mistake, the value found and the values allowed.
 
-The ground floor: knows no YAML, no command line and no wire.
+The lowest layer: depends on no YAML, command line or transport.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 FieldPath = tuple[str, ...]
-"""A place in the spec, e.g. ``("server", "workers")``; a list's index stands as its decimal text."""
+"""A path in the spec, e.g. ``("server", "workers")``; the index of a list item is decimal text."""
 
 
 def is_index(step: str) -> bool:
-    """Whether a step of a path can be a list's index: ASCII digits, and few enough to be read as a number."""
+    """Return whether a step of a path can be a list index: at most nine ASCII digits."""
     return step.isascii() and step.isdigit() and len(step) < 10
 
 
 class Severity(str, Enum):
-    """How much a diagnostic matters: only an error stops a command."""
+    """Severity of a diagnostic; only an error stops a command."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -26,7 +26,7 @@ class Severity(str, Enum):
 
 
 class OriginKind(str, Enum):
-    """The four places a value can come from, weakest first."""
+    """The four sources of a value, in order of increasing precedence."""
 
     DEFAULT = "default"
     FILE = "file"
@@ -36,7 +36,7 @@ class OriginKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A stretch of one file's text, complete enough to be shown without reading the file again.
+    """A range of one line of a file, with the line's text, so that it can be shown without reading the file again.
 
     ``line`` and ``column`` count from 1; ``width`` counts the characters under the caret, within the line.
     """
@@ -51,23 +51,23 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
     def masked(self, start: int, width: int) -> Position:
-        """The same place with ``width`` characters of its line, from column ``start`` on, made unreadable."""
+        """Return the same position with ``width`` characters of its line, from column ``start``, replaced by ``*``."""
         before, after = self.text[: start - 1], self.text[start - 1 + width :]
         return replace(self, text=f"{before}{'*' * width}{after}")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value comes from, and what it stands above."""
+    """The source of a value, and the source that it overrides."""
 
     kind: OriginKind
     name: str = ""
-    """The file's name, the variable or the flag; empty for a default."""
+    """Name of the file, variable or flag; empty for a default."""
     position: Position | None = None
     below: Origin | None = None
-    """The origin whose value this one replaced."""
+    """The origin whose value this one overrides."""
     replaced: object = None
-    """The value that ``below`` gave, where there is one."""
+    """The overridden value, if there is one."""
 
     def __str__(self) -> str:
         if self.position is not None:
@@ -80,7 +80,7 @@ DEFAULT_ORIGIN = Origin(OriginKind.DEFAULT)
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding, in the parts that a page, a machine format or an editor needs."""
+    """One finding, in the parts that a text report, a machine format or an editor needs."""
 
     code: str
     message: str
@@ -92,11 +92,11 @@ class Diagnostic:
     help: str | None = None
     notes: tuple[str, ...] = ()
     related: tuple[tuple[str, Position], ...] = ()
-    """Other places that belong to the finding, each with its label, e.g. ``("first given", …)``."""
+    """Further positions of the finding, each with a label, e.g. ``("first given", …)``."""
 
 
 def short_repr(value: object, limit: int = 200) -> str:
-    """A value's ``repr``, cut to ``limit`` characters; its type where it has none."""
+    """Return the ``repr`` of a value, cut to ``limit`` characters; the name of its type if ``repr`` fails."""
     try:
         text = repr(value)
     except Exception:  # of the user's own class
@@ -105,15 +105,15 @@ def short_repr(value: object, limit: int = 200) -> str:
 
 
 class SeldonSpecError(Exception):
-    """Anything this package refuses; each child has its row in the tables of exit codes and statuses."""
+    """Base class of this package's errors; the tables of exit codes and statuses cover each subclass."""
 
 
 class Stopped(BaseException):
-    """A signal ends the process: raised on the main thread, also out of the user's code."""
+    """A signal ends the process: raised on the main thread, possibly inside the user's code."""
 
 
 class SpecError(SeldonSpecError):
-    """The user's file, environment, flags or class are wrong: all findings at once."""
+    """The file, the environment, the flags or the class are invalid; carries every finding."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         self.diagnostics = diagnostics
@@ -122,65 +122,65 @@ class SpecError(SeldonSpecError):
 
 
 class ComponentFailed(SeldonSpecError):
-    """The user's own code raised; ``__cause__`` is what it raised.
+    """The user's code raised an exception, which is ``__cause__``.
 
     Attributes:
-        trace: the traceback's text, where the exception itself was left behind in another process.
+        trace: text of the traceback, if the exception was raised in another process.
     """
 
     trace: str | None = None
 
 
 class RequestError(SeldonSpecError):
-    """A request cannot be answered; the message is meant for the client."""
+    """The request cannot be processed; the message is sent to the client."""
 
 
 class PayloadError(RequestError):
-    """The request's message is not one that the contract allows."""
+    """The contract does not allow the message of the request."""
 
 
 class UnsupportedMediaType(RequestError):
-    """The request's body is encoded in a way that is not read here."""
+    """The media type or encoding of the request body is not supported."""
 
 
 class TooLarge(RequestError):
-    """The request is larger than the configured limit."""
+    """The request exceeds the configured size limit."""
 
 
 class MalformedRequest(RequestError):
-    """The bytes are no request of the transport's protocol."""
+    """The bytes are not a valid request of the transport protocol."""
 
 
 class HeadTooLarge(RequestError):
-    """The request's head is longer than anybody needs."""
+    """The request head exceeds the size limit."""
 
 
 class ClientTooSlow(RequestError):
-    """The rest of the request did not come in time."""
+    """The rest of the request did not arrive in time."""
 
 
 class Unauthenticated(RequestError):
-    """The request has no token that the server takes."""
+    """The request has no valid token."""
 
 
 class Overloaded(RequestError):
-    """The server has as much to do as it may have."""
+    """A limit of the server is reached, such as ``server.max_queue``."""
 
 
 class UnsupportedOperation(RequestError):
-    """The component has no hook for what was asked."""
+    """The component has no hook for the requested operation."""
 
 
 class ResultError(RequestError):
-    """The user's code returned something that no payload kind can carry."""
+    """The user's code returned a value that no payload type can represent."""
 
 
 class UnwritableResult(ResultError):
-    """The result's kind is right, but something in it has no form on the wire."""
+    """The payload type of the result is right, but a value in it cannot be encoded."""
 
 
 class BadMetadata(RequestError):
-    """The class's metadata are not what the contract allows."""
+    """The contract does not allow the metadata of the class."""
 
 
 class BadMetric(RequestError):
@@ -188,18 +188,18 @@ class BadMetric(RequestError):
 
 
 class RequestTimeout(RequestError):
-    """The answer did not come within ``server.request_timeout_seconds``."""
+    """The response was not ready within ``server.request_timeout_seconds``."""
 
 
 class NotServing(RequestError):
-    """The server is starting or stopping and takes no request now."""
+    """The server is starting or stopping and accepts no requests."""
 
 
 class BindFailed(SeldonSpecError):
     """A port of the spec cannot be bound.
 
     Attributes:
-        others: the failures of the other ports, where several failed.
+        others: errors of further ports, if several failed.
     """
 
     def __init__(self, key: str, host: str, port: int, reason: str, origin: Origin = DEFAULT_ORIGIN) -> None:

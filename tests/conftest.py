@@ -24,12 +24,16 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import grpc
+import hypothesis
 import pytest
 
 from seldon_spec.config.model import PortsSpec, ServerSpec, Spec
 from seldon_spec.process.signals import ServerSignals
 from seldon_spec.process.worker import run_worker
 from seldon_spec.server.sockets import bind_sockets, port_of
+
+hypothesis.settings.register_profile("without timings", deadline=None)
+hypothesis.settings.load_profile("without timings")
 
 START_SECONDS = 60
 STOP_SECONDS = 30

@@ -23,7 +23,7 @@ from seldon_spec.inference.component.contract import SeldonResponse
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.message import Codec, Operation
-from seldon_spec.observability.metrics import Metrics
+from seldon_spec.observability.metrics import Exposition, Metrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
@@ -108,7 +108,7 @@ def queued(user: object, max_rows: int | None = 100, **more: Any) -> Iterator[Qu
 
 
 def bodies(calls: Sequence[Call]) -> list[bytes]:
-    replies = [call.reply for call in calls]
+    replies = [call.response for call in calls]
     return [b"" if reply is None else reply.body for reply in replies]
 
 
@@ -145,7 +145,7 @@ def test_a_lone_request_is_a_call_of_its_own() -> None:
         (call,) = queue.ask((JSON, body([[1, 2], [3, 4]])))
     assert user.calls == [2]
     assert json.loads(bodies([call])[0])["data"]["ndarray"] == [[2, 4], [6, 8]]
-    assert "seldon_spec_batch_requests_count" not in queue.metrics.render().decode()
+    assert "seldon_spec_batch_requests_count" not in Exposition(queue.metrics).render().decode()
 
 
 def test_calls_that_wait_are_bounded_by_max_rows() -> None:
@@ -164,7 +164,7 @@ def test_calls_that_wait_are_bounded_by_the_size_of_their_messages() -> None:
     doubling = Doubling()
     with queued(doubling, 1000) as queue:
         calls = queue.ask(*[(codec, wire)] * 10)
-    assert all(call.reply for call in calls)
+    assert all(call.response for call in calls)
     assert doubling.calls == [8, 2]
 
 
@@ -203,7 +203,7 @@ def test_tags_metrics_and_puid_stay_with_their_request() -> None:
     assert [meta["puid"] for meta in metas] == ["p0", "p1", "p2"]
     assert [meta["tags"] for meta in metas] == [{"own": i, "told": i + 1} for i in range(3)]
     assert [meta["metrics"] for meta in metas] == [[{"type": "COUNTER", "key": "asked", "value": 1}]] * 3
-    page = queue.metrics.render().decode()
+    page = Exposition(queue.metrics).render().decode()
     assert next(line for line in page.splitlines() if line.startswith("asked_total")).endswith(" 3.0")
 
 
@@ -344,9 +344,9 @@ def test_waiting_for_others_is_no_time_of_the_model() -> None:
     with queued(Doubling()) as queue:
         groups = queue.ask((JSON, body([[1]])), (JSON, body([[1, 2]])))
         again = queue.ask(*[(JSON, body([[i]])) for i in (1, -1, 3)])
-    assert groups[1].asked >= groups[0].ended
-    assert again[2].asked >= again[1].ended >= again[1].asked >= again[0].ended
-    assert all(call.waited_seconds == call.asked - call.read for call in (*groups, *again))
+    assert groups[1].predict_started_at >= groups[0].ended_at
+    assert again[2].predict_started_at >= again[1].ended_at >= again[1].predict_started_at >= again[0].ended_at
+    assert all(call.waited_seconds == call.predict_started_at - call.decoded_at for call in (*groups, *again))
 
 
 def test_a_class_that_bears_one_row_at_a_time_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -361,7 +361,7 @@ def test_a_class_that_bears_one_row_at_a_time_is_told_of_once(caplog: pytest.Log
             calls = queue.ask((JSON, body([[1]])), (JSON, body([[2]])))
             assert [call.error for call in calls] == [None, None]
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "predict: one call for 2 requests has raised, and each is asked alone, as after any such call: one row"
+        "predict: a batch of 2 requests raised; each is processed alone, as after any failed batch: one row"
     ]
 
 

@@ -29,7 +29,7 @@ def test_every_variable_has_a_row_in_the_reference(row: Variable) -> None:
     assert f"| `{row.name}` |" in REFERENCE
 
 
-NOT_HONOURED = {option.flag for option in OPTIONS if option.does.startswith("accepted, no effect")}
+NOT_HONOURED = {option.flag for option in OPTIONS if option.help.startswith("accepted, no effect")}
 
 
 @pytest.mark.parametrize("flag", sorted(NOT_HONOURED))

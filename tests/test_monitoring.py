@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from seldon_spec.observability.metrics.definitions import OWN
+from seldon_spec.observability.metrics.definitions import BUILTIN
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -157,7 +157,7 @@ def test_what_is_asked_for_is_on_the_page(known: Mapping[str, Labels], text: str
 def test_every_family_is_drawn(page: Mapping[str, Labels]) -> None:
     own = {re.sub(r"_(bucket|count|sum)$", "", name) for name in page if name.startswith("seldon_spec_")}
     drawn = " ".join(target["expr"] for panel in PANELS for target in panel["targets"])
-    assert own == set(OWN)
+    assert own == set(BUILTIN)
     assert [name for name in own if name not in drawn] == []
 
 

@@ -30,20 +30,26 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("transport.http1", "transport.http2"),
     ("transport.grpc",),
     # the inference core
-    ("inference.message", "inference.arrays"),
-    ("inference.json_default", "inference.batch_arrays", "inference.model_loop", "inference.call"),
+    ("inference.message", "inference.arrays", "inference.user_metrics"),
+    (
+        "inference.json_default",
+        "inference.batch_arrays",
+        "inference.model_loop",
+        "inference.call",
+        "inference.metrics_sink",
+    ),
     ("inference.component",),
     ("inference.executor", "inference.processor"),
     ("inference.batching",),
     ("inference.dispatcher",),
+    ("inference.assembly",),
+    # observability
+    ("observability.metrics",),
+    ("observability",),
     # protocols
     ("protocols.json_style",),
     ("protocols.seldon_v1.proto",),
     ("protocols.seldon_v1",),
-    # observability
-    ("observability.metrics",),
-    ("observability",),
-    ("inference.assembly",),
     # servers and processes
     ("server.sockets", "server.auth", "server.bridge"),
     ("server.rest", "server.grpc", "server.metrics_port"),
@@ -132,6 +138,19 @@ def test_the_transport_knows_no_model(module: str) -> None:
     assert [t for t in _imports(module) if not t.startswith("transport") and t != "errors"] == []
     imported = {alias.name for node in ast.walk(_tree(module)) if isinstance(node, ast.Import) for alias in node.names}
     assert "numpy" not in imported
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("inference.", "observability."))])
+def test_the_core_and_observability_know_no_server(module: str) -> None:
+    """The core runs in a notebook or a replica of another engine; observability serves any protocol and transport."""
+    above = (
+        "transport",
+        "protocols",
+        "server",
+        "process",
+        *(["observability"] if module.startswith("inference") else []),
+    )
+    assert [t for t in _imports(module) if t.partition(".")[0] in above] == []
 
 
 def test_no_two_modules_import_each_other() -> None:

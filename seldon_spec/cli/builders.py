@@ -1,6 +1,6 @@
-"""The builders of images: which of them is here, and the words that each is told.
+"""Image builders: detection, and the command line of each.
 
-The words are made without running anything; ``run_build`` runs them.
+The command lines are built without running anything; ``run_build`` runs them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seldon_spec.cli.exit_codes import say
+from seldon_spec.cli.exit_codes import write_stderr
 from seldon_spec.errors import SeldonSpecError
 
 INSTALL_HELP = (
-    "no builder of images is here; install one of\n"
+    "no image builder is installed; install one of\n"
     "  Docker with buildx  https://docs.docker.com/engine/install\n"
     "  Podman              https://podman.io/docs/installation\n"
     "  Buildah             https://github.com/containers/buildah/blob/main/install.md\n"
@@ -26,11 +26,11 @@ INSTALL_HELP = (
 
 
 class NoBuilder(SeldonSpecError):
-    """No builder is here, or not the one that was asked for."""
+    """No builder is installed, or the requested one does not work."""
 
 
 class BuildFailed(SeldonSpecError):
-    """The builder or the registry refused; what it said stands on stderr."""
+    """The builder or the registry failed; its output is on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Build:
     Attributes:
         context: the user's folder.
         dockerfile: the rendered file, outside the context.
-        dockerignore: the patterns, beside it.
-        id_file: where the builder writes the image's id.
-        platforms: empty: the builder's own.
-        secrets: each as the builders spell it, e.g. ``id=netrc,src=/home/me/.netrc``.
+        dockerignore: the ignore file, in the same folder.
+        id_file: where the builder writes the image ID.
+        platforms: empty for the platform of the builder.
+        secrets: in the syntax of the builders, e.g. ``id=netrc,src=/home/me/.netrc``.
         arguments: build arguments by name.
-        further: words for the builder that are passed on as they are.
+        extra_arguments: passed to the builder unchanged.
     """
 
     context: Path
@@ -58,17 +58,17 @@ class Build:
     arguments: Mapping[str, str] | None = None
     is_cached: bool = True
     is_pushed: bool = False
-    further: Sequence[str] = ()
+    extra_arguments: Sequence[str] = ()
 
     @property
-    def is_many(self) -> bool:
-        """Whether the tag names a list of images rather than one."""
+    def is_multi_platform(self) -> bool:
+        """Return whether the tag names a manifest list rather than a single image."""
         return len(self.platforms) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """What tells one program from another."""
+    """The command lines of one builder."""
 
     name: str
     probe: Sequence[str]
@@ -87,30 +87,32 @@ def _common(build: Build) -> Iterator[str]:
         yield from ("--build-arg", f"{name}={value}")
     if not build.is_cached:
         yield "--no-cache"
-    yield from build.further
+    yield from build.extra_arguments
 
 
 def _docker_build(build: Build) -> list[str]:
-    # Docker reads the patterns from a file of the Dockerfile's name beside it. It cannot keep a list of images itself.
-    output = "--push" if build.is_many and build.is_pushed else "--load"
-    words = ["docker", "buildx", "build", *_common(build), output, "--iidfile", str(build.id_file)]
-    return [*words, "--tag", build.tag, str(build.context)]
+    # Docker reads DOCKERFILE.dockerignore beside the Dockerfile. It cannot load a manifest list, only push it.
+    output = "--push" if build.is_multi_platform and build.is_pushed else "--load"
+    command = ["docker", "buildx", "build", *_common(build), output, "--iidfile", str(build.id_file)]
+    return [*command, "--tag", build.tag, str(build.context)]
 
 
 def _docker_push(build: Build) -> list[str] | None:
-    return None if build.is_many else ["docker", "push", build.tag]
+    return None if build.is_multi_platform else ["docker", "push", build.tag]
 
 
 def _podman_build(build: Build) -> list[str]:
-    # The format of Docker keeps HEALTHCHECK, which that of OCI has no place for.
-    words = ["--format", "docker", "--layers", *_common(build), "--ignorefile", str(build.dockerignore)]
-    named = ["--manifest", build.tag] if build.is_many else ["--tag", build.tag, "--iidfile", str(build.id_file)]
-    return [*words, *named, str(build.context)]
+    # The OCI format has no HEALTHCHECK.
+    arguments = ["--format", "docker", "--layers", *_common(build), "--ignorefile", str(build.dockerignore)]
+    target = (
+        ["--manifest", build.tag] if build.is_multi_platform else ["--tag", build.tag, "--iidfile", str(build.id_file)]
+    )
+    return [*arguments, *target, str(build.context)]
 
 
 def _push_with(name: str) -> Callable[[Build], list[str] | None]:
     def push(build: Build) -> list[str]:
-        if build.is_many:
+        if build.is_multi_platform:
             return [name, "manifest", "push", "--all", build.tag, f"docker://{build.tag}"]
         return [name, "push", build.tag]
 
@@ -120,7 +122,7 @@ def _push_with(name: str) -> Callable[[Build], list[str] | None]:
 BUILDERS: Mapping[str, Builder] = {
     "docker": Builder(
         "docker",
-        # The command may be there without its engine.
+        # The client may be installed without the engine.
         ("docker", "buildx", "inspect"),
         _docker_build,
         _docker_push,
@@ -141,18 +143,18 @@ BUILDERS: Mapping[str, Builder] = {
         lambda image: ["buildah", "images", "--json", image],
     ),
 }
-"""In the order in which they are looked for."""
+"""In order of preference."""
 
 
-def pick_builder(name: str | None) -> Builder:
-    """The builder that is asked for, or the first that is here and works.
+def find_builder(name: str | None) -> Builder:
+    """Return the named builder, or the first that works.
 
     Raises:
         NoBuilder: there is none.
     """
     if name is not None:
         if not _works(BUILDERS[name]):
-            raise NoBuilder(f"{name} is not here, or does not work: `{' '.join(BUILDERS[name].probe)}` fails")
+            raise NoBuilder(f"{name} is not installed or does not work: `{' '.join(BUILDERS[name].probe)}` fails")
         return BUILDERS[name]
     for builder in BUILDERS.values():
         if _works(builder):
@@ -167,40 +169,35 @@ def _works(builder: Builder) -> bool:
 
 
 def run_build(builder: Builder, build: Build) -> str:
-    """Build, show the builder's progress on stderr, push where that is asked for; returns the image's id and size.
+    """Build the image, push it if requested, and return its tag, ID and size; the builder's output goes to stderr.
 
     Raises:
-        BuildFailed: the builder or the registry refused.
+        BuildFailed: the builder or the registry failed.
     """
-    tell_step(f"building {build.tag} with {builder.name}")
+    write_stderr(f"building {build.tag} with {builder.name}")
     _run(builder.build(build))
     push = builder.push(build) if build.is_pushed else None
     if push is not None:
-        tell_step(f"pushing {build.tag}")
+        write_stderr(f"pushing {build.tag}")
         _run(push)
-    if build.is_many:
+    if build.is_multi_platform:
         return f"{build.tag} for {', '.join(build.platforms)}"
     image = build.id_file.read_text().strip()
     return f"{build.tag} {image} {_size(builder, image)}"
 
 
-def tell_step(step: str) -> None:
-    """Say on stderr what is being done, before what the builder says of it."""
-    say(step)
-
-
-def _run(words: list[str]) -> None:
-    # The builder's own stdout is progress too: stdout is for what was built.
-    ended = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False)  # noqa: S603
-    if ended.returncode != 0:
-        raise BuildFailed(f"{words[0]} ended with exit code {ended.returncode}")
+def _run(command: list[str]) -> None:
+    # The builder's stdout is progress; stdout of this command is for the result.
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False)  # noqa: S603
+    if result.returncode != 0:
+        raise BuildFailed(f"{command[0]} failed with exit code {result.returncode}")
 
 
 def _size(builder: Builder, image: str) -> str:
-    """As people write it; buildah knows only such a text, the others count bytes."""
-    asked = subprocess.run(builder.inspect(image), capture_output=True, text=True, check=False)  # noqa: S603
-    if asked.returncode != 0:
-        raise BuildFailed(f"{builder.name} built {image} and does not know it: {asked.stderr.strip()}")
-    told = json.loads(asked.stdout)[0]
-    size = told.get("Size", told.get("size"))
+    """Return the size as text; buildah reports text, the others a number of bytes."""
+    result = subprocess.run(builder.inspect(image), capture_output=True, text=True, check=False)  # noqa: S603
+    if result.returncode != 0:
+        raise BuildFailed(f"{builder.name} cannot inspect the image {image} that it built: {result.stderr.strip()}")
+    details = json.loads(result.stdout)[0]
+    size = details.get("Size", details.get("size"))
     return size if isinstance(size, str) else f"{size / 1e6:.0f} MB"

@@ -1,4 +1,4 @@
-"""One message to a running server, over REST or gRPC, and the question whether it is ready."""
+"""A client of a running server: one message over REST or gRPC, and the readiness check."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from seldon_spec.config.secret_names import mask_urls
 from seldon_spec.errors import SeldonSpecError
 
 PREDICTIONS = "/api/v1.0/predictions"
-ANSWER_SECONDS = 300
-PROBE_SECONDS = 4
+TIMEOUT_SECONDS = 300
+PROBE_TIMEOUT_SECONDS = 4
 MAX_DATA_BYTES = 1024 * 1024 * 1024
 
 
 class BadData(SeldonSpecError):
-    """The DATA of the command line is not a message."""
+    """DATA is not a message."""
 
 
 class NoResponse(SeldonSpecError):
-    """The server could not be asked, or refused the request."""
+    """The server could not be reached, or the response is an error."""
 
 
 def read_message(data: str) -> bytes:
-    """The message that DATA means, as JSON.
+    """Return the message given by DATA, as JSON.
 
     Args:
-        data: a JSON array of rows, a whole message as a JSON object, ``@`` with the name of a file, or ``-`` for stdin.
+        data: a JSON array of rows, a complete message as a JSON object, ``@FILE``, or ``-`` for stdin.
 
     Raises:
         BadData: it is none of these.
@@ -53,7 +53,7 @@ def read_message(data: str) -> bytes:
         return json.dumps({"data": {"ndarray": value}}).encode()
     if isinstance(value, dict):
         return text.encode() if isinstance(text, str) else text
-    raise BadData('DATA is neither a JSON array, e.g. [[1, 2]], nor a whole message, e.g. {"strData": "text"}')
+    raise BadData('DATA is neither a JSON array, e.g. [[1, 2]], nor a complete message, e.g. {"strData": "text"}')
 
 
 def _read(data: str) -> str | bytes:
@@ -71,11 +71,11 @@ def _read_file(file: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """How a server is asked that does not let everyone in.
+class Credentials:
+    """TLS trust and authentication of the client.
 
     Attributes:
-        ca: a PEM file with the certificates that the server's has to be signed by; None: those of the system.
+        ca: a PEM file with trusted CA certificates; None for those of the system.
         token_file: a file with the bearer token.
     """
 
@@ -83,7 +83,7 @@ class Access:
     token_file: Path | None = None
 
     def headers(self) -> dict[str, str]:
-        """What is sent besides.
+        """Return the headers or metadata to send.
 
         Raises:
             BadData: the file cannot be read.
@@ -93,8 +93,8 @@ class Access:
         token = decode_text(_read_file(self.token_file), "replace").strip()
         return {"authorization": f"Bearer {token.encode('ascii', 'replace').decode()}"}
 
-    def trusted(self) -> bytes | None:
-        """The certificates of ``ca``.
+    def root_certificates(self) -> bytes | None:
+        """Return the certificates of ``ca``.
 
         Raises:
             BadData: the file cannot be read.
@@ -102,12 +102,12 @@ class Access:
         return None if self.ca is None else _read_file(self.ca)
 
 
-def ask_server(url: str, message: bytes, access: Access = Access()) -> str:
-    """Send a message to ``http://…``, ``https://…``, ``grpc://…`` or ``grpcs://…``; the answer as JSON text.
+def send_message(url: str, message: bytes, credentials: Credentials = Credentials()) -> str:
+    """Send a message to ``http://…``, ``https://…``, ``grpc://…`` or ``grpcs://…``; return the response as JSON text.
 
     Raises:
-        BadData: a file of ``access`` cannot be read.
-        NoAnswer: there is no server, or its answer is an error.
+        BadData: a file of ``credentials`` cannot be read.
+        NoResponse: the server cannot be reached, or the response is an error.
     """
     parts = urlsplit(url)
     try:
@@ -115,37 +115,39 @@ def ask_server(url: str, message: bytes, access: Access = Access()) -> str:
     except ValueError:
         is_usable = False
     if not is_usable or parts.scheme not in ("http", "https", "grpc", "grpcs"):
-        raise NoResponse(f"{mask_urls(url)} is not a server's URL; allowed: http://HOST:PORT, or https, grpc, grpcs")
-    ask = _ask_grpc if parts.scheme.startswith("grpc") else _ask_rest
-    return ask(parts, message, access)
+        raise NoResponse(
+            f"{mask_urls(url)} is not the URL of a server; allowed: http://HOST:PORT, or https, grpc, grpcs"
+        )
+    send = _send_grpc if parts.scheme.startswith("grpc") else _send_rest
+    return send(parts, message, credentials)
 
 
-def _ask_rest(parts: SplitResult, message: bytes, access: Access) -> str:
-    # No proxy of the environment stands between: a model is asked where it is said to be.
-    connection = _connect(parts, access)
+def _send_rest(parts: SplitResult, message: bytes, credentials: Credentials) -> str:
+    # http.client ignores the proxy variables: the URL is contacted directly.
+    connection = _connect(parts, credentials)
     path = parts.path.rstrip("/") or PREDICTIONS
-    headers = {"Content-Type": "application/json", **access.headers()}
-    status, body = _exchange(connection, "POST", path, message, headers)
+    headers = {"Content-Type": "application/json", **credentials.headers()}
+    status, body = _request(connection, "POST", path, message, headers)
     text = body.decode("utf-8", "replace")
     if status != http.client.OK:
-        raise NoResponse(f"{mask_urls(parts.geturl())} answered {status}: {_reason(text)}")
+        raise NoResponse(f"{mask_urls(parts.geturl())} returned {status}: {_reason(text)}")
     return text
 
 
-def _connect(parts: SplitResult, access: Access) -> http.client.HTTPConnection:
+def _connect(parts: SplitResult, credentials: Credentials) -> http.client.HTTPConnection:
     if parts.scheme == "http":
-        return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=ANSWER_SECONDS)
+        return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS)
     import ssl
 
-    trusted = access.trusted()
+    pem = credentials.root_certificates()
     try:
-        context = ssl.create_default_context(cadata=None if trusted is None else trusted.decode("ascii", "replace"))
+        context = ssl.create_default_context(cadata=None if pem is None else pem.decode("ascii", "replace"))
     except ssl.SSLError:
-        raise BadData(f"{access.ca} holds no certificate") from None
-    return http.client.HTTPSConnection(str(parts.hostname), parts.port, timeout=ANSWER_SECONDS, context=context)
+        raise BadData(f"{credentials.ca} contains no certificate") from None
+    return http.client.HTTPSConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS, context=context)
 
 
-def _exchange(
+def _request(
     connection: http.client.HTTPConnection,
     method: str,
     path: str,
@@ -158,7 +160,7 @@ def _exchange(
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NoResponse(f"no answer from {connection.host}:{connection.port}: {reason}") from None
+        raise NoResponse(f"no response from {connection.host}:{connection.port}: {reason}") from None
     finally:
         connection.close()
 
@@ -171,7 +173,7 @@ def _reason(text: str) -> str:
         return text[:500]
 
 
-def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
+def _send_grpc(parts: SplitResult, message: bytes, credentials: Credentials) -> str:
     import grpc
 
     from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
@@ -191,7 +193,9 @@ def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
     with (
         grpc.insecure_channel(address, options=unlimited)
         if parts.scheme == "grpc"
-        else grpc.secure_channel(address, grpc.ssl_channel_credentials(access.trusted()), options=unlimited)
+        else grpc.secure_channel(
+            address, grpc.ssl_channel_credentials(credentials.root_certificates()), options=unlimited
+        )
     ) as channel:
         call = channel.unary_unary(
             "/seldon.protos.Model/Predict",
@@ -199,34 +203,34 @@ def _ask_grpc(parts: SplitResult, message: bytes, access: Access) -> str:
             response_deserializer=SeldonMessage.FromString,
         )
         try:
-            answer = call(request, timeout=ANSWER_SECONDS, metadata=tuple(access.headers().items()))
+            response = call(request, timeout=TIMEOUT_SECONDS, metadata=tuple(credentials.headers().items()))
         except grpc.RpcError as error:
-            raise NoResponse(f"{mask_urls(parts.geturl())} answered {error.code().name}: {error.details()}") from None
-    return json.dumps(message_to_tree(answer, is_bare=True), sort_keys=True, separators=(",", ":"))
+            raise NoResponse(f"{mask_urls(parts.geturl())} returned {error.code().name}: {error.details()}") from None
+    return json.dumps(message_to_tree(response, is_bare=True), sort_keys=True, separators=(",", ":"))
 
 
 def check_ready(spec: Spec) -> None:
     """Ask the spec's server on this machine whether it is ready.
 
     Raises:
-        NoAnswer: it is not there, or not ready.
+        NoResponse: it cannot be reached, or is not ready.
     """
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.server.host, spec.server.host)  # noqa: S104 - compared only
-    status, _ = _exchange(_connect_to_own(spec, host), "GET", "/ready")
+    status, _ = _request(_connect_to_spec(spec, host), "GET", "/ready")
     if status != http.client.OK:
-        raise NoResponse(f"{host}:{spec.ports.http} is not ready: /ready answered {status}")
+        raise NoResponse(f"{host}:{spec.ports.http} is not ready: /ready returned {status}")
 
 
-def _connect_to_own(spec: Spec, host: str) -> http.client.HTTPConnection:
+def _connect_to_spec(spec: Spec, host: str) -> http.client.HTTPConnection:
     tls = spec.server.tls
     if tls is None:
-        return http.client.HTTPConnection(host, spec.ports.http, timeout=PROBE_SECONDS)
+        return http.client.HTTPConnection(host, spec.ports.http, timeout=PROBE_TIMEOUT_SECONDS)
     import ssl
 
-    # The certificate names the server as others know it; here only a port of this machine is asked.
+    # The certificate is valid for the public name; this connects to a port of this host.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    if tls.client_ca is not None:  # of the certificates that are here, the server's own may be one that it takes
+    if tls.client_ca is not None:  # the server's own certificate may be signed by it
         context.load_cert_chain(spec.folder / tls.certificate, spec.folder / tls.key)
-    return http.client.HTTPSConnection(host, spec.ports.http, timeout=PROBE_SECONDS, context=context)
+    return http.client.HTTPSConnection(host, spec.ports.http, timeout=PROBE_TIMEOUT_SECONDS, context=context)

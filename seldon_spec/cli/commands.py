@@ -1,4 +1,4 @@
-"""What each command does: load, act, report. Knows no option parser; ``main`` and ``options`` call it."""
+"""The commands: load, act, report. Independent of the option parser; ``main`` and ``options`` call them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from seldon_spec import __version__
-from seldon_spec.cli.downward_api import read_annotations
-from seldon_spec.cli.exit_codes import OK, USER_ERROR, say, tell
+from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_stderr
+from seldon_spec.cli.serving import read_annotations
 from seldon_spec.config.checks.spec_rules import MISSPELT
 from seldon_spec.config.loader import FOR_IMAGE, OURS, LoadOptions, load, made_strict
 from seldon_spec.config.model import ServiceType, Spec
@@ -26,12 +26,12 @@ Flags = Mapping[FieldPath, str]
 NO_FLAGS: Flags = {}
 
 
-class Unwritable(SeldonSpecError):
-    """A product cannot be written to the file that was named for it."""
+class FileError(SeldonSpecError):
+    """A file named on the command line cannot be read or written."""
 
 
 def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
-    """Tell every finding of every path; in a machine's format on stdout, else on stderr. Returns the exit code."""
+    """Print every finding of every path: text to stderr, a machine format to stdout. Return the exit code."""
     from seldon_spec.cli import report
 
     everything: list[Diagnostic] = []
@@ -40,7 +40,7 @@ def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_str
         if is_strict:
             findings = made_strict(findings)
         if format == "text":
-            tell(findings, path)
+            print_diagnostics(findings, path)
         everything += findings
     if format != "text":
         from seldon_spec.cli.formats import FORMATS
@@ -57,17 +57,17 @@ def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
 
 
 def init(folder: Path, service_type: ServiceType, class_name: str) -> None:
-    """Write a folder to begin with, and say what to do with it."""
+    """Write the files of a new project, and print the next commands."""
     from seldon_spec.cli.scaffold import make_files, write_files
 
     files = make_files(service_type, class_name)
     write_files(folder, files)
     where = "" if folder == Path() else f" {folder}"
-    say(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
+    write_stderr(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
 
 
 def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
-    """Write seldon.yaml from the files of a Seldon Core image. Returns the exit code."""
+    """Write seldon.yaml from the files of a Seldon Core image. Return the exit code."""
     from seldon_spec.cli import migration
 
     return migration.migrate(folder, node, is_forced=is_forced, is_writing=is_writing)
@@ -75,10 +75,10 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
 
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
     """Print the effective spec, each value with its origin."""
-    from seldon_spec.cli import show as page
+    from seldon_spec.cli.show import render_json, render_text
 
     spec = _load(path, flags, read_annotations())
-    _print(page.render_json(spec) if format == "json" else page.render_text(spec))
+    _print(render_json(spec) if format == "json" else render_text(spec))
 
 
 def schema() -> None:
@@ -96,16 +96,19 @@ def dockerfile(
     output: Path | None = None,
     compared: Path | None = None,
 ) -> int:
-    """Print the Dockerfile, in another form the .dockerignore or the classic one; or write it, or compare it.
+    """Print the Dockerfile, or write it to ``output``, or print how ``compared`` differs from it.
+
+    Args:
+        form: ``dockerfile``, ``dockerignore`` or ``classic``.
 
     Returns:
-        The exit code: 1 where ``compared`` is not what is rendered, and the difference is printed.
+        The exit code: 1 if ``compared`` differs.
     """
-    from seldon_spec.deploy.dockerfile.baked import find_left_out
+    from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
     spec = _load(path, flags, terms=FOR_IMAGE)
     text = _render_form(form)(spec, __version__)
-    tell(tuple(find_left_out(spec)), path, is_summed_up=False)
+    print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     if compared is not None:
         return _compare(compared, text)
     if output is None:
@@ -114,7 +117,7 @@ def dockerfile(
         folder, target = spec.folder.absolute(), output.absolute()
         link = leaving_link(folder, target) if target.is_relative_to(folder) else None
         if link is not None:
-            raise Unwritable(f"{link} is a link that leaves the folder; nothing was written")
+            raise FileError(f"{link} is a link that leaves the folder; nothing was written")
         _write(output, text)
     return OK
 
@@ -134,13 +137,19 @@ def _render_form(form: str) -> Callable[[Spec, str], str]:
 
 
 def _compare(path: Path, text: str) -> int:
-    from seldon_spec.cli.diff import compare
+    """Print the unified diff from a file to the text that it should contain."""
+    import difflib
 
-    difference = compare(path, text)
-    if not difference:
+    try:
+        found = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    if found == text:
         return OK
-    _print(difference)
-    say(f"error: {path} is not what the spec renders to; write it anew with --output {path}")
+    old, new = found.splitlines(keepends=True), text.splitlines(keepends=True)
+    lines = difflib.unified_diff(old, new, str(path), f"{path} (rendered)")
+    _print("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
+    write_stderr(f"error: {path} differs from the rendered file; update it with --output {path}")
     return USER_ERROR
 
 
@@ -148,21 +157,21 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_bytes(text.encode("utf-8"))
     except OSError as error:
-        raise Unwritable(f"{path} cannot be written: {error.strerror}") from None
+        raise FileError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def build(path: Path, wishes: BuildOptions, flags: Flags = NO_FLAGS) -> None:
-    """Build the image and print its name, id and size."""
+def build(path: Path, options: BuildOptions, flags: Flags = NO_FLAGS) -> None:
+    """Build the image and print its name, ID and size."""
     from seldon_spec.cli.image import build_image
-    from seldon_spec.deploy.dockerfile.baked import find_left_out
+    from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
     spec = _load(path, flags, terms=FOR_IMAGE)
-    tell(tuple(find_left_out(spec)), path, is_summed_up=False)
-    _print(build_image(spec, wishes) + "\n")
+    print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
+    _print(build_image(spec, options) + "\n")
 
 
 def explain(code: str | None) -> None:
-    """Print what a diagnostic means and how to fix it; without a code, every code."""
+    """Print what a diagnostic means and how to fix it; without a code, list every code."""
     from seldon_spec.cli.explain import explain as explain_code
     from seldon_spec.cli.explain import load_explanations
 
@@ -177,7 +186,7 @@ def serve(
     is_watched: bool = False,
     profiled: Path | None = None,
 ) -> None:
-    """Serve until SIGTERM, and where the folder is watched, with new workers after each edit."""
+    """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file."""
     from seldon_spec.cli import serving
 
     terms = LoadOptions(flag_names)
@@ -191,28 +200,28 @@ def serve(
 def predict(
     data: str, at: str, flags: Flags = NO_FLAGS, *, ca: Path | None = None, token_file: Path | None = None
 ) -> None:
-    """Print one prediction, of a running server where ``at`` is a URL, else made here."""
+    """Print one prediction: of a running server if ``at`` is a URL, else computed in this process."""
     from seldon_spec.cli import client
 
     message = client.read_message(data)
     if "://" in at:
-        answer = client.ask_server(at, message, client.Access(ca, token_file))
+        response = client.send_message(at, message, client.Credentials(ca, token_file))
     else:
         from seldon_spec.app import predict_once, prepare
 
         spec = _require_hook(load(Path(at), os.environ, flags))
-        stdout = _keep_stdout()
+        stdout = _redirect_stdout()
         try:
             prepared = prepare(spec)
-            tell(spec.diagnostics, is_summed_up=False)
-            answer = predict_once(prepared, message)
+            print_diagnostics(spec.diagnostics, with_summary=False)
+            response = predict_once(prepared, message)
         finally:
             sys.stdout = stdout
-    _print(answer.rstrip("\n") + "\n")
+    _print(response.rstrip("\n") + "\n")
 
 
 def _require_hook(spec: Spec) -> Spec:
-    """The spec, unless its class has a misspelt hook: every response would be empty."""
+    """Return the spec, or raise SpecError if its class has a misspelt hook: every response would be empty."""
     if any(d.code == "no-hook" and (d.help or "").startswith(MISSPELT) for d in spec.diagnostics):
         raise SpecError(
             tuple(replace(d, severity=Severity.ERROR) if d.code == "no-hook" else d for d in spec.diagnostics)
@@ -220,10 +229,10 @@ def _require_hook(spec: Spec) -> Spec:
     return spec
 
 
-def _keep_stdout() -> TextIO:
-    """Send to stderr what the class, or a process that it starts, writes to stdout; returns the stream for the answer.
+def _redirect_stdout() -> TextIO:
+    """Redirect stdout to stderr, also for child processes, and return a stream for the response.
 
-    The descriptor stays redirected until the process ends, for the class's code may run until then.
+    The descriptor stays redirected until the process ends, because the code of the class may run until then.
     """
     stdout = sys.stdout
     try:
@@ -240,7 +249,7 @@ def _keep_stdout() -> TextIO:
 
 
 def health(path: Path, flags: Flags = NO_FLAGS) -> None:
-    """Ask the spec's server whether it is ready."""
+    """Check that the server of the spec is ready."""
     from seldon_spec.cli import client
 
     client.check_ready(load(path, os.environ, flags))
@@ -248,13 +257,13 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
 
 
 def _load(path: Path, flags: Flags, annotations: str = "", terms: LoadOptions = OURS) -> Spec:
-    """Load the spec and print its warnings; the annotations of a pod count where a server is meant, not an image."""
+    """Load the spec and print its warnings; the annotations of the pod apply to a server, not to an image."""
     spec = load(path, os.environ, flags, annotations=annotations, terms=terms)
-    tell(spec.diagnostics, path, is_summed_up=False)
+    print_diagnostics(spec.diagnostics, path, with_summary=False)
     return spec
 
 
 def _print(text: str) -> None:
-    """Write a product to stdout, and notice here if nobody reads it."""
+    """Write to stdout; the flush raises BrokenPipeError here if the pipe is closed."""
     sys.stdout.write(text)
     sys.stdout.flush()

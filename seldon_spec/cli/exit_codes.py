@@ -1,4 +1,4 @@
-"""How a command ends: one table of what went wrong and the exit code that tells it."""
+"""How a command ends: the exit code of each kind of error, and its report on stderr."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 OK = 0
 USER_ERROR = 1
 WRONG_USAGE = 2
-OUR_FAULT = 3
+INTERNAL_ERROR = 3
 INTERRUPTED = 130
 
-_LINGER_SECONDS = 5.0  # as for a worker's threads
+_THREAD_WAIT_SECONDS = 5.0  # as for the threads of a worker
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def open_missing_streams() -> None:
     """Open /dev/null in place of each standard stream that the caller closed.
 
-    Otherwise the next file or socket gets its number, and what the class prints goes there.
+    Otherwise the next file or socket gets the number of the stream, and output of the class goes to it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if not _is_open(number):
@@ -47,78 +47,79 @@ def _is_open(number: int) -> bool:
     return True
 
 
-OUR_PORT_FLAGS: Mapping[str, str] = {"ports.http": "--port PORT"}
+PORT_FLAGS: Mapping[str, str] = {"ports.http": "--port PORT"}
 
 
-def guard(command: Callable[[], object], port_flags: Mapping[str, str] = OUR_PORT_FLAGS) -> int:
-    """Run a command; an exception becomes its page on stderr and its exit code.
+def run_command(command: Callable[[], object], port_flags: Mapping[str, str] = PORT_FLAGS) -> int:
+    """Run a command and return its exit code; report an exception on stderr.
 
     Args:
-        port_flags: the command line's flags for the keys of ports.
+        port_flags: the flags of the command line that set the keys of ports.
     """
     try:
         code = command()
     except SpecError as error:
-        tell(error.diagnostics)
+        print_diagnostics(error.diagnostics)
         return USER_ERROR
     except ComponentFailed as error:
-        _tell_users_exception(error)
+        _print_component_failure(error)
         return USER_ERROR
     except BindFailed as error:
         for failure in (error, *error.others):
-            say(f"error: {failure}{'' if failure.origin.kind is OriginKind.DEFAULT else f' (from {failure.origin})'}")
+            source = "" if failure.origin.kind is OriginKind.DEFAULT else f" (from {failure.origin})"
             flag = port_flags.get(failure.key, f"--set {failure.key}=PORT")
-            say(f"     = help: stop the process that uses it, or choose another: {flag}, {failure.key} in {SPEC_FILE}")
+            remedy = f"stop the process that uses it, or choose another: {flag}, {failure.key} in {SPEC_FILE}"
+            write_stderr(f"error: {failure}{source}\n     = help: {remedy}")
         return USER_ERROR
     except SeldonSpecError as error:
-        say(f"error: {error}")
+        write_stderr(f"error: {error}")
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        return OK  # the reader went away, e.g. "| head"
+        return OK  # the reader has closed the pipe, e.g. "| head"
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
-            say(f"error: the output cannot be written: {error.strerror}")
+            write_stderr(f"error: the output cannot be written: {error.strerror}")
             return USER_ERROR
         import traceback
 
-        say(traceback.format_exc().rstrip())
-        say(f"This is a fault of seldon-spec {__version__} itself. Please report it with the lines above.")
-        return OUR_FAULT
+        write_stderr(traceback.format_exc().rstrip())
+        write_stderr(f"This is an internal error of seldon-spec {__version__}. Please report it with the lines above.")
+        return INTERNAL_ERROR
     return code if isinstance(code, int) else OK
 
 
-def leave(code: int) -> NoReturn:
-    """End the process, even where the user's class has left behind a thread that does not end.
+def exit_process(code: int) -> NoReturn:
+    """End the process, even if a thread of the user's class does not end.
 
-    Python waits for such a thread for ever, unless it is a daemon; here it is waited for a moment. The ``atexit``
-    handlers are called in any case.
+    Python waits without limit for a thread that is not a daemon; this function waits for a few seconds. The ``atexit``
+    handlers run in any case.
     """
     for stream in (sys.stdout, sys.stderr):
-        if not _flush(stream):  # else Python tries it again, complains, and ends with the code 120
+        if not _flush(stream):  # else Python tries again, prints an error and exits with 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    threading = sys.modules.get("threading")  # where nobody has imported it there are no threads
+    threading = sys.modules.get("threading")  # if it is not imported there are no threads
     if threading is not None and threading.active_count() > 1:
         has_joined_threads = threading.Event()
-        atexit.register(has_joined_threads.set)  # the last one is called first
-        watchdog = threading.Timer(_LINGER_SECONDS, _end, [code, has_joined_threads])
+        atexit.register(has_joined_threads.set)  # handlers run in reverse order
+        watchdog = threading.Timer(_THREAD_WAIT_SECONDS, _force_exit, [code, has_joined_threads])
         watchdog.daemon = True
         watchdog.start()
     sys.exit(code)
 
 
-def _end(code: int, has_joined_threads: Event) -> None:
+def _force_exit(code: int, has_joined_threads: Event) -> None:
     if has_joined_threads.is_set():
         return
-    say("a thread of the class does not end: left behind")
+    write_stderr("a thread of the class did not end, exiting without it")
     atexit._run_exitfuncs()
     _flush(sys.stdout)
     os._exit(code)
 
 
 def _flush(stream: TextIO) -> bool:
-    """Flush a stream; returns whether that is possible."""
+    """Flush a stream; return whether that succeeded."""
     try:
         stream.flush()
     except (OSError, ValueError):
@@ -126,16 +127,18 @@ def _flush(stream: TextIO) -> bool:
     return True
 
 
-def tell(diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, is_summed_up: bool = True) -> None:
-    """Print findings on stderr, in colour only on a terminal that wants it."""
+def print_diagnostics(
+    diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, with_summary: bool = True
+) -> None:
+    """Print diagnostics to stderr; in colour only on a terminal, and not if ``NO_COLOR`` is set."""
     from seldon_spec.cli import report
 
     is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = _terminal_width() if sys.stderr.isatty() else 100
     page = report.render_text(diagnostics, width=width, is_coloured=is_coloured)
-    if is_summed_up:
+    if with_summary:
         page += report.summarise(diagnostics, _file_name(path)) + "\n"
-    say(page, end="")
+    write_stderr(page, end="")
 
 
 def _terminal_width() -> int:
@@ -148,20 +151,20 @@ def _file_name(path: Path | None) -> str:
     return str(path / SPEC_FILE if path is not None and path.is_dir() else path or SPEC_FILE)
 
 
-def _tell_users_exception(error: ComponentFailed) -> None:
-    """The user's own traceback, which begins in the user's code."""
+def _print_component_failure(error: ComponentFailed) -> None:
+    """Print the traceback of an exception in the user's code, without this package's frames."""
     cause = error.__cause__
     if cause is None and error.trace is None:
-        say(f"error: {error}")
+        write_stderr(f"error: {error}")
         return
     import traceback
 
-    say(error.trace or "".join(traceback.format_exception(cause)).rstrip())
-    say("error: the class raised this exception; see the last lines above")
+    write_stderr(error.trace or "".join(traceback.format_exception(cause)).rstrip())
+    write_stderr("error: the class raised this exception; see the last lines above")
 
 
-def say(text: str, end: str = "\n") -> None:
-    """Write to stderr; if that fails, the text is lost: there is nowhere to report it."""
+def write_stderr(text: str, end: str = "\n") -> None:
+    """Write to stderr; errors are ignored, for there is no other place to report them."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text + end)
         sys.stderr.flush()

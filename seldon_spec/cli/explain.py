@@ -1,4 +1,4 @@
-"""What each diagnostic means: one text for the terminal, the documentation and the test of its examples."""
+"""Explanations of diagnostics: one text for the terminal, the documentation and the test of its examples."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class NoSuchCode(SeldonSpecError):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One code's page.
+    """The page of one code.
 
     Attributes:
-        code: as it stands in brackets behind a message.
-        text: the whole page in Markdown.
+        code: as shown in brackets after a message.
+        text: the page in Markdown.
         blocks: the examples by title: ``wrong``, ``right``, a file's name, ``wrong: environment``…
     """
 
@@ -33,7 +33,7 @@ class Explanation:
 
 @cache
 def load_explanations() -> dict[str, Explanation]:
-    """Every code's page, in the order of their names."""
+    """Return the page of every code, sorted by code."""
     text = (Path(__file__).parent / "diagnostics.md").read_text("utf-8")
     pages = {}
     for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
@@ -44,10 +44,10 @@ def load_explanations() -> dict[str, Explanation]:
 
 
 def explain(code: str) -> str:
-    """One code's page for a terminal.
+    """Return the page of one code as plain text.
 
     Raises:
-        NoSuchCode: no diagnostic has it; the message guesses.
+        NoSuchCode: no diagnostic has it; the message suggests a similar one.
     """
     from seldon_spec.config.schema.schema import guess
 
@@ -60,7 +60,7 @@ def explain(code: str) -> str:
 
 
 def _plain(markdown: str) -> str:
-    """Markdown as plain text: a block becomes its title and its lines, indented."""
+    """Convert Markdown to plain text: a code block becomes its title and its indented lines."""
 
     def block(match: re.Match[str]) -> str:
         lines = "".join(f"    {line}\n" for line in match["text"].splitlines())

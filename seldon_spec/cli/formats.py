@@ -1,4 +1,4 @@
-"""Findings for programs: JSON, GitHub's annotations, SARIF 2.1.0."""
+"""Machine formats of findings: JSON, GitHub annotations, SARIF 2.1.0."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-
 
 
 def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """One JSON object, ``{"diagnostics": [...]}``; ends with a line break."""
+    """Render one JSON object, ``{"diagnostics": [...]}``, and a line break."""
     return _dump({"diagnostics": [_to_json(d) for d in diagnostics]})
 
 
@@ -45,7 +45,7 @@ def _place(position: Position | None) -> dict[str, Any]:
 
 
 def render_github(diagnostics: Sequence[Diagnostic]) -> str:
-    """One workflow command a finding, which GitHub shows at the line; one that has no file shows on the run's page."""
+    """Render one workflow command per finding; GitHub shows it at the line, if there is one."""
     return "".join(f"{_annotation(d)}\n" for d in diagnostics)
 
 
@@ -61,26 +61,26 @@ def _annotation(diagnostic: Diagnostic) -> str:
             "endColumn": position.column + position.width,
         }
     properties["title"] = f"seldon-spec {diagnostic.code}"
-    written = ",".join(f"{name}={_escape(str(value), property_too=True)}" for name, value in properties.items())
+    encoded = ",".join(f"{name}={_escape(str(value), in_property=True)}" for name, value in properties.items())
     where = "" if position is not None else f"{diagnostic.origin}: "
-    return f"::{command} {written}::{_escape(where + _sentences(diagnostic), property_too=False)}"
+    return f"::{command} {encoded}::{_escape(where + _sentences(diagnostic), in_property=False)}"
 
 
-def _escape(text: str, *, property_too: bool) -> str:
-    """What GitHub's runner reads back as the text; its marks are %, line breaks, and in properties : and ,."""
+def _escape(text: str, *, in_property: bool) -> str:
+    """Escape %, line breaks and, in properties, colons and commas, as the GitHub runner expects."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return text.replace(":", "%3A").replace(",", "%2C") if property_too else text
+    return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
 
 
 def _sentences(diagnostic: Diagnostic) -> str:
-    """Message and details, a line each."""
+    """Return message and details, one per line."""
     details = (("found", diagnostic.found), ("allowed", diagnostic.allowed), ("help", diagnostic.help))
     lines = [diagnostic.message, *(f"{name}: {text}" for name, text in details if text)]
     return "\n".join([*lines, *diagnostic.notes])
 
 
 def render_sarif(diagnostics: Sequence[Diagnostic]) -> str:
-    """A SARIF 2.1.0 log with one run; columns count from 1, their end is exclusive."""
+    """Render a SARIF 2.1.0 log with one run; columns count from 1, end columns are exclusive."""
     driver = {
         "name": "seldon-spec",
         "version": __version__,
@@ -130,4 +130,4 @@ FORMATS: Mapping[str, Callable[[Sequence[Diagnostic]], str]] = {
     "github": render_github,
     "sarif": render_sarif,
 }
-"""The formats of ``validate --format`` beside text."""
+"""The formats of ``validate --format`` other than text."""

@@ -1,7 +1,7 @@
-"""The door: plain forms of the commands that people run all day go straight in, every other line through the parser.
+"""Entry point: frequent commands without options run directly, every other command line through the option parser.
 
-Importing the option parser costs more than these commands do, so a bare ``validate``, ``dockerfile``, ``schema``,
-``health`` or ``serve``, with a path at most, does not wait for it. A test runs each through both doors.
+Importing Typer takes about as long as these commands do, so ``validate``, ``dockerfile``, ``schema``, ``health`` and
+``serve`` with at most a path do not import it. A test runs each of them both ways.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from seldon_spec.cli.exit_codes import guard, leave, open_missing_streams
+from seldon_spec.cli.exit_codes import exit_process, open_missing_streams, run_command
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """Run the console script."""
     open_missing_streams()
-    leave(run(sys.argv[1:]))
+    exit_process(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code."""
-    return guard(_find_quick(arguments) or (lambda: _run_parsed(arguments)))
+    return run_command(_match_plain(arguments) or (lambda: _run_parsed(arguments)))
 
 
 def _run_parsed(arguments: list[str]) -> int:
@@ -32,8 +32,8 @@ def _run_parsed(arguments: list[str]) -> int:
     return options.run(arguments)
 
 
-def _find_quick(arguments: list[str]) -> Callable[[], object] | None:
-    """The command that a plain line means; None if the line needs the parser."""
+def _match_plain(arguments: list[str]) -> Callable[[], object] | None:
+    """Return the command of a command line without options; None if the line needs the parser."""
     match arguments:
         case ["schema"]:
             from seldon_spec.cli import commands
@@ -42,15 +42,15 @@ def _find_quick(arguments: list[str]) -> Callable[[], object] | None:
         case ["validate" | "dockerfile" | "health" | "serve" as name, *rest] if _is_plain(rest):
             from seldon_spec.cli import commands
 
-            quick: dict[str, Callable[[Path], object]] = {
+            plain: dict[str, Callable[[Path], object]] = {
                 "validate": commands.validate,
                 "dockerfile": commands.dockerfile,
                 "health": commands.health,
                 "serve": commands.serve,
             }
-            return partial(quick[name], Path(*rest))
+            return partial(plain[name], Path(*rest))
     return None
 
 
 def _is_plain(rest: list[str]) -> bool:
-    return len(rest) <= 1 and not any(not word or word.startswith("-") for word in rest)
+    return len(rest) <= 1 and not any(not argument or argument.startswith("-") for argument in rest)

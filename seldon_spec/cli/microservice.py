@@ -1,7 +1,7 @@
-"""The command line of Seldon Core's wrapper, so that an old image's command works as it stands.
+"""The command line of the Seldon Core wrapper, so that the command of an existing image works unchanged.
 
-The current directory is the folder of the class; a seldon.yaml in it is the base, where there is one. The standard
-library's parser reads the flags, for several may or may not have a value. Source: contract section 7.1.
+The current directory is the folder of the class; flags override a seldon.yaml in it. The parser is argparse, because
+several flags have an optional value, which Typer does not support. Source: contract section 7.1.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seldon_spec.cli.downward_api import read_annotations
-from seldon_spec.cli.exit_codes import guard, leave, open_missing_streams
-from seldon_spec.cli.serving import serve
+from seldon_spec.cli.exit_codes import exit_process, open_missing_streams, run_command
+from seldon_spec.cli.serving import read_annotations, serve
 from seldon_spec.config.layers.environment import is_unheeded, no_effect
 from seldon_spec.config.layers.parameters import BOOLEAN_WORDS, read_boolean, read_integer
 from seldon_spec.config.layers.variables import by_name
@@ -26,12 +25,12 @@ from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity
 
 CLASS = "INTERFACE_NAME"
-_WARNED = frozenset({"hook-signature", "no-hook", "no-such-module"})
-"""What our own commands refuse. The original never looked at the class, and took one that is only installed."""
+_ONLY_WARNINGS = frozenset({"hook-signature", "no-hook", "no-such-module"})
+"""Errors that are warnings here: the original did not check the class, and accepted an installed one."""
 _OLD_TRANSPORTS = ("REST", "GRPC")
 
 
-class _NotWritten(SeldonSpecError):
+class PidFileError(SeldonSpecError):
     """The file of ``--pidfile`` cannot be written."""
 
 
@@ -58,15 +57,15 @@ class Option:
     """One flag of the original.
 
     Attributes:
-        flag: as it is written.
-        does: a line of the help.
-        variable: whose place the flag takes: where it is given, that variable is not read.
-        path: the field that it sets; empty where more is to be said than that.
-        parsing: what argparse has to know.
+        flag: its name.
+        help: one line.
+        variable: the variable that the flag replaces; it is ignored if the flag is given.
+        path: the key that the flag sets; empty if that needs more than its value.
+        parsing: arguments of ``add_argument``.
     """
 
     flag: str
-    does: str
+    help: str
     variable: str | None = None
     path: FieldPath = ()
     parsing: Mapping[str, Any] = field(default_factory=dict)
@@ -84,7 +83,7 @@ def _unused(flag: str, variable: str, parsing: Mapping[str, Any] = _INTEGER) -> 
 OPTIONS = (
     Option(
         "--service-type",
-        "what the class is to a graph (default: MODEL)",
+        "role of the class in a graph (default: MODEL)",
         "SERVICE_TYPE",
         ("service_type",),
         {"choices": [kind.value for kind in ServiceType]},
@@ -98,108 +97,114 @@ OPTIONS = (
     ),
     Option(
         "--log-level",
-        "the least severe record that is logged (default: INFO); SELDON_LOG_LEVEL stands above it",
+        "minimum level of log records (default: INFO); SELDON_LOG_LEVEL overrides it",
         None,
         ("server", "log", "level"),
         {"choices": ["DEBUG", "INFO", "WARNING", "ERROR"]},
     ),
-    Option("--access-log", "log each answered request", "GUNICORN_ACCESS_LOG", ("server", "log", "access"), _SWITCH),
+    Option("--access-log", "log each request", "GUNICORN_ACCESS_LOG", ("server", "log", "access"), _SWITCH),
     Option(
         "--debug",
-        "indent JSON answers; starts no debugger and no reloader",
+        "indent JSON responses; starts no debugger and no reloader",
         "SELDON_DEBUG",
         ("flask", "DEBUG"),
         _SWITCH,
     ),
     Option(
         "--tracing",
-        "trace requests by OpenTelemetry, where N is not 0",
+        "trace requests with OpenTelemetry, if N is not 0",
         "TRACING",
         ("server", "tracing"),
         {"type": _is_not_zero, "metavar": "N", "nargs": "?", "const": True},
     ),
-    Option("--workers", "serving processes (default: 1)", "GUNICORN_WORKERS", ("server", "workers"), _INTEGER),
+    Option("--workers", "worker processes (default: 1)", "GUNICORN_WORKERS", ("server", "workers"), _INTEGER),
     Option(
         "--threads", "threads that call the class (default: 1)", "GUNICORN_THREADS", ("server", "threads"), _INTEGER
     ),
     Option(
         "--max-requests",
-        "after which a process is replaced (default: 0, never)",
+        "requests after which a worker is replaced (default: 0, never)",
         "GUNICORN_MAX_REQUESTS",
         ("server", "max_requests"),
         _INTEGER,
     ),
     Option(
         "--max-requests-jitter",
-        "the largest random number that is added to it (default: 0)",
+        "largest random number added to --max-requests (default: 0)",
         "GUNICORN_MAX_REQUESTS_JITTER",
         ("server", "max_requests_jitter"),
         _INTEGER,
     ),
     Option(
         "--keepalive",
-        "seconds that an idle connection is kept (default: 75)",
+        "seconds before an idle connection is closed (default: 75)",
         "GUNICORN_KEEPALIVE",
         ("server", "keep_alive_seconds"),
         _INTEGER,
     ),
-    Option("--single-threaded", "one thread, where N is not 0", "FLASK_SINGLE_THREADED", (), _INTEGER),
+    Option("--single-threaded", "one thread, if N is not 0", "FLASK_SINGLE_THREADED", (), _INTEGER),
     Option(
         "--http-port",
-        "of REST (default: 9000)",
+        "REST port (default: 9000)",
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
         ("ports", "http"),
         _INTEGER,
     ),
-    Option("--grpc-port", "default: 5000", "PREDICTIVE_UNIT_GRPC_SERVICE_PORT", ("ports", "grpc"), _INTEGER),
-    Option("--metrics-port", "default: 6000", "PREDICTIVE_UNIT_METRICS_SERVICE_PORT", ("ports", "metrics"), _INTEGER),
-    Option("--grpc-workers", "0: no gRPC is served; another number has no effect", "GRPC_WORKERS", (), _INTEGER),
-    Option("--pidfile", "a file for the number of the process", None, (), {"metavar": "FILE", "type": Path}),
+    Option(
+        "--grpc-port", "gRPC port (default: 5000)", "PREDICTIVE_UNIT_GRPC_SERVICE_PORT", ("ports", "grpc"), _INTEGER
+    ),
+    Option(
+        "--metrics-port",
+        "port of metrics (default: 6000)",
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT",
+        ("ports", "metrics"),
+        _INTEGER,
+    ),
+    Option("--grpc-workers", "0: gRPC is not served; other numbers have no effect", "GRPC_WORKERS", (), _INTEGER),
+    Option("--pidfile", "write the process ID to this file", None, (), {"metavar": "FILE", "type": Path}),
     _unused("--grpc-threads", "GRPC_THREADS"),
     _unused("--persistence", "PERSISTENCE", _COUNT),
 )
-"""The original's flags, all of them."""
+"""Every flag of the original."""
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """Run the console script."""
     open_missing_streams()
-    leave(run(sys.argv[1:]))
+    exit_process(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Serve what a command line of the original asks for; returns the exit code."""
+    """Serve according to a command line of the original; return the exit code."""
     try:
         given = parse(arguments)
-    except SystemExit as leaving:  # argparse's: 0 after its help, 2 after its message
-        return int(leaving.code or 0)
+    except SystemExit as error:  # from argparse: 0 after the help, 2 after an error message
+        return int(error.code or 0)
     flags = {".".join(option.path): f"{option.flag} PORT" for option in OPTIONS if option.path[:1] == ("ports",)}
-    return guard(lambda: _serve(given), flags)
+    return run_command(lambda: _serve(given), flags)
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """The class's name and each flag that is given, by their written names.
+    """Return the name of the class and the given flags, by the name of the argument or flag.
 
     Raises:
-        SystemExit: argparse's own, after its help or its message.
+        SystemExit: from argparse, after the help or an error message.
     """
     parser = argparse.ArgumentParser(
         "seldon-core-microservice",
-        description="Serve a class over REST and gRPC until SIGTERM, as Seldon Core's wrapper does.",
+        description="Serve a class over REST and gRPC until SIGTERM, like the Seldon Core wrapper.",
         epilog="seldon-spec serve does the same from one file.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument(CLASS, help='the class: "MyModel" in MyModel.py, or "pkg.module.Class"')
     for option in OPTIONS:
-        parser.add_argument(option.flag, help=option.does, dest=option.flag, **option.parsing)
+        parser.add_argument(option.flag, help=option.help, dest=option.flag, **option.parsing)
     given, rest = parser.parse_known_args(arguments)
     for word in rest:
         if word.upper() in _OLD_TRANSPORTS:
-            parser.error(
-                f"{word}: since Seldon Core 1.5 no transport is named, REST and gRPC are both served: delete it"
-            )
+            parser.error(f"{word}: since Seldon Core 1.5 REST and gRPC are both served: remove this argument")
     if rest:
-        parser.error(f"not known here: {' '.join(rest)}")
+        parser.error(f"unknown arguments: {' '.join(rest)}")
     return vars(given)
 
 
@@ -209,30 +214,30 @@ def _serve(given: Mapping[str, Any]) -> None:
 
 
 def load_given(given: Mapping[str, Any], folder: Path, environ: Mapping[str, str], annotations: str = "") -> Spec:
-    """The spec of a command line.
+    """Load the spec of a command line.
 
     Args:
         given: from :func:`parse`.
-        folder: of the class, and of a seldon.yaml if there is one.
-        environ: the variables; one whose place a given flag takes is not read.
+        folder: the folder of the class, and of a seldon.yaml if there is one.
+        environ: the variables; one that a given flag replaces is ignored.
         annotations: of the pod.
 
     Returns:
-        A spec whose diagnostics also tell the flags that have no effect.
+        A spec whose diagnostics include the flags that have no effect.
 
     Raises:
-        SpecError: with every finding.
+        SpecError: the spec is invalid.
     """
     flags, names = _read_flags(given, environ)
-    terms = LoadOptions(names, needs_file=False, only_warned=_WARNED)
+    terms = LoadOptions(names, needs_file=False, only_warned=_ONLY_WARNINGS)
     spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, terms=terms)
-    return replace(spec, diagnostics=(*spec.diagnostics, *_find_unheeded(given)))
+    return replace(spec, diagnostics=(*spec.diagnostics, *_find_ineffective(given)))
 
 
 def _read_flags(
     given: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[dict[FieldPath, str], dict[FieldPath, str]]:
-    """Each field that a flag sets, with its text and with the flag's name."""
+    """Return the text of each key that a flag sets, and the name of the flag."""
     flags: dict[FieldPath, str] = {("class_name",): given[CLASS]}
     names: dict[FieldPath, str] = {("class_name",): CLASS}
 
@@ -268,13 +273,13 @@ def _text(value: object) -> str:
 
 
 def _without_replaced(given: Mapping[str, Any], environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment without the variables whose place a given flag takes."""
+    """Return the environment without the variables that a given flag replaces."""
     replaced = {option.variable for option in OPTIONS if option.flag in given}
     return {name: text for name, text in environ.items() if name not in replaced}
 
 
-def _find_unheeded(given: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """A warning for each flag that asks for what is not done here."""
+def _find_ineffective(given: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Yield a warning for each flag whose value has no effect."""
     rows = by_name()
     for option in OPTIONS:
         row = rows.get(option.variable or "")
@@ -284,14 +289,14 @@ def _find_unheeded(given: Mapping[str, Any]) -> Iterator[Diagnostic]:
 
 @contextmanager
 def _process_file(file: Path | None) -> Iterator[None]:
-    """The process's number in a file, as long as it serves."""
+    """Keep the process ID in a file while serving."""
     if file is None:
         yield
         return
     try:
         file.write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
-        raise _NotWritten(f"--pidfile: {file} cannot be written: {error.strerror}") from None
+        raise PidFileError(f"--pidfile: {file} cannot be written: {error.strerror}") from None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The command ``migrate``: writes what the plan says, and tells what a person has to know of it."""
+"""The command ``migrate``: write the planned files and report what needs attention."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seldon_spec import __version__
-from seldon_spec.cli.exit_codes import OK, say, tell
+from seldon_spec.cli.exit_codes import OK, print_diagnostics, write_stderr
 from seldon_spec.cli.report import exit_code
 from seldon_spec.config.loader import FOR_IMAGE, load
 from seldon_spec.config.model import SPEC_FILE
@@ -17,20 +17,20 @@ from seldon_spec.migrate.candidates import CannotMigrate
 from seldon_spec.migrate.plan import Migration, plan
 from seldon_spec.migrate.requirements import Change
 from seldon_spec.migrate.resolve import RULE
-from seldon_spec.migrate.write import printable, show_place
+from seldon_spec.migrate.write import format_position, printable
 
 _OF_REQUIREMENTS = frozenset({"bad-requirement", "requirement-conflict"})
 
 
 def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
-    """Write the folder's seldon.yaml, and with ``is_writing`` its requirements; returns the exit code.
+    """Write seldon.yaml, and with ``is_writing`` the requirements; return the exit code.
 
     Raises:
         CannotMigrate: nothing was written.
     """
     target = folder / SPEC_FILE
     if not is_forced and (target.exists() or target.is_symlink()):
-        raise CannotMigrate(f"{target} is there already; nothing was written. --force writes it anew")
+        raise CannotMigrate(f"{target} exists already; nothing was written. --force overwrites it")
     migration = plan(folder, __version__, node)
     changes = [change for change in migration.changes if is_writing and change.is_needed()]
     for path in (target, *(change.path for change in changes)):
@@ -39,10 +39,10 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
     for change in changes:
         _write(change.path, change.after, is_new=change.before is None)
     findings = (*migration.problems, *_validate(folder, () if is_writing else migration.changes))
-    tell(findings, is_summed_up=False)
-    say("".join(_tell(folder, migration, is_writing=is_writing)), end="")
+    print_diagnostics(findings, with_summary=False)
+    write_stderr("".join(_report(folder, migration, is_writing=is_writing)), end="")
     code = exit_code(findings)
-    say(_sum_up(folder, migration, findings, is_valid=code == OK), end="")
+    write_stderr(_summarise(folder, migration, findings, is_valid=code == OK), end="")
     return code
 
 
@@ -61,21 +61,21 @@ def _write(path: Path, text: str, *, is_new: bool) -> None:
 
 
 def _validate(folder: Path, pending: Sequence[Change]) -> tuple[Diagnostic, ...]:
-    """Return what the loader reports of the folder alone: the variables of this process are not the image's.
+    """Load the folder without variables, which belong to this process and not to the image; return the findings.
 
     Args:
-        folder: that is migrated.
-        pending: changes of requirements that are suggested and not written; a package that they add is not missing.
+        folder: the migrated folder.
+        pending: suggested changes of requirements that are not written; findings that they fix are left out.
     """
     try:
         findings = load(folder, {}, terms=FOR_IMAGE).diagnostics
     except SpecError as error:
         findings = error.diagnostics
-    return tuple(finding for finding in findings if not any(_is_settled(finding, change) for change in pending))
+    return tuple(finding for finding in findings if not any(_is_fixed(finding, change) for change in pending))
 
 
-def _is_settled(finding: Diagnostic, change: Change) -> bool:
-    """Whether a change of requirements adds the missing package, or removes the line of a finding."""
+def _is_fixed(finding: Diagnostic, change: Change) -> bool:
+    """Return whether a change of requirements adds the missing package, or removes the line of a finding."""
     lines = [line.rstrip() for line in change.after.splitlines()]
     position = finding.origin.position
     if finding.code == "missing-requirement":
@@ -86,25 +86,25 @@ def _is_settled(finding: Diagnostic, change: Change) -> bool:
     return position.line <= len(before) and before[position.line - 1].rstrip() not in lines
 
 
-def _tell(folder: Path, migration: Migration, *, is_writing: bool) -> Iterator[str]:
+def _report(folder: Path, migration: Migration, *, is_writing: bool) -> Iterator[str]:
     for path, choice in migration.choices.items():
         for other in choice.others:
-            above = f"{show_place(folder, choice.claim.position)} ({choice.claim.label})"
-            yield _note(str(other.position), f"{join(path)} is taken from {above} and not from {other.label} here")
+            chosen = f"{format_position(folder, choice.candidate.position)} ({choice.candidate.label})"
+            yield _note(str(other.position), f"{join(path)} is taken from {chosen}, not from {other.label} here")
     if any(choice.others for choice in migration.choices.values()):
         yield f"{RULE}\n"
-    for left in migration.left_out:
-        yield _note(str(left.position), f"{left.what}: {left.why}")
+    for each in migration.left_out:
+        yield _note(str(each.position), f"{each.what}: {each.why}")
     for change in migration.changes:
-        yield from _tell_change(change, is_writing=is_writing)
+        yield from _report_change(change, is_writing=is_writing)
 
 
-def _tell_change(change: Change, *, is_writing: bool) -> Iterator[str]:
+def _report_change(change: Change, *, is_writing: bool) -> Iterator[str]:
     for position, text in change.mentions:
         yield _note(str(position), text)
     if change.is_needed():
-        operation = "changed:" if is_writing else "change it so, or let --write do it:"
-        yield f"{printable(str(change.path))}: {operation}\n"
+        heading = "changed:" if is_writing else "suggested change (--write applies it):"
+        yield f"{printable(str(change.path))}: {heading}\n"
         yield change.render()
 
 
@@ -112,7 +112,7 @@ def _note(place: str, text: str) -> str:
     return f"{printable(place)}: note: {printable(text)}\n"
 
 
-def _sum_up(folder: Path, migration: Migration, findings: Sequence[Diagnostic], *, is_valid: bool) -> str:
+def _summarise(folder: Path, migration: Migration, findings: Sequence[Diagnostic], *, is_valid: bool) -> str:
     written = f"wrote {folder / SPEC_FILE} from {', '.join(migration.sources)}"
     if is_valid:
         return f"{printable(written)}: it is valid\n"

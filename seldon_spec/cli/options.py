@@ -1,4 +1,4 @@
-"""The command line's words: every command with its arguments and options, by Typer."""
+"""The command line: every command with its arguments and options, declared with Typer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from seldon_spec.config.schema.schema import fields, join, split_path
 from seldon_spec.config.secret_names import HIDDEN, names_secret
 from seldon_spec.errors import FieldPath
 
-# Typer carries click within itself since 0.26 and depended on it before; its public BadParameter knows which.
-_WrongUsage: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+# Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
+_UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="seldon-spec",
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 
 def _complete_setting(incomplete: str) -> list[str]:
-    """The fields that ``--set`` can name, each with its equals sign."""
+    """Return the keys that ``--set`` accepts, each with an equals sign."""
     return [f"{join(path)}=" for path, _ in fields() if join(path).startswith(incomplete)]
 
 
@@ -47,28 +47,28 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Set one field above file and environment, e.g. server.workers=4.",
+        help="Override one key, e.g. server.workers=4; takes precedence over file and environment.",
         autocompletion=_complete_setting,
     ),
 ]
 
 
 class Format(str, Enum):
-    """How a spec is printed."""
+    """Output formats of a spec."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class Style(str, Enum):
-    """The forms of a Dockerfile."""
+    """Styles of a Dockerfile."""
 
     STAGED = "staged"
     CLASSIC = "classic"
 
 
 class BuilderName(str, Enum):
-    """The builders of images."""
+    """Supported image builders."""
 
     DOCKER = "docker"
     PODMAN = "podman"
@@ -76,7 +76,7 @@ class BuilderName(str, Enum):
 
 
 class FindingsFormat(str, Enum):
-    """How findings are printed."""
+    """Output formats of findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -85,10 +85,10 @@ class FindingsFormat(str, Enum):
 
 
 def run(arguments: list[str]) -> int:
-    """Parse a command line and run its command; returns the exit code."""
+    """Parse a command line and run its command; return the exit code."""
     try:
         code = app(arguments, prog_name="seldon-spec", standalone_mode=False)
-    except _WrongUsage as error:
+    except _UsageError as error:
         with contextlib.suppress(OSError):  # stderr cannot be written
             error.show()
         return WRONG_USAGE
@@ -97,8 +97,8 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else OK
 
 
-def _print_version(*, is_asked: bool) -> None:
-    if is_asked:
+def _print_version(*, is_set: bool) -> None:
+    if is_set:
         typer.echo(f"seldon-spec {__version__}")
         raise typer.Exit
 
@@ -109,7 +109,7 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version.", is_eager=True, callback=lambda v: _print_version(is_asked=v)
+            "--version", help="Print the version.", is_eager=True, callback=lambda v: _print_version(is_set=v)
         ),
     ] = False,
 ) -> None:
@@ -119,33 +119,34 @@ def _options(
 @app.command()
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder to fill; made if it is not there.")
+        Path, typer.Argument(metavar="DIR", help="The target folder; created if it does not exist.")
     ] = Path(),
     *,
     service_type: Annotated[
-        ServiceType, typer.Option("--service-type", case_sensitive=False, help="What the class is to a graph.")
+        ServiceType,
+        typer.Option("--service-type", case_sensitive=False, help="The role of the class in a graph."),
     ] = (ServiceType.MODEL),
-    class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class's name.")] = None,
+    class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class name.")] = None,
 ) -> None:
-    """Write seldon.yaml, a class, a test and what else a new folder needs."""
+    """Write a new project: seldon.yaml, a class, a test and further files."""
     from seldon_spec.cli.scaffold import DEFAULT_NAMES, is_class_name
 
     name = DEFAULT_NAMES[service_type] if class_name is None else class_name
     if not is_class_name(name):
-        raise typer.BadParameter(f'"{name}" cannot name a class', param_hint="--class-name")
+        raise typer.BadParameter(f'"{name}" is not a valid class name', param_hint="--class-name")
     commands.init(folder, service_type, name)
 
 
 @app.command()
 def migrate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an image made for Seldon Core.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a Seldon Core image.")],
     *,
     node: Annotated[
         str | None,
-        typer.Option("--node", metavar="NAME", help="Which unit of the SeldonDeployment the folder's class is."),
+        typer.Option("--node", metavar="NAME", help="The unit of the SeldonDeployment that the class implements."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write seldon.yaml anew where there is one.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Change the requirements file too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing seldon.yaml.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Also update the requirements file.")] = False,
 ) -> None:
     """Write seldon.yaml from .s2i/environment, a Dockerfile and a SeldonDeployment."""
     raise typer.Exit(commands.migrate(folder, node, is_forced=force, is_writing=write))
@@ -155,14 +156,14 @@ def migrate(
 def validate(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Folders of seldon.yaml, or the files; default: here."),
+        typer.Argument(metavar="[PATH]...", help="Folders of seldon.yaml, or the files; default: the current folder."),
     ] = None,
     *,
     settings: SetOption = None,
-    format: Annotated[FindingsFormat, typer.Option("--format", help="How to print.")] = FindingsFormat.TEXT,  # noqa: A002
-    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    format: Annotated[FindingsFormat, typer.Option("--format", help="Output format.")] = FindingsFormat.TEXT,  # noqa: A002
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
 ) -> None:
-    """Tell every problem at once, without importing the class."""
+    """Report every problem at once, without importing the class."""
     code = commands.validate(*(paths or [Path()]), flags=_flags(settings), format=format.value, is_strict=strict)
     raise typer.Exit(code)
 
@@ -172,7 +173,7 @@ def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,  # noqa: A002
 ) -> None:
     """Print the effective spec, each value with its origin."""
     commands.show(path, _flags(settings), format=format.value)
@@ -190,12 +191,12 @@ def explain(
         str | None,
         typer.Argument(
             metavar="CODE",
-            help="A diagnostic's code, as shown in brackets; without one, every code is listed.",
+            help="The code of a diagnostic, as shown in brackets; default: list every code.",
             autocompletion=_complete_code,
         ),
     ] = None,
 ) -> None:
-    """Print what a diagnostic means and how to mend it."""
+    """Print what a diagnostic means and how to fix it."""
     commands.explain(code)
 
 
@@ -204,19 +205,19 @@ def dockerfile(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    style: Annotated[Style, typer.Option("--style", help="classic: one stage, as in Seldon's guide.")] = Style.STAGED,
-    dockerignore: Annotated[bool, typer.Option("--dockerignore", help="The .dockerignore instead.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to a file.")] = None,
+    style: Annotated[Style, typer.Option("--style", help="classic: one stage, as in the Seldon guide.")] = Style.STAGED,
+    dockerignore: Annotated[bool, typer.Option("--dockerignore", help="Print the .dockerignore instead.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")] = None,
     check: Annotated[
         Path | None,
-        typer.Option("--check", metavar="FILE", help="Print how a file differs from it, and end with 1 if it does."),
+        typer.Option("--check", metavar="FILE", help="Print how a file differs, and exit with 1 if it does."),
     ] = None,
 ) -> None:
     """Print the Dockerfile."""
     if output is not None and check is not None:
-        raise typer.BadParameter("a file is written or compared, not both", param_hint="--check")
+        raise typer.BadParameter("cannot be combined with --output", param_hint="--check")
     if dockerignore and style is not Style.STAGED:
-        raise typer.BadParameter("a .dockerignore has no style", param_hint="--style")
+        raise typer.BadParameter("cannot be combined with --dockerignore", param_hint="--style")
     form = "dockerignore" if dockerignore else "classic" if style is Style.CLASSIC else "dockerfile"
     raise typer.Exit(commands.dockerfile(path, _flags(settings), form=form, output=output, compared=check))
 
@@ -226,37 +227,37 @@ def build(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    tag: Annotated[str | None, typer.Option("--tag", "-t", metavar="NAME", help="Above image.tag.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", "-t", metavar="NAME", help="Overrides image.tag.")] = None,
     builder: Annotated[
-        BuilderName | None, typer.Option("--builder", help="Instead of the first of these that is here.")
+        BuilderName | None, typer.Option("--builder", help="Default: the first of these that is installed.")
     ] = None,
     platforms: Annotated[
-        list[str] | None, typer.Option("--platform", metavar="OS/ARCH", help="Above image.platforms; may be repeated.")
+        list[str] | None, typer.Option("--platform", metavar="OS/ARCH", help="Overrides image.platforms; repeatable.")
     ] = None,
     secrets: Annotated[
         list[str] | None,
         typer.Option("--secret", metavar="id=ID,src=FILE", help="Pass a build secret, e.g. id=netrc,src=.netrc."),
     ] = None,
-    push: Annotated[bool, typer.Option("--push", help="Push the image when it is built.")] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no layer of an earlier build.")] = False,
-    further: Annotated[
+    push: Annotated[bool, typer.Option("--push", help="Push the image after the build.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Ignore cached layers.")] = False,
+    builder_args: Annotated[
         list[str] | None,
-        typer.Option("--builder-arg", metavar="WORD", help="Pass a word to the builder as it is; may be repeated."),
+        typer.Option("--builder-arg", metavar="ARG", help="Pass an argument to the builder; repeatable."),
     ] = None,
 ) -> None:
     """Build the image with docker, podman or buildah."""
     from seldon_spec.cli.image import BuildOptions
 
-    wishes = BuildOptions(
+    options = BuildOptions(
         tag=tag,
         builder=builder.value if builder else None,
         platforms=[word for text in platforms or () for word in text.split(",")],
         secrets=secrets or (),
         is_cached=not no_cache,
         is_pushed=push,
-        further=further or (),
+        extra_arguments=builder_args or (),
     )
-    commands.build(path, wishes, _flags(settings))
+    commands.build(path, options, _flags(settings))
 
 
 @app.command()
@@ -271,17 +272,17 @@ def serve(
         str | None, typer.Option("--host", metavar="HOST", help="Listen on this address; sets server.host.")
     ] = None,
     workers: Annotated[
-        str | None, typer.Option("--workers", metavar="N", help="Start this many processes; sets server.workers.")
+        str | None, typer.Option("--workers", metavar="N", help="Number of worker processes; sets server.workers.")
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Replace the workers when a file of the folder is edited.")
+        bool, typer.Option("--reload", help="Replace the workers when a file of the folder changes.")
     ] = False,
     profile: Annotated[
         Path | None,
         typer.Option("--profile", metavar="FILE", help="Write a flame graph of the served requests (.svg or .json)."),
     ] = None,
 ) -> None:
-    """Serve the class over REST and gRPC until SIGTERM; SIGHUP reads everything again."""
+    """Serve the class over REST and gRPC until SIGTERM; SIGHUP reloads spec and class."""
     flags = _flags(settings)
     names: dict[FieldPath, str] = {}
     for field, name, value in (
@@ -299,33 +300,33 @@ def serve(
 
 @app.command()
 def predict(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A JSON array, a whole message, @FILE, or - for stdin.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A JSON array, a message, @FILE, or - for stdin.")],
     *,
-    at: Annotated[str, typer.Option("--at", metavar="PATH|URL", help="A folder or file, or a server's URL.")] = ".",
+    at: Annotated[str, typer.Option("--at", metavar="PATH|URL", help="A folder, a file, or a server URL.")] = ".",
     settings: SetOption = None,
     ca: Annotated[
-        Path | None, typer.Option("--ca", metavar="FILE", help="Trust these certificates, not the system's.")
+        Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token of this file.")
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token in this file.")
     ] = None,
 ) -> None:
-    """Print one prediction, made here or by a running server (http[s]://… or grpc[s]://…)."""
+    """Print one prediction, computed here or by a running server (http[s]://… or grpc[s]://…)."""
     if "://" in at and settings:
-        raise typer.BadParameter("a running server has its own settings", param_hint="--set")
+        raise typer.BadParameter("cannot be combined with the URL of a running server", param_hint="--set")
     if "://" not in at and (ca or token_file):
-        raise typer.BadParameter("only a running server is asked with it", param_hint="--ca" if ca else "--token-file")
+        raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
     commands.predict(data, at, _flags(settings), ca=ca, token_file=token_file)
 
 
 @app.command()
 def health(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
-    """Ask the server that the spec describes whether it is ready."""
+    """Check that the server described by the spec is ready."""
     commands.health(path, _flags(settings))
 
 
 def _flags(settings: list[str] | None) -> dict[FieldPath, str]:
-    """``--set server.workers=4`` as a field and a text; of a free mapping's key the dots belong to the key."""
+    """Parse each ``--set KEY=VALUE``; in a mapping with free keys, dots are part of the key."""
     flags = {}
     for setting in settings or ():
         key, equals, text = setting.partition("=")

@@ -1,4 +1,4 @@
-"""Diagnostics as a page for people. Finding and telling are two jobs; this one tells."""
+"""Diagnostics as text for a terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
 
 
 def render_text(diagnostics: Sequence[Diagnostic], *, width: int = 100, is_coloured: bool = False) -> str:
-    """Every finding with its place, its line and a caret, in the form that editors jump to; ends with a line break."""
-    paint = _paint if is_coloured else _leave
+    """Render every finding with its position, source line and a caret; editors recognise the position."""
+    paint = _paint if is_coloured else _no_colour
     width = max(width, MIN_WIDTH)
     return "".join(f"{line}\n" for diagnostic in diagnostics for line in _finding(diagnostic, width, paint))
 
@@ -24,7 +24,7 @@ def _paint(text: str, colour: str) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
-def _leave(text: str, _: str) -> str:
+def _no_colour(text: str, _: str) -> str:
     return text
 
 
@@ -45,42 +45,42 @@ def _finding(diagnostic: Diagnostic, width: int, paint: Any) -> list[str]:
 
 
 def _excerpt(position: Position, width: int, paint: Any, colour: str) -> list[str]:
-    """The source line and the caret under it; a line too long for the terminal is cut around the caret."""
+    """Return the source line and the caret below it; a line wider than the terminal is cut around the caret."""
     gutter = f"{position.line:>4} | "
-    room = width - len(gutter)
-    text, start, length = _clip(position.text.rstrip(), position.column - 1, position.width, room)
+    available = width - len(gutter)
+    text, start, length = _clip(position.text.rstrip(), position.column - 1, position.width, available)
     indent = "".join("\t" if c == "\t" else " " * _cells(c) for c in text[:start])
     marked = text[start : start + length] or " "
     carets = "^" * max(1, sum(_cells(c) for c in marked))
     return [f"{gutter}{_visible(text)}", f"{' ' * (len(gutter) - 2)}| {indent}{paint(carets, f'1;{colour}')}"]
 
 
-def _clip(text: str, start: int, length: int, room: int) -> tuple[str, int, int]:
-    """Cut a line to ``room`` characters so that what is marked stays in sight; "…" stands where something is cut."""
-    length = max(1, min(length, len(text) - start, room - 2)) if start < len(text) else 1
-    if len(text) <= room:
+def _clip(text: str, start: int, length: int, width: int) -> tuple[str, int, int]:
+    """Cut a line to ``width`` characters that include the marked range; "…" marks a cut."""
+    length = max(1, min(length, len(text) - start, width - 2)) if start < len(text) else 1
+    if len(text) <= width:
         return text, start, length
-    first = 0 if start + length <= room - 1 else min(start, start + length - room + 2 + (room - length) // 2)
-    last = first + room - (1 if first == 0 else 2)
+    first = 0 if start + length <= width - 1 else min(start, start + length - width + 2 + (width - length) // 2)
+    last = first + width - (1 if first == 0 else 2)
     head = "…" if first else ""
     tail = "…" if last < len(text) else ""
     return f"{head}{text[first:last]}{tail}", start - first + len(head), length
 
 
 def _cells(character: str) -> int:
-    """Columns that a character takes in a terminal."""
+    """Return the number of terminal columns of a character."""
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _visible(text: str) -> str:
-    """Text without what could move a terminal's cursor or change its colours."""
+    """Escape control characters, which could move the cursor or change colours."""
     return "".join(c if c == "\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def summarise(diagnostics: Sequence[Diagnostic], file: str) -> str:
-    """One line: how many errors there are, and where; without one, how many warnings and notes."""
+    """Return one line: the number of errors by source; without errors, the number of warnings and notes."""
     errors = [d for d in diagnostics if d.severity is Severity.ERROR]
     if not errors:
         warnings = sum(d.severity is Severity.WARNING for d in diagnostics)
@@ -107,5 +107,5 @@ def _count(number: int, noun: str) -> str:
 
 
 def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
-    """1 if any finding is an error, else 0."""
+    """Return 1 if any finding is an error, else 0."""
     return int(any(d.severity is Severity.ERROR for d in diagnostics))

@@ -1,4 +1,4 @@
-"""A folder to begin with: spec, class, requirements and a test, for each service type."""
+"""The files of a new project: spec, class, requirements and a test, for each service type."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ DEFAULT_NAMES = {
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class FilesInTheWay(SeldonSpecError):
-    """The folder has files already that would have to be overwritten."""
+class FilesExist(SeldonSpecError):
+    """Files of the new project exist already, or the folder cannot be written."""
 
 
 def is_class_name(text: str) -> bool:
-    """Whether a text can name a class in a module of the same name."""
+    """Return whether a text is a valid name of a class and of its module."""
     return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text)) and not keyword.iskeyword(text)
 
 
 def make_files(service_type: ServiceType, class_name: str) -> dict[str, str]:
-    """The texts of a new folder, by file name."""
-    words = {"class_name": class_name, "service_type": service_type.value, "name": default_name(class_name)}
+    """Return the texts of the files, by name."""
+    values = {"class_name": class_name, "service_type": service_type.value, "name": default_name(class_name)}
 
     def fill(template: str) -> str:
-        return Template((_TEMPLATES / template).read_text("utf-8")).substitute(words)
+        return Template((_TEMPLATES / template).read_text("utf-8")).substitute(values)
 
     kind = service_type.value
     return {
@@ -49,7 +49,7 @@ def make_files(service_type: ServiceType, class_name: str) -> dict[str, str]:
         f"{class_name}.py": fill(f"{kind}.py.txt"),
         f"test_{class_name}.py": fill("test.txt") + fill(f"{kind}.test.txt"),
         "requirements.txt": fill("requirements.txt.txt"),
-        ".dockerignore": render_dockerignore(Spec(class_name, Path(), words["name"]), __version__),
+        ".dockerignore": render_dockerignore(Spec(class_name, Path(), values["name"]), __version__),
         SCHEMA_FILE: schema_text(),
     }
 
@@ -58,15 +58,15 @@ def write_files(folder: Path, files: dict[str, str]) -> None:
     """Write all of the files, or none.
 
     Raises:
-        FilesInTheWay: one of them is there already, or the folder cannot be written; nothing is changed.
+        FilesExist: one of them exists, or the folder cannot be written; nothing is changed.
     """
-    in_the_way = sorted(name for name in files if (folder / name).exists() or (folder / name).is_symlink())
-    if in_the_way:
-        raise FilesInTheWay(f"{folder} has {', '.join(in_the_way)} already; nothing was written")
+    existing = sorted(name for name in files if (folder / name).exists() or (folder / name).is_symlink())
+    if existing:
+        raise FilesExist(f"{folder} already contains {', '.join(existing)}; nothing was written")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             with (folder / name).open("x", encoding="utf-8") as stream:
                 stream.write(text)
     except OSError as error:
-        raise FilesInTheWay(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise FilesExist(f"{folder} cannot be written: {error.strerror or error}") from error

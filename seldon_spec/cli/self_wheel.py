@@ -1,6 +1,6 @@
-"""This package as a wheel, made of what is installed: for an image whose build cannot have it from an index.
+"""A wheel of the running package, for image builds whose package index does not have this version.
 
-The same bytes for the same installation, so that a builder takes the layer from its cache.
+The same installation gives the same bytes, so that the builder can cache the layer.
 
 Source: PyPA specification "Binary distribution format".
 """
@@ -15,74 +15,63 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import seldon_spec
 from seldon_spec import __version__
 
-_DIST_INFO = f"seldon_spec-{__version__}.dist-info"
-_WHEEL = "Wheel-Version: 1.0\nGenerator: seldon-spec\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_COPIED = ("METADATA", "entry_points.txt")
-_OLDEST = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in the archive."""
-
-ASK_SECONDS = 60
-
 WHEEL_NAME = f"seldon_spec-{__version__}-py3-none-any.whl"
+INDEX_TIMEOUT_SECONDS = 60
+
+_WHEEL = "Wheel-Version: 1.0\nGenerator: seldon-spec\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
-def write_own_wheel(folder: Path) -> Path:
-    """Write the wheel of the running package into a folder; returns its path."""
-    path = folder / WHEEL_NAME
-    record: list[str] = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in (*_modules(), *_metadata()):
-            archive.writestr(_entry(name), content)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-            record.append(f"{name},sha256={digest},{len(content)}")
-        record.append(f"{_DIST_INFO}/RECORD,,")
-        archive.writestr(_entry(f"{_DIST_INFO}/RECORD"), "\n".join(record) + "\n")
+def write_self_wheel(folder: Path) -> Path:
+    """Write the wheel of the running package into a folder; return its path."""
+    path, info = folder / WHEEL_NAME, f"seldon_spec-{__version__}.dist-info"
+    installed = importlib.metadata.distribution("seldon-spec")
+    files = _read_package()
+    for name in ("METADATA", "entry_points.txt"):
+        files[f"{info}/{name}"] = (installed.read_text(name) or "").encode()
+    files[f"{info}/WHEEL"] = _WHEEL.encode()
+    record = ""
+    for name, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        record += f"{name},sha256={digest},{len(content)}\n"
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, _TIMESTAMP)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return path
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _OLDEST)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    return entry
-
-
-def _modules() -> Iterator[tuple[str, bytes]]:
-    """The package's files; in a source tree its schemas are reached by a link."""
+def _read_package() -> dict[str, bytes]:
+    """Return the files of the package by name; in a source tree, its schemas are behind a link."""
     root = Path(str(seldon_spec.__file__)).parent
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    files = {}
+    for folder, subfolders, names in os.walk(root, followlinks=True):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
-        for file in sorted(files):
-            path = Path(folder) / file
-            yield f"seldon_spec/{path.relative_to(root).as_posix()}", path.read_bytes()
-
-
-def _metadata() -> Iterator[tuple[str, bytes]]:
-    installed = importlib.metadata.distribution("seldon-spec")
-    for name in _COPIED:
-        yield f"{_DIST_INFO}/{name}", (installed.read_text(name) or "").encode()
-    yield f"{_DIST_INFO}/WHEEL", _WHEEL.encode()
+        for path in (Path(folder) / name for name in sorted(names)):
+            files[f"seldon_spec/{path.relative_to(root).as_posix()}"] = path.read_bytes()
+    return files
 
 
 def is_on_index(index_url: str | None) -> bool:
-    """Ask pip, with the settings that it has here, whether an index has exactly this version.
+    """Return whether pip, with its settings on this host, can download exactly this version.
 
     Args:
-        index_url: the image's own index; None: the one that pip is set up for.
+        index_url: the package index of the image; None for the one that pip is configured for.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "--no-input", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--dest", folder, *(["--index-url", index_url] if index_url else []), f"seldon-spec=={__version__}"]
         try:
-            asked = subprocess.run(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS, check=False
+            result = subprocess.run(  # noqa: S603
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=INDEX_TIMEOUT_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
             return False
-        return asked.returncode == 0
+        return result.returncode == 0

@@ -1,30 +1,45 @@
-"""What both command lines do to serve: read a spec, serve it, and read it again while it is served."""
+"""Serving, for both command lines: load the spec, serve it, and reload it while it is served."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seldon_spec.cli.exit_codes import tell
+from seldon_spec.cli.exit_codes import print_diagnostics
+from seldon_spec.config.checks.extras import require_engine
 from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.checks.tracing import settle_tracing
 from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import Unreadable, decode_text, read_file
 from seldon_spec.errors import SpecError
+
+ANNOTATIONS_FILE = Path("/etc/podinfo/annotations")
+"""Where the operator mounts the pod's annotations (Downward API). Source: contract sections 7.4 and 7.7."""
+MAX_ANNOTATIONS_BYTES = 1024 * 1024
+"""Kubernetes allows 256 KiB before escaping."""
+
+
+def read_annotations() -> str:
+    """Return the text of the pod's annotations; empty if there is no such file, as outside a pod."""
+    try:
+        return decode_text(read_file(ANNOTATIONS_FILE, MAX_ANNOTATIONS_BYTES), "replace")
+    except Unreadable:
+        return ""
 
 
 def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False, profiled: Path | None = None) -> None:
-    """Serve until SIGTERM; SIGHUP reads the spec again.
+    """Serve until SIGTERM; SIGHUP reloads the spec.
 
     Args:
-        read: makes the spec of the process's variables; raises SpecError.
-        is_watched: whether an edit of a file in the spec's folder does so too.
+        read: loads the spec with the given variables; raises SpecError.
+        is_watched: whether a change of a file in the spec's folder reloads it too.
         profiled: the file that a profile is written to; None: none is taken.
 
     Raises:
-        SpecError: the spec is wrong, a secret or a certificate cannot be read, or a package is missing.
+        SpecError: the spec is invalid, a secret or a certificate cannot be read, or a package is missing.
         NoProfile: a profile is wanted, and cannot be taken.
-        BindFailed: a port cannot be had.
-        ComponentFailed: the class could not be built.
+        BindFailed: a port cannot be bound.
+        ComponentFailed: the class could not be instantiated.
     """
     from seldon_spec.app import Preparation
     from seldon_spec.process.profile import Profile
@@ -34,22 +49,24 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
     preparation = Preparation()
 
     def read_prepared() -> Spec:
-        spec = settle_tracing(read(preparation.variables))
+        spec = read(preparation.variables)
+        require_engine(spec)
+        spec = settle_tracing(spec)
         require_tls(spec)
         prepared = preparation.prepare(spec)
-        tell(spec.diagnostics, is_summed_up=False)
+        print_diagnostics(spec.diagnostics, with_summary=False)
         return prepared
 
-    renewal = SpecReloader(read_prepared, _tell_wrong, _find_patterns if is_watched else None)
+    reloader = SpecReloader(read_prepared, _print_error, _find_patterns if is_watched else None)
     profile = None if profiled is None else Profile(profiled)
-    serve_spec(read_prepared(), renewal, profile)
+    serve_spec(read_prepared(), reloader, profile)
 
 
-def _tell_wrong(error: SpecError) -> None:
-    tell(error.diagnostics, is_summed_up=False)
+def _print_error(error: SpecError) -> None:
+    print_diagnostics(error.diagnostics, with_summary=False)
 
 
 def _find_patterns(spec: Spec) -> list[str]:
-    from seldon_spec.cli.image import find_patterns  # only for whom the folder is watched
+    from seldon_spec.cli.image import find_patterns  # only if the folder is watched
 
     return find_patterns(spec)

@@ -1,4 +1,4 @@
-"""The effective spec as text or JSON, each value with its origin; secrets by name only."""
+"""The effective spec as text or JSON, each value with its origin; secrets are not shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SECTIONS = (
 
 
 def leaves(spec: Spec) -> Iterator[tuple[FieldPath, Any, Origin]]:
-    """Every value of the spec with its path and its origin, in the order of the file's keys."""
+    """Yield every value of the spec with its path and origin, in the order of the keys of the file."""
     for name in _SECTIONS:
         for path, value in _leaves((name,), getattr(spec, name)):
             yield path, value, spec.origin(*path)
@@ -39,7 +39,7 @@ def _leaves(path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
     if is_dataclass(value) and not isinstance(value, SecretRef):
         for f in fields(value):
             if path == ("unit",) and f.name in ("name", "version"):
-                continue  # the spec's own
+                continue  # shown as keys of the spec
             yield from _leaves((*path, f.name), getattr(value, f.name))
     elif isinstance(value, Mapping) and groups_keys(path):
         for key, item in value.items():
@@ -48,8 +48,8 @@ def _leaves(path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
         yield path, value
 
 
-class _Shown:
-    """Values of a spec as they may be shown."""
+class _Redactor:
+    """Converts values of a spec to plain ones without secrets."""
 
     def __init__(self, spec: Spec) -> None:
         literals = (found for path, value, _ in leaves(spec) for found in find_literals(path, plain(value)))
@@ -60,44 +60,47 @@ class _Shown:
 
 
 def render_text(spec: Spec) -> str:
-    """One line a value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``."""
-    lines, show = [], _Shown(spec)
+    """Render one line per value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``."""
+    lines, redact_value = [], _Redactor(spec)
     for path, value, origin in leaves(spec):
-        shown = json.dumps(show(path, value), ensure_ascii=False)
-        lines.append(f"{join(path)} = {shown}  <- {_origin(spec, path, origin, show)}")
+        text = json.dumps(redact_value(path, value), ensure_ascii=False)
+        lines.append(f"{join(path)} = {text}  <- {_origin(spec, path, origin, redact_value)}")
     return "\n".join(lines) + "\n"
 
 
-def _origin(spec: Spec, path: FieldPath, origin: Origin, show: _Shown) -> str:
+def _origin(spec: Spec, path: FieldPath, origin: Origin, redact_value: _Redactor) -> str:
     if origin.kind is OriginKind.DEFAULT:
         return f"from class_name ({spec.origin('class_name')})" if path == ("name",) else "default"
     if origin.below is None:
         return str(origin)
-    said = json.dumps(show(path, origin.replaced), ensure_ascii=False)
-    return f"{origin} ({origin.below} said {said})"
+    overridden = json.dumps(redact_value(path, origin.replaced), ensure_ascii=False)
+    return f"{origin} ({origin.below} said {overridden})"
 
 
 def render_json(spec: Spec) -> str:
-    """The spec as JSON, and the origin of each value that is not its default: ``{"spec": …, "origins": …}``."""
+    """Render the spec as JSON, with the origin of each value that is not a default: ``{"spec": …, "origins": …}``."""
     values: dict[str, Any] = {}
     origins: dict[str, Any] = {}
-    show = _Shown(spec)
+    redact_value = _Redactor(spec)
     for path, value, origin in leaves(spec):
-        here = values
+        section = values
         for step in path[:-1]:
-            here = here.setdefault(step, {})
-        here[path[-1]] = show(path, value)
+            section = section.setdefault(step, {})
+        section[path[-1]] = redact_value(path, value)
         if origin.kind is not OriginKind.DEFAULT:
-            origins[join(path)] = _origin_json(path, origin, show)
+            origins[join(path)] = _origin_json(path, origin, redact_value)
     for name in ("parameters", "environment"):
         values.setdefault(name, {})
     return json.dumps({"spec": values, "origins": origins}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _origin_json(path: FieldPath, origin: Origin, show: _Shown) -> dict[str, Any]:
+def _origin_json(path: FieldPath, origin: Origin, redact_value: _Redactor) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": origin.kind.value, "name": origin.name}
     if origin.position is not None:
         described |= {"line": origin.position.line, "column": origin.position.column}
     if origin.below is not None:
-        described["above"] = {**_origin_json(path, origin.below, show), "value": show(path, origin.replaced)}
+        described["above"] = {
+            **_origin_json(path, origin.below, redact_value),
+            "value": redact_value(path, origin.replaced),
+        }
     return described

@@ -1,6 +1,6 @@
-"""Imports of ``seldon_core`` in a user's class, where that package is not installed.
+"""A replacement for the package ``seldon_core``, for imports in a user's class, if that package is not installed.
 
-What user code is known to import from it is here under the same names, written from the contract (section 3.5).
+It has the names that user code is known to import, implemented from the contract (section 3.5).
 """
 
 from seldon_spec.compat.finder import install

@@ -1,4 +1,4 @@
-"""What classes with ``predict_raw`` call to have their own plain methods asked, as the server would."""
+"""The functions ``client_*`` of the original, with which a ``predict_raw`` calls the class's plain methods."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def client_predict(user_model: Any, features: Any, feature_names: Any, **kwargs: Any) -> SeldonResponse:
-    """What ``predict`` returns; an empty list if it is not implemented.
+    """Return what ``predict`` returns; an empty list if it is not implemented.
 
     Args:
         user_model: the object.
@@ -41,21 +41,21 @@ def client_predict(user_model: Any, features: Any, feature_names: Any, **kwargs:
         feature_names: its columns.
         kwargs: ``meta``, for a method that takes it.
     """
-    return _ask(user_model, "predict", features, feature_names, [], kwargs)
+    return _call_optional(user_model, "predict", features, feature_names, [], kwargs)
 
 
 def client_transform_input(user_model: Any, features: Any, feature_names: Any, **kwargs: Any) -> SeldonResponse:
-    """What ``transform_input`` returns; the features if it is not implemented."""
-    return _ask(user_model, "transform_input", features, feature_names, features, kwargs)
+    """Return what ``transform_input`` returns; the features if it is not implemented."""
+    return _call_optional(user_model, "transform_input", features, feature_names, features, kwargs)
 
 
 def client_transform_output(user_model: Any, features: Any, feature_names: Any, **kwargs: Any) -> SeldonResponse:
-    """What ``transform_output`` returns; the features if it is not implemented."""
-    return _ask(user_model, "transform_output", features, feature_names, features, kwargs)
+    """Return what ``transform_output`` returns; the features if it is not implemented."""
+    return _call_optional(user_model, "transform_output", features, feature_names, features, kwargs)
 
 
 def client_route(user_model: Any, features: Any, feature_names: Any, **kwargs: Any) -> SeldonResponse:
-    """What ``route`` returns.
+    """Return what ``route`` returns.
 
     Raises:
         SeldonNotImplementedError: there is none.
@@ -66,7 +66,7 @@ def client_route(user_model: Any, features: Any, feature_names: Any, **kwargs: A
 
 
 def client_aggregate(user_model: Any, features_list: Any, feature_names_list: Any) -> SeldonResponse:
-    """What ``aggregate`` returns.
+    """Return what ``aggregate`` returns.
 
     Raises:
         SeldonNotImplementedError: there is none.
@@ -76,7 +76,9 @@ def client_aggregate(user_model: Any, features_list: Any, feature_names_list: An
     return SeldonResponse.create(_call(user_model, "aggregate", features_list, feature_names_list, {}))
 
 
-def _ask(user: Any, name: str, features: Any, names: Any, default: Any, more: Mapping[str, Any]) -> SeldonResponse:
+def _call_optional(
+    user: Any, name: str, features: Any, names: Any, default: Any, more: Mapping[str, Any]
+) -> SeldonResponse:
     try:
         given = _call(user, name, features, names, more) if hasattr(user, name) else default
     except SeldonNotImplementedError:
@@ -92,7 +94,7 @@ def _call(user: Any, name: str, features: Any, names: Any, more: Mapping[str, An
 def client_send_feedback(
     user_model: Any, features: Any, feature_names: Any, reward: float, truth: Any, routing: int | None
 ) -> SeldonResponse:
-    """What ``send_feedback`` returns; None if it is not implemented."""
+    """Return what ``send_feedback`` returns; None if it is not implemented."""
     if not hasattr(user_model, "send_feedback"):
         return SeldonResponse(None)
     values = ("payload", "names", "reward", "truth")
@@ -108,7 +110,7 @@ def client_send_feedback(
 
 
 def client_health_status(user_model: Any) -> Any:
-    """What ``health_status`` returns.
+    """Return what ``health_status`` returns.
 
     Raises:
         SeldonNotImplementedError: there is none.
@@ -119,12 +121,12 @@ def client_health_status(user_model: Any) -> Any:
 
 
 def client_custom_tags(user_model: Any) -> dict[str, Any]:
-    """What ``tags`` returns; none if it is not implemented."""
+    """Return what ``tags`` returns; none if it is not implemented."""
     return _get(user_model, "tags", {}) or {}
 
 
 def client_feature_names(user_model: Any, original: Iterable[str]) -> Iterable[str]:
-    """What ``feature_names`` returns; the original ones if it is not implemented."""
+    """Return what ``feature_names`` returns; the original ones if it is not implemented."""
     names: Iterable[str] = _get(user_model, "feature_names", original)
     return names
 
@@ -139,7 +141,7 @@ def _get(user: Any, name: str, default: Any) -> Any:
 
 
 def client_class_names(user_model: Any, predictions: Any) -> Any:
-    """The names of the columns of an array; none if it has fewer than two dimensions."""
+    """Return the names of the columns of an array; none if it has fewer than two dimensions."""
     if len(predictions.shape) < 2:
         return []
     names = list(default_names(predictions.shape[1]))
@@ -152,11 +154,11 @@ def client_class_names(user_model: Any, predictions: Any) -> Any:
 
 def client_custom_metrics(
     user_model: Any,
-    seldon_metrics: Any = None,  # noqa: ARG001 - the original's; here the server counts what the response holds
+    seldon_metrics: Any = None,  # noqa: ARG001 - the original's; the server records the response's metrics
     method: str = "",  # noqa: ARG001 - as above
     runtime_metrics: Sequence[Mapping[str, Any]] = (),  # noqa: ARG001 - as above
 ) -> list[Any]:
-    """What ``metrics`` returns; none if it is not implemented. The server counts those of a raw response.
+    """Return what ``metrics`` returns; none if it is not implemented. The server records those of a raw response.
 
     Raises:
         SeldonMicroserviceException: they are no metrics.

@@ -1,6 +1,6 @@
-"""What classes import from ``seldon_core.utils``: messages to JSON and back, arrays to messages and back.
+"""The functions of ``seldon_core.utils``: messages to JSON and back, arrays to messages and back.
 
-The codecs of the two transports do the work; the messages are those of ``seldon_core.proto.prediction_pb2``.
+The messages are those of ``seldon_core.proto.prediction_pb2``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from seldon_spec.compat.environment import getenv, getenv_as_bool
 from seldon_spec.errors import ComponentFailed, PayloadError, ResultError
 from seldon_spec.inference.component.contract import SeldonMicroserviceException, SeldonResponse
 from seldon_spec.inference.component.hooks import find_class_names
-from seldon_spec.inference.component.response import ResponseMessage, build_response_message
-from seldon_spec.inference.message import Message, Operation, PayloadType, Result
+from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.message import Message, Operation, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_plain
-from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.json_message import message_from_tree
 from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, tree_to_message
-from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec, build_message
+from seldon_spec.protocols.seldon_v1.proto_message import build_message, read_message
 from seldon_spec.protocols.seldon_v1.raw_messages import to_tree
 from seldon_spec.protocols.seldon_v1.tftensor import encode_tftensor
 
@@ -52,14 +53,13 @@ __all__ = [
     "seldon_messages_to_json",
 ]
 
-_KINDS = {kind.value: kind for kind in (PayloadType.TENSOR, PayloadType.TFTENSOR)}
-_ARRAY_KINDS = ("tensor", "ndarray", "tftensor")
+_ENCODINGS = {encoding.value: encoding for encoding in ArrayEncoding}
 _JSON_MEMBERS = ("data", "jsonData", "strData", "binData")
 
 
 @contextmanager
 def _as_users_error() -> Generator[None, None, None]:
-    """What a codec refuses, as the error that classes know from here."""
+    """Raise the errors of codecs as the exception that the original raises."""
     try:
         yield
     except (PayloadError, ResultError) as error:
@@ -69,7 +69,7 @@ def _as_users_error() -> Generator[None, None, None]:
 
 
 def json_to_seldon_message(message_json: Mapping[str, Any] | None) -> Any:
-    """A SeldonMessage from its JSON; an empty one from None.
+    """Return a SeldonMessage from its JSON; an empty one from None.
 
     Raises:
         SeldonMicroserviceException: it is no such message.
@@ -78,7 +78,7 @@ def json_to_seldon_message(message_json: Mapping[str, Any] | None) -> Any:
 
 
 def json_to_seldon_messages(message_json: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> Any:
-    """A SeldonMessageList from its JSON, or from the list of its messages.
+    """Return a SeldonMessageList from its JSON, or from the list of its messages.
 
     Raises:
         SeldonMicroserviceException: it is no such message.
@@ -88,7 +88,7 @@ def json_to_seldon_messages(message_json: Mapping[str, Any] | Sequence[Mapping[s
 
 
 def json_to_feedback(message_json: Mapping[str, Any] | None) -> Any:
-    """A Feedback from its JSON.
+    """Return a Feedback from its JSON.
 
     Raises:
         SeldonMicroserviceException: it is no such message.
@@ -104,24 +104,24 @@ def _parse(tree: Any, message: Any) -> Any:
 
 
 def seldon_message_to_json(message_proto: Any) -> dict[str, Any]:
-    """The JSON of a SeldonMessage, without empty members."""
+    """Return the JSON of a SeldonMessage, without empty members."""
     with _as_users_error():
         tree: dict[str, Any] = to_tree(message_proto)
     return tree
 
 
 def seldon_messages_to_json(message_protos: Any) -> dict[str, Any]:
-    """The JSON of a SeldonMessageList, without empty members."""
+    """Return the JSON of a SeldonMessageList, without empty members."""
     return seldon_message_to_json(message_protos)
 
 
 def feedback_to_json(message_proto: Any) -> dict[str, Any]:
-    """The JSON of a Feedback, without empty members."""
+    """Return the JSON of a Feedback, without empty members."""
     return seldon_message_to_json(message_proto)
 
 
 def get_data_from_proto(request: Any) -> Any:
-    """The payload of a SeldonMessage as a class's ``predict`` gets it: an array, text, bytes or a JSON value.
+    """Return the payload of a SeldonMessage as a class's ``predict`` gets it: an array, text, bytes or a JSON value.
 
     Raises:
         SeldonMicroserviceException: it holds none, or a malformed one.
@@ -130,17 +130,17 @@ def get_data_from_proto(request: Any) -> Any:
 
 
 def get_meta_from_proto(request: Any) -> dict[str, Any]:
-    """The ``meta`` of a SeldonMessage as JSON, without empty members."""
+    """Return the ``meta`` of a SeldonMessage as JSON, without empty members."""
     return seldon_message_to_json(request.meta)
 
 
 def _read_proto(request: Any) -> Message:
     with _as_users_error():
-        return ProtoCodec().read_message(Operation.PREDICT, request)
+        return read_message(request)
 
 
 def grpc_datadef_to_array(datadef: Any) -> Any:
-    """The array in a DefaultData.
+    """Return the array in a DefaultData.
 
     Raises:
         SeldonMicroserviceException: it is malformed.
@@ -152,7 +152,7 @@ def grpc_datadef_to_array(datadef: Any) -> Any:
 
 
 def rest_datadef_to_array(datadef: Mapping[str, Any]) -> Any:
-    """The array in the JSON of a DefaultData.
+    """Return the array in the JSON of a DefaultData.
 
     Raises:
         SeldonMicroserviceException: it is malformed.
@@ -161,7 +161,7 @@ def rest_datadef_to_array(datadef: Mapping[str, Any]) -> Any:
 
 
 def array_to_grpc_datadef(data_type: str, array: Any, names: Iterable[Any] | None = None) -> Any:
-    """A DefaultData with an array.
+    """Return a DefaultData with an array.
 
     Args:
         data_type: ``tensor``, ``tftensor``, or anything else for ``ndarray``.
@@ -171,9 +171,9 @@ def array_to_grpc_datadef(data_type: str, array: Any, names: Iterable[Any] | Non
     Raises:
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
-    kind = _KINDS.get(data_type, PayloadType.NDARRAY)
+    encoding = _ENCODINGS.get(data_type, ArrayEncoding.NDARRAY)
     with _as_users_error():
-        message = build_message(ResponseMessage(kind, np.asarray(array), _as_list(names), {}))
+        message = build_message(Message(PayloadType.ARRAY, np.asarray(array), _as_list(names), {}, encoding))
     return prediction_pb2.DefaultData.FromString(message.data.SerializeToString())
 
 
@@ -182,28 +182,27 @@ def _as_list(names: Iterable[Any] | None) -> list[Any]:
 
 
 def array_to_list_value(array: Any) -> Any:
-    """An array as a ListValue of protobuf, its rows ListValues in turn."""
+    """Return an array as a ListValue of protobuf, its rows ListValues in turn."""
     return array_to_grpc_datadef("ndarray", array).ndarray
 
 
 def array_to_rest_datadef(data_type: str, array: Any, names: Iterable[Any] | None = None) -> dict[str, Any]:
-    """The JSON of a DefaultData with an array; its arguments are those of ``array_to_grpc_datadef``.
+    """Return the JSON of a DefaultData with an array; its arguments are those of ``array_to_grpc_datadef``.
 
     Raises:
         SeldonMicroserviceException: the array cannot be a part of such a message.
     """
     whole = np.asarray(array)
-    kind = _KINDS.get(data_type, PayloadType.NDARRAY)
-    if kind is PayloadType.TENSOR:
+    if data_type == "tensor":
         return {"names": _as_list(names), "tensor": {"shape": list(whole.shape), "values": whole.ravel().tolist()}}
-    if kind is PayloadType.TFTENSOR:
+    if data_type == "tftensor":
         with _as_users_error():
             return {"names": _as_list(names), "tftensor": to_tree(encode_tftensor(whole))}
     return {"names": _as_list(names), "ndarray": whole.tolist()}
 
 
 def extract_request_parts(request: Any) -> tuple[Any, dict[str, Any], Any, str]:
-    """The parts of a SeldonMessage: payload, meta as JSON, its DefaultData, and the name of the member set.
+    """Return the parts of a SeldonMessage: payload, meta as JSON, its DefaultData, and the name of the member set.
 
     Raises:
         SeldonMicroserviceException: it holds no payload, or a malformed one.
@@ -213,19 +212,19 @@ def extract_request_parts(request: Any) -> tuple[Any, dict[str, Any], Any, str]:
 
 
 def extract_request_parts_json(request: Mapping[str, Any]) -> tuple[Any, Any, Any, str]:
-    """The parts of a message in JSON: payload, meta (None if there is none), the member set, and its name.
+    """Return the parts of a message in JSON: payload, meta (None if there is none), the member set, and its name.
 
     Raises:
         SeldonMicroserviceException: it holds no payload, or a malformed one.
     """
     with _as_users_error():
-        message = JsonCodec().read_message(Operation.PREDICT, request)
+        message = message_from_tree(request)
     member = next(name for name in _JSON_MEMBERS if name in request)
     return message.payload, message.meta, request[member], member
 
 
 def extract_feedback_request_parts(request: Any) -> tuple[Any, Any, Any, float]:
-    """The parts of a Feedback: the DefaultData of its request, the arrays of request and truth, and the reward.
+    """Return the parts of a Feedback: the DefaultData of its request, the arrays of request and truth, and the reward.
 
     Raises:
         SeldonMicroserviceException: an array in it is malformed.
@@ -243,7 +242,7 @@ def construct_response_json(
     custom_metrics: Sequence[Mapping[str, Any]] | None = None,
     runtime_tags: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The response to a message in JSON, in the same form where the result allows it.
+    """Return the response to a message in JSON, in the same form where the result allows it.
 
     Args:
         user_model: the object, asked for its tags and the names of columns.
@@ -251,18 +250,20 @@ def construct_response_json(
         client_request_raw: the request.
         client_raw_response: the result, as a method returns it.
         meta: the request's, of which tags, metrics and request path are kept; None: only its puid is.
-        custom_metrics, runtime_tags: to add.
+        custom_metrics, runtime_tags: added to the class's own.
 
     Raises:
         SeldonMicroserviceException: the result has no form in JSON.
     """
     data = client_request_raw.get("data")
-    member = next((name for name in _ARRAY_KINDS if name in data), "ndarray") if isinstance(data, dict) else ""
+    encoding = None
+    if isinstance(data, dict):
+        encoding = next((each for name, each in _ENCODINGS.items() if name in data), ArrayEncoding.NDARRAY)
     if meta is None:
         meta = {"puid": (client_request_raw.get("meta") or {}).get("puid")}
     with _as_users_error():
-        answer = _dress(user_model, client_raw_response, PayloadType(member), meta, custom_metrics, runtime_tags)
-        tree: dict[str, Any] = json.loads(write_plain(answer, JsonStyle()))
+        message = _build_response(user_model, client_raw_response, encoding, meta, custom_metrics, runtime_tags)
+        tree: dict[str, Any] = json.loads(write_plain(message, JsonStyle()))
     return tree
 
 
@@ -275,29 +276,32 @@ def construct_response(
     custom_metrics: Sequence[Mapping[str, Any]] | None = None,
     runtime_tags: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The response to a SeldonMessage as one; its arguments are those of ``construct_response_json``.
+    """Return the response to a SeldonMessage as one; its arguments are those of ``construct_response_json``.
 
     Raises:
         SeldonMicroserviceException: the result has no form in protobuf.
     """
-    has_data = client_request.WhichOneof("data_oneof") == "data"
-    member = (client_request.data.WhichOneof("data_oneof") or "ndarray") if has_data else ""
+    encoding = None
+    if client_request.WhichOneof("data_oneof") == "data":
+        encoding = ArrayEncoding(client_request.data.WhichOneof("data_oneof") or "ndarray")
     if meta is None:
         meta = {"puid": client_request.meta.puid}
     with _as_users_error():
-        answer = _dress(user_model, client_raw_response, PayloadType(member), meta, custom_metrics, runtime_tags)
-        return prediction_pb2.SeldonMessage.FromString(build_message(answer).SerializeToString())
+        message = _build_response(user_model, client_raw_response, encoding, meta, custom_metrics, runtime_tags)
+        return prediction_pb2.SeldonMessage.FromString(build_message(message).SerializeToString())
 
 
-def _dress(
+def _build_response(
     user: Any,
     result: Any,
-    kind: PayloadType,
+    encoding: ArrayEncoding | None,
     meta: dict[str, Any],
     metrics: Sequence[Mapping[str, Any]] | None,
     tags: Mapping[str, Any] | None,
-) -> ResponseMessage:
+) -> Message:
     response = SeldonResponse.create(result)
-    own = {**client_custom_tags(user), **response.tags, **(tags or {})}
-    dressed = Result(response.data, find_class_names(user), own, [*(metrics or ()), *response.metrics])
-    return build_response_message(dressed, Operation.PREDICT, Message(kind, None, meta=meta))
+    request = Message(PayloadType.NOTHING, None, meta=meta, encoding=encoding)
+    own_tags = {**client_custom_tags(user), **response.tags, **(tags or {})}
+    merged = merge_meta(Operation.PREDICT, request, own_tags, [*(metrics or ()), *response.metrics], {})
+    message = build_response_message(response.data, Operation.PREDICT, request, merged, find_class_names(user))
+    return set_encoding(message, Operation.PREDICT)

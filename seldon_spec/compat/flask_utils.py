@@ -1,4 +1,4 @@
-"""What classes import from ``seldon_core.flask_utils``."""
+"""Replacement for ``seldon_core.flask_utils``."""
 
 from seldon_spec.inference.component.contract import SeldonMicroserviceException
 

@@ -1,11 +1,11 @@
-"""What classes import from ``seldon_core.metrics``: metrics in the form that ``metrics()`` returns."""
+"""Replacement for ``seldon_core.metrics``: metrics in the form that ``metrics()`` returns."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from seldon_spec.errors import BadMetric
-from seldon_spec.observability.metrics import Metrics, MetricType, Segments
+from seldon_spec.inference.user_metrics import MetricType, read_metrics
 
 __all__ = ["COUNTER", "GAUGE", "TIMER", "create_counter", "create_gauge", "create_timer", "validate_metrics"]
 
@@ -13,38 +13,36 @@ COUNTER = MetricType.COUNTER.value
 GAUGE = MetricType.GAUGE.value
 TIMER = MetricType.TIMER.value
 
-_TRIAL_BYTES = 1 << 16
-
 
 def _create(key: str, kind: str, value: float) -> dict[str, Any]:
-    """A metric.
+    """Return a metric.
 
     Raises:
-        TypeError: the value is no number.
+        TypeError: the value is not a number.
     """
     value + 1
     return {"key": key, "type": kind, "value": value}
 
 
 def create_counter(key: str, value: float) -> dict[str, Any]:
-    """A counter that grows by ``value``."""
+    """Return a counter that is incremented by ``value``."""
     return _create(key, COUNTER, value)
 
 
 def create_gauge(key: str, value: float) -> dict[str, Any]:
-    """A gauge that is set to ``value``."""
+    """Return a gauge with a value."""
     return _create(key, GAUGE, value)
 
 
 def create_timer(key: str, value: float) -> dict[str, Any]:
-    """A duration of ``value`` milliseconds."""
+    """Return a timer of ``value`` milliseconds."""
     return _create(key, TIMER, value)
 
 
 def validate_metrics(metrics: object) -> bool:
-    """Whether this is what ``metrics()`` may return (contract section 6.1)."""
+    """Return whether ``metrics()`` may return this (contract section 6.1)."""
     try:
-        Metrics(slots=Segments(1, _TRIAL_BYTES)).record("predict", metrics)
+        read_metrics(metrics, "predict")
     except BadMetric:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What classes and their scripts import from ``seldon_core.microservice``."""
+"""Replacement for ``seldon_core.microservice``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def parse_parameters(parameters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Seldon's list of parameters as keyword arguments.
+    """Convert Seldon's list of parameters to keyword arguments.
 
     Args:
         parameters: each with a name, a value, and a type of INT, FLOAT, DOUBLE, STRING or BOOL.
 
     Raises:
-        SeldonMicroserviceException: one lacks a member, or its value is not of its type.
+        SeldonMicroserviceException: a parameter lacks a member, or its value does not have its type.
     """
     return dict(map(_parse, parameters))
 

@@ -1,4 +1,4 @@
-"""What classes import from ``seldon_core`` itself."""
+"""Replacement for the names of ``seldon_core`` itself."""
 
 from seldon_spec.compat.storage import Storage
 from seldon_spec.compat.version import __version__

@@ -1,8 +1,7 @@
-"""What classes import from ``seldon_core.proto.prediction_pb2``: the messages, in protobuf's own descriptor pool.
+"""Replacement for ``seldon_core.proto.prediction_pb2``: the messages, in the default descriptor pool of protobuf.
 
-They are there, and not in ours, so that a Value or a ListValue of ``google.protobuf``, or a tensor that TensorFlow
-made, can be a part of them. Where TensorFlow is installed its tensor is used; else one of another name with the same
-wire form, so that nothing that is imported later meets a name which is taken.
+In that pool they can contain messages of ``google.protobuf`` and tensors of TensorFlow. If TensorFlow is installed, its
+tensor is used; else one with another name and the same encoding, so that TensorFlow can be imported later.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from seldon_spec.protocols.seldon_v1.proto import FILE, PACKAGE, POOL, read_descriptor_set
 
 _STANDARD = (any_pb2, empty_pb2, struct_pb2)
-"""Imported so that protobuf's own pool has them."""
+"""Imported to register them in the default pool."""
 
 _TENSOR_FILE = "tensor.proto"
 _TENSORFLOW_FILE = "tensorflow/core/framework/tensor.proto"
@@ -29,11 +28,11 @@ _OWN_FOLDER = "seldon_spec/compat"
 
 
 def _register() -> Any:
-    """The description of the messages: in protobuf's pool, or in ours if that one has others of these names."""
+    """Return the file descriptor: in the default pool, or in ours if that has other messages with these names."""
     files = {file.name: file for file in read_descriptor_set().file}
     try:
         return _register_in(Default(), files)
-    except TypeError:  # a class that ships a generated module of its own
+    except TypeError:  # the class contains its own generated module
         return POOL.FindFileByName(FILE)
 
 
@@ -82,5 +81,5 @@ __all__ = ["DESCRIPTOR", *sorted(_MESSAGES)]
 assert DESCRIPTOR.package == PACKAGE
 
 
-def __getattr__(name: str) -> Any:  # for type checkers: the messages are made at run time
+def __getattr__(name: str) -> Any:  # for type checkers: the messages are created at run time
     raise AttributeError(f"{PACKAGE} has no message {name!r}")

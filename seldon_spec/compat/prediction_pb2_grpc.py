@@ -1,7 +1,4 @@
-"""What classes import from ``seldon_core.proto.prediction_pb2_grpc``: stubs, servicers and how to serve them.
-
-They are made from the schema's services.
-"""
+"""Replacement for ``seldon_core.proto.prediction_pb2_grpc``: stubs and servicers, created from the schema."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from seldon_spec.compat.prediction_pb2 import DESCRIPTOR
 
 
 def _make_stub(service: Any) -> type:
-    """A client's side: an object made with a channel, with a callable for each method."""
+    """Create the stub class, whose instances have a callable for each method."""
 
-    def __init__(self: Any, channel: Any) -> None:  # noqa: N807 - it is a class's
+    def __init__(self: Any, channel: Any) -> None:  # noqa: N807 - of the class below
         for method in service.methods:
             call = channel.unary_unary(
                 f"/{service.full_name}/{method.name}",
@@ -26,11 +23,11 @@ def _make_stub(service: Any) -> type:
             )
             setattr(self, method.name, call)
 
-    return type(f"{service.name}Stub", (), {"__init__": __init__, "__doc__": f"Calls {service.full_name}."})
+    return type(f"{service.name}Stub", (), {"__init__": __init__, "__doc__": f"Stub of {service.full_name}."})
 
 
 def _make_servicer(service: Any) -> type:
-    """A server's side: a class whose methods are all unimplemented."""
+    """Create the servicer class, whose methods are unimplemented."""
 
     def refuse(_self: Any, _request: Any, context: Any) -> Any:
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -38,7 +35,7 @@ def _make_servicer(service: Any) -> type:
         raise NotImplementedError("Method not implemented!")
 
     methods = {method.name: refuse for method in service.methods}
-    return type(f"{service.name}Servicer", (), {**methods, "__doc__": f"Answers for {service.full_name}."})
+    return type(f"{service.name}Servicer", (), {**methods, "__doc__": f"Servicer of {service.full_name}."})
 
 
 def _make_adder(service: Any) -> Callable[[Any, Any], None]:

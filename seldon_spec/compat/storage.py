@@ -1,4 +1,4 @@
-"""What classes import from ``seldon_core.storage``: a model's files, which are on this machine already."""
+"""Replacement for ``seldon_core.storage``, for local files."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ __all__ = ["Storage"]
 
 
 class Storage:
-    """Where a model's files are."""
+    """Access to model files."""
 
     @staticmethod
     def download(uri: str, out_dir: str | None = None) -> str:
-        """Have a model's files at hand; of what is local already, nothing is copied.
+        """Return the path of local model files; nothing is copied.
 
         Args:
-            uri: a path, or the same as ``file://``.
-            out_dir: a folder that gets a symbolic link to the file, or to each file of the folder.
+            uri: a path, or a ``file://`` URL.
+            out_dir: a folder in which to create a symbolic link to the file, or to each file of the folder.
 
         Returns:
             ``out_dir`` if it is given, else the path.
 
         Raises:
-            RuntimeError: it is on another machine, or there is no such path.
+            RuntimeError: the URL is remote, or the path does not exist.
         Source: contract section 3.5.
         """
         source = _local_path(uri)
         if not source.exists():
-            raise RuntimeError(f"Storage.download: there is no {source}")
+            raise RuntimeError(f"Storage.download: {source} does not exist")
         if out_dir is None:
             return str(source)
         folder = Path(out_dir)
@@ -46,8 +46,8 @@ def _local_path(uri: str) -> Path:
         return Path(unquote(parts.path))
     if "://" in str(uri):
         raise RuntimeError(
-            f"Storage.download reads local paths and file:// only, not {uri}: put the files into the image"
-            " (image.model_files of seldon.yaml), give the graph's node a modelUri, whose files are then in"
+            f"Storage.download reads local paths and file:// only, not {uri}: copy the files into the image"
+            " (image.model_files of seldon.yaml), set modelUri of the graph unit, which provides them in"
             f" /mnt/models, or fetch them in load() with a client for {parts.scheme}://"
         )
     return Path(uri)

@@ -1,11 +1,11 @@
-"""What classes import from ``seldon_core.user_model``: a base class, and the words for a result and for no hook."""
+"""Replacement for ``seldon_core.user_model``: the base class, the response and the errors."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
 from seldon_spec.compat import calls
-from seldon_spec.compat.calls import *  # noqa: F403 - all of them are names of this module there
+from seldon_spec.compat.calls import *  # noqa: F403 - the original module has them too
 from seldon_spec.inference.component.contract import (
     SeldonMicroserviceException,
     SeldonNotImplementedError,
@@ -21,12 +21,12 @@ __all__ = [
 ]
 
 
-def _refuse(name: str) -> NoReturn:
+def _raise_not_implemented(name: str) -> NoReturn:
     raise SeldonNotImplementedError(f"{name} is not implemented")
 
 
 class SeldonComponent:
-    """A base class whose hooks all say that they are not implemented, but for ``load``, which does nothing.
+    """A base class whose hooks raise SeldonNotImplementedError, except for ``load``, which does nothing.
 
     Source: contract section 3.5.
     """
@@ -35,27 +35,22 @@ class SeldonComponent:
         pass
 
     def load(self) -> None:
-        """Nothing to load."""
+        """Do nothing."""
 
     def predict(self, X: Any, names: Any, meta: Any = None) -> Any:  # noqa: ARG002, N803
-        """Not implemented: an empty array is answered."""
-        _refuse("predict")
+        _raise_not_implemented("predict")
 
     def transform_input(self, X: Any, names: Any, meta: Any = None) -> Any:  # noqa: ARG002, N803
-        """Not implemented: the input is answered."""
-        _refuse("transform_input")
+        _raise_not_implemented("transform_input")
 
     def transform_output(self, X: Any, names: Any, meta: Any = None) -> Any:  # noqa: ARG002, N803
-        """Not implemented: the input is answered."""
-        _refuse("transform_output")
+        _raise_not_implemented("transform_output")
 
     def route(self, features: Any, feature_names: Any, meta: Any = None) -> Any:  # noqa: ARG002
-        """Not implemented: an error is answered."""
-        _refuse("route")
+        _raise_not_implemented("route")
 
     def aggregate(self, features_list: Any, feature_names_list: Any) -> Any:  # noqa: ARG002
-        """Not implemented: an error is answered."""
-        _refuse("aggregate")
+        _raise_not_implemented("aggregate")
 
     def send_feedback(
         self,
@@ -65,61 +60,46 @@ class SeldonComponent:
         truth: Any,  # noqa: ARG002
         routing: Any = None,  # noqa: ARG002
     ) -> Any:
-        """Not implemented: an empty array is answered."""
-        _refuse("send_feedback")
+        _raise_not_implemented("send_feedback")
 
     def predict_raw(self, msg: Any) -> Any:  # noqa: ARG002
-        """Not implemented: ``predict`` is asked."""
-        _refuse("predict_raw")
+        _raise_not_implemented("predict_raw")
 
     def transform_input_raw(self, msg: Any) -> Any:  # noqa: ARG002
-        """Not implemented: ``transform_input`` is asked."""
-        _refuse("transform_input_raw")
+        _raise_not_implemented("transform_input_raw")
 
     def transform_output_raw(self, msg: Any) -> Any:  # noqa: ARG002
-        """Not implemented: ``transform_output`` is asked."""
-        _refuse("transform_output_raw")
+        _raise_not_implemented("transform_output_raw")
 
     def route_raw(self, msg: Any) -> Any:  # noqa: ARG002
-        """Not implemented: ``route`` is asked."""
-        _refuse("route_raw")
+        _raise_not_implemented("route_raw")
 
     def aggregate_raw(self, msgs: Any) -> Any:  # noqa: ARG002
-        """Not implemented: ``aggregate`` is asked."""
-        _refuse("aggregate_raw")
+        _raise_not_implemented("aggregate_raw")
 
     def send_feedback_raw(self, feedback: Any) -> Any:  # noqa: ARG002
-        """Not implemented: ``send_feedback`` is asked."""
-        _refuse("send_feedback_raw")
+        _raise_not_implemented("send_feedback_raw")
 
     def health_status(self) -> Any:
-        """Not implemented: health is assumed."""
-        _refuse("health_status")
+        _raise_not_implemented("health_status")
 
     def health_status_raw(self) -> Any:
-        """Not implemented: ``health_status`` is asked."""
-        _refuse("health_status_raw")
+        _raise_not_implemented("health_status_raw")
 
     def class_names(self) -> Any:
-        """Not implemented: the columns are t:0, t:1 and so on."""
-        _refuse("class_names")
+        _raise_not_implemented("class_names")
 
     def feature_names(self) -> Any:
-        """Not implemented; no server asks for it."""
-        _refuse("feature_names")
+        _raise_not_implemented("feature_names")
 
     def tags(self) -> Any:
-        """Not implemented: there are none."""
-        _refuse("tags")
+        _raise_not_implemented("tags")
 
     def metrics(self) -> Any:
-        """Not implemented: there are none."""
-        _refuse("metrics")
+        _raise_not_implemented("metrics")
 
     def init_metadata(self) -> Any:
-        """Not implemented: the model says nothing of itself."""
-        _refuse("init_metadata")
+        _raise_not_implemented("init_metadata")
 
     def metadata(self) -> Any:
-        """Not implemented; no server asks for it."""
-        _refuse("metadata")
+        _raise_not_implemented("metadata")

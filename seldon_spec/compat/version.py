@@ -1,6 +1,6 @@
-"""What classes import from ``seldon_core.version``."""
+"""Replacement for ``seldon_core.version``."""
 
 __all__ = ["__version__"]
 
 __version__ = "1.18.2"
-"""The release whose names and behaviour are here, for a class that logs or compares it."""
+"""The release whose names and behaviour are replaced."""

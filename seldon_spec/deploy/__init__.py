@@ -1,1 +1,1 @@
-"""A spec to files for deployment."""
+"""Files for deployment, rendered from a spec."""

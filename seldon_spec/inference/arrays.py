@@ -1,7 +1,7 @@
-"""Shape and datatype rules of arrays, shared by both wires.
+"""Shape and datatype rules of arrays, for every encoding.
 
-An array is never much larger than the message that asks for it: rows must be equally long, a tensor's shape must fit
-its values, and text is held in numpy's fixed-width form only where that form is not out of proportion.
+An array is never much larger than its message: rows must be equally long, a tensor's shape must fit its values, and
+text is stored in numpy's fixed-width form only if that form is not much larger than the text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_DIMENSIONS = 32
 """What every supported numpy can hold; numpy 2 would allow 64."""
 
 MAX_EMPTY_DIMENSION = 65536
-"""The longest axis of a tensor without values, which could otherwise claim any length for nothing."""
+"""The longest axis of a tensor without values, which could otherwise have any length."""
 
 MAX_DEPTH = 100
 """How deeply objects and lists may be nested in a message; protobuf's own limit, applied to JSON too."""
@@ -35,14 +35,14 @@ TEXT_BYTES_PER_CHARACTER = 32
 TEXT_BYTES_ALWAYS = 1 << 20
 """Up to this size fixed-width text is used in any case, as numpy would."""
 
-_KEPT_WIDTH = 1024  # columns; what belongs to wider tables is made anew, for it would stay in memory
+_CACHED_WIDTH = 1024  # columns; what wider tables need is not cached
 _NUMPY_TEXT_WIDTH = 32  # numpy's width for a float in an array of text
 _INTEGERS = frozenset({int})
 _SCALARS = frozenset({int, float, bool})
 
 
 def check_depth(value: object, limit: int = MAX_DEPTH) -> None:
-    """Refuse what is nested more than ``limit`` levels deep, without recursion.
+    """Reject a value that is nested more than ``limit`` levels deep, without recursion.
 
     Raises:
         PayloadError: it is.
@@ -66,12 +66,12 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
     Args:
         value: a scalar, or lists of equal length at each level; leaves may be of any JSON type. One text among numbers
             makes all of them text, null and objects make an array of objects (contract section 4.1). Or the array
-            itself, if the wire was read without lists; nobody else holds it.
+            itself, if the codec read one; it has no other owner.
         allowance: up to how many bytes text is stored in fixed width in any case.
 
     Returns:
-        A writable array that owns its memory. Text whose fixed-width form would be out of proportion to the message,
-        such as one long text among many short ones, comes as an array of objects of type str.
+        A writable array that owns its memory. Text whose fixed-width form would be much larger than the message,
+        such as one long text among many short ones, becomes an array of objects of type str.
 
     Raises:
         PayloadError: the rows differ in length, or there are more than 32 levels of lists.
@@ -88,10 +88,10 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
 
 
 def _flatten(value: object) -> tuple[tuple[int, ...], list[Any], set[type]]:
-    """The shape of nested lists, their leaves, row-major, and the types of these."""
+    """Return the shape of nested lists, their leaves, row-major, and the types of these."""
     shape: list[int] = []
     level: list[Any] = [value]
-    while len(level) == 1 and type(level[0]) is list:  # one row, as most small requests have, is its own leaves
+    while len(level) == 1 and type(level[0]) is list:  # one row, as in most small requests, is the list of leaves
         level = level[0]
         _add_dimension(shape, len(level))
     while (types := set(map(type, level))) == {list}:
@@ -101,7 +101,7 @@ def _flatten(value: object) -> tuple[tuple[int, ...], list[Any], set[type]]:
         _add_dimension(shape, lengths.pop())
         level = list(chain.from_iterable(level))
     if list in types:
-        raise PayloadError("the rows of an array differ in depth: lists and single values stand side by side")
+        raise PayloadError("the rows of an array differ in depth: a list has both lists and single values")
     return tuple(shape), level, types
 
 
@@ -118,12 +118,12 @@ def _some(lengths: set[int]) -> str:
 def _numbers(leaves: list[Any]) -> Array:
     try:
         return np.array(leaves)
-    except (OverflowError, ValueError) as error:  # an integer beside floats that no float can hold
+    except (OverflowError, ValueError) as error:  # an integer among floats that no float can hold
         raise PayloadError(f"the numbers fit no array: {error}") from error
 
 
 def _texts(leaves: list[Any], types: set[type], allowance: int) -> Array:
-    # numpy writes numbers among text as str() does; so the text is made here, and measured before it is stored
+    # numpy converts numbers among text as str() does; the text is made here to measure it before it is stored
     texts = leaves if types == {str} else list(map(str, leaves))
     width = max(map(len, texts))
     if types != {str}:
@@ -145,15 +145,15 @@ def array_from_tensor(values: object, shape: object, *, may_infer: bool) -> Arra
     """Turn a tensor's flat values and its shape into an array.
 
     Args:
-        values: the values, row-major: a list of any type that an array can hold, or an array that nobody else holds.
+        values: the values, row-major: a list of any type that an array can hold, or an array without another owner.
         shape: the size of each dimension; empty for a single value.
-        may_infer: whether one size may be -1, to be worked out from the count of values.
+        may_infer: whether one size may be -1, which is computed from the count of values.
 
     Returns:
         A writable array that owns its memory.
 
     Raises:
-        PayloadError: the count of values is not the product of ``shape``, or the shape is none.
+        PayloadError: the count of values is not the product of ``shape``, or the shape is invalid.
     """
     flat = array_from_nested(values)
     sizes = _check_shape(shape, flat.size, may_infer=may_infer)
@@ -184,17 +184,17 @@ def _check_shape(shape: object, count: int, *, may_infer: bool) -> tuple[int, ..
 
 
 def is_numeric(array: Array) -> bool:
-    """Whether an array may be sent as a tensor: numbers are, truth values and text are not (contract section 4.2)."""
+    """Return whether an array may be sent as a tensor: of numbers, but not of truth values (contract section 4.2)."""
     return array.dtype.kind in "iufc"
 
 
 def fill_masked(array: Array) -> Array:
-    """The array itself; one of numbers with a mask as floats, with NaN for what is masked."""
+    """Return the array itself; one of numbers with a mask as floats, with NaN for what is masked."""
     return np.ma.filled(array.astype(np.float64), np.nan) if is_masked(array) else array
 
 
 def is_masked(value: object) -> bool:
-    """Whether a value is an array with a mask that hides something."""
+    """Return whether a value is an array with a mask that hides something."""
     if type(value) is np.ndarray or not isinstance(value, np.ndarray):  # nearly all; numpy.ma is imported for no other
         return False
     if not isinstance(value, np.ma.MaskedArray):
@@ -203,13 +203,13 @@ def is_masked(value: object) -> bool:
     return bool(np.any(mask if mask.dtype.names is None else np.ma.flatten_mask(mask)))
 
 
-def kept_by_width(make: Callable[[int], T]) -> Callable[[int], T]:
-    """Make something for a count of columns, and keep it for the counts that are in use."""
-    kept = lru_cache(maxsize=64)(make)
-    return lambda width: kept(width) if width <= _KEPT_WIDTH else make(width)
+def cached_by_width(make: Callable[[int], T]) -> Callable[[int], T]:
+    """Cache a function of a count of columns for the counts that are in use."""
+    cached = lru_cache(maxsize=64)(make)
+    return lambda width: cached(width) if width <= _CACHED_WIDTH else make(width)
 
 
-@kept_by_width
+@cached_by_width
 def default_names(width: int) -> tuple[str, ...]:
-    """The names of that many columns where the class gives none (contract section 4.3)."""
+    """Return the names of that many columns where the class gives none (contract section 4.3)."""
     return tuple(f"t:{index}" for index in range(width))

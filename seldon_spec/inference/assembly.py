@@ -1,4 +1,4 @@
-"""A dispatcher for a spec: which parts, put together how."""
+"""Builds the dispatcher of a spec. Needs no server: no fork, no socket, no shared memory."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from dataclasses import replace
 from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.adapter import build_component
 from seldon_spec.inference.component.base import Component
-from seldon_spec.inference.component.importer import FolderModules, import_class, imports_flask
+from seldon_spec.inference.component.importer import import_class, imports_flask
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
+from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
 from seldon_spec.inference.processor import Trace
-from seldon_spec.observability.metrics import Metrics, Segments
 
 
-def dispatcher_for(
-    spec: Spec, slots: Segments | None = None, index: int = 0, trace: Trace | None = None, *, is_alone: bool = True
-) -> Dispatcher:
-    """The dispatcher of a spec, not started: nothing of the user's is imported yet.
+def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace | None = None) -> Dispatcher:
+    """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet.
+
+    One process can have several, of one spec or of different ones.
 
     Args:
         spec: its secrets are resolved, and its environment is applied.
-        slots: the shared memory of the metrics; by default its own, for one process.
-        index: this worker's slot.
+        metrics: where measurements go; None: metrics of the class are validated and not kept.
         trace: None: nothing is traced.
-        is_alone: whether no other class is served in this process.
     """
     spec = replace(spec, folder=spec.folder.resolve())  # the working directory may change before the class is imported
     progress = Progress()
@@ -38,14 +36,14 @@ def dispatcher_for(
         progress.begin(f"loading {spec.class_name}")
         component = build_component(user_class, spec.parameters, spec.unit, spec.service_type)
         component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
-        if component.uses_flask:  # several requests would have to share one flask.request
+        if component.uses_flask:  # a batch of requests would have to share one flask.request
             component.batchable = frozenset()
         return component
 
     return Dispatcher(
         make_component,
-        ModelThreads(spec.server.threads, None if is_alone else FolderModules.of(spec.folder).activate),
-        Metrics(spec.unit, slots, index),
+        ModelThreads(spec.server.threads),
+        metrics or NullMetrics(),
         spec.server.batching,
         trace,
         progress=progress,

@@ -1,4 +1,4 @@
-"""Several calls as one: whatever waits when a model thread is free is asked of the model at once."""
+"""Dynamic batching: requests that wait when a model thread becomes free share one call of the model."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.processor import DecodedCall, RequestProcessor
 
 _MAX_BYTES = 64 << 20
-"""No more is read for one call of the component once its messages are so large, after decompression."""
+"""No further request is decoded for a batch whose decoded messages have this size."""
 
 _TURN = (None,)
-"""One task of the model threads: to see what waits."""
+"""One task of the model threads: process the queue once."""
 
 
 class Batcher:
-    """Queues calls and answers those that fit together by one call of the component.
+    """Queues calls, and processes those that fit together by one call of the component.
 
     Args:
-        threads: where they are answered.
-        answering: how.
-        batching: how many at once, and how long they may wait for each other.
+        threads: on which they are processed.
+        processor: processes single calls and batches.
+        batching: the maximum batch size and delay.
 
     Attributes:
-        at_work: how many calls are being answered; with several threads, about so many.
+        running: number of calls being processed; approximate with several threads.
     """
 
-    def __init__(self, threads: ModelThreads, answering: RequestProcessor, batching: BatchingSpec) -> None:
+    def __init__(self, threads: ModelThreads, processor: RequestProcessor, batching: BatchingSpec) -> None:
         self._threads = threads
-        self._answering = answering
+        self._processor = processor
         self._max_rows = batching.max_rows
         self._delay_seconds = batching.max_delay_ms / 1000
-        self._waiting: deque[Call] = deque()
+        self._queue: deque[Call] = deque()
         self._arrival = threading.Condition()
-        self.at_work = 0
+        self.running = 0
 
     def post(self, calls: Sequence[Call]) -> None:
         """Queue calls.
@@ -49,83 +49,83 @@ class Batcher:
         Raises:
             NotServing: the threads have been stopped.
         """
-        self._waiting.extend(calls)
-        self._threads.post(_TURN, self._take_turn)
-        if self._delay_seconds:  # else nobody waits for company
+        self._queue.extend(calls)
+        self._threads.post(_TURN, self._process_queue)
+        if self._delay_seconds:  # without a delay, no thread waits for further calls
             with self._arrival:
                 self._arrival.notify()
 
     def remove_unwanted(self) -> None:
         """Remove cancelled calls from the queue."""
-        for call in self._take(len(self._waiting)):
+        for call in self._take(len(self._queue)):
             if call.is_held or not call.is_unwanted:
-                self._waiting.append(call)
-        if self._waiting:  # a thread may have found none meanwhile
+                self._queue.append(call)
+        if self._queue:  # a thread may have found the queue empty meanwhile
             with contextlib.suppress(NotServing):
-                self._threads.post(_TURN, self._take_turn)
+                self._threads.post(_TURN, self._process_queue)
 
-    def _take_turn(self, _turn: None) -> None:
-        if not self._delay_seconds and len(self._waiting) == 1:  # alone, a call goes the way it always does
+    def _process_queue(self, _turn: None) -> None:
+        if not self._delay_seconds and len(self._queue) == 1:  # a single call takes the path without batching
             for call in self._take(1):
-                self._answering.answer(call)
+                self._processor.process(call)
             return
-        parts = self._gather()
-        if self._waiting:  # before the answers, so that another thread may take it meanwhile
+        decoded = self._gather()
+        if self._queue:  # before processing, so that another thread can start on the rest
             with contextlib.suppress(NotServing):
-                self._threads.post(_TURN, self._take_turn)
-        self.at_work += len(parts)
-        for group in self._group(parts):
-            self._answering.answer_together(group)
-            self.at_work -= len(group)
+                self._threads.post(_TURN, self._process_queue)
+        self.running += len(decoded)
+        for batch in self._split_into_batches(decoded):
+            self._processor.process_batch(batch)
+            self.running -= len(batch)
 
     def _take(self, count: int) -> Iterator[Call]:
-        with contextlib.suppress(IndexError):  # another thread was quicker
+        with contextlib.suppress(IndexError):  # another thread was faster
             for _ in range(count):
-                yield self._waiting.popleft()
+                yield self._queue.popleft()
 
     def _gather(self) -> list[DecodedCall]:
-        """Read what waits, as many as one call of the component may have rows, and what comes within the delay."""
-        parts: list[DecodedCall] = []
+        """Decode queued calls up to the maximum batch size, and those that arrive within the delay."""
+        decoded: list[DecodedCall] = []
         rows, size = 0.0, 0.0
         while True:
-            for call in self._take(self._max_rows - len(parts)):
-                part = self._answering.read(call)
-                if part is not None:
-                    parts.append(part)
+            for call in self._take(self._max_rows - len(decoded)):
+                one = self._processor.decode(call)
+                if one is not None:
+                    decoded.append(one)
                     rows += max(1.0, call.rows)  # NaN counts as one
-                    size += _size_of(part)
+                    size += _size_of(one)
                 if rows >= self._max_rows or size >= _MAX_BYTES:
-                    return parts
-            if not parts or not self._await_more(parts[0].call.arrived + self._delay_seconds):
-                return parts
+                    return decoded
+            if not decoded or not self._await_more(decoded[0].call.arrived_at + self._delay_seconds):
+                return decoded
 
     def _await_more(self, deadline: float) -> bool:
-        """Wait until there is another call; False: it is too late for one."""
+        """Wait for another call; False if none arrives before the deadline."""
         seconds = deadline - time.perf_counter()
         if seconds <= 0:
-            return bool(self._waiting)
+            return bool(self._queue)
         with self._arrival:
-            return self._arrival.wait_for(lambda: len(self._waiting) > 0, seconds)
+            return self._arrival.wait_for(lambda: len(self._queue) > 0, seconds)
 
-    def _group(self, parts: Sequence[DecodedCall]) -> Iterator[list[DecodedCall]]:
-        """The parts that can be answered together, each group in the order in which its calls came."""
-        groups: dict[object, list[DecodedCall]] = {}
+    def _split_into_batches(self, decoded: Sequence[DecodedCall]) -> Iterator[list[DecodedCall]]:
+        """Yield batches of calls that can share a call of the component, each in order of arrival."""
+        batches: dict[object, list[DecodedCall]] = {}
         rows: dict[object, float] = {}
-        for part in parts:
-            key = self._answering.find_group(part)
+        for one in decoded:
+            key = self._processor.find_group(one)
             if key is None:
-                yield [part]
+                yield [one]
                 continue
-            if key in groups and rows[key] + part.call.rows > self._max_rows:
-                yield groups.pop(key)
+            if key in batches and rows[key] + one.call.rows > self._max_rows:
+                yield batches.pop(key)
                 rows[key] = 0.0
-            groups.setdefault(key, []).append(part)
-            rows[key] = rows.get(key, 0.0) + part.call.rows
-        yield from groups.values()
+            batches.setdefault(key, []).append(one)
+            rows[key] = rows.get(key, 0.0) + one.call.rows
+        yield from batches.values()
 
 
-def _size_of(part: DecodedCall) -> float:
-    """Return about how many bytes a message takes once it is read."""
-    payload = part.request.message.payload
+def _size_of(decoded: DecodedCall) -> float:
+    """Return the approximate size of a decoded message in bytes."""
+    payload = decoded.request.message.payload
     size = getattr(payload, "nbytes", None)
     return float(sys.getsizeof(payload) if size is None else size)

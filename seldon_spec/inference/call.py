@@ -1,4 +1,4 @@
-"""A request on its way to the model threads and back."""
+"""A request between its arrival and its response, with timestamps."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from seldon_spec.inference.message import Codec, EncodedResponse, Operation
 
 
 class BaseContext:
-    """What a transport has noted of a request besides what is asked, where somebody will look at it.
+    """What logs and traces use of a request.
 
     Args:
-        id: the request's, as it is logged and as the client is told it.
+        id: the request's id in the logs and in the response's headers.
 
     Attributes:
-        trace: the trace that the request belongs to, as whoever traces knows it; None: it is not traced.
-        call: what was made of the request; None: nothing yet.
+        trace: the tracer's object for this request; None: it is not traced.
+        call: the call for this request; None: there is none yet.
     """
 
     __slots__ = ("_id", "call", "trace")
@@ -38,58 +38,56 @@ class BaseContext:
 
 
 WORKED_ON: ContextVar[str | BaseContext | None] = ContextVar("worked_on", default=None)
-"""The note of the request that this thread works on; the IDs of several, joined by commas, where one call answers them.
-"""
+"""The context of the request that this thread handles; for a batch, the IDs of its requests, joined by commas."""
 
 
 def find_request_id() -> str | None:
-    """Return the ID of the request that this thread works on, or those of several."""
+    """Return the ID of the request that this thread handles, or the IDs of a batch."""
     found = WORKED_ON.get()
     return found.id if isinstance(found, BaseContext) else found
 
 
 class Call:
-    """One request.
+    """One request to the component.
 
     Args:
-        operation: what is asked.
-        wire: what the transport received, as the codec takes it; let go of as soon as it is read.
-        codec: the form of the wire.
-        then: is called with this call when it has been answered, on a model thread; never if the dispatcher is
-            stopped before.
-        note: None: nobody asks for one.
-        context: in which the component is called; None: the model thread's own.
+        operation: the operation.
+        wire: what the codec's ``decode`` takes; released as soon as it is decoded.
+        codec: decodes the request and encodes the response.
+        then: called with this call, on a model thread, when it is finished; never if the dispatcher is stopped before.
+        request_context: None: the request is neither logged nor traced.
+        context: the context variables for the component's code; None: the model thread's own.
 
     Attributes:
-        reply: the answer; None if there is an error.
-        error: what the request met; None if there is a reply.
+        response: the response; None if there is an error.
+        error: the error; None if there is a response.
         is_unwanted: the call was cancelled or is held; a model thread does not start it.
-        is_held: the call is held; a model thread that dequeues it returns it, with neither reply nor error.
-        arrived, begun, read, asked, told, ended: when the request was there, a thread took it, its message had been
-            read, the component was asked, the component had answered, and the answer was encoded, by
-            ``time.perf_counter``; NaN: it never came to that.
-        waited_seconds: between ``read`` and ``asked``, where it was to be answered together with others.
+        is_held: the call is held; a model thread that dequeues it returns it, with neither response nor error.
+        arrived_at, dequeued_at, decoded_at, predict_started_at, predict_ended_at, ended_at: when the request arrived, a
+            model thread dequeued it, its message was decoded, the call of the component began and ended, and the
+            response was encoded, by ``time.perf_counter``; NaN: it did not happen.
+        waited_seconds: between ``decoded_at`` and ``predict_started_at``, for other requests of a batch.
         body_bytes, rows: of the request; NaN: unknown.
     """
 
     __slots__ = (
-        "arrived",
-        "asked",
-        "begun",
+        "arrived_at",
         "body_bytes",
         "codec",
         "context",
-        "ended",
+        "decoded_at",
+        "dequeued_at",
+        "ended_at",
         "error",
         "is_held",
         "is_unwanted",
-        "note",
         "operation",
-        "read",
-        "reply",
+        "predict_ended_at",
+        "predict_started_at",
+        "request_context",
+        "response",
         "rows",
         "then",
-        "told",
         "waited_seconds",
         "wire",
     )
@@ -100,36 +98,36 @@ class Call:
         wire: Any,
         codec: Codec,
         then: Callable[[Any], None],
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
         context: Context | None = None,
     ) -> None:
         self.operation = operation
         self.wire = wire
         self.codec = codec
         self.then = then
-        self.note = note
+        self.request_context = request_context
         self.context = context
-        if note is not None:
-            note.call = self
-        self.reply: EncodedResponse | None = None
+        if request_context is not None:
+            request_context.call = self
+        self.response: EncodedResponse | None = None
         self.error: BaseException | None = None
         self.is_unwanted = self.is_held = False
-        self.begun = self.read = self.asked = self.told = self.ended = math.nan
+        self.dequeued_at = self.decoded_at = self.predict_started_at = self.predict_ended_at = self.ended_at = math.nan
         self.body_bytes = self.rows = math.nan
         self.waited_seconds = 0.0
-        self.arrived = time.perf_counter()
+        self.arrived_at = time.perf_counter()
 
     def give_up(self, _cause: object = None) -> None:
-        """Nobody waits for the answer any more."""
+        """Cancel the call: its response is not needed any more."""
         self.is_held = False
         self.is_unwanted = True
         self.wire = None
 
 
 def settle(future: Future[EncodedResponse], call: Call) -> None:
-    """Hand an answered call to whoever waits for a future."""
-    with contextlib.suppress(InvalidStateError):  # stop() was quicker, or a caller's cancel()
-        if call.reply is not None:
-            future.set_result(call.reply)
+    """Set a future from a finished call."""
+    with contextlib.suppress(InvalidStateError):  # stop() or a caller's cancel() came first
+        if call.response is not None:
+            future.set_result(call.response)
         else:
             future.set_exception(call.error)

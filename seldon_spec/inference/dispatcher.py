@@ -1,4 +1,4 @@
-"""The dispatcher: calls from the transports to the model threads."""
+"""The dispatcher: passes calls to the model threads of one component."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.message import Codec, EncodedResponse, Operation
+from seldon_spec.inference.metrics_sink import MetricsSink
 from seldon_spec.inference.processor import RequestProcessor, Trace
-from seldon_spec.observability.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Takes requests from the transports and answers them on the model threads.
+    """Builds one component and processes its requests on the model threads.
 
     Args:
         make_component: imports, builds and loads the user's class; called once, on a model thread.
         threads: the only threads on which the component is called.
-        metrics: where requests and the component's own metrics are counted.
+        metrics: where requests and the component's own metrics are recorded.
         batching: None: each request is a call of its own.
         trace: None: nothing is traced.
-        progress: of ``make_component``.
+        progress: updated by ``make_component``.
     """
 
     def __init__(
         self,
         make_component: Callable[[], Component],
         threads: ModelThreads,
-        metrics: Metrics,
+        metrics: MetricsSink,
         batching: BatchingSpec | None = None,
         trace: Trace | None = None,
         progress: Progress | None = None,
@@ -51,8 +51,8 @@ class Dispatcher:
         self._component: Component | None = None
         self._is_draining = False
         self._progress = progress or Progress()
-        self._answering = RequestProcessor(self._find_component, metrics, trace)
-        self._merger = None if batching is None else Batcher(threads, self._answering, batching)
+        self._processor = RequestProcessor(self._find_component, metrics, trace)
+        self._batcher = None if batching is None else Batcher(threads, self._processor, batching)
         self.metrics = metrics
 
     def start(self) -> Future[Component]:
@@ -62,10 +62,10 @@ class Dispatcher:
         return built
 
     def build(self) -> Future[Component]:
-        """Queue the building of the component; it is the threads' first task, so early requests wait behind it.
+        """Queue the construction of the component as the threads' first task; requests queue behind it.
 
         Returns:
-            A future that ends when the component is ready, or with the ComponentFailed that it raised.
+            A future of the component, or of the ComponentFailed that its construction raised.
         """
         self._built = self._threads.submit(self._build)
         return self._built
@@ -75,10 +75,10 @@ class Dispatcher:
         self._threads.run(on_end, on_first)
 
     def _build(self) -> Component:
-        began = time.monotonic()
+        started = time.monotonic()
         self._component = component = self._make_component()
-        self.metrics.set_load_seconds(time.monotonic() - began)
-        if self._merger is not None and not component.batchable:
+        self.metrics.set_load_seconds(time.monotonic() - started)
+        if self._batcher is not None and not component.batchable:
             logger.warning(
                 "server.batching has no effect: the class is called for each request, because its methods take a"
                 " request's meta or the whole message, use Flask, or return no rows"
@@ -87,11 +87,11 @@ class Dispatcher:
 
     @property
     def is_ready(self) -> bool:
-        """Whether new requests are welcome: the component has been built, and the server does not mean to stop."""
+        """Whether the component accepts new requests: it has been built, and is not draining."""
         return not self._is_draining and self._component is not None
 
     def describe_state(self) -> str:
-        """Why it is not ready."""
+        """Return the reason why it is not ready."""
         return "the server is stopping" if self._is_draining else self._progress.describe()
 
     @property
@@ -100,63 +100,63 @@ class Dispatcher:
         return self._component
 
     def count_at_work(self) -> int:
-        """How many requests the model threads can be at, if there are so many; batches count in full."""
-        return self._threads.count if self._merger is None else max(self._threads.count, self._merger.at_work)
+        """Return the largest number of requests that can be running now; each request of a batch counts."""
+        return self._threads.count if self._batcher is None else max(self._threads.count, self._batcher.running)
 
     def post(self, calls: Sequence[Call]) -> None:
-        """Queue calls, which costs one hand-over for all of them.
+        """Queue calls; all of them cost one wake-up of a thread.
 
         Raises:
             NotServing: the server has been stopped.
         """
-        if self._merger is None:
-            self._threads.post(calls, self._answering.answer)
+        if self._batcher is None:
+            self._threads.post(calls, self._processor.process)
         else:
-            self._merger.post(calls)
+            self._batcher.post(calls)
 
     def remove_unwanted(self) -> None:
         """Remove cancelled calls from the queue, without waiting for a model thread."""
-        if self._merger is None:
-            self._threads.discard(self._answering.answer, lambda call: call.is_unwanted and not call.is_held)
+        if self._batcher is None:
+            self._threads.discard(self._processor.process, lambda call: call.is_unwanted and not call.is_held)
         else:
-            self._merger.remove_unwanted()
+            self._batcher.remove_unwanted()
 
     def submit(
         self,
         operation: Operation,
         wire: Any,
         codec: Codec,
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
         context: Context | None = None,
     ) -> Future[EncodedResponse]:
-        """Queue a request that its own thread waits for.
+        """Queue a request whose own thread waits for the response.
 
         Args:
-            operation: what is asked.
-            wire: what the transport received, as the codec takes it.
-            codec: the form of the wire.
-            note: None: nobody asks for one.
+            operation: the method of the component.
+            wire: the encoded request, in the form that the codec decodes.
+            codec: the protocol's codec.
+            request_context: None: neither logs nor traces need one.
             context: see ``Call``.
 
         Returns:
-            A future of the answer, or of the SeldonSpecError that the request met. Once it is cancelled, a request that
-            has not begun never will.
+            A future of the response, or of the SeldonSpecError that the request caused. Cancelling it keeps a request
+            that has not started from running.
 
         Raises:
             NotServing: the server has been stopped.
         """
         future: Future[EncodedResponse] = self._threads.promise()
-        call = Call(operation, wire, codec, partial(settle, future), note, context)
+        call = Call(operation, wire, codec, partial(settle, future), request_context, context)
         future.add_done_callback(call.give_up)
         self.post([call])
         return future
 
     def drain(self) -> None:
-        """Be ready no more; what is under way, and what still comes, is answered until ``stop``."""
+        """Report not ready; requests are still processed until ``stop``."""
         self._is_draining = True
 
     def stop(self) -> None:
-        """End whatever still waits for an answer with NotServing; does not wait for the model."""
+        """End waiting requests with NotServing; do not wait for the model."""
         self._threads.stop()
 
     def _find_component(self) -> Component:
@@ -166,6 +166,6 @@ class Dispatcher:
         if self._built is None:
             raise NotServing("the server has not been started")
         try:
-            return self._built.result()  # with several threads, the others wait here for the first one
+            return self._built.result()  # of several threads, the others wait here for the first one
         except ComponentFailed as error:
             raise NotServing("the model could not be built") from error

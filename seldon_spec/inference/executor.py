@@ -1,8 +1,8 @@
-"""The model threads: the only ones that ever run the user's code.
+"""The model threads: the only threads that run the user's code.
 
-With one thread, that thread imports the class, builds the object and makes every call to it; so what is bound to its
-thread (a database connection, a CUDA context) works, and no user's class has to be safe for threads. A worker makes its
-main thread the first of them: signal handlers, alarms and asyncio work there as in any Python program.
+With one thread, that thread imports the class, builds the object and makes every call to it. So objects that are bound
+to a thread (a database connection, a CUDA context) work, and the class need not be thread-safe. A worker makes its main
+thread the first model thread: signal handlers, alarms and asyncio work there as in any Python program.
 """
 
 from __future__ import annotations
@@ -24,24 +24,19 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_STOPPED = "the server stopped before this was answered"
+_STOPPED = "the server stopped before the request was processed"
 
 _Batch = tuple[Callable[[Any], None], Sequence[Any]]
 
 
 class ModelThreads:
-    """A fixed number of threads with one queue; those it starts are daemons, so a stuck model cannot hold up the exit.
-
-    Args:
-        count: how many there are.
-        before_batch: is called before each batch; None: nothing is.
+    """A fixed number of threads with one queue. Started threads are daemons: a stuck model does not block the exit.
 
     Attributes:
-        count: as above.
+        count: the number of threads.
     """
 
-    def __init__(self, count: int = 1, before_batch: Callable[[], object] | None = None) -> None:
-        self._before_batch = before_batch
+    def __init__(self, count: int = 1) -> None:
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
         self._lock = threading.RLock()
@@ -59,8 +54,8 @@ class ModelThreads:
         The first task (building the component) always runs on it: the other threads are started afterwards.
 
         Args:
-            on_end: is called after the last call, before the tasks that the class left on the event loop are ended.
-            on_first: is called after the first task.
+            on_end: called after the last call, before the remaining tasks on the event loop are cancelled.
+            on_first: called after the first task.
         """
         forks.watch()
         loop = ModelLoop.install(self._notify)
@@ -82,12 +77,12 @@ class ModelThreads:
             loop.finish()
 
     def post(self, items: Sequence[T], do: Callable[[T], None]) -> None:
-        """Queue items, which costs one wake of a thread for all of them.
+        """Queue items; all of them cost one wake-up of a thread.
 
         Args:
-            items: what is to be done, in this order where there is one thread. What has not begun when the threads are
-                stopped never will, and nobody is told.
-            do: does one; must not raise.
+            items: processed in this order if there is one thread. Items that have not started when the threads are
+                stopped are dropped silently.
+            do: processes one item; must not raise.
 
         Raises:
             NotServing: the threads have been stopped.
@@ -101,13 +96,13 @@ class ModelThreads:
                 self._put((do, (item,)))
 
     def discard(self, do: Callable[[T], None], is_discarded: Callable[[T], bool]) -> None:
-        """Remove items from the queue, so that their memory is free before a thread is.
+        """Remove items from the queue, so that their memory is freed before a thread is free.
 
         Args:
-            do: with which they were posted.
-            is_discarded: whether to remove one.
+            do: the function that they were posted with.
+            is_discarded: returns True for an item to remove.
         """
-        for _ in range(self._queue.qsize()):  # each batch goes from the front to the back, in the same order
+        for _ in range(self._queue.qsize()):  # move each batch from the front to the back, in the same order
             try:
                 batch = self._queue.get(block=False)
             except Empty:  # a thread was faster
@@ -122,7 +117,7 @@ class ModelThreads:
         """Queue a task.
 
         Returns:
-            Its future, which may be cancelled as long as the task has not begun.
+            Its future, which can be cancelled until the task starts.
 
         Raises:
             NotServing: the threads have been stopped.
@@ -132,7 +127,7 @@ class ModelThreads:
         return future
 
     def promise(self) -> Future[Any]:
-        """A future for what is to be posted; ``stop`` ends it with NotServing if nobody has ended it before.
+        """Return a future for an item to post; ``stop`` ends it with NotServing if it is not done.
 
         Raises:
             NotServing: the threads have been stopped.
@@ -146,7 +141,7 @@ class ModelThreads:
         return future
 
     def stop(self) -> None:
-        """End what waits for an answer with NotServing, and the threads as soon as they are free; does not block."""
+        """End unfinished futures with NotServing, and each thread when it is free; do not block."""
         with self._lock:
             self._stopped = True
             for future in list(self._unfinished):
@@ -161,7 +156,7 @@ class ModelThreads:
                 self._sleepers.popleft().wake()
 
     def _notify(self) -> None:
-        """End a thread's wait for the next batch, by an empty one."""
+        """End a thread's wait for the next batch by queueing an empty one."""
         self._queue.put((_do_nothing, (None,)))
 
     def _forget(self, future: Future[Any]) -> None:
@@ -169,12 +164,12 @@ class ModelThreads:
             self._unfinished.discard(future)
 
     def _begin(self, future: Future[Any]) -> bool:
-        """Whether a task is still wanted: it was neither cancelled nor ended by ``stop``."""
+        """Mark a task as running; False if it was cancelled or ended by ``stop``."""
         with self._lock:
             return not future.done() and future.set_running_or_notify_cancel()
 
     def _work(self, loop: ModelLoop, batches: int | None = None) -> bool:
-        """Take batches from the queue; True after that many, False once the threads are stopped."""
+        """Process batches; return True after ``batches`` of them, False once the threads are stopped."""
         while batches != 0:
             try:
                 batch = self._next(loop)
@@ -182,8 +177,6 @@ class ModelThreads:
                     return False
                 do, items = batch
                 loop.make_current()
-                if self._before_batch is not None:
-                    self._before_batch()
                 for item in items:
                     if self._stopped:
                         return False
@@ -193,14 +186,14 @@ class ModelThreads:
                 del batch, items, item  # a waiting thread must not keep the last request's memory
             except Stopped:
                 return False
-            except BaseException:  # raised between two calls, by a signal handler of the class
+            except BaseException:  # raised by the class's signal handler between two calls
                 logger.exception("a signal handler of the class raised an exception outside of its methods")
             if batches is not None:
                 batches -= 1
         return True
 
     def _next(self, loop: ModelLoop) -> _Batch | None:
-        """The next batch; meanwhile the tasks that the class has started on the thread's event loop run."""
+        """Wait for the next batch; meanwhile run the tasks that the class started on the thread's event loop."""
         while loop.was_used:
             try:
                 return self._queue.get(block=False)
@@ -238,4 +231,4 @@ def _settle(future: Future[Any], *, result: Any = None, error: BaseException | N
 
 
 def _do_nothing(_item: None) -> None:
-    """The task of an empty batch."""
+    """Do nothing: the task of an empty batch."""

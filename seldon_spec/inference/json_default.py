@@ -30,7 +30,7 @@ _FINE_UNITS = ("ps", "fs", "as")  # they span less than a year around 1970
 
 
 def plain_value(value: object) -> Any:
-    """One step from a foreign value towards JSON's null, booleans, numbers, text, lists and objects.
+    """Convert a value of another type one step towards JSON's null, booleans, numbers, text, lists and objects.
 
     Args:
         value: anything that is not one of those; what it holds need not be plain yet.
@@ -63,7 +63,7 @@ def plain_value(value: object) -> Any:
 
 
 def open_container(value: Any) -> Any:
-    """What a mapping, a dataclass, a model of pydantic, an enumeration's member or a UserString holds; else itself."""
+    """Return the content of a mapping, dataclass, pydantic model, enumeration member or UserString; else the value."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, UserString):  # a sequence of such texts, without end
@@ -79,7 +79,7 @@ def open_container(value: Any) -> Any:
 
 
 def find_array(value: Any) -> Array | None:
-    """The array that a table, a tensor or a matrix of another library holds; None if it is nothing of the kind.
+    """Return the array that a table, a tensor or a matrix of another library holds; None if it has none.
 
     Raises:
         UnwritableResult: it cannot be converted.
@@ -102,7 +102,7 @@ def find_array(value: Any) -> Array | None:
 
 
 def _without_missing(value: Any) -> Array:
-    """The array of a value, with None or a mask where pandas has no value, but for NaN in numpy's own floats."""
+    """Return the array of a value, with None or a mask where pandas has no value; floats of numpy keep NaN."""
     if is_masked(value):
         return np.ma.asarray(value)
     array = np.asarray(value)
@@ -119,13 +119,13 @@ def _without_missing(value: Any) -> Array:
 
 
 def _has_numpy_types(table: Any) -> bool:
-    """Whether no column has a type of pandas' own, whose missing values are not NaN."""
+    """Return whether no column has a type of pandas' own, whose missing values are not NaN."""
     types = table.dtypes if hasattr(table, "columns") else [table.dtype]
     return all(isinstance(kind, np.dtype) for kind in types)
 
 
 def natural_array(array: Array) -> Array:
-    """An array whose ``tolist()`` is plain but for single values: dates in microseconds, durations in seconds.
+    """Convert an array of dates to microseconds and of durations to seconds, for ``tolist()``.
 
     Raises:
         UnwritableResult: it holds a date that Python cannot.
@@ -145,7 +145,7 @@ def natural_array(array: Array) -> Array:
 
 
 def plain_tree(value: Any) -> Any:
-    """A value with all that it holds plain, names of members included.
+    """Convert a value with all that it contains, keys included.
 
     Raises:
         UnwritableResult: something in it has no form in JSON.
@@ -163,11 +163,11 @@ def plain_tree(value: Any) -> Any:
 
 
 def new_name(key: object, members: Collection[str]) -> str:
-    """The name of an object's member for a key: what is no text is written as JSON writes the value.
+    """Return the member name for a key; a key that is no text is written as JSON writes the value.
 
     Args:
         key: of a dict.
-        members: the names that the object has already.
+        members: the names in use.
 
     Raises:
         UnwritableResult: the key has no form as text, or another one has the same.

@@ -1,6 +1,6 @@
-"""What a request and a result are, whichever wire they came by.
+"""Requests, responses and their messages, independent of the protocol and the transport.
 
-Knows no JSON, no protobuf and no numpy.
+Imports no JSON, no protobuf and no numpy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Operation(str, Enum):
-    """What is asked of a component; the value is the ``method`` label of its metrics (contract section 6.2)."""
+    """An operation of a component; the value is the ``method`` label of its metrics (contract section 6.2)."""
 
     PREDICT = "predict"
     TRANSFORM_INPUT = "inputtransform"
@@ -27,11 +27,11 @@ class Operation(str, Enum):
 
 
 WITHOUT_BODY = frozenset({Operation.HEALTH, Operation.METADATA})
-"""What is asked with an empty message: there is nothing to read."""
+"""The operations whose request has no body."""
 
 
 class Transport(str, Enum):
-    """How a request came; the value ends the names of the hooks that are for one transport only."""
+    """The transport of a request; the value is the suffix of the hooks that are for one transport only."""
 
     REST = "rest"
     GRPC = "grpc"
@@ -39,36 +39,70 @@ class Transport(str, Enum):
     __hash__ = str.__hash__
 
 
-class PayloadType(str, Enum):
-    """The dress of a payload: its member's name on the wire (contract section 1.1)."""
+class PayloadType(Enum):
+    """The type of a message's payload."""
 
-    TENSOR = "tensor"
-    NDARRAY = "ndarray"
-    TFTENSOR = "tftensor"
-    JSON = "jsonData"
-    TEXT = "strData"
-    BINARY = "binData"
-    CUSTOM = "customData"
-    NOTHING = ""
+    ARRAY = "array"
+    TENSORS = "tensors"
+    JSON = "json"
+    TEXT = "text"
+    BINARY = "binary"
+    CUSTOM = "custom"
+    NOTHING = "nothing"
+
+
+@dataclass(slots=True)
+class Tensor:
+    """A named array.
+
+    Attributes:
+        name: unique within a message.
+        array: the values; BYTES elements are an array of objects.
+        datatype: the name that the protocol has for the type; None: the array's dtype says it all.
+        parameters: what else the protocol carries for this tensor, such as its content type.
+    """
+
+    name: str
+    array: Any
+    datatype: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Message:
-    """A request as it is handed to a component.
+    """The content of a request or a response.
 
     Attributes:
-        kind: which dress the payload wore; the answer to arrays wears the same one.
-        payload: an array for TENSOR, NDARRAY and TFTENSOR, else text, bytes or any JSON value; for AGGREGATE the list
-            of them.
-        names: the columns' names as they were sent, usually a list of text; for AGGREGATE the list of them.
-        meta: the request's ``meta``; None if it had none and the wire can tell. The component gets this very object,
-            and what it changes in it shows in the answer (contract section 3.3).
+        payload_type: the type of the payload.
+        payload: an array for ARRAY, a list of ``Tensor`` for TENSORS, a ``google.protobuf.Any`` for CUSTOM, else text,
+            bytes or a JSON value.
+        names: the columns' names as they were sent, usually a list of text. In a response they are what the class
+            returned, of any type.
+        meta: the ``meta`` object; None if the request had none and the encoding can distinguish that. The component
+            gets this very object, and its changes show in the response (contract section 3.3).
+        encoding: how the protocol encodes an array; only codecs read it. A response has the encoding of its request.
+        original: the list that the class returned where it returned no array; only in a response.
+        has_default_names: whether the names are the default ones for their count; only in a response.
     """
 
-    kind: PayloadType
+    payload_type: PayloadType
     payload: Any
     names: Any = field(default_factory=list)
     meta: dict[str, Any] | None = None
+    encoding: Any = None
+    original: list[Any] | None = None
+    has_default_names: bool = False
+
+
+@dataclass(slots=True)
+class AggregateMessage(Message):
+    """The messages of an ``aggregate`` request; ``payload`` and ``names`` are the lists of theirs.
+
+    Attributes:
+        parts: the messages.
+    """
+
+    parts: Sequence[Message] = ()
 
 
 @dataclass(slots=True)
@@ -76,9 +110,9 @@ class FeedbackMessage(Message):
     """Feedback on an earlier request, which is the message itself.
 
     Attributes:
-        reward: how good the answer was; 0 if nothing was said.
-        truth: the right answer as an array; empty if there is none.
-        routing: which branch each router had taken, by the router's name.
+        reward: the reward; 0 if there is none.
+        truth: the correct response as an array; empty if there is none.
+        routing: the branch that each router had chosen, by the router's name.
     """
 
     reward: float = 0.0
@@ -86,40 +120,35 @@ class FeedbackMessage(Message):
     routing: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Result:
-    """What a component gave, before any wire has looked at it.
+def join_messages(parts: Sequence[Message]) -> AggregateMessage:
+    """Join the messages of an ``aggregate`` request (contract section 4.3).
 
-    Attributes:
-        payload: the value that the user's method returned.
-        class_names: gives the columns' names, or back the default ones that it is given; called only for a result of
-            two dimensions or more. None: the class has none.
-        tags: the component's own tags, merged over those of the request.
-        metrics: the component's own metrics, to stand after those of the request.
-        request_path: this component's entry.
+    Returns:
+        One message of the first one's payload type and encoding. Its meta has the first one's puid; tags and request
+        paths of later messages override earlier ones; metrics are appended in order. Without messages, the payload
+        type is NOTHING, and ``build_response_message`` refuses it.
     """
-
-    payload: Any
-    class_names: Callable[[Any], Any] | None = None
-    tags: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Sequence[Mapping[str, Any]] = ()
-    request_path: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class RawResult:
-    """A whole answer that the user's code made itself: it goes out as it is.
-
-    Attributes:
-        answer: a message of protobuf, or what JSON can write.
-    """
-
-    answer: Any
+    if not parts:
+        return AggregateMessage(PayloadType.NOTHING, [], [], {})
+    meta: dict[str, Any] = {"puid": (parts[0].meta or {}).get("puid"), "tags": {}, "metrics": [], "requestPath": {}}
+    for part in parts:
+        if part.meta:
+            meta["tags"].update(part.meta.get("tags") or {})
+            meta["metrics"].extend(part.meta.get("metrics") or ())
+            meta["requestPath"].update(part.meta.get("requestPath") or {})
+    return AggregateMessage(
+        parts[0].payload_type,
+        [part.payload for part in parts],
+        [part.names for part in parts],
+        meta,
+        parts[0].encoding,
+        parts=parts,
+    )
 
 
 @dataclass(slots=True)
 class EncodedResponse:
-    """An answer on its way out.
+    """A response as bytes.
 
     Attributes:
         body: the bytes.
@@ -131,7 +160,7 @@ class EncodedResponse:
 
 
 class LazyBody:
-    """What a wire brought, and nobody has parsed yet: who asks for the message may get it without its tree.
+    """A request body that is parsed on first use; a codec may read the message from the bytes instead.
 
     Attributes:
         wire: the bytes; None once they have been parsed.
@@ -146,7 +175,7 @@ class LazyBody:
 
     @property
     def tree(self) -> Any:
-        """The parsed form, always the same object: what a ``*_raw`` hook changes in it, the message shows.
+        """Return the parsed body, always the same object: changes by a ``*_raw`` hook show in the message.
 
         Raises:
             PayloadError: the bytes cannot be parsed.
@@ -158,75 +187,167 @@ class LazyBody:
 
 
 class Request:
-    """A request in the form its wire has, which becomes a message only when somebody asks for that.
+    """A request to a component; its message and its raw form are built only when they are read.
 
-    A ``*_raw`` hook gets ``raw`` and may take what is no message at all, so nothing is judged before.
+    A ``*_raw`` hook gets ``raw`` and may accept what is no valid message, so nothing is checked before.
+
+    Attributes:
+        operation: the operation.
+        body: what the codec's ``decode`` made of the bytes, or a message of other components, which is not changed.
+        codec: builds the other forms.
     """
 
-    __slots__ = ("_message", "_raw", "codec", "operation", "tree")
+    __slots__ = ("_message", "_raw", "body", "codec", "operation")
 
-    def __init__(self, operation: Operation, tree: Any, codec: Codec) -> None:
+    def __init__(self, operation: Operation, body: Any, codec: Codec) -> None:
         self.operation = operation
-        self.tree = tree
+        self.body = body
         self.codec = codec
         self._message: Message | None = None
         self._raw: Any = None
 
+    @classmethod
+    def from_response(cls, operation: Operation, response: Response, codec: Codec) -> Request:
+        """Make the request to the next component from the response of the previous one.
+
+        A raw response of the same protocol is sent on as it is, with members that a message does not have.
+
+        Raises:
+            PayloadError, ResultError: the raw response has no form in its protocol.
+        """
+        if response.codec is not None and response.codec.protocol == codec.protocol:
+            return codec.decode(operation, codec.write_raw(response.raw))
+        return cls(operation, response.message, codec)
+
     @property
     def message(self) -> Message:
-        """The request as the plain hooks get it.
+        """Return the request as the plain hooks get it.
 
-        The wire's form is let go of with the first look at the message: both at once would be many times the array.
+        The body is released on first use: body and message together would be many times the array.
 
         Raises:
             PayloadError: it is not what the contract allows for this operation.
+            ResultError: the message of another component has no form in this protocol.
         """
         if self._message is None:
-            self._message = self.codec.read_message(self.operation, self.tree)
-            self.tree = self._raw = None
+            body = self.body
+            if isinstance(body, Message):
+                self._message = self.codec.receive(body)
+            else:
+                self._message = self.codec.read_message(self.operation, body)
+            self.body = self._raw = None
         return self._message
 
     @property
     def raw(self) -> Any:
-        """The request as the ``*_raw`` hooks get it: the JSON value or the message of protobuf; asked for first.
+        """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message; read it first.
 
         Raises:
             PayloadError: it is nested too deeply.
+            ResultError: the message of another component has no form in this protocol.
         """
         if self._raw is None:
-            self._raw = self.codec.read_raw(self.operation, self.tree)
+            if isinstance(self.body, Message):  # not kept: the hook's changes show in the message
+                self.body = self.codec.decode(self.operation, self.codec.write_request(self.body)).body
+            self._raw = self.codec.read_raw(self.operation, self.body)
         return self._raw
 
 
+class Response:
+    """A component's response: a message, or the raw response of a ``*_raw`` hook.
+
+    Attributes:
+        raw: what the hook returned: a protobuf message, or what JSON can encode.
+        codec: the codec of the request that the hook got; None for a response that is a message.
+    """
+
+    __slots__ = ("_message", "codec", "raw")
+
+    def __init__(self, message: Message | None = None, raw: Any = None, codec: Codec | None = None) -> None:
+        self._message = message
+        self.raw = raw
+        self.codec = codec
+
+    @property
+    def message(self) -> Message:
+        """Return the message; that of a raw response is read on first use.
+
+        Raises:
+            PayloadError, ResultError: the raw response is no valid message.
+        """
+        if self._message is None:
+            assert self.codec is not None
+            self._message = self.codec.decode(Operation.PREDICT, self.codec.write_raw(self.raw)).message
+        return self._message
+
+
 class Codec(Protocol):
-    """One wire form: what a transport received to a request, and a result to a reply."""
+    """One encoding of one protocol's messages: bytes to a request, and a response to bytes."""
+
+    @property
+    def protocol(self) -> str:
+        """The name of the protocol; codecs of the same protocol can write each other's raw responses."""
 
     @property
     def transport(self) -> Transport:
-        """The transport that this form belongs to."""
+        """The transport that carries this encoding; selects the ``*_rest`` or ``*_grpc`` hooks."""
 
     def decode(self, operation: Operation, wire: Any) -> Request:
-        """Take a request; it may be parsed only when somebody asks for the message or the raw form.
+        """Return a request; parsing may be delayed until the message or the raw form is read.
+
+        Args:
+            operation: the operation.
+            wire: what the protocol's handler passes: the body, or the body with the headers that describe it.
 
         Raises:
             PayloadError: the bytes cannot be parsed.
         """
 
-    def read_message(self, operation: Operation, tree: Any) -> Message:
-        """See ``Request.message``."""
+    def read_message(self, operation: Operation, body: Any) -> Message:
+        """Return the message of a request's body; for ``Request.message``."""
 
-    def read_raw(self, operation: Operation, tree: Any) -> Any:
-        """See ``Request.raw``."""
+    def read_raw(self, operation: Operation, body: Any) -> Any:
+        """Return the raw form of a request's body; for ``Request.raw``."""
 
-    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
-        """The metrics in a raw answer's ``meta``, and the same answer without them."""
+    def receive(self, message: Message) -> Message:
+        """Return the response message of another component, or several joined, as the receiver reads it.
 
-    def name_method(self, answer: Any, method: str) -> Any:
-        """A raw answer with the method among the tags of each of its metrics that has some."""
-
-    def encode(self, result: Result | RawResult, request: Request) -> EncodedResponse:
-        """Write the answer to a request, in the same dress where the result allows it.
+        The result shares nothing with the message that a component could change.
 
         Raises:
-            ResultError: the result has no form on this wire.
+            PayloadError, ResultError: the message has no form in this protocol.
+        """
+
+    def write_request(self, message: Message) -> Any:
+        """Encode a message as a request; ``decode`` accepts the result.
+
+        Raises:
+            ResultError: the message has no form in this encoding.
+        """
+
+    def write_raw(self, raw: Any) -> Any:
+        """Encode a raw response; ``decode`` accepts the result.
+
+        Raises:
+            ResultError: it has no form in this encoding.
+        """
+
+    def raw_to_tree(self, raw: Any) -> Any:
+        """Return a raw form as a JSON value.
+
+        Raises:
+            UnwritableResult: it has none.
+        """
+
+    def split_metrics(self, raw: Any) -> tuple[list[Any], Any]:
+        """Return the metrics in a raw response's ``meta``, and the same response without them."""
+
+    def add_method_tag(self, raw: Any, method: str) -> Any:
+        """Return a raw response with the method among the tags of each of its metrics that has tags."""
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        """Encode the response to a request, with the encoding of the request where the payload allows it.
+
+        Raises:
+            ResultError: the response has no form in this encoding.
         """

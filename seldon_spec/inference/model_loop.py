@@ -1,4 +1,4 @@
-"""The event loop of a model thread: runs the coroutines of the user's class and what they leave running."""
+"""The event loop of a model thread: runs the coroutines of the user's class and the tasks that they start."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _local = threading.local()
 
 
 class ModelLoop(asyncio.SelectorEventLoop):
-    """A model thread's current event loop, which lives as long as the thread.
+    """A model thread's current event loop; it exists as long as the thread.
 
     Args:
-        notify: ends the thread's wait for a call, when another thread has scheduled a callback here.
+        notify: ends the thread's wait for a call; called when another thread schedules a callback here.
 
     Attributes:
-        was_used: whether the user's code has used it; a thread whose loop is unused need not look at it.
+        was_used: whether the user's code has used it; the thread skips an unused loop.
     """
 
     def __init__(self, notify: Callable[[], object]) -> None:
         self._notify = notify
         self._own_selector = selectors.DefaultSelector()
         self._last_timer = -1.0
-        self._run_began = 0.0
+        self._run_started_at = 0.0
         self._has_foreign_calls = False
         self._woken: asyncio.Future[None] | None = None
         self.was_used = False
@@ -48,24 +48,24 @@ class ModelLoop(asyncio.SelectorEventLoop):
 
     @classmethod
     def install(cls, notify: Callable[[], object]) -> ModelLoop:
-        """Make a loop that is the calling thread's current one, until ``finish``."""
+        """Create a loop and make it the calling thread's current one, until ``finish``."""
         loop = _local.loop = cls(notify)
         asyncio.set_event_loop(loop)
         return loop
 
     def make_current(self) -> None:
-        """Be the thread's current loop, which ``asyncio.run`` takes away; one that the class has set itself stays."""
-        # get_event_loop() would make a loop if the class has set another policy, such as uvloop's
+        """Become the thread's current loop again, which ``asyncio.run`` unsets; keep a loop set by the class."""
+        # get_event_loop() would create a loop if the class has set another policy, such as uvloop's
         current = getattr(getattr(asyncio.get_event_loop_policy(), "_local", None), "_loop", None)
         if current is None or current.is_closed():
             asyncio.set_event_loop(self)
 
     def has_background(self) -> bool:
-        """Whether tasks, timers, or open transports are left on the loop, which need it to run."""
+        """Return True if the loop must run: it has tasks, timers, or open transports."""
         return (
             self._has_foreign_calls
             or len(self._own_selector.get_map()) > self._own_entries
-            or self._last_timer >= self._run_began  # it may not have run yet
+            or self._last_timer >= self._run_started_at  # that timer may still be pending
             or bool(asyncio.all_tasks(self))
         )
 
@@ -73,8 +73,8 @@ class ModelLoop(asyncio.SelectorEventLoop):
         """Run the loop until ``wake``.
 
         Args:
-            sleepers: contains this loop meanwhile, so that a caller of ``post`` finds it.
-            is_idle: is called after that: False ends the sleep at once.
+            sleepers: contains this loop meanwhile, so that ``post`` finds it.
+            is_idle: called after the loop was added; False ends the sleep at once.
         """
         self._has_foreign_calls = False
         self._woken = self.create_future()
@@ -87,11 +87,11 @@ class ModelLoop(asyncio.SelectorEventLoop):
                 sleepers.remove(self)
 
     def wake(self) -> None:
-        """End ``sleep``; in any thread."""
+        """End ``sleep``; from any thread."""
         super().call_soon_threadsafe(_end_sleep, self._woken)
 
     def finish(self) -> None:
-        """Cancel what is left on the loop, wait until it has ended, and close the loop."""
+        """Cancel the remaining tasks, wait for them, and close the loop."""
         try:
             tasks = asyncio.all_tasks(self)
             for task in tasks:
@@ -101,7 +101,7 @@ class ModelLoop(asyncio.SelectorEventLoop):
             if self.was_used:
                 self.run_until_complete(self.shutdown_asyncgens())
         except Exception:
-            logger.exception("a task that the class left on the event loop could not be ended")
+            logger.exception("cannot end the tasks that the class left on the event loop")
         finally:
             asyncio.set_event_loop(None)
             _local.loop = None
@@ -115,7 +115,7 @@ class ModelLoop(asyncio.SelectorEventLoop):
     def run_forever(self) -> None:
         """Run the loop, and remember that it was used."""
         self.was_used = True
-        self._run_began = self.time()
+        self._run_started_at = self.time()
         super().run_forever()
 
     def create_task(self, *args: Any, **kwargs: Any) -> Any:
@@ -134,7 +134,7 @@ class ModelLoop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
     ) -> asyncio.Handle:
-        """Schedule a callback from another thread, also while this one waits for a call."""
+        """Schedule a callback from another thread, also while this thread waits for a call."""
         handle = super().call_soon_threadsafe(callback, *args, context=context)
         if not self.is_running():
             self.was_used = self._has_foreign_calls = True
@@ -142,11 +142,11 @@ class ModelLoop(asyncio.SelectorEventLoop):
         return handle
 
     def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
-        """Handle a signal by a callback, without taking the pipe by which the server learns of signals."""
+        """Handle a signal by a callback, without replacing the wakeup pipe that the server reads signals from."""
         signal.signal(sig, lambda _number, _frame: self.call_soon_threadsafe(callback, *args))
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Give a signal its default effect; False if it had that already."""
+        """Restore a signal's default action; return False if it had it already."""
         return signal.signal(sig, signal.SIG_DFL) is not signal.SIG_DFL
 
 
@@ -156,6 +156,6 @@ def _end_sleep(woken: asyncio.Future[None] | None) -> None:
 
 
 def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the user's on the model thread's event loop; on one of its own in any other thread."""
+    """Run a coroutine on the model thread's event loop; in any other thread, on a new loop."""
     loop: ModelLoop | None = getattr(_local, "loop", None)
     return asyncio.run(coroutine) if loop is None else loop.run_until_complete(coroutine)

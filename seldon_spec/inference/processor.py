@@ -1,4 +1,4 @@
-"""What a model thread does with calls: read, ask the component, write the answer."""
+"""The work of a model thread for a call: decode the request, call the component, encode the response."""
 
 from __future__ import annotations
 
@@ -13,115 +13,119 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 from seldon_spec.errors import ComponentFailed, RequestError
 from seldon_spec.inference.batch_arrays import concat_rows, find_group, split_rows
 from seldon_spec.inference.call import WORKED_ON, Call
-from seldon_spec.inference.component.base import Component, MetricsSink
+from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.message import Operation, Request
-from seldon_spec.observability.metrics import Metrics
+from seldon_spec.inference.metrics_sink import MetricsSink
 
 logger = logging.getLogger(__name__)
 
 Trace: TypeAlias = Callable[[Sequence[Call]], AbstractContextManager[object]]
-"""Makes a context in which the component is asked, so that what the user's code traces belongs to these calls."""
+"""Returns a context in which the component is called; spans of the user's code belong to these calls."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _SIZED = frozenset({bytes, bytearray, memoryview, str})
-_MOST_IDS = 16
+_MAX_IDS = 16
 
 
 class DecodedCall(NamedTuple):
-    """A call that has been read, and what it asks."""
+    """A call and its decoded request."""
 
     call: Call
     request: Request
 
 
 class RequestProcessor:
-    """Answers calls on the thread that it is called on; every call is finished once, whatever happens.
+    """Processes calls on the current thread; every call is finished exactly once.
 
     Args:
-        find_component: gives the component, or raises NotServing.
-        metrics: where requests and the component's own metrics are counted.
+        find_component: returns the component, or raises NotServing.
+        metrics: records the requests and the component's own metrics.
         trace: None: nothing is traced.
     """
 
-    def __init__(self, find_component: Callable[[], Component], metrics: Metrics, trace: Trace | None = None) -> None:
+    def __init__(
+        self, find_component: Callable[[], Component], metrics: MetricsSink, trace: Trace | None = None
+    ) -> None:
         self._find_component = find_component
         self._component: Component | None = None
         self._metrics = metrics
         self._observe = metrics.observe_call
         self._trace = trace
         self._recorder = cache(self._make_recorder)
-        self._inseparable: set[Operation] = set()
-        self._broken: set[Operation] = set()
+        self._unbatchable: set[Operation] = set()
+        self._failed_batches: set[Operation] = set()
 
-    def answer(self, call: Call) -> None:
-        """Answer one call."""
+    def process(self, call: Call) -> None:
+        """Process one call."""
         if call.context is not None:  # most have none, and need not pay for it
-            _working_on((call,), self._answer, call)
-        elif call.note is None:
-            self._answer(call)
+            _run_for((call,), self._process, call)
+        elif call.request_context is None:
+            self._process(call)
         else:
-            before = WORKED_ON.set(call.note)
+            before = WORKED_ON.set(call.request_context)
             try:
-                self._answer(call)
+                self._process(call)
             finally:
                 WORKED_ON.reset(before)
 
-    def _answer(self, call: Call) -> None:
-        request = self._read(call)
+    def _process(self, call: Call) -> None:
+        request = self._decode(call)
         if request is not None:
-            call.asked = call.read
-            self._ask(call, request)
+            call.predict_started_at = call.decoded_at
+            self._call_component(call, request)
 
-    def read(self, call: Call) -> DecodedCall | None:
-        """Read a call that may be answered together with others.
+    def decode(self, call: Call) -> DecodedCall | None:
+        """Decode a call that can be part of a batch.
 
         Returns:
-            None if it is finished already: nobody wants it, or it cannot be read.
+            None if it is finished already: it was cancelled, or it cannot be decoded.
         """
-        request = _working_on((call,), self._read, call)
+        request = _run_for((call,), self._decode, call)
         return None if request is None else DecodedCall(call, request)
 
-    def find_group(self, part: DecodedCall) -> Hashable | None:
-        """What calls have in common that one call of the component can answer; None: it is to be answered alone."""
-        operation, codec = part.call.operation, part.call.codec
-        if operation in self._inseparable or (operation, codec.transport) not in self._built.batchable:
+    def find_group(self, decoded: DecodedCall) -> Hashable | None:
+        """Return the key that is equal for calls that can share a batch; None: the call is processed alone."""
+        operation, codec = decoded.call.operation, decoded.call.codec
+        if operation in self._unbatchable or (operation, codec.transport) not in self._built.batchable:
             return None
-        group = find_group(part.request.message)
+        group = find_group(decoded.request.message)
         return None if group is None else (operation, group)
 
-    def answer_together(self, parts: Sequence[DecodedCall]) -> None:
-        """Answer calls of one group by one call of the component, or each alone where that cannot be."""
-        parts = [part for part in parts if _is_wanted(part.call)]  # they may have waited long for each other
+    def process_batch(self, batch: Sequence[DecodedCall]) -> None:
+        """Process calls of one group with one call of the component, or one by one if that fails."""
+        batch = [decoded for decoded in batch if _is_wanted(decoded.call)]  # they may have waited for each other
         payloads = None
-        if len(parts) > 1:
-            payloads = _working_on([part.call for part in parts], self._ask_together, parts)
+        if len(batch) > 1:
+            payloads = _run_for([decoded.call for decoded in batch], self._call_batch, batch)
         if payloads is None:
-            for call, request in parts:
+            for call, request in batch:
                 if _is_wanted(call):
-                    _begin_asking((call,))
-                    _working_on((call,), self._ask, call, request)
+                    _mark_predict_started((call,))
+                    _run_for((call,), self._call_component, call, request)
             return
-        for (call, request), payload in zip(parts, payloads, strict=True):
-            _working_on((call,), self._settle, call, request, payload)
+        for (call, request), payload in zip(batch, payloads, strict=True):
+            _run_for((call,), self._finish_batched, call, request, payload)
 
     # The steps of a call
 
-    def _read(self, call: Call) -> Request | None:
-        wire, call.wire = call.wire, None  # first, for whoever gives up on a call lets go of it, too
+    def _decode(self, call: Call) -> Request | None:
+        wire, call.wire = call.wire, None  # first, because cancelling also clears it
         if call.is_unwanted:
             if call.is_held:
                 call.wire = wire
             call.then(call)
             return None
-        call.begun = time.perf_counter()
+        call.dequeued_at = time.perf_counter()
         try:
-            component = self._component or self._remember_component()
+            component = self._component
+            if component is None:
+                component = self._component = self._find_component()
             if type(wire) in _SIZED:
                 call.body_bytes = len(wire)
             request = call.codec.decode(call.operation, wire)
-            del wire  # nobody up the stack holds a large body while it is answered
+            del wire  # no caller holds a large body while its request is processed
             if (call.operation, call.codec.transport) in component.plain:
                 shape = getattr(request.message.payload, "shape", None)
                 if shape is not None:
@@ -129,61 +133,57 @@ class RequestProcessor:
         except BaseException as error:
             self._fail(call, error)
             return None
-        call.read = time.perf_counter()
+        call.decoded_at = time.perf_counter()
         return request
 
-    def _ask(self, call: Call, request: Request) -> None:
+    def _call_component(self, call: Call, request: Request) -> None:
         component, record = self._built, self._recorder(call.operation)
         try:
-            if self._trace is None or call.note is None:
-                result = component.call(request, record)
+            if self._trace is None or call.request_context is None:
+                response = component.call(request, record)
             else:
                 with self._trace((call,)):
-                    result = component.call(request, record)
-            call.told = time.perf_counter()
-            call.reply = call.codec.encode(result, request)
+                    response = component.call(request, record)
+            call.predict_ended_at = time.perf_counter()
+            call.response = call.codec.encode(response, request)
         except BaseException as error:
             self._fail(call, error)
         else:
             self._finish(call, "success")
 
-    def _ask_together(self, parts: Sequence[DecodedCall]) -> list[Any] | None:
-        """The payload of each; None if one of them may be at fault, or the result is not one of rows."""
-        operation, calls = parts[0].call.operation, [part.call for part in parts]
-        _begin_asking(calls)
+    def _call_batch(self, batch: Sequence[DecodedCall]) -> list[Any] | None:
+        """Return the payload of each call; None if one of them may have caused an error, or the result has no rows."""
+        operation, calls = batch[0].call.operation, [decoded.call for decoded in batch]
+        _mark_predict_started(calls)
         try:
             with contextlib.nullcontext() if self._trace is None else self._trace(calls):
-                payload = self._built.call_batch(operation, concat_rows([request.message for _, request in parts]))
+                payload = self._built.call_batch(operation, concat_rows([request.message for _, request in batch]))
             payloads = split_rows(payload, [int(call.rows) for call in calls])
-        except Exception as error:  # whose fault it is shows when each is asked alone
-            self._tell_broken(operation, len(parts), error)
+        except Exception as error:  # which request causes it shows when each is processed alone
+            if operation not in self._failed_batches:  # once: a class may refuse every batch of this size
+                self._failed_batches.add(operation)
+                text = "%s: a batch of %d requests raised; each is processed alone, as after any failed batch: %s"
+                logger.warning(text, operation.value, len(batch), error)
             return None
-        told = time.perf_counter()
+        ended_at = time.perf_counter()
         if payloads is None:
-            self._inseparable.add(operation)
+            self._unbatchable.add(operation)
             logger.error(
-                "%s: server.batching is off from now on: what the class returned for %d requests has not one row for"
-                " each of theirs, or has tags or metrics of its own; each is asked alone",
+                "%s: server.batching is off from now on: the class did not return one row for each row of a batch of"
+                " %d requests, or returned tags or metrics with it; each request is processed alone",
                 operation.value,
-                len(parts),
+                len(batch),
             )
             return None
         for call in calls:
-            call.told = told
-        self._metrics.observe_batch(operation.value, len(parts), sum(call.rows for call in calls))
+            call.predict_ended_at = ended_at
+        self._metrics.observe_batch(operation.value, len(batch), sum(call.rows for call in calls))
         return payloads
 
-    def _tell_broken(self, operation: Operation, count: int, error: Exception) -> None:
-        """Say once that merged calls raise: a class that bears no more rows at a time would be asked twice for all."""
-        if operation not in self._broken:
-            self._broken.add(operation)
-            text = "%s: one call for %d requests has raised, and each is asked alone, as after any such call: %s"
-            logger.warning(text, operation.value, count, error)
-
-    def _settle(self, call: Call, request: Request, payload: Any) -> None:
+    def _finish_batched(self, call: Call, request: Request, payload: Any) -> None:
         try:
-            result = self._built.settle(call.operation, payload, self._recorder(call.operation))
-            call.reply = call.codec.encode(result, request)
+            response = self._built.finish_batched(request, payload, self._recorder(call.operation))
+            call.response = call.codec.encode(response, request)
         except BaseException as error:
             self._fail(call, error)
         else:
@@ -198,15 +198,15 @@ class RequestProcessor:
         self._finish(call, "error")
 
     def _finish(self, call: Call, outcome: str) -> None:
-        call.ended = ended = time.perf_counter()
+        call.ended_at = ended_at = time.perf_counter()
         self._observe(
             call.operation.value,
             outcome,
-            ended - call.arrived,
-            call.begun - call.arrived + call.waited_seconds,
-            call.read - call.begun,
-            call.told - call.asked,
-            ended - call.told,
+            ended_at - call.arrived_at,
+            call.dequeued_at - call.arrived_at + call.waited_seconds,
+            call.decoded_at - call.dequeued_at,
+            call.predict_ended_at - call.predict_started_at,
+            ended_at - call.predict_ended_at,
             call.rows,
             call.body_bytes,
         )
@@ -214,15 +214,11 @@ class RequestProcessor:
 
     @property
     def _built(self) -> Component:
-        """The component; whoever has read a call has found it."""
+        """The component; decoding a call sets it."""
         assert self._component is not None
         return self._component
 
-    def _remember_component(self) -> Component:
-        self._component = self._find_component()
-        return self._component
-
-    def _make_recorder(self, operation: Operation) -> MetricsSink:
+    def _make_recorder(self, operation: Operation) -> RecordMetrics:
         return partial(self._metrics.record, operation.value)
 
 
@@ -237,27 +233,26 @@ def _is_wanted(call: Call) -> bool:
     return False
 
 
-def _begin_asking(calls: Sequence[Call]) -> None:
-    """The component is asked now, of what has waited since it was read."""
-    asked = time.perf_counter()
+def _mark_predict_started(calls: Sequence[Call]) -> None:
+    now = time.perf_counter()
     for call in calls:
-        call.asked, call.waited_seconds = asked, asked - call.read
+        call.predict_started_at, call.waited_seconds = now, now - call.decoded_at
 
 
-def _working_on(calls: Sequence[Call], do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Do something in the context of a call, and with the IDs of all in the log; of many, those of the first."""
+def _run_for(calls: Sequence[Call], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function with the context variables of a call, and with the ids of all calls in the log."""
     if len(calls) == 1 and calls[0].context is not None:
-        return calls[0].context.run(partial(_with_ids, calls, do, *args, **kwargs))
-    return _with_ids(calls, do, *args, **kwargs)
+        return calls[0].context.run(partial(_run_with_ids, calls, function, *args, **kwargs))
+    return _run_with_ids(calls, function, *args, **kwargs)
 
 
-def _with_ids(calls: Sequence[Call], do: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    ids = [call.note.id for call in calls if call.note is not None]
+def _run_with_ids(calls: Sequence[Call], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    ids = [call.request_context.id for call in calls if call.request_context is not None]
     if not ids:
-        return do(*args, **kwargs)
-    more = [f"+{len(ids) - _MOST_IDS}"] if len(ids) > _MOST_IDS else []
-    before = WORKED_ON.set(",".join([*ids[:_MOST_IDS], *more]))
+        return function(*args, **kwargs)
+    more = [f"+{len(ids) - _MAX_IDS}"] if len(ids) > _MAX_IDS else []
+    before = WORKED_ON.set(",".join([*ids[:_MAX_IDS], *more]))
     try:
-        return do(*args, **kwargs)
+        return function(*args, **kwargs)
     finally:
         WORKED_ON.reset(before)

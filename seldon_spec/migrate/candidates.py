@@ -1,6 +1,6 @@
-"""What the old files say, in the words of our keys: claims, what is left out, and what is wrong.
+"""Results of reading the old files: candidate settings, what is left out, and problems.
 
-Data only: knows no file format.
+Data only: independent of every file format.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from seldon_spec.errors import Diagnostic, FieldPath, Position, SeldonSpecError
 
 VARIABLE = "variable"
-"""The first step of a path that is no field of ours: ``("variable", NAME)`` is a variable of the user's class."""
+"""First step of a path that is no key: ``("variable", NAME)`` is a variable of the user's class."""
 
 
 class Rank(IntEnum):
-    """How strong a source is, weakest first: the order in which they stood above each other when the image ran.
+    """Precedence of a source, lowest first, as it was when the old image ran.
 
-    Source: contract sections 7.1 (a flag stands above its variable, but for the log level; one switch forces the
-    threads), 7.6 (a unit is called by its type in the graph), 7.7 (the operator's variables stand above the image's).
+    Source: contract sections 7.1 (a flag overrides its variable, except for the log level; one flag forces the number
+    of threads), 7.6 (the graph defines the type of a unit), 7.7 (the operator's variables override the image's).
     """
 
     WEAK_FLAG = 0
@@ -32,11 +32,11 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One source says that the field at ``path`` has ``value``.
+    """A value of the key at ``path``, from one source.
 
     Attributes:
-        position: where it says so.
-        label: its own words for it, e.g. ``ENV MODEL_NAME``.
+        position: where the source sets it.
+        label: the name of the setting in the source, e.g. ``ENV MODEL_NAME``.
     """
 
     path: FieldPath
@@ -48,7 +48,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that no key of ours takes over as it was, and why; ``what`` names it without its value."""
+    """A setting that is not migrated unchanged, and the reason; ``what`` names it without its value."""
 
     position: Position
     what: str
@@ -57,7 +57,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A path of the folder and its place in the old image; a target that ends with a slash is a directory."""
+    """A path of the folder and its path in the old image; a target that ends with a slash is a directory."""
 
     source: str
     target: str
@@ -66,34 +66,35 @@ class Copy:
 
 @dataclass(slots=True)
 class Gathered:
-    """All that the sources say."""
+    """The results of all sources."""
 
-    claims: list[Candidate] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     packages: list[tuple[str, Position]] = field(default_factory=list)
-    """Requirements that a RUN installs, each with its place."""
+    """Requirements that a RUN installs, each with its position."""
     copies: list[Copy] = field(default_factory=list)
     search_path: list[str] = field(default_factory=list)
-    """Directories of the old image in which Python looked for the class."""
+    """Directories of the old image from which Python imported the class."""
 
-    def claim(self, path: FieldPath, value: Any, position: Position, label: str, rank: Rank) -> None:
-        """Add a claim."""
-        self.claims.append(Candidate(path, value, position, label, rank))
+    def add(self, path: FieldPath, value: Any, position: Position, label: str, rank: Rank) -> None:
+        """Add a candidate."""
+        self.candidates.append(Candidate(path, value, position, label, rank))
 
     def add_item(self, path: FieldPath, item: str, position: Position, label: str, rank: Rank) -> None:
-        """Claim one item of a list; items of one file belong together, at the place of the first."""
-        for index, claim in enumerate(self.claims):
-            if claim.path == path and claim.position.file == position.file and isinstance(claim.value, list):
-                if item not in claim.value:
-                    self.claims[index] = replace(claim, value=[*claim.value, item])
+        """Add an item of a list; the items of one file are one candidate, at the position of the first."""
+        for index, candidate in enumerate(self.candidates):
+            is_same_list = candidate.path == path and candidate.position.file == position.file
+            if is_same_list and isinstance(candidate.value, list):
+                if item not in candidate.value:
+                    self.candidates[index] = replace(candidate, value=[*candidate.value, item])
                 return
-        self.claims.append(Candidate(path, [item], position, label, rank))
+        self.candidates.append(Candidate(path, [item], position, label, rank))
 
-    def leave(self, position: Position, what: str, why: str) -> None:
-        """Note what is not taken over."""
+    def leave_out(self, position: Position, what: str, why: str) -> None:
+        """Record a setting that is not migrated."""
         self.left_out.append(LeftOut(position, what, why))
 
 
 class CannotMigrate(SeldonSpecError):
-    """Nothing was written: the folder cannot be read, has nothing to read, or leaves a choice to the user."""
+    """Nothing was written: the folder cannot be read, contains no old files, or is ambiguous."""

@@ -1,4 +1,4 @@
-"""The class's name, made sure of by what the folder shows; where the folder shows nothing, nothing is claimed."""
+"""The name of the class, checked against the modules of the folder."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from seldon_spec.migrate.copied import find_source
 MAX_MODULES = 200
 
 
-def settle_class(folder: Path, named: Candidate | None, gathered: Gathered) -> list[str]:
-    """Claim the class where no source names it, or where it stands in a folder of its own.
+def find_class(folder: Path, named: Candidate | None, gathered: Gathered) -> list[str]:
+    """Add the class if no source names it, and its package if the class is in a subdirectory.
 
     Args:
-        folder: that is migrated.
-        named: the claim that counts for ``class_name``.
-        gathered: takes the claim.
+        folder: the migrated folder.
+        named: the effective candidate of ``class_name``.
+        gathered: receives the result.
 
     Returns:
-        Classes that may be meant where the folder does not say which.
+        The possible classes, if there are several.
     """
     if named is None:
         return _guess(folder, gathered)
@@ -32,7 +32,7 @@ def settle_class(folder: Path, named: Candidate | None, gathered: Gathered) -> l
         return []
     module, name = split_class_name(named.value)
     home = _copied_from(folder, module, gathered)
-    label = f"{named.label}; COPY puts it there"
+    label = f"{named.label}; copied there by COPY"
     if home is None:
         _refuse_link(folder, module)
         found = read_class(folder, named.value)
@@ -44,15 +44,15 @@ def settle_class(folder: Path, named: Candidate | None, gathered: Gathered) -> l
     _refuse_link(folder, home)
     value = f"{home}.{name}"
     if not all(part.isidentifier() for part in home.split(".")):
-        why = f"the class is in {home.replace('.', '/')}.py, which is no name of a module: rename its directory"
-        gathered.leave(named.position, f"class {named.value}", why)
+        why = f"the class is in {home.replace('.', '/')}.py, which is not a valid module name: rename the directory"
+        gathered.leave_out(named.position, f"class {named.value}", why)
         return []
-    gathered.claims = [replace(c, value=value, label=label) if c == named else c for c in gathered.claims]
+    gathered.candidates = [replace(c, value=value, label=label) if c == named else c for c in gathered.candidates]
     if "." in home:
         is_moved = home.endswith(f".{module}")
         below = (home.removesuffix(f".{module}") if is_moved else home.rpartition(".")[0]).replace(".", "/")
-        why = f"modules of {below} that it imports by their plain names are not found: else migrate {below} itself"
-        gathered.leave(named.position, f"class {named.value}", why)
+        why = f"it cannot import modules of {below} by their plain names: if it does, migrate {below} itself"
+        gathered.leave_out(named.position, f"class {named.value}", why)
     return []
 
 
@@ -62,7 +62,7 @@ def _file_of(module: str) -> tuple[str, str]:
 
 
 def _copied_from(folder: Path, module: str, gathered: Gathered) -> str | None:
-    """The module of the folder that the old image had under another name, as its COPY instructions show."""
+    """Return the module in the folder, if COPY instructions gave it another name in the old image."""
     for place in gathered.search_path:
         for file in _file_of(module) if place else ():
             source = find_source(folder, gathered.copies, posixpath.normpath(posixpath.join(place, file)))
@@ -73,7 +73,7 @@ def _copied_from(folder: Path, module: str, gathered: Gathered) -> str | None:
 
 
 def _modules_below(folder: Path, module: str) -> tuple[str, ...]:
-    """Where the directories of the folder have a module of a dotted name."""
+    """Return the modules with a name in the subdirectories of the folder."""
     found = (path for file in _file_of(module) for pattern in ("*/", "*/*/") for path in folder.glob(pattern + file))
     modules = [path.relative_to(folder).as_posix() for path in found if not leaves(folder, path)]
     return tuple(m.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".") for m in modules)
@@ -87,14 +87,14 @@ def _refuse_link(folder: Path, module: str) -> None:
 
 
 def _guess(folder: Path, gathered: Gathered) -> list[str]:
-    """A class of its module's name, the old convention; with exactly one of them, it is the one."""
+    """Add the only class with the name of its module, the convention of Seldon Core; return the others."""
     inside = (path for path in folder.glob("*.py") if path.stem.isidentifier() and not leaves(folder, path))
     names = sorted(path.stem for path in inside)[:MAX_MODULES]
     found = [name for name in names if isinstance(read_class(folder, name), ClassSource)]
     if len(found) == 1:
         file = folder / f"{found[0]}.py"
-        label = "the only class of its file's name; no source names it"
-        claim = Candidate(("class_name",), found[0], Position(str(file), 1, 1), label, Rank.WEAK_FLAG)
-        gathered.claims.append(claim)
+        label = "the only class with the name of its file; no source names a class"
+        candidate = Candidate(("class_name",), found[0], Position(str(file), 1, 1), label, Rank.WEAK_FLAG)
+        gathered.candidates.append(candidate)
         return []
     return found

@@ -1,6 +1,6 @@
-"""The command that started the old server: its flags as the variables that they stand for.
+"""The command that started the old server: its flags, read as the equivalent variables.
 
-Source: contract section 7.1. Nothing is run; of what else a command does, only that it does it is told.
+Source: contract section 7.1. Nothing is run; other parts of a command are reported without their text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from seldon_spec.errors import Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 from seldon_spec.migrate.shell_lexer import Word
-from seldon_spec.migrate.variables import claim_variable
+from seldon_spec.migrate.variables import add_variable
 
 PROGRAM = "seldon-core-microservice"
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
@@ -44,45 +44,45 @@ FLAGS = {
     "--pidfile": "",
     "--api-type": "API_TYPE",
 }
-"""Each flag with the variable that says the same; older releases had ``--api-type``."""
+"""Each flag with the equivalent variable; older releases had ``--api-type``."""
 
-_MAY_STAND_ALONE = frozenset({"--persistence", "--debug", "--tracing", "--access-log"})
+_OPTIONAL_VALUE = frozenset({"--persistence", "--debug", "--tracing", "--access-log"})
 _POSITIONALS = ("MODEL_NAME", "API_TYPE")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command's words, and where it stands."""
+    """The words of a command, and its position."""
 
     words: Sequence[Word]
     position: Position
     image_rank: Rank = Rank.IMAGE
-    """The strength of what comes from a variable of the image."""
+    """Rank of values that come from a variable of the image."""
 
 
 def find_script(words: Sequence[Word]) -> str | None:
-    """The text that a shell is given by ``-c``, where that is what the words do."""
+    """Return the script of ``sh -c SCRIPT``; None for another command."""
     if len(words) >= 3 and posixpath.basename(words[0].text) in SHELLS and re.fullmatch(r"-[a-z]*c", words[1].text):
         return words[2].text
     return None
 
 
 def read_command(command: Command, gathered: Gathered) -> bool:
-    """Claim what the flags say; whether the command starts the old server."""
+    """Add the settings of the flags; return whether the command starts the old server."""
     start = _find_program(command.words)
     if start is None:
         is_s2i = any(word.text == _S2I_RUN for word in command.words)
         if not is_s2i and command.words:
-            gathered.leave(
+            gathered.leave_out(
                 command.position,
                 "the command",
-                f"it does not start {PROGRAM} in a way that can be read here; the image runs seldon-spec serve",
+                f"it does not start {PROGRAM} in a way that migrate can read; the image runs seldon-spec serve",
             )
         return is_s2i
     _read_before(command, start, gathered)
     end = next((i for i, word in enumerate(command.words) if i > start and word.is_operator), len(command.words))
     if any(word.text not in ("&", ";", ")", "\n") for word in command.words[end : end + 1]):
-        gathered.leave(command.position, "the command", "what it does with the server's output is not taken over")
+        gathered.leave_out(command.position, "the command", "the redirection of the server's output is not migrated")
     _Arguments(command, gathered).read(list(command.words[start + 1 : end]))
     return True
 
@@ -95,30 +95,30 @@ def _find_program(words: Sequence[Word]) -> int | None:
 
 
 def _read_before(command: Command, start: int, gathered: Gathered) -> None:
-    """Assignments in front of the program are its variables; anything else there is not taken over."""
+    """Read assignments before the program as variables; report anything else."""
     rest: list[Word] = []
     for word in command.words[:start]:
         if _ASSIGNMENT.match(word.text) and not rest:
             name, _, text = word.text.partition("=")
-            _claim(command, name, Word(text, word.start, word.variables, word.unknown), name, Rank.IMAGE, gathered)
+            _add(command, name, Word(text, word.start, word.variables, word.unknown), name, Rank.IMAGE, gathered)
         elif posixpath.basename(word.text) not in _HARMLESS:
             rest.append(word)
     if rest:
-        gathered.leave(
-            command.position, "the command", "what it does before the server starts: do it in __init__ or load()"
+        gathered.leave_out(
+            command.position, "the command", "what it runs before the server starts: do it in __init__ or load()"
         )
 
 
-def _claim(command: Command, name: str, word: Word, label: str, rank: Rank, gathered: Gathered) -> None:
+def _add(command: Command, name: str, word: Word, label: str, rank: Rank, gathered: Gathered) -> None:
     if word.unknown:
         names = ", ".join(dict.fromkeys(word.unknown))
-        gathered.leave(command.position, label, f"it names what is not known here: {names}")
+        gathered.leave_out(command.position, label, f"it refers to unknown values: {names}")
     else:
-        claim_variable(gathered, name, word.text, command.position, label, rank)
+        add_variable(gathered, name, word.text, command.position, label, rank)
 
 
 class _Arguments:
-    """Reads the arguments one by one, as the old parser did."""
+    """Parses the arguments as the old server did."""
 
     def __init__(self, command: Command, gathered: Gathered) -> None:
         self.command, self.gathered = command, gathered
@@ -136,34 +136,36 @@ class _Arguments:
         written, equals, text = word.text.partition("=")
         flags = [written] if written in FLAGS else [flag for flag in FLAGS if flag.startswith(written)]
         if len(flags) != 1:
-            self.gathered.leave(self.command.position, written, "the old server knew no such flag")
+            self.gathered.leave_out(self.command.position, written, "the old server has no such flag")
             return
         flag = flags[0]
         if equals:
             value = Word(text, word.start, word.variables, word.unknown)
         elif rest and not rest[0].text.startswith("--"):
             value = rest.pop(0)
-        elif flag in _MAY_STAND_ALONE:
+        elif flag in _OPTIONAL_VALUE:
             value = Word("1", word.start)
         else:
-            self.gathered.leave(self.command.position, flag, "it has no value")
+            self.gathered.leave_out(self.command.position, flag, "it has no value")
             return
         self._value(flag, FLAGS[flag], value)
 
     def _positional(self, word: Word) -> None:
         self.positionals += 1
         if self.positionals > len(_POSITIONALS):
-            self.gathered.leave(self.command.position, "an argument", "the old server knew no third one")
+            self.gathered.leave_out(
+                self.command.position, "an argument", "the old server accepts two positional arguments"
+            )
             return
         name = _POSITIONALS[self.positionals - 1]
         self._value(f"{PROGRAM}'s {('class', 'transport')[self.positionals - 1]}", name, word)
 
     def _value(self, label: str, name: str, word: Word) -> None:
         if not name:
-            self.gathered.leave(self.command.position, label, "no file holds the process's number")
+            self.gathered.leave_out(self.command.position, label, "no pid file is written")
         elif word.is_bare and word.variables == (name,):
-            return  # the variable itself is the source, or is given where the image runs
+            return  # the variable is read by itself, or is set where the image runs
         else:
             rank = self.command.image_rank if word.variables else Rank.FLAG
             rank = Rank.WEAK_FLAG if label == "--log-level" else rank
-            _claim(self.command, name, word, label, rank, self.gathered)
+            _add(self.command, name, word, label, rank, self.gathered)

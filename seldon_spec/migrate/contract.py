@@ -1,4 +1,4 @@
-"""``contract.json``: the features and targets that the old testers knew, as a comment; the file has no key for them."""
+"""``contract.json``: features and targets of the old testers, for a comment; seldon.yaml has no such key."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from seldon_spec.migrate.sources import CONTRACT_FILE, read_bounded
 
 MAX_NAMES = 30
 _WHY = (
-    "no key takes its place: describe the inputs and outputs in the class's init_metadata(), and keep the file for "
+    "it has no equivalent key: describe the inputs and outputs in the class's init_metadata(), and keep the file for "
     "your own tests; its names are in a comment of seldon.yaml"
 )
 
 
 def read_contract(folder: Path, gathered: Gathered) -> list[str]:
-    """Lines that tell what the contract names; empty where there is none, or none that can be read."""
+    """Return comment lines about the features and targets; none if the file is missing or unreadable."""
     path = folder / CONTRACT_FILE
     data = read_bounded(folder, path, gathered.problems)
     if data is None:
@@ -28,11 +28,11 @@ def read_contract(folder: Path, gathered: Gathered) -> list[str]:
     if not isinstance(value, dict):
         where = document.problems[0].origin.position if document.problems else None
         position = where or Position(str(path), 1, 1)
-        gathered.leave(position, path.name, "it cannot be read as JSON")
+        gathered.leave_out(position, path.name, "it cannot be read as JSON")
         return []
     lines = [f"{path.name}: {key}: {_describe(value[key])}" for key in ("features", "targets") if key in value]
     if lines:
-        gathered.leave(Position(str(path), 1, 1), path.name, _WHY)
+        gathered.leave_out(Position(str(path), 1, 1), path.name, _WHY)
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Where a file of the old image came from: its COPY and ADD instructions, read backwards."""
+"""The source of a file of the old image, according to its COPY and ADD instructions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seldon_spec.migrate.shell_lexer import Word
 
 @dataclass(frozen=True, slots=True)
 class CopyWords:
-    """The words of a COPY or an ADD without its flags, and whether it copies from another image or stage."""
+    """The paths of a COPY or ADD, and whether it copies from another image or stage."""
 
     sources: tuple[str, ...]
     target: str
@@ -71,19 +71,19 @@ def _expand(folder: Path, source: str) -> Iterator[str]:
         yield plain
 
 
-def leave_moved(folder: Path, work_folder: str, gathered: Gathered) -> None:
-    """Note directories that the old image had elsewhere than the new one, which keeps the folder's layout."""
+def report_moved(folder: Path, work_folder: str, gathered: Gathered) -> None:
+    """Report directories with another path in the old image; the new one keeps the layout of the folder."""
     for copy in gathered.copies:
         source = posixpath.normpath(copy.source.lstrip("/") or ".")
         place = posixpath.normpath(posixpath.join(work_folder, source))
         if source == "." or not is_folder(folder / source) or posixpath.normpath(copy.target) == place:
             continue
         why = f"the new image keeps the layout of the folder: its files are in {place}, not in {copy.target}"
-        gathered.leave(copy.position, f"COPY {copy.source}", why)
+        gathered.leave_out(copy.position, f"COPY {copy.source}", why)
 
 
 def add_copies(words: CopyWords, work_folder: str, position: Position, gathered: Gathered) -> None:
-    """Remember what an instruction copies from the folder."""
+    """Record what an instruction copies from the folder."""
     if not words.is_from_elsewhere:
         target = posixpath.join(work_folder, words.target)
         if len(words.sources) > 1 or words.target.endswith(("/", "/.")) or words.target == ".":

@@ -1,4 +1,4 @@
-"""What a SeldonDeployment says of one unit: its type, parameters, ports, variables, command and annotations.
+"""One unit of a SeldonDeployment: its type, parameters, ports, variables, command and annotations.
 
 Source: contract sections 7.3, 7.4 and 7.7; the resource's own schema for the names.
 """
@@ -18,7 +18,7 @@ from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
 from seldon_spec.migrate.manifest import Tree, Unit
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
-from seldon_spec.migrate.variables import claim_annotation, claim_variable, is_secret, take
+from seldon_spec.migrate.variables import add_annotation, add_layered, add_variable, is_secret
 
 _TYPES = {**{kind.value: kind for kind in ServiceType}, "OUTPUT_TRANSFORMER": ServiceType.TRANSFORMER}
 _METHODS = {
@@ -29,39 +29,41 @@ _METHODS = {
 }
 _PORTS = ("http", "grpc", "metrics")
 _NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
-_STAYS = "its value is known only in the cluster: the SeldonDeployment still sets it where the server starts"
+_STAYS = "its value is known only in the cluster, where the SeldonDeployment still sets it"
 _REFERENCE = re.compile(r"\$\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\)")
 
 
 def read_unit(unit: Unit, gathered: Gathered) -> None:
-    """Claim what the resource says of the unit."""
-    _claim_type(unit, gathered)
+    """Add the settings of the unit."""
+    _add_type(unit, gathered)
     if _NAME.fullmatch(unit.name) and len(unit.name) <= 63:
         name = unit.graph.get("name")
         assert name is not None
-        gathered.claims.append(Candidate(("name",), unit.name, name.place(), "graph.name", Rank.DEPLOYMENT))
+        gathered.candidates.append(Candidate(("name",), unit.name, name.position(), "graph.name", Rank.DEPLOYMENT))
     for tree in (unit.spec.get("annotations"), unit.predictor_tree.get("annotations")):
         for key, value in tree.entries() if tree else ():
-            claim_annotation(gathered, key, value.text(), value.place())
-    _claim_parameters(unit, gathered)
-    _claim_endpoint(unit.graph, gathered)
+            add_annotation(gathered, key, value.text(), value.position())
+    _add_parameters(unit, gathered)
+    _add_endpoint(unit.graph, gathered)
     if unit.container is not None:
         _read_container(unit.container, gathered)
-    _leave_rest(unit, gathered)
+    _report_rest(unit, gathered)
 
 
-def _claim_type(unit: Unit, gathered: Gathered) -> None:
-    """The type by which the executor calls the unit; without one, what its methods make of it."""
+def _add_type(unit: Unit, gathered: Gathered) -> None:
+    """Add the type by which the executor calls the unit; without one, the type that its methods imply."""
     tree = unit.graph.get("type")
     written = tree.text() if tree else ""
     if tree and written in _TYPES:
-        claim = Candidate(("service_type",), _TYPES[written].value, tree.place(), f"graph.type {written}", Rank.FORCED)
-        gathered.claims.append(claim)
+        candidate = Candidate(
+            ("service_type",), _TYPES[written].value, tree.position(), f"graph.type {written}", Rank.FORCED
+        )
+        gathered.candidates.append(candidate)
         return
     if tree and written not in ("", "UNKNOWN_TYPE"):
         match = guess(written, _TYPES)
         allowed = ", ".join(_TYPES)
-        origin = Origin(OriginKind.FILE, tree.place().file, tree.place())
+        origin = Origin(OriginKind.FILE, tree.position().file, tree.position())
         help_text = f'did you mean "{match}"?' if match else None
         message = "the graph's type is not one of its values"
         gathered.problems.append(
@@ -71,12 +73,12 @@ def _claim_type(unit: Unit, gathered: Gathered) -> None:
     methods = unit.graph.get("methods")
     kinds = {_METHODS[each.text()] for each in methods.items() if each.text() in _METHODS} if methods else set()
     if methods and len(kinds) == 1:
-        claim = Candidate(("service_type",), kinds.pop().value, methods.place(), "graph.methods", Rank.FORCED)
-        gathered.claims.append(claim)
+        candidate = Candidate(("service_type",), kinds.pop().value, methods.position(), "graph.methods", Rank.FORCED)
+        gathered.candidates.append(candidate)
 
 
-def _claim_parameters(unit: Unit, gathered: Gathered) -> None:
-    """The parameters, each checked and converted as the loader does it, at its own place."""
+def _add_parameters(unit: Unit, gathered: Gathered) -> None:
+    """Add the parameters, each checked and converted as by the loader, at its own position."""
     tree = unit.graph.get("parameters")
     if tree is None:
         return
@@ -85,34 +87,32 @@ def _claim_parameters(unit: Unit, gathered: Gathered) -> None:
     places = SourceLocations(lambda path: _place(path, trees, tree), lambda path: _place(path, trees, tree))
     problems = check(entries, ("parameters",), places)
     wrong = {problem.path[1] for problem in problems if len(problem.path) > 1}
-    gathered.problems += [_discreet(problem, trees) for problem in problems]
+    gathered.problems += [_redact(problem, trees) for problem in problems]
     for index, each in enumerate(trees):
         if str(index) in wrong:
             continue
         value = each.get("value")
-        position = value.place() if value else each.place()
-        merged = LayeredValues({}, {})
-        set_entry(merged, str(index), entries[index], Origin(OriginKind.FILE, position.file, position))
+        position = value.position() if value else each.position()
+        layered = LayeredValues({}, {})
+        set_entry(layered, str(index), entries[index], Origin(OriginKind.FILE, position.file, position))
         label = f"parameter {entries[index]['name']}, {entries[index]['type']}"
-        if merged.problems:
-            gathered.problems += [
-                _discreet(replace(p, path=("parameters", str(index))), trees) for p in merged.problems
-            ]
+        if layered.problems:
+            gathered.problems += [_redact(replace(p, path=("parameters", str(index))), trees) for p in layered.problems]
         else:
-            take(gathered, merged, position, label, Rank.DEPLOYMENT)
+            add_layered(gathered, layered, position, label, Rank.DEPLOYMENT)
 
 
 def _place(path: FieldPath, trees: list[Tree], whole: Tree) -> Origin:
-    """Where a part of the list stands: the value, else the entry, else the list."""
+    """Return the position of a part of the list: the value, else the entry, else the list."""
     tree = whole
     if len(path) > 1 and path[1].isdigit() and int(path[1]) < len(trees):
         tree = trees[int(path[1])]
         tree = tree.get(*path[2:]) or tree
-    return Origin(OriginKind.FILE, tree.place().file, tree.place())
+    return Origin(OriginKind.FILE, tree.position().file, tree.position())
 
 
-def _discreet(problem: Diagnostic, trees: list[Tree]) -> Diagnostic:
-    """A finding about a parameter, without its value where the name says that it is a secret."""
+def _redact(problem: Diagnostic, trees: list[Tree]) -> Diagnostic:
+    """Remove the value from a finding about a parameter with a secret name."""
     index = problem.path[1] if len(problem.path) > 1 else ""
     name = trees[int(index)].text("name") if index.isdigit() and int(index) < len(trees) else ""
     if not is_secret(name) or problem.origin.position is None:
@@ -121,12 +121,12 @@ def _discreet(problem: Diagnostic, trees: list[Tree]) -> Diagnostic:
     return replace(problem, origin=hidden, found="(not shown)" if problem.found else None)
 
 
-def _claim_endpoint(graph: Tree, gathered: Gathered) -> None:
+def _add_endpoint(graph: Tree, gathered: Gathered) -> None:
     for key, port in (("httpPort", "HTTP"), ("grpcPort", "GRPC")):
         tree = graph.get("endpoint", key)
         if tree is not None and tree.text() not in ("", "0"):
             name = f"PREDICTIVE_UNIT_{port}_SERVICE_PORT"
-            claim_variable(gathered, name, tree.text(), tree.place(), f"graph.endpoint.{key}", Rank.DEPLOYMENT)
+            add_variable(gathered, name, tree.text(), tree.position(), f"graph.endpoint.{key}", Rank.DEPLOYMENT)
 
 
 def _read_container(container: Tree, gathered: Gathered) -> None:
@@ -136,7 +136,7 @@ def _read_container(container: Tree, gathered: Gathered) -> None:
         if number is not None and port.text("name") in _PORTS:
             name = f"PREDICTIVE_UNIT_{port.text('name').upper()}_SERVICE_PORT"
             label = f"the port named {port.text('name')}"
-            claim_variable(gathered, name, number.text(), number.place(), label, Rank.DEPLOYMENT)
+            add_variable(gathered, name, number.text(), number.position(), label, Rank.DEPLOYMENT)
     variables = container.get("env")
     known: dict[str, str] = {}
     for variable in variables.items() if variables else ():
@@ -144,21 +144,21 @@ def _read_container(container: Tree, gathered: Gathered) -> None:
     if container.get("envFrom"):
         tree = container.get("envFrom")
         assert tree is not None
-        gathered.leave(tree.place(), "envFrom", _STAYS)
+        gathered.leave_out(tree.position(), "envFrom", _STAYS)
     _read_command(container, known, gathered)
     image = container.get("image")
     if image is not None:
-        why = "the image that is in use: give the new one a tag of its own, by image.tag or when it is built"
-        gathered.leave(image.place(), f"image {_printable(image.text())}", why)
+        why = "the current image: give the new image another tag, with image.tag or build --tag"
+        gathered.leave_out(image.position(), f"image {_printable(image.text())}", why)
 
 
 def _printable(text: str) -> str:
-    """An image's name without credentials; none has spaces."""
+    """Return the name of an image on one line; empty if it contains credentials."""
     return "" if is_secret("", text) else "".join(c if c.isprintable() else "?" for c in text)[:200]
 
 
 def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) -> None:
-    """One variable of the container: its value, or what it refers to in the cluster."""
+    """Read a variable of the container: a value, or a reference to a resource of the cluster."""
     name_tree = variable.get("name")
     name = variable.text("name")
     if name_tree is None or not name:
@@ -166,48 +166,52 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) ->
     label = f"env {name}"
     value = variable.get("value")
     if variable.get("valueFrom", "secretKeyRef"):
-        claim_reference(name, name_tree.place(), label, gathered)
+        add_reference(name, name_tree.position(), label, gathered)
     elif variable.get("valueFrom"):
-        gathered.leave(name_tree.place(), label, _STAYS)
+        gathered.leave_out(name_tree.position(), label, _STAYS)
     else:
         text = value.text() if value else ""
         missing = [match["name"] for match in _REFERENCE.finditer(text) if match["name"] not in known]
         if missing:
-            gathered.leave(name_tree.place(), label, _STAYS)
+            gathered.leave_out(name_tree.position(), label, _STAYS)
             return
         text = _REFERENCE.sub(lambda match: known[match["name"]], text)
         if not is_secret(name, text):
             known[name] = text
-        place = value.place() if value else name_tree.place()
-        claim_variable(gathered, name, text, place, label, Rank.DEPLOYMENT)
+        place = value.position() if value else name_tree.position()
+        add_variable(gathered, name, text, place, label, Rank.DEPLOYMENT)
 
 
-def claim_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:
-    """A variable whose value is a Secret's: referred to where the class reads it, else left to the deployment."""
+def add_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:
+    """Add a reference to a variable from a Secret if the class reads it; else leave it to the deployment."""
     aside = Gathered()
-    claim_variable(aside, name, "", position, label, Rank.DEPLOYMENT)
-    if any(claim.path[0] == "variable" for claim in aside.claims):
+    add_variable(aside, name, "", position, label, Rank.DEPLOYMENT)
+    if any(candidate.path[0] == "variable" for candidate in aside.candidates):
         value = {"from_env": name}
-        gathered.claims += [replace(claim, value=value, label=f"{label}, a Secret") for claim in aside.claims]
+        gathered.candidates += [
+            replace(candidate, value=value, label=f"{label}, a Secret") for candidate in aside.candidates
+        ]
     else:
-        gathered.leave(position, label, _STAYS)
+        gathered.leave_out(position, label, _STAYS)
 
 
 def _read_command(container: Tree, known: dict[str, str], gathered: Gathered) -> None:
-    """``command`` and ``args`` stand in place of the image's own; told only where they start the old server."""
+    """Read ``command`` and ``args``, which override those of the image, if they start the old server."""
     trees = [tree for key in ("command", "args") if (tree := container.get(key)) is not None]
     texts = [word.text() for tree in trees for word in tree.items()]
     if not texts:
         return
-    position = trees[0].place()
+    position = trees[0].position()
     if any(PROGRAM in text for text in texts):
         words = [Word(_REFERENCE.sub(lambda match: known.get(match["name"], match[0]), text), 0) for text in texts]
         read_command(Command(_unwrap(words, known), position, Rank.DEPLOYMENT), gathered)
-    gathered.leave(position, "command", "it stands in place of the image's own: take it out of the SeldonDeployment")
+    gathered.leave_out(
+        position, "command", "it overrides the command of the image: remove it from the SeldonDeployment"
+    )
 
 
 def _unwrap(words: list[Word], known: dict[str, str]) -> list[Word]:
-    """The words of the script, where a shell is given one."""
+    """Return the words of the script, if the command is a shell with ``-c``."""
     script = find_script(words)
     if script is None:
         return words
@@ -217,12 +221,12 @@ def _unwrap(words: list[Word], known: dict[str, str]) -> list[Word]:
         return words
 
 
-def _leave_rest(unit: Unit, gathered: Gathered) -> None:
+def _report_rest(unit: Unit, gathered: Gathered) -> None:
     protocol = unit.spec.get("protocol") or unit.predictor_tree.get("protocol")
     if protocol is not None and protocol.text() not in ("", "seldon"):
-        why = f"Seldon's own protocol is served, not {_printable(protocol.text())}"
-        gathered.leave(protocol.place(), "protocol", why)
+        why = f"the Seldon protocol is served, not {_printable(protocol.text())}"
+        gathered.leave_out(protocol.position(), "protocol", why)
     for key in ("envSecretRefName", "modelUri"):
         tree = unit.graph.get(key)
         if tree is not None and tree.text():
-            gathered.leave(tree.place(), f"graph.{key}", "it stays in the SeldonDeployment")
+            gathered.leave_out(tree.position(), f"graph.{key}", "it stays in the SeldonDeployment")

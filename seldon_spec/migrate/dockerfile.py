@@ -1,6 +1,6 @@
-"""What a Dockerfile's last stage says: its base, variables, labels, user and command.
+"""The last stage of a Dockerfile: its base, variables, labels, user and command.
 
-Source: Dockerfile reference; contract section 7.7 for what the guide's and the builder's images hold.
+Source: Dockerfile reference; contract section 7.7 for the images of the guide and the s2i builder.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from seldon_spec.errors import Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 from seldon_spec.migrate.command import Command, find_script, read_command
-from seldon_spec.migrate.copied import add_copies, leave_moved, read_copy
-from seldon_spec.migrate.image_parts import claim_base, claim_label, claim_user, claim_work_folder, leave_ports
+from seldon_spec.migrate.copied import add_copies, read_copy, report_moved
+from seldon_spec.migrate.image_parts import add_base, add_label, add_user, add_work_folder, report_ports
 from seldon_spec.migrate.installed import read_run
 from seldon_spec.migrate.instructions import Dockerfile, Instruction, parse_dockerfile
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, literal_word, read_whole, read_words
-from seldon_spec.migrate.variables import claim_variable, is_secret
+from seldon_spec.migrate.variables import add_variable, is_secret
 
 _ALIAS = re.compile(r"(?P<base>\S+)(?:\s+AS\s+(?P<alias>\S+))?\s*", re.IGNORECASE)
 _PLATFORM = re.compile(r"--[a-z]+(=\S+)?\s+")
@@ -29,7 +29,7 @@ _PLATFORM = re.compile(r"--[a-z]+(=\S+)?\s+")
 
 @dataclass(slots=True)
 class Stage:
-    """One FROM with what stands below it."""
+    """One FROM with its instructions."""
 
     base: str
     origin: Instruction
@@ -47,7 +47,7 @@ class Assignment:
 
 @dataclass(slots=True)
 class Image:
-    """What the instructions leave behind: of each thing the last one."""
+    """The state of the image after its instructions."""
 
     variables: dict[str, Assignment] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class Image:
     folder: tuple[str, Position] | None = None
 
     def known(self) -> Mapping[str, str]:
-        """Every value that a later instruction can name: a variable stands above an argument."""
+        """Return the values that later instructions can use; variables override arguments."""
         return ChainMap(self.values, self.arguments)
 
     def set_variables(self, pairs: Sequence[tuple[str, Assignment]]) -> None:
-        """Take over what one ENV sets; a value that is not known here hides an earlier one.
+        """Apply an ENV; an unknown value removes an earlier one.
 
-        A secret is not known either, so that no other value is made of it.
+        A secret counts as unknown, so that no other value contains it.
         """
         for name, each in pairs:
             self.variables[name] = each
@@ -77,25 +77,25 @@ class Image:
 
 
 def read_dockerfile(folder: Path, path: Path, data: bytes, gathered: Gathered) -> None:
-    """Claim what a Dockerfile says of the image that it makes."""
+    """Add the settings of a Dockerfile."""
     dockerfile = parse_dockerfile(data, str(path))
     arguments: dict[str, str] = {}
     chain = _read_last_stage(dockerfile, arguments, gathered)
     if not chain:
-        gathered.leave(Position(str(path), 1, 1), path.name, "it has no FROM, so it makes no image")
+        gathered.leave_out(Position(str(path), 1, 1), path.name, "it has no FROM, so it builds no image")
         return
     base = chain[0]
-    claim_base(base.base, base.unknown, base.origin.place(), gathered)
+    add_base(base.base, base.unknown, base.origin.position(), gathered)
     image = Image()
     reader = _Reader(image, dockerfile.escape, arguments, gathered)
     for stage in chain:
         for instruction in stage.instructions:
             reader.read(instruction)
-    _claim_image(folder, image, gathered)
+    _add_image(folder, image, gathered)
 
 
 def _read_last_stage(dockerfile: Dockerfile, arguments: dict[str, str], gathered: Gathered) -> list[Stage]:
-    """The last stage, after the stages of this file that it builds on."""
+    """Return the last stage, preceded by the stages of this file that it is based on."""
     stages: list[Stage] = []
     names: dict[str, int] = {}
     for instruction in dockerfile.instructions:
@@ -122,10 +122,10 @@ def _read_last_stage(dockerfile: Dockerfile, arguments: dict[str, str], gathered
 def _open_stage(
     instruction: Instruction, stages: list[Stage], arguments: Mapping[str, str], gathered: Gathered
 ) -> str | None:
-    """Begin a stage; returns the name that later ones know it by."""
+    """Add a stage; return its alias."""
     text = instruction.text
     while match := _PLATFORM.match(text):
-        gathered.leave(instruction.place(), match[0].split("=")[0].strip(), "the build says for which platform it is")
+        gathered.leave_out(instruction.position(), match[0].split("=")[0].strip(), "the build defines the platform")
         text = text[match.end() :]
     found = _ALIAS.fullmatch(text)
     word = _read(instruction, found["base"] if found else text, arguments, "\\", gathered)
@@ -134,26 +134,26 @@ def _open_stage(
 
 
 def _read(instruction: Instruction, text: str, known: Mapping[str, str], escape: str, gathered: Gathered) -> Word:
-    """One word, or the text as it is where a quotation mark is left open; that is told."""
+    """Return one word; report an unclosed quote and return the text unchanged."""
     try:
         return read_whole(text.strip(), known, escape=escape)
     except UnclosedQuote as error:
-        _leave_unread(instruction, str(error), gathered)
-        return Word(text, 0, unknown=("an open quotation mark",))
+        _report_unreadable(instruction, str(error), gathered)
+        return Word(text, 0, unknown=("an unclosed quote",))
 
 
-def _leave_unread(instruction: Instruction, reason: str, gathered: Gathered) -> None:
-    gathered.leave(instruction.place(), instruction.keyword, f"it cannot be read: {reason}")
+def _report_unreadable(instruction: Instruction, reason: str, gathered: Gathered) -> None:
+    gathered.leave_out(instruction.position(), instruction.keyword, f"it cannot be read: {reason}")
 
 
 class _Reader:
-    """Follows the instructions of the last stage, one by one."""
+    """Applies the instructions of the last stage to an image."""
 
     def __init__(self, image: Image, escape: str, arguments: Mapping[str, str], gathered: Gathered) -> None:
         self.image, self.escape, self.arguments, self.gathered = image, escape, arguments, gathered
 
     def read(self, instruction: Instruction) -> None:
-        """Take over what one instruction changes; most change nothing that a key of ours says."""
+        """Apply one instruction; most have no equivalent key."""
         action = {
             "ENV": self._env,
             "LABEL": self._label,
@@ -174,18 +174,18 @@ class _Reader:
         try:
             return read_words(instruction.text, self.image.known(), escape=self.escape)
         except UnclosedQuote as error:
-            _leave_unread(instruction, str(error), self.gathered)
+            _report_unreadable(instruction, str(error), self.gathered)
             return []
 
     def _pairs(self, instruction: Instruction) -> list[tuple[str, Assignment]]:
-        """``NAME=value …``, or the old form ``NAME value``, which takes the rest of the line."""
+        """Parse ``NAME=value …``, or the old form ``NAME value``, which takes the rest of the line."""
         words = self._words(instruction)
         if not words:
             return []
         if "=" not in words[0].text:
             name, _, rest = instruction.text.partition(" " if " " in instruction.text else "\t")
             if not rest.strip():
-                _leave_unread(instruction, f"{name} has no value", self.gathered)
+                _report_unreadable(instruction, f"{name} has no value", self.gathered)
                 return []
             word = _read(instruction, rest, self.image.known(), self.escape, self.gathered)
             return [(name, Assignment(word, instruction.at(0, len(name))))]
@@ -196,7 +196,7 @@ class _Reader:
             if equals:
                 pairs.append((name, Assignment(Word(text, word.start, word.variables, word.unknown), position)))
             else:
-                _leave_unread(instruction, f"{name} has no value", self.gathered)
+                _report_unreadable(instruction, f"{name} has no value", self.gathered)
         return pairs
 
     def _env(self, instruction: Instruction) -> None:
@@ -230,7 +230,7 @@ class _Reader:
         copied = read_copy(instruction.text, self._words(instruction))
         if copied is not None:
             work_folder = self.image.folder[0] if self.image.folder else "/"
-            add_copies(copied, work_folder, instruction.place(), self.gathered)
+            add_copies(copied, work_folder, instruction.position(), self.gathered)
 
     def _command(self, instruction: Instruction) -> None:
         self.image.command = instruction
@@ -239,33 +239,33 @@ class _Reader:
         self.image.entrypoint = instruction
 
 
-def _claim_image(folder: Path, image: Image, gathered: Gathered) -> None:
+def _add_image(folder: Path, image: Image, gathered: Gathered) -> None:
     for name, each in image.variables.items():
         label = f"ENV {name}"
         if each.word.unknown:
             names = ", ".join(dict.fromkeys(each.word.unknown))
-            gathered.leave(each.position, label, f"it names what is not known here: {names}")
+            gathered.leave_out(each.position, label, f"it refers to unknown values: {names}")
         else:
-            claim_variable(gathered, name, each.word.text, each.position, label, Rank.IMAGE)
+            add_variable(gathered, name, each.word.text, each.position, label, Rank.IMAGE)
     for name, each in image.labels.items():
-        claim_label(name, each.word.text, each.position, gathered)
+        add_label(name, each.word.text, each.position, gathered)
     if image.user:
-        claim_user(*image.user, gathered)
+        add_user(*image.user, gathered)
     if image.folder:
-        claim_work_folder(*image.folder, gathered)
+        add_work_folder(*image.folder, gathered)
     work_folder = posixpath.normpath(image.folder[0] if image.folder else "/")
     gathered.search_path = [work_folder, *image.values.get("PYTHONPATH", "").split(":")]
-    leave_moved(folder, work_folder, gathered)
+    report_moved(folder, work_folder, gathered)
     for run in image.runs:
         read_run(folder, work_folder, run, image.known(), gathered)
     command = _whole_command(image, gathered)
     if command is not None:
         read_command(command, gathered)
-    leave_ports(image.ports, gathered)
+    report_ports(image.ports, gathered)
 
 
 def _whole_command(image: Image, gathered: Gathered) -> Command | None:
-    """What the container starts: ENTRYPOINT, with CMD as its arguments where both are in exec form."""
+    """Return the command of the container: ENTRYPOINT, with CMD as its arguments if both are in exec form."""
     parts = [each for each in (image.entrypoint, image.command) if each is not None]
     if not parts:
         return None
@@ -274,16 +274,16 @@ def _whole_command(image: Image, gathered: Gathered) -> Command | None:
         listed = _exec_form(part)
         if listed is None:
             words += _shell_words(part, part.text, image.known(), gathered)
-            break  # an ENTRYPOINT in shell form passes CMD over
+            break  # an ENTRYPOINT in shell form ignores CMD
         words += [literal_word(text) for text in listed]
     inner = find_script(words)
     if inner is not None:
         words = _shell_words(parts[0], inner, image.known(), gathered)
-    return Command(words, parts[0].place())
+    return Command(words, parts[0].position())
 
 
 def _exec_form(instruction: Instruction) -> list[str] | None:
-    """The list of words, where the instruction is a JSON list of texts; as for Docker, anything else is shell form."""
+    """Return the words of a JSON list of strings; None for shell form, which is anything else, as for Docker."""
     if not instruction.text.startswith("["):
         return None
     try:
@@ -297,5 +297,5 @@ def _shell_words(instruction: Instruction, text: str, known: Mapping[str, str], 
     try:
         return read_words(text, known, is_shell=True)
     except UnclosedQuote as error:
-        _leave_unread(instruction, str(error), gathered)
+        _report_unreadable(instruction, str(error), gathered)
         return []

@@ -1,4 +1,4 @@
-"""Parts of an image that keys of ``image`` take over, each by itself: base, user, labels, folder and ports."""
+"""Parts of an image with an equivalent key of ``image``: base, user, labels, working directory and ports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from seldon_spec.errors import FieldPath, Position
-from seldon_spec.migrate.accepted import why_refused
+from seldon_spec.config.schema.schema import SourceLocations, check, field_schema
+from seldon_spec.errors import FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 
 _OFFICIAL = re.compile(r"(?:docker\.io/)?(?:library/)?python:(?P<version>3\.[0-9]+(?:\.[0-9]+)?)-slim")
@@ -17,36 +17,45 @@ _OLDEST, _NEWEST = 10, 13
 _SUPPORTED = f"Python 3.{_OLDEST} to 3.{_NEWEST}"
 
 
-def claim_base(base: str, unknown: Sequence[str], position: Position, gathered: Gathered) -> None:
-    """Claim the base image, or its Python where it is Python's own slim image."""
+def find_objection(path: FieldPath, value: object, position: Position) -> str | None:
+    """Return what the key at ``path`` allows if it does not accept the value; None if it does."""
+    if field_schema(path) is None:
+        return "there is no such key"
+    origin = Origin(OriginKind.FILE, position.file, position)
+    problems = check(value, path, SourceLocations(lambda _: origin, lambda _: origin))
+    return (problems[0].allowed or problems[0].message) if problems else None
+
+
+def add_base(base: str, unknown: Sequence[str], position: Position, gathered: Gathered) -> None:
+    """Add the base image, or ``image.python`` for the official slim image of Python."""
     label = "FROM"
     if unknown:
-        gathered.leave(position, label, f"the base is not known before the image is built: {', '.join(unknown)}")
+        gathered.leave_out(position, label, f"the base is known only during the build: {', '.join(unknown)}")
         return
     python = _PYTHON.search(base)
     if _BUILDER.search(base):
         why = "this image contains seldon-core: the new image is built on python:<image.python>-slim"
-        gathered.leave(position, f"{label} {base}", why)
+        gathered.leave_out(position, f"{label} {base}", why)
         if python and python["minor"] and not _is_supported(python):
-            _claim_oldest(python, position, f"{label} {base}", gathered)
+            _add_oldest(python, position, f"{label} {base}", gathered)
         return
     if python and not _is_supported(python):
-        _claim_oldest(python, position, f"{label} {base}", gathered)
+        _add_oldest(python, position, f"{label} {base}", gathered)
         return
     official = _OFFICIAL.fullmatch(base)
     path = ("image", "python") if official else ("image", "base")
-    _claim(path, official["version"] if official else base, position, label, gathered)
+    _add(path, official["version"] if official else base, position, label, gathered)
     if not official and not python:
-        gathered.leave(position, f"{label} {base}", f"taken over as it is: it has to hold {_SUPPORTED}, and pip")
+        gathered.leave_out(position, f"{label} {base}", f"migrated unchanged: it must contain {_SUPPORTED}, and pip")
 
 
-def _claim_oldest(python: re.Match[str], position: Position, label: str, gathered: Gathered) -> None:
-    """Claim the oldest supported Python, for which most of the pinned versions of an old image still have wheels."""
+def _add_oldest(python: re.Match[str], position: Position, label: str, gathered: Gathered) -> None:
+    """Add the oldest supported Python, for which most of the old pinned versions still have wheels."""
     old = ".".join(part for part in (python["major"], python["minor"]) if part)
     oldest = f"3.{_OLDEST}"
     why = f"Python {old} is not supported; the new image uses {oldest}, the oldest supported version"
-    gathered.leave(position, label, why)
-    _claim(("image", "python"), oldest, position, label, gathered)
+    gathered.leave_out(position, label, why)
+    _add(("image", "python"), oldest, position, label, gathered)
 
 
 def _is_supported(python: re.Match[str]) -> bool:
@@ -55,47 +64,47 @@ def _is_supported(python: re.Match[str]) -> bool:
     return python["minor"] is None or _OLDEST <= int(python["minor"]) <= _NEWEST
 
 
-def _claim(path: FieldPath, value: object, position: Position, label: str, gathered: Gathered) -> None:
-    """A claim that the schema accepts; another is left out."""
-    refused = why_refused(path, value, position)
-    if refused is None:
-        gathered.claim(path, value, position, label, Rank.IMAGE)
+def _add(path: FieldPath, value: object, position: Position, label: str, gathered: Gathered) -> None:
+    """Add a candidate that the schema accepts; report another."""
+    objection = find_objection(path, value, position)
+    if objection is None:
+        gathered.add(path, value, position, label, Rank.IMAGE)
     else:
-        gathered.leave(position, label, f"no key takes it: {refused}")
+        gathered.leave_out(position, label, f"no key accepts it: {objection}")
 
 
-def claim_user(user: str, position: Position, gathered: Gathered) -> None:
-    """Claim a numeric user; a name means nothing in another image, and root is never taken over."""
+def add_user(user: str, position: Position, gathered: Gathered) -> None:
+    """Add a numeric user; a name may not exist in another image, and root is not migrated."""
     name = user.partition(":")[0]
     if name in ("root", "0"):
-        gathered.leave(position, "USER", "our image never runs as root: the user is 8888, or image.user")
+        gathered.leave_out(position, "USER", "the new image does not run as root: the user is 8888, or image.user")
     elif name.isascii() and name.isdigit() and len(name) <= 10:
-        _claim(("image", "user"), int(name), position, "USER", gathered)
+        _add(("image", "user"), int(name), position, "USER", gathered)
     else:
-        gathered.leave(position, "USER", "a name has no number here: the user is 8888, or image.user")
+        gathered.leave_out(position, "USER", "the number of this name is unknown: the user is 8888, or image.user")
 
 
-def claim_label(name: str, text: str, position: Position, gathered: Gathered) -> None:
-    """Claim a label of the image; what the s2i builder wrote of itself is left out."""
+def add_label(name: str, text: str, position: Position, gathered: Gathered) -> None:
+    """Add a label of the image; labels of the s2i builder are left out."""
     if name.startswith(("io.openshift.s2i.", "io.k8s.")):
-        gathered.leave(position, f"LABEL {name}", "it described the s2i builder")
+        gathered.leave_out(position, f"LABEL {name}", "it describes the s2i builder")
     elif re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", name):
-        _claim(("image", "labels", name), text, position, f"LABEL {name}", gathered)
+        _add(("image", "labels", name), text, position, f"LABEL {name}", gathered)
     else:
-        gathered.leave(position, "LABEL", "no key takes a label of this name")
+        gathered.leave_out(position, "LABEL", "image.labels does not accept this name")
 
 
-def claim_work_folder(folder: str, position: Position, gathered: Gathered) -> None:
-    """Claim the folder in which the code stands, so that paths in the class stay right."""
-    _claim(("image", "workdir"), posixpath.normpath(folder), position, "WORKDIR", gathered)
+def add_work_folder(folder: str, position: Position, gathered: Gathered) -> None:
+    """Add the working directory, so that paths in the class stay valid."""
+    _add(("image", "workdir"), posixpath.normpath(folder), position, "WORKDIR", gathered)
 
 
 _SERVED = frozenset({"9000", "5000", "6000", "9000/tcp", "5000/tcp", "6000/tcp"})
 
 
-def leave_ports(ports: Sequence[tuple[str, Position]], gathered: Gathered) -> None:
-    """Tell of exposed ports that are not the usual three: EXPOSE says nothing about what listens."""
+def report_ports(ports: Sequence[tuple[str, Position]], gathered: Gathered) -> None:
+    """Report exposed ports other than the usual three: EXPOSE has no information about the server."""
     for port, position in ports:
         if port not in _SERVED:
-            why = "it does not say what listens there: the image exposes what ports says"
-            gathered.leave(position, f"EXPOSE {port}".rstrip(), why)
+            why = "its purpose is unknown: the image exposes the ports of the key ports"
+            gathered.leave_out(position, f"EXPOSE {port}".rstrip(), why)

@@ -1,6 +1,6 @@
-"""RUN instructions: the requirements, indexes and packages of the system that they install.
+"""RUN instructions: the requirements, package indexes and system packages that they install.
 
-Of anything else a RUN does, only the names of its programs are told: it may hold a password.
+Of other commands only the names of the programs are reported, because arguments may contain passwords.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from seldon_spec.config.paths import is_file, is_inside
 from seldon_spec.errors import FieldPath, Position
-from seldon_spec.migrate.accepted import why_refused
 from seldon_spec.migrate.candidates import Gathered, Rank
 from seldon_spec.migrate.copied import find_source
+from seldon_spec.migrate.image_parts import find_objection
 from seldon_spec.migrate.instructions import Instruction
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
 from seldon_spec.migrate.variables import is_secret
@@ -26,7 +26,7 @@ _PIP_VALUES = frozenset(
     {"--trusted-host", "-f", "--find-links", "-c", "--constraint", "-t", "--target", "--timeout", "--retries"}
     | {"--proxy", "--cert", "--cache-dir", "--root-user-action", "--platform", "--python-version"}
 )
-"""Flags of pip with a value of their own that no key takes."""
+"""Flags of pip with a value and without an equivalent key."""
 
 _INDEXES: Mapping[str, FieldPath] = {
     "-i": ("image", "index_url"),
@@ -36,67 +36,67 @@ _INDEXES: Mapping[str, FieldPath] = {
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 _USUAL = frozenset({"mkdir", "chown", "chmod", "chgrp", "cd", "rm", "true", "set", "assemble"})
-"""Programs whose work an image of ours does itself, or does not need."""
+"""Programs whose effect the new image has anyway, or does not need."""
 
 _BUILD_TOOLS = frozenset(
     {"build-essential", "gcc", "g++", "gfortran", "make", "cmake", "ninja-build", "clang", "cython3", "swig", "cargo"}
     | {"rustc", "autoconf", "automake", "libtool", "pkg-config", "python3-dev", "python-dev", "git", "git-core"}
     | {"mercurial", "subversion", "patch", "binutils", "libc6-dev", "libc-dev", "musl-dev"}
 )
-"""Debian packages that only an install needs. Libraries (``lib*-dev``) are not: what is built with one runs with it."""
+"""Debian packages needed only for installing. Not ``lib*-dev``: what is built with a library needs it at run time."""
 
-_NO_REQUIREMENT = "what it installs is no plain requirement: add it to requirements.txt"
-_STEPS = "what it does is not taken over: image.steps can hold instructions of your own"
+_NO_REQUIREMENT = "it does not install a plain requirement: add it to requirements.txt"
+_STEPS = "it is not migrated: add instructions to image.steps if you need them"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One RUN, with what its commands need to be understood."""
+    """One RUN, with its context."""
 
     folder: Path
     work_folder: str
     position: Position
     gathered: Gathered
 
-    def leave(self, what: str, why: str) -> None:
-        """Note what is not taken over."""
-        self.gathered.leave(self.position, what, why)
+    def leave_out(self, what: str, why: str) -> None:
+        """Record something that is not migrated."""
+        self.gathered.leave_out(self.position, what, why)
 
     def add(self, path: FieldPath, item: str, label: str) -> None:
-        """Claim an item of a list that the schema accepts there."""
-        refused = why_refused(path, [item], self.position)
-        if refused is None:
+        """Add an item of a list, if the schema accepts it."""
+        objection = find_objection(path, [item], self.position)
+        if objection is None:
             self.gathered.add_item(path, item, self.position, label, Rank.IMAGE)
         else:
-            self.leave(label, f"{path[-1]} does not take what it names: {refused}")
+            self.leave_out(label, f"{path[-1]} does not accept it: {objection}")
 
 
 def read_run(folder: Path, work_folder: str, run: Instruction, known: Mapping[str, str], gathered: Gathered) -> None:
-    """Claim what a RUN installs, and name the programs of what else it does.
+    """Add what a RUN installs, and report the programs of its other commands.
 
     Args:
-        folder: that is migrated.
-        work_folder: of the image, against which paths of the RUN count.
+        folder: the migrated folder.
+        work_folder: the working directory of the image; paths of the RUN are relative to it.
         run: the instruction.
-        known: the variables that it can name.
-        gathered: where claims and what is left out go.
+        known: the variables that it can use.
+        gathered: receives the results.
     """
-    here = Run(folder, work_folder, run.place(), gathered)
+    here = Run(folder, work_folder, run.position(), gathered)
     if run.text.startswith("[") or "<<" in run.text:
-        here.leave("RUN", _STEPS)
+        here.leave_out("RUN", _STEPS)
         return
     try:
         words = read_words(run.text, known, is_shell=True)
     except UnclosedQuote as error:
-        here.leave("RUN", f"it cannot be read: {error}")
+        here.leave_out("RUN", f"it cannot be read: {error}")
         return
     others = [_program(command) for command in _split(words) if not _read_installer(here, command)]
     if others:
-        here.leave(f"RUN {', '.join(dict.fromkeys(others))}", _STEPS)
+        here.leave_out(f"RUN {', '.join(dict.fromkeys(others))}", _STEPS)
 
 
 def _split(words: Sequence[Word]) -> list[list[Word]]:
-    """The commands between the shell's operators, without options of RUN itself and what only starts a command."""
+    """Split at shell operators; remove flags of RUN and prefixes such as sudo."""
     commands: list[list[Word]] = [[]]
     for word in words:
         if word.is_operator:
@@ -113,7 +113,7 @@ def _program(command: Sequence[Word]) -> str:
 
 
 def _read_installer(here: Run, command: list[Word]) -> bool:
-    """Take over what a command installs; whether nothing of it has to be told."""
+    """Add what a command installs; return whether nothing of it has to be reported."""
     texts = [word.text for word in command]
     if len(texts) >= 3 and _PYTHON.fullmatch(posixpath.basename(texts[0])) and texts[1:3] == ["-m", "pip"]:
         command, texts = command[2:], texts[2:]
@@ -130,7 +130,7 @@ def _read_installer(here: Run, command: list[Word]) -> bool:
 def _read_apt(here: Run, words: Sequence[Word]) -> None:
     for word in words:
         if word.unknown:
-            here.leave("RUN apt-get install", f"a name is not known before the image is built: {word.unknown[0]}")
+            here.leave_out("RUN apt-get install", f"a name is known only during the build: {word.unknown[0]}")
         elif word.text and not word.text.startswith(("-", "/")):
             is_tool = word.text.partition("=")[0] in _BUILD_TOOLS
             key = "build_packages" if is_tool else "system_packages"
@@ -143,14 +143,14 @@ def _read_pip(here: Run, words: list[Word]) -> None:
         flag, equals, text = word.text.partition("=")
         file = _FILE_FLAG.fullmatch(word.text)
         if file is not None:
-            _claim_requirements(here, file["file"] or _next(words))
+            _add_requirements(here, file["file"] or _next(words))
         elif flag in _INDEXES:
-            _claim_index(here, flag, text if equals else _next(words))
+            _add_index(here, flag, text if equals else _next(words))
         elif flag in _PIP_VALUES:
             _ = equals or _next(words)
         elif flag in ("-e", "--editable"):
             _ = equals or _next(words)
-            here.leave("RUN pip install", _NO_REQUIREMENT)
+            here.leave_out("RUN pip install", _NO_REQUIREMENT)
         elif not word.text.startswith("-"):
             _take_package(here, word)
 
@@ -159,27 +159,27 @@ def _next(words: list[Word]) -> str:
     return words.pop(0).text if words else ""
 
 
-def _claim_index(here: Run, flag: str, url: str) -> None:
+def _add_index(here: Run, flag: str, url: str) -> None:
     path = _INDEXES[flag]
-    refused = why_refused(path, url if path[-1] == "index_url" else [url], here.position)
-    if refused is not None or is_secret("", url):
-        why = f"{'.'.join(path)} takes a plain URL; a password is given to the build as the secret netrc"
-        here.leave(f"pip's {flag}", why)
+    objection = find_objection(path, url if path[-1] == "index_url" else [url], here.position)
+    if objection is not None or is_secret("", url):
+        why = f"{'.'.join(path)} takes a URL without credentials; pass a password to the build as the secret netrc"
+        here.leave_out(f"pip's {flag}", why)
     elif path[-1] == "index_url":
-        here.gathered.claim(path, url, here.position, f"RUN pip {flag}", Rank.IMAGE)
+        here.gathered.add(path, url, here.position, f"RUN pip {flag}", Rank.IMAGE)
     else:
         here.gathered.add_item(path, url, here.position, f"RUN pip {flag}", Rank.IMAGE)
 
 
-def _claim_requirements(here: Run, file: str) -> None:
-    """Claim the requirements file, under its name within the folder."""
+def _add_requirements(here: Run, file: str) -> None:
+    """Add the requirements file, with its path in the folder."""
     within = posixpath.relpath(file, here.work_folder) if file.startswith("/") else posixpath.normpath(file)
     copied = find_source(here.folder, here.gathered.copies, posixpath.join(here.work_folder, file))
-    for candidate in (copied, within, posixpath.basename(file)):
-        if candidate and is_inside(here.folder, candidate) and is_file(here.folder / candidate):
-            here.add(("image", "requirements"), candidate, "RUN pip install -r")
+    for name in (copied, within, posixpath.basename(file)):
+        if name and is_inside(here.folder, name) and is_file(here.folder / name):
+            here.add(("image", "requirements"), name, "RUN pip install -r")
             return
-    here.leave("RUN pip install -r", "the folder has no such file")
+    here.leave_out("RUN pip install -r", "the folder has no such file")
 
 
 def _take_package(here: Run, word: Word) -> None:
@@ -189,4 +189,4 @@ def _take_package(here: Run, word: Word) -> None:
     if not word.unknown and _REQUIREMENT.fullmatch(word.text):
         here.gathered.packages.append((word.text, here.position))
     else:
-        here.leave("RUN pip install", _NO_REQUIREMENT)
+        here.leave_out("RUN pip install", _NO_REQUIREMENT)

@@ -1,4 +1,4 @@
-"""A Dockerfile's text as instructions that keep their place. Knows their form, and not what they mean.
+"""The parser of Dockerfiles: text to instructions with positions, without their meaning.
 
 Source: Dockerfile reference, sections "Format", "Parser directives" and "Here-Documents".
 """
@@ -30,19 +30,19 @@ class Instruction:
     text: str
     file: str
     starts: list[int] = field(default_factory=list)
-    """Where in ``text`` each of its lines begins; of the first, less than 0 by what stands before."""
+    """Offset in ``text`` of each line; negative for the first, by the length of the keyword and space."""
     lines: list[tuple[int, str]] = field(default_factory=list)
-    """The number and the text of each line."""
+    """Number and text of each line."""
 
     def at(self, offset: int = 0, width: int = 1) -> Position:
-        """The place of a character of ``text``."""
+        """Return the position of a character of ``text``."""
         index = max(0, bisect_right(self.starts, offset) - 1)
         number, line = self.lines[index]
         column = max(0, min(offset - self.starts[index], max(0, len(line) - 1)))
         return Position(self.file, number, column + 1, max(1, min(width, len(line) - column)), line)
 
-    def place(self) -> Position:
-        """The place of the whole instruction: its keyword."""
+    def position(self) -> Position:
+        """Return the position of the keyword."""
         number, line = self.lines[0]
         column = len(line) - len(line.lstrip())
         return Position(self.file, number, column + 1, len(self.keyword), line)
@@ -50,14 +50,14 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """All instructions, and the character that escapes."""
+    """The instructions, and the escape character."""
 
     instructions: list[Instruction]
     escape: str
 
 
 def parse_dockerfile(data: bytes, file: str) -> Dockerfile:
-    """Split a Dockerfile into its instructions; any bytes give some."""
+    """Split a Dockerfile into instructions; never fails."""
     lines = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").split("\n")
     escape = _read_escape(lines)
     instructions: list[Instruction] = []
@@ -75,7 +75,7 @@ def parse_dockerfile(data: bytes, file: str) -> Dockerfile:
 
 
 def _read_escape(lines: list[str]) -> str:
-    """The ``# escape=`` directive, which stands above everything else."""
+    """Return the escape character of the ``# escape=`` directive, which precedes all instructions."""
     for line in lines:
         match = _DIRECTIVE.fullmatch(line.strip())
         if not match:
@@ -111,7 +111,7 @@ def _join(number: int, line: str, numbered: Iterator[tuple[int, str]], file: str
 
 
 def _without_escape(line: str, escape: str) -> tuple[str, bool]:
-    """The line without the escape that continues it, and whether there is one."""
+    """Remove the escape at the end of a continued line; return the rest, and whether the line is continued."""
     stripped = line.rstrip(" \t")
     if stripped.endswith(escape):
         return stripped[: -len(escape)], True

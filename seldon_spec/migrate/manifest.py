@@ -1,4 +1,4 @@
-"""SeldonDeployments in YAML or JSON: their graphs' units with the container of each. Says nothing of what they mean."""
+"""The parser of SeldonDeployments in YAML or JSON: the units of their graphs, each with its container."""
 
 from __future__ import annotations
 
@@ -17,61 +17,61 @@ KIND = "SeldonDeployment"
 
 _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _TEMPLATE = re.compile(rb"(^|[:-][ \t])[ \t]*['\"]?\{[{%]", re.MULTILINE)
-"""A value or a line that Helm or Jinja fills in: no YAML yet."""
-_OF_NO_CONCERN = frozenset({"yaml-surprise"})
-"""Findings about values that a person means otherwise in a spec: a manifest's file modes are written ``0644``."""
+"""A placeholder of Helm or Jinja, which is not valid YAML."""
+_IGNORED_CODES = frozenset({"yaml-surprise"})
+"""Findings that are correct for a spec only: in a manifest, ``0644`` is a file mode."""
 
 _NO_IMPLEMENTATION = ("", "UNKNOWN_IMPLEMENTATION")
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A node of a document, with the lines that stand above the document in its file."""
+    """A node of a document, with the number of lines before the document in its file."""
 
     node: Node
-    above: int
+    offset: int
 
     def get(self, *keys: str) -> Tree | None:
-        """What stands under the keys; None where one is missing, or its value is nothing."""
+        """Return the node at a path of keys; None if a key is missing or null."""
         node = self.node
         for key in keys:
             entry = node.value.get(key) if isinstance(node.value, dict) else None
             if entry is None or entry.node.value is None:
                 return None
             node = entry.node
-        return Tree(node, self.above)
+        return Tree(node, self.offset)
 
     def items(self) -> list[Tree]:
-        """The items of a list; of anything else, none."""
-        return [Tree(item, self.above) for item in self.node.value] if isinstance(self.node.value, list) else []
+        """Return the items of a list; none for another node."""
+        return [Tree(item, self.offset) for item in self.node.value] if isinstance(self.node.value, list) else []
 
     def entries(self) -> list[tuple[str, Tree]]:
-        """The keys of a mapping with their values."""
+        """Return the keys and values of a mapping; none for another node."""
         if not isinstance(self.node.value, dict):
             return []
-        return [(key, Tree(entry.node, self.above)) for key, entry in self.node.value.items()]
+        return [(key, Tree(entry.node, self.offset)) for key, entry in self.node.value.items()]
 
     def text(self, *keys: str) -> str:
-        """The text of the scalar under the keys, as it is written; empty where there is none."""
+        """Return the source text of the scalar at a path of keys; empty if there is none."""
         found = self.get(*keys) if keys else self
         return found.node.text if found and not isinstance(found.node.value, (dict, list)) else ""
 
-    def place(self) -> Position:
-        """Where it stands in the file."""
-        return _lowered(self.node.position, self.above)
+    def position(self) -> Position:
+        """Return the position in the file."""
+        return _move_down(self.node.position, self.offset)
 
 
-def _lowered(position: Position, lines: int) -> Position:
+def _move_down(position: Position, lines: int) -> Position:
     return replace(position, line=position.line + lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One unit of a graph, with what belongs to it.
+    """One unit of a graph, with its container.
 
     Attributes:
-        file: relative to the folder that is migrated.
-        deployment: the resource's name.
+        file: relative to the migrated folder.
+        deployment: name of the resource.
     """
 
     file: str
@@ -87,41 +87,41 @@ class Unit:
         return "/".join(part for part in (self.deployment, self.predictor, self.name) if part)
 
     def is_prepackaged(self) -> bool:
-        """Whether one of Seldon's own servers or units is named instead of an image with a class."""
+        """Return whether the unit is a prepackaged server of Seldon instead of an image with a class."""
         return self.graph.text("implementation") not in _NO_IMPLEMENTATION
 
 
 def read_manifest(folder: Path, path: Path, data: bytes, gathered: Gathered) -> list[Unit]:
-    """Every unit of every SeldonDeployment in a file, in its order; what cannot be read is told."""
+    """Return every unit of every SeldonDeployment in a file; report what cannot be read."""
     units: list[Unit] = []
     file = path.relative_to(folder).as_posix()
     if path.suffix.lower() == ".json":
         data = data.replace(b"\t", b" ")  # JSON may indent with tabs, which YAML does not allow
-    for above, chunk in _split(data):
+    for offset, chunk in _split(data):
         if KIND.encode() not in chunk:
             continue
         if template := _TEMPLATE.search(chunk):
-            line = above + chunk.count(b"\n", 0, template.end()) + 1
-            gathered.leave(Position(str(path), line, 1), file, "it is a template: render it, then migrate again")
+            line = offset + chunk.count(b"\n", 0, template.end()) + 1
+            gathered.leave_out(Position(str(path), line, 1), file, "it is a template: render it, then migrate again")
             continue
         document = parse_document(chunk, str(path))
-        serious = [problem for problem in document.problems if problem.code not in _OF_NO_CONCERN]
-        gathered.problems += [_told(problem, above) for problem in serious]
+        relevant = [problem for problem in document.problems if problem.code not in _IGNORED_CODES]
+        gathered.problems += [_move_diagnostic(problem, offset) for problem in relevant]
         if document.root is not None:
-            for resource in _resources(Tree(document.root, above)):
+            for resource in _resources(Tree(document.root, offset)):
                 found = list(_units(file, resource))
                 units += found
                 if not found:
-                    gathered.leave(
-                        resource.place(), KIND, "no predictor of it has a graph, so there is nothing to read"
+                    gathered.leave_out(
+                        resource.position(), KIND, "no predictor has a graph, so there is nothing to migrate"
                     )
     return units
 
 
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The documents of a file, each with the number of lines above it.
+    """Yield the documents of a file, each with the number of lines before it.
 
-    A line that begins with ``---`` ends whatever stands above it, in any context (YAML 1.1, "c-forbidden").
+    A line that begins with ``---`` ends a document in any context (YAML 1.1, "c-forbidden").
     """
     starts = [match.start() for match in _MARKER.finditer(data)][:MAX_DOCUMENTS]
     bounds = [0, *starts, len(data)]
@@ -131,16 +131,16 @@ def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
             yield data.count(b"\n", 0, start), chunk
 
 
-def _told(problem: Diagnostic, above: int) -> Diagnostic:
+def _move_diagnostic(problem: Diagnostic, lines: int) -> Diagnostic:
     origin = problem.origin
     if origin.position is None:
         return problem
-    related = tuple((label, _lowered(place, above)) for label, place in problem.related)
-    return replace(problem, origin=replace(origin, position=_lowered(origin.position, above)), related=related)
+    related = tuple((label, _move_down(place, lines)) for label, place in problem.related)
+    return replace(problem, origin=replace(origin, position=_move_down(origin.position, lines)), related=related)
 
 
 def _resources(tree: Tree) -> Iterator[Tree]:
-    """The SeldonDeployments of one document: itself, or the items of a list."""
+    """Yield the SeldonDeployments of a document: itself, or the items of a list."""
     if tree.text("kind") == KIND:
         yield tree
         return
@@ -164,7 +164,7 @@ def _units(file: str, resource: Tree) -> Iterator[Unit]:
 
 
 def _graph(tree: Tree | None) -> Iterator[Tree]:
-    """A unit, then its children; the parser bounds their depth."""
+    """Yield a unit, then its descendants; the parser limits the depth."""
     if tree is None:
         return
     yield tree
@@ -176,7 +176,7 @@ def _graph(tree: Tree | None) -> Iterator[Tree]:
 def _containers(predictor: Tree) -> Iterator[Tree]:
     specs = predictor.get("componentSpecs")
     listed = specs.items() if specs else []
-    oldest = predictor.get("componentSpec")  # of v1alpha1, which had one
+    oldest = predictor.get("componentSpec")  # v1alpha1 has one instead of a list
     for spec in [*listed, *([oldest] if oldest else [])]:
         containers = spec.get("spec", "containers")
         yield from containers.items() if containers else ()

@@ -1,4 +1,4 @@
-"""The change of requirements.txt: this package in place of the old one, and what was there for the old one's sake.
+"""The change of requirements.txt: replace seldon-core by this package, and review pins that it required.
 
 Source: the pins of release 1.18.2, contract section 10, "Dependency pins".
 """
@@ -30,10 +30,10 @@ _OLD_PINS = frozenset(
     | {"jinja2", "jsonschema", "markupsafe", "opentracing", "grpcio-opentracing", "prometheus-client", "protobuf"}
     | {"pyyaml", "redis", "setuptools", "urllib3", "werkzeug"}
 )
-"""Packages that the old one held at old versions, so that its users pinned them beside it."""
+"""Packages that seldon-core restricts to old versions, so that its users pinned them too."""
 
 
-_OLD_BROUGHT = {
+_OLD_DEPENDENCIES = {
     **{name: name for name in ("cryptography", "gunicorn", "minio", "opentracing", "redis", "requests", "setuptools")},
     **{name: name for name in ("certifi", "idna", "six", "tornado", "urllib3")},
     "attr": "attrs",
@@ -44,16 +44,16 @@ _OLD_BROUGHT = {
     "pkg_resources": "setuptools",
     "prometheus_client": "prometheus-client",
 }
-"""Modules that the old package brought into an image, with the package to install; what this one brings is not here."""
+"""Modules of dependencies of seldon-core, each with its package; without dependencies of this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of a requirements file.
+    """The change of a requirements file.
 
     Attributes:
-        before: None where there is no file yet.
-        mentions: what a person should look at, each with its place.
+        before: None if the file does not exist.
+        mentions: notes for the user, each with its position.
     """
 
     path: Path
@@ -62,35 +62,33 @@ class Change:
     mentions: tuple[tuple[Position, str], ...] = ()
 
     def is_needed(self) -> bool:
-        """Whether anything changes."""
+        """Return whether the file changes."""
         return self.after != (self.before or "")
 
-    def _texts(self) -> tuple[str, str]:
-        return self.before or "", self.after
-
     def render(self) -> str:
-        """The change as a unified diff, without what a line says of an index's password."""
-        old, new = ([_without_secret(line) for line in text.splitlines(keepends=True)] for text in self._texts())
+        """Return the change as a unified diff, without lines that contain a secret."""
+        texts = (self.before or "", self.after)
+        old, new = ([_without_secret(line) for line in text.splitlines(keepends=True)] for text in texts)
         name = str(self.path)
         lines = difflib.unified_diff(old, new, name if self.before is not None else "/dev/null", name)
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 def _without_secret(line: str) -> str:
-    return "(a line that is not shown: it holds a secret)\n" if is_secret("", line) else line
+    return "(line with a secret, not shown)\n" if is_secret("", line) else line
 
 
 def plan_change(
     folder: Path, file: str, packages: Sequence[tuple[str, Position]], version: str, gathered: Gathered
 ) -> Change:
-    """Plan what a requirements file needs.
+    """Plan the change of a requirements file.
 
     Args:
-        folder: that is migrated.
-        file: the requirements file within it; it need not be there.
-        packages: requirements that the Dockerfile installed beside the file.
-        version: of this package; any later one below 1 will do as well.
-        gathered: where a file that cannot be read is told.
+        folder: the migrated folder.
+        file: the requirements file in it; it may be missing.
+        packages: further requirements that the Dockerfile installs.
+        version: the minimum version of this package; the upper bound is 1.
+        gathered: receives errors of an unreadable file.
     """
     path = folder / file
     is_there = path.is_symlink() or path.exists()
@@ -100,11 +98,11 @@ def plan_change(
         try:
             before = data.decode("utf-8")
         except UnicodeDecodeError:
-            gathered.leave(Position(str(path), 1, 1), file, "it is not UTF-8, so no change of it is suggested")
+            gathered.leave_out(Position(str(path), 1, 1), file, "it is not UTF-8, so no change is suggested")
             return Change(path, "", "")
     elif is_there:
         return Change(path, "", "")
-    # Where one requirement has a hash every one must; the image then installs this package by itself.
+    # If one requirement has a hash, all need one; the image then installs this package separately.
     ours = "" if "--hash" in (before or "") else f"seldon-spec>={version},<1"
     mentions: list[tuple[Position, str]] = []
     lines = list(_rewrite(before or "", path, ours, mentions))
@@ -117,8 +115,8 @@ def plan_change(
         elif name and name not in present:
             present.add(name)
             lines = _append(lines, requirement)
-            mentions.append((position, f"{requirement} is added to {file}: the image installs nothing else"))
-            mentions += _judge(requirement, position)
+            mentions.append((position, f"{requirement} is added to {file}, from which the image is installed"))
+            mentions += _check_pin(requirement, position)
             gathered.problems += _conflicts(requirement, position)
     return Change(path, before, "".join(lines), tuple(mentions))
 
@@ -135,25 +133,25 @@ def _append(lines: list[str], requirement: str) -> list[str]:
 
 
 def _rewrite(text: str, path: Path, ours: str, mentions: list[tuple[Position, str]]) -> Iterator[str]:
-    """The file's lines with this package for the old one, once."""
+    """Yield the lines of the file, with this package in place of seldon-core."""
     is_there = bool(re.search(r"^\s*seldon[-_.]spec\b", text, re.MULTILINE | re.IGNORECASE))
-    is_rest = False
+    is_continuation = False
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if is_rest:  # of a line that is replaced, such as its hashes
-            is_rest = line.rstrip("\r\n").endswith("\\")
+        if is_continuation:  # of a replaced line, such as its hashes
+            is_continuation = line.rstrip("\r\n").endswith("\\")
             continue
         position = Position(str(path), number, 1)
         match = _NAME.match(line)
         is_requirement = match is not None and normalise(match["name"]) == "seldon-core"
         if not is_requirement and not is_old_package(line):
-            mentions += _judge(line, position)
+            mentions += _check_pin(line, position)
             yield line
             continue
-        is_rest = line.rstrip("\r\n").endswith("\\")
+        is_continuation = line.rstrip("\r\n").endswith("\\")
         if match is not None and is_requirement and match["extras"]:
             extras = match["extras"].strip("[]").strip()
             mentions.append(
-                (position, f"the old package's extra {extras} brought packages: add those the class imports")
+                (position, f"the extra {extras} of seldon-core installed packages: add those that the class imports")
             )
         if not is_there and ours:
             is_there = True
@@ -161,8 +159,8 @@ def _rewrite(text: str, path: Path, ours: str, mentions: list[tuple[Position, st
             yield f"{ours}{end}"
 
 
-def _judge(line: str, position: Position) -> list[tuple[Position, str]]:
-    """What to look at in a requirement: a version that may have been pinned for the old package."""
+def _check_pin(line: str, position: Position) -> list[tuple[Position, str]]:
+    """Return a note if the version of a requirement may be pinned for seldon-core only."""
     match = _NAME.match(line)
     if match is None or line.lstrip().startswith("-"):
         return []
@@ -173,7 +171,7 @@ def _judge(line: str, position: Position) -> list[tuple[Position, str]]:
 
 
 def _conflicts(requirement: str, position: Position) -> list[Diagnostic]:
-    """An error for a requirement of a RUN with which seldon-spec cannot be installed."""
+    """Return an error if a requirement of a RUN conflicts with seldon-spec."""
     if not _is_conflict(requirement):
         return []
     message = f"{requirement} cannot be installed: seldon-spec needs {own_requirement(Requirement(requirement).name)}"
@@ -187,12 +185,14 @@ def _is_conflict(requirement: str) -> bool:
         return False
 
 
-def find_brought(folder: Path, files: Sequence[str], modules: Sequence[Import]) -> Iterator[tuple[str, Position]]:
-    """Yield the packages that seldon-core installed, that the class imports, and that nothing else installs."""
+def find_old_dependencies(
+    folder: Path, files: Sequence[str], modules: Sequence[Import]
+) -> Iterator[tuple[str, Position]]:
+    """Yield the dependencies of seldon-core that the class imports and that nothing else installs."""
     lines = read_requirements(folder, files).lines
     packages = with_dependencies({*own_requirements(), *(line.name for line in lines if not line.is_constraint)})
     for each in modules:
-        package = _OLD_BROUGHT.get(each.top)
+        package = _OLD_DEPENDENCIES.get(each.top)
         if package and not is_provided(each.top, packages):
             packages.add(package)
             place = each.place

@@ -1,4 +1,4 @@
-"""Which claim counts where several sources say something of one field, and which unit of a graph is meant."""
+"""Resolution of candidates by precedence, and of the unit of a graph that belongs to the folder."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from seldon_spec.migrate.candidates import VARIABLE, Candidate, CannotMigrate, R
 from seldon_spec.migrate.manifest import Unit
 
 RULE = (
-    "Where sources differ, what stood above when the image ran counts: a flag of the command, the SeldonDeployment, "
-    "the Dockerfile, .s2i/environment; a unit's type is its graph's."
+    "Where sources differ, the precedence is that of the old image: a flag of the command, the SeldonDeployment, "
+    "the Dockerfile, .s2i/environment; the graph defines the type of a unit."
 )
-"""The one rule, as it is told."""
+"""The rule of precedence, as shown to the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The claim that counts, and those that said something else."""
+    """The effective candidate, and those with another value."""
 
-    claim: Candidate
+    candidate: Candidate
     others: tuple[Candidate, ...] = ()
 
 
-def choose(claims: Iterable[Candidate]) -> dict[FieldPath, Choice]:
-    """The strongest claim of each field; of equals the last. Fields stand in the order of their first claim."""
+def resolve(candidates: Iterable[Candidate]) -> dict[FieldPath, Choice]:
+    """Return the candidate of the highest rank for each path, the last of equals; in order of first occurrence."""
     by_path: dict[FieldPath, list[Candidate]] = {}
-    for claim in claims:
-        by_path.setdefault(_field(claim), []).append(claim)
+    for candidate in candidates:
+        by_path.setdefault(_field(candidate), []).append(candidate)
     chosen = {}
-    for told in by_path.values():
-        best = max(reversed(told), key=lambda claim: claim.rank)
-        others = tuple(claim for claim in told if claim.value != best.value or _differs(claim, best))
+    for group in by_path.values():
+        best = max(reversed(group), key=lambda candidate: candidate.rank)
+        others = tuple(candidate for candidate in group if candidate.value != best.value or _differs(candidate, best))
         path = best.path
         if path[0] == VARIABLE:
             is_reference = isinstance(best.value, dict)
@@ -43,65 +43,64 @@ def choose(claims: Iterable[Candidate]) -> dict[FieldPath, Choice]:
     return chosen
 
 
-def _without_list(claim: Candidate) -> Candidate:
-    """One requirements file as itself rather than as a list of one."""
-    if claim.path == ("image", "requirements") and isinstance(claim.value, list) and len(claim.value) == 1:
-        return replace(claim, value=claim.value[0])
-    return claim
+def _without_list(candidate: Candidate) -> Candidate:
+    """Replace a list of one requirements file by the file."""
+    if candidate.path == ("image", "requirements") and isinstance(candidate.value, list) and len(candidate.value) == 1:
+        return replace(candidate, value=candidate.value[0])
+    return candidate
 
 
-def _field(claim: Candidate) -> FieldPath:
-    """A variable is one field, wherever it is to stand."""
-    return (VARIABLE, claim.path[2]) if claim.path[:2] == ("image", "environment") else claim.path
+def _field(candidate: Candidate) -> FieldPath:
+    """Return the path to group by: a variable of the image and one of the class are the same setting."""
+    return (VARIABLE, candidate.path[2]) if candidate.path[:2] == ("image", "environment") else candidate.path
 
 
-def _differs(claim: Candidate, best: Candidate) -> bool:
-    """``True == 1`` for Python, and for nobody who reads a file."""
-    return type(claim.value) is not type(best.value)
+def _differs(candidate: Candidate, best: Candidate) -> bool:
+    """Return whether the types differ: ``True == 1`` in Python, but not in a file."""
+    return type(candidate.value) is not type(best.value)
 
 
-def choose_unit(
+def find_unit(
     units: Sequence[Unit],
     wanted: str | None,
     class_name: str | None,
     folder: str,
     settings: Callable[[Unit], object],
 ) -> tuple[Unit | None, Sequence[Unit]]:
-    """Return the unit that the folder's class is, and others that say the same.
+    """Return the unit that the class of the folder implements, and other units with the same settings.
 
     Args:
         units: of every SeldonDeployment.
-        wanted: what ``--node`` says: the unit's name, with as much of file, deployment and predictor before it, divided
-            by slashes, as tells it from others.
-        class_name: what the other sources say.
-        folder: the folder's name.
-        settings: what a unit says; of units that say the same, the first is as good as any.
+        wanted: the value of ``--node``: ``NAME``, or ``FILE/DEPLOYMENT/PREDICTOR/NAME`` without some of its parts.
+        class_name: from the other sources.
+        folder: the name of the folder.
+        settings: returns the settings of a unit, to compare units.
 
     Returns:
-        None and no others where no unit has a class of the user's.
+        None and no others if no unit has a class of the user.
 
     Raises:
-        CannotMigrate: several may be meant, or none is the one that is wanted.
+        CannotMigrate: several units match, or none.
     """
     if wanted is not None:
         return _only([unit for unit in units if _is_wanted(unit, wanted)], units, wanted, settings)
-    candidates = [unit for unit in units if not unit.is_prepackaged()]
-    if len(candidates) <= 1:
-        return (candidates[0] if candidates else None), ()
-    for test in _tests(class_name, folder):
-        matching = [unit for unit in candidates if test(unit)]
+    possible = [unit for unit in units if not unit.is_prepackaged()]
+    if len(possible) <= 1:
+        return (possible[0] if possible else None), ()
+    for matches in _matchers(class_name, folder):
+        matching = [unit for unit in possible if matches(unit)]
         if _are_equal(matching, settings):
             return matching[0], matching[1:]
-    return _only(candidates, candidates, None, settings)
+    return _only(possible, possible, None, settings)
 
 
 def _are_equal(units: Sequence[Unit], settings: Callable[[Unit], object]) -> bool:
-    """Whether there is a unit, and any others say the same."""
+    """Return whether there are units, all with the same settings."""
     return bool(units) and all(settings(unit) == settings(units[0]) for unit in units[1:])
 
 
-def _tests(class_name: str | None, folder: str) -> list[Callable[[Unit], bool]]:
-    """What tells that a unit is the folder's, surest first."""
+def _matchers(class_name: str | None, folder: str) -> list[Callable[[Unit], bool]]:
+    """Return the criteria for the unit of the folder, most reliable first."""
     tests: list[Callable[[Unit], bool]] = []
     if class_name:
         plain = _plain(class_name.rpartition(".")[2])
@@ -128,12 +127,12 @@ def _image_name(unit: Unit) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name without case and punctuation: ``IrisClassifier`` and ``iris-classifier`` are one."""
+    """Remove case and punctuation: ``IrisClassifier`` and ``iris-classifier`` are equal."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _is_wanted(unit: Unit, wanted: str) -> bool:
-    """Whether the parts of ``wanted`` are parts of the unit's full name, in order, the last its own name."""
+    """Return whether the parts of ``wanted`` are a subsequence of the full name that ends with the name."""
     parts = [part for part in wanted.split("/") if part]
     if not parts or parts[-1] != unit.name:
         return False
@@ -142,7 +141,7 @@ def _is_wanted(unit: Unit, wanted: str) -> bool:
 
 
 def _full_name(unit: Unit, units: Sequence[Unit]) -> str:
-    """A name for ``--node`` that means this unit alone, as far as there is one."""
+    """Return a value of ``--node`` that matches only this unit, if there is one."""
     is_unique = sum(_is_wanted(each, str(unit)) for each in units) == 1
     return str(unit) if is_unique else f"{unit.file}/{unit}"
 
@@ -153,12 +152,12 @@ def _only(
     if _are_equal(matching, settings):
         return matching[0], matching[1:]
     names = "".join(
-        f"\n  --node {_full_name(unit, units)}    ({unit.file}:{unit.graph.place().line})"
+        f"\n  --node {_full_name(unit, units)}    ({unit.file}:{unit.graph.position().line})"
         for unit in (matching or units)[:20]
     )
     if not units:
         raise CannotMigrate(f"--node {wanted}: there is no SeldonDeployment in the folder; nothing was written")
     if not matching:
-        raise CannotMigrate(f"--node {wanted}: no unit has this name; nothing was written. There are:{names}")
+        raise CannotMigrate(f"--node {wanted}: no unit has this name; nothing was written. Units:{names}")
     count = len(matching)
-    raise CannotMigrate(f"{count} units may be the folder's class: say which; nothing was written{names}")
+    raise CannotMigrate(f"{count} units match the folder: select one; nothing was written{names}")

@@ -11,7 +11,7 @@ from seldon_spec.config.checks.class_source import NoModule, read_class
 from seldon_spec.errors import Position
 from seldon_spec.migrate.candidates import CannotMigrate, Gathered, Rank
 from seldon_spec.migrate.sources import S2I_FILE, read_bounded
-from seldon_spec.migrate.variables import claim_variable
+from seldon_spec.migrate.variables import add_variable
 
 _NAME = re.compile(r"environment([_.-][\w.-]*)?(?<!\.yml)(?<!\.yaml)(?<!\.json)")
 
@@ -19,13 +19,13 @@ Variables = dict[str, tuple[str, Position]]
 
 
 def read_s2i(folder: Path, gathered: Gathered) -> str | None:
-    """Claim what the environment says, and name what else the s2i builder used.
+    """Add the variables of the environment file, and report other files of the s2i builder.
 
     Returns:
-        The file that was read, relative to the folder; None where there is none.
+        The file, relative to the folder; None if there is none.
 
     Raises:
-        CannotMigrate: several files may be the one of ``s2i build -E``.
+        CannotMigrate: several files match ``s2i build -E``.
     """
     path = folder / S2I_FILE
     if path.is_symlink() or path.exists():
@@ -33,20 +33,20 @@ def read_s2i(folder: Path, gathered: Gathered) -> str | None:
         name = S2I_FILE.as_posix()
     else:
         places = (folder, folder.resolve().parent)
-        found = next((each for place in places if (each := _choose(_find_environments(folder, place)))), None)
+        found = next((each for place in places if (each := _select(_find_environments(folder, place)))), None)
         if found is None:
             return None
         path, data = found
         name = path.name if path.parent == folder else f"../{path.name}"
         variables = _parse(path, data, gathered)
     for variable, (text, position) in variables.items():
-        claim_variable(gathered, variable, text, position, variable, Rank.S2I)
-    _leave_builder_files(folder, gathered)
+        add_variable(gathered, variable, text, position, variable, Rank.S2I)
+    _report_builder_files(folder, gathered)
     return name
 
 
 def _find_environments(folder: Path, place: Path) -> Iterator[tuple[Path, bytes]]:
-    """The files of a directory that name a class of the folder in MODEL_NAME, as ``s2i build -E`` takes one."""
+    """Yield files of a directory whose MODEL_NAME is a class of the folder, as used with ``s2i build -E``."""
     for path in sorted(place.glob("environment*")):
         if not _NAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
             continue
@@ -56,15 +56,15 @@ def _find_environments(folder: Path, place: Path) -> Iterator[tuple[Path, bytes]
             yield path, data
 
 
-def _choose(found: Iterator[tuple[Path, bytes]]) -> tuple[Path, bytes] | None:
-    """The only file, or the first of several that differ at most in the transport."""
+def _select(found: Iterator[tuple[Path, bytes]]) -> tuple[Path, bytes] | None:
+    """Return the only file, or the first of several that differ at most in the transport."""
     files = list(found)
     if not files:
         return None
     if len({_settings(path, data) for path, data in files}) > 1:
         names = "".join(f"\n  {path}" for path, _ in files)
         raise CannotMigrate(
-            f"{len(files)} files may be the environment of s2i build -E; nothing was written. "
+            f"{len(files)} files match the environment of s2i build -E; nothing was written. "
             f"Copy the right one to {S2I_FILE.as_posix()} and migrate again:{names}"
         )
     return files[0]
@@ -85,35 +85,35 @@ def _parse(path: Path, data: bytes, gathered: Gathered) -> Variables:
 
 
 def _read_line(line: str, position: Position, gathered: Gathered) -> tuple[str, str] | None:
-    """A line's name and value."""
+    """Return the name and value of a line."""
     stripped = line.strip()
     if not stripped or stripped.startswith("#"):
         return None
     name, equals, text = stripped.partition("=")
     if not equals:
-        gathered.leave(position, "a line", "it is not NAME=value, so s2i passed it over")
+        gathered.leave_out(position, "a line", "it is not NAME=value, so s2i ignored it")
         return None
     return name.strip(), _unquote(text.strip())
 
 
 def _unquote(text: str) -> str:
-    """Without a pair of quotes, which s2i kept: with them no class was ever found, so nobody means them."""
+    """Remove a pair of quotes. s2i kept them, and then found no class, so they are not intended."""
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
-def _leave_builder_files(folder: Path, gathered: Gathered) -> None:
-    """Files that the builder ran or read; source: contract section 7.7, the stock build."""
+def _report_builder_files(folder: Path, gathered: Gathered) -> None:
+    """Report files that the builder ran or read. Source: contract section 7.7, the stock build."""
     for name, why in (
-        ("before-run", "nothing runs before the server: do it in the class's __init__ or load()"),
-        (os.path.join(".s2i", "bin"), "there is no s2i build, so its scripts are not run"),  # noqa: PTH118
+        ("before-run", "nothing runs before the server: do it in __init__ or load() of the class"),
+        (os.path.join(".s2i", "bin"), "the scripts of the s2i build are not run"),  # noqa: PTH118
     ):
         if (folder / name).exists():
-            gathered.leave(Position(str(folder / name), 1, 1), Path(name).as_posix(), why)
+            gathered.leave_out(Position(str(folder / name), 1, 1), Path(name).as_posix(), why)
     if (folder / "requirements.txt").exists():
         return
     if (folder / "setup.py").is_file():
         why = "the image installs requirements.txt: list there what the class imports"
-        gathered.leave(Position(str(folder / "setup.py"), 1, 1), "setup.py", why)
+        gathered.leave_out(Position(str(folder / "setup.py"), 1, 1), "setup.py", why)
     elif (folder / "environment.yml").is_file():
         position = Position(str(folder / "environment.yml"), 1, 1)
-        gathered.claim(("image", "requirements"), "environment.yml", position, "conda's environment", Rank.S2I)
+        gathered.add(("image", "requirements"), "environment.yml", position, "conda's environment", Rank.S2I)

@@ -1,4 +1,4 @@
-"""Words of a Dockerfile and of a shell's command: quotes, escapes and variables. Nothing is evaluated.
+"""Lexer of Dockerfiles and shell commands: quotes, escapes and variables. Nothing is evaluated.
 
 Source: Dockerfile reference, "Environment replacement"; POSIX shell, "Token Recognition" and "Parameter Expansion".
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_LENGTH = 100_000
-"""Characters of a word with its variables put in: each may name others, so that a short file can ask for gigabytes."""
+"""Maximum length of an expanded word: variables may refer to others, so that a short file could expand to gigabytes."""
 
 _VARIABLE = re.compile(r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>[^{}]*)\})")
 _OPERATORS = ("&&", "||", ";", "|", "&", "<", ">", "(", ")", "\n")
@@ -19,20 +19,20 @@ _IN_DOUBLE_QUOTES = '"$`'
 
 
 class UnclosedQuote(ValueError):
-    """A quotation mark has no partner."""
+    """A quote is not closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as the image's process would have seen it.
+    """One word after expansion.
 
     Attributes:
-        text: with quotes taken off and known variables put in.
-        start: of the word, in what was read.
-        variables: every variable that it names.
-        unknown: what it names and nobody here can know: a variable without a value, ``$(…)``, a pattern.
-        is_bare: the word is nothing but one variable.
-        is_operator: one of the shell's, such as ``&&``.
+        text: without quotes and with the values of known variables.
+        start: offset in the input.
+        variables: every variable in it.
+        unknown: parts whose value is unknown: a variable without a value, ``$(…)``, a pattern.
+        is_bare: the word is a single variable.
+        is_operator: the word is a shell operator, such as ``&&``.
     """
 
     text: str
@@ -44,7 +44,7 @@ class Word:
 
 
 def read_words(text: str, known: Mapping[str, str], *, escape: str = "\\", is_shell: bool = False) -> list[Word]:
-    """Split at white space, and with ``is_shell`` at the shell's operators and comments too.
+    """Split at white space, and with ``is_shell`` also at shell operators and comments.
 
     Raises:
         UnclosedQuote: the text ends within quotes.
@@ -57,7 +57,7 @@ def read_words(text: str, known: Mapping[str, str], *, escape: str = "\\", is_sh
 
 
 def read_whole(text: str, known: Mapping[str, str], *, escape: str = "\\") -> Word:
-    """Read all of a text as one word, white space within it kept.
+    """Read a text as one word, including its white space.
 
     Raises:
         UnclosedQuote: the text ends within quotes.
@@ -67,7 +67,7 @@ def read_whole(text: str, known: Mapping[str, str], *, escape: str = "\\") -> Wo
 
 
 def literal_word(text: str) -> Word:
-    """A word in which nobody puts anything in for a variable, as in the exec form; that it names one is kept."""
+    """Return a word without expansion, as in exec form; a variable in it is recorded as unknown."""
     match = _VARIABLE.fullmatch(text)
     if match is None:
         return Word(text, 0)
@@ -76,7 +76,7 @@ def literal_word(text: str) -> Word:
 
 
 class _Reader:
-    """Reads one word after another."""
+    """Reads the words of a text."""
 
     def __init__(
         self, text: str, known: Mapping[str, str], escape: str, *, is_shell: bool, is_whole: bool = False
@@ -89,7 +89,7 @@ class _Reader:
         self.unknown: list[str] = []
 
     def read(self) -> Word | None:
-        """The next word; None at the end."""
+        """Return the next word; None at the end."""
         self._skip_space()
         start = self.at
         if start >= len(self.text):
@@ -147,7 +147,7 @@ class _Reader:
     def _closing(self, quote: str) -> int:
         end = self.text.find(quote, self.at + 1)
         if end < 0:
-            raise UnclosedQuote("a quotation mark is not closed")
+            raise UnclosedQuote("a quote is not closed")
         return end
 
     def _double_quotes(self) -> None:
@@ -163,11 +163,11 @@ class _Reader:
             else:
                 self._plain(self.text[self.at])
         if self.at >= len(self.text):
-            raise UnclosedQuote("a quotation mark is not closed")
+            raise UnclosedQuote("a quote is not closed")
         self.at += 1
 
     def _plain(self, character: str) -> None:
-        """One character that no quote and no escape changes, or a variable."""
+        """Read a character without special meaning, or a variable."""
         if character == "`" and self.is_shell:
             self.unknown.append("`…`")
         match = _VARIABLE.match(self.text, self.at) if character == "$" else None

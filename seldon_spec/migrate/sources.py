@@ -1,4 +1,4 @@
-"""The folder's old files: which there are, and their bounded texts. Knows no format."""
+"""Finding and reading the old files of a folder, with limits. Independent of their format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered
 
 MAX_FILES = 500
-"""Manifests that are looked at: enough for a folder, not for a disk."""
+"""Maximum number of files searched for manifests."""
 
 S2I_FILE = Path(".s2i", "environment")
 CONTRACT_FILE = Path("contract.json")
@@ -21,13 +21,13 @@ RENDERED = b"# Rendered by seldon-spec"
 
 _DOCKERFILE = re.compile(r"(Dockerfile|Containerfile)(\..+)?|.+\.(Dockerfile|Containerfile)", re.IGNORECASE)
 _OF_SELDON = re.compile(rb"seldon|MODEL_NAME|/s2i/bin/run", re.IGNORECASE)
-_MANIFESTS = (".yaml", ".yml", ".json")
+_MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_bounded(folder: Path, path: Path, problems: list[Diagnostic]) -> bytes | None:
-    """Return a file's bytes; None where there is none, and also a problem where it is not read.
+    """Return the bytes of a file; None if it is missing, or is not read, which adds a problem.
 
-    A link that leaves the folder is not followed, and neither a pipe nor a device is opened.
+    Links that leave the folder are not followed, and pipes and devices are not opened.
     """
     link = leaving_link(folder, path)
     if link is not None:
@@ -58,9 +58,9 @@ def _origin(path: Path) -> Origin:
 
 
 def find_dockerfiles(folder: Path, problems: list[Diagnostic]) -> list[tuple[Path, bytes]]:
-    """The Dockerfiles of a Seldon image, weakest first: the one of the plain name counts most.
+    """Return the Dockerfiles of a Seldon image, in order of increasing precedence: the file named Dockerfile is last.
 
-    One that this package rendered is none; one of another name has to speak of Seldon.
+    Files rendered by this package are left out; a file with another name must mention Seldon.
     """
     names = sorted(path for path in folder.iterdir() if _DOCKERFILE.fullmatch(path.name) and not path.is_dir())
     found = []
@@ -76,16 +76,15 @@ def _is_plain(path: Path) -> bool:
 
 
 def find_manifests(folder: Path, gathered: Gathered) -> list[tuple[Path, bytes]]:
-    """Return the files that contain a SeldonDeployment, in the folder and in the folders within it.
+    """Return the files with a SeldonDeployment, in the folder and its direct subfolders.
 
-    What cannot be read, or is too large for a manifest, is some other file; of a link that leaves the folder this
-    cannot be known, so it is noted.
+    Unreadable and too large files are ignored; links that leave the folder are reported.
     """
     found = []
-    for path in sorted(_candidates(folder))[:MAX_FILES]:
+    for path in sorted(_iterate_manifests(folder))[:MAX_FILES]:
         if leaving_link(folder, path) is not None:
             why = "a link that leaves the folder is not read: copy the file into the folder if it is a SeldonDeployment"
-            gathered.leave(Position(str(path), 1, 1), path.name, why)
+            gathered.leave_out(Position(str(path), 1, 1), path.name, why)
             continue
         data = read_bounded(folder, path, [])
         if data is not None and b"SeldonDeployment" in data:
@@ -93,10 +92,10 @@ def find_manifests(folder: Path, gathered: Gathered) -> list[tuple[Path, bytes]]
     return found
 
 
-def _candidates(folder: Path) -> Iterator[Path]:
+def _iterate_manifests(folder: Path) -> Iterator[Path]:
     for pattern in ("*", "*/*"):
         for path in folder.glob(pattern):
             is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
             is_ours = path.name in (SPEC_FILE, CONTRACT_FILE.name)
-            if path.suffix.lower() in _MANIFESTS and path.is_file() and not is_hidden and not is_ours:
+            if path.suffix.lower() in _MANIFEST_SUFFIXES and path.is_file() and not is_hidden and not is_ours:
                 yield path

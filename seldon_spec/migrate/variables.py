@@ -1,4 +1,4 @@
-"""A variable's name and text as claims: read as the loader would read them where the server starts."""
+"""Variables and annotations as candidates, read by the same rules as by the loader."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _BOTH = (
     "ignored: REST (ports.http) and gRPC (ports.grpc) are always both served; old images served one of them, "
     "by default on port 5000: check your clients"
 )
-_OF_S2I = "it told the s2i builder where to look: image.index_url and image.extra_index_urls say so here"
+_OF_S2I = "it configured the s2i builder: use image.index_url and image.extra_index_urls"
 _REASONS = {
     "API_TYPE": _BOTH,
-    "CONDA_ENV_NAME": "no conda environment is made: image.requirements can name its environment.yml",
+    "CONDA_ENV_NAME": "no conda environment is created: set image.requirements to its environment.yml",
     "EXTRA_INDEX_URL": _OF_S2I,
     "PIP_TRUSTED_HOST": _OF_S2I,
 }
-"""Variables that only the old image read, and that the loader has no row for."""
+"""Variables that only the old image reads, and that the loader does not know."""
 
-_NOTHING_ASKED = "dropped: this value has no effect, and the setting is no longer supported"
-_IN_CLUSTER = "the SeldonDeployment sets it where the server starts, and it is read there"
+_NO_EFFECT = "dropped: this value has no effect, and the setting is no longer supported"
+_IN_CLUSTER = "the SeldonDeployment sets it in the cluster, and the server reads it there"
 
 
 _rows = cache(by_name)
@@ -49,70 +49,70 @@ def _flask_names() -> frozenset[str]:
 
 
 def is_secret(name: str, text: object = "") -> bool:
-    """Whether a value is to be kept out of files and messages: its name says so, or its text has credentials."""
+    """Return whether a value must not appear in files and messages, because of its name or credentials in its text."""
     return is_sensitive((name,)) or bool(_SECRET_NAME.search(name)) or bool(_SECRET_TEXT.search(str(text)))
 
 
-def claim_variable(gathered: Gathered, name: str, text: str, position: Position, label: str, rank: Rank) -> None:
-    """Turn one variable, or a flag that stands for it, into claims; what has no effect here is left out.
+def add_variable(gathered: Gathered, name: str, text: str, position: Position, label: str, rank: Rank) -> None:
+    """Add a variable, or the equivalent flag; report it if it has no effect.
 
     Args:
-        gathered: where claims, what is left out and problems go.
+        gathered: receives the results.
         name: of the variable, e.g. ``MODEL_NAME``.
         text: its value.
-        position: where the source gives it.
-        label: the source's words for it.
-        rank: the source's strength.
+        position: where the source sets it.
+        label: its name in the source.
+        rank: of the source.
     """
     row = _rows().get(name)
     if name in _REASONS:
-        gathered.leave(position, label, _REASONS[name])
+        gathered.leave_out(position, label, _REASONS[name])
     elif row is not None and row.reading is Reading.NOTHING:
-        asks_nothing = text.strip().lower() in row.quiet
+        is_off = text.strip().lower() in row.quiet
         why = row.instead or row.does.removeprefix("no effect: ")
-        gathered.leave(position, label, _NOTHING_ASKED if asks_nothing else why)
+        gathered.leave_out(position, label, _NO_EFFECT if is_off else why)
     elif row is not None and row.path[0] == "unit":
-        _claim_description(gathered, name, text, position, label, rank)
+        _add_description(gathered, name, text, position, label, rank)
     elif row is not None or name in _flask_names() or name.startswith(PREFIX):
-        merged = LayeredValues({}, {})
-        overlay(merged, {name: text}, (), ArgumentHints)
+        layered = LayeredValues({}, {})
+        overlay(layered, {name: text}, (), ArgumentHints)
         is_switch = row is not None and row.reading is Reading.FORCE
-        take(gathered, merged, position, label, Rank.FORCED if is_switch else rank)
+        add_layered(gathered, layered, position, label, Rank.FORCED if is_switch else rank)
     elif _NAME.fullmatch(name):
-        gathered.claims.append(Candidate((VARIABLE, name), text, position, label, rank))
+        gathered.candidates.append(Candidate((VARIABLE, name), text, position, label, rank))
     else:
-        gathered.leave(position, label, "this is no name that a variable can have")
+        gathered.leave_out(position, label, "this is not a valid name of a variable")
 
 
-def _claim_description(gathered: Gathered, name: str, text: str, position: Position, label: str, rank: Rank) -> None:
-    """Variables that no key sets, and that the server reads where it starts: an image keeps them as it had them."""
+def _add_description(gathered: Gathered, name: str, text: str, position: Position, label: str, rank: Rank) -> None:
+    """Add a variable without an equivalent key that the server reads when it starts: the image keeps it."""
     if rank >= Rank.DEPLOYMENT:
-        gathered.leave(position, label, _IN_CLUSTER)
+        gathered.leave_out(position, label, _IN_CLUSTER)
     else:
-        gathered.claims.append(Candidate(("image", "environment", name), text, position, label, rank))
+        gathered.candidates.append(Candidate(("image", "environment", name), text, position, label, rank))
 
 
-def claim_annotation(gathered: Gathered, name: str, text: str, position: Position) -> None:
-    """Turn one annotation of the pod into a claim, if it is one that a server reads."""
-    merged = LayeredValues({}, {})
-    lay_annotations(merged, f"{name}={json.dumps(text)}")
-    take(gathered, merged, position, f"annotation {name}", Rank.DEPLOYMENT)
+def add_annotation(gathered: Gathered, name: str, text: str, position: Position) -> None:
+    """Add an annotation of the pod, if the server reads it."""
+    layered = LayeredValues({}, {})
+    lay_annotations(layered, f"{name}={json.dumps(text)}")
+    add_layered(gathered, layered, position, f"annotation {name}", Rank.DEPLOYMENT)
 
 
-def take(gathered: Gathered, merged: LayeredValues, position: Position, label: str, rank: Rank) -> None:
-    """Take over what the loader's own reading of one text gave, at the source's place."""
-    for path in merged.origins:
-        value = merged.get(path)
-        gathered.claim(path, value, position, label, rank)
-    for problem in merged.problems:
+def add_layered(gathered: Gathered, layered: LayeredValues, position: Position, label: str, rank: Rank) -> None:
+    """Add the values and problems that the loader's reading of one text gave, at the position of the source."""
+    for path in layered.origins:
+        value = layered.get(path)
+        gathered.add(path, value, position, label, rank)
+    for problem in layered.problems:
         if problem.code == "no-effect":
-            gathered.leave(position, label, problem.help or problem.message)
+            gathered.leave_out(position, label, problem.help or problem.message)
         else:
-            gathered.problems.append(_placed(problem, position, label))
+            gathered.problems.append(_at_source(problem, position, label))
 
 
-def _placed(problem: Diagnostic, position: Position, label: str) -> Diagnostic:
-    """A finding of the loader's about a variable, told where the source gives it."""
+def _at_source(problem: Diagnostic, position: Position, label: str) -> Diagnostic:
+    """Move a finding of the loader about a variable to the position of the source."""
     found = problem.found.removesuffix(" (environment)") if problem.found else None
     severity = Severity.WARNING if problem.severity is Severity.NOTE else problem.severity
     return replace(
@@ -124,39 +124,45 @@ def _placed(problem: Diagnostic, position: Position, label: str) -> Diagnostic:
     )
 
 
-def without_secrets(claims: list[Candidate], gathered: Gathered) -> Iterator[Candidate]:
-    """Claims in which a secret is referred to instead of written; that it is, goes to what is left out."""
-    for claim in claims:
-        name = claim.path[-1]
-        is_free = claim.path[0] in (VARIABLE, "parameters") or claim.path[:2] == ("image", "environment")
-        is_key = claim.path[0] == "flask" and is_sensitive((name,))
-        if (is_free and is_secret(name, claim.value) and _is_literal(claim.value)) or is_key:
-            yield from _refer(claim, gathered)
-        elif _SECRET_TEXT.search(str(claim.value)) or (claim.path[:2] == ("image", "labels") and is_secret(name)):
-            gathered.leave(claim.position, claim.label, "a secret is not copied, and no reference can stand here")
+def without_secrets(candidates: list[Candidate], gathered: Gathered) -> Iterator[Candidate]:
+    """Yield the candidates with references in place of secrets, and report each."""
+    for candidate in candidates:
+        name = candidate.path[-1]
+        is_free = candidate.path[0] in (VARIABLE, "parameters") or candidate.path[:2] == ("image", "environment")
+        is_key = candidate.path[0] == "flask" and is_sensitive((name,))
+        if (is_free and is_secret(name, candidate.value) and _is_literal(candidate.value)) or is_key:
+            yield from _refer(candidate, gathered)
+        elif _SECRET_TEXT.search(str(candidate.value)) or (
+            candidate.path[:2] == ("image", "labels") and is_secret(name)
+        ):
+            gathered.leave_out(
+                candidate.position, candidate.label, "a secret is not copied, and this key does not accept a reference"
+            )
         else:
-            yield claim
+            yield candidate
 
 
 def _is_literal(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
-def _refer(claim: Candidate, gathered: Gathered) -> Iterator[Candidate]:
-    path: FieldPath = claim.path
+def _refer(candidate: Candidate, gathered: Gathered) -> Iterator[Candidate]:
+    path: FieldPath = candidate.path
     name = path[-1]
-    if isinstance(claim.value, dict):
-        yield claim
+    if isinstance(candidate.value, dict):
+        yield candidate
         return
-    if not _is_literal(claim.value):
-        gathered.leave(claim.position, claim.label, "a secret is not copied: write references into flask." + name)
+    if not _is_literal(candidate.value):
+        gathered.leave_out(
+            candidate.position, candidate.label, "a secret is not copied: use references in flask." + name
+        )
         return
     variable = f"FLASK_{name}" if path[0] == "flask" else re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
     if path[0] in (VARIABLE, "image"):
         variable, path = name, (VARIABLE, name)
-    gathered.leave(
-        claim.position,
-        claim.label,
-        f"a secret is not copied: seldon.yaml refers to the variable {variable}, set it where the server starts",
+    gathered.leave_out(
+        candidate.position,
+        candidate.label,
+        f"a secret is not copied: seldon.yaml refers to the variable {variable}; set it where the server starts",
     )
-    yield replace(claim, path=path, value={"from_env": variable})
+    yield replace(candidate, path=path, value={"from_env": variable})

@@ -1,4 +1,4 @@
-"""The new file's text: keys in the order of the schema, each value with a comment that says where it comes from."""
+"""The text of the new seldon.yaml: keys in the order of the schema, each value with a comment about its source."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ def render_spec(
     """Render the file.
 
     Args:
-        folder: that is migrated; places are told relative to it.
-        choices: the values, by field.
+        folder: the migrated folder; positions are relative to it.
+        choices: the values, by path.
         sources: the files that were read, for the first line.
-        comments: lines that stand below it.
-        left_out: what the last comment tells.
+        comments: the lines after it.
+        left_out: for the last comment.
     """
     tree: dict[str, Any] = {}
     for path, choice in choices.items():
-        if _is_default(path, choice.claim.value):
+        if _is_default(path, choice.candidate.value):
             continue
-        here = tree
+        section = tree
         for step in path[:-1]:
-            here = here.setdefault(step, {})
-        here[path[-1]] = choice
+            section = section.setdefault(step, {})
+        section[path[-1]] = choice
     head = [
-        f"Written by seldon-spec migrate from {_join(sources)}; keys that are not here have their defaults.",
+        f"Written by seldon-spec migrate from {_join(sources)}; other keys have their defaults.",
         *comments,
     ]
     blocks = [_comment(head)]
     if tree:
         blocks.append("".join(_render(folder, tree, load_schema(), 0)))
     if left_out:
-        lines = [f"- {show_place(folder, each.position)}: {each.what}: {each.why}" for each in left_out]
-        blocks.append(_comment(["Not taken over as it was:", *dict.fromkeys(lines)]))
+        lines = [f"- {format_position(folder, each.position)}: {each.what}: {each.why}" for each in left_out]
+        blocks.append(_comment(["Not migrated unchanged:", *dict.fromkeys(lines)]))
     return "\n".join(blocks)
 
 
@@ -78,12 +78,12 @@ def _comment(lines: Sequence[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Text on one line, with nothing in it that does not print."""
+    """Replace line breaks and non-printable characters by spaces."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def show_place(folder: Path, position: Position) -> str:
-    """``FILE:LINE``, the file's name relative to the folder."""
+def format_position(folder: Path, position: Position) -> str:
+    """Return ``FILE:LINE``, with the file relative to the folder."""
     try:
         file = Path(position.file).relative_to(folder).as_posix()
     except ValueError:
@@ -92,7 +92,7 @@ def show_place(folder: Path, position: Position) -> str:
 
 
 def _render(folder: Path, tree: Mapping[str, Any], schema: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """A mapping's lines: known keys in the schema's order, then the others in their own."""
+    """Yield the lines of a mapping: known keys in the order of the schema, then the others."""
     properties = schema.get("properties", {})
     keys = [*(key for key in properties if key in tree), *(key for key in tree if key not in properties)]
     for key in keys:
@@ -107,9 +107,9 @@ def _render(folder: Path, tree: Mapping[str, Any], schema: Mapping[str, Any], de
 
 
 def _line(begin: str, choice: Choice, folder: Path, depth: int) -> Iterator[str]:
-    """One key with its value, and the comment behind it, or above it where the line would be too long."""
+    """Yield the line of a key, with its comment after the value, or on the line before if it would be too long."""
     comment = f"# {printable(describe(choice, folder))}"
-    line = f"{begin} {render_value(choice.claim.value)}"
+    line = f"{begin} {render_value(choice.candidate.value)}"
     if len(line) + len(comment) + 2 <= WIDTH:
         yield f"{line}  {comment}\n"
     else:
@@ -117,15 +117,15 @@ def _line(begin: str, choice: Choice, folder: Path, depth: int) -> Iterator[str]
 
 
 def describe(choice: Choice, folder: Path) -> str:
-    """Where a value comes from, and where another one stood."""
-    claim = choice.claim
-    text = f"{show_place(folder, claim.position)}: {claim.label}"
-    others = dict.fromkeys(f"{show_place(folder, other.position)} ({other.label})" for other in choice.others)
-    return text + (f"; not as {', '.join(others)}" if others else "")
+    """Return the source of a value, and the sources of other values."""
+    candidate = choice.candidate
+    text = f"{format_position(folder, candidate.position)}: {candidate.label}"
+    others = dict.fromkeys(f"{format_position(folder, other.position)} ({other.label})" for other in choice.others)
+    return text + (f"; overrides {', '.join(others)}" if others else "")
 
 
 def render_value(value: Any) -> str:
-    """A value in YAML's flow style."""
+    """Return a value in the flow style of YAML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{render_scalar(str(k))}: {render_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -134,7 +134,7 @@ def render_value(value: Any) -> str:
 
 
 def render_scalar(value: object) -> str:
-    """A scalar that every YAML reader takes for what it is."""
+    """Return a scalar that YAML 1.1 and 1.2 read as the same value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -148,7 +148,7 @@ def render_scalar(value: object) -> str:
 
 
 def _render_float(value: float) -> str:
-    """With a point in it, without which YAML 1.1 takes an exponent for text."""
+    """Add a decimal point, without which YAML 1.1 reads an exponent as text."""
     if math.isnan(value):
         return ".nan"
     if math.isinf(value):
@@ -163,7 +163,7 @@ def _reads_as_itself(text: str) -> bool:
 
 
 def _quote(text: str) -> str:
-    """Double quotes; whatever does not print stands as an escape."""
+    """Add double quotes, and escape non-printable characters."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else _escape(ord(c)) for c in quoted)
 

@@ -1,4 +1,4 @@
-"""The access log: a line for each answered request, written by a thread of its own."""
+"""The access log: a line for each finished request, written by its own thread."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ import orjson
 
 from seldon_spec.config.model import LogFormat
 from seldon_spec.inference.call import Call
-from seldon_spec.observability.logs import defuse, show_time
+from seldon_spec.observability.logs import escape_controls, format_time
 from seldon_spec.observability.request_context import RequestContext
 
 logger = logging.getLogger("seldon_spec.access")
 
-_MAX_WAITING = 10_000
+_MAX_QUEUED = 10_000
 _GATHER_SECONDS = 0.05
-"""How long lines may wait for others, so that the thread is woken a few times a second and not for every request."""
+"""Lines are written together at this interval, so that the thread is not woken for each request."""
 
-_PIECE_BYTES = 4096
-"""How much is written at once, if it is more than one line: a pipe takes it whole, whoever else writes to it."""
+_CHUNK_BYTES = 4096
+"""Maximum size of several lines written at once: a pipe writes it atomically."""
 
-_LAST_SECONDS = 5.0
-"""How long the last lines may take, where nobody reads them."""
+_CLOSE_SECONDS = 5.0
+"""Time limit for the last lines, in case the reader has stopped reading."""
 
 
 class Entry(NamedTuple):
-    """One answered request; times are in seconds, and what is unknown or never was is NaN.
+    """One finished request; durations are in seconds, and unknown values are NaN.
 
     Attributes:
-        ended: when the answer was known, by ``time.perf_counter``.
-        queue, decode, call, encode: how long the stages of its call took.
+        ended: when the response was ready, by ``time.perf_counter``.
+        queue, decode, call, encode: durations of the stages of its call.
         rows, body_bytes: of the request.
     """
 
-    note: RequestContext
+    context: RequestContext
     status: int | str
     ended: float
     queue: float = math.nan
@@ -53,63 +53,63 @@ class Entry(NamedTuple):
 
 
 class AccessLog:
-    """Takes requests on the event loop, and writes their lines in the same order.
+    """Receives finished requests on the event loop, and writes their lines in the same order.
 
-    Lines are dropped, and counted, where there are too many to be written.
+    If the queue is full, lines are dropped and counted.
 
     Args:
-        write: takes whole lines; it may block.
-        form: of the lines.
-        max_waiting: how many lines may wait to be written.
+        write: writes whole lines; it may block.
+        log_format: format of the lines.
+        max_queued: maximum number of lines in the queue.
     """
 
-    def __init__(self, write: Callable[[str], object], form: LogFormat, max_waiting: int = _MAX_WAITING) -> None:
+    def __init__(self, write: Callable[[str], object], log_format: LogFormat, max_queued: int = _MAX_QUEUED) -> None:
         self._write = write
-        self._show = show_json if form is LogFormat.JSON else show_text
-        self._max_waiting = max_waiting
-        self._waiting: deque[Entry] = deque()
+        self._format = format_json if log_format is LogFormat.JSON else format_text
+        self._max_queued = max_queued
+        self._queue: deque[Entry] = deque()
         self._dropped = 0
         self._is_awake = False
         self._wake, self._end = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="seldon-spec-access", daemon=True)
         self._thread.start()
 
-    def add(self, note: RequestContext, call: Call | None, status: int | str) -> None:
-        """Take down a request that is answered now; on the event loop."""
-        if len(self._waiting) >= self._max_waiting:
+    def add(self, context: RequestContext, call: Call | None, status: int | str) -> None:
+        """Queue the line of a finished request; to be called on the event loop."""
+        if len(self._queue) >= self._max_queued:
             self._dropped += 1
             return
-        self._waiting.append(_take_down(note, call, status))
+        self._queue.append(_make_entry(context, call, status))
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
 
     def close(self) -> None:
-        """Write what waits; nothing is added any more."""
+        """Write the queued lines; to be called after the last ``add``."""
         self._end.set()
         self._wake.set()
-        self._thread.join(_LAST_SECONDS)
+        self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
-        told = 0
+        reported = 0
         is_last = False
         while not is_last:
             self._wake.wait()
             self._wake.clear()
             is_last = self._end.wait(_GATHER_SECONDS)
-            self._is_awake = False  # first: who is not written in this round wakes the thread for another
-            self._write_waiting()
+            self._is_awake = False  # before writing: a request that this round misses wakes the thread again
+            self._write_queued()
             dropped = self._dropped
-            if dropped > told:
-                logger.warning("%d lines were dropped: there were too many to be written", dropped - told)
-                told = dropped
+            if dropped > reported:
+                logger.warning("dropped %d lines: the queue of the access log was full", dropped - reported)
+                reported = dropped
 
-    def _write_waiting(self) -> None:
+    def _write_queued(self) -> None:
         lines: list[bytes] = []
         size = 0
-        while self._waiting:
-            line = self._show(self._waiting.popleft())
-            if size + len(line) > _PIECE_BYTES:
+        while self._queue:
+            line = self._format(self._queue.popleft())
+            if size + len(line) > _CHUNK_BYTES:
                 self._write(b"".join(lines).decode())
                 lines, size = [], 0
             lines.append(line)
@@ -117,39 +117,39 @@ class AccessLog:
         self._write(b"".join(lines).decode())
 
 
-def _take_down(note: RequestContext, call: Call | None, status: int | str) -> Entry:
-    """The entry of a request; it keeps nothing of the call, which has the reply."""
+def _make_entry(context: RequestContext, call: Call | None, status: int | str) -> Entry:
+    """Return the entry of a request; it does not keep the call, which holds the response."""
     ended = time.perf_counter()
     if call is None:
-        return Entry(note, status, ended)
+        return Entry(context, status, ended)
     return Entry(
-        note,
+        context,
         status,
         ended,
-        call.begun - call.arrived + call.waited_seconds,
-        call.read - call.begun,
-        call.told - call.asked,
-        call.ended - call.told,
+        call.dequeued_at - call.arrived_at + call.waited_seconds,
+        call.decoded_at - call.dequeued_at,
+        call.predict_ended_at - call.predict_started_at,
+        call.ended_at - call.predict_ended_at,
         call.rows,
         call.body_bytes,
     )
 
 
-def show_json(entry: Entry) -> bytes:
-    """The line of a request as JSON; what is NaN is null."""
-    note, status, ended, queue, decode, call, encode, rows, body_bytes = entry
-    seconds = ended - note.arrived
+def format_json(entry: Entry) -> bytes:
+    """Return the line of a request as JSON; NaN becomes null."""
+    context, status, ended, queue, decode, call, encode, rows, body_bytes = entry
+    factory, seconds = context.factory, ended - context.arrived
     return orjson.dumps(
         {
-            "time": show_time(note.started / 1e9 + seconds),
+            "time": format_time(context.started / 1e9 + seconds),
             "level": "INFO",
             "logger": logger.name,
-            "message": f"{note.plan.method} {note.plan.route} {status}",
+            "message": f"{factory.method} {factory.route} {status}",
             "process": os.getpid(),
-            "puid": note.id,
-            "transport": note.plan.transport,
-            "method": note.plan.method,
-            "route": note.plan.route,
+            "puid": context.id,
+            "transport": factory.transport,
+            "method": factory.method,
+            "route": factory.route,
             "status": status,
             "ms": round(seconds * 1e3, 3),
             "rows": rows,
@@ -163,15 +163,17 @@ def show_json(entry: Entry) -> bytes:
     )
 
 
-def show_text(entry: Entry) -> bytes:
-    """The line of a request for people; as ``TextFormatter`` has them, its time is local."""
-    note, seconds = entry.note, entry.ended - entry.note.arrived
+def format_text(entry: Entry) -> bytes:
+    """Return the line of a request as text; its time is local, as in lines of ``TextFormatter``."""
+    context, factory = entry.context, entry.context.factory
+    seconds = entry.ended - context.arrived
     rows = "" if math.isnan(entry.rows) else f" {entry.rows} rows"
-    line = f"{note.plan.method} {defuse(note.plan.route)} {entry.status} {seconds * 1e3:.2f} ms{rows} [{note.id}]"
-    second, rest = divmod(note.started / 1e9 + seconds, 1)
-    return f"{_show_local(int(second))},{int(rest * 1000):03d} INFO {logger.name}: {line}\n".encode()
+    request = f"{factory.method} {escape_controls(factory.route)} {entry.status}"
+    line = f"{request} {seconds * 1e3:.2f} ms{rows} [{context.id}]"
+    second, rest = divmod(context.started / 1e9 + seconds, 1)
+    return f"{_format_local(int(second))},{int(rest * 1000):03d} INFO {logger.name}: {line}\n".encode()
 
 
 @lru_cache(maxsize=2)
-def _show_local(second: int) -> str:
+def _format_local(second: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))

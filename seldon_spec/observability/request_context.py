@@ -1,7 +1,7 @@
-"""Notes of requests: the id that a client is told and that logs and traces bear, from a request's head to its answer.
+"""The contexts of requests: the ID in responses, logs and traces, and what the access log and the tracer need.
 
-The transports take a note when a request is whole, hand it on with the call, and end it when they answer. Who looks at
-notes, be it the access log or a tracer, they do not know.
+A handler creates a context when a request is complete, passes it on with the call, and ends it with the response. It
+does not depend on the access log or on the tracer.
 """
 
 from __future__ import annotations
@@ -19,99 +19,99 @@ from seldon_spec.config.model import LogFormat, LogSpec
 from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 
 ID_HEADER = b"seldon-puid"
-"""The header, or metadata, of answers that tells the request's id."""
+"""The header, or metadata key, of the request's ID in responses."""
 
 _GONE: dict[str, int | str] = {"rest": 499, "grpc": "CANCELLED"}
-"""The status of requests whose client did not wait for the answer, by transport."""
+"""The status of requests that the client cancelled, by transport."""
 
 SOUND_ID = re.compile(rb"[!-~]{1,128}")
-"""What the ID of a request may be, if it is to be repeated."""
+"""The IDs of clients that are used; others are ignored."""
 
 ID_HEADERS = (ID_HEADER, b"x-request-id")
-"""The headers that may bring a request's ID; the first one that is sound counts."""
+"""The headers with a request's ID; the first valid one counts."""
 
 _MAX_ROUTE = 256
 
 Find: TypeAlias = Callable[[bytes], bytes | None]
-"""The value of one of a request's headers; its name in lower case."""
+"""Returns the value of one of a request's headers; the argument is its name in lower case."""
 
 
 class RequestContext(BaseContext):
-    """What a transport has noted of one request.
+    """What logs and traces use of one request.
 
     Args:
-        plan: how it was taken.
+        factory: the factory that created it.
         id: see ``BaseContext``.
-        encoded_id: the ID as the transport encodes it, where ``id`` is empty.
+        encoded_id: the ID as the transport encodes it, if ``id`` is empty.
 
     Attributes:
-        started: when the request was whole, by ``time.time_ns``; set if the request is logged or traced.
+        started: when the request was complete, by ``time.time_ns``; set if the request is logged or traced.
         arrived: the same moment by ``time.perf_counter``.
     """
 
-    __slots__ = ("arrived", "encoded_id", "plan", "started")
+    __slots__ = ("arrived", "encoded_id", "factory", "started")
 
     started: int
     arrived: float
 
-    def __init__(self, plan: ContextFactory, id: str, encoded_id: bytes) -> None:  # noqa: A002
-        self.plan = plan
+    def __init__(self, factory: ContextFactory, id: str, encoded_id: bytes) -> None:  # noqa: A002
+        self.factory = factory
         self._id = id
         self.encoded_id = encoded_id
         self.trace = self.call = None
 
     @property
     def id(self) -> str:
-        """The request's ID, decoded when it is first read: most are only sent back."""
+        """The request's ID, decoded when it is first read: most IDs are only sent back."""
         if not self._id:
-            self._id = self.plan.decode_id(self.encoded_id).decode("ascii")
+            self._id = self.factory.decode_id(self.encoded_id).decode("ascii")
         return self._id
 
 
 class Tracer(Protocol):
-    """Makes traces of requests; called on the event loop.
+    """Traces requests; called on the event loop.
 
     Attributes:
-        headers: the names of the headers that ``begin`` asks for, in lower case.
+        headers: the names of the headers that ``begin`` reads, in lower case.
     """
 
     headers: tuple[bytes, ...]
 
-    def begin(self, headers: Find, note: RequestContext) -> object:
-        """A request begins.
+    def begin(self, headers: Find, request: RequestContext) -> object:
+        """Start the trace of a request.
 
         Returns:
-            What becomes ``note.trace``.
+            The value of the context's ``trace``.
         """
 
-    def end(self, note: RequestContext, call: Call | None, status: int | str) -> None:
-        """Its answer is known; called once.
+    def end(self, request: RequestContext, call: Call | None, status: int | str) -> None:
+        """End the trace of a request; called once.
 
         Args:
-            note: what ``begin`` has had.
-            call: None: none was made of the request, for it was refused, or answered without the model.
-            status: HTTP's number or the name of gRPC's code.
+            request: the argument of ``begin``.
+            call: None: the request was rejected, or its response did not need the model.
+            status: the HTTP status code, or the name of the gRPC code.
         """
 
 
 class AccessLog(Protocol):
-    """Takes down each request that was answered."""
+    """Logs each finished request."""
 
-    def add(self, note: RequestContext, call: Call | None, status: int | str) -> None:
-        """See ``Tracer.end``."""
+    def add(self, context: RequestContext, call: Call | None, status: int | str) -> None:
+        """Log a request; the arguments are those of ``Tracer.end``."""
 
 
 class RequestLog:
-    """Takes and ends the notes of one worker's requests.
+    """Creates and ends the contexts of one worker's requests.
 
     Args:
-        log: ids are made for requests that bring none where each line of the log is to bear one.
+        log: in JSON format, each request gets an ID.
         tracer: None: nothing is traced.
         access: None: there is no access log.
 
     Attributes:
-        tracer_headers: the names of the headers that the tracer asks for.
-        headers: the names of all headers that are looked at.
+        tracer_headers: the names of the headers that the tracer reads.
+        headers: the names of all headers that are read.
         is_observed: requests are logged or traced.
     """
 
@@ -126,72 +126,72 @@ class RequestLog:
         self.headers = frozenset((*ID_HEADERS, *self.tracer_headers))
 
     def plan(self, find: Find, transport: str, method: str, route: str) -> ContextFactory | None:
-        """Decide how notes of requests with one head are taken.
+        """Return the factory of contexts for requests with one head.
 
         Args:
-            find: gives the head's values.
-            transport, method, route: see ``ContextFactory``; a long route is cut.
+            find: reads the head's values.
+            transport, method, route: see ``ContextFactory``; a long route is truncated.
 
         Returns:
-            None if nobody asks for any.
+            None if these requests need no context.
         """
         return self.plan_brought(find, find_id(find), transport, method, route[:_MAX_ROUTE])
 
     def plan_brought(
         self, find: Find, brought: str | None, transport: str, method: str, route: str
     ) -> ContextFactory | None:
-        """Do what ``plan`` does, given the ID that the head brings; None: it brings none."""
+        """Do what ``plan`` does, given the ID in the head; None: it has none."""
         if brought is None and not self._makes_ids:
             return None
         return ContextFactory(self, find, brought, transport, method, route)
 
-    def begin(self, find: Find, note: RequestContext) -> RequestContext:
-        """Note when the request was whole, and begin its trace."""
-        note.started, note.arrived = time.time_ns(), time.perf_counter()
+    def begin(self, find: Find, context: RequestContext) -> RequestContext:
+        """Record that the request is complete, and start its trace."""
+        context.started, context.arrived = time.time_ns(), time.perf_counter()
         if self._tracer is not None:
-            note.trace = self._tracer.begin(find, note)
-        return note
+            context.trace = self._tracer.begin(find, context)
+        return context
 
-    def end(self, note: RequestContext, status: int | str) -> None:
-        """The answer is known; to be called once, and before the answer is sent.
+    def end(self, context: RequestContext, status: int | str) -> None:
+        """Log a request and end its trace; to be called once, before the response is sent.
 
         Args:
-            note: of the request.
-            status: HTTP's number or the name of gRPC's code.
+            context: of the request.
+            status: the HTTP status code, or the name of the gRPC code.
         """
-        call, note.call = note.call, None  # a call knows its note as well: nothing is left to the garbage collector
+        call, context.call = context.call, None  # break the reference cycle of call and context
         if self._access is not None:
-            self._access.add(note, call, status)
+            self._access.add(context, call, status)
         if self._tracer is not None:
-            self._tracer.end(note, call, status)
+            self._tracer.end(context, call, status)
 
-    def abandon(self, note: RequestContext) -> None:
-        """There will be no answer, for nobody waits for it any more."""
-        self.end(note, _GONE[note.plan.transport])
+    def abandon(self, context: RequestContext) -> None:
+        """End the context of a request that the client cancelled."""
+        self.end(context, _GONE[context.factory.transport])
 
     def make_id(self) -> str:
-        """An id of this worker's that no other request has."""
+        """Return a new unique ID."""
         return f"{self._prefix}-{next(self._numbers):x}"
 
 
 class ContextFactory:
-    """How notes of requests with one head are taken.
+    """Creates the contexts of requests with one head.
 
     Args:
-        notes, find, brought, transport, method, route: see ``RequestLog.plan_brought``.
-        decode_id: decodes the IDs that ``take`` is given.
+        request_log, find, brought, transport, method, route: see ``RequestLog.plan_brought``.
+        decode_id: decodes the argument of ``take``.
 
     Attributes:
         transport: ``rest`` or ``grpc``.
-        method: HTTP's.
+        method: the HTTP method.
         route: the path without its query; of gRPC, service and method.
     """
 
-    __slots__ = ("_brought", "_find", "_is_observed", "_notes", "decode_id", "method", "route", "transport")
+    __slots__ = ("_brought", "_find", "_is_observed", "_request_log", "decode_id", "method", "route", "transport")
 
     def __init__(
         self,
-        notes: RequestLog,
+        request_log: RequestLog,
         find: Find,
         brought: str | None,
         transport: str,
@@ -199,51 +199,51 @@ class ContextFactory:
         route: str,
         decode_id: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        self._notes = notes
+        self._request_log = request_log
         self.decode_id = decode_id
         self._find = find
         self._brought = brought
-        self._is_observed = notes.is_observed
+        self._is_observed = request_log.is_observed
         self.transport = transport
         self.method = method
         self.route = route
 
     def take(self, encoded_id: bytes = b"") -> RequestContext:
-        """Take the note of a request that is whole now.
+        """Return the context of a request that is complete now.
 
         Args:
-            encoded_id: takes precedence over the ID that the head brings; see ``RequestContext``.
+            encoded_id: takes precedence over the ID in the head; see ``RequestContext``.
         """
-        note = RequestContext(self, "" if encoded_id else self._brought or self._notes.make_id(), encoded_id)
-        return self._notes.begin(self._find, note) if self._is_observed else note
+        context = RequestContext(self, "" if encoded_id else self._brought or self._request_log.make_id(), encoded_id)
+        return self._request_log.begin(self._find, context) if self._is_observed else context
 
-    def end(self, note: RequestContext, status: int | str) -> None:
-        """See ``RequestLog``."""
+    def end(self, context: RequestContext, status: int | str) -> None:
+        """Do what ``RequestLog.end`` does."""
         if self._is_observed:
-            self._notes.end(note, status)
+            self._request_log.end(context, status)
         else:
-            note.call = None
+            context.call = None
 
-    def abandon(self, note: RequestContext) -> None:
-        """See ``RequestLog``."""
-        self._notes.abandon(note)
+    def abandon(self, context: RequestContext) -> None:
+        """Do what ``RequestLog.abandon`` does."""
+        self._request_log.abandon(context)
 
 
 class VaryingContextFactory:
-    """How notes are taken of requests whose heads differ only in the values of some headers.
+    """Creates the contexts of requests whose heads differ only in the values of some headers.
 
     ``plan`` is for values as text; ``plan_encoded`` is for IDs as the transport encodes them.
 
     Args:
-        notes: takes and ends them.
-        find: gives the values of one of these heads.
-        places: of the values that differ, by the names of their headers.
-        transport, method, route, decode_id: see ``ContextFactory``; a long route is cut.
+        request_log: ends the contexts.
+        find: reads the values of one of these heads.
+        places: the indexes of the values that differ, by the names of their headers.
+        transport, method, route, decode_id: see ``ContextFactory``; a long route is truncated.
     """
 
     def __init__(
         self,
-        notes: RequestLog,
+        request_log: RequestLog,
         find: Find,
         places: Mapping[bytes, int],
         transport: str,
@@ -251,7 +251,7 @@ class VaryingContextFactory:
         route: str,
         decode_id: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        self._notes = notes
+        self._request_log = request_log
         self._find_constant = find
         self._places = places
         self._transport, self._method, self._route = transport, method, route[:_MAX_ROUTE]
@@ -265,10 +265,10 @@ class VaryingContextFactory:
                 self._constant_id = _read_id(find(header))
                 if self._constant_id is not None:
                     break
-        self._is_traced = not places.keys().isdisjoint(notes.tracer_headers)
+        self._is_traced = not places.keys().isdisjoint(request_log.tracer_headers)
         self._decode_id = decode_id
-        self._noted = self._plan_encoded(find)
-        self._unnamed = notes.plan_brought(find, self._constant_id, transport, method, self._route)
+        self._with_encoded_id = self._plan_encoded(find)
+        self._with_constant_id = request_log.plan_brought(find, self._constant_id, transport, method, self._route)
 
     def plan(self, values: Sequence[bytes]) -> ContextFactory | None:
         """Do what ``RequestLog.plan`` does, for the head with these values."""
@@ -279,41 +279,41 @@ class VaryingContextFactory:
                 brought = varied
                 break
         find = partial(self.find, values)
-        return self._notes.plan_brought(find, brought, self._transport, self._method, self._route)
+        return self._request_log.plan_brought(find, brought, self._transport, self._method, self._route)
 
     def plan_encoded(self, values: Sequence[bytes]) -> tuple[ContextFactory | None, bytes]:
         """Do what ``plan`` does.
 
         Returns:
-            The factory, and for its ``take`` the encoded ID, if the head brings one that varies.
+            The factory, and the argument of its ``take``: the encoded ID, if the head has one that varies.
         """
-        plan, encoded_id = self._unnamed, b""
+        factory, encoded_id = self._with_constant_id, b""
         for place in self._id_places:
             if values[place]:
-                plan, encoded_id = self._noted, values[place]
+                factory, encoded_id = self._with_encoded_id, values[place]
                 break
-        if self._is_traced and plan is not None:
-            plan = self._plan_encoded(partial(self.find, values))
-        return plan, encoded_id
+        if self._is_traced and factory is not None:
+            factory = self._plan_encoded(partial(self.find, values))
+        return factory, encoded_id
 
     def _plan_encoded(self, find: Find) -> ContextFactory:
         return ContextFactory(
-            self._notes, find, self._constant_id, self._transport, self._method, self._route, self._decode_id
+            self._request_log, find, self._constant_id, self._transport, self._method, self._route, self._decode_id
         )
 
     def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
-        """The value of a header of the head with these values."""
+        """Return the value of a header of the head with these values."""
         place = self._places.get(name)
         return self._find_constant(name) if place is None else values[place]
 
 
-def make_context(plan: ContextFactory | None) -> RequestContext | None:
-    """The note of a request that is whole now, if anybody asks for one."""
-    return None if plan is None else plan.take()
+def make_context(factory: ContextFactory | None) -> RequestContext | None:
+    """Return the context of a request that is complete now; None if it needs none."""
+    return None if factory is None else factory.take()
 
 
 def find_id(find: Find) -> str | None:
-    """The id that a request brings; None if it brings none, or one that is not fit to be repeated."""
+    """Return the ID in a request's headers; None if there is no valid one."""
     for header in ID_HEADERS:
         found = _read_id(find(header))
         if found is not None:
@@ -322,14 +322,14 @@ def find_id(find: Find) -> str | None:
 
 
 def _read_id(raw: bytes | None) -> str | None:
-    """The ID that the value of a header is; None if there is none, or one that is not fit to be repeated."""
+    """Return the value of an ID header; None if it is missing or invalid."""
     return None if raw is None or SOUND_ID.fullmatch(raw) is None else raw.decode("ascii")
 
 
 @contextmanager
-def working_on(note: BaseContext | None) -> Iterator[None]:
-    """A context in which what this thread logs bears the id of a request."""
-    before = WORKED_ON.set(note)
+def working_on(context: BaseContext | None) -> Iterator[None]:
+    """Add the ID of a request to what this thread logs."""
+    before = WORKED_ON.set(context)
     try:
         yield
     finally:

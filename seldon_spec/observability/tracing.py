@@ -1,6 +1,6 @@
-"""Requests as traces of OpenTelemetry; imported only by a worker that traces.
+"""Requests as OpenTelemetry traces; imported only by a worker with ``server.tracing``.
 
-The SDK reads the standard ``OTEL_*`` variables itself, but for those that choose an exporter: they come with the spec.
+The SDK reads the standard ``OTEL_*`` variables itself, except those that select an exporter: the spec contains them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import NamedTuple
@@ -30,93 +30,97 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.call import Call
 from seldon_spec.observability.request_context import Find, RequestContext
-from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
-from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-from seldon_spec.protocols.seldon_v1.routes import POSTED, READ_PATHS
-from seldon_spec.transport.grpc.headers import STATUS
 
 logger = logging.getLogger(__name__)
 
-_REST_ROUTES = {*POSTED, *(path for paths in READ_PATHS.values() for path in paths)}
-_GRPC_ROUTES = {f"/{PACKAGE}.{service}/{method}" for service, methods in METHODS.items() for method in methods}
-"""What spans may be named after; other paths are the clients' choice, and would make any number of names."""
-
-_FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
-"""The codes that tell of a fault of the server's (OpenTelemetry's semantic conventions for gRPC)."""
+_SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+"""The gRPC codes that are errors of the server (OpenTelemetry's semantic conventions for gRPC)."""
 
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
-"""The exporters that OTEL_EXPORTER_OTLP_PROTOCOL may ask for."""
+"""The exporters that OTEL_EXPORTER_OTLP_PROTOCOL can select."""
 
 _FLUSH_SECONDS = 4.0
-"""How long a worker that ends waits for the receiver; the supervisor kills it 5 seconds after its grace period."""
+"""Limit for sending the last spans; the supervisor kills a worker 5 seconds after its grace period."""
 
 _PRIVATE = ("opentelemetry.util.re", "opentelemetry.baggage", "opentelemetry.trace")
-"""The SDK's loggers that would show what a variable, which may be a password, or a client's header holds."""
+"""The SDK's loggers whose messages contain values of variables, which may be passwords, or of clients' headers."""
 
-_TOLD_AGAIN_SECONDS = 60.0
-_MOST_LINKS = 16
-_MOST_ATTRIBUTES = 1024
+_REPEAT_SECONDS = 60.0
+_MAX_LINKS = 16
+_MAX_DESCRIPTIONS = 1024
 _MESSAGE_CHARACTERS = 2000
 _STACK_CHARACTERS = 8000
 
 
 class _Trace(NamedTuple):
-    """A request's own span, and the context whose spans become its children."""
+    """A request's span, and the context in which spans are its children."""
 
     span: Span
     context: Context
 
 
 class Tracing:
-    """The traces of one worker's requests.
+    """A ``Tracer``: the traces of one worker's requests.
 
     Args:
-        provider: makes the spans, and has them sent.
+        provider: creates and exports the spans.
+        rest_routes: the paths that spans may be named after. Other paths are chosen by clients, and would make any
+            number of names.
+        grpc_routes: the paths of gRPC methods, likewise.
+        grpc_status_numbers: the number of each gRPC code.
 
     Attributes:
-        headers: the names of the headers that tell of a request's parent, in lower case.
+        headers: the names of the headers that identify a request's parent span, in lower case.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(
+        self,
+        provider: TracerProvider,
+        rest_routes: Collection[str],
+        grpc_routes: Collection[str],
+        grpc_status_numbers: Mapping[str, int],
+    ) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("seldon_spec", __version__)
+        self._rest_routes = frozenset(rest_routes)
+        self._grpc_routes = frozenset(grpc_routes)
+        self._grpc_status_numbers = grpc_status_numbers
+        self._describe = lru_cache(_MAX_DESCRIPTIONS)(self._describe_request)
         self.headers = tuple(sorted(name.lower().encode() for name in propagate.get_global_textmap().fields))
 
-    def begin(self, headers: Find, note: RequestContext) -> _Trace:
-        """See ``Tracer``."""
+    def begin(self, headers: Find, request: RequestContext) -> _Trace:
         context = propagate.extract(headers, Context(), _HEADERS)
-        name, attributes = _describe(note.plan.transport, note.plan.method, note.plan.route)
-        span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=note.started)
+        name, attributes = self._describe(request.factory.transport, request.factory.method, request.factory.route)
+        span = self._tracer.start_span(name, context, SpanKind.SERVER, attributes, start_time=request.started)
         return _Trace(span, trace.set_span_in_context(span, context))
 
-    def end(self, note: RequestContext, call: Call | None, status: int | str) -> None:
-        """See ``Tracer``."""
-        span: Span = note.trace.span
+    def end(self, request: RequestContext, call: Call | None, status: int | str) -> None:
+        span: Span = request.trace.span
         if not span.is_recording():
             return
-        span.set_attribute("seldon.puid", note.id)
+        span.set_attribute("seldon.puid", request.id)
         if call is not None:
-            self._add_stages(note, call)
+            self._add_stages(request, call)
             if not math.isnan(call.rows):
                 span.set_attribute("seldon.rows", int(call.rows))
-        _tell_status(span, status)
+        self._set_status(span, status)
         span.end()
 
     @contextlib.contextmanager
     def watch(self, calls: Sequence[Call]) -> Iterator[None]:
-        """A context in which the component is asked for the answer to these calls.
+        """Trace the call of the component that processes these calls.
 
-        What the user's code traces there belongs to the first of them that is sampled.
+        Spans of the user's code are children of the first of them that is sampled.
         """
-        traces: list[_Trace] = [call.note.trace for call in calls if call.note is not None]
+        traces: list[_Trace] = [call.request_context.trace for call in calls if call.request_context is not None]
         sampled = [each for each in traces if each.span.is_recording()]
-        spans = self._begin_calls(sampled, len(calls)) if sampled else []
+        spans = self._start_call_spans(sampled, len(calls)) if sampled else []
         context = next((each.context for each in (*sampled, *traces)), Context())
         token = attach(trace.set_span_in_context(spans[0], context) if spans else context)
         try:
             yield
         except BaseException as error:
-            _tell_error(spans, error)
+            _record_error(spans, error)
             raise
         finally:
             detach(token)
@@ -124,155 +128,157 @@ class Tracing:
                 span.end()
 
     def close(self) -> None:
-        """Send what has not been sent yet; no longer than the worker can wait."""
+        """Send the remaining spans, within a time limit."""
         closing = threading.Thread(target=self._provider.shutdown, name="seldon-spec-tracing", daemon=True)
         closing.start()
         closing.join(_FLUSH_SECONDS)
         if closing.is_alive():
-            logger.warning("the last spans could not be sent within %g seconds", _FLUSH_SECONDS)
+            logger.warning("cannot send the last spans within %g seconds", _FLUSH_SECONDS)
 
-    def _begin_calls(self, sampled: Sequence[_Trace], count: int) -> list[Span]:
-        """A span for each of the requests, of ``count``, that one call of the component answers."""
+    def _start_call_spans(self, sampled: Sequence[_Trace], count: int) -> list[Span]:
+        """Start a span in each sampled trace of a batch of ``count`` requests."""
         if count == 1:
             return [self._tracer.start_span("call", context) for _, context in sampled]
-        links = [Link(span.get_span_context()) for span, _ in sampled[: _MOST_LINKS + 1]]
+        links = [Link(span.get_span_context()) for span, _ in sampled[: _MAX_LINKS + 1]]
         return [
             self._tracer.start_span(
                 "call",
                 context,
                 attributes={"seldon.batch.requests": count},
-                links=[link for link in links if link.context != span.get_span_context()][:_MOST_LINKS],
+                links=[link for link in links if link.context != span.get_span_context()][:_MAX_LINKS],
             )
             for span, context in sampled
         ]
 
-    def _add_stages(self, note: RequestContext, call: Call) -> None:
-        """What has been measured of a call, but for the component's part, of which ``watch`` has made a span."""
-        read = call.ended if math.isnan(call.read) else call.read  # it could not be read
+    def _add_stages(self, request: RequestContext, call: Call) -> None:
+        """Add a span for each measured stage of a call, except the component's: ``watch`` made that one."""
+        read = call.ended_at if math.isnan(call.decoded_at) else call.decoded_at  # decoding failed
         for name, begun, ended in (
-            ("queue", call.arrived, call.begun),
-            ("decode", call.begun, read),
-            ("queue", call.read, call.asked),  # for others to be answered with
-            ("encode", call.told, call.ended),
+            ("queue", call.arrived_at, call.dequeued_at),
+            ("decode", call.dequeued_at, read),
+            ("queue", call.decoded_at, call.predict_started_at),  # the wait for the rest of a batch
+            ("encode", call.predict_ended_at, call.ended_at),
         ):
-            if begun < ended:  # and neither is NaN
-                start = note.started + round((begun - note.arrived) * 1e9)
-                span = self._tracer.start_span(name, note.trace.context, start_time=start)
+            if begun < ended:  # False if one is NaN
+                start = request.started + round((begun - request.arrived) * 1e9)
+                span = self._tracer.start_span(name, request.trace.context, start_time=start)
                 span.end(start + round((ended - begun) * 1e9))
 
+    def _describe_request(self, transport: str, method: str, route: str) -> tuple[str, dict[str, str]]:
+        """Return the name of a span, and the attributes that are known at its start."""
+        if transport == "grpc":
+            service, _, procedure = route.strip("/").rpartition("/")
+            attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": procedure}
+            return route.strip("/") if route in self._grpc_routes else "grpc", attributes
+        attributes = {"http.request.method": method, "url.path": route}
+        if route not in self._rest_routes:
+            return method, attributes
+        return f"{method} {route}", {**attributes, "http.route": route}
 
-def make_tracing(spec: Spec) -> Tracing:
-    """The tracing of this process, which the user's own code finds as OpenTelemetry's global one.
+    def _set_status(self, span: Span, status: int | str) -> None:
+        """Set the status of a response; a client's error is no error of the server's span."""
+        if isinstance(status, int):
+            span.set_attribute("http.response.status_code", status)
+            is_error = status >= 500
+        else:
+            span.set_attribute("rpc.grpc.status_code", self._grpc_status_numbers[status])
+            is_error = status in _SERVER_ERRORS
+        if is_error:
+            span.set_attribute("error.type", str(status))
+            span.set_status(StatusCode.ERROR)
+
+
+def make_tracing(
+    spec: Spec,
+    *,
+    rest_routes: Collection[str],
+    grpc_routes: Collection[str],
+    grpc_status_numbers: Mapping[str, int],
+) -> Tracing:
+    """Set up the tracing of this process; it becomes OpenTelemetry's global one, for the user's own spans.
 
     Args:
         spec: its environment is applied.
+        rest_routes, grpc_routes, grpc_status_numbers: see ``Tracing``.
 
     Raises:
-        Exception: a variable asks for what is not there; each part of the SDK has errors of its own.
+        Exception: a variable selects something that is not installed; each part of the SDK has errors of its own.
     """
-    _spare_words()
+    _reduce_sdk_logs()
     is_named = bool(OTELResourceDetector().detect().attributes.get(SERVICE_NAME))
     resource = Resource.create({} if is_named else {SERVICE_NAME: spec.name})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     for exporter in _make_exporters(spec):
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    return Tracing(provider)
+    return Tracing(provider, rest_routes, grpc_routes, grpc_status_numbers)
 
 
 def _make_exporters(spec: Spec) -> Iterator[SpanExporter]:
-    names = _find_asked(spec, spec.unit.traces_exporter, "OTEL_TRACES_EXPORTER") or "otlp"
+    names = _find_setting(spec, spec.unit.traces_exporter, "OTEL_TRACES_EXPORTER") or "otlp"
     for name in dict.fromkeys(name.strip() for name in names.split(",")):
         if name != "none":
-            found = [*entry_points(group="opentelemetry_traces_exporter", name=_choose_protocol(spec, name))]
+            found = [*entry_points(group="opentelemetry_traces_exporter", name=_entry_point_name(spec, name))]
             if not found:
-                raise ValueError(f"OTEL_TRACES_EXPORTER asks for {name}, and no package that is installed has that")
+                raise ValueError(f"OTEL_TRACES_EXPORTER is {name}, and no installed package has this exporter")
             yield found[0].load()()
 
 
-def _choose_protocol(spec: Spec, name: str) -> str:
-    """The whole name of an exporter: that of OTLP is one of each protocol."""
+def _entry_point_name(spec: Spec, name: str) -> str:
+    """Return the name of an exporter's entry point; OTLP has one for each protocol."""
     if name != "otlp":
         return name
     variables = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    protocol = _find_asked(spec, spec.unit.otlp_protocol, *variables) or "http/protobuf"
+    protocol = _find_setting(spec, spec.unit.otlp_protocol, *variables) or "http/protobuf"
     if protocol not in _OTLP:
-        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and there are {' and '.join(_OTLP)}")
+        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and the choices are {' and '.join(_OTLP)}")
     return _OTLP[protocol]
 
 
-def _find_asked(spec: Spec, given: str | None, *variables: str) -> str | None:
-    """What a variable of the process says or, where there is none, one that the spec itself sets."""
+def _find_setting(spec: Spec, given: str | None, *variables: str) -> str | None:
+    """Return the value of a variable of the process, else of the first variable that the spec's environment sets."""
     return given or next((str(spec.environment[name]) for name in variables if spec.environment.get(name)), None)
 
 
-class _Sparing(logging.Handler):
-    """Passes on what the SDK warns of, each thing once a minute: a receiver that is gone costs no line a batch."""
+class _RateLimitedHandler(logging.Handler):
+    """Repeats the SDK's warnings, each at most once a minute: an unreachable receiver would cost a line per batch."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._told: dict[tuple[str, int], float] = {}
+        self._logged_at: dict[tuple[str, int], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell it, unless that was done a moment ago."""
-        place, now = (record.pathname, record.lineno), time.monotonic()
-        if now - self._told.get(place, -math.inf) >= _TOLD_AGAIN_SECONDS:
-            self._told[place] = now
+        source, now = (record.pathname, record.lineno), time.monotonic()
+        if now - self._logged_at.get(source, -math.inf) >= _REPEAT_SECONDS:
+            self._logged_at[source] = now
             is_private = record.name.startswith(_PRIVATE)
             text = re.sub("%[sd]", "…", str(record.msg)) if is_private else record.getMessage()
             logger.warning("%s", text[:_MESSAGE_CHARACTERS])
 
 
-def _spare_words() -> None:
-    """Have the SDK's own records told in few lines, and none of them as an error of the server's."""
+def _reduce_sdk_logs() -> None:
+    """Log the SDK's own records as warnings of the server, at a limited rate."""
     sdk = logging.getLogger("opentelemetry")
-    sdk.handlers, sdk.propagate = [_Sparing()], False
+    sdk.handlers, sdk.propagate = [_RateLimitedHandler()], False
 
 
 class _HeaderGetter(Getter[Find]):
     """Reads a request's headers."""
 
     def get(self, carrier: Find, key: str) -> list[str] | None:
-        """The values of a header."""
         value = carrier(key.lower().encode())
         return None if value is None else [value.decode("latin-1")]
 
     def keys(self, carrier: Find) -> list[str]:  # noqa: ARG002
-        """Unknown: a request is only asked for names."""
+        """Return no names: headers are only looked up by name."""
         return []
 
 
 _HEADERS = _HeaderGetter()
 
 
-@lru_cache(_MOST_ATTRIBUTES)
-def _describe(transport: str, method: str, route: str) -> tuple[str, dict[str, str]]:
-    """A span's name, and what is known of its request from the start."""
-    if transport == "grpc":
-        service, _, procedure = route.strip("/").rpartition("/")
-        attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": procedure}
-        return route.strip("/") if route in _GRPC_ROUTES else "grpc", attributes
-    attributes = {"http.request.method": method, "url.path": route}
-    if route not in _REST_ROUTES:
-        return method, attributes
-    return f"{method} {route}", {**attributes, "http.route": route}
-
-
-def _tell_status(span: Span, status: int | str) -> None:
-    """How a request was answered; an answer that blames the client is no error of the server's span."""
-    if isinstance(status, int):
-        span.set_attribute("http.response.status_code", status)
-        is_fault = status >= 500
-    else:
-        span.set_attribute("rpc.grpc.status_code", STATUS[status])
-        is_fault = status in _FAULTS
-    if is_fault:
-        span.set_attribute("error.type", str(status))
-        span.set_status(StatusCode.ERROR)
-
-
-def _tell_error(spans: Iterable[Span], error: BaseException) -> None:
-    """What the component raised: the user's own exception, if it is one."""
+def _record_error(spans: Iterable[Span], error: BaseException) -> None:
+    """Record what the component raised: the user's own exception, if there is one."""
     cause = error.__cause__ if isinstance(error, ComponentFailed) and error.__cause__ is not None else error
     kind = f"{type(cause).__module__}.{type(cause).__qualname__}".removeprefix("builtins.")
     message = _clean(str(cause))[:_MESSAGE_CHARACTERS]
@@ -285,5 +291,5 @@ def _tell_error(spans: Iterable[Span], error: BaseException) -> None:
 
 
 def _clean(text: str) -> str:
-    """Text that UTF-8 can write: another would cost the whole batch of spans that it is in."""
+    """Return text that UTF-8 can encode: an exporter would drop the whole batch of spans otherwise."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -26,7 +26,7 @@ from seldon_spec.inference.component.service import start_service
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.access_log import AccessLog
 from seldon_spec.observability.logs import LogHandler, worker_logs
-from seldon_spec.observability.metrics import Segments
+from seldon_spec.observability.metrics import Exposition, Metrics, Segments
 from seldon_spec.observability.request_context import RequestLog, Tracer
 from seldon_spec.process.signals import REPLACE, STOPPING, ServerSignals
 from seldon_spec.process.worker_exit import WorkerExit
@@ -122,13 +122,14 @@ def run_worker(
     if ending is not None:
         signals.reset_in_forks(partial(_leave_to_parent, sockets, sockets.ports()))
     tracing = _make_tracing(spec)
-    dispatcher = dispatcher_for(spec, slots, slot, None if tracing is None else tracing.watch)
+    metrics = Metrics(spec.unit, slots, slot)
+    dispatcher = dispatcher_for(spec, metrics, None if tracing is None else tracing.watch)
     served: Future[None] = Future()
 
     def serve(notes: RequestLog, wakeup: int | None) -> None:
         try:
             coroutine = _serve(
-                spec, sockets, dispatcher, notes, signals, tell, seat, lifeline, wakeup, ending, is_relief
+                spec, sockets, dispatcher, metrics, notes, signals, tell, seat, lifeline, wakeup, ending, is_relief
             )
             _run_loop(coroutine)
         except BaseException as error:
@@ -199,11 +200,19 @@ def _make_tracing(spec: Spec) -> Tracing | None:
     if not spec.server.tracing:
         return None
     try:
-        from seldon_spec.observability.tracing import (
-            make_tracing,  # and with it an extra's packages, which read variables
-        )
+        # imports the packages of an extra, which read variables
+        from seldon_spec.observability.tracing import make_tracing
+        from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
+        from seldon_spec.protocols.seldon_v1.proto import PACKAGE
+        from seldon_spec.protocols.seldon_v1.routes import POSTED, READ_PATHS
+        from seldon_spec.transport.grpc.headers import STATUS
 
-        return make_tracing(spec)
+        return make_tracing(
+            spec,
+            rest_routes=[*POSTED, *(path for paths in READ_PATHS.values() for path in paths)],
+            grpc_routes=[f"/{PACKAGE}.{service}/{name}" for service, methods in METHODS.items() for name in methods],
+            grpc_status_numbers=STATUS,
+        )
     except Exception as error:
         raise ComponentFailed(f"server.tracing: {error}") from None
 
@@ -238,6 +247,7 @@ async def _serve(
     spec: Spec,
     sockets: Sockets,
     dispatcher: Dispatcher,
+    metrics: Metrics,
     notes: RequestLog,
     signals: ServerSignals,
     tell: Callable[[str], object],
@@ -257,7 +267,8 @@ async def _serve(
     if lifeline is not None:
         loop.add_reader(lifeline, _lose_supervisor, loop, lifeline, stop)
     bounds = _bounds(spec.server, tell)
-    engine = Engine(dispatcher, notes, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds)
+    render = Exposition(metrics).render
+    engine = Engine(dispatcher, notes, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds, render)
     has_served = False
     try:
         if not is_relief:

@@ -1,4 +1,4 @@
-"""How JSON is written: one value made from Flask's settings, one writer for answers and for errors.
+"""The style of JSON text, from Flask's settings, and the writer for responses and errors.
 
 Flask 2.3 stopped reading these settings; they still take effect here (contract section 7.2).
 """
@@ -24,7 +24,7 @@ class JsonStyle:
         sort_keys: whether the members of every object are sorted.
         ascii: whether other characters are written as escapes.
         indent: spaces a level; None for one line without spaces.
-        mimetype: the media type of an answer in it.
+        mimetype: the media type of a response in this style.
     """
 
     sort_keys: bool = True
@@ -34,7 +34,7 @@ class JsonStyle:
 
     @classmethod
     def from_flask(cls, flask: FlaskSpec) -> JsonStyle:
-        """The style that Flask 2.2 would have read from these settings."""
+        """Return the style that Flask 2.2 would have read from these settings."""
         return cls(
             sort_keys=flask.JSON_SORT_KEYS,
             ascii=flask.JSON_AS_ASCII,
@@ -55,13 +55,13 @@ def _encoder(style: JsonStyle) -> json.JSONEncoder:
 
 
 def _plain_value(value: object) -> Any:
-    if isinstance(value, Iterator):  # it can be read only once, and the text may have to be written a second time
+    if isinstance(value, Iterator):  # it can be read only once, but the text may be written a second time
         raise TypeError("an iterator")
     return plain_value(value)
 
 
 def write_json(value: object, style: JsonStyle) -> bytes:
-    """Write a value in a style, with a final line break; NaN and Infinity stand bare (contract section 2.3).
+    """Write a value in a style, with a final line break; NaN and Infinity are bare words (contract section 2.3).
 
     Raises:
         UnwritableResult: something in it has no form in JSON.
@@ -70,7 +70,7 @@ def write_json(value: object, style: JsonStyle) -> bytes:
 
 
 def write_part(value: object, style: JsonStyle) -> bytes:
-    """Write a value without the line break: what may stand in a larger text of a style without indents.
+    """Write a value without the line break: a part of a larger text in a style without indents.
 
     Raises:
         UnwritableResult: something in it has no form in JSON.

@@ -264,7 +264,7 @@ class ExecutorBridge:
 
     def _take_back(self, call: PendingCall) -> None:
         """Have the loop finish a call; on a model thread."""
-        reply = call.reply
+        reply = call.response
         is_large = reply is not None and len(reply.body) >= _LARGE_BYTES
         if is_large:
             self._is_taken.clear()
@@ -282,7 +282,7 @@ class ExecutorBridge:
             call = answered.popleft()
             if call.is_finished:
                 continue
-            if call.reply is None and call.error is None:  # it was held when a model thread took it
+            if call.response is None and call.error is None:  # it was held when a model thread took it
                 call.is_returned = True
                 if not call.is_unwanted:
                     self.release(call)
@@ -296,7 +296,7 @@ class ExecutorBridge:
         self._tell_load()
 
     def _expire(self, call: PendingCall) -> None:
-        if not call.is_finished and not math.isnan(call.asked):  # the model has it
+        if not call.is_finished and not math.isnan(call.predict_started_at):  # the model has it
             self._bounds.report_late()
         self._end(call, late(self._timeout_seconds))
         self._tell_load()

@@ -72,6 +72,7 @@ class Engine:
         sockets: bound, and for HTTP listening.
         spec: bounds and paths.
         bounds: what the requests may take.
+        render_metrics: returns the metrics page; called on another thread.
     """
 
     def __init__(
@@ -82,11 +83,12 @@ class Engine:
         sockets: Sockets,
         spec: Spec,
         bounds: RequestLimits,
+        render_metrics: Callable[[], bytes],
     ) -> None:
         self._lane = ExecutorBridge(dispatcher, bounds)
         self._front = RestApp(dispatcher, self._lane, notes, spec, make_app)
         capacity = Capacity(asyncio.get_running_loop(), buffered_limit(spec.server))
-        page = MetricsPage(dispatcher.metrics.render, spec.unit.metrics_path, TokenAuth(spec.server.auth))
+        page = MetricsPage(render_metrics, spec.unit.metrics_path, TokenAuth(spec.server.auth))
         self._rest = _listen(self._front, sockets.http, spec, capacity)
         self._metrics = _listen(page, sockets.metrics, spec, capacity)
         self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec, capacity)

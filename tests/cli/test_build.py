@@ -1,4 +1,4 @@
-"""What a builder is told, which one is taken, and the files that are put at its hand: by a builder that writes down."""
+"""The command lines of the builders, their selection, and the files in the build context, with a builder that records them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from seldon_spec import __version__
 from seldon_spec.cli.builders import BUILDERS, Build
 from seldon_spec.cli.main import run
-from seldon_spec.cli.self_wheel import write_own_wheel
+from seldon_spec.cli.self_wheel import write_self_wheel
 
 BUILD = Build(Path("ctx"), Path("t/Dockerfile"), Path("t/ignore"), Path("t/id"), "iris:1.0")
 EVERYTHING: Mapping[str, Any] = {
@@ -26,7 +26,7 @@ EVERYTHING: Mapping[str, Any] = {
     "secrets": ("id=netrc,src=n",),
     "arguments": {"B": "2", "A": "1"},
     "is_cached": False,
-    "further": ("--network=host",),
+    "extra_arguments": ("--network=host",),
 }
 COMMON = "--file t/Dockerfile --platform linux/amd64 --secret id=netrc,src=n --build-arg A=1 --build-arg B=2 --no-cache --network=host"
 MANY: Mapping[str, Any] = {"platforms": ("linux/amd64", "linux/arm64"), "is_pushed": True}
@@ -63,19 +63,19 @@ PUSHES = [
 ]
 
 
-def with_wishes(wishes: Mapping[str, Any]) -> Build:
+def with_options(options: Mapping[str, Any]) -> Build:
     values = {name: getattr(BUILD, name) for name in BUILD.__dataclass_fields__}
-    return Build(**{**values, **wishes})
+    return Build(**{**values, **options})
 
 
-@pytest.mark.parametrize(("name", "wishes", "words"), WORDS)
-def test_a_builder_is_told(name: str, wishes: Mapping[str, Any], words: str) -> None:
-    assert BUILDERS[name].build(with_wishes(wishes)) == words.split()
+@pytest.mark.parametrize(("name", "options", "words"), WORDS)
+def test_build_command(name: str, options: Mapping[str, Any], words: str) -> None:
+    assert BUILDERS[name].build(with_options(options)) == words.split()
 
 
-@pytest.mark.parametrize(("name", "wishes", "words"), PUSHES)
-def test_a_push_is_told(name: str, wishes: Mapping[str, Any], words: str | None) -> None:
-    assert BUILDERS[name].push(with_wishes(wishes)) == (words.split() if words else None)
+@pytest.mark.parametrize(("name", "options", "words"), PUSHES)
+def test_push_command(name: str, options: Mapping[str, Any], words: str | None) -> None:
+    assert BUILDERS[name].push(with_options(options)) == (words.split() if words else None)
 
 
 FAKE = """\
@@ -90,22 +90,22 @@ if words[0] in ("images", "image"):
 if words[0] == "push":
     (pathlib.Path({log!r}) / "push").write_text(" ".join(words))
     sys.exit()
-told = dict(zip(words, words[1:]))
+options = dict(zip(words, words[1:]))
 log, context = pathlib.Path({log!r}), pathlib.Path(words[-1])
 print("STEP 1", flush=True)
 if (log / "gate").exists():
     (log / "gate").open().close()
 (log / "words").write_text(json.dumps(words))
-(log / "Dockerfile").write_bytes(pathlib.Path(told["--file"]).read_bytes())
-(log / "ignore").write_bytes(pathlib.Path(told["--file"] + ".dockerignore").read_bytes())
+(log / "Dockerfile").write_bytes(pathlib.Path(options["--file"]).read_bytes())
+(log / "ignore").write_bytes(pathlib.Path(options["--file"] + ".dockerignore").read_bytes())
 (log / "files").write_text("\\n".join(sorted(p.relative_to(context).as_posix() for p in context.rglob("*"))))
-pathlib.Path(told["--iidfile"]).write_text("sha256:abc")
+pathlib.Path(options["--iidfile"]).write_text("sha256:abc")
 sys.exit({ends})
 """
 
 
 class Bench:
-    """A folder with a spec, and a PATH on which only builders stand that write down what they are told."""
+    """A folder with a spec, and a PATH with builders that record their arguments."""
 
     def __init__(self, root: Path) -> None:
         self.folder, self.bin, self.log = root / "model", root / "bin", root / "log"
@@ -140,26 +140,26 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_the_image_is_told_on_stdout_and_progress_on_stderr(bench: Bench) -> None:
+def test_the_image_is_printed_to_stdout_and_progress_to_stderr(bench: Bench) -> None:
     bench.add("buildah")
     ended = bench.build()
     assert (ended.returncode, ended.stdout) == (0, "my-model:1.0 sha256:abc 123 MB\n")
     assert "STEP 1" in ended.stderr
 
 
-def test_each_step_is_told_while_it_is_under_way(bench: Bench) -> None:
+def test_each_step_is_reported_while_it_runs(bench: Bench) -> None:
     bench.add("buildah")
     gate = bench.log / "gate"
     os.mkfifo(gate)
     with bench.begin("--push") as process:
         assert process.stderr is not None
-        told = [process.stderr.readline().rstrip() for _ in range(5)]  # the builder has not ended, nor can it
+        lines = [process.stderr.readline().rstrip() for _ in range(5)]  # the builder has not ended, nor can it
         gate.open("w").close()
-        told += process.stderr.read().splitlines()
-    assert re.fullmatch(r"built in \d+\.\d s", told.pop())
-    assert told == [
-        f"asking the index for seldon-spec {__version__}",
-        "it is not there: its wheel is made here",
+        lines += process.stderr.read().splitlines()
+    assert re.fullmatch(r"built in \d+\.\d s", lines.pop())
+    assert lines == [
+        f"looking for seldon-spec {__version__} on the package index",
+        "not found: using a wheel of the installed package",
         "rendering the Dockerfile",
         "building my-model:1.0 with buildah",
         "STEP 1",
@@ -184,7 +184,7 @@ def test_a_builder_that_does_not_work_is_passed_over(bench: Bench) -> None:
 def test_no_builder_says_what_to_install(bench: Bench) -> None:
     ended = bench.build()
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "no builder of images is here" in ended.stderr
+    assert "no image builder is installed" in ended.stderr
     assert "docs.docker.com" in ended.stderr
 
 
@@ -193,18 +193,18 @@ def test_the_builder_that_is_asked_for_must_work(bench: Bench) -> None:
     bench.add("docker", probe=1)
     ended = bench.build("--builder", "docker")
     assert ended.returncode == 1
-    assert "docker is not here, or does not work" in ended.stderr
+    assert "docker is not installed or does not work" in ended.stderr
 
 
 def test_a_failed_build_ends_with_1_and_leaves_nothing(bench: Bench) -> None:
     bench.add("podman", ends=125)
     ended = bench.build()
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "podman ended with exit code 125" in ended.stderr
+    assert "podman failed with exit code 125" in ended.stderr
     assert sorted(path.name for path in bench.folder.iterdir()) == ["MyModel.py", "seldon.yaml"]
 
 
-def test_the_own_wheel_stands_in_the_context_while_it_is_built(bench: Bench) -> None:
+def test_the_self_wheel_is_in_the_context_during_the_build(bench: Bench) -> None:
     bench.add("podman")
     assert bench.build().returncode == 0
     wheel = f"seldon-spec-wheel/seldon_spec-{__version__}-py3-none-any.whl"
@@ -294,7 +294,7 @@ def test_what_migrate_writes_is_built_with_the_own_wheel(bench: Bench) -> None:
 def test_a_version_that_an_index_has_needs_no_wheel(bench: Bench, tmp_path: Path) -> None:
     bench.add("podman")
     (tmp_path / "links").mkdir()
-    write_own_wheel(tmp_path / "links")
+    write_self_wheel(tmp_path / "links")
     assert bench.build(PIP_FIND_LINKS=str(tmp_path / "links")).returncode == 0
     assert f" seldon-spec=={__version__}" in (bench.log / "Dockerfile").read_text()
 
@@ -309,7 +309,7 @@ def test_the_folder_s_own_dockerignore_counts_until_the_spec_says_something(benc
     assert "\ndata\n" in (bench.log / "ignore").read_text()
 
 
-def test_flags_stand_above_the_file(bench: Bench) -> None:
+def test_flags_override_the_file(bench: Bench) -> None:
     bench.add("podman")
     bench.spec("image: {tag: 'from/file:1', platforms: [linux/arm64]}\n")
     assert bench.build().stdout.startswith("from/file:1 ")
@@ -351,18 +351,18 @@ def test_the_own_wheel_is_the_same_each_time_and_installs(tmp_path: Path) -> Non
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-    first, second = (write_own_wheel(folder) for folder in folders)
+    first, second = (write_self_wheel(folder) for folder in folders)
     assert first.read_bytes() == second.read_bytes()
     target = tmp_path / "target"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
     subprocess.run([*pip, str(first)], check=True)
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "seldon_spec", "schema"],
         env={"PYTHONPATH": str(target)},
         cwd=tmp_path,
         capture_output=True,
     )
-    assert json.loads(told.stdout)["properties"]["class_name"]
+    assert json.loads(done.stdout)["properties"]["class_name"]
     with zipfile.ZipFile(first) as archive:
         assert "console_scripts" in archive.read(f"seldon_spec-{__version__}.dist-info/entry_points.txt").decode()
         assert [name for name in archive.namelist() if "__pycache__" in name] == []

@@ -19,7 +19,7 @@ LINES = [
 
 
 def _complete(shell: str, line: str) -> set[str]:
-    """What the shell is offered for a line whose cursor stands at its end."""
+    """Return the completions at the end of a line."""
     words = line.split(" ")
     variables = {
         "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},

@@ -20,7 +20,7 @@ FORMS = [([], "Dockerfile"), (["--style", "classic"], "Dockerfile"), (["--docker
 
 
 @pytest.mark.parametrize(("words", "name"), FORMS, ids=["staged", "classic", "dockerignore"])
-def test_what_is_printed_is_written_and_has_not_drifted(
+def test_what_is_printed_is_written_and_does_not_differ(
     folder: Path, words: list[str], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = folder / name
@@ -32,7 +32,7 @@ def test_what_is_printed_is_written_and_has_not_drifted(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_drifted_file_ends_with_1_and_its_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_differs_exits_with_1_and_the_diff(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder / "Dockerfile"
     run(["dockerfile", str(folder), "--output", str(file)])
     (folder / "seldon.yaml").write_text("class_name: MyModel\nports: {http: 8080}\n")
@@ -40,10 +40,10 @@ def test_a_drifted_file_ends_with_1_and_its_difference(folder: Path, capsys: pyt
     captured = capsys.readouterr()
     assert captured.out.startswith(f"--- {file}\n+++ {file} (rendered)\n@@ ")
     assert "\n-EXPOSE 9000 5000 6000\n+EXPOSE 8080 5000 6000\n" in captured.out
-    assert f"write it anew with --output {file}" in captured.err
+    assert f"update it with --output {file}" in captured.err
 
 
-def test_a_comment_in_the_spec_is_no_drift(folder: Path) -> None:
+def test_a_comment_in_the_spec_makes_no_difference(folder: Path) -> None:
     file = folder / "Dockerfile"
     run(["dockerfile", str(folder), "--output", str(file)])
     (folder / "seldon.yaml").write_text("# mine\nclass_name:   MyModel  # that\n")
@@ -61,17 +61,17 @@ def test_a_missing_end_of_line_is_shown(folder: Path, capsys: pytest.CaptureFixt
 WRONG = [
     (["--check", "nowhere/Dockerfile"], 1, "nowhere/Dockerfile cannot be read"),
     (["--output", "nowhere/Dockerfile"], 1, "nowhere/Dockerfile cannot be written"),
-    (["--check", "a", "--output", "b"], 2, "not both"),
-    (["--dockerignore", "--style", "classic"], 2, "no style"),
-    (["--style", "classic", "--set", "image.installer=uv"], 1, "image.installer: uv needs a stage"),
+    (["--check", "a", "--output", "b"], 2, "cannot be combined with --output"),
+    (["--dockerignore", "--style", "classic"], 2, "cannot be combined with --dockerignore"),
+    (["--style", "classic", "--set", "image.installer=uv"], 1, "image.installer: uv needs a separate stage"),
 ]
 
 
-@pytest.mark.parametrize(("words", "code", "told"), WRONG, ids=[told for _, _, told in WRONG])
-def test_what_cannot_be_is_told(
-    folder: Path, words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("words", "code", "message"), WRONG, ids=[message for _, _, message in WRONG])
+def test_impossible_combinations_are_reported(
+    folder: Path, words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["dockerfile", str(folder), *words]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert message in captured.err

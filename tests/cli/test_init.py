@@ -1,4 +1,4 @@
-"""A new folder validates, serves and passes its own test as it stands, for every service type."""
+"""A new folder validates, serves and passes its own test unchanged, for every service type."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_new_folder_serves(service_type: ServiceType, tmp_path: Path, serve_fo
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "requirements.txt").write_text("mine\n")
     assert run(["init", str(tmp_path)]) == 1
-    assert "has requirements.txt already; nothing was written" in capsys.readouterr().err
+    assert "already contains requirements.txt; nothing was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["requirements.txt"]
     assert (tmp_path / "requirements.txt").read_text() == "mine\n"
 
@@ -69,7 +69,7 @@ def test_a_name_that_no_class_can_have_is_wrong_usage(name: str, tmp_path: Path)
     assert not (tmp_path / "x").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert run(["init", str(tmp_path / "file" / "below")]) == 1
     assert "cannot be written" in capsys.readouterr().err

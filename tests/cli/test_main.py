@@ -72,11 +72,11 @@ USERS_FAULTS = [
     ("no message", ["predict", "5"], "neither a JSON array"),
     ("deep", ["predict", "[" * 100_000], "DATA is "),
     ("no data file", ["predict", "@nothing.json"], "nothing.json cannot be read"),
-    ("no url", ["predict", "[[1]]", "--at", "http://"], "is not a server's URL"),
-    ("bad scheme", ["predict", "[[1]]", "--at", "ftp://127.0.0.1:1"], "is not a server's URL"),
-    ("bad port", ["predict", "[[1]]", "--at", "http://127.0.0.1:x"], "is not a server's URL"),
-    ("no server", ["predict", "[[1]]", "--at", "http://127.0.0.1:1"], "no answer from 127.0.0.1:1"),
-    ("not ready", ["health", "--set", "ports.http=1"], "no answer from 127.0.0.1:1"),
+    ("no url", ["predict", "[[1]]", "--at", "http://"], "is not the URL of a server"),
+    ("bad scheme", ["predict", "[[1]]", "--at", "ftp://127.0.0.1:1"], "is not the URL of a server"),
+    ("bad port", ["predict", "[[1]]", "--at", "http://127.0.0.1:x"], "is not the URL of a server"),
+    ("no server", ["predict", "[[1]]", "--at", "http://127.0.0.1:1"], "no response from 127.0.0.1:1"),
+    ("not ready", ["health", "--set", "ports.http=1"], "no response from 127.0.0.1:1"),
     ("no payload", ["predict", '{"meta": {}}'], "Invalid request data type"),
 ]
 
@@ -85,7 +85,7 @@ USERS_FAULTS = [
 @pytest.mark.parametrize(
     ("arguments", "message"), [row[1:] for row in USERS_FAULTS], ids=[row[0] for row in USERS_FAULTS]
 )
-def test_the_user_s_fault_ends_with_1_and_no_traceback(
+def test_a_user_error_exits_with_1_and_no_traceback(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 1
@@ -106,7 +106,7 @@ def test_an_exception_of_the_class_shows_the_user_s_frames_only(folder: Path) ->
     assert "seldon_spec" not in done.stderr.replace("seldon-spec", "")
 
 
-def test_our_own_fault_ends_with_3_and_says_so(
+def test_an_internal_error_exits_with_3_and_a_report(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -117,7 +117,7 @@ def test_our_own_fault_ends_with_3_and_says_so(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "RuntimeError: broken inside" in captured.err
-    assert f"fault of seldon-spec {__version__}" in captured.err
+    assert f"internal error of seldon-spec {__version__}" in captured.err
 
 
 def test_an_interrupt_ends_with_130(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,13 +212,13 @@ PREDICTIONS = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "answer"), [row[1:] for row in PREDICTIONS], ids=[row[0] for row in PREDICTIONS]
+    ("arguments", "stdin", "response"), [row[1:] for row in PREDICTIONS], ids=[row[0] for row in PREDICTIONS]
 )
-def test_predict_in_process(folder: Path, arguments: list[str], stdin: str, answer: object) -> None:
+def test_predict_in_process(folder: Path, arguments: list[str], stdin: str, response: object) -> None:
     (folder / "rows.json").write_text("[[3]]")
     done = _command("predict", *arguments, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == answer
+    assert json.loads(done.stdout) == response
 
 
 THREADS = {
@@ -237,7 +237,7 @@ def test_predict_calls_the_handlers_of_the_class_at_its_end(folder: Path, begin:
     done = _command("predict", "[[1]]")
     assert (done.returncode, json.loads(done.stdout)["data"]["ndarray"]) == (0, [[1]])
     assert done.stderr.count("ended") == 1
-    assert ("left behind" in done.stderr) == ("Event" in begin)
+    assert ("exiting without it" in done.stderr) == ("Event" in begin)
 
 
 def test_predict_at_another_folder(
@@ -300,27 +300,27 @@ def test_validate_takes_several_paths(folder: Path, capsys: pytest.CaptureFixtur
     assert lines[-1] == "Found 1 error in other/seldon.yaml."
 
 
-QUICK = [["validate"], ["validate", "."], ["validate", "seldon.yaml"], ["validate", "wrong"], ["dockerfile"],
+PLAIN = [["validate"], ["validate", "."], ["validate", "seldon.yaml"], ["validate", "wrong"], ["dockerfile"],
          ["dockerfile", "."], ["dockerfile", "wrong"], ["schema"], ["health"], ["health", "."], ["serve", "wrong"]]  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", QUICK, ids=" ".join)
-def test_a_plain_line_says_the_same_through_both_doors(
+@pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
+def test_a_plain_line_has_the_same_output_with_and_without_the_parser(
     folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "wrong").mkdir()
     (folder / "wrong" / "seldon.yaml").write_text("class: x\n")
     monkeypatch.setenv("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", "1")
-    assert main._find_quick(arguments) is not None
-    quick = run(arguments), capsys.readouterr()
-    monkeypatch.setattr(main, "_find_quick", lambda _: None)
-    assert (run(arguments), capsys.readouterr()) == quick
+    assert main._match_plain(arguments) is not None
+    plain = run(arguments), capsys.readouterr()
+    monkeypatch.setattr(main, "_match_plain", lambda _: None)
+    assert (run(arguments), capsys.readouterr()) == plain
 
 
 def test_plain_lines_import_no_parser_and_no_validator(folder: Path) -> None:
     code = (
         "import sys\nfrom seldon_spec.cli.main import run\n"
-        "assert [run([verb]) for verb in ('validate', 'dockerfile', 'schema')] == [0, 0, 0]\n"
+        "assert [run([name]) for name in ('validate', 'dockerfile', 'schema')] == [0, 0, 0]\n"
         "heavy = {'typer', 'click', 'rich', 'jsonschema', 'pydantic', 'difflib', 'email', 'importlib.metadata'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )

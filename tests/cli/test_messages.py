@@ -1,4 +1,4 @@
-"""What each mistake that a user is likely to make is answered with: the fix, and not another mistake's."""
+"""The message for each likely mistake of a user: the fix, and not another mistake's."""
 
 from __future__ import annotations
 

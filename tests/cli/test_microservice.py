@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seldon_spec.cli import downward_api as pod
+from seldon_spec.cli import serving
 from seldon_spec.cli.main import run as run_ours
 from seldon_spec.cli.microservice import OPTIONS, load_given, parse, run
 from seldon_spec.config.model import Spec
@@ -127,7 +127,7 @@ def test_a_flag_without_an_effect_is_accepted_and_told_once(folder: Path, line: 
 
 
 @pytest.mark.parametrize("line", QUIET)
-def test_a_flag_that_asks_for_nothing_is_not_told(folder: Path, line: str) -> None:
+def test_a_flag_without_a_request_is_not_reported(folder: Path, line: str) -> None:
     assert _load(folder, line).diagnostics == ()
 
 
@@ -153,17 +153,17 @@ def test_the_pod_s_annotations_are_read_beneath_the_environment(folder: Path) ->
 def test_annotations_are_a_file_s_text_bounded_and_may_be_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", tmp_path)
-    assert pod.read_annotations() == ""
+    monkeypatch.setattr(serving, "ANNOTATIONS_FILE", tmp_path)
+    assert serving.read_annotations() == ""
     file = tmp_path / "annotations"
-    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", file)
-    assert pod.read_annotations() == ""
-    file.write_bytes(b"x" * (pod.MAX_ANNOTATIONS_BYTES + 1))
-    assert pod.read_annotations() == ""
+    monkeypatch.setattr(serving, "ANNOTATIONS_FILE", file)
+    assert serving.read_annotations() == ""
+    file.write_bytes(b"x" * (serving.MAX_ANNOTATIONS_BYTES + 1))
+    assert serving.read_annotations() == ""
     file.write_bytes(b'a="\xff"\n')
-    assert pod.read_annotations() == 'a="\ufffd"\n'
+    assert serving.read_annotations() == 'a="\ufffd"\n'
     file.write_bytes('\ufeffa="ü"\n'.encode("utf-16-le"))
-    assert pod.read_annotations() == 'a="ü"\n'
+    assert serving.read_annotations() == 'a="ü"\n'
 
 
 def test_our_own_commands_read_annotations_where_a_server_is_meant(
@@ -171,7 +171,7 @@ def test_our_own_commands_read_annotations_where_a_server_is_meant(
 ) -> None:
     (folder / "seldon.yaml").write_text("class_name: MyModel\n")
     (folder / "annotations").write_text('seldon.io/rest-timeout="1500"\n')
-    monkeypatch.setattr(pod, "ANNOTATIONS_FILE", folder / "annotations")
+    monkeypatch.setattr(serving, "ANNOTATIONS_FILE", folder / "annotations")
     assert run_ours(["show"]) == 0
     line = "server.request_timeout_seconds = 1.5  <- annotation seldon.io/rest-timeout\n"
     assert line in capsys.readouterr().out
@@ -209,14 +209,14 @@ WRONG_USAGE = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "told"), WRONG_USAGE.values(), ids=WRONG_USAGE)
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USAGE.values(), ids=WRONG_USAGE)
 def test_wrong_usage_exits_2_with_a_message(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert run(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err.splitlines()[-1]
+    assert message in captured.err.splitlines()[-1]
 
 
 def test_help_exits_0_and_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,7 +225,7 @@ def test_help_exits_0_and_names_every_flag(capsys: pytest.CaptureFixture[str]) -
     assert [option.flag for option in OPTIONS if option.flag not in page] == []
 
 
-USERS_FAULT: dict[str, tuple[list[str], str]] = {
+USER_ERRORS: dict[str, tuple[list[str], str]] = {
     "no class in the module": (["helpers"], 'helpers.py defines no class "helpers"'),
     "parameters no JSON": (["MyModel", "--parameters", "{oops"], "parameters is not JSON"),
     "parameter not of its type": (
@@ -238,16 +238,16 @@ USERS_FAULT: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "told"), USERS_FAULT.values(), ids=USERS_FAULT)
+@pytest.mark.parametrize(("arguments", "message"), USER_ERRORS.values(), ids=USER_ERRORS)
 def test_a_mistake_exits_1_with_a_page_and_no_traceback(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (folder / "helpers.py").write_text("x = 1\n")
     (folder / "Needy.py").write_text("class Needy:\n    def __init__(self, must): ...\n    def predict(self, X): ...\n")
     assert run(arguments) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert message in captured.err
     assert "Traceback" not in captured.err
 
 

@@ -51,39 +51,39 @@ def check(code: str, folder: Path) -> str:
         "from seldon_core.utils import getenv_as_bool, json_to_feedback, seldon_message_to_json",
     ],
 )
-def test_what_classes_import_is_there_and_told_once(statement: str, tmp_path: Path) -> None:
-    told = check(f"{INSTALL}install()\n{statement}\n{statement}", tmp_path)
-    assert told.count("seldon_core is not installed") == 1
+def test_imports_of_classes_work_and_are_logged_once(statement: str, tmp_path: Path) -> None:
+    stderr = check(f"{INSTALL}install()\n{statement}\n{statement}", tmp_path)
+    assert stderr.count("seldon_core is not installed") == 1
 
 
-def test_nothing_answers_before_it_is_installed_and_nothing_is_told_without_an_import(tmp_path: Path) -> None:
+def test_nothing_is_imported_before_install_and_nothing_is_logged_without_an_import(tmp_path: Path) -> None:
     assert "No module named 'seldon_core'" in run("import seldon_spec.compat, seldon_core", tmp_path).stderr
     assert check(f"{INSTALL}import importlib.util\nassert importlib.util.find_spec('seldon_core')", tmp_path) == ""
 
 
 @pytest.mark.parametrize(
-    ("statement", "error", "told"),
+    ("statement", "error", "stderr"),
     [
         ("import seldon_core.seldon_client", "ModuleNotFoundError", "seldon_core.user_model"),
-        ("from seldon_core import SeldonClient", "ImportError", "has here: Storage"),
+        ("from seldon_core import SeldonClient", "ImportError", "available here: Storage"),
         ("from seldon_core.metrics import SeldonMetrics", "ImportError", "create_counter"),
         ("from seldon_core.proto import other_pb2", "ImportError", "modules only"),
         ("import seldon_core.utils; seldon_core.utils.nothing", "AttributeError", "json_to_feedback"),
         ("import seldon_core.proto; seldon_core.proto.nothing", "AttributeError", "modules only"),
     ],
 )
-def test_what_is_not_there_says_what_is(statement: str, error: str, told: str, tmp_path: Path) -> None:
+def test_a_missing_name_lists_the_available_ones(statement: str, error: str, stderr: str, tmp_path: Path) -> None:
     last = run(INSTALL + statement, tmp_path).stderr.strip().splitlines()[-1]
     assert last.startswith(error)
-    assert "seldon-spec stands in for seldon-core" in last
-    assert told in last
+    assert "seldon-spec replaces seldon-core" in last
+    assert stderr in last
 
 
 def test_a_package_that_is_there_wins(tmp_path: Path) -> None:
     (tmp_path / "seldon_core").mkdir()
     (tmp_path / "seldon_core" / "__init__.py").write_text("Storage = 'theirs'\n")
-    told = check(f"{INSTALL}from seldon_core import Storage\nassert Storage == 'theirs'", tmp_path)
-    assert told == ""
+    stderr = check(f"{INSTALL}from seldon_core import Storage\nassert Storage == 'theirs'", tmp_path)
+    assert stderr == ""
     lacking = run(f"{INSTALL}import seldon_core.utils", tmp_path).stderr
     assert lacking.strip().endswith("No module named 'seldon_core.utils'")
 
@@ -150,7 +150,7 @@ def test_names_that_are_taken_are_no_hindrance(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["tensorflow", "seldon_core"])
 def test_a_tensor_that_tensorflow_made_is_a_part_of_a_message(first: str, tmp_path: Path) -> None:
-    """A package that describes its tensor as TensorFlow's does, in whichever order the two are imported."""
+    """A package that describes its tensor as TensorFlow's does, in either order the two are imported."""
     framework = tmp_path / "tensorflow" / "core" / "framework"
     framework.mkdir(parents=True)
     for folder in (framework, framework.parent, framework.parent.parent):

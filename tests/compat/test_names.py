@@ -1,4 +1,4 @@
-"""What stands in for ``seldon_core``'s functions and classes does what the contract says of them."""
+"""The replacements for functions and classes of ``seldon_core`` behave as the contract specifies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from seldon_spec.compat import conversion as utils
 from seldon_spec.compat import metrics, microservice, prediction_pb2, prediction_pb2_grpc, user_model
-from seldon_spec.compat.finder import STAND_INS
+from seldon_spec.compat.finder import REPLACEMENTS
 from seldon_spec.compat.storage import Storage
 from seldon_spec.compat.user_model import SeldonComponent
 from seldon_spec.inference.component.contract import (
@@ -153,9 +153,9 @@ METRIC_LISTS: dict[str, tuple[Any, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("told", "is_valid"), METRIC_LISTS.values(), ids=METRIC_LISTS)
-def test_metrics_are_checked(told: Any, is_valid: bool) -> None:
-    assert metrics.validate_metrics(told) is is_valid
+@pytest.mark.parametrize(("metric_list", "is_valid"), METRIC_LISTS.values(), ids=METRIC_LISTS)
+def test_metrics_are_checked(metric_list: Any, is_valid: bool) -> None:
+    assert metrics.validate_metrics(metric_list) is is_valid
 
 
 @pytest.mark.parametrize("create", [metrics.create_counter, metrics.create_gauge, metrics.create_timer])
@@ -190,11 +190,11 @@ def test_a_model_s_files_are_found_and_linked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
-    [("s3://bucket/model", "image.model_files"), ("gs://bucket", "/mnt/models"), ("no/such/path", "there is no")],
+    ("uri", "message"),
+    [("s3://bucket/model", "image.model_files"), ("gs://bucket", "/mnt/models"), ("no/such/path", "does not exist")],
 )
-def test_a_model_that_is_elsewhere_is_told_what_to_do(uri: str, told: str) -> None:
-    with pytest.raises(RuntimeError, match=told):
+def test_a_remote_model_is_an_error_with_a_fix(uri: str, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
         Storage.download(uri)
 
 
@@ -342,6 +342,6 @@ def test_the_page_lists_every_name() -> None:
         for row in (re.findall(r"`([\w.]+)`", line) for line in page.splitlines() if line.startswith("|"))
         if row
     }
-    told = {name: rows[name] for name, ours in STAND_INS.items() if ours is not None and "pb2" not in name}
-    assert told == {name: list(import_module(str(STAND_INS[name])).__all__) for name in told}
+    listed = {name: rows[name] for name, module in REPLACEMENTS.items() if module is not None and "pb2" not in name}
+    assert listed == {name: list(import_module(str(REPLACEMENTS[name])).__all__) for name in listed}
     assert {"seldon_core.proto.prediction_pb2", "seldon_core.proto.prediction_pb2_grpc"} < rows.keys()

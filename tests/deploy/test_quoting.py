@@ -1,4 +1,4 @@
-"""What is quoted reads back as it was, by the rules of whoever reads it."""
+"""Quoted values read back unchanged, by the rules of each reader."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seldon_spec.cli.self_wheel import write_own_wheel
+from seldon_spec.cli.self_wheel import write_self_wheel
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -123,7 +123,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
         )
         environ |= {"CONTAINERS_CONF": str(conf), "BUILDAH_RUNTIME": "runc", "BUILDAH_ISOLATION": "oci"}
-    write_own_wheel(folder)
+    write_self_wheel(folder)
     mounts = _mounts(folder)
     return Machine(
         builder, environ, ["--network=host", *(f"--volume={source}:{to}:ro" for source, to in mounts.items())]

@@ -14,8 +14,8 @@ import pytest
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import BadMetric, ComponentFailed
 from seldon_spec.inference.component.adapter import Adapter, build_component
-from seldon_spec.inference.message import Message, Operation, PayloadType, RawResult, Request, Result, Transport
-from seldon_spec.protocols.seldon_v1.raw_messages import name_method, split_metrics
+from seldon_spec.inference.message import Message, Operation, PayloadType, Request
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 UNIT = UnitSpec()
 MODEL = ServiceType.MODEL
@@ -26,46 +26,25 @@ def record(metrics: object) -> list[dict[str, Any]]:
     return list(metrics)
 
 
-class Wire:
-    """A codec whose wire is the message itself."""
+class Unchanged(JsonCodec):
+    """Hands a message over as it is."""
 
-    def __init__(self, transport: Transport = Transport.REST) -> None:
-        self.transport = transport
-
-    def decode(self, operation: Operation, wire: Any) -> Request:
-        return Request(operation, wire, self)
-
-    def read_message(self, operation: Operation, tree: Any) -> Message:
-        assert isinstance(tree, Message)
-        return tree
-
-    def read_raw(self, operation: Operation, tree: Any) -> Any:
-        return tree
-
-    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
-        return split_metrics(answer)
-
-    def name_method(self, answer: Any, method: str) -> Any:
-        return name_method(answer, method)
-
-    def encode(self, result: Result | RawResult, request: Request) -> Any:
-        raise NotImplementedError
+    def receive(self, message: Message) -> Message:
+        return message
 
 
-def given(operation: Operation, message: Any, transport: Transport = Transport.REST) -> Request:
-    return Wire(transport).decode(operation, message)
+def given(operation: Operation, message: Message) -> Request:
+    return Request(operation, message, Unchanged())
 
 
-def settle(adapter: Adapter, request: Request, recorder: Any = record) -> Result:
-    result = adapter.call(request, recorder)
-    assert isinstance(result, Result)
-    return result
+def respond(adapter: Adapter, request: Request, recorder: Any = record) -> Message:
+    return adapter.call(request, recorder).message
 
 
 def call(
     user: object, payload: object = "x", operation: Operation = Operation.PREDICT, unit: UnitSpec = UNIT
-) -> Result:
-    return settle(Adapter(user, unit), given(operation, Message(PayloadType.TEXT, payload, ["a"], {"puid": "p"})))
+) -> Message:
+    return respond(Adapter(user, unit), given(operation, Message(PayloadType.TEXT, payload, ["a"], {"puid": "p"})))
 
 
 def _model(predict: object) -> object:
@@ -87,7 +66,7 @@ SIGNATURES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
 
 @pytest.mark.parametrize(("predict", "expected"), SIGNATURES.values(), ids=SIGNATURES.keys())
 def test_signatures(predict: Callable[..., Any], expected: list[Any]) -> None:
-    assert call(_model(predict)).payload == expected
+    assert call(_model(predict)).original == expected
 
 
 def test_static_class_and_instance_methods() -> None:
@@ -105,7 +84,8 @@ def test_static_class_and_instance_methods() -> None:
         def __init__(self) -> None:
             self.predict = lambda X, names: [X, "lambda"]
 
-    assert [call(kind()).payload[1] for kind in (Static, OfClass, OfInstance)] == [["a"], "OfClass", "lambda"]
+    originals = [call(each()).original for each in (Static, OfClass, OfInstance)]
+    assert originals == [["x", ["a"]], ["x", "OfClass"], ["x", "lambda"]]
 
 
 def test_a_type_error_of_the_users_runs_nothing_twice() -> None:
@@ -162,12 +142,12 @@ def test_async_predict_is_awaited() -> None:
     threads.start()
     result = threads.submit(lambda: call(_model(predict))).result(10)
     threads.stop()
-    assert result.payload == ["x"]
+    assert result.original == ["x"]
 
 
 def test_without_predict_the_answer_is_empty_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert call(type("Bare", (), {})()).payload == []
+        assert call(type("Bare", (), {})()).original == []
     assert "Bare has no predict" in caplog.text
 
 
@@ -206,10 +186,10 @@ class Base:
 
 
 def test_hooks_that_say_they_are_not_implemented_are_not_there() -> None:
-    result = call(Base())
-    assert (result.payload, result.tags, result.metrics) == ([], {}, [])
-    assert result.class_names is not None
-    assert result.class_names(["t:0"]) == ["t:0"]
+    message = call(Base())
+    assert (message.original, message.meta) == ([], {"puid": "p"})
+    table = type("Table", (Base,), {"predict": lambda self, X, names: [[1]]})()
+    assert call(table).names == ["t:0"]
     assert call(Base(), operation=Operation.HEALTH).payload == "not implemented - assuming healthy"
 
 
@@ -235,12 +215,14 @@ def test_order_and_merging() -> None:
         return list(metrics)
 
     unit = UnitSpec(id="m", image="i:1")
-    result = settle(Adapter(Model(), unit), given(Operation.PREDICT, Message(PayloadType.TEXT, "")), recording)
+    message = respond(Adapter(Model(), unit), given(Operation.PREDICT, Message(PayloadType.TEXT, "")), recording)
     assert order == ["predict", "record runtime", "metrics", "record own", "tags"]
-    assert result.payload == "y"
-    assert result.tags == {"a": "runtime", "b": "own"}
-    assert result.metrics == [{"key": "own"}, {"key": "runtime"}]
-    assert result.request_path == {"m": "i:1"}
+    assert message.payload == "y"
+    assert message.meta == {
+        "tags": {"a": "runtime", "b": "own"},
+        "metrics": [{"key": "own"}, {"key": "runtime"}],
+        "requestPath": {"m": "i:1"},
+    }
 
 
 def test_a_bad_metric_passes() -> None:
@@ -253,36 +235,35 @@ def test_a_bad_metric_passes() -> None:
 
 
 def test_class_names_as_method_attribute_and_property() -> None:
-    class Method:
+    class Table:
+        def predict(self, X: Any, names: Any) -> Any:
+            return [[1]]
+
+    class Method(Table):
         def class_names(self) -> list[str]:
             return ["m"]
 
-    class Attribute:
+    class Attribute(Table):
         class_names = ("a",)
 
-    class Property:
+    class Property(Table):
         @property
         def class_names(self) -> list[str]:
             return ["p"]
 
-    class Late:
+    class Late(Table):
         def __init__(self) -> None:
             self.class_names = ["l"]
 
-    names = []
-    for kind in (Method, Attribute, Property, Late):
-        class_names = call(kind()).class_names
-        assert class_names is not None
-        names.append(class_names(["t:0"]))
-    assert names == [["m"], ("a",), ["p"], ["l"]]
-    assert call(_model(lambda self, X, names: X)).class_names is None
+    names = [call(each()).names for each in (Method, Attribute, Property, Late, Table)]
+    assert names == [["m"], ("a",), ["p"], ["l"], ("t:0",)]
 
 
 def test_health() -> None:
     assert call(_model(None), operation=Operation.HEALTH).payload == "healthy"
     user = type("Model", (), {"health_status": lambda self: {"fine": True}, "tags": lambda self: {"t": 1}})()
-    result = call(user, operation=Operation.HEALTH)
-    assert (result.payload, result.tags) == ({"fine": True}, {"t": 1})
+    message = call(user, operation=Operation.HEALTH)
+    assert (message.payload, message.meta) == ({"fine": True}, {"puid": "p", "tags": {"t": 1}})
 
 
 def test_parameters_and_load() -> None:
@@ -297,7 +278,7 @@ def test_parameters_and_load() -> None:
             return [self.a]
 
     adapter = build_component(Model, {"a": 5}, UNIT, MODEL)
-    assert settle(adapter, given(Operation.PREDICT, Message(PayloadType.TEXT, ""))).payload == [6]
+    assert respond(adapter, given(Operation.PREDICT, Message(PayloadType.TEXT, ""))).original == [6]
 
 
 @pytest.mark.parametrize("error", [AttributeError("gone"), ValueError("bad"), SystemExit(2)], ids=repr)

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from seldon_spec.errors import BadMetric, ComponentFailed, NotServing, PayloadError, ResultError
-from seldon_spec.inference.component.base import Component, MetricsSink
+from seldon_spec.inference.component.base import Component, RecordMetrics
+from seldon_spec.inference.component.response import build_response_message
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Message, Operation, Request, Result, Transport
-from seldon_spec.observability.metrics import DURATION, Metrics
+from seldon_spec.inference.message import Message, Operation, Request, Response, Transport
+from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
+from seldon_spec.observability.metrics import DURATION, Exposition, Metrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 JSON = JsonCodec()
@@ -29,24 +31,24 @@ class Echo:
     def __init__(self) -> None:
         self.threads = {threading.get_ident()}
 
-    def call(self, request: Request, record: MetricsSink) -> Result:
+    def call(self, request: Request, record: RecordMetrics) -> Response:
         payload = request.message.payload
         self.threads.add(threading.get_ident())
         if payload == "metric":
             record([{"key": "without a value"}])
         if payload == "fail":
             raise ComponentFailed("failed") from ValueError("failed")
-        return Result(None if payload == "none" else payload)
+        return self.finish_batched(request, None if payload == "none" else payload, record)
 
     def call_batch(self, operation: Operation, message: Message) -> None:
         """It takes none."""
 
-    def settle(self, operation: Operation, payload: Any, record: MetricsSink) -> Result:  # noqa: ARG002
-        return Result(payload)
+    def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:  # noqa: ARG002
+        return Response(build_response_message(payload, request.operation, request.message, {}))
 
 
-def make_dispatcher(make: Any = Echo, threads: int = 1) -> Dispatcher:
-    return Dispatcher(make, ModelThreads(threads), Metrics())
+def make_dispatcher(make: Any = Echo, threads: int = 1, metrics: MetricsSink | None = None) -> Dispatcher:
+    return Dispatcher(make, ModelThreads(threads), metrics or NullMetrics())
 
 
 def ask(dispatcher: Dispatcher, text: str) -> bytes:
@@ -99,13 +101,14 @@ FAILURES: dict[str, tuple[str, type[Exception]]] = {
 
 @pytest.mark.parametrize(("text", "kind"), FAILURES.values(), ids=FAILURES.keys())
 def test_failures_are_the_futures_and_the_next_request_is_served(text: str, kind: type[Exception]) -> None:
-    dispatcher = make_dispatcher()
+    metrics = Metrics()
+    dispatcher = make_dispatcher(metrics=metrics)
     dispatcher.start()
     with pytest.raises(kind):
         ask(dispatcher, text)
     assert ask(dispatcher, '{"strData":"x"}')
     dispatcher.stop()
-    page = dispatcher.metrics.render().decode()
+    page = Exposition(metrics).render().decode()
     counts = [line for line in page.splitlines() if line.startswith(f"{DURATION}_count")]
     assert [line.rsplit(" ", 1)[1] for line in counts] == ["1.0", "1.0"]
     assert ['outcome="error"' in line for line in counts] == [True, False]

@@ -17,7 +17,7 @@ from seldon_spec.errors import BadMetric, ComponentFailed, ResultError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonNotImplementedError, SeldonResponse
 from seldon_spec.inference.message import Operation
-from seldon_spec.observability.metrics import Metrics
+from seldon_spec.inference.metrics_sink import NullMetrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
@@ -44,7 +44,7 @@ def ask_grpc(model: object, operation: Operation, text: str = "{}", unit: UnitSp
 
 
 def record(metrics: object) -> list[dict[str, Any]]:
-    return Metrics().record("m", metrics)
+    return NullMetrics().record("m", metrics)
 
 
 def says(word: str) -> Callable[..., Any]:
@@ -95,7 +95,7 @@ def test_deprecated_hooks_are_told_once_at_start(caplog: pytest.LogCaptureFixtur
         for _ in range(2):
             adapter.call(REST.decode(Operation.PREDICT, "{}"), record)
     assert [record.message for record in caplog.records] == [
-        "Model has deprecated hooks: predict_rest, send_feedback_grpc; write *_raw instead"
+        "Model has deprecated hooks: predict_rest, send_feedback_grpc; use *_raw instead"
     ]
 
 
@@ -216,7 +216,7 @@ def test_a_deprecated_feedback_hook_may_return_nothing(name: str) -> None:
 
 
 def test_a_raw_feedback_hook_has_to_return_a_message() -> None:
-    with pytest.raises(ResultError, match="a raw hook answers with a SeldonMessage, not with NoneType"):
+    with pytest.raises(ResultError, match="a raw hook returns a SeldonMessage, not NoneType"):
         ask_grpc(user(send_feedback_raw=lambda self, feedback: None), Operation.FEEDBACK, FEEDBACK)
 
 

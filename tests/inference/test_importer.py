@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seldon_spec.errors import ComponentFailed
-from seldon_spec.inference.component.importer import FolderModules, import_class, imports_flask, split_class_name
+from seldon_spec.inference.component.importer import import_class, imports_flask, split_class_name
 
 
 @pytest.fixture(autouse=True)
@@ -63,36 +63,83 @@ def test_a_shadowing_package_keeps_its_relative_imports(tmp_path: Path) -> None:
     assert import_class("colorsys.model.Model", tmp_path).__name__ == "Model"
 
 
+MODEL = """
+import importlib, pickle, sys
+class Model:
+    number = NUMBER
+    def read(self):
+        import twin_parts
+        from twin_parts import late
+        return [
+            twin_parts.NUMBER, late.NUMBER, importlib.import_module("twin_parts.later").NUMBER,
+            importlib.import_module("twin_parts").NUMBER, sys.modules["twin_parts"].NUMBER,
+            pickle.loads(pickle.dumps(self)).number, pickle.loads(b"ctwin_parts\\nNUMBER\\n."),
+        ]
+"""
+"""Finds the number of its folder in every way in which Python code finds a module by its name."""
+
+TOP = f"from twin_parts import NUMBER\n{MODEL}"
 LAYOUTS = {
-    "module": ("Twin.Model", {"Twin.py": "from twin_parts import NUMBER\nclass Model: number = NUMBER\n"}),
+    "module": ("Twin.Model", {"Twin.py": TOP}),
+    "whole": ("Whole.Model", {"Whole.py": f"import twin_parts\nNUMBER = twin_parts.NUMBER\n{MODEL}"}),
+    "star": ("Star.Model", {"Star.py": f"from twin_parts import *\n{MODEL}"}),
     "package": (
         "twinpkg.model.Model",
         {
             "twinpkg/__init__.py": "",
-            "twinpkg/model.py": "from .parts import NUMBER\nclass Model: number = NUMBER\n",
+            "twinpkg/model.py": f"from .parts import NUMBER\nfrom . import parts\n{MODEL}",
             "twinpkg/parts.py": "from twin_parts import NUMBER\n",
         },
     ),
-    "namespace": ("twinspace.model.Model", {"twinspace/model.py": "from twin_parts import NUMBER\nclass Model: number = NUMBER\n"}),
-    "shadowing": ("colorsys.Model", {"colorsys.py": "from twin_parts import NUMBER\nclass Model: number = NUMBER\n"}),
-    "late": (
-        "Late.Model",
-        {"Late.py": "class Model:\n    @property\n    def number(self):\n        from twin_parts import NUMBER\n        return NUMBER\n"},
-    ),
-}  # fmt: skip
+    "namespace": ("twinspace.model.Model", {"twinspace/model.py": TOP}),
+    "shadowing": ("colorsys.Model", {"colorsys.py": TOP}),
+    "shadowing package": ("colorsys.model.Model", {"colorsys/model.py": TOP}),
+}
 
 
-@pytest.mark.parametrize(("name", "files"), LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_folders_with_modules_of_the_same_names(tmp_path: Path, name: str, files: dict[str, str]) -> None:
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for number, folder in enumerate(folders):
-        write(folder, {**files, "twin_parts.py": f"NUMBER = {number}\n"})
-    classes: list[Any] = [import_class(name, folder) for folder in folders]
-    for number, (folder, user_class) in enumerate(zip(folders, classes, strict=True)):
-        FolderModules.of(folder).activate()
-        assert user_class().number == number
-        assert import_class(name, folder) is user_class
-        assert pickle.loads(pickle.dumps(user_class())).number == number
+@pytest.fixture(params=list(LAYOUTS.values()), ids=list(LAYOUTS))
+def twins(request: pytest.FixtureRequest, tmp_path: Path) -> list[tuple[int, Any]]:
+    """Classes of three folders whose modules have the same names, each with the number of its folder."""
+    name, files = request.param
+    classes: list[tuple[int, Any]] = []
+    for number, folder in enumerate([tmp_path / "a", tmp_path / "b", tmp_path / "a" / "inner"]):
+        parts = {"__init__": "", "late": "", "later": "from . import NUMBER as again\n"}
+        write(folder, {f"twin_parts/{part}.py": f"{more}NUMBER = {number}\n" for part, more in parts.items()})
+        write(folder, files)
+        classes.append((number, import_class(name, folder)))
+        assert import_class(name, folder) is classes[-1][1]
+    return classes
+
+
+def test_folders_with_modules_of_the_same_names(twins: list[tuple[int, Any]]) -> None:
+    for number, user_class in twins * 2:
+        assert user_class().read() == [number] * 7
+
+
+def test_threads_of_several_folders_find_their_own_modules(twins: list[tuple[int, Any]]) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda twin: (twin[0], set(twin[1]().read())), twins * 50))
+    assert all(numbers == {number} for number, numbers in found)
+
+
+def test_an_import_that_fails_in_one_folder_only(tmp_path: Path) -> None:
+    source = "try:\n    import half\nexcept {}:\n    half = None\nclass {}: half = half\n"
+    write(tmp_path / "a", {"First.py": source.format("ZeroDivisionError", "First"), "half.py": ""})
+    write(tmp_path / "b", {"Second.py": source.format("ZeroDivisionError", "Second"), "half.py": "1 / 0\n"})
+    write(tmp_path / "c", {"Third.py": source.format("ImportError", "Third"), "half.py": "import no_such_module\n"})
+    first: Any = import_class("First", tmp_path / "a")
+    second: Any = import_class("Second", tmp_path / "b")
+    third: Any = import_class("Third", tmp_path / "c")
+    assert (first.half is None, second.half, third.half) == (False, None, None)
+
+
+def test_the_caller_keeps_its_own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"caller/mine_too.py": "NUMBER = 1\n", "this/mine_too.py": "NUMBER = 2\n"})
+    write(tmp_path, {"this/Class.py": "from mine_too import NUMBER\nclass Class: number = NUMBER\n"})
+    monkeypatch.syspath_prepend(tmp_path / "caller")
+    mine = importlib.import_module("mine_too")
+    found: Any = import_class("Class", tmp_path / "this")
+    assert (mine.NUMBER, importlib.import_module("mine_too").NUMBER, found.number) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("edited", ["Edited.py", "edited_parts.py"], ids=["class", "part"])
@@ -147,7 +194,6 @@ def test_what_imports_flask(tmp_path: Path) -> None:
     import_class("WithFlask", tmp_path)
     import_class("Without", tmp_path / "x")
     assert imports_flask(tmp_path / "x") is False
-    FolderModules.of(tmp_path).activate()
     assert imports_flask(tmp_path) is True
 
 

@@ -1,4 +1,4 @@
-"""Reads a page of metrics back."""
+"""Parses a metrics page."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from seldon_spec.config.model import UnitSpec
-from seldon_spec.observability.metrics import Metrics, standard_labels
+from seldon_spec.observability.metrics import Exposition, Metrics, standard_labels
 
 Samples = Callable[[Metrics], dict[str, dict[tuple[tuple[str, str], ...], float]]]
 
 
 def read_samples(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-    """The page, read: name, labels without the standard ones, value."""
+    """Return the values on the page by name and labels, without the standard labels."""
     standard = standard_labels(UnitSpec())
     found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-    for line in metrics.render().decode().splitlines():
+    for line in Exposition(metrics).render().decode().splitlines():
         if line.startswith("#") or re.match(r"seldon_spec_dropped_metrics_total\{.*\} 0.0", line):
             continue
         match = re.fullmatch(r"(\w+)\{(.*)\} (\S+)", line)

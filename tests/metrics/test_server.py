@@ -1,4 +1,4 @@
-"""The server's other families: batches, gauges, restarts; and that their names are its own."""
+"""The other built-in metrics: batches, gauges, restarts; and that their names are reserved."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from seldon_spec.observability.metrics import Metrics, RestartCounter, Segments
-from seldon_spec.observability.metrics.definitions import OWN, RESERVED
+from seldon_spec.observability.metrics import Exposition, Metrics, RestartCounter, Segments
+from seldon_spec.observability.metrics.definitions import BUILTIN, RESERVED_NAMES
 from seldon_spec.observability.metrics.restarts import Reason
 
 if TYPE_CHECKING:
@@ -33,22 +33,22 @@ def test_batches(samples: Samples) -> None:
     assert [buckets[("method", "predict"), ("le", edge)] for edge in ("1.0", "2.0", "4.0", "+Inf")] == [1, 1, 3, 3]
 
 
-def test_gauges_are_those_of_the_living(samples: Samples) -> None:
-    slots = Segments(2)
-    reader, other = Metrics(slots=slots), Metrics(slots=slots, index=1)
+def test_gauges_are_those_of_running_workers(samples: Samples) -> None:
+    segments = Segments(2)
+    reader, other = Metrics(segments=segments), Metrics(segments=segments, index=1)
     assert samples(reader) == {}
     set_gauges(other)
     assert samples(reader) == {name: {(("worker_id", "1"),): value} for name, value in GAUGES.items()}
-    slots.release(1)
+    segments.release(1)
     assert samples(reader) == {}
-    Metrics(slots=slots, index=1)
+    Metrics(segments=segments, index=1)
     assert samples(reader) == {}
 
 
-def test_restarts_are_counted_beside_the_workers_slots(samples: Samples) -> None:
-    slots = Segments(1)
-    restarts = RestartCounter(slots)
-    metrics = Metrics(slots=slots)
+def test_restarts_are_counted_beside_the_workers_segments(samples: Samples) -> None:
+    segments = Segments(1)
+    restarts = RestartCounter(segments)
+    metrics = Metrics(segments=segments)
     metrics.record("predict", [{"type": "COUNTER", "key": "mine", "value": 1}])
     name = "seldon_spec_worker_restarts_total"
     assert samples(metrics)[name] == {(("reason", reason),): 0 for reason in get_args(Reason)}
@@ -61,38 +61,38 @@ def test_restarts_are_counted_beside_the_workers_slots(samples: Samples) -> None
 
 @pytest.fixture
 def full() -> Metrics:
-    """Metrics in which there is something of every family."""
-    slots = Segments(1)
-    RestartCounter(slots)
-    metrics = Metrics(slots=slots)
+    """Metrics with a value of every definition."""
+    segments = Segments(1)
+    RestartCounter(segments)
+    metrics = Metrics(segments=segments)
     metrics.observe_call("predict", "success", *[1.0] * 7)
     metrics.observe_batch("predict", 1, 1)
     set_gauges(metrics)
     return metrics
 
 
-def test_each_family_is_on_the_page_with_a_help_of_its_own(full: Metrics) -> None:
-    lines = full.render().decode().splitlines()
+def test_each_definition_is_on_the_page_with_a_help_of_its_own(full: Metrics) -> None:
+    lines = Exposition(full).render().decode().splitlines()
     helps = dict(line.removeprefix("# HELP ").split(" ", 1) for line in lines if line.startswith("# HELP "))
-    assert helps == {name: family.text for name, family in OWN.items()}
-    assert len(set(helps.values())) == len(OWN)
-    assert {f"# TYPE {name} {family.kind.value}" for name, family in OWN.items()} <= set(lines)
+    assert helps == {name: definition.help for name, definition in BUILTIN.items()}
+    assert len(set(helps.values())) == len(BUILTIN)
+    assert {f"# TYPE {name} {definition.kind.value}" for name, definition in BUILTIN.items()} <= set(lines)
 
 
-OWN_NAMES = sorted(RESERVED)
+BUILTIN_NAMES = sorted(RESERVED_NAMES)
 TAKEN = [
-    *(("GAUGE", name) for name in OWN_NAMES),
-    *(("TIMER", name) for name in OWN_NAMES),
-    *(("COUNTER", name) for name in OWN_NAMES if name.endswith("_total")),
-    *(("COUNTER", name.removesuffix("_total")) for name in OWN_NAMES if name.endswith("_total")),
+    *(("GAUGE", name) for name in BUILTIN_NAMES),
+    *(("TIMER", name) for name in BUILTIN_NAMES),
+    *(("COUNTER", name) for name in BUILTIN_NAMES if name.endswith("_total")),
+    *(("COUNTER", name.removesuffix("_total")) for name in BUILTIN_NAMES if name.endswith("_total")),
 ]
 
 
 @pytest.mark.parametrize(("kind", "key"), TAKEN)
-def test_no_user_s_metric_takes_a_name_of_the_server_s(
+def test_no_user_metric_takes_a_reserved_name(
     full: Metrics, kind: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    page = full.render()
+    page = Exposition(full).render()
     full.record("predict", [{"type": kind, "key": key, "value": 1}])
-    assert full.render() == page
-    assert [record.getMessage().count("is the server's own") for record in caplog.records] == [1]
+    assert Exposition(full).render() == page
+    assert [record.getMessage().count("is reserved for a built-in metric") for record in caplog.records] == [1]

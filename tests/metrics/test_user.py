@@ -1,4 +1,4 @@
-"""The user's metrics: what is refused, how it reads, and that it is right over threads and processes."""
+"""User metrics: what is rejected, how they appear, and that they are correct over threads and processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import BadMetric
-from seldon_spec.observability.metrics import DURATION, EDGES, Metrics, Segments, standard_labels
+from seldon_spec.inference.metrics_sink import NullMetrics
+from seldon_spec.observability.metrics import BUCKET_BOUNDS, DURATION, Exposition, Metrics, Segments, standard_labels
 
 if TYPE_CHECKING:
     from tests.metrics.conftest import Samples
@@ -49,11 +50,11 @@ def test_total_is_not_doubled(samples: Samples) -> None:
     assert "c_total" in samples(metrics)
 
 
-def test_a_value_on_an_edge_is_in_the_bucket_above(samples: Samples) -> None:
+def test_a_value_equal_to_a_bound_is_in_the_bucket_above(samples: Samples) -> None:
     metrics = Metrics()
     metrics.record("predict", [timer("t", 1), timer("t", 0), timer("t", -5), timer("t", 10**9)])
     buckets = {labels[-1][1]: value for labels, value in samples(metrics)["t_bucket"].items()}
-    assert list(buckets) == [*map(repr, EDGES), "+Inf"]
+    assert list(buckets) == [*map(repr, BUCKET_BOUNDS), "+Inf"]
     assert buckets["0.001"] == 1
     assert buckets["0.0012341553253454693"] == 2
     assert buckets["29.999999999999996"] == 2
@@ -61,21 +62,21 @@ def test_a_value_on_an_edge_is_in_the_bucket_above(samples: Samples) -> None:
     assert samples(metrics)["t_count"][(("method", "predict"),)] == 3
 
 
-def test_the_page_names_each_family_once(samples: Samples) -> None:
+def test_the_page_names_each_metric_once(samples: Samples) -> None:
     metrics = Metrics()
     metrics.record("predict", [counter("c", tags={"a": "1"}), counter("c", tags={"a": "2"})])
     metrics.record("feedback", [counter("c")])
-    page = metrics.render().decode()
+    page = Exposition(metrics).render().decode()
     assert page.count("# TYPE c_total counter\n") == 1
     assert page.count("# HELP c_total ") == 1
     assert len(samples(metrics)["c_total"]) == 3
 
 
-def test_labels_come_from_the_unit_and_stand_above_tags() -> None:
+def test_labels_come_from_the_unit_and_override_tags() -> None:
     unit = UnitSpec(id="m", image="reg:5000/a/b:1", deployment_id="d", predictor_id="p", predictor_version="v")
     metrics = Metrics(unit)
     metrics.record("predict", [counter(tags={"model_name": "mine", "method": "mine", "x": 'a"b\\c\nd'})])
-    (line,) = [line for line in metrics.render().decode().splitlines() if line.startswith("k_total")]
+    (line,) = [line for line in Exposition(metrics).render().decode().splitlines() if line.startswith("k_total")]
     assert line == (
         'k_total{deployment_name="d",image_name="reg:5000/a/b",image_version="1",method="predict",'
         'model_image="reg:5000/a/b",model_name="m",model_version="1",predictor_name="p",predictor_version="v",'
@@ -121,13 +122,20 @@ BAD: dict[str, Any] = {
 
 
 class Hostile:
-    """A value of the user's whose every method fails."""
+    """A value of the user whose every method fails."""
 
     def __add__(self, other: object) -> Any:
         raise LookupError("no sum")
 
     def __repr__(self) -> str:
         raise LookupError("no text")
+
+
+class FailingIterator:
+    """An iterable of which no item can be read."""
+
+    def __iter__(self) -> Any:
+        return map(int, ["x"])
 
 
 def looped() -> list[Any]:
@@ -142,7 +150,7 @@ BAD |= {
     "hostile-value": [gauge(value=Hostile())],
     "hostile-key": [{Hostile(): 1}],
     "hostile": Hostile(),
-    "failing-iterator": map(int, ["x"]),
+    "failing-iterator": FailingIterator(),
 }
 
 
@@ -216,6 +224,8 @@ def test_bad_metrics_harm_nothing_else(samples: Samples, bad: object) -> None:
     metrics.record("predict", [counter("good")])
     with pytest.raises(BadMetric, match="Bad metric created during request: "):
         metrics.record("predict", bad)
+    with pytest.raises(BadMetric, match="Bad metric created during request: "):
+        NullMetrics().record("predict", bad)
     if isinstance(bad, list):
         with pytest.raises(BadMetric):
             metrics.record("predict", [counter("good"), *bad])
@@ -239,10 +249,10 @@ def test_values_that_count(samples: Samples, value: Any) -> None:
 
 
 def test_shown_metrics_have_the_method_among_their_tags_and_the_users_own_stay() -> None:
-    mine = [counter(tags={"a": "b"}, note="kept"), gauge()]
+    mine = [counter(tags={"a": "b"}, more="kept"), gauge()]
     shown = Metrics().record("predict", mine)
-    assert shown == [counter(tags={"a": "b", "method": "predict"}, note="kept"), gauge()]
-    assert mine == [counter(tags={"a": "b"}, note="kept"), gauge()]
+    assert shown == [counter(tags={"a": "b", "method": "predict"}, more="kept"), gauge()]
+    assert mine == [counter(tags={"a": "b"}, more="kept"), gauge()]
 
 
 def test_threads_lose_nothing(samples: Samples) -> None:
@@ -261,12 +271,12 @@ def test_threads_lose_nothing(samples: Samples) -> None:
     assert samples(metrics)["t_count"][(("method", "predict"),)] == 2000
 
 
-def _in_child(slots: Segments, index: int) -> None:
+def _in_child(segments: Segments, index: int) -> None:
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            metrics = Metrics(slots=slots, index=index)
+            metrics = Metrics(segments=segments, index=index)
             metrics.record("predict", [counter("c", 10, tags={"t": "é"}), gauge("g", index), timer("t", 5)])
             code = 0
         finally:
@@ -274,13 +284,13 @@ def _in_child(slots: Segments, index: int) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_workers_add_up_and_a_replaced_one_goes_on(samples: Samples) -> None:
-    slots = Segments(2)
-    reader = Metrics(slots=slots, index=0)
+def test_workers_add_up_and_a_replacement_continues(samples: Samples) -> None:
+    segments = Segments(2)
+    reader = Metrics(segments=segments, index=0)
     for index in (0, 1, 1):  # the third takes the place of the second
-        slots.release(index)
-        slots.hold(0)
-        _in_child(slots, index)
+        segments.release(index)
+        segments.hold(0)
+        _in_child(segments, index)
     found = samples(reader)
     assert found["c_total"] == {(("method", "predict"), ("t", "é")): 30}
     assert found["t_count"] == {(("method", "predict"),): 3}
@@ -288,15 +298,15 @@ def test_workers_add_up_and_a_replaced_one_goes_on(samples: Samples) -> None:
 
 
 def test_workers_that_disagree_on_a_type_leave_the_page_readable() -> None:
-    slots = Segments(2)
-    Metrics(slots=slots, index=0).record("predict", [timer("a")])
-    Metrics(slots=slots, index=1).record("predict", [gauge("a")])
-    page = Metrics(slots=slots).render().decode()
+    segments = Segments(2)
+    Metrics(segments=segments, index=0).record("predict", [timer("a")])
+    Metrics(segments=segments, index=1).record("predict", [gauge("a")])
+    page = Exposition(Metrics(segments=segments)).render().decode()
     assert page.count("# TYPE a ") == 1
 
 
-def test_a_full_slot_drops_new_series_and_says_so_once(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(slots=Segments(2, series_bytes=1 << 10), index=1)
+def test_a_full_segment_drops_new_series_and_logs_it_once(samples: Samples, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics(segments=Segments(2, series_bytes=1 << 10), index=1)
     for number in range(50):
         metrics.record("predict", [counter(f"k{number}")])
         metrics.record("predict", [counter("k0")])

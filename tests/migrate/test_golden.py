@@ -80,7 +80,7 @@ def test_what_this_package_rendered_is_no_source(
 
 
 @pytest.mark.parametrize("target", ["missing", "a-file"])
-def test_what_is_no_folder_is_told(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_reported(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a-file").touch()
     assert run(["migrate", str(tmp_path / target)]) == 1
     assert "there is no folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The pages on moving over and on deploying, run as they stand, and held to the tables that the loader reads.
+"""The pages on moving over and on deploying, run unchanged, and compared with the tables that the loader reads.
 
 A block with a title is that file. In a console block a line with ``$`` is a command, and the lines below it are what
 it prints.
@@ -63,8 +63,8 @@ def _ask(command: str, server: RunningServer) -> str:
     url = next(word for word in words if word.startswith("http:")).replace(":9000", f":{server.http}")
     body = words[words.index("-d") + 1].encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return str(answer.read().decode())
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return str(response.read().decode())
 
 
 def test_the_page_on_moving_over_does_what_it_shows(
@@ -124,10 +124,10 @@ def test_the_manifest_gives_the_unit_the_ports_of_the_defaults(tmp_path: Path) -
     gathered = Gathered()
     [unit] = read_manifest(tmp_path, tmp_path / "deployment.yaml", text.encode(), gathered)
     read_unit(unit, gathered)
-    claims = {join(claim.path): claim.value for claim in gathered.claims}
-    assert (claims["ports.http"], claims["ports.grpc"], claims["ports.metrics"]) == (9000, 5000, 6000)
-    assert claims["parameters.threshold"] == 0.75
-    assert claims["variable.DB_PASSWORD"] == {"from_env": "DB_PASSWORD"}
+    values = {join(candidate.path): candidate.value for candidate in gathered.candidates}
+    assert (values["ports.http"], values["ports.grpc"], values["ports.metrics"]) == (9000, 5000, 6000)
+    assert values["parameters.threshold"] == 0.75
+    assert values["variable.DB_PASSWORD"] == {"from_env": "DB_PASSWORD"}
     assert gathered.problems == []
     container = yaml.safe_load(text)["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0]
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"

@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 
 from seldon_spec.config.model import FlaskSpec
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
-from seldon_spec.inference.message import FeedbackMessage, Message, Operation, PayloadType, Request, Result
+from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.message import FeedbackMessage, Message, Operation, PayloadType, Request, Response
 from seldon_spec.protocols.json_style import JsonStyle, write_json
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
@@ -70,30 +72,31 @@ def to_proto(text: str) -> bytes:
     return encoded
 
 
+def respond(payload: object, request: Request, class_names: Any = None, **own: Any) -> Response:
+    """The response of a component whose method returned a value."""
+    tags, metrics, path = own.get("tags", {}), own.get("metrics", ()), own.get("request_path", {})
+    meta = merge_meta(request.operation, request.message, tags, metrics, path)
+    return Response(build_response_message(payload, request.operation, request.message, meta, class_names))
+
+
 def echo(codec: JsonCodec | ProtoCodec, wire: bytes) -> bytes:
     request = codec.decode(Operation.PREDICT, wire)
-    return codec.encode(Result(request.message.payload), request).body
-
-
-class Asked(Request):
-    """A request of which only the message is known."""
-
-    __slots__ = ()
-
-    def __init__(
-        self, codec: JsonCodec | ProtoCodec, message: Message, operation: Operation = Operation.PREDICT
-    ) -> None:
-        super().__init__(operation, None, codec)
-        self._message = message
+    return codec.encode(respond(request.message.payload, request), request).body
 
 
 def read(codec: JsonCodec | ProtoCodec, wire: bytes) -> Message:
     return codec.decode(Operation.PREDICT, wire).message
 
 
-def answer(codec: JsonCodec | ProtoCodec, payload: object, kind: PayloadType = PayloadType.NDARRAY, **more: Any) -> Any:
+def answer(
+    codec: JsonCodec | ProtoCodec, payload: object, encoding: ArrayEncoding | None = ArrayEncoding.NDARRAY, **more: Any
+) -> Any:
     """What a client reads of a result, as JSON."""
-    wire = codec.encode(Result(payload, **more), Asked(codec, Message(kind, None))).body
+    sent = Message(PayloadType.TEXT, "")
+    if encoding is not None:
+        sent = Message(PayloadType.ARRAY, np.zeros(1), encoding=encoding)
+    request = Request(Operation.PREDICT, sent, codec)
+    wire = codec.encode(respond(payload, request, **more), request).body
     return json.loads(wire) if codec is REST else json_format.MessageToDict(SeldonMessage.FromString(wire))
 
 
@@ -228,7 +231,7 @@ def test_malformed_protobuf_is_the_clients_mistake(wire: bytes) -> None:
 def test_the_same_request_is_the_same_message_on_both_wires() -> None:
     text = '{"data":{"names":["a"],"ndarray":[["x"]]},"meta":{"puid":"p","tags":{"t":"u"},"requestPath":{"m":"i"}}}'
     rest, grpc = read(REST, text.encode()), read(GRPC, to_proto(text))
-    assert (rest.kind, rest.names, rest.meta) == (grpc.kind, grpc.names, grpc.meta)
+    assert (rest.encoding, rest.names, rest.meta) == (grpc.encoding, grpc.names, grpc.meta)
     assert rest.payload.tolist() == grpc.payload.tolist()
 
 
@@ -246,7 +249,11 @@ def test_meta_missing_is_none_in_json_and_empty_in_protobuf() -> None:
 @pytest.mark.parametrize("text", ['{"data":{}}', '{"data":{"names":["a"]}}'])
 def test_data_without_an_array_is_an_empty_one(text: str) -> None:
     for message in (read(REST, text.encode()), read(GRPC, to_proto(text))):
-        assert (message.kind, message.payload.shape, message.payload.dtype) == (PayloadType.NDARRAY, (0,), np.float64)
+        assert (message.encoding, message.payload.shape, message.payload.dtype) == (
+            ArrayEncoding.NDARRAY,
+            (0,),
+            np.float64,
+        )
 
 
 @pytest.mark.parametrize(
@@ -267,75 +274,75 @@ def test_a_tensor_of_protobuf_can_be_written() -> None:
 
 # Results and what both wires make of them (contract section 4.2): payload, kind of the request, answer.
 RESULTS = {
-    "numbers-for-ndarray": (np.array([[1.5]]), PayloadType.NDARRAY, {"data": {"names": ["t:0"], "ndarray": [[1.5]]}}),
+    "numbers-for-ndarray": (np.array([[1.5]]), ArrayEncoding.NDARRAY, {"data": {"names": ["t:0"], "ndarray": [[1.5]]}}),
     "numbers-for-tensor": (
         np.array([[1.5]]),
-        PayloadType.TENSOR,
+        ArrayEncoding.TENSOR,
         {"data": {"names": ["t:0"], "tensor": {"shape": [1, 1], "values": [1.5]}}},
     ),
     "numbers-for-text": (
         [[1.5]],
-        PayloadType.TEXT,
+        None,
         {"data": {"names": ["t:0"], "tensor": {"shape": [1, 1], "values": [1.5]}}},
     ),
-    "texts-for-tensor": (np.array([["a"]]), PayloadType.TENSOR, {"data": {"names": ["t:0"], "ndarray": [["a"]]}}),
-    "bools": (np.array([[True]]), PayloadType.TENSOR, {"data": {"names": ["t:0"], "ndarray": [[True]]}}),
+    "texts-for-tensor": (np.array([["a"]]), ArrayEncoding.TENSOR, {"data": {"names": ["t:0"], "ndarray": [["a"]]}}),
+    "bools": (np.array([[True]]), ArrayEncoding.TENSOR, {"data": {"names": ["t:0"], "ndarray": [[True]]}}),
     "objects": (
         np.array([[None, "a"]], dtype=object),
-        PayloadType.TENSOR,
+        ArrayEncoding.TENSOR,
         {"data": {"names": ["t:0", "t:1"], "ndarray": [[None, "a"]]}},
     ),
     "float32": (
         np.array([[0.1]], np.float32),
-        PayloadType.NDARRAY,
+        ArrayEncoding.NDARRAY,
         {"data": {"names": ["t:0"], "ndarray": [[0.10000000149011612]]}},
     ),
     "three-dimensions": (
         np.zeros((1, 2, 1)),
-        PayloadType.NDARRAY,
+        ArrayEncoding.NDARRAY,
         {"data": {"names": ["t:0", "t:1"], "ndarray": [[[0.0], [0.0]]]}},
     ),
     "fortran": (
         np.asfortranarray(np.arange(4.0).reshape(2, 2)),
-        PayloadType.TENSOR,
+        ArrayEncoding.TENSOR,
         {"data": {"names": ["t:0", "t:1"], "tensor": {"shape": [2, 2], "values": [0.0, 1.0, 2.0, 3.0]}}},
     ),
-    "dict": ({"a": [1.0, None, True]}, PayloadType.NDARRAY, {"jsonData": {"a": [1.0, None, True]}}),
-    "text": ("x", PayloadType.NDARRAY, {"strData": "x"}),
-    "numpy-text": (np.str_("x"), PayloadType.NDARRAY, {"strData": "x"}),
-    "bytes": (b"\x00", PayloadType.NDARRAY, {"binData": "AA=="}),
-    "bytearray": (bytearray(b"\x00"), PayloadType.NDARRAY, {"binData": "AA=="}),
+    "dict": ({"a": [1.0, None, True]}, ArrayEncoding.NDARRAY, {"jsonData": {"a": [1.0, None, True]}}),
+    "text": ("x", ArrayEncoding.NDARRAY, {"strData": "x"}),
+    "numpy-text": (np.str_("x"), ArrayEncoding.NDARRAY, {"strData": "x"}),
+    "bytes": (b"\x00", ArrayEncoding.NDARRAY, {"binData": "AA=="}),
+    "bytearray": (bytearray(b"\x00"), ArrayEncoding.NDARRAY, {"binData": "AA=="}),
     "numpy-in-dict": (
         {"a": np.array([1.5]), "b": np.float32(2), "c": np.bool_(True)},
-        PayloadType.TEXT,
+        None,
         {"jsonData": {"a": [1.5], "b": 2.0, "c": True}},
     ),
     "date-in-dict": (
         {"a": datetime.date(2020, 1, 1)},
-        PayloadType.TEXT,
+        None,
         {"jsonData": {"a": "Wed, 01 Jan 2020 00:00:00 GMT"}},
     ),
-    "decimal-in-dict": ({"a": decimal.Decimal("1.50")}, PayloadType.TEXT, {"jsonData": {"a": "1.50"}}),
-    "tuple": ((1.5, 2), PayloadType.NDARRAY, {"data": {"ndarray": [1.5, 2.0]}}),
+    "decimal-in-dict": ({"a": decimal.Decimal("1.50")}, None, {"jsonData": {"a": "1.50"}}),
+    "tuple": ((1.5, 2), ArrayEncoding.NDARRAY, {"data": {"ndarray": [1.5, 2.0]}}),
     "tuple-of-lists": (
         ([1.5],),
-        PayloadType.TENSOR,
+        ArrayEncoding.TENSOR,
         {"data": {"names": ["t:0"], "tensor": {"shape": [1, 1], "values": [1.5]}}},
     ),
-    "list-of-arrays": ([np.array([1.5])], PayloadType.NDARRAY, {"data": {"names": ["t:0"], "ndarray": [[1.5]]}}),
-    "numpy-scalar": (np.array([np.float32(1.5)])[0], PayloadType.TENSOR, {"data": {"tensor": {"values": [1.5]}}}),
+    "list-of-arrays": ([np.array([1.5])], ArrayEncoding.NDARRAY, {"data": {"names": ["t:0"], "ndarray": [[1.5]]}}),
+    "numpy-scalar": (np.array([np.float32(1.5)])[0], ArrayEncoding.TENSOR, {"data": {"tensor": {"values": [1.5]}}}),
     "moments": (
         np.array([["2020-01-01", "NaT"]], "datetime64[ns]"),
-        PayloadType.TENSOR,
+        ArrayEncoding.TENSOR,
         {"data": {"names": ["t:0", "t:1"], "ndarray": [["Wed, 01 Jan 2020 00:00:00 GMT", None]]}},
     ),
-    "tuple-in-dict": ({"a": (1, np.int8(2))}, PayloadType.TEXT, {"jsonData": {"a": [1, 2]}}),
-    "number-as-key": ({1: "a", 2.5: "b"}, PayloadType.TEXT, {"jsonData": {"1": "a", "2.5": "b"}}),
-    "truth-as-key": ({True: "a"}, PayloadType.TEXT, {"jsonData": {"true": "a"}}),
-    "null-as-key": ({None: "a"}, PayloadType.TEXT, {"jsonData": {"null": "a"}}),
+    "tuple-in-dict": ({"a": (1, np.int8(2))}, None, {"jsonData": {"a": [1, 2]}}),
+    "number-as-key": ({1: "a", 2.5: "b"}, None, {"jsonData": {"1": "a", "2.5": "b"}}),
+    "truth-as-key": ({True: "a"}, None, {"jsonData": {"true": "a"}}),
+    "null-as-key": ({None: "a"}, None, {"jsonData": {"null": "a"}}),
     "numbers-for-tftensor": (
         np.array([[1.5]], np.float32),
-        PayloadType.TFTENSOR,
+        ArrayEncoding.TFTENSOR,
         {
             "data": {
                 "names": ["t:0"],
@@ -347,19 +354,21 @@ RESULTS = {
             }
         },
     ),
-    "texts-for-tftensor": (np.array([["a"]]), PayloadType.TFTENSOR, {"data": {"names": ["t:0"], "ndarray": [["a"]]}}),
+    "texts-for-tftensor": (np.array([["a"]]), ArrayEncoding.TFTENSOR, {"data": {"names": ["t:0"], "ndarray": [["a"]]}}),
     "uuid-in-dict": (
         {"a": uuid.UUID(int=0)},
-        PayloadType.TEXT,
+        None,
         {"jsonData": {"a": "00000000-0000-0000-0000-000000000000"}},
     ),
 }
 
 
 @pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
-@pytest.mark.parametrize(("payload", "kind", "expected"), RESULTS.values(), ids=RESULTS.keys())
-def test_results(codec: JsonCodec | ProtoCodec, payload: object, kind: PayloadType, expected: dict[str, Any]) -> None:
-    found = answer(codec, payload, kind)
+@pytest.mark.parametrize(("payload", "encoding", "expected"), RESULTS.values(), ids=RESULTS.keys())
+def test_results(
+    codec: JsonCodec | ProtoCodec, payload: object, encoding: ArrayEncoding | None, expected: dict[str, Any]
+) -> None:
+    found = answer(codec, payload, encoding)
     for data in [found["data"]] if "data" in found else []:  # protobuf leaves out what is empty
         for holder in (data, data.get("tensor", {})):
             for key in ("names", "shape"):
@@ -420,7 +429,7 @@ def test_a_tftensor_is_the_same_array_on_both_wires() -> None:
         '{"data":{"names":["a"],"tftensor":{"dtype":"DT_INT64","tensor_shape":{"dim":[{"size":1}]},"int64Val":["7"]}}}'
     )
     for message in (read(REST, text.encode()), read(GRPC, to_proto(text))):
-        assert (message.kind, message.names) == (PayloadType.TFTENSOR, ["a"])
+        assert (message.encoding, message.names) == (ArrayEncoding.TFTENSOR, ["a"])
         assert (message.payload.tolist(), message.payload.dtype) == ([7], np.dtype("int64"))
 
 
@@ -442,7 +451,7 @@ UNWRITABLE = {
 @pytest.mark.parametrize("payload", UNWRITABLE.values(), ids=UNWRITABLE.keys())
 def test_results_without_a_form(codec: JsonCodec | ProtoCodec, payload: object) -> None:
     with pytest.raises(UnwritableResult):
-        answer(codec, payload, PayloadType.TENSOR)
+        answer(codec, payload, ArrayEncoding.TENSOR)
 
 
 def test_a_list_goes_out_as_it_is_in_json_and_through_numpy_in_protobuf() -> None:
@@ -490,13 +499,14 @@ def test_meta_is_the_requests_with_the_components_over_it(codec: JsonCodec | Pro
         '"metrics":[{"key":"k","type":"GAUGE","value":1.5}],"requestPath":{"m":"kept","n":"i"}}}'
     )
     request = codec.decode(Operation.PREDICT, text.encode() if codec is REST else to_proto(text))
-    result = Result(
+    response = respond(
         "x",
+        request,
         tags={"b": "own"},
         metrics=[{"key": "o", "type": "TIMER", "value": 2, "tags": {"x": "y"}}],
         request_path={"m": "own"},
     )
-    wire = codec.encode(result, request).body
+    wire = codec.encode(response, request).body
     tree = json.loads(wire) if codec is REST else json_format.MessageToDict(SeldonMessage.FromString(wire))
     assert tree["meta"] == {
         "puid": "p",
@@ -513,10 +523,10 @@ def test_what_the_class_does_to_meta_shows() -> None:
     request = REST.decode(Operation.PREDICT, b'{"strData":"x","meta":{}}')
     assert request.message.meta is not None
     request.message.meta["tags"] = {"seen": 1}
-    assert json.loads(REST.encode(Result("x"), request).body)["meta"] == {"tags": {"seen": 1}}
+    assert json.loads(REST.encode(respond("x", request), request).body)["meta"] == {"tags": {"seen": 1}}
     request.message.meta["tags"] = 5
     with pytest.raises(UnwritableResult):
-        REST.encode(Result("x"), request)
+        REST.encode(respond("x", request), request)
 
 
 STYLES = {
@@ -570,12 +580,12 @@ def test_feedback_is_the_same_on_both_wires(rows: list[list[float]], reward: flo
 
 
 @pytest.mark.parametrize("codec", [REST, GRPC], ids=["json", "protobuf"])
-def test_the_wire_s_form_is_let_go_of_once_there_is_a_message(codec: JsonCodec | ProtoCodec) -> None:
+def test_the_body_is_released_once_there_is_a_message(codec: JsonCodec | ProtoCodec) -> None:
     text = '{"data":{"ndarray":[[1]]}}'
     request = codec.decode(Operation.PREDICT, text.encode() if codec is REST else to_proto(text))
     assert request.raw is not None
     assert request.message is request.message
-    assert request.tree is None
+    assert request.body is None
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Operation)))
@@ -613,7 +623,7 @@ def test_any_json_is_answered_or_refused(tree: dict[str, Any]) -> None:
     for operation in set(Operation) - {Operation.METADATA}:
         with contextlib.suppress(PayloadError, ResultError):
             request = REST.decode(operation, json.dumps(tree))
-            REST.encode(Result(request.message.payload), request)
+            REST.encode(respond(request.message.payload, request), request)
 
 
 @given(st.lists(st.lists(st.floats(), min_size=3, max_size=3), max_size=5), st.sampled_from(["ndarray", "tensor"]))
@@ -622,9 +632,10 @@ def test_numbers_come_back_exactly(rows: list[list[float]], dress: str) -> None:
     if dress == "tensor":
         data = {"tensor": {"shape": [len(rows), 3], "values": [value for row in rows for value in row]}}
     message = read(REST, json.dumps({"data": data}).encode())
-    back = read(REST, REST.encode(Result(message.payload), Asked(REST, message)).body)
+    request = Request(Operation.PREDICT, message, REST)
+    back = read(REST, REST.encode(respond(message.payload, request), request).body)
     np.testing.assert_array_equal(back.payload, message.payload)
-    over = read(GRPC, GRPC.encode(Result(message.payload), Asked(GRPC, message)).body)
+    over = read(GRPC, GRPC.encode(respond(message.payload, request), request).body)
     np.testing.assert_array_equal(over.payload, message.payload.astype(float))
 
 

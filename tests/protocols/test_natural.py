@@ -24,8 +24,10 @@ from google.protobuf import json_format
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ResultError, UnwritableResult
 from seldon_spec.inference.component.adapter import Adapter
-from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Result
+from seldon_spec.inference.component.response import build_response_message
+from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Response
 from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
@@ -205,11 +207,11 @@ VALUES: dict[str, tuple[Callable[[], Any], Any]] = {
 }
 
 
-def encode(codec: Any, payload: Any, kind: PayloadType = PayloadType.NDARRAY) -> Any:
+def encode(codec: Any, payload: Any, encoding: ArrayEncoding = ArrayEncoding.NDARRAY) -> Any:
     """What a client reads of a result, as JSON."""
-    request = Request(Operation.PREDICT, None, codec)
-    request._message = Message(kind, None)
-    wire = codec.encode(Result(payload), request).body
+    request = Request(Operation.PREDICT, Message(PayloadType.ARRAY, np.zeros(1), encoding=encoding), codec)
+    response = Response(build_response_message(payload, Operation.PREDICT, request.message, {}))
+    wire = codec.encode(response, request).body
     return json.loads(wire) if codec is not GRPC else json_format.MessageToDict(SeldonMessage.FromString(wire))
 
 
@@ -246,18 +248,18 @@ def test_an_object_alone(name: str) -> None:
 
 
 def test_a_masked_tensor_has_null_in_json_and_nan_in_protobuf() -> None:
-    assert encode(REST, MASKED, PayloadType.TENSOR)["data"]["tensor"] == {
+    assert encode(REST, MASKED, ArrayEncoding.TENSOR)["data"]["tensor"] == {
         "shape": [2, 2],
         "values": [1.0, None, None, None],
     }
-    assert encode(GRPC, MASKED, PayloadType.TENSOR)["data"]["tensor"]["values"] == [1.0, "NaN", "NaN", "NaN"]
+    assert encode(GRPC, MASKED, ArrayEncoding.TENSOR)["data"]["tensor"]["values"] == [1.0, "NaN", "NaN", "NaN"]
     for codec in (REST, GRPC):
-        assert encode(codec, MASKED.astype(int), PayloadType.TFTENSOR)["data"]["tftensor"]["dtype"] == "DT_DOUBLE"
+        assert encode(codec, MASKED.astype(int), ArrayEncoding.TFTENSOR)["data"]["tftensor"]["dtype"] == "DT_DOUBLE"
 
 
 def test_a_mask_that_hides_nothing_changes_nothing() -> None:
-    assert encode(REST, np.ma.array([[1, 2]]), PayloadType.TENSOR) == encode(
-        REST, np.array([[1, 2]]), PayloadType.TENSOR
+    assert encode(REST, np.ma.array([[1, 2]]), ArrayEncoding.TENSOR) == encode(
+        REST, np.array([[1, 2]]), ArrayEncoding.TENSOR
     )
     assert encode(GRPC, np.ma.array([[1, 2]])) == encode(GRPC, np.array([[1, 2]]))
 
@@ -271,8 +273,8 @@ def test_masked_arrays_in_a_list() -> None:
 
 def test_durations_are_numbers() -> None:
     seconds = np.array([[1500]], "timedelta64[ms]")
-    assert encode(REST, seconds, PayloadType.TENSOR)["data"]["tensor"]["values"] == [1.5]
-    assert encode(GRPC, seconds, PayloadType.TENSOR)["data"]["tensor"]["values"] == [1.5]
+    assert encode(REST, seconds, ArrayEncoding.TENSOR)["data"]["tensor"]["values"] == [1.5]
+    assert encode(GRPC, seconds, ArrayEncoding.TENSOR)["data"]["tensor"]["values"] == [1.5]
 
 
 TABLES: dict[str, tuple[Callable[[], Any], list[str], list[Any]]] = {

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from seldon_spec.errors import SeldonSpecError
-from seldon_spec.inference.component.response import ResponseMessage, build_response_message
-from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType, Result
+from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle
-from seldon_spec.protocols.seldon_v1 import proto_codec
+from seldon_spec.protocols.seldon_v1 import proto_codec, proto_message
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast import json_reader as json_read
 from seldon_spec.protocols.seldon_v1.fast import json_writer as json_write
 from seldon_spec.protocols.seldon_v1.fast import proto as wire
@@ -43,7 +44,7 @@ def outcome(ask: Callable[[], Message]) -> Any:
     if isinstance(payload, np.ndarray):
         bits = repr(payload.tolist()) if payload.dtype == object else payload.tobytes()
         payload = (payload.dtype, payload.shape, bits, payload.flags.writeable, payload.flags.c_contiguous)
-    return message.kind, payload, repr(message.names), repr(message.meta)
+    return message.payload_type, message.encoding, payload, repr(message.names), repr(message.meta)
 
 
 @contextmanager
@@ -292,10 +293,18 @@ def in_one_spelling(text: bytes) -> bytes:
     return _FLOAT.sub(lambda found: repr(float(found[0])).encode(), text)
 
 
-def asked(
-    payload: Any, kind: PayloadType = PayloadType.NDARRAY, meta: dict[str, Any] | None = None, **more: Any
-) -> ResponseMessage:
-    return build_response_message(Result(payload, **more), Operation.PREDICT, Message(kind, None, meta=meta))
+def response(
+    payload: Any,
+    encoding: ArrayEncoding = ArrayEncoding.NDARRAY,
+    meta: dict[str, Any] | None = None,
+    class_names: Any = None,
+    **own: Any,
+) -> Message:
+    request = Message(PayloadType.NOTHING, None, meta=meta, encoding=encoding)
+    tags, metrics, path = own.get("tags", {}), own.get("metrics", ()), own.get("request_path", {})
+    merged = merge_meta(Operation.PREDICT, request, tags, metrics, path)
+    message = build_response_message(payload, Operation.PREDICT, request, merged, class_names)
+    return set_encoding(message, Operation.PREDICT)
 
 
 def written(write: Callable[[], bytes]) -> Any:
@@ -319,79 +328,79 @@ class Whole(int):
 
 
 TABLE = np.array([[1.5, -0.0], [1e16, 5e-324]])
-ANSWERS: dict[str, Callable[[], ResponseMessage]] = {
-    "floats": lambda: asked(TABLE),
-    "tensor": lambda: asked(TABLE, PayloadType.TENSOR),
-    "integers": lambda: asked(np.arange(6).reshape(2, 3)),
-    "unsigned": lambda: asked(np.array([2**64 - 1], np.uint64), PayloadType.TENSOR),
-    "float32": lambda: asked(np.array([[0.1, 1 / 3]], np.float32)),
-    "float16": lambda: asked(np.array([[0.1, 1 / 3]], np.float16), PayloadType.TENSOR),
-    "long-double": lambda: asked(np.array([[0.1]], np.longdouble)),
-    "other-byte-order": lambda: asked(TABLE.astype(">f8")),
-    "fortran": lambda: asked(np.asfortranarray(TABLE), PayloadType.TENSOR),
-    "every-second": lambda: asked(np.arange(12.0).reshape(3, 4)[::2, ::2]),
-    "nan": lambda: asked(np.array([[1.5, np.nan]])),
-    "nan-late": lambda: asked(np.array([*range(100), np.inf])),
-    "nan-in-a-list": lambda: asked([[1.5, float("nan")]]),
-    "bools": lambda: asked(np.array([[True]])),
-    "complex": lambda: asked(np.array([[1j]])),
-    "moments": lambda: asked(np.array(["2020-01-01"], "datetime64[s]")),
-    "texts": lambda: asked(np.array([["null"]])),
-    "objects": lambda: asked(np.array([[1, None]], dtype=object)),
-    "empty": lambda: asked(np.array([])),
-    "empty-rows": lambda: asked(np.zeros((2, 0))),
-    "no-rows": lambda: asked(np.zeros((0, 2)), PayloadType.TENSOR),
-    "no-dimension": lambda: asked(np.float64(1.5)),
-    "three-dimensions": lambda: asked(np.zeros((1, 2, 1))),
-    "list": lambda: asked([[1, 2.5], [3, 4]]),
-    "list-of-integers": lambda: asked([[1, 2]], PayloadType.TENSOR),
-    "list-with-truth": lambda: asked([[1, True]]),
-    "list-of-large": lambda: asked([[2**63]]),
-    "list-of-larger": lambda: asked([[2**64]]),
-    "list-of-a-subclass": lambda: asked([[Whole(3)]]),
-    "list-of-numpy-s": lambda: asked([[np.float32(0.1), np.int8(3)]]),
-    "list-of-arrays": lambda: asked([np.array([0.1], np.float32)]),
-    "tuple": lambda: asked((1.5, 2)),
-    "names": lambda: asked(TABLE, class_names=lambda _: ["b", 'a"é\ud800\x7f']),
-    "names-null": lambda: asked(TABLE, class_names=lambda _: None),
-    "names-of-numpy": lambda: asked(TABLE, class_names=lambda _: np.array(["a"])),
-    "names-unwritable": lambda: asked(TABLE, class_names=lambda _: {1, 2}),
-    "names-default": lambda: asked(TABLE, class_names=lambda default: default),
-    "many-columns": lambda: asked(np.zeros((1, 2000))),
-    "puid": lambda: asked(TABLE, meta={"puid": 'é"\n\ud800\x7f/'}),
-    "puid-number": lambda: asked(TABLE, meta={"puid": 5}),
-    "path": lambda: asked(TABLE, meta={"puid": "p", "requestPath": {"b": "i", "a": "é"}}, request_path={"m": "x:1"}),
-    "path-number": lambda: asked(TABLE, meta={"requestPath": {"b": 1e16}}),
-    "path-deep": lambda: asked(TABLE, meta={"requestPath": {"b": {"c": "d"}}}),
-    "path-odd-key": lambda: asked(TABLE, request_path={1: "x"}),
-    "tags": lambda: asked(TABLE, meta={"tags": {"z": float("nan"), "a": None}}, tags={"null": [1, "é"]}),
-    "tags-unwritable": lambda: asked(TABLE, tags={"z": {1}}),
-    "metrics": lambda: asked(TABLE, metrics=[{"key": "k", "type": "COUNTER", "value": 1}]),
-    "metric-unwritable": lambda: asked(TABLE, metrics=[{"key": "k", "type": "NONE", "value": 1}]),
-    "text": lambda: asked("null"),
-    "json": lambda: asked({"b": 1, "a": float("nan")}),
+ANSWERS: dict[str, Callable[[], Message]] = {
+    "floats": lambda: response(TABLE),
+    "tensor": lambda: response(TABLE, ArrayEncoding.TENSOR),
+    "integers": lambda: response(np.arange(6).reshape(2, 3)),
+    "unsigned": lambda: response(np.array([2**64 - 1], np.uint64), ArrayEncoding.TENSOR),
+    "float32": lambda: response(np.array([[0.1, 1 / 3]], np.float32)),
+    "float16": lambda: response(np.array([[0.1, 1 / 3]], np.float16), ArrayEncoding.TENSOR),
+    "long-double": lambda: response(np.array([[0.1]], np.longdouble)),
+    "other-byte-order": lambda: response(TABLE.astype(">f8")),
+    "fortran": lambda: response(np.asfortranarray(TABLE), ArrayEncoding.TENSOR),
+    "every-second": lambda: response(np.arange(12.0).reshape(3, 4)[::2, ::2]),
+    "nan": lambda: response(np.array([[1.5, np.nan]])),
+    "nan-late": lambda: response(np.array([*range(100), np.inf])),
+    "nan-in-a-list": lambda: response([[1.5, float("nan")]]),
+    "bools": lambda: response(np.array([[True]])),
+    "complex": lambda: response(np.array([[1j]])),
+    "moments": lambda: response(np.array(["2020-01-01"], "datetime64[s]")),
+    "texts": lambda: response(np.array([["null"]])),
+    "objects": lambda: response(np.array([[1, None]], dtype=object)),
+    "empty": lambda: response(np.array([])),
+    "empty-rows": lambda: response(np.zeros((2, 0))),
+    "no-rows": lambda: response(np.zeros((0, 2)), ArrayEncoding.TENSOR),
+    "no-dimension": lambda: response(np.float64(1.5)),
+    "three-dimensions": lambda: response(np.zeros((1, 2, 1))),
+    "list": lambda: response([[1, 2.5], [3, 4]]),
+    "list-of-integers": lambda: response([[1, 2]], ArrayEncoding.TENSOR),
+    "list-with-truth": lambda: response([[1, True]]),
+    "list-of-large": lambda: response([[2**63]]),
+    "list-of-larger": lambda: response([[2**64]]),
+    "list-of-a-subclass": lambda: response([[Whole(3)]]),
+    "list-of-numpy-s": lambda: response([[np.float32(0.1), np.int8(3)]]),
+    "list-of-arrays": lambda: response([np.array([0.1], np.float32)]),
+    "tuple": lambda: response((1.5, 2)),
+    "names": lambda: response(TABLE, class_names=lambda _: ["b", 'a"é\ud800\x7f']),
+    "names-null": lambda: response(TABLE, class_names=lambda _: None),
+    "names-of-numpy": lambda: response(TABLE, class_names=lambda _: np.array(["a"])),
+    "names-unwritable": lambda: response(TABLE, class_names=lambda _: {1, 2}),
+    "names-default": lambda: response(TABLE, class_names=lambda default: default),
+    "many-columns": lambda: response(np.zeros((1, 2000))),
+    "puid": lambda: response(TABLE, meta={"puid": 'é"\n\ud800\x7f/'}),
+    "puid-number": lambda: response(TABLE, meta={"puid": 5}),
+    "path": lambda: response(TABLE, meta={"puid": "p", "requestPath": {"b": "i", "a": "é"}}, request_path={"m": "x:1"}),
+    "path-number": lambda: response(TABLE, meta={"requestPath": {"b": 1e16}}),
+    "path-deep": lambda: response(TABLE, meta={"requestPath": {"b": {"c": "d"}}}),
+    "path-odd-key": lambda: response(TABLE, request_path={1: "x"}),
+    "tags": lambda: response(TABLE, meta={"tags": {"z": float("nan"), "a": None}}, tags={"null": [1, "é"]}),
+    "tags-unwritable": lambda: response(TABLE, tags={"z": {1}}),
+    "metrics": lambda: response(TABLE, metrics=[{"key": "k", "type": "COUNTER", "value": 1}]),
+    "metric-unwritable": lambda: response(TABLE, metrics=[{"key": "k", "type": "NONE", "value": 1}]),
+    "text": lambda: response("null"),
+    "json": lambda: response({"b": 1, "a": float("nan")}),
 }
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES.keys())
 @pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS.keys())
-def test_json_is_written_alike(make: Callable[[], ResponseMessage], style: JsonStyle) -> None:
+def test_json_is_written_alike(make: Callable[[], Message], style: JsonStyle) -> None:
     expected = written(lambda: json_write.write_plain(make(), style))
-    assert written(lambda: json_write.write_answer(make(), style)) == expected
+    assert written(lambda: json_write.write_message(make(), style)) == expected
 
 
 @pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS.keys())
-def test_protobuf_is_written_alike(make: Callable[[], ResponseMessage]) -> None:
-    def told(write: Callable[[ResponseMessage], bytes]) -> Any:
+def test_protobuf_is_written_alike(make: Callable[[], Message]) -> None:
+    def told(write: Callable[[Message], bytes]) -> Any:
         try:
             return write(make())
         except SeldonSpecError as error:
             return type(error), str(error)
 
-    expected = told(proto_codec.write_plain)
-    assert told(proto_codec.write_answer) == expected
+    expected = told(proto_message.encode_plain)
+    assert told(proto_message.encode_message) == expected
     with pieces_of(30):
-        assert told(proto_codec.write_answer) == expected
+        assert told(proto_message.encode_message) == expected
 
 
 def test_default_names_that_a_class_changes_are_its_own() -> None:
@@ -399,8 +408,8 @@ def test_default_names_that_a_class_changes_are_its_own() -> None:
         default.append("more")
         return default
 
-    assert asked(TABLE, class_names=add).names == ["t:0", "t:1", "more"]
-    assert list(asked(TABLE).names) == ["t:0", "t:1"]
+    assert response(TABLE, class_names=add).names == ["t:0", "t:1", "more"]
+    assert list(response(TABLE).names) == ["t:0", "t:1"]
 
 
 dtypes = st.one_of(
@@ -422,30 +431,30 @@ metas = st.fixed_dictionaries(
 @settings(max_examples=200)
 @given(
     results,
-    st.sampled_from([PayloadType.NDARRAY, PayloadType.TENSOR]),
+    st.sampled_from([ArrayEncoding.NDARRAY, ArrayEncoding.TENSOR]),
     metas,
     st.lists(st.text(max_size=3), max_size=3),
     st.booleans(),
 )
 def test_any_result_is_written_alike(
-    array: Any, kind: PayloadType, meta: dict[str, Any], names: list[str], has_names: bool
+    array: Any, encoding: ArrayEncoding, meta: dict[str, Any], names: list[str], has_names: bool
 ) -> None:
-    answer = asked(array, kind, meta, class_names=(lambda _: names) if has_names else None)
+    answer = response(array, encoding, meta, class_names=(lambda _: names) if has_names else None)
     for style in STYLES.values():
-        quick = written(partial(json_write.write_answer, answer, style))
+        quick = written(partial(json_write.write_message, answer, style))
         assert quick == written(partial(json_write.write_plain, answer, style))
-    assert proto_codec.write_answer(answer) == proto_codec.write_plain(answer)
+    assert proto_message.encode_message(answer) == proto_message.encode_plain(answer)
 
 
 @given(st.recursive(st.one_of(st.integers(), st.floats(), st.booleans()), lambda inner: st.lists(inner, max_size=3)))
 def test_any_list_is_written_alike(value: Any) -> None:
     rows = value if isinstance(value, list) else [value]
     try:
-        answer = asked(rows)
+        answer = response(rows)
     except SeldonSpecError:  # it is ragged
         return
     for style in STYLES.values():
-        quick = written(partial(json_write.write_answer, answer, style))
+        quick = written(partial(json_write.write_message, answer, style))
         assert quick == written(partial(json_write.write_plain, answer, style))
 
 
@@ -594,11 +603,12 @@ def test_broken_protobuf_is_read_alike(drawn: st.DataObject) -> None:
 
 @given(st_numpy.arrays(np.float64, st_numpy.array_shapes(max_dims=2, max_side=6)), st.booleans(), metas)
 def test_any_numbers_come_back_over_protobuf(array: Any, is_tensor: bool, meta: dict[str, Any]) -> None:
-    kind = PayloadType.TENSOR if is_tensor else PayloadType.NDARRAY
-    sent = proto_codec.write_answer(asked(array, kind, meta))
+    encoding = ArrayEncoding.TENSOR if is_tensor else ArrayEncoding.NDARRAY
+    sent = proto_message.encode_message(response(array, encoding, meta))
     assert_proto_is_read_alike(sent)
     message = GRPC.decode(Operation.PREDICT, sent).message
-    assert (message.kind, message.payload.shape, message.payload.tobytes()) == (kind, array.shape, array.tobytes())
+    assert message.encoding is encoding
+    assert (message.payload.shape, message.payload.tobytes()) == (array.shape, array.tobytes())
 
 
 def test_what_was_read_belongs_to_the_class() -> None:

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from seldon_spec.inference.batch_arrays import concat_rows, find_group, split_rows
 from seldon_spec.inference.message import Message, PayloadType
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 DTYPES = st.sampled_from(["f8", "f4", "i8", "u1", "?", "U3", "O"])
 
@@ -22,7 +23,7 @@ def test_what_is_joined_is_split_again_exactly(
 ) -> None:
     elements = st.integers(-9, 9) if dtype == "O" else None
     made = [data.draw(arrays.arrays(dtype, (count, 2, *row), elements=elements)) for count in counts]
-    messages = [Message(PayloadType.NDARRAY, array, ["a", "b"]) for array in made]
+    messages = [Message(PayloadType.ARRAY, array, ["a", "b"]) for array in made]
     assert len({find_group(message) for message in messages}) == 1
     joined = concat_rows(messages)
     assert joined.names == ["a", "b"]
@@ -35,7 +36,7 @@ def test_what_is_joined_is_split_again_exactly(
 
 
 def test_the_joined_message_shares_nothing_with_its_parts() -> None:
-    message = Message(PayloadType.TENSOR, np.ones((1, 2)), ["a"])
+    message = Message(PayloadType.ARRAY, np.ones((1, 2)), ["a"])
     joined = concat_rows([message, message])
     joined.payload[:] = 0
     joined.names.append("b")
@@ -45,31 +46,31 @@ def test_the_joined_message_shares_nothing_with_its_parts() -> None:
 
 TWO = np.ones((1, 2))
 APART = {
-    "kind": Message(PayloadType.NDARRAY, TWO, ["a", "b"]),
-    "datatype": Message(PayloadType.TENSOR, TWO.astype("f4"), ["a", "b"]),
-    "width": Message(PayloadType.TENSOR, np.ones((1, 3)), ["a", "b"]),
-    "dimensions": Message(PayloadType.TENSOR, np.ones((1, 2, 1)), ["a", "b"]),
-    "names": Message(PayloadType.TENSOR, TWO, ["a", "c"]),
-    "no names": Message(PayloadType.TENSOR, TWO, []),
-    "text": Message(PayloadType.NDARRAY, np.array([["x", "y"]]), ["a", "b"]),
-    "wider text": Message(PayloadType.NDARRAY, np.array([["x", "yy"]]), ["a", "b"]),
+    "encoding": Message(PayloadType.ARRAY, TWO, ["a", "b"], encoding=ArrayEncoding.NDARRAY),
+    "datatype": Message(PayloadType.ARRAY, TWO.astype("f4"), ["a", "b"]),
+    "width": Message(PayloadType.ARRAY, np.ones((1, 3)), ["a", "b"]),
+    "dimensions": Message(PayloadType.ARRAY, np.ones((1, 2, 1)), ["a", "b"]),
+    "names": Message(PayloadType.ARRAY, TWO, ["a", "c"]),
+    "no names": Message(PayloadType.ARRAY, TWO, []),
+    "text": Message(PayloadType.ARRAY, np.array([["x", "y"]]), ["a", "b"]),
+    "wider text": Message(PayloadType.ARRAY, np.array([["x", "yy"]]), ["a", "b"]),
 }
 
 
 def test_messages_that_differ_are_of_different_groups() -> None:
-    messages = [Message(PayloadType.TENSOR, TWO, ["a", "b"]), *APART.values()]
+    messages = [Message(PayloadType.ARRAY, TWO, ["a", "b"]), *APART.values()]
     assert len({find_group(message) for message in messages}) == len(messages)
-    assert find_group(Message(PayloadType.TENSOR, TWO, ("a", "b"))) == find_group(messages[0])
+    assert find_group(Message(PayloadType.ARRAY, TWO, ("a", "b"))) == find_group(messages[0])
 
 
 ALONE = {
     "no array": Message(PayloadType.JSON, [[1, 2]]),
     "text": Message(PayloadType.TEXT, "x"),
-    "one dimension": Message(PayloadType.TENSOR, np.ones(2)),
-    "no rows": Message(PayloadType.TENSOR, np.ones((0, 2))),
-    "names that are none": Message(PayloadType.TENSOR, TWO, [1, 2]),
-    "names that are text": Message(PayloadType.TENSOR, TWO, "ab"),
-    "names in lists": Message(PayloadType.TENSOR, TWO, [["a"]]),
+    "one dimension": Message(PayloadType.ARRAY, np.ones(2)),
+    "no rows": Message(PayloadType.ARRAY, np.ones((0, 2))),
+    "names that are none": Message(PayloadType.ARRAY, TWO, [1, 2]),
+    "names that are text": Message(PayloadType.ARRAY, TWO, "ab"),
+    "names in lists": Message(PayloadType.ARRAY, TWO, [["a"]]),
 }
 
 

@@ -1,4 +1,4 @@
-"""Batching over real connections: REST and gRPC together, on both engines, beside what is answered by itself."""
+"""Batching over real connections: REST and gRPC together, beside what is answered by itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
-import pytest
 
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
@@ -55,9 +54,8 @@ def wait_until_queued(server: Any, count: int, asked: Sequence[Future[Any]] = ()
             return
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
-def test_what_waits_is_answered_by_one_call(start: Callable[..., Any], gate: Any, engine: str) -> None:
-    server = start(SOURCE, server={"batching": {"max_rows": 100}, "engine": engine}).wait_until_ready()
+def test_what_waits_is_answered_by_one_call(start: Callable[..., Any], gate: Any) -> None:
+    server = start(SOURCE, server={"batching": {"max_rows": 100}}).wait_until_ready()
     with ThreadPoolExecutor(16) as pool, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         held = pool.submit(ask_rest, server, [0.0])
         gate.wait_until_entered()

@@ -71,11 +71,6 @@ def hasty(start_for_module: Start) -> Iterator[Any]:
     yield from unharmed(start_for_module(SERVED, server=HASTY))
 
 
-@pytest.fixture(scope="module")
-def uvicorn(start_for_module: Start) -> Any:
-    return start_for_module(SERVED, server={"max_body_bytes": 16 << 20, "engine": "uvicorn"}).wait_until_ready()
-
-
 def connect(server: Any) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.http_port), WAIT_SECONDS)
 
@@ -322,10 +317,8 @@ def send_in_pieces(client: socket.socket, raw: bytes, size: int) -> None:
         client.sendall(raw[start : start + size])
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
 @pytest.mark.parametrize("size", [1 << 20, 7], ids=["at once", "in small pieces"])
-def test_pipelined_requests_are_answered_in_their_order(request: Any, engine: str, size: int) -> None:
-    server = request.getfixturevalue(engine)
+def test_pipelined_requests_are_answered_in_their_order(server: Any, size: int) -> None:
     raw = b"".join(mixed(500 if size > 1000 else 50))
     with ThreadPoolExecutor(1) as pool, connect(server) as client:
         sending = pool.submit(send_in_pieces, client, raw, size)
@@ -388,10 +381,8 @@ def test_bodies_in_chunks(server: Any, body: bytes, status: int) -> None:
     assert_serves(server)
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
 @pytest.mark.parametrize("offer", ["", "Connection: upgrade\r\nUpgrade: h2c\r\n"], ids=["", "with an upgrade"])
-def test_a_client_that_expects_a_continue_gets_it_first(request: Any, engine: str, offer: str) -> None:
-    server = request.getfixturevalue(engine)
+def test_a_client_that_expects_a_continue_gets_it_first(server: Any, offer: str) -> None:
     body = text("x").encode()
     with connect(server) as client:
         client.sendall(f"{POST}{offer}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
@@ -410,13 +401,9 @@ UPGRADES = {
 }
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
 @pytest.mark.parametrize("offer", UPGRADES.values(), ids=UPGRADES)
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
-def test_an_offer_to_upgrade_is_ignored_and_the_body_is_read(
-    request: Any, engine: str, offer: tuple[str, ...], size: int
-) -> None:
-    server = request.getfixturevalue(engine)
+def test_an_offer_to_upgrade_is_ignored_and_the_body_is_read(server: Any, offer: tuple[str, ...], size: int) -> None:
     bodies = [build(text(f"body {number}"), *offer) for number in range(3)]
     lines = "".join(f"{line}\r\n" for line in offer)
     bodies.append(f"{POST}{lines}Transfer-Encoding: chunked\r\n\r\n".encode() + chunked(text("in chunks")))
@@ -428,18 +415,14 @@ def test_an_offer_to_upgrade_is_ignored_and_the_body_is_read(
         assert read_answer(answers)[2] == b"live"
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
-def test_many_offers_at_once(request: Any, engine: str) -> None:
-    server = request.getfixturevalue(engine)
+def test_many_offers_at_once(server: Any) -> None:
     with connect(server) as client, client.makefile("rb") as answers:
         client.sendall((LIVE[:-2] + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n") * 2000)
         assert {read_answer(answers)[2] for _ in range(2000)} == {b"live"}
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
 @pytest.mark.parametrize("headers", ["", "Expect: 100-continue\r\n"], ids=["plain", "expects a continue"])
-def test_a_body_of_100_gigabytes_is_refused_before_it_comes(request: Any, engine: str, headers: str) -> None:
-    server = request.getfixturevalue(engine)
+def test_a_body_of_100_gigabytes_is_refused_before_it_comes(server: Any, headers: str) -> None:
     with connect(server) as client:
         client.sendall(f"{POST}{headers}Content-Length: 100000000000\r\n\r\n".encode())
         answer = read_rest(client)
@@ -447,10 +430,8 @@ def test_a_body_of_100_gigabytes_is_refused_before_it_comes(request: Any, engine
     assert_serves(server)
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
-def test_a_client_that_sends_without_end_after_a_refusal_is_cut(request: Any, engine: str, is_chunked: bool) -> None:
-    server = request.getfixturevalue(engine)
+def test_a_client_that_sends_without_end_after_a_refusal_is_cut(server: Any, is_chunked: bool) -> None:
     measure = (
         b"Transfer-Encoding: chunked\r\n\r\n" + (b"FFFFFF1\r\n")
         if is_chunked
@@ -464,9 +445,7 @@ def test_a_client_that_sends_without_end_after_a_refusal_is_cut(request: Any, en
     assert_serves(server)
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
-def test_a_truncated_body_is_never_taken_for_a_request(request: Any, engine: str) -> None:
-    server = request.getfixturevalue(engine)
+def test_a_truncated_body_is_never_taken_for_a_request(server: Any) -> None:
     whole = build(text("truncated"))
     with connect(server) as client:
         client.sendall(whole[:-1])
@@ -533,16 +512,6 @@ def test_a_malformed_head_is_refused_and_its_connection_closed(server: Any, raw:
     assert_serves(server)
 
 
-@pytest.mark.parametrize("raw", [raw for raw, _ in HEADS.values()], ids=HEADS)
-def test_uvicorn_outlives_malformed_heads(uvicorn: Any, raw: bytes) -> None:
-    """Which of them it refuses, and how, is its own affair."""
-    with connect(uvicorn) as client:
-        client.sendall(raw)
-        client.shutdown(socket.SHUT_WR)
-        assert read_rest(client).count(b"HTTP/1.1 ") <= 1
-    assert_serves(uvicorn)
-
-
 def test_empty_lines_before_a_request_are_overlooked(server: Any) -> None:
     with connect(server) as client:
         for byte in b"\r\n\r\n" + LIVE:
@@ -582,12 +551,8 @@ PAYLOADS: dict[str, tuple[bytes, str, set[int]]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
 @pytest.mark.parametrize(("body", "media_type", "statuses"), PAYLOADS.values(), ids=PAYLOADS)
-def test_a_hostile_payload_is_answered(
-    request: Any, engine: str, body: bytes, media_type: str, statuses: set[int]
-) -> None:
-    server = request.getfixturevalue(engine)
+def test_a_hostile_payload_is_answered(server: Any, body: bytes, media_type: str, statuses: set[int]) -> None:
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {media_type}\r\n"
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask, server, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -597,9 +562,7 @@ def test_a_hostile_payload_is_answered(
     assert_serves(server)
 
 
-@pytest.mark.parametrize("engine", ["server", "uvicorn"])
-def test_a_compressed_body_is_not_read(request: Any, engine: str) -> None:
-    server = request.getfixturevalue(engine)
+def test_a_compressed_body_is_not_read(server: Any) -> None:
     answer = ask(server, build(b"\x1f\x8b" + bytes(100), "Content-Encoding: gzip", "Connection: close"))
     assert answer.startswith(b"HTTP/1.1 415 ")
     assert_serves(server)
@@ -610,11 +573,10 @@ def test_a_compressed_body_is_not_read(request: Any, engine: str) -> None:
 WAYS = {"short way": "POST /predict HTTP/1.1", "through Flask": "POST /predict?through=flask HTTP/1.1"}
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
 @pytest.mark.parametrize("line", WAYS.values(), ids=WAYS)
-def test_what_a_client_that_is_gone_had_asked_for_is_not_begun(start: Start, gate: Any, engine: str, line: str) -> None:
+def test_what_a_client_that_is_gone_had_asked_for_is_not_begun(start: Start, gate: Any, line: str) -> None:
     """Closing a socket looks like closing one side of it, but what is sent to it comes back as a reset."""
-    server = start(SERVED, server={"engine": engine}, access=True).wait_until_ready()
+    server = start(SERVED, access=True).wait_until_ready()
     assert server.rest("GET", "/metadata")[0] == 200  # Flask is loaded by now
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(server.predict, "gate")

@@ -25,7 +25,6 @@ from seldon_spec.observability.request_context import ContextFactory, RequestCon
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 WAIT_SECONDS = 20
-ENGINES = ["native", "uvicorn"]
 WAYS = ["short", "flask", "grpc"]
 MADE = re.compile(r"[0-9a-f]{16}-[0-9a-f]+")
 SECRET = "xyzzy-4711"
@@ -109,10 +108,10 @@ def lines_of(server: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.lines]
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def talking(request: Any, start_for_module: Start) -> Any:
+@pytest.fixture(scope="module")
+def talking(start_for_module: Start) -> Any:
     """A server that logs JSON, and each request."""
-    more = {"server": {"engine": request.param, "max_body_bytes": 2048, "max_message_bytes": 2048}}
+    more = {"server": {"max_body_bytes": 2048, "max_message_bytes": 2048}}
     return start_for_module(TALKATIVE, log="json", access=True, **more).wait_until_ready()
 
 
@@ -147,9 +146,8 @@ def test_a_sound_id_comes_back_and_for_any_other_one_is_made(
         assert first != second
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_plain_server_returns_only_what_is_brought(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, server={"engine": engine}).wait_until_ready()
+def test_a_plain_server_returns_only_what_is_brought(start: Start) -> None:
+    server = start(TALKATIVE).wait_until_ready()
     for way in WAYS:
         assert ask(server, way).puid is None
         assert ask(server, way, headers={"X-Request-Id": "mine"}).puid == "mine"
@@ -197,9 +195,8 @@ def test_a_message_that_is_too_long_for_our_own_engine_has_an_id(start: Start) -
     server.wait_for(r"POST /seldon.protos.Model/Predict RESOURCE_EXHAUSTED \d+\.\d\d ms \[long\]$")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_request_without_a_token_has_an_id_too(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN], server={"engine": engine}).wait_until_ready()
+def test_a_request_without_a_token_has_an_id_too(start: Start) -> None:
+    server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN]).wait_until_ready()
     for way, status in [("short", 401), ("flask", 401), ("grpc", "UNAUTHENTICATED")]:
         wrong = {"Authorization": "Bearer another-token-of-theirs", "Seldon-Puid": f"no-{way}"}
         assert ask(server, way, headers=wrong) == (status, f"no-{way}")
@@ -234,9 +231,8 @@ def test_what_the_class_says_bears_the_request_s_id(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_line_is_json_and_none_tells_what_was_sent(start: Start, engine: str) -> None:
-    server = start(TALKATIVE, log="json", access=True, server={"engine": engine}).wait_until_ready()
+def test_every_line_is_json_and_none_tells_what_was_sent(start: Start) -> None:
+    server = start(TALKATIVE, log="json", access=True).wait_until_ready()
     puids = {}
     for way in WAYS:
         for word in ("say", "complain", "log", "warn", "buffer", "fail", "die", "leave_open"):
@@ -257,7 +253,7 @@ def test_every_line_is_json_and_none_tells_what_was_sent(start: Start, engine: s
         assert "ValueError: failed" in failed["exception"]
         assert told["stdout", puids[way, "leave_open"]]["message"] == "never finished"
     assert any("UserWarning: warned" in line["message"] for line in lines if line["logger"] == "py.warnings")
-    dying = [line for line in lines if "the thread dying has ended" in line["message"]]
+    dying = [line for line in lines if "uncaught exception in thread dying" in line["message"]]
     assert len(dying) == 3
     assert all("ValueError: failed" in line["exception"] for line in dying)
     routes = {line["route"] for line in lines if line["logger"] == "seldon_spec.access"}
@@ -367,9 +363,8 @@ def test_all_lines_are_written_before_the_process_ends_and_in_order(start: Start
     assert asked == [str(number) for number in range(300)]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, engine: str, way: str) -> None:
+def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, way: str) -> None:
     source = """
 from gated import pass_gate
 
@@ -378,7 +373,7 @@ class Served:
         pass_gate()
         return X
 """
-    server = start(source, log="json", access=True, server={"engine": engine}).wait_until_ready()
+    server = start(source, log="json", access=True).wait_until_ready()
     if way == "grpc":
         with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
             wire = SeldonMessage(strData="x").SerializeToString()
@@ -426,7 +421,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
         assert is_free.wait(WAIT_SECONDS)
         written.write(lines)
 
-    log = AccessLog(write, LogFormat.JSON, max_waiting=10)
+    log = AccessLog(write, LogFormat.JSON, max_queued=10)
     log.add(take(log, "first"), None, 200)
     assert is_stuck.wait(WAIT_SECONDS)
     for number in range(25):  # the first is being written, and waits no more
@@ -436,7 +431,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(caplog: pytest.LogCaptu
     puids = [json.loads(line)["puid"] for line in written.getvalue().splitlines()]
     assert puids == ["first", *map(str, range(10))]
     assert [record.getMessage() for record in caplog.records] == [
-        "15 lines were dropped: there were too many to be written"
+        "dropped 15 lines: the queue of the access log was full"
     ]
 
 

@@ -252,9 +252,8 @@ def test_a_hang_up_while_a_successor_starts_is_heeded_after_it(start: Start, gat
     assert server.log.count("worker 0 is ready") == 3
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
-def test_a_successor_takes_no_connection_before_it_is_ready(start: Start, gate: Any, engine: str) -> None:
-    server = start(STARTING, server={"engine": engine}).wait_for_addresses()
+def test_a_successor_takes_no_connection_before_it_is_ready(start: Start, gate: Any) -> None:
+    server = start(STARTING).wait_for_addresses()
     gate.wait_until_entered()
     gate.release()
     server.wait_for("supervisor: ready")

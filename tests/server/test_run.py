@@ -125,9 +125,8 @@ def test_reflection_describes_every_service(start: Start) -> None:
             assert database.FindFileContainingSymbol(service).service
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
-def test_while_loading_requests_wait_and_only_live_is_answered(start: Start, gate: Any, engine: str) -> None:
-    server = start(GATED_INIT, server={"engine": engine}).wait_for_addresses()
+def test_while_loading_requests_wait_and_only_live_is_answered(start: Start, gate: Any) -> None:
+    server = start(GATED_INIT).wait_for_addresses()
     gate.wait_until_entered()
     assert server.rest("GET", "/live")[0] == 200
     assert server.rest("GET", "/ready")[0] == 503

@@ -90,27 +90,24 @@ def test_a_client_that_trusts_the_authority_is_answered(serve: Any, engine: str,
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
-@engines
-def test_large_messages(serve: Any, engine: str) -> None:
+def test_large_messages(serve: Any) -> None:
     value = "x" * 5_000_000
-    assert predict(serve(engine), trusting(), value) == value
+    assert predict(serve("native"), trusting(), value) == value
 
 
-@engines
-def test_a_client_that_does_not_trust_it_leaves_and_harms_nobody(serve: Any, engine: str) -> None:
+def test_a_client_that_does_not_trust_it_leaves_and_harms_nobody(serve: Any) -> None:
     for _ in range(10):
         with pytest.raises(ssl.SSLCertVerificationError):
-            connect(serve(engine), ssl.create_default_context()).close()
-    assert predict(serve(engine), trusting()) == "x"
+            connect(serve("native"), ssl.create_default_context()).close()
+    assert predict(serve("native"), trusting()) == "x"
 
 
-@engines
 @ports
-def test_the_language_of_the_connection_is_agreed_on(serve: Any, engine: str, port: str) -> None:
+def test_the_language_of_the_connection_is_agreed_on(serve: Any, port: str) -> None:
     context = trusting()
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with connect(serve(engine), context, port) as client:
-        assert client.selected_alpn_protocol() == ("http/1.1" if engine == "native" else None)
+    with connect(serve("native"), context, port) as client:
+        assert client.selected_alpn_protocol() == "http/1.1"
         assert client.version() == "TLSv1.3"
 
 
@@ -124,11 +121,10 @@ NO_TLS: dict[str, bytes] = {
 }
 
 
-@engines
 @ports
 @pytest.mark.parametrize("raw", NO_TLS.values(), ids=NO_TLS)
-def test_what_is_no_tls_is_closed(serve: Any, engine: str, port: str, raw: bytes) -> None:
-    server = serve(engine)
+def test_what_is_no_tls_is_closed(serve: Any, port: str, raw: bytes) -> None:
+    server = serve("native")
     with socket.create_connection(("127.0.0.1", getattr(server, port)), 30) as client:
         client.sendall(raw)
         client.shutdown(socket.SHUT_WR)

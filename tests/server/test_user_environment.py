@@ -518,11 +518,10 @@ IMPORTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
 @pytest.mark.parametrize(("imports", "define", "inner"), IMPORTS.values(), ids=IMPORTS.keys())
-def test_flasks_context_of_a_rest_request(start: Start, engine: str, imports: str, define: str, inner: str) -> None:
+def test_flasks_context_of_a_rest_request(start: Start, imports: str, define: str, inner: str) -> None:
     source = FLASK.format(imports=imports, define=define, inner=inner)
-    server = start(source, server={"engine": engine, "batching": {"max_rows": 8, "max_delay_ms": 0}}).wait_until_ready()
+    server = start(source, server={"batching": {"max_rows": 8, "max_delay_ms": 0}}).wait_until_ready()
     for tenant in ("blue", "red"):
         connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
         headers = {"Content-Type": "application/json", "X-Tenant": tenant}

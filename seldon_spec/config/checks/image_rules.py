@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from seldon_spec.config.checks.context import RuleContext, line_origin
+from seldon_spec.config.checks.extras import find_extras
 from seldon_spec.config.checks.requirements import (
     OTHER_FORMS,
     Line,
@@ -20,7 +21,6 @@ from seldon_spec.config.checks.requirements import (
     read_requirements,
 )
 from seldon_spec.config.checks.target import Target
-from seldon_spec.config.checks.tracing import EXTRA
 from seldon_spec.config.model import ImageSpec
 from seldon_spec.config.paths import exists, is_file, is_folder, is_inside
 from seldon_spec.config.schema.schema import guess, join
@@ -419,15 +419,17 @@ def _packages_are_meant(subject: RuleContext, requirements: Requirements) -> Ite
             related=(("named in", own.position(subject.folder)),),
             help="delete one of the two",
         )
-    if own is not None and subject.merged.get(("server", "tracing")) and not _may_have_extra(own, EXTRA):
-        yield Diagnostic(
-            "missing-extra",
-            f"{own.file} asks for seldon-spec without what server.tracing needs",
-            line_origin(subject, own),
-            Severity.WARNING,
-            ("image", "requirements"),
-            help=f"write seldon-spec[{EXTRA}]",
-        )
+    extras = find_extras(subject.merged.get(("server",)) or {})
+    for extra, key in extras.items():
+        if own is not None and not _may_have_extra(own, extra):
+            yield Diagnostic(
+                "missing-extra",
+                f"{own.file} asks for seldon-spec without what {key} needs",
+                line_origin(subject, own),
+                Severity.WARNING,
+                ("image", "requirements"),
+                help=f"write seldon-spec[{','.join(extras)}]",
+            )
     if original is not None:
         yield Diagnostic(
             "seldon-core-named",

@@ -22,11 +22,11 @@ from seldon_spec.config.checks.distributions import (
     package_of,
     with_dependencies,
 )
+from seldon_spec.config.checks.extras import find_extras
 from seldon_spec.config.checks.imports import Import, ImportScan
 from seldon_spec.config.checks.requirement_rules import is_installed, own_requirements, parse
 from seldon_spec.config.checks.requirements import Line, LineKind, Requirements, local_paths, normalise
 from seldon_spec.config.checks.target import Target
-from seldon_spec.config.checks.tracing import EXTRA
 from seldon_spec.config.paths import exists, is_inside
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
 
@@ -71,7 +71,7 @@ class _Packages:
 
 def _find_packages(subject: RuleContext, requirements: Requirements, target: Target) -> _Packages:
     names = {"seldon-spec", *(name for name, needed in own_requirements().items() if is_installed(needed, target))}
-    extras: dict[str, set[str]] = {"seldon-spec": {EXTRA}} if subject.merged.get(("server", "tracing")) else {}
+    extras = {"seldon-spec": set(find_extras(subject.merged.get(("server",)) or {}))}
     guesses: set[str] = set()
     after = " ".join(str(step) for step in subject.merged.get(("image", "steps", "after")) or [])
     is_complete = target.is_plain and "pip" not in target.steps + after

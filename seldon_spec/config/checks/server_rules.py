@@ -10,6 +10,7 @@ from typing import Any
 
 from seldon_spec.config.checks.class_source import ClassSource
 from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.extras import check_engine
 from seldon_spec.config.checks.image_files import image_patterns
 from seldon_spec.config.checks.patterns import is_left_out
 from seldon_spec.config.checks.tls import check_tls, find_unreadable
@@ -38,6 +39,8 @@ def find_server_problems(subject: RuleContext) -> Iterator[Diagnostic]:
     yield from _tls_can_be_served(subject)
     if subject.merged.get(("server", "tracing")):
         yield from check_tracing(subject.origin("server", "tracing"))
+    if subject.merged.get(("server", "engine")) == "uvicorn":
+        yield from check_engine(subject.origin("server", "engine"))
 
 
 def _sections_are_whole(subject: RuleContext) -> Iterator[Diagnostic]:

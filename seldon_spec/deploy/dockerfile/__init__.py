@@ -1,1 +1,1 @@
-"""Text made from a spec: pure functions, the same bytes for the same spec."""
+"""The Dockerfile and .dockerignore of a spec: pure functions, the same bytes for the same spec."""

@@ -1,4 +1,4 @@
-"""What an image is built on: the table of bases, and the steps that every stage shares."""
+"""Base images, and the steps that stages share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from seldon_spec.config.model import ImageSpec
 from seldon_spec.deploy.dockerfile import quoting
 
 CONDA_BUILDER = "condaforge/miniforge3:24.11.3-0"
-"""Makes the environment of a conda file; nothing of it but the environment stays."""
+"""Creates the environment of a conda file; only the environment is copied from it."""
 
 CONDA_BASE = "debian:bookworm-slim"
-"""Carries a conda environment, which brings its own Python."""
+"""Base of an image with a conda environment, which includes Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class GpuBase:
 
     Attributes:
         image: its name and tag.
-        packages: what of Debian's it lacks to make a virtual environment.
+        packages: Debian packages that it needs to create a virtual environment.
     """
 
     image: str
@@ -34,14 +34,14 @@ GPU_BASES = {
     "tensorflow": GpuBase("tensorflow/tensorflow:2.18.0-gpu"),
     "cuda": GpuBase("nvidia/cuda:12.4.1-cudnn-runtime-ubuntu22.04", ("python3", "python3-venv")),
 }
-"""``image.gpu`` and the base that it chooses; the page on the image shows the same table, held to this one by a test.
+"""The base image for each value of ``image.gpu``; a test compares it with the table in the documentation.
 
-The first two have the framework installed; the third has CUDA and cuDNN for any other, such as ONNX Runtime or JAX.
+The first two contain the framework; the third contains CUDA and cuDNN for others, such as ONNX Runtime or JAX.
 """
 
 
 def base_image(image: ImageSpec, kind: LineKind) -> str:
-    """The image that ``FROM`` names."""
+    """Return the base image."""
     if image.base is not None:
         return image.base
     if image.gpu is not None:
@@ -49,22 +49,22 @@ def base_image(image: ImageSpec, kind: LineKind) -> str:
     return CONDA_BASE if kind is LineKind.CONDA else f"python:{image.python}-slim"
 
 
-def has_packages_of_its_own(image: ImageSpec) -> bool:
-    """Whether the base may have Python packages that the user's code counts on."""
+def has_base_packages(image: ImageSpec) -> bool:
+    """Return whether the base may contain Python packages that the user's code imports."""
     return image.base is not None or image.gpu in ("pytorch", "tensorflow")
 
 
 def render_base(image: ImageSpec, kind: LineKind, name: str | None) -> Iterator[str]:
-    """The base, as its user wants it: the packages of the system and the user's own steps.
+    """Render FROM, the system packages and the user's steps.
 
     Args:
-        image: the spec's section.
-        kind: of the requirements.
-        name: of the stage; None where the image has one stage only.
+        image: the section of the spec.
+        kind: of the requirements file.
+        name: of the stage; None if the image has only one.
     """
     yield f"FROM {base_image(image, kind)}" + (f" AS {name}" if name else "")
     if image.base is not None or image.gpu is not None:
-        reason = "# The base may have left another user, who could not install. The image itself does not run as root."
+        reason = "# The base may set a user without the rights to install. The final image does not run as root."
         yield f"{reason}\n# hadolint ignore=DL3002\nUSER 0"
     packages = GPU_BASES[image.gpu].packages if image.gpu is not None else ()
     yield from render_packages([*packages, *image.system_packages])
@@ -72,12 +72,12 @@ def render_base(image: ImageSpec, kind: LineKind, name: str | None) -> Iterator[
 
 
 def render_packages(packages: Sequence[str]) -> Iterator[str]:
-    """Install Debian packages in one layer, without what they only recommend, without lists and archives."""
+    """Render the installation of Debian packages in one layer, without recommended packages, lists and archives."""
     if not packages:
         return
     names = " ".join(quoting.quote_shell(name, "a package") for name in dict.fromkeys(packages))
     free = [
-        "# As new as Debian has them: an exact version vanishes from its mirrors with the next fix.",
+        "# The newest versions: Debian mirrors remove a version when its next fix is released.",
         "# hadolint ignore=DL3008",
     ]
     is_exact = all("=" in name for name in packages)

@@ -1,6 +1,6 @@
-"""The one-stage Dockerfile of the guide to Seldon's Python wrapper, for platforms that expect its shape.
+"""The one-stage Dockerfile of Seldon's guide to its Python wrapper, for platforms that expect this form.
 
-Nothing is set apart in it: a change of the code installs everything again.
+Every change of the code reinstalls the requirements.
 """
 
 from __future__ import annotations
@@ -8,26 +8,26 @@ from __future__ import annotations
 from seldon_spec.config.checks.image_rules import requirements_files
 from seldon_spec.config.checks.requirements import LineKind, kind_of
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.dockerfile import baked, finish, quoting
+from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base, render_packages
-from seldon_spec.deploy.dockerfile.install import make_plan, render_command
+from seldon_spec.deploy.dockerfile.install import find_install_steps, render_command
 from seldon_spec.errors import SeldonSpecError
 
 
 class NotClassic(SeldonSpecError):
-    """The spec asks for what the one-stage form cannot do."""
+    """The spec needs more than one stage."""
 
 
 def render_classic(spec: Spec, version: str) -> str:
-    """Render the classic form; build it with the spec's folder.
+    """Render the classic form; the build context is the folder of the spec.
 
     Args:
         spec: as ``load`` returns it.
-        version: of this package; what the image installs unless ``image.seldon_spec`` says otherwise.
+        version: of this package, which the image installs unless ``image.seldon_spec`` is set.
 
     Raises:
-        NotClassic: the spec asks for what this form cannot do.
-        ValueError: a value has a line break, for which a Dockerfile has no escape.
+        NotClassic: the spec needs more than one stage.
+        ValueError: a value contains a line break, which a Dockerfile cannot escape.
     """
     _refuse_other_installers(spec)
     steps = (
@@ -40,10 +40,10 @@ def render_classic(spec: Spec, version: str) -> str:
         finish.render_environment(spec.image.environment),
         *spec.image.steps.after,
         finish.render_ports(spec.ports),
-        "# Platforms read these two; they stand above seldon.yaml.\n"
+        "# For platforms that read these two; they override seldon.yaml.\n"
         f"ENV MODEL_NAME={quoting.quote_value(spec.class_name, 'class_name')}\n"
         f"ENV SERVICE_TYPE={quoting.quote_value(spec.service_type.value, 'service_type')}",
-        *baked.render_baked(spec),
+        *build_environment.render_build_environment(spec),
         *finish.render_identity(spec),
         f"RUN chown -R {spec.image.user}:0 . && chmod -R a+rX .",
         *finish.render_run(spec),
@@ -56,9 +56,9 @@ def _refuse_other_installers(spec: Spec) -> None:
     others = [file for file in files if kind_of(file) is not LineKind.PIP]
     if others or spec.image.installer == "uv":
         what = f"image.requirements: {others[0]}" if others else "image.installer: uv"
-        raise NotClassic(f"{what} needs a stage of its own, which --style classic does not have")
+        raise NotClassic(f"{what} needs a separate stage, which --style classic does not have")
 
 
 def _install(spec: Spec, version: str) -> str:
-    plan = make_plan(spec, version)
-    return render_command(plan, "python3 -m pip install --no-cache-dir --root-user-action=ignore")
+    steps = find_install_steps(spec, version)
+    return render_command(steps, "python3 -m pip install --no-cache-dir --root-user-action=ignore")

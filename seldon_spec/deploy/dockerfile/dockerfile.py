@@ -1,6 +1,6 @@
-"""A spec as a Dockerfile: stages that install and tidy, and an image of a few layers, what changes most coming last.
+"""The multi-stage Dockerfile of a spec. The layers of the image are ordered by how often they change.
 
-Of the folder it reads only the requirements files. It builds nothing and reads no variable.
+Reads only the requirements files of the folder, and no variables. Builds nothing.
 """
 
 from __future__ import annotations
@@ -9,72 +9,72 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.dockerfile import baked, finish, quoting
+from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base
-from seldon_spec.deploy.dockerfile.install import ENV, InstallSteps, as_path, make_plan, render_build_stage
+from seldon_spec.deploy.dockerfile.install import ENV, InstallSteps, as_path, find_install_steps, render_build_stage
 
 _BASE = "base"
 
 _OPEN = "chmod -R a+rX . && chmod 775 ."
-"""Readable for any uid; group 0, which OpenShift gives to a uid of its own choice, may add files."""
+"""Readable for any UID, and writable for group 0, which OpenShift assigns to its UIDs."""
 
 
-def render_dockerfile(spec: Spec, version: str, passing_wheel: str | None = None) -> str:
-    """Render the Dockerfile that packages and serves what ``spec`` describes; build it with the spec's folder.
+def render_dockerfile(spec: Spec, version: str, build_wheel: str | None = None) -> str:
+    """Render the Dockerfile that packages and serves a spec; the build context is the folder of the spec.
 
     Args:
-        spec: as ``load`` returns it; where a value of the environment or a flag stands above the file, it is written
-            into the image, but for parameters, secrets and the user's own variables.
-        version: of this package; what the image installs unless ``image.seldon_spec`` says otherwise.
-        passing_wheel: the path of a wheel of this package that is in the folder, in a folder of its own, for one build.
+        spec: as ``load`` returns it; values of variables and flags that override the file are written into the image,
+            except for parameters, secrets and variables of the user.
+        version: of this package, which the image installs unless ``image.seldon_spec`` is set.
+        build_wheel: the path of a wheel of this package, in a folder that exists only during the build.
 
     Returns:
         The same bytes for the same spec, version and requirements files.
 
     Raises:
-        ValueError: a value has a line break, for which a Dockerfile has no escape.
+        ValueError: a value contains a line break, which a Dockerfile cannot escape.
     """
-    plan = make_plan(spec, version, passing_wheel)
+    install = find_install_steps(spec, version, build_wheel)
     steps = (
         finish.render_header(spec.file, version),
-        *render_base(spec.image, plan.kind, _BASE),
-        *render_build_stage(plan, _BASE, spec.image.workdir),
+        *render_base(spec.image, install.kind, _BASE),
+        *render_build_stage(install, _BASE, spec.image.workdir),
         *_models_stage(spec.image.model_files, spec.image.workdir),
-        *_code_stage(plan, spec.image.workdir),
+        *_code_stage(install, spec.image.workdir),
         *_image(spec),
     )
     return "\n\n".join(steps) + "\n"
 
 
 def _models_stage(files: Sequence[str], workdir: str) -> Iterator[str]:
-    """The model's files alone, so that their layer is the same whatever the code does."""
+    """Render the stage of the model files, whose layer does not change with the code."""
     if not files:
         return
     paths = [posixpath.normpath(path) for path in files]
-    yield f"# The model's files alone: their layer stays the same whatever the code does.\nFROM {_BASE} AS models"
+    yield f"# Only the model files: a change of the code does not change their layer.\nFROM {_BASE} AS models"
     yield f"WORKDIR {_stage_folder('models', workdir)}"
     yield "\n".join(f"COPY {quoting.quote_copy([as_path(path)], f'./{path}')}" for path in paths)
     yield f"RUN {_OPEN}"
 
 
-def _code_stage(plan: InstallSteps, workdir: str) -> Iterator[str]:
-    """Everything else of the folder, made readable here: in the image itself that would store it twice."""
-    reason = "# The code is made readable for any uid here: in the image itself that would keep it twice."
+def _code_stage(install: InstallSteps, workdir: str) -> Iterator[str]:
+    """Render the stage of the other files. A chmod in the final image would store them twice."""
+    reason = "# Readable for any UID; a chmod in the final image would store the files twice."
     yield f"{reason}\nFROM {_BASE} AS code"
     yield f"WORKDIR {_stage_folder('code', workdir)}"
     yield "COPY . ."
-    apart = [posixpath.normpath(path) for path in plan.image.model_files]
-    if plan.wheel is not None and plan.is_passing:
-        apart.append(posixpath.dirname(plan.wheel))
-    if not apart:
+    excluded = [posixpath.normpath(path) for path in install.image.model_files]
+    if install.wheel is not None and install.is_build_wheel:
+        excluded.append(posixpath.dirname(install.wheel))
+    if not excluded:
         yield f"RUN {_OPEN}"
         return
-    words = " ".join(quoting.quote_shell(as_path(path), "a path") for path in apart)
-    yield f"# What is deleted is in a layer of its own, or is installed.\nRUN rm -rf {words} && {_OPEN}"
+    paths = " ".join(quoting.quote_shell(as_path(path), "a path") for path in excluded)
+    yield f"# These have a layer of their own, or are installed.\nRUN rm -rf {paths} && {_OPEN}"
 
 
 def _stage_folder(stage: str, workdir: str) -> str:
-    """Where a stage keeps what becomes the working folder: below a folder that holds nothing else."""
+    """Return the folder of a stage that is copied as the working directory, in a parent that contains nothing else."""
     return f"/{stage}/{posixpath.basename(workdir)}"
 
 
@@ -84,8 +84,8 @@ def _copy_from(stage: str, spec: Spec) -> str:
 
 
 def _image(spec: Spec) -> Iterator[str]:
-    """The image itself: what changes least first, so that a change rebuilds no layer but its own and the last."""
-    yield f"# The image: what changes least comes first, and the code last.\nFROM {_BASE}"
+    """Render the final image, in order of how often the layers change."""
+    yield f"# The final image: the layers that change least come first, the code last.\nFROM {_BASE}"
     yield f"COPY --from=build {ENV} {ENV}"
     yield finish.render_environment(spec.image.environment, f"{ENV}/bin")
     yield f"WORKDIR {spec.image.workdir}"
@@ -94,9 +94,6 @@ def _image(spec: Spec) -> Iterator[str]:
         yield _copy_from("models", spec)
     yield finish.render_ports(spec.ports)
     yield from finish.render_run(spec)
-    yield from baked.render_baked(spec)
+    yield from build_environment.render_build_environment(spec)
     yield from finish.render_identity(spec)
-    yield (
-        "# Last, for it changes most: a change of the code or of seldon.yaml makes this layer anew and no other.\n"
-        + _copy_from("code", spec)
-    )
+    yield ("# Last: a change of the code or of seldon.yaml rebuilds only this layer.\n" + _copy_from("code", spec))

@@ -1,4 +1,4 @@
-"""What of the folder an image is built without, as a .dockerignore."""
+"""The .dockerignore of a spec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from seldon_spec.config.checks.patterns import USUAL_PATTERNS
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile.finish import render_header
-from seldon_spec.deploy.dockerfile.install import make_plan
+from seldon_spec.deploy.dockerfile.install import find_install_steps
 
 
 def render_dockerignore(spec: Spec, version: str) -> str:
@@ -23,18 +23,18 @@ def render_dockerignore(spec: Spec, version: str) -> str:
     """
     lines = [render_header(spec.file, version), *USUAL_PATTERNS, *spec.image.exclude]
     if spec.image.include:
-        lines += ["", "# Kept all the same.", *(f"!{pattern}" for pattern in spec.image.include)]
+        lines += ["", "# Included in any case.", *(f"!{pattern}" for pattern in spec.image.include)]
     if spec.image.exclude:
-        lines += ["", "# What the Dockerfile and the server need, whatever is left out above.", *_kept(spec, version)]
+        lines += ["", "# Needed by the Dockerfile and the server, even if excluded above.", *_kept(spec, version)]
     return "\n".join(lines) + "\n"
 
 
 def _kept(spec: Spec, version: str) -> Iterator[str]:
     models = (posixpath.normpath(path) for path in spec.image.model_files)
-    for path in dict.fromkeys((spec.file, *make_plan(spec, version).copied, *models)):
+    for path in dict.fromkeys((spec.file, *find_install_steps(spec, version).copied, *models)):
         yield f"!{_escape(path)}"
 
 
 def _escape(path: str) -> str:
-    r"""A path as a pattern that means it alone: what would be a wildcard stands in brackets, a backslash is doubled."""
+    r"""Return a pattern that matches only a path: wildcards in brackets, backslashes doubled."""
     return "".join(f"[{c}]" if c in "[*?" else "\\\\" if c == "\\" else c for c in path)

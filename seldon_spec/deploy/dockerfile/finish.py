@@ -1,4 +1,4 @@
-"""The steps that say how an image runs and what it is: no file changes, so they cost nothing to write anew."""
+"""The steps that set the metadata of an image: user, command, health check, ports, labels. They change no files."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.deploy.dockerfile.install import as_path
 
 REVISION_ARGUMENT = "REVISION"
-"""The build argument that names the commit which the image is built from; ``seldon-spec build`` gives it."""
+"""The build argument with the commit of the folder; ``seldon-spec build`` sets it."""
 
 DIGEST_LABEL = "seldon-spec.digest"
 
 _PROCESS_ENVIRONMENT = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}  # noqa: S108
-"""HOME: a uid without an account has no home of its own, and libraries keep their caches there."""
+"""HOME: a UID without an account has no home directory, where libraries store caches."""
 
 
 def render_header(file: str, version: str) -> str:
-    """What made the file, and where to change it."""
+    """Return the comment about the source of the file."""
     return (
         f"# Rendered by seldon-spec {quoting.to_comment(version)} from {quoting.to_comment(file)}.\n"
-        "# Change that file and render again; a change made here is lost."
+        "# Change that file and render again; changes here are lost."
     )
 
 
 def render_environment(own: Mapping[str, str], path: str | None = None) -> str:
-    """The variables of every process: ours, then the user's above them.
+    """Render the variables of every process; those of the user override the defaults.
 
     Args:
         own: ``image.environment``.
-        path: a folder of commands that comes first in PATH, whatever the user says of it.
+        path: a folder to prepend to PATH.
     """
     variables = {**_PROCESS_ENVIRONMENT, **own}
     lines = []
@@ -46,13 +46,13 @@ def render_environment(own: Mapping[str, str], path: str | None = None) -> str:
 
 
 def render_run(spec: Spec) -> Iterator[str]:
-    """Who runs what, how it is asked for its health and how it is stopped."""
-    yield f"# Numeric, so that Kubernetes can see that it is not root; any other uid works too.\nUSER {spec.image.user}"
+    """Render the user, stop signal, health check and command."""
+    yield f"# Numeric, so that Kubernetes can verify that it is not root; any UID works.\nUSER {spec.image.user}"
     yield "STOPSIGNAL SIGTERM"
     path = [] if spec.file == SPEC_FILE else [as_path(spec.file)]
     yield _healthcheck(spec.image.healthcheck, path)
     if spec.image.base is not None or spec.image.gpu is not None:
-        yield "# The base may have an entry point, which would take the command for its arguments.\nENTRYPOINT []"
+        yield "# An entry point of the base would receive the command as arguments.\nENTRYPOINT []"
     yield f"CMD {quoting.quote_exec(['seldon-spec', 'serve', *path])}"
 
 
@@ -67,13 +67,13 @@ def _healthcheck(check: HealthcheckSpec, path: list[str]) -> str:
 
 
 def render_ports(ports: PortsSpec) -> str:
-    """The ports that the server listens on, unless a variable says otherwise when it runs."""
+    """Render the ports of the server, which a variable may override at run time."""
     return "EXPOSE " + " ".join(str(port) for port in (ports.http, ports.grpc, ports.metrics) if port is not None)
 
 
 def render_identity(spec: Spec) -> Iterator[str]:
-    """What the image is: labels, and the digest of the file that it was rendered from."""
-    yield (f'# The commit, given when the image is built; empty where nobody gives it.\nARG {REVISION_ARGUMENT}=""')
+    """Render the labels, and the digest of the spec file."""
+    yield (f'# The commit, if it is set during the build.\nARG {REVISION_ARGUMENT}=""')
     labels = {
         "org.opencontainers.image.title": spec.name,
         **({"org.opencontainers.image.version": spec.version} if spec.version is not None else {}),
@@ -85,6 +85,6 @@ def render_identity(spec: Spec) -> Iterator[str]:
         lines.insert(0, f'org.opencontainers.image.revision="${{{REVISION_ARGUMENT}}}"')
     yield "LABEL " + " \\\n      ".join(lines)
     yield (
-        "# The server compares it with the file that it finds, and notes a difference.\n"
+        "# The server compares it with the digest of its file, and logs a difference.\n"
         f"ENV {DIGEST_VARIABLE}={quoting.quote_value(spec.digest, 'the digest')}"
     )

@@ -1,6 +1,6 @@
-"""How a value is written in a Dockerfile: one function for each kind of instruction.
+"""Quoting of values in a Dockerfile: one function for each kind of instruction.
 
-Knows no spec. A Dockerfile has no escape for a line break, so every function here refuses one.
+A Dockerfile cannot escape a line break, so the functions reject it.
 
 Source: Dockerfile reference, sections "Environment replacement", "COPY" and "Shell and exec form".
 """
@@ -17,25 +17,25 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@%~^-]+")
 _BACKSLASHES_BEFORE_QUOTE = re.compile(r'(\\+)(?="|$)')
 
 
-def _refuse_line_break(value: str, what: str) -> None:
+def _reject_line_break(value: str, what: str) -> None:
     if _LINE_BREAK.search(value):
-        raise ValueError(f"{what}: a Dockerfile cannot write a line break: {value!r}")
+        raise ValueError(f"{what}: a Dockerfile cannot contain a line break in a value: {value!r}")
 
 
 def quote_value(value: str, what: str) -> str:
-    r"""Write the value of an ENV or a LABEL, so that the built image holds exactly ``value``.
+    r"""Quote the value of an ENV or LABEL.
 
-    Backslashes that stand before a quote or at the end are written outside the quotes: builders read both forms alike,
-    but hadolint takes ``\\"`` for an escaped quote. The empty pair of quotes at the end keeps them from joining lines.
+    Backslashes before a quote or at the end are written outside the quotes: builders read both forms alike, but
+    hadolint reads ``\\"`` as an escaped quote. An empty pair of quotes at the end prevents a line continuation.
 
     Args:
         value: any text on one line.
-        what: what the value is, for the error.
+        what: name of the value, for the error.
 
     Raises:
-        ValueError: the value has a line break or a NUL.
+        ValueError: the value contains a line break or NUL.
     """
-    _refuse_line_break(value, what)
+    _reject_line_break(value, what)
     quoted_then_bare = _BACKSLASHES_BEFORE_QUOTE.split(value)
     return "".join(
         "\\\\" * len(part) if index % 2 else f'"{_escape_in_double_quotes(part)}"'
@@ -48,42 +48,42 @@ def _escape_in_double_quotes(text: str) -> str:
 
 
 def quote_shell(value: str, what: str) -> str:
-    """Write one word of a RUN in shell form.
+    """Quote one word of a RUN in shell form.
 
-    A dollar or a backquote stands escaped in double quotes: in single quotes a linter asks whether it was to expand.
+    A dollar sign or backquote is escaped in double quotes: in single quotes, a linter warns about it.
 
     Raises:
-        ValueError: the value has a line break or a NUL.
+        ValueError: the value contains a line break or NUL.
     """
-    _refuse_line_break(value, what)
+    _reject_line_break(value, what)
     if "$" in value or "`" in value:
         return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
     return shlex.quote(value)
 
 
 def quote_exec(words: Sequence[str]) -> str:
-    """Write the JSON form of CMD and HEALTHCHECK, where a builder expands nothing.
+    """Return the JSON form of CMD and HEALTHCHECK, in which builders expand nothing.
 
     Raises:
-        ValueError: a word has a NUL, which no process can be given.
+        ValueError: a word contains NUL, which an argument cannot contain.
     """
     for word in words:
         if "\x00" in word:
-            raise ValueError(f"a command cannot hold a NUL: {word!r}")
+            raise ValueError(f"a command cannot contain NUL: {word!r}")
     return json.dumps(list(words), ensure_ascii=False)
 
 
 def quote_copy(sources: Sequence[str], target: str) -> str:
-    """Write the paths of a COPY: as they are, or in JSON form where one has a space or another special character.
+    """Return the paths of a COPY: unchanged, or in JSON form if one contains a special character.
 
-    A source is a pattern to the builder and, before that, a word in which variables and quotes count: both are escaped.
+    A builder expands variables and quotes in a source, and then reads it as a pattern: both are escaped.
 
     Raises:
-        ValueError: a path has a line break or a NUL.
+        ValueError: a path contains a line break or NUL.
     """
     paths = [*sources, target]
     for path in paths:
-        _refuse_line_break(path, "a path")
+        _reject_line_break(path, "a path")
     if all(_PLAIN_PATH.fullmatch(path) for path in paths):
         return " ".join(paths)
     escaped = [_escape_word(_escape_pattern(path)) for path in sources]
@@ -99,5 +99,5 @@ def _escape_word(path: str) -> str:
 
 
 def to_comment(text: str) -> str:
-    """Put any text on one line, with nothing in it that does not print."""
+    """Replace line breaks and non-printable characters by spaces."""
     return "".join(character if character.isprintable() else " " for character in text)

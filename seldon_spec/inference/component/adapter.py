@@ -1,6 +1,6 @@
-"""The user's object as a Component: a request to the hook that answers it, and what it says to a result.
+"""The user's object as a Component: selects the hook for a request and builds the response from what it returns.
 
-Source: contract sections 3.3, 3.4 and 3.6. Which hooks there are is found once, by ``hooks.py``.
+Source: contract sections 3.3, 3.4 and 3.6. ``hooks.py`` finds the hooks once, at start-up.
 """
 
 from __future__ import annotations
@@ -14,29 +14,31 @@ import numpy as np
 
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import ComponentFailed, ResultError, UnsupportedOperation
-from seldon_spec.inference.component.base import MetricsSink
+from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.failure import is_named, user_code
 from seldon_spec.inference.component.hooks import (
     NAMES,
     NOT_IMPLEMENTED,
     PlainHook,
-    ask,
+    call_hook,
     call_user,
     find_class_names,
     find_getter,
     find_plain_hooks,
     find_raw_hooks,
     find_score,
-    says_not_implemented,
+    is_not_implemented,
     takes_meta,
 )
 from seldon_spec.inference.component.metadata import read_metadata
-from seldon_spec.inference.message import Message, Operation, RawResult, Request, Result, Transport
+from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.component.tensors import tensors_to_array
+from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Response, Transport
 
 logger = logging.getLogger(__name__)
 
 _UNKNOWN_ROUTER = "0"  # the name of a unit without one, in the routing of feedback
-_READ_FIRST = frozenset(
+_DECODED_FIRST = frozenset(
     {Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT, Operation.ROUTE, Operation.AGGREGATE}
 )
 _ROWWISE = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT})
@@ -46,13 +48,13 @@ _SCORED = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT})
 def build_component(
     user_class: Callable[..., Any], parameters: Mapping[str, Any], unit: UnitSpec, service_type: ServiceType
 ) -> Adapter:
-    """Build the user's object, ask for its metadata, and load it.
+    """Build the user's object, read its metadata, and load it.
 
     Args:
         user_class: the class, or another callable that makes the object.
         parameters: its keyword arguments.
-        unit: what the operator says of this place.
-        service_type: of an outlier detector the scores are asked, too.
+        unit: what the operator sets for this component.
+        service_type: an OUTLIER_DETECTOR also has its scores called.
 
     Raises:
         ComponentFailed: the class raised.
@@ -65,14 +67,14 @@ def build_component(
 
 
 def _load(user: object) -> None:
-    """Call ``load()`` where there is one; of what it raises, only NotImplementedError means that there is none."""
+    """Call ``load()`` if there is one; only NotImplementedError means that it is not implemented."""
     load = getattr(user, "load", None)
     if load is None:
         return
     try:
         call_user(load)
     except ComponentFailed as failure:
-        if not isinstance(failure.__cause__, NotImplementedError) and not says_not_implemented(failure):
+        if not isinstance(failure.__cause__, NotImplementedError) and not is_not_implemented(failure):
             raise
 
 
@@ -80,10 +82,10 @@ class Adapter:
     """One object of the user's class.
 
     Attributes:
-        plain, mergeable: see ``Component``.
+        plain, batchable: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
-        uses_flask: see ``Component``; set by the caller, who has seen the imports.
+        uses_flask: see ``Component``; set by the caller, who knows the imports.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Adapter:
         service_type: ServiceType = ServiceType.MODEL,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self._kind = type(user).__name__
+        self._class_name = type(user).__name__
         self._unit = unit
         self._metadata = metadata
         self._request_path = {unit.id: unit.image or "NOT_IMPLEMENTED:NOT_IMPLEMENTED"} if unit.id else {}
@@ -103,47 +105,55 @@ class Adapter:
         self._tags = find_getter(user, "tags")
         self._metrics = find_getter(user, "metrics")
         self._class_names = find_class_names(user)
-        self._has_told_dimensions = False
-        answers: dict[Operation, Callable[[PlainHook | None, Message], Any]] = {
+        self._has_logged_dimensions = False
+        methods: dict[Operation, Callable[[PlainHook | None, Message], Any]] = {
             Operation.PREDICT: self._predict,
             Operation.TRANSFORM_INPUT: _transform,
             Operation.TRANSFORM_OUTPUT: _transform,
-            Operation.ROUTE: _route,
-            Operation.AGGREGATE: _aggregate,
+            Operation.ROUTE: partial(_call_required, operation=Operation.ROUTE),
+            Operation.AGGREGATE: partial(_call_required, operation=Operation.AGGREGATE),
             Operation.FEEDBACK: _send_feedback,
-            Operation.HEALTH: _tell_health,
+            Operation.HEALTH: _health_status,
         }
-        self._answers = {operation: partial(answer, plain.get(operation)) for operation, answer in answers.items()}
-        self.plain = frozenset(key for key, raw in self._raw.items() if key[0] in _READ_FIRST and not raw)
+        self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
+        self.plain = frozenset(key for key, raw in self._raw.items() if key[0] in _DECODED_FIRST and not raw)
         self.batchable = frozenset(
             key for key in self.plain if self._score is None and key[0] in plain and _is_rowwise(user, key[0])
         )
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
-        if service_type is ServiceType.MODEL and Operation.PREDICT not in plain:
-            self._warn_of_missing()
+        has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
+        if service_type is ServiceType.MODEL and Operation.PREDICT not in plain and not has_raw_predict:
+            logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
-    def call(self, request: Request, record: MetricsSink) -> Result | RawResult:
-        """Answer one request; see ``Component.call``.
+    def call(self, request: Request, record: RecordMetrics) -> Response:
+        """Handle one request; see ``Component.call``.
 
-        The order is the contract's (section 3.4): a raw hook answers for all; else the method, the metrics it returned,
-        ``metrics()``, then ``class_names`` and ``tags()``; the codec asks for ``class_names``, for it alone knows the
-        dimensions.
+        The order is the contract's (section 3.4): a raw hook returns the whole response; else the method, the metrics
+        that it returned, ``metrics()``, ``tags()`` and ``class_names``.
         """
         operation = request.operation
         if operation is Operation.METADATA:
-            return Result(self._metadata)
+            return Response(Message(PayloadType.JSON, self._metadata))
         if operation is Operation.FEEDBACK:
-            self._count_reward(request, record)
+            self._record_reward(request, record)
         for hook in self._raw[operation, request.codec.transport]:
-            answer = ask(hook, request)
-            if answer is not NOT_IMPLEMENTED:
-                return self._settle_raw(answer, request, record)
-        return self._settle(operation, request.message, record)
+            raw = call_hook(hook, request)
+            if raw is not NOT_IMPLEMENTED:
+                return self._raw_response(raw, request, record)
+        message = request.message
+        if message.payload_type is PayloadType.TENSORS:
+            message = tensors_to_array(message)
+        scores = {}
+        if self._score is not None and operation in _SCORED:
+            found = call_hook(self._score, message)  # before the method, which may change X
+            if found is not NOT_IMPLEMENTED:
+                scores["outlierScore"] = found
+        return self._respond(operation, self._methods[operation](message), message, scores, record)
 
-    def _count_reward(self, request: Request, record: MetricsSink) -> None:
-        """Count feedback and its reward, before the class hears of it (contract section 6.2)."""
+    def _record_reward(self, request: Request, record: RecordMetrics) -> None:
+        """Record feedback and its reward, before the class is called (contract section 6.2)."""
         reward = request.raw.reward
         if self._unit.has_executor and reward:
             record(
@@ -153,126 +163,97 @@ class Adapter:
                 ]
             )
 
-    def _settle_raw(self, answer: Any, request: Request, record: MetricsSink) -> RawResult:
-        metrics, without = request.codec.split_metrics(answer)
+    def _raw_response(self, raw: Any, request: Request, record: RecordMetrics) -> Response:
+        codec = request.codec
+        metrics, without = codec.split_metrics(raw)
         if metrics:
             record(metrics)
         if not self._unit.has_metrics_in_response:
-            return RawResult(without)
-        return RawResult(request.codec.name_method(answer, request.operation.value) if metrics else answer)
+            raw = without
+        elif metrics:
+            raw = codec.add_method_tag(raw, request.operation.value)
+        return Response(raw=raw, codec=codec)
 
     def call_batch(self, operation: Operation, message: Message) -> Any:
-        """See ``Component.call_batch``."""
-        payload, tags, metrics = _unwrap(self._answers[operation](message))
+        """Call the user's code once for several requests; see ``Component.call_batch``."""
+        payload, tags, metrics = _unwrap(self._methods[operation](message))
         return None if tags or metrics else payload
 
-    def settle(self, operation: Operation, payload: Any, record: MetricsSink) -> Result:
-        """See ``Component.settle``."""
-        return self._settle_answer(operation, payload, {}, record)
+    def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:
+        """Return the response to one request of a batch; see ``Component.finish_batched``."""
+        return self._respond(request.operation, payload, request.message, {}, record)
 
-    def _settle(self, operation: Operation, message: Message, record: MetricsSink) -> Result:
-        scores = {} if self._score is None else _ask_scores(self._score, operation, message)
-        return self._settle_answer(operation, self._answers[operation](message), scores, record)
-
-    def _settle_answer(
-        self, operation: Operation, answer: Any, scores: Mapping[str, Any], record: MetricsSink
-    ) -> Result:
-        payload, tags, metrics = (answer, None, None) if operation is Operation.HEALTH else _unwrap(answer)
+    def _respond(
+        self, operation: Operation, result: Any, message: Message, scores: Mapping[str, Any], record: RecordMetrics
+    ) -> Response:
+        """Build the response to a message from what the class returned."""
+        payload, tags, metrics = (result, None, None) if operation is Operation.HEALTH else _unwrap(result)
         if operation is Operation.FEEDBACK and payload is None:
             payload = np.array([])
         recorded = record(metrics) if metrics is not None else []
-        own = [] if self._metrics is None else _ask_metrics(self._metrics, record)
-        told = {} if self._tags is None else _ask_tags(self._tags)
-        returned = {} if tags is None else _check_tags(tags)
-        return Result(
-            [[_check_route(payload)]] if operation is Operation.ROUTE else payload,
-            self._class_names,
-            {**scores, **told, **returned},
+        own_metrics = NOT_IMPLEMENTED if self._metrics is None else call_hook(self._metrics)
+        own = [] if own_metrics is NOT_IMPLEMENTED else record(own_metrics)
+        own_tags = NOT_IMPLEMENTED if self._tags is None else call_hook(self._tags)
+        meta = merge_meta(
+            operation,
+            message,
+            {**scores, **({} if own_tags is NOT_IMPLEMENTED else _check_tags(own_tags)), **_check_tags(tags)},
             [*own, *recorded] if self._unit.has_metrics_in_response else (),
             self._request_path,
         )
+        if operation is Operation.ROUTE:
+            payload = [[_check_route(payload)]]
+        return Response(build_response_message(payload, operation, message, meta, self._class_names))
 
     def _predict(self, hook: PlainHook | None, message: Message) -> Any:
-        payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
+        payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
         if payload is NOT_IMPLEMENTED:
             return []
-        self._tell_dimensions(payload)
+        if not self._has_logged_dimensions and _is_flat(payload):
+            self._has_logged_dimensions = True
+            logger.warning(
+                "%s.predict returned an array with fewer than two dimensions: it is sent as it is, without names of "
+                "columns; return one row for each row of X if clients expect a table (logged once)",
+                self._class_name,
+            )
         return payload
-
-    def _warn_of_missing(self) -> None:
-        if not any(self._raw[Operation.PREDICT, transport] for transport in Transport):
-            logger.warning("%s has no predict: every prediction is answered by an empty array", self._kind)
-
-    def _tell_dimensions(self, payload: object) -> None:
-        if self._has_told_dimensions or not _is_flat(payload):
-            return
-        self._has_told_dimensions = True
-        logger.warning(
-            "%s.predict returned an array with fewer than two dimensions: it is answered as it is, without names of "
-            "columns; return one row for each row of X if clients expect a table (told once)",
-            self._kind,
-        )
 
 
 def _is_rowwise(user: object, operation: Operation) -> bool:
-    """Whether an operation's method is told nothing but rows."""
+    """Return whether an operation's method gets nothing but rows and their names."""
     return operation in _ROWWISE and not takes_meta(user, NAMES[operation])
 
 
-def _ask_scores(score: PlainHook, operation: Operation, message: Message) -> dict[str, Any]:
-    """An outlier detector's scores; asked before the method, which may change X."""
-    scores = ask(score, message) if operation in _SCORED else NOT_IMPLEMENTED
-    return {} if scores is NOT_IMPLEMENTED else {"outlierScore": scores}
-
-
-def _ask_tags(hook: Callable[[], Any]) -> Mapping[str, Any]:
-    tags = ask(hook)
-    return {} if tags is NOT_IMPLEMENTED else _check_tags(tags)
-
-
-def _ask_metrics(hook: Callable[[], Any], record: MetricsSink) -> list[dict[str, Any]]:
-    metrics = ask(hook)
-    return [] if metrics is NOT_IMPLEMENTED else record(metrics)
-
-
 def _transform(hook: PlainHook | None, message: Message) -> Any:
-    """A transformer without this side gives back what it got."""
-    payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
+    """Return what the hook returns; a transformer without this hook returns its input."""
+    payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
     return message.payload if payload is NOT_IMPLEMENTED else payload
 
 
-def _route(hook: PlainHook | None, message: Message) -> Any:
-    return _demand(hook, message, Operation.ROUTE)
-
-
-def _aggregate(hook: PlainHook | None, message: Message) -> Any:
-    return _demand(hook, message, Operation.AGGREGATE)
-
-
-def _demand(hook: PlainHook | None, message: Message, operation: Operation) -> Any:
-    """The answer of a hook for which nothing can stand in."""
+def _call_required(hook: PlainHook | None, message: Message, operation: Operation) -> Any:
+    """Return what the hook returns; there is no default."""
     if hook is None:
         raise UnsupportedOperation(f"{NAMES[operation].capitalize()} not defined")
-    payload = ask(hook, message)
+    payload = call_hook(hook, message)
     if payload is NOT_IMPLEMENTED:
         raise UnsupportedOperation(f"{NAMES[operation]} is not implemented")
     return payload
 
 
 def _send_feedback(hook: PlainHook | None, message: Message) -> Any:
-    payload = NOT_IMPLEMENTED if hook is None else ask(hook, message)
+    payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
     return None if payload is NOT_IMPLEMENTED else payload
 
 
-def _tell_health(hook: PlainHook | None, message: Message) -> Any:
+def _health_status(hook: PlainHook | None, message: Message) -> Any:
     if hook is None:
         return "healthy"
-    told = ask(hook, message)
-    return "not implemented - assuming healthy" if told is NOT_IMPLEMENTED else told
+    status = call_hook(hook, message)
+    return "not implemented - assuming healthy" if status is NOT_IMPLEMENTED else status
 
 
 def _check_route(branch: Any) -> int:
-    """The number of the branch that a router chose; a truth value is none.
+    """Return the number of the branch that a router chose; a truth value is none.
 
     Raises:
         ResultError: it is no integer.
@@ -283,7 +264,7 @@ def _check_route(branch: Any) -> int:
 
 
 def _check_tags(tags: Any) -> Mapping[str, Any]:
-    """The tags of a hook or a result; what is falsy means none.
+    """Return the tags of a hook or a result; a falsy value means none.
 
     Raises:
         ResultError: they are no mapping.
@@ -298,15 +279,15 @@ def _check_tags(tags: Any) -> Mapping[str, Any]:
 
 
 def _is_flat(payload: object) -> bool:
-    """Whether a result is an array or a list of fewer than two dimensions."""
+    """Return whether a result is an array or a list of fewer than two dimensions."""
     if isinstance(payload, (list, tuple)):
         return not (payload and (isinstance(payload[0], (list, tuple)) or getattr(payload[0], "ndim", 0) > 0))
     dimensions = getattr(payload, "ndim", None)
     return isinstance(dimensions, int) and dimensions < 2 and hasattr(payload, "shape")
 
 
-def _unwrap(payload: Any) -> tuple[Any, Mapping[str, Any] | None, Any]:
-    """The data, the tags and the metrics of a result; one of seldon_core's SeldonResponse carries all three."""
-    if is_named(payload, "SeldonResponse"):
-        return payload.data, getattr(payload, "tags", None), getattr(payload, "metrics", None)
-    return payload, None, None
+def _unwrap(result: Any) -> tuple[Any, Mapping[str, Any] | None, Any]:
+    """Return the data, the tags and the metrics of a result; a SeldonResponse of seldon_core has all three."""
+    if is_named(result, "SeldonResponse"):
+        return result.data, getattr(result, "tags", None), getattr(result, "metrics", None)
+    return result, None, None

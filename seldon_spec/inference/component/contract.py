@@ -1,7 +1,7 @@
-"""Words for the user's class: what it may raise or return to say more than a value can (contract section 3.5).
+"""What the user's class may raise and return: errors with a status, results with tags (contract section 3.5).
 
-They are the original's, under the same names, for a class that does without the package ``seldon_core``. Both are
-recognised by name, so it makes no difference which ones a class uses.
+The names are the original's, for a class without the package ``seldon_core``. Both are recognised by name, so a class
+may use either.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 
 class SeldonMicroserviceException(Exception):
-    """An error with a status, a reason and a text of its own, which clients are told on both transports.
+    """An error with its own status, reason and text, which clients get on both transports.
 
     Args:
         message: the text.
         status_code: the HTTP status, from 400 to 599; None: that of the class.
-        payload: kept for the class's own handlers; clients are not told of it.
-        reason: a word for programs.
+        payload: for the class's own handlers; it is not sent to clients.
+        reason: a constant for programs.
     """
 
     status_code: int = 400
@@ -37,12 +37,12 @@ class SeldonMicroserviceException(Exception):
         self.reason = reason
 
     def to_dict(self) -> dict[str, Any]:
-        """The body that clients get; a subclass may say more under ``status``."""
+        """Return the body that clients get; a subclass may add members to ``status``."""
         return {"status": {"status": 1, "info": self.message, "code": -1, "reason": self.reason}}
 
 
 class SeldonNotImplementedError(SeldonMicroserviceException):
-    """Raised by a hook: take me for not being there."""
+    """Raised by a hook that is not implemented; the hook is treated as absent."""
 
     def __init__(self, message: str = "not implemented") -> None:
         super().__init__(message, 400, None, "MICROSERVICE_NOT_IMPLEMENTED")
@@ -53,7 +53,7 @@ class SeldonResponse:
 
     Args:
         data: what the hook would have returned otherwise.
-        tags: stand above those of ``tags()``.
+        tags: override those of ``tags()``.
         metrics: in the form that ``metrics()`` has.
     """
 
@@ -69,5 +69,5 @@ class SeldonResponse:
 
     @classmethod
     def create(cls, data: Any) -> SeldonResponse:
-        """The response itself, or one without tags and metrics for any other value."""
+        """Return the response itself, or one without tags and metrics for any other value."""
         return data if isinstance(data, cls) else cls(data)

@@ -1,4 +1,4 @@
-"""The user's own exceptions: caught at one place, with the traceback that the user knows."""
+"""Exceptions of the user's code, with the traceback that the user knows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component import forks
 
 _PACKAGE = str(Path(__file__).resolve().parents[2])
+_IMPORT_HOOK = str(Path(__file__).with_name("folder_modules.py"))
+"""Its frames may be between two frames of the user's code."""
 
 
 @contextmanager
 def user_code() -> Generator[None, None, None]:
-    """Turn whatever the user's code raises into ComponentFailed, SystemExit included.
+    """Turn what the user's code raises, SystemExit included, into ComponentFailed.
 
     Raises:
-        ComponentFailed: ``__cause__`` is what was raised; its traceback begins in the user's code.
+        ComponentFailed: the exception is its ``__cause__``; the traceback begins in the user's code.
     """
     try:
         yield
@@ -31,13 +33,18 @@ def user_code() -> Generator[None, None, None]:
 
 
 def without_own_frames(error: BaseException) -> BaseException:
-    """An exception of the user's itself, its traceback cut to where the user's code begins."""
+    """Return an exception with its traceback cut to where the user's code begins."""
     return error.with_traceback(_skip_own_frames(error.__traceback__))
 
 
 def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and _is_own(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
+    frame = trace
+    while frame is not None:
+        while frame.tb_next is not None and frame.tb_next.tb_frame.f_code.co_filename == _IMPORT_HOOK:
+            frame.tb_next = frame.tb_next.tb_next
+        frame = frame.tb_next
     return trace
 
 
@@ -46,15 +53,15 @@ def _is_own(file: str) -> bool:
 
 
 def is_named(error: BaseException | object, name: str) -> bool:
-    """Whether an object's class, or one of its bases, has this name.
+    """Return whether an object's class, or one of its bases, has this name.
 
-    The classes of ``seldon_core`` are known by name, so that they are recognised without that package (contract
+    The classes of ``seldon_core`` are recognised by name, so that its package need not be installed (contract
     section 11, point 8).
     """
-    kind: Any = type(error)
-    return name in _names_of(kind)
+    cls: Any = type(error)
+    return name in _names_of(cls)
 
 
 @lru_cache(maxsize=256)
-def _names_of(kind: type) -> frozenset[str]:
-    return frozenset(base.__name__ for base in kind.__mro__)
+def _names_of(cls: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in cls.__mro__)

@@ -1,6 +1,6 @@
 """Processes that the user's code forks out of a model thread.
 
-Such a child has a copy of the whole worker but must answer no request: it ends as soon as the user's code returns.
+Such a child has a copy of the whole worker but must not respond to a request: it exits when the user's code returns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _is_watching = False
 
 
 def watch() -> None:
-    """Recognise the children forked from now on; a process that itself runs model threads is none."""
+    """Recognise the children forked from now on; a process that runs model threads itself is not one."""
     global is_child, _is_watching
     is_child = False
     if not _is_watching:

@@ -1,6 +1,6 @@
-"""The hooks of the user's object: which there are and how each is called, found once, when the object is built.
+"""The hooks of the user's object and how to call each, found once, when the object is built.
 
-Source: contract sections 3.3 and 3.4, without their bugs: nobody's signature is guessed by calling it.
+Source: contract sections 3.3 and 3.4, without their bugs: a signature is inspected, never tried.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from seldon_spec.inference.model_loop import run_to_completion
 logger = logging.getLogger(__name__)
 
 PlainHook: TypeAlias = Callable[[Message], Any]
-"""Takes the message, calls the user's method in the fullest way that its signature allows."""
+"""Takes the message; calls the user's method with all arguments that its signature accepts."""
 
 RawHook: TypeAlias = Callable[[Request], Any]
-"""Takes the request in the form of its wire."""
+"""Takes the request; calls the user's method with its raw form."""
 
 NAMES: dict[Operation, str] = {
     Operation.PREDICT: "predict",
@@ -37,14 +37,15 @@ NAMES: dict[Operation, str] = {
     Operation.FEEDBACK: "send_feedback",
     Operation.HEALTH: "health_status",
 }
-"""The method of each operation; ``metadata`` has none, for it is asked once, at start."""
+"""The method of each operation; ``metadata`` has none, because it is read once, at start-up."""
 
 
 class _NotImplemented:
-    """What ``ask`` gives for a hook that says it is not implemented."""
+    """The type of ``NOT_IMPLEMENTED``."""
 
 
 NOT_IMPLEMENTED = _NotImplemented()
+"""The result of ``call_hook`` for a hook that raises ``SeldonNotImplementedError``."""
 
 
 def call_user(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -53,7 +54,7 @@ def call_user(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Raises:
         ComponentFailed: it raised.
     """
-    try:  # not the context manager, which costs more than all the rest of a call
+    try:  # not the context manager ``user_code``, which costs more than the rest of a call
         result = hook(*args, **kwargs)
         if isinstance(result, CoroutineType):
             result = run_to_completion(result)
@@ -66,8 +67,8 @@ def call_user(hook: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def ask(hook: Callable[..., Any], *args: Any) -> Any:
-    """What a hook says; NOT_IMPLEMENTED if it says that it is not implemented.
+def call_hook(hook: Callable[..., Any], *args: Any) -> Any:
+    """Return what a hook returns; NOT_IMPLEMENTED if it raises ``SeldonNotImplementedError``.
 
     Raises:
         ComponentFailed: it raised anything else.
@@ -75,29 +76,29 @@ def ask(hook: Callable[..., Any], *args: Any) -> Any:
     try:
         return hook(*args)
     except ComponentFailed as failure:
-        if not says_not_implemented(failure):
+        if not is_not_implemented(failure):
             raise
         return NOT_IMPLEMENTED
 
 
-def says_not_implemented(failure: ComponentFailed) -> bool:
-    """Whether the user's code raised ``seldon_core``'s word for a hook that is not implemented."""
+def is_not_implemented(failure: ComponentFailed) -> bool:
+    """Return whether the user's code raised ``SeldonNotImplementedError``."""
     return failure.__cause__ is not None and is_named(failure.__cause__, "SeldonNotImplementedError")
 
 
 def find_getter(user: object, name: str) -> Callable[[], Any] | None:
-    """A hook without arguments; None if there is none."""
+    """Return the hook of this name, which has no arguments; None if there is none."""
     with user_code():
         hook: Callable[[], Any] | None = getattr(user, name, None)
     return None if hook is None else lambda: call_user(hook)
 
 
 def find_plain_hooks(user: object, unit_id: str) -> dict[Operation, PlainHook]:
-    """The method of each operation that the object has one for; one that is there but None fails when it is called.
+    """Return the method of each operation that the object has; one that is None fails when it is called.
 
     Args:
         user: the object.
-        unit_id: the name under which the unit's branch stands in the routing of feedback.
+        unit_id: the name of the component in the routing of feedback.
     """
     others = (Operation.FEEDBACK, Operation.HEALTH)
     found: dict[Operation, PlainHook] = {
@@ -114,12 +115,12 @@ def find_plain_hooks(user: object, unit_id: str) -> dict[Operation, PlainHook]:
 
 
 def find_score(user: object) -> PlainHook | None:
-    """The ``score`` of an outlier detector, called with X and names (contract section 3.6)."""
+    """Return the ``score`` of an outlier detector, which gets X and names (contract section 3.6), or None."""
     return _data_hook(user, "score") if hasattr(user, "score") else None
 
 
 def takes_meta(user: object, name: str) -> bool:
-    """Whether a method gets the request's ``meta``."""
+    """Return whether a method gets the request's ``meta``."""
     return _bind_data(user, name).has("meta")
 
 
@@ -135,7 +136,7 @@ def _bind_data(user: object, name: str) -> Binding:
 
 
 def _feedback_hook(user: object, unit_id: str) -> PlainHook:
-    """The hook for feedback, which also gets the branch that this unit had taken, if it has a parameter for that."""
+    """Return the hook for feedback; it gets the branch that this component chose if it has a parameter for it."""
     binding = bind(user, "send_feedback", ("payload", "names", "reward", "truth"), "routing", forwards=True)
 
     def read(message: FeedbackMessage, value: str) -> Any:
@@ -145,13 +146,16 @@ def _feedback_hook(user: object, unit_id: str) -> PlainHook:
 
 
 def find_raw_hooks(user: object) -> dict[tuple[Operation, Transport], tuple[RawHook, ...]]:
-    """The hooks that take whole messages, first come first, for each operation and transport (contract section 3.4)."""
+    """Return the hooks that take raw requests, in order, for each operation and transport (contract section 3.4)."""
     found: dict[tuple[Operation, Transport], tuple[RawHook, ...]] = {}
     for operation, name in NAMES.items():
         for transport in Transport:
             names = _raw_names(operation, name, transport)
             found[operation, transport] = tuple(_raw_hook(user, raw, operation) for raw in names if hasattr(user, raw))
-    _warn_of_deprecated(user)
+    endings = [transport.value for transport in Transport]
+    old = [f"{name}_{end}" for name in NAMES.values() for end in endings if hasattr(user, f"{name}_{end}")]
+    if old:
+        logger.warning("%s has deprecated hooks: %s; use *_raw instead", type(user).__name__, ", ".join(old))
     return found
 
 
@@ -168,32 +172,22 @@ def _raw_hook(user: object, name: str, operation: Operation) -> RawHook:
     if operation is Operation.HEALTH:
         return lambda _request: call_user(hook)
     if name == "send_feedback_rest":
-        from seldon_spec.protocols.seldon_v1.proto.json_form import (
-            message_to_tree,  # not at the top: hardly any class has this hook
-        )
-
-        return lambda request: _or_empty(call_user(hook, json.dumps(message_to_tree(request.raw))))
+        return lambda request: _or_empty(call_user(hook, json.dumps(request.codec.raw_to_tree(request.raw))))
     if name == "send_feedback_grpc":
         return lambda request: _or_empty(call_user(hook, request.raw))
     return lambda request: call_user(hook, request.raw)
 
 
-def _or_empty(answer: Any) -> Any:
-    """The response of a deprecated feedback hook, which may return nothing."""
-    return {} if answer is None else answer
-
-
-def _warn_of_deprecated(user: object) -> None:
-    endings = [transport.value for transport in Transport]
-    old = [f"{name}_{end}" for name in NAMES.values() for end in endings if hasattr(user, f"{name}_{end}")]
-    if old:
-        logger.warning("%s has deprecated hooks: %s; write *_raw instead", type(user).__name__, ", ".join(old))
+def _or_empty(response: Any) -> Any:
+    """Return the response of a deprecated feedback hook, which may return nothing."""
+    return {} if response is None else response
 
 
 def find_class_names(user: object) -> Callable[[Any], Any] | None:
-    """What gives the names of the columns, or the default names where the class says it has none.
+    """Return a function from the default column names to those of the class; None if it has no ``class_names``.
 
-    A method is called, the value of an attribute or a property is read anew for each answer.
+    Each response calls a method, and reads an attribute or a property, again. The names are the default ones if the
+    class raises ``SeldonNotImplementedError``.
     """
     static = inspect.getattr_static(user, "class_names", None)
     if static is None and not hasattr(user, "class_names"):
@@ -205,7 +199,7 @@ def find_class_names(user: object) -> Callable[[Any], Any] | None:
         return value() if is_method else value
 
     def name_columns(default: Any) -> Any:
-        names = ask(call_user, read)
+        names = call_hook(call_user, read)
         return default if names is NOT_IMPLEMENTED else names
 
     return name_columns

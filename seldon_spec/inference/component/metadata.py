@@ -1,4 +1,4 @@
-"""What a model says of itself: ``init_metadata()``, overlaid by the operator's, and checked (contract section 8)."""
+"""The model's metadata: ``init_metadata()``, overridden by the operator's, and validated (contract section 8)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ComponentFailed
-from seldon_spec.inference.component.hooks import call_user, says_not_implemented
+from seldon_spec.inference.component.hooks import call_user, is_not_implemented
 
 logger = logging.getLogger(__name__)
 
@@ -58,20 +58,19 @@ SCHEMA = _closed(
         "custom": {"type": "object", "additionalProperties": _TEXT},
     }
 )
-"""What metadata may be."""
+"""The JSON Schema of metadata."""
 
 
 def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
-    """Ask the class for its metadata and complete them.
+    """Read the metadata of the class and complete them.
 
     Returns:
-        The six members; None if they are not what the contract allows, which has been logged.
+        The six members; None if the contract does not allow them; the error is logged.
 
     Raises:
         ComponentFailed: the class raised.
     """
-    own = _ask_class(user)
-    told = {**own, **(unit.metadata or {})}
+    given = {**_call_init_metadata(user), **(unit.metadata or {})}
     image, _, version = (unit.image or "").rpartition(":")
     metadata = {
         "name": image if unit.image else unit.name or "",
@@ -80,28 +79,28 @@ def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
         "inputs": [],
         "outputs": [],
         "custom": {},
-        **told,
+        **given,
     }
-    return metadata if not told or _is_valid(metadata) else None
+    return metadata if not given or _is_valid(metadata) else None
 
 
-def _ask_class(user: object) -> dict[str, Any]:
+def _call_init_metadata(user: object) -> dict[str, Any]:
     if not hasattr(user, "init_metadata"):
         return {}
     try:
         own = call_user(user.init_metadata)
     except ComponentFailed as failure:
-        if not says_not_implemented(failure):
+        if not is_not_implemented(failure):
             raise
         return {}
     if isinstance(own, dict):
         return own
-    logger.error("init_metadata returned %s, not a dict: left out", type(own).__name__)
+    logger.error("init_metadata returned %s, not a dict: ignored", type(own).__name__)
     return {}
 
 
 def _is_valid(metadata: dict[str, Any]) -> bool:
-    from jsonschema import Draft7Validator  # not at the top: most classes say nothing, and need it not
+    from jsonschema import Draft7Validator  # not at the top: most classes have no metadata
 
     error = next(iter(Draft7Validator(SCHEMA).iter_errors(metadata)), None)
     if error is not None:

@@ -1,4 +1,4 @@
-"""What a worker is at until its component is built, for the log and for whoever asks whether it is ready."""
+"""The step that is in progress until a component is built, for the log and for readiness probes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """The step that is under way, and since when; one thread makes the steps, and any may ask."""
+    """The current step of one component's start; written by one thread, read by any."""
 
     def __init__(self) -> None:
         self._step: tuple[str, float] | None = None
 
     def begin(self, step: str) -> None:
-        """A step begins, e.g. ``importing MyModel``; the log tells."""
+        """Log and remember the start of a step, e.g. ``importing MyModel``."""
         logger.info("%s", step)
         self._step = step, time.monotonic()
 
     def describe(self) -> str:
-        """E.g. ``the server is starting: importing MyModel for 3 s``."""
+        """Return e.g. ``the server is starting: importing MyModel for 3 s``."""
         if self._step is None:
             return "the server is starting"
-        step, began = self._step
-        return f"the server is starting: {step} for {time.monotonic() - began:.0f} s"
+        step, started = self._step
+        return f"the server is starting: {step} for {time.monotonic() - started:.0f} s"

@@ -1,4 +1,4 @@
-"""How a result is dressed for the way back: its kind, its names and its ``meta``, the same for both wires.
+"""The response message for the value that a class returned: payload type, names and ``meta``.
 
 Source: contract sections 4.2 and 4.3.
 """
@@ -6,126 +6,101 @@ Source: contract sections 4.2 and 4.3.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
-from seldon_spec.inference.arrays import Array, default_names, fill_masked, is_masked, is_numeric
+from seldon_spec.inference.arrays import Array, default_names, is_masked
 from seldon_spec.inference.json_default import find_array, natural_array, open_container
-from seldon_spec.inference.message import Message, Operation, PayloadType, Result
+from seldon_spec.inference.message import Message, Operation, PayloadType
 
-_CARRYING = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT, Operation.AGGREGATE})
-"""The operations whose answer carries the request's ``meta`` on; the others keep only its puid."""
+_KEEP_META = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT, Operation.AGGREGATE})
+"""The operations whose response keeps the request's ``meta``; the others keep only its puid."""
 
-
-@dataclass(slots=True)
-class ResponseMessage:
-    """A dressed result.
-
-    Attributes:
-        kind: the member of the message that carries it.
-        payload: an array for TENSOR, NDARRAY and TFTENSOR, else what the class returned.
-        original: the list that the class returned, where it returned one and not an array.
-        names: the columns' names, as the class gave them; anything at all.
-        has_default_names: whether they are the default ones, for their count.
-        meta: the members of ``meta`` that are not empty.
-    """
-
-    kind: PayloadType
-    payload: Any
-    names: Any
-    meta: dict[str, Any]
-    original: list[Any] | None = None
-    has_default_names: bool = False
+ClassNames = Callable[[Any], Any]
+"""Takes the default column names; returns the class's own, or the default ones if it has none."""
 
 
-def build_response_message(result: Result, operation: Operation, like: Message) -> ResponseMessage:
-    """Choose the dress of an answer.
+def build_response_message(
+    payload: Any, operation: Operation, request: Message, meta: dict[str, Any], class_names: ClassNames | None = None
+) -> Message:
+    """Build the message for the value that a class returned.
+
+    Args:
+        payload: the value.
+        operation: the operation.
+        request: the request's message.
+        meta: the response's ``meta``; see ``merge_meta``.
+        class_names: called only for arrays of two dimensions or more; None: the class has no ``class_names``.
 
     Raises:
-        PayloadError: there was no message to aggregate, so there is none whose dress the answer could wear. It is told
-            only now: the class hears of such a request, and counts it, as it did in the original.
-        ResultError: the class returned a type that the contract does not know.
-        UnwritableResult: it returned a list that is no array, or made the request's ``meta`` unreadable.
+        PayloadError: the request has no message to aggregate. It is checked only here: the class gets such a request
+            and its metrics are recorded, as in the original.
+        ComponentFailed: ``class_names`` raised.
+        ResultError: the contract does not allow the type of the value.
+        UnwritableResult: the value cannot be converted to an array.
     """
-    if operation is Operation.AGGREGATE and like.kind is PayloadType.NOTHING:
+    if operation is Operation.AGGREGATE and request.payload_type is PayloadType.NOTHING:
         raise PayloadError("Invalid request data type: there is no message to aggregate")
-    meta = merge_meta(result, operation, like)
-    payload = result.payload
     if isinstance(payload, (list, np.ndarray)):
-        return _dress_array(payload, result, operation, like, meta)
+        return _array_message(payload, request, meta, class_names)
     if isinstance(payload, dict):
-        return ResponseMessage(PayloadType.JSON, payload, None, meta)
+        return Message(PayloadType.JSON, payload, None, meta)
     if isinstance(payload, (bytes, bytearray)):
-        return ResponseMessage(PayloadType.BINARY, payload, None, meta)
+        return Message(PayloadType.BINARY, payload, None, meta)
     if isinstance(payload, str):
-        return ResponseMessage(PayloadType.TEXT, payload, None, meta)
+        return Message(PayloadType.TEXT, payload, None, meta)
     if isinstance(payload, tuple):
-        return _dress_array(list(payload), result, operation, like, meta)
+        return _array_message(list(payload), request, meta, class_names)
     if is_any(payload):
-        return ResponseMessage(PayloadType.CUSTOM, payload, None, meta)
-    return _dress_other(payload, result, operation, like, meta)
+        return Message(PayloadType.CUSTOM, payload, None, meta)
+    return _convert(payload, operation, request, meta, class_names)
 
 
-def _dress_other(
-    payload: Any, result: Result, operation: Operation, like: Message, meta: dict[str, Any]
-) -> ResponseMessage:
-    """What other libraries and Python's rarer types hold as an array or an object."""
+def _convert(
+    payload: Any, operation: Operation, request: Message, meta: dict[str, Any], class_names: ClassNames | None
+) -> Message:
+    """Build the message for a type of another library, or one of Python's rarer ones."""
     if isinstance(payload, memoryview):
-        return ResponseMessage(PayloadType.BINARY, bytes(payload), None, meta)
+        return Message(PayloadType.BINARY, bytes(payload), None, meta)
     opened = open_container(payload)
     if opened is not payload:
-        return build_response_message(replace(result, payload=opened), operation, like)
+        return build_response_message(opened, operation, request, meta, class_names)
     array = find_array(payload)
     if array is not None:
         # a table of pandas or another library names its columns itself
-        return _dress_array(array, result, operation, like, meta, getattr(payload, "columns", None))
+        return _array_message(array, request, meta, class_names, getattr(payload, "columns", None))
     if isinstance(payload, (Sequence, Iterator, deque, ValuesView)):
-        return _dress_array(list(payload), result, operation, like, meta)
+        return _array_message(list(payload), request, meta, class_names)
     shown = short_repr(payload)
     raise ResultError(f"Unknown data type returned as payload (must be list or np array):{shown}")
 
 
 def is_any(payload: object) -> bool:
-    """Whether a value is a ``google.protobuf.Any``, of whichever descriptor pool."""
-    # by name: the user's Any lives in another pool than ours
+    """Return whether a value is a ``google.protobuf.Any``, of any descriptor pool."""
+    # by name: the user's Any is in another pool than ours
     descriptor = getattr(payload, "DESCRIPTOR", None)
     return getattr(descriptor, "full_name", None) == "google.protobuf.Any"
 
 
-def _dress_array(
-    payload: Any, result: Result, operation: Operation, like: Message, meta: dict[str, Any], columns: Any = None
-) -> ResponseMessage:
+def _array_message(
+    payload: Any, request: Message, meta: dict[str, Any], class_names: ClassNames | None, columns: Any = None
+) -> Message:
     original = payload if isinstance(payload, list) else None
     array = _as_array(payload)
-    if array.dtype.names is not None:  # records, which are the rows of a table
+    if array.dtype.names is not None:  # a structured array is a table
         columns, array = array.dtype.names, np.array(array.tolist(), dtype=object)
-    kind = _array_kind(operation, like.kind) if is_numeric(array) else PayloadType.NDARRAY
-    if kind is PayloadType.TFTENSOR:
-        array = fill_masked(array)
     if array.ndim < 2:
-        return ResponseMessage(kind, array, [], meta, original, has_default_names=True)
-    if columns is None and result.class_names is None:
-        return ResponseMessage(kind, array, default_names(array.shape[1]), meta, original, has_default_names=True)
+        return Message(PayloadType.ARRAY, array, [], meta, request.encoding, original, has_default_names=True)
+    if columns is None and class_names is None:
+        names: Any = default_names(array.shape[1])
+        return Message(PayloadType.ARRAY, array, names, meta, request.encoding, original, has_default_names=True)
     names = list(default_names(array.shape[1])) if columns is None else [str(column) for column in columns]
-    return ResponseMessage(
-        kind, array, names if result.class_names is None else result.class_names(names), meta, original
-    )
-
-
-def _array_kind(operation: Operation, asked: PayloadType) -> PayloadType:
-    """The dress of numbers: the request's, and a tensor for a request that was no array at all (section 4.2)."""
-    if asked is PayloadType.NDARRAY:
-        return PayloadType.NDARRAY
-    # whoever asks for a branch reads no 64-bit integers in a tftensor (contract section 7.6)
-    return (
-        PayloadType.TFTENSOR
-        if asked is PayloadType.TFTENSOR and operation is not Operation.ROUTE
-        else PayloadType.TENSOR
-    )
+    if class_names is not None:
+        names = class_names(names)
+    return Message(PayloadType.ARRAY, array, names, meta, request.encoding, original)
 
 
 def _as_array(payload: Any) -> Array:
@@ -148,7 +123,13 @@ def _array_of_list(items: list[Any]) -> Array:
         return np.fromiter(items, dtype=object, count=len(items))
 
 
-def merge_meta(result: Result, operation: Operation, like: Message) -> dict[str, Any]:
+def merge_meta(
+    operation: Operation,
+    request: Message,
+    tags: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+    request_path: Mapping[str, str],
+) -> dict[str, Any]:
     """Merge the response's ``meta``: what the operation keeps of the request's, overridden by the component's own.
 
     Returns:
@@ -158,21 +139,21 @@ def merge_meta(result: Result, operation: Operation, like: Message) -> dict[str,
     Raises:
         UnwritableResult: the component changed the request's ``meta`` into something unreadable.
     """
-    before: Mapping[str, Any] = like.meta or {}
+    before: Mapping[str, Any] = request.meta or {}
     puid = before.get("puid")
-    if operation not in _CARRYING:
+    if operation not in _KEEP_META:
         before = {}
-    tags, metrics, path = before.get("tags"), before.get("metrics"), before.get("requestPath")
+    old_tags, old_metrics, path = before.get("tags"), before.get("metrics"), before.get("requestPath")
     merged: dict[str, Any] = {}
     try:
-        if tags or result.tags:
-            merged["tags"] = {**(tags or {}), **result.tags}
-        if metrics or result.metrics:
-            merged["metrics"] = [*(metrics or ()), *result.metrics]
-        if path or result.request_path:
-            merged["requestPath"] = {**result.request_path, **(path or {})}
+        if old_tags or tags:
+            merged["tags"] = {**(old_tags or {}), **tags}
+        if old_metrics or metrics:
+            merged["metrics"] = [*(old_metrics or ()), *metrics]
+        if path or request_path:
+            merged["requestPath"] = {**request_path, **(path or {})}
     except TypeError as error:
-        raise UnwritableResult(f"meta has become unreadable: {error}") from error
+        raise UnwritableResult(f"the class made the request's meta unreadable: {error}") from error
     if puid:
         merged["puid"] = puid
     return merged

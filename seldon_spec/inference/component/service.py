@@ -1,8 +1,7 @@
-"""The user's ``custom_service``: a thread of its own, which lasts as long as its process.
+"""The user's ``custom_service``, in its own daemon thread.
 
-The original ran it in a forked copy of the process. A thread it is here, because there is one copy of the model, and
-the service sees its state; because nothing has to be forked from a process with threads; and because it cannot outlive
-the server. It is the one piece of the user's code that runs beside the model thread.
+The original runs it in a forked copy of the process. A thread shares the one copy of the model, needs no fork of a
+process with threads, and ends with the server. It is the only code of the user that runs beside the model threads.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def start_service(service: Callable[[], Any]) -> threading.Thread:
-    """Start the service; if it returns or raises, the server goes on without it."""
+    """Start the service; the server continues if it returns or raises."""
     thread = threading.Thread(target=_run, args=(service,), name="seldon-spec-custom-service", daemon=True)
     thread.start()
     return thread
@@ -31,4 +30,4 @@ def _run(service: Callable[[], Any]) -> None:
     except ComponentFailed as failure:
         logger.error("custom_service: %s", failure, exc_info=failure.__cause__)
     else:
-        logger.info("custom_service has returned")
+        logger.info("custom_service returned")

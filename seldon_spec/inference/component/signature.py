@@ -1,4 +1,4 @@
-"""Which values a hook takes, and how: read from its signature, once, without a call."""
+"""The arguments of a hook, from its signature; read once, without a call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROLES = {
     "reward": "reward",
     "truth": "truth",
 }
-"""The value that a parameter of this name takes, where its place does not decide."""
+"""The value for a parameter of this name, where its position does not decide."""
 
 
 class Binding(NamedTuple):
@@ -35,7 +35,7 @@ class Binding(NamedTuple):
     keywords: tuple[tuple[str, str], ...] = ()
 
     def has(self, value: str) -> bool:
-        """Whether the call passes a value."""
+        """Return whether the call passes a value."""
         return value in self.positional or any(value == passed for _, passed in self.keywords)
 
 
@@ -49,7 +49,7 @@ def bind(user: object, name: str, values: Sequence[str], extra: str, *, forwards
     Args:
         user: the object.
         name: the hook's name; the object has it.
-        values: what is passed by position, as far as the hook takes it.
+        values: what is passed by position, as far as the hook accepts it.
         extra: what is passed only to a parameter of this name, or among ``**kwargs``.
         forwards: whether a hook that forwards its ``**kwargs`` to an unknown function gets ``extra`` among them.
         fills: whether any other hook with ``**kwargs`` does.
@@ -96,7 +96,7 @@ def _match(parameters: Sequence[Parameter], values: Sequence[str], extra: str, *
 
 
 def _leading(places: Sequence[Parameter], named: dict[str, str]) -> list[str]:
-    """The values of the first parameters, up to one that takes none."""
+    """Return the values of the first parameters, up to one that takes none."""
     values: list[str] = []
     for parameter in places:
         if parameter.name not in named:
@@ -106,12 +106,12 @@ def _leading(places: Sequence[Parameter], named: dict[str, str]) -> list[str]:
 
 
 def _read_parameters(method: Any, name: str, skipped: int) -> list[Parameter] | None:
-    """The parameters that a call can fill: of a wrapper with ``*args`` or ``**kwargs`` those of what it wraps.
+    """Return the parameters that a call can fill; for a wrapper with ``*args`` or ``**kwargs``, those of what it wraps.
 
     Args:
         method: the hook, or what it wraps.
         name: the hook's name.
-        skipped: how many leading arguments a wrapper passes on its own account, such as ``self``.
+        skipped: how many leading arguments a wrapper adds itself, such as ``self``.
 
     Returns:
         None if nothing is known of them.
@@ -140,7 +140,7 @@ def _skip(parameters: Any, count: int) -> list[Parameter]:
 
 
 def _join(outer: list[Parameter], inner: list[Parameter]) -> list[Parameter]:
-    """The parameters of a wrapper and, in the place of its ``*args`` and ``**kwargs``, those that they reach."""
+    """Return the parameters of a wrapper, with those that its ``*args`` and ``**kwargs`` reach."""
     own = [p for p in outer if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)]
     kinds = {p.kind for p in outer}
     places = [p for p in own if p.kind in _POSITIONAL]
@@ -155,7 +155,7 @@ def _join(outer: list[Parameter], inner: list[Parameter]) -> list[Parameter]:
 
 
 def _unwrap(method: Any) -> tuple[Any, int]:
-    """The function or the callable object behind a bound method or a partial, and how many arguments are bound."""
+    """Return the function or object of a bound method or partial, and how many arguments are bound."""
     bound = 0
     while True:
         if isinstance(method, MethodType):
@@ -169,7 +169,7 @@ def _unwrap(method: Any) -> tuple[Any, int]:
 
 
 def _find_wrapped(method: Any, name: str) -> tuple[Any, int]:
-    """What a wrapper passes its arguments to (None: unknown), and how many arguments are bound to the wrapper."""
+    """Return what a wrapper calls (None: unknown), and how many arguments are bound to the wrapper."""
     function, bound = _unwrap(method)
     if hasattr(function, "__wrapped__"):
         return function.__wrapped__, bound
@@ -184,7 +184,7 @@ def _find_wrapped(method: Any, name: str) -> tuple[Any, int]:
 
 
 def _find_parent(method: Any, function: Any, name: str) -> Any:
-    """The same method of the base class, where the method calls ``super()``."""
+    """Return the same method of the base class, where the method calls ``super()``."""
     code = getattr(function, "__code__", None)
     if code is None or not isinstance(method, MethodType) or not {"super", name} <= set(code.co_names):
         return None
@@ -195,7 +195,7 @@ def _find_parent(method: Any, function: Any, name: str) -> Any:
 
 
 def _callables_in(function: Any) -> Iterator[Any]:
-    """The callables that a wrapper holds: a function in its closure, an object in its attributes."""
+    """Return the callables in a function's closure or an object's attributes."""
     if isinstance(function, FunctionType):
         held = [_contents(cell) for cell in function.__closure__ or ()]
     else:
@@ -211,7 +211,7 @@ def _contents(cell: Any) -> Any:
 
 
 def _leads_to(method: Any, name: str, seen: set[int]) -> bool:
-    """Whether a callable is the function of this name, or wraps it."""
+    """Return whether a callable is the function of this name, or wraps it."""
     function, _ = _unwrap(method)
     if getattr(function, "__name__", None) == name:
         return True
@@ -222,7 +222,7 @@ def _leads_to(method: Any, name: str, seen: set[int]) -> bool:
 
 
 def _only_forwards(user: object, method: Any, name: str, extra: str) -> bool:
-    """Whether the function at the end only passes its ``**kwargs`` on, to nothing that is known to take ``extra``."""
+    """Return whether the innermost function only forwards its ``**kwargs``, and no known target accepts ``extra``."""
     wrapped, _ = _find_wrapped(method, name)
     if wrapped is not None:
         return _only_forwards(user, wrapped, name, extra)
@@ -253,9 +253,9 @@ def _has_parameter(target: object, name: str) -> bool:
 def call_with(
     binding: Binding, call: Callable[..., Any], read: Callable[[Any, str], Any] = getattr
 ) -> Callable[[Any], Any]:
-    """A function of a message that makes a call with what ``read`` finds in it."""
+    """Return a function of a message that calls ``call`` with the values that ``read`` gets from it."""
     positional, keywords = binding
-    if binding == _X_AND_NAMES:  # this and the next are nearly all hooks, and each request makes such a call
+    if binding == _X_AND_NAMES:  # these two are nearly all hooks, and run for each request
         return lambda message: call(message.payload, message.names)
     if binding == _X_NAMES_AND_META:
         return lambda message: call(message.payload, message.names, message.meta)

@@ -1,22 +1,22 @@
-"""The metrics of a server: the user's own and the server's, right over any number of worker processes.
+"""The metrics of a server: built-in and user metrics, correct over any number of worker processes.
 
-Each worker writes into a slot of shared memory of its own, so a request costs no call between processes; any worker
-adds up all slots when it is scraped. What a worker that ended has counted is kept, so that no counter falls. Knows no
-HTTP, and loads nothing heavy before the first page: the supervisor has it, too.
+Each worker writes into its own segment of shared memory, so a request costs no communication between processes. Any
+worker can render the page: it adds up the segments of all workers. Counts of a worker that exited are kept, so no
+counter decreases. Each component has segments and standard labels of its own; one page shows all components of a
+process. This package does not depend on HTTP and imports no heavy module before the first page: the supervisor uses it.
 """
 
-from seldon_spec.observability.metrics.definitions import DURATION, EDGES
-from seldon_spec.observability.metrics.exposition import CONTENT_TYPE
+from seldon_spec.observability.metrics.definitions import BUCKET_BOUNDS, DURATION
+from seldon_spec.observability.metrics.exposition import CONTENT_TYPE, Exposition
 from seldon_spec.observability.metrics.registry import Metrics, standard_labels
 from seldon_spec.observability.metrics.restarts import RestartCounter
 from seldon_spec.observability.metrics.segments import Segments
-from seldon_spec.observability.metrics.user_metrics import MetricType
 
 __all__ = [
+    "BUCKET_BOUNDS",
     "CONTENT_TYPE",
     "DURATION",
-    "EDGES",
-    "MetricType",
+    "Exposition",
     "Metrics",
     "RestartCounter",
     "Segments",

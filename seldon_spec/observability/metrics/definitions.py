@@ -1,4 +1,4 @@
-"""The server's own families: their names, their kinds, what they tell, and their buckets' edges."""
+"""Definitions of the built-in metrics: names, types, help texts and bucket bounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 # fmt: off
-EDGES = (
+BUCKET_BOUNDS = (
     0.001, 0.0012341553253454693, 0.0015231393670785815, 0.001879790561123359, 0.002319953531544542,
     0.0028631830055097247, 0.0035336125536884733, 0.004361026750842238, 0.005382184388525997, 0.006642451525090609,
     0.008197816923039709, 0.010117379411776668, 0.012486417679584787, 0.015410178873747385, 0.019018554321561593,
@@ -18,77 +18,82 @@ EDGES = (
     5.573945044312399, 6.879113959621136, 8.489895126924784, 10.477849282518772, 12.931293490187748,
     15.959224724520412, 19.696162182151948, 24.308123445970867, 29.999999999999996,
 )
-"""The edges of the user's timers and of the requests' duration, in seconds; the text of each is what dashboards match
+"""The bucket bounds of user timers and of the request duration, in seconds; dashboards match their exact text
 (contract section 6.2)."""
-_STAGE_EDGES = (
+_STAGE_BOUNDS = (
     1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0, 30.0,
 )
 # fmt: on
-_ROW_EDGES = (*(float(digit * 10**power) for power in range(6) for digit in (1, 2, 5)), 1e6)
-_BYTE_EDGES = tuple(float(256 * 4**power) for power in range(11))
-_REQUEST_EDGES = tuple(float(2**power) for power in range(11))
+_ROW_BOUNDS = (*(float(digit * 10**power) for power in range(6) for digit in (1, 2, 5)), 1e6)
+_BYTE_BOUNDS = tuple(float(256 * 4**power) for power in range(11))
+_REQUEST_BOUNDS = tuple(float(2**power) for power in range(11))
 
 
 class MetricKind(str, Enum):
-    """The kinds of families, in Prometheus' words."""
+    """The Prometheus types in use."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
 
 
-ENDINGS = {MetricKind.COUNTER: ("",), MetricKind.GAUGE: ("",), MetricKind.HISTOGRAM: ("", "_bucket", "_count", "_sum")}
-"""What follows a family's name in the names that belong to it."""
+SUFFIXES = {MetricKind.COUNTER: ("",), MetricKind.GAUGE: ("",), MetricKind.HISTOGRAM: ("", "_bucket", "_count", "_sum")}
+"""The suffixes that a type appends to a metric's name to form the names of its samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricDefinition:
-    """One family of the server's own.
+    """One built-in metric.
 
     Attributes:
-        name: as it is exposed, without a histogram's endings.
-        text: what it tells, in one line.
-        edges: of a histogram's buckets, which take the values up to and with their edge.
+        name: without the suffixes of a histogram.
+        help: one line.
+        bounds: of a histogram's buckets, inclusive.
     """
 
     name: str
     kind: MetricKind
-    text: str
-    edges: tuple[float, ...] = ()
+    help: str
+    bounds: tuple[float, ...] = ()
 
 
 def _stage(stage: str, text: str) -> MetricDefinition:
-    return MetricDefinition(f"seldon_spec_{stage}_seconds", MetricKind.HISTOGRAM, text, _STAGE_EDGES)
+    return MetricDefinition(f"seldon_spec_{stage}_seconds", MetricKind.HISTOGRAM, text, _STAGE_BOUNDS)
 
 
 DURATION = "seldon_spec_request_duration_seconds"
 
 CALLS = (
-    MetricDefinition(DURATION, MetricKind.HISTOGRAM, "Seconds from a request's arrival to its answer.", EDGES),
+    MetricDefinition(
+        DURATION, MetricKind.HISTOGRAM, "Seconds from the arrival of a request to its response.", BUCKET_BOUNDS
+    ),
     _stage("queue", "Seconds that a request waited for a model thread."),
-    _stage("decode", "Seconds that a request took to read."),
-    _stage("call", "Seconds that the model had a request."),
-    _stage("encode", "Seconds that an answer took to write."),
-    MetricDefinition("seldon_spec_request_rows", MetricKind.HISTOGRAM, "Rows of a request.", _ROW_EDGES),
-    MetricDefinition("seldon_spec_request_body_bytes", MetricKind.HISTOGRAM, "Bytes of a request's body.", _BYTE_EDGES),
+    _stage("decode", "Seconds of decoding a request."),
+    _stage("call", "Seconds that a request spent in the model."),
+    _stage("encode", "Seconds of encoding a response."),
+    MetricDefinition("seldon_spec_request_rows", MetricKind.HISTOGRAM, "Rows of a request.", _ROW_BOUNDS),
+    MetricDefinition("seldon_spec_request_body_bytes", MetricKind.HISTOGRAM, "Bytes of a request body.", _BYTE_BOUNDS),
 )
-"""What is observed of each request, in the order of the journal's columns."""
+"""Observed for each request, in the order of the buffer's columns."""
 
 BATCHES = (
     MetricDefinition(
-        "seldon_spec_batch_requests", MetricKind.HISTOGRAM, "Requests in one merged call of the model.", _REQUEST_EDGES
+        "seldon_spec_batch_requests",
+        MetricKind.HISTOGRAM,
+        "Requests in one batched call of the model.",
+        _REQUEST_BOUNDS,
     ),
     MetricDefinition(
-        "seldon_spec_batch_rows", MetricKind.HISTOGRAM, "Rows in one merged call of the model.", _ROW_EDGES
+        "seldon_spec_batch_rows", MetricKind.HISTOGRAM, "Rows in one batched call of the model.", _ROW_BOUNDS
     ),
 )
-"""What is observed of each merged call of the model."""
+"""Observed for each batched call of the model."""
 
 IN_FLIGHT, QUEUED, LOAD = range(3)
 GAUGES = (
     MetricDefinition(
-        "seldon_spec_in_flight_requests", MetricKind.GAUGE, "Requests taken and not yet answered, of each worker."
+        "seldon_spec_in_flight_requests", MetricKind.GAUGE, "Requests without a response yet, of each worker."
     ),
     MetricDefinition(
         "seldon_spec_queued_requests", MetricKind.GAUGE, "Requests that wait for a model thread, of each worker."
@@ -97,41 +102,41 @@ GAUGES = (
         "seldon_spec_model_load_seconds", MetricKind.GAUGE, "Seconds that a worker took to build its model."
     ),
 )
-"""The gauges at known places of a slot, in their order; ``IN_FLIGHT`` and the others are their numbers."""
+"""The gauges at fixed cells of a segment, in their order; ``IN_FLIGHT`` and the others are indexes."""
 
 RESTARTS = MetricDefinition(
-    "seldon_spec_worker_restarts_total",
-    MetricKind.COUNTER,
-    "Workers that another took the place of, by what led to it.",
+    "seldon_spec_worker_restarts_total", MetricKind.COUNTER, "Workers that were replaced, by reason."
 )
 
 DROPPED = MetricDefinition(
     "seldon_spec_dropped_metrics_total",
     MetricKind.COUNTER,
-    "Values of the model's metrics without room for their series.",
+    "Values of the model's metrics dropped for lack of space for their series.",
 )
 
-OWN = {family.name: family for family in (*CALLS, *BATCHES, *GAUGES, RESTARTS, DROPPED)}
-RESERVED = frozenset(family.name + ending for family in OWN.values() for ending in ENDINGS[family.kind])
-"""The names of samples that are the server's own."""
+BUILTIN = {definition.name: definition for definition in (*CALLS, *BATCHES, *GAUGES, RESTARTS, DROPPED)}
+RESERVED_NAMES = frozenset(
+    definition.name + suffix for definition in BUILTIN.values() for suffix in SUFFIXES[definition.kind]
+)
+"""The names of the samples of built-in metrics."""
 
 
-class Names:
-    """Which family each name of a sample belongs to."""
+class NameRegistry:
+    """The metric that each sample name belongs to."""
 
     def __init__(self) -> None:
         self._owners: dict[str, tuple[MetricKind, str]] = {}
 
-    def claim(self, kind: MetricKind, family: str) -> None:
-        """Note the names of samples that a family uses.
+    def claim(self, kind: MetricKind, name: str) -> None:
+        """Register the sample names of a metric.
 
         Raises:
-            ValueError: one of them belongs to a family of another kind; then none is noted.
+            ValueError: one of them belongs to a metric of another type; then none is registered.
         """
-        mine = (kind, family)
-        names = [family + ending for ending in ENDINGS[kind]]
-        for name in names:
-            owner = self._owners.get(name, mine)
-            if owner != mine:
-                raise ValueError(f"the name {name} is in use for a {owner[0].value}")
-        self._owners.update((name, mine) for name in names)
+        metric = (kind, name)
+        sample_names = [name + suffix for suffix in SUFFIXES[kind]]
+        for sample_name in sample_names:
+            owner = self._owners.get(sample_name, metric)
+            if owner != metric:
+                raise ValueError(f"the name {sample_name} is in use for a {owner[0].value}")
+        self._owners.update((sample_name, metric) for sample_name in sample_names)

@@ -1,4 +1,4 @@
-"""The page that Prometheus reads: all slots added up, in the text format 0.0.4."""
+"""The metrics page: all segments of all components added up, in the Prometheus text format 0.0.4."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from seldon_spec.observability.metrics.call_buffer import is_group, read_calls
-from seldon_spec.observability.metrics.definitions import DROPPED, GAUGES, OWN, MetricKind, Names
-from seldon_spec.observability.metrics.segments import Segments, SeriesCopy
+from seldon_spec.observability.metrics.definitions import BUILTIN, DROPPED, GAUGES, MetricKind, NameRegistry
+from seldon_spec.observability.metrics.registry import Metrics
+from seldon_spec.observability.metrics.segments import SeriesCopy
 from seldon_spec.observability.metrics.series import Series
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SLICE_SECONDS = 0.001
 _REST_SECONDS = 0.0002
 _STEPS = 64
-"""How many steps are done between two looks at the clock."""
+"""Number of steps between two checks of the clock."""
 
 _NO_WORKER = -1
 
@@ -29,222 +30,245 @@ T = TypeVar("T")
 
 
 class _Sample:
-    """A series as it is on the page; there is one object for each.
+    """A series on the page; there is one object for each.
 
     Attributes:
-        kind, size, edges: see ``Series``.
-        of: the family and the kind.
-        labels: as text, the standard ones included.
+        kind, size, bounds: see ``Series``.
+        metric: the name and the type.
+        labels: as text, including the standard labels of its component.
     """
 
-    __slots__ = ("edges", "kind", "labels", "of", "size")
+    __slots__ = ("bounds", "kind", "labels", "metric", "size")
 
     def __init__(self, series: Series, labels: str) -> None:
         self.kind = series.kind
         self.size = series.size
-        self.edges = series.edges
-        self.of = series.family, series.kind
+        self.bounds = series.bounds
+        self.metric = series.name, series.kind
         self.labels = labels
 
 
 class _Totals:
-    """The values of the page: one for each counter and gauge, a list of cells for each histogram."""
+    """The values on the page: a number for each counter and gauge, a list of cells for each histogram.
+
+    Attributes:
+        newest: for each metric, when the newest process that has it acquired its segment.
+    """
 
     def __init__(self) -> None:
         self.numbers: dict[_Sample, float] = {}
         self.histograms: dict[_Sample, list[float]] = {}
+        self.newest: dict[tuple[str, MetricKind], float] = {}
 
-    def add_number(self, sample: _Sample, value: float) -> None:
-        self.numbers[sample] = self.numbers.get(sample, 0.0) + value
+    def add_number(self, sample: _Sample, value: float, held_since: float) -> None:
+        before = 0.0 if sample.kind is MetricKind.GAUGE else self.numbers.get(sample, 0.0)
+        self.numbers[sample] = before + value
+        self._update_newest(sample, held_since)
 
-    def add_histogram(self, sample: _Sample, values: list[float]) -> None:
-        _add(self.histograms, sample, values)
+    def add_histogram(self, sample: _Sample, values: list[float], held_since: float) -> None:
+        known = self.histograms.get(sample)
+        self.histograms[sample] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
+        self._update_newest(sample, held_since)
+
+    def _update_newest(self, sample: _Sample, held_since: float) -> None:
+        if held_since > self.newest.get(sample.metric, -1):
+            self.newest[sample.metric] = held_since
 
 
 class _View:
-    """What is known of the user's series in one slot: each entry is read once.
+    """The user series of one segment that have been read so far; each entry is read once.
 
-    Its lists have one item for each entry: tuples would be more work for the garbage collector, which blocks all
-    threads.
+    The lists have one item per entry: tuples would be more work for the garbage collector, which blocks all threads.
     """
 
     def __init__(self) -> None:
         self.releases = 0
         self.end = 0
         self.samples: list[_Sample] = []
-        self.places: list[int] = []
-        self.stamps: list[int] = []
+        self.cells: list[int] = []
+        self.held_since: list[int] = []
 
 
-class Exposition:
-    """The metrics of all processes. Rendered by one thread at a time.
-
-    Counters and histograms are sums over the processes, those that have ended included. A gauge is the state of one
-    process, so adding gauges up would be wrong and the last one set would hide the others: each process's stands for
-    itself as long as it lives, under the label ``worker_id``, which is its slot's number. A process that takes over a
-    slot takes over its number, so there are never more series than slots.
-
-    Where two processes use one name for different types, as after a class was edited, the type of the process that
-    started last is exposed. The values of the other are left out, which is logged once.
-
-    Rendering many series takes long. The thread rests now and then, so that the event loop gets the interpreter.
+class _Component:
+    """One component on the page.
 
     Args:
-        slots: the memory.
-        standard: labels that every series gets; they override its own.
+        metrics: its memory and its standard labels, which override labels of its series.
+        samples: those of its series, by key and worker; shared with other components that have the same labels.
     """
 
-    def __init__(self, slots: Segments, standard: Mapping[str, str]) -> None:
-        self._slots = slots
-        self._standard = {name: _label_text(name, value) for name, value in standard.items()}
-        self._views = [_View() for _ in range(slots.count + 1)]
-        self._samples: dict[tuple[str, int], _Sample] = {}
-        self._told: set[tuple[str, MetricKind]] = set()
+    def __init__(self, metrics: Metrics, samples: dict[tuple[str, int], _Sample]) -> None:
+        self.segments = metrics.segments
+        self._labels = {name: _label_text(name, value) for name, value in metrics.labels.items()}
+        self._samples = samples
+        self._views = [_View() for _ in range(self.segments.count + 1)]
 
-    def render(self) -> bytes:
-        """The page.
+    def is_outdated(self, copies: list[SeriesCopy]) -> bool:
+        """Whether series were moved or removed since the last page."""
+        return [copy.releases for copy in copies] != [view.releases for view in self._views]
 
-        Raises:
-            Inconsistent: another process does not finish what it writes.
-        """
-        copies = self._slots.copy_series()
-        self._update_views(copies)
-        totals = _Totals()
-        stamps: dict[tuple[str, MetricKind], float] = {}
-        for index, (copy, view) in enumerate(zip(copies, self._views, strict=True)):
-            values = memoryview(copy.content).cast("d")
-            is_held = index < self._slots.count and self._slots.is_held(index)
-            for sample, place, stamp in _at_ease(zip(view.samples, view.places, view.stamps, strict=True)):
-                if sample.kind is MetricKind.HISTOGRAM:
-                    totals.add_histogram(sample, [*values[place : place + sample.size]])
-                elif sample.kind is MetricKind.COUNTER or (is_held and not math.isnan(values[place])):
-                    totals.add_number(sample, values[place])
-                else:  # a gauge that no process has set
-                    continue
-                if stamp > stamps.get(sample.of, -1):
-                    stamps[sample.of] = stamp
-        for sample, found in self._read_own():
-            if sample.kind is MetricKind.HISTOGRAM:
-                totals.add_histogram(sample, found)
-            else:
-                totals.add_number(sample, found[0])
-            stamps[sample.of] = math.inf
-        lines = self._render_families(totals, self._choose_types(stamps))
-        pieces: list[bytes] = []
-        easy = _at_ease(lines)
-        while piece := "".join(islice(easy, 1000)):
-            pieces.append(piece.encode("utf-8", "replace"))
-        return b"".join(pieces)
+    def reset(self) -> None:
+        """Forget all entries, so that they are read again."""
+        self._samples.clear()
+        self._views = [_View() for _ in self._views]
 
-    def _update_views(self, copies: list[SeriesCopy]) -> None:
-        """Read the entries that were added since the last page; all of them if series were moved or removed."""
-        releases = [copy.releases for copy in copies]
-        if releases != [view.releases for view in self._views]:
-            self._samples.clear()
-            self._views = [_View() for _ in copies]
+    def add_user_series(self, copies: list[SeriesCopy], totals: _Totals) -> None:
+        """Add the user series of all segments to the totals."""
         for index, (copy, view) in enumerate(zip(copies, self._views, strict=True)):
             view.releases = copy.releases
-            for entry in _at_ease(copy.entries(view.end)):
-                sample = self._find_sample(entry.key, index)
-                view.samples.append(sample)
-                view.places.append(entry.place)
-                view.stamps.append(entry.stamp)
-                view.end = entry.place + entry.size
+            for entry in _with_pauses(copy.entries(view.end)):  # those added since the last page
+                view.samples.append(self._find_user_sample(entry.key, index))
+                view.cells.append(entry.cell)
+                view.held_since.append(entry.held_since)
+                view.end = entry.cell + entry.size
+            values = memoryview(copy.content).cast("d")
+            is_held = index < self.segments.count and self.segments.is_held(index)
+            for sample, cell, held_since in _with_pauses(zip(view.samples, view.cells, view.held_since, strict=True)):
+                if sample.kind is MetricKind.HISTOGRAM:
+                    totals.add_histogram(sample, [*values[cell : cell + sample.size]], held_since)
+                elif sample.kind is MetricKind.COUNTER or (is_held and not math.isnan(values[cell])):
+                    totals.add_number(sample, values[cell], held_since)
 
-    def _find_sample(self, key: str, index: int) -> _Sample:
+    def add_builtin_series(self, totals: _Totals) -> None:
+        """Add the built-in metrics of all segments to the totals."""
+        segments = self.segments
+        for index in range(segments.count + 1):
+            groups = []
+            for entry in segments.builtin_entries(index):
+                if is_group(entry.key):
+                    groups.append((entry.key, entry.cell))
+                else:
+                    series = Series.from_text(entry.key)
+                    values = [segments.values[entry.cell + number] for number in range(entry.size)]
+                    if series.kind is MetricKind.HISTOGRAM:
+                        totals.add_histogram(self._find_sample(series), values, math.inf)
+                    else:
+                        totals.add_number(self._find_sample(series), values[0], math.inf)
+            for series, values in read_calls(segments, index, groups) if groups else ():
+                totals.add_histogram(self._find_sample(series), values, math.inf)
+            for number, definition in enumerate(GAUGES):
+                value = segments.values[segments.gauge(index, number)]
+                if segments.is_held(index) and not math.isnan(value):  # else no process has set it
+                    sample = self._find_sample(Series(MetricKind.GAUGE, definition.name, ()), index)
+                    totals.add_number(sample, value, math.inf)
+        dropped = self._find_sample(Series(DROPPED.kind, DROPPED.name, ()))
+        totals.add_number(dropped, float(segments.count_dropped()), math.inf)
+
+    def _find_user_sample(self, key: str, index: int) -> _Sample:
         sample = self._samples.get((key, _NO_WORKER)) or self._samples.get((key, index))
         if sample is None:
             series = Series.from_text(key)
-            worker = index if series.kind is MetricKind.GAUGE else _NO_WORKER
-            sample = self._samples[key, worker] = self._make_sample(series, worker)
+            sample = self._find_sample(series, index if series.kind is MetricKind.GAUGE else _NO_WORKER)
         return sample
 
-    def _make_sample(self, series: Series, worker: int = _NO_WORKER) -> _Sample:
-        labels = {name: _label_text(name, value) for name, value in series.labels}
-        if worker != _NO_WORKER:
-            labels["worker_id"] = _label_text("worker_id", str(worker))
-        labels.update(self._standard)
-        return _Sample(series, ",".join(labels[name] for name in sorted(labels)))
+    def _find_sample(self, series: Series, worker: int = _NO_WORKER) -> _Sample:
+        key = series.to_text(), worker
+        sample = self._samples.get(key)
+        if sample is None:
+            labels = {name: _label_text(name, value) for name, value in series.labels}
+            if worker != _NO_WORKER:
+                labels["worker_id"] = _label_text("worker_id", str(worker))
+            labels.update(self._labels)
+            sample = self._samples[key] = _Sample(series, ",".join(labels[name] for name in sorted(labels)))
+        return sample
 
-    def _read_own(self) -> Iterator[tuple[_Sample, list[float]]]:
-        """The server's own series; those of several slots are to be added up."""
-        slots = self._slots
-        own: dict[Series, list[float]] = {}  # few
-        for index in range(slots.count + 1):
-            groups = []
-            for entry in slots.own_entries(index):
-                if is_group(entry.key):
-                    groups.append((entry.key, entry.place))
-                else:
-                    found = [slots.values[entry.place + number] for number in range(entry.size)]
-                    _add(own, Series.from_text(entry.key), found)
-            for series, found in read_calls(slots, index, groups) if groups else ():
-                _add(own, series, found)
-            for number, family in enumerate(GAUGES):
-                value = slots.values[slots.gauge(index, number)]
-                if slots.is_held(index) and not math.isnan(value):  # else no process has set it
-                    yield self._make_sample(Series(MetricKind.GAUGE, family.name, ()), index), [value]
-        own[Series(DROPPED.kind, DROPPED.name, ())] = [float(slots.count_dropped())]
-        for series, found in own.items():
-            yield self._make_sample(series), found
 
-    def _choose_types(self, stamps: Mapping[tuple[str, MetricKind], float]) -> set[tuple[str, MetricKind]]:
-        """The families that are exposed: of those that use one name, the one of the newest process."""
-        names = Names()
-        chosen = set()
-        for family, kind in sorted(stamps, key=lambda each: (-stamps[each], each)):
-            if self._is_free(names, family, kind):
-                chosen.add((family, kind))
-        return chosen
+class Exposition:
+    """The metrics of all components in all processes of a server. Rendered by one thread at a time.
 
-    def _is_free(self, names: Names, family: str, kind: MetricKind) -> bool:
+    Each series has the standard labels of its component. Counters and histograms are sums over the processes, including
+    those that exited. A gauge is the state of one process: sums would be wrong, and the last value set would hide the
+    others. So each running process has a series of its own, with the number of its segment as the label ``worker_id``.
+    A process that takes over a segment takes over its number, so there are never more series than segments.
+
+    Where two processes or components use one name for different types, as after a class was edited, the type of the
+    process that started last is exposed. The values of the other are left out, which is logged once.
+
+    Rendering many series takes long. The thread sleeps now and then, so that the event loop gets the interpreter.
+
+    Args:
+        components: their metrics in this worker.
+    """
+
+    def __init__(self, *components: Metrics) -> None:
+        samples: dict[tuple[tuple[str, str], ...], dict[tuple[str, int], _Sample]] = {}
+        self._components = [
+            _Component(metrics, samples.setdefault(tuple(metrics.labels.items()), {})) for metrics in components
+        ]
+        self._logged: set[tuple[str, MetricKind]] = set()
+
+    def render(self) -> bytes:
+        """Return the page.
+
+        Raises:
+            InconsistentSegment: another process does not finish what it writes.
+        """
+        all_copies = [component.segments.copy_series() for component in self._components]
+        parts = list(zip(self._components, all_copies, strict=True))
+        if any(component.is_outdated(copies) for component, copies in parts):
+            for component in self._components:
+                component.reset()
+        totals = _Totals()
+        for component, copies in parts:
+            component.add_user_series(copies, totals)
+            component.add_builtin_series(totals)
+        lines = _with_pauses(_render_metrics(totals, self._choose_types(totals.newest)))
+        pieces: list[bytes] = []
+        while piece := "".join(islice(lines, 1000)):
+            pieces.append(piece.encode("utf-8", "replace"))
+        return b"".join(pieces)
+
+    def _choose_types(self, newest: Mapping[tuple[str, MetricKind], float]) -> Iterator[tuple[str, MetricKind]]:
+        """Yield the metrics to expose: of those that share a name, that of the newest process."""
+        names = NameRegistry()
+        for name, kind in sorted(newest, key=lambda metric: (-newest[metric], metric)):
+            if self._is_unused(names, name, kind):
+                yield name, kind
+
+    def _is_unused(self, names: NameRegistry, name: str, kind: MetricKind) -> bool:
         try:
-            names.claim(kind, family)
+            names.claim(kind, name)
         except ValueError as error:
-            if (family, kind) not in self._told:
-                self._told.add((family, kind))
+            if (name, kind) not in self._logged:
+                self._logged.add((name, kind))
                 text = "the metrics page leaves out the %s %s of an older worker: %s (logged once)"
-                logger.warning(text, kind.value, family, error)
+                logger.warning(text, kind.value, name, error)
             return False
         return True
 
-    def _render_families(self, totals: _Totals, chosen: Iterable[tuple[str, MetricKind]]) -> Iterator[str]:
-        families: dict[tuple[str, MetricKind], list[_Sample]] = {family: [] for family in sorted(chosen)}
-        for sample in _at_ease(chain(totals.numbers, totals.histograms)):
-            samples = families.get(sample.of)
-            if samples is not None:
-                samples.append(sample)
-        for (name, kind), samples in families.items():
-            text = OWN[name].text if name in OWN else "A metric of the model."
-            yield f"# HELP {name} {text}\n# TYPE {name} {kind.value}\n"
-            for sample in samples:
-                if kind is MetricKind.HISTOGRAM:
-                    yield from _render_histogram(sample, totals.histograms[sample])
-                else:
-                    yield f"{name}{{{sample.labels}}} {_number(totals.numbers[sample])}\n"
 
-
-def _add(totals: dict[T, list[float]], key: T, values: list[float]) -> None:
-    known = totals.get(key)
-    totals[key] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-
-
-def _at_ease(items: Iterable[T]) -> Iterator[T]:
-    """Iterate, and rest after each slice of time."""
-    rest_at = time.perf_counter() + _SLICE_SECONDS
+def _with_pauses(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, and sleep after each slice of time."""
+    pause_at = time.perf_counter() + _SLICE_SECONDS
     for number, item in enumerate(items):
-        if number % _STEPS == 0 and time.perf_counter() >= rest_at:
+        if number % _STEPS == 0 and time.perf_counter() >= pause_at:
             time.sleep(_REST_SECONDS)
-            rest_at = time.perf_counter() + _SLICE_SECONDS
+            pause_at = time.perf_counter() + _SLICE_SECONDS
         yield item
 
 
+def _render_metrics(totals: _Totals, metrics: Iterable[tuple[str, MetricKind]]) -> Iterator[str]:
+    samples_of: dict[tuple[str, MetricKind], list[_Sample]] = {metric: [] for metric in sorted(metrics)}
+    for sample in _with_pauses(chain(totals.numbers, totals.histograms)):
+        samples = samples_of.get(sample.metric)
+        if samples is not None:
+            samples.append(sample)
+    for (name, kind), samples in samples_of.items():
+        text = BUILTIN[name].help if name in BUILTIN else "A metric of the model."
+        yield f"# HELP {name} {text}\n# TYPE {name} {kind.value}\n"
+        for sample in samples:
+            if kind is MetricKind.HISTOGRAM:
+                yield from _render_histogram(sample, totals.histograms[sample])
+            else:
+                yield f"{name}{{{sample.labels}}} {_number(totals.numbers[sample])}\n"
+
+
 def _render_histogram(sample: _Sample, values: list[float]) -> Iterator[str]:
-    name, _ = sample.of
+    name, _ = sample.metric
     count = 0.0
-    for edge, bin_count in zip((*sample.edges, math.inf), values, strict=False):
+    for bound, bin_count in zip((*sample.bounds, math.inf), values, strict=False):
         count += bin_count
-        yield f'{name}_bucket{{{sample.labels},le="{_number(edge)}"}} {_number(count)}\n'
+        yield f'{name}_bucket{{{sample.labels},le="{_number(bound)}"}} {_number(count)}\n'
     yield f"{name}_count{{{sample.labels}}} {_number(count)}\n"
     yield f"{name}_sum{{{sample.labels}}} {_number(values[-1])}\n"
 

@@ -1,4 +1,4 @@
-"""How often workers were replaced, counted by the supervisor."""
+"""The number of replaced workers, counted by the supervisor."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from seldon_spec.observability.metrics.segments import Segments
 from seldon_spec.observability.metrics.series import Series
 
 Reason = Literal["signal", "reload", "worn", "hung", "died"]
-"""What led to it: a SIGHUP, a changed file, a worker that has served enough, that does not come back, that is gone."""
+"""A SIGHUP, a changed file, ``max_requests`` reached, a call that does not return, a crash."""
 
 
 class RestartCounter:
-    """Counts into the supervisor's slot. For one thread.
+    """Counts in the supervisor's segment. Not thread-safe.
 
-    Each reason's series is there from the start, at zero, for Prometheus sees no increase in a series that begins at 1.
+    The series of all reasons exist from the start: Prometheus sees no increase in a series that begins at 1.
     """
 
-    def __init__(self, slots: Segments) -> None:
-        self._slots = slots
-        self._places: dict[Reason, int] = {}
+    def __init__(self, segments: Segments) -> None:
+        self._segments = segments
+        self._cells: dict[Reason, int] = {}
         for reason in get_args(Reason):
             series = Series(RESTARTS.kind, RESTARTS.name, (("reason", reason),))
-            place = slots.append_own(slots.supervisor, series.to_text(), series.size)
-            assert place is not None, "nothing else is in the supervisor's slot"
-            self._places[reason] = place
+            cell = segments.append_builtin(segments.supervisor, series.to_text(), series.size)
+            assert cell is not None, "nothing else is in the supervisor's segment"
+            self._cells[reason] = cell
 
     def count(self, reason: Reason) -> None:
-        """One more worker is started in another's place."""
-        self._slots.values[self._places[reason]] += 1
+        """Count one replaced worker."""
+        self._segments.values[self._cells[reason]] += 1

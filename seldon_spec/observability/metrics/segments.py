@@ -1,4 +1,4 @@
-"""The shared memory of the metrics: a slot for each process that writes, and the totals of the workers that ended."""
+"""The shared memory of the metrics: a segment for each process that writes, and the totals of exited workers."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ logger = logging.getLogger(__name__)
 
 SERIES_BYTES = 4 << 20
 GAUGES = 3
-"""How many gauges of the server's own are at a known place of each slot."""
-JOURNAL_ROWS = 512
-JOURNAL_COLUMNS = 9
-OWN_CELLS = 8192
-"""What the server's own entries have: sixteen groups of calls take 5,800 of them, and the batches 600."""
+"""The number of built-in gauges, which are at fixed cells of each segment."""
+BUFFER_ROWS = 512
+BUFFER_COLUMNS = 9
+BUILTIN_CELLS = 8192
+"""The space for built-in entries: sixteen groups of calls take 5,800 cells, and the batches 600."""
 
-_USED, _OWN_USED, _HELD, _DROPPED, _FIRST_GAUGE = range(5)
-_JOURNAL_STATE = _FIRST_GAUGE + GAUGES
-_JOURNAL = _JOURNAL_STATE + 1
-_FIRST_OWN = _JOURNAL + JOURNAL_ROWS * JOURNAL_COLUMNS
-_FIRST_SERIES = _FIRST_OWN + OWN_CELLS
+_USED, _BUILTIN_USED, _HELD, _DROPPED, _FIRST_GAUGE = range(5)
+_BUFFER_STATE = _FIRST_GAUGE + GAUGES
+_BUFFER = _BUFFER_STATE + 1
+_FIRST_BUILTIN = _BUFFER + BUFFER_ROWS * BUFFER_COLUMNS
+_FIRST_SERIES = _FIRST_BUILTIN + BUILTIN_CELLS
 
-_HEAD = struct.Struct("=IIQQ")
-_HEAD_CELLS = _HEAD.size // 8
-_RELEASE = 1 << 32  # the first cell of a slot is the number of releases times this, plus the count of used cells
+_HEADER = struct.Struct("=IIQQ")
+_HEADER_CELLS = _HEADER.size // 8
+_RELEASE = 1 << 32  # the first cell of a segment is the number of releases times this, plus the number of used cells
 
 _TRIES = 400
 _RETRY_SECONDS = 0.005
@@ -44,72 +44,72 @@ class InconsistentSegment(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a slot.
+    """One entry of a segment.
 
     Attributes:
-        key: what it is.
-        place: of its first value, in cells of the memory that it was read from.
-        size: how many values it has.
-        stamp: when the process that added it took the slot, by ``time.monotonic_ns``.
+        key: identifies the series.
+        cell: index of its first value, in cells of the memory that it was read from.
+        size: number of values.
+        held_since: when the process that added it acquired the segment, by ``time.monotonic_ns``.
     """
 
     key: str
-    place: int
+    cell: int
     size: int
-    stamp: int
+    held_since: int
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesCopy:
-    """A copy of the user's series of one slot.
+    """A copy of the user series of one segment.
 
     Attributes:
         content: the cells.
-        releases: how often the slot has been released; where this changes, the entries are others.
+        releases: how often the segment has been released; each release replaces its entries.
     """
 
     content: bytes
     releases: int
 
     def entries(self, first: int = 0) -> Iterator[Entry]:
-        """The entries from a cell on; an entry whose writer is not visible yet ends them."""
+        """Yield the entries from a cell on, up to an entry that is not completely visible yet."""
         return _read_entries(memoryview(self.content), first, len(self.content) // 8, self.releases)
 
 
 class Segments:
-    """Shared memory with a slot for each worker, and one for the supervisor; made before the workers are forked.
+    """Shared memory of one component: a segment per worker and one for the supervisor; allocated before the fork.
 
-    A slot is a row of 8-byte cells. At known places are: how many cells are in use, whether a process has the slot, the
-    server's own gauges, and the journal of the latest calls with its state. Then come the entries of the server's own
-    families, for which there is always room, and then those of the user's series. An entry is a head, the key's UTF-8
-    text padded to whole cells, and the values as doubles. While a process has the slot, entries are only added.
+    A segment is a row of 8-byte cells. At fixed cells are: the number of used cells, whether a process holds the
+    segment, the built-in gauges, and the buffer of the latest calls with its state. Then come the entries of built-in
+    metrics, whose space is reserved, and then those of user series. An entry is a header, the key's UTF-8 text padded
+    to whole cells, and the values as doubles. While a process holds the segment, entries are only appended.
 
-    The user's series of a worker that ended are moved to the supervisor's slot: its counters and histograms are added
-    to the totals there, and its gauges are dropped. So every worker starts with an empty slot, and no counter falls.
-    Totals that no running worker has are removed when there is no room for others.
+    The user series of a worker that exited are moved to the supervisor's segment: its counters and histograms are added
+    to the totals there, and its gauges are dropped. So every worker starts with an empty segment, and no counter
+    decreases. Totals of series that no running worker has are removed when their space is needed.
 
     A processor may make stores visible to other processes in another order, so no reader relies on their order. The
-    head of an entry has a checksum. The totals have one too, and they say which releases they include: until that
-    agrees with the slots, a reader tries again.
+    header of an entry has a checksum. The totals have one too, and they list the releases that they include: until the
+    list agrees with the segments, a reader retries.
 
     Args:
-        count: how many workers may have a slot at one time.
-        series_bytes: how much memory the user's series of one worker have.
+        count: the maximum number of workers at one time.
+        series_bytes: the size of one worker's user series.
 
     Attributes:
-        count: how many slots are the workers'.
-        supervisor: the number of the supervisor's slot, which comes after them.
-        bytes: all cells, as they are.
-        values: all cells, as doubles.
-        words: all cells, as unsigned integers.
+        count: the number of workers' segments.
+        supervisor: the index of the supervisor's segment, which is the last one.
+        bytes: all cells.
+        values: all cells as doubles.
+        words: all cells as unsigned integers.
     """
 
     def __init__(self, count: int = 1, series_bytes: int = SERIES_BYTES) -> None:
         self.count = count
         self.supervisor = count
         self._cells = _FIRST_SERIES + series_bytes // 8
-        self._totals_head = 1 + count  # the checksum, and the releases that the totals include
-        totals_cells = _FIRST_SERIES + self._totals_head + count * (series_bytes // 8)
+        self._totals_header = 1 + count  # the checksum, and the releases that the totals include
+        totals_cells = _FIRST_SERIES + self._totals_header + count * (series_bytes // 8)
         self._is_full = False
         self._totals: dict[str, int] = {}
         self.bytes = memoryview(mmap.mmap(-1, (count * self._cells + totals_cells) * 8))
@@ -117,101 +117,102 @@ class Segments:
         self.words = self.bytes.cast("Q")
         self._ends = [*((index + 1) * self._cells for index in range(count)), len(self.words)]
         for index in range(count + 1):
-            self.words[index * self._cells + _OWN_USED] = _FIRST_OWN
-        self._set_used(self.supervisor, self._totals_head)
-        self._seal_totals()
+            self.words[index * self._cells + _BUILTIN_USED] = _FIRST_BUILTIN
+        self._set_used(self.supervisor, self._totals_header)
+        self._write_totals_checksum()
 
-    # Who has a slot
+    # Ownership
 
     def hold(self, index: int) -> None:
-        """A process has the slot from now on; its gauges have no value yet."""
+        """Mark the segment as held by the calling process; its gauges have no value yet."""
         for number in range(GAUGES):
             self.values[self.gauge(index, number)] = math.nan
         self.words[index * self._cells + _HELD] = time.monotonic_ns()
 
     def release(self, index: int) -> None:
-        """The process that had the slot has ended: move its series to the totals. For the supervisor."""
+        """Move the series of an exited process to the totals. For the supervisor."""
         start = index * self._cells
         self.words[start + _HELD] = 0
         first, used, releases = start + _FIRST_SERIES, self._used(index), self._releases(index)
-        ended = list(_read_entries(self.bytes, first, first + used, releases))
-        for entry in ended:
+        entries = list(_read_entries(self.bytes, first, first + used, releases))
+        for entry in entries:
             if not is_gauge(entry.key):
                 self._add_to_totals(entry, index)
         self.words[self._totals_cell + 1 + index] = releases + 1
-        self._seal_totals()
+        self._write_totals_checksum()
         self.bytes[first * 8 : (first + used) * 8] = bytes(used * 8)
         self.words[start + _USED] = (releases + 1) * _RELEASE
 
     def is_held(self, index: int) -> bool:
-        """Whether a process has the slot."""
+        """Whether a process holds the segment."""
         return self.words[index * self._cells + _HELD] != 0
 
-    # Known places
+    # Fixed cells
 
     def gauge(self, index: int, number: int) -> int:
-        """The place in ``values`` of one of the server's own gauges, of which there are ``GAUGES``."""
+        """Return the cell of one of the ``GAUGES`` built-in gauges."""
         return index * self._cells + _FIRST_GAUGE + number
 
-    def journal_state(self, index: int) -> int:
-        """The place in ``words`` of the state of a slot's journal."""
-        return index * self._cells + _JOURNAL_STATE
+    def buffer_state(self, index: int) -> int:
+        """Return the cell of the state of a segment's call buffer."""
+        return index * self._cells + _BUFFER_STATE
 
-    def journal(self, index: int) -> int:
-        """The place in ``values`` of a slot's journal: ``JOURNAL_ROWS`` times ``JOURNAL_COLUMNS`` cells."""
-        return index * self._cells + _JOURNAL
+    def buffer(self, index: int) -> int:
+        """Return the first of the ``BUFFER_ROWS`` times ``BUFFER_COLUMNS`` cells of a segment's call buffer."""
+        return index * self._cells + _BUFFER
 
     def count_dropped(self) -> int:
-        """How many values were dropped because there was no room for their series."""
+        """Return the number of values dropped because there was no space for their series."""
         return sum(self.words[index * self._cells + _DROPPED] for index in range(self.count + 1))
 
     # Entries
 
-    def append_own(self, index: int, key: str, size: int) -> int | None:
-        """Add an entry of the server's own to a slot; see ``append``."""
+    def append_builtin(self, index: int, key: str, size: int) -> int | None:
+        """Append an entry of a built-in metric to a segment; see ``append``."""
         start = index * self._cells
-        first = self.words[start + _OWN_USED]
+        first = self.words[start + _BUILTIN_USED]
         end = start + _FIRST_SERIES
-        place = self._write_entry(start + first, end, key, size, stamp=0, releases=0)
-        if place is not None:
-            self.words[start + _OWN_USED] = place + size - start
-        return place
+        cell = self._write_entry(start + first, end, key, size, held_since=0, releases=0)
+        if cell is not None:
+            self.words[start + _BUILTIN_USED] = cell + size - start
+        return cell
 
     def append(self, index: int, key: str, size: int) -> int | None:
-        """Add an entry of ``size`` zeros to the user's series of a slot.
+        """Append an entry of ``size`` zeros to the user series of a segment.
 
         Returns:
-            The place of its first value, for ``values``; None if there is no room, which is counted and logged once.
+            The cell of its first value; None if there is no space, which is counted and logged once.
         """
         return self._append(index, key, size, self.words[index * self._cells + _HELD])
 
-    def _append(self, index: int, key: str, size: int, stamp: int) -> int | None:
+    def _append(self, index: int, key: str, size: int, held_since: int) -> int | None:
         first = index * self._cells + _FIRST_SERIES
         used = self._used(index)
-        place = self._write_entry(first + used, self._ends[index], key, size, stamp, self._releases(index))
-        if place is None:
+        cell = self._write_entry(first + used, self._ends[index], key, size, held_since, self._releases(index))
+        if cell is None:
             self.words[index * self._cells + _DROPPED] += 1
         else:
-            self._set_used(index, place + size - first)
-        return place
+            self._set_used(index, cell + size - first)
+        return cell
 
-    def own_entries(self, index: int) -> Iterator[Entry]:
-        """The entries of the server's own in a slot, oldest first."""
+    def builtin_entries(self, index: int) -> Iterator[Entry]:
+        """Return the entries of built-in metrics in a segment, oldest first."""
         start = index * self._cells
-        return _read_entries(self.bytes, start + _FIRST_OWN, start + self.words[start + _OWN_USED], releases=0)
+        return _read_entries(self.bytes, start + _FIRST_BUILTIN, start + self.words[start + _BUILTIN_USED], releases=0)
 
-    def _write_entry(self, cell: int, end: int, key: str, size: int, stamp: int, releases: int) -> int | None:
+    def _write_entry(self, first: int, end: int, key: str, size: int, held_since: int, releases: int) -> int | None:
         text = key.encode()
-        place = cell + _HEAD_CELLS + _cells_of(text)
-        if place + size > end:
+        cell = first + _HEADER_CELLS + _cells_of(text)
+        if cell + size > end:
             if not self._is_full:
                 self._is_full = True
-                logger.error("no room for another metric series, such as %.200s: new ones are dropped", key)
+                logger.error("no space for another metric series, such as %.200s: new series are dropped", key)
             return None
-        offset = (cell + _HEAD_CELLS) * 8
-        self.bytes[offset : offset + len(text)] = text
-        _HEAD.pack_into(self.bytes, cell * 8, len(text), size, stamp, _checksum(text, size, stamp, releases))
-        return place
+        text_byte = (first + _HEADER_CELLS) * 8
+        self.bytes[text_byte : text_byte + len(text)] = text
+        checksum = _checksum(text, size, held_since, releases)
+        _HEADER.pack_into(self.bytes, first * 8, len(text), size, held_since, checksum)
+        return cell
 
     def _used(self, index: int) -> int:
         return self.words[index * self._cells + _USED] % _RELEASE
@@ -222,79 +223,79 @@ class Segments:
     def _releases(self, index: int) -> int:
         return self.words[index * self._cells + _USED] // _RELEASE
 
-    # Totals of workers that ended
+    # Totals of exited workers
 
     @property
     def _totals_cell(self) -> int:
         return self.supervisor * self._cells + _FIRST_SERIES
 
-    def _seal_totals(self) -> None:
+    def _write_totals_checksum(self) -> None:
         first = self._totals_cell
         content = self.bytes[(first + 1) * 8 : (first + self._used(self.supervisor)) * 8]
         self.words[first] = crc32(content)
 
     def _add_to_totals(self, entry: Entry, index: int) -> None:
-        place = self._totals.get(entry.key)
-        if place is None:
-            place = self._append_total(entry, index)
-            if place is None:
+        cell = self._totals.get(entry.key)
+        if cell is None:
+            cell = self._append_total(entry, index)
+            if cell is None:
                 return
         text = entry.key.encode()
-        head = (place - _cells_of(text) - _HEAD_CELLS) * 8
-        checksum = _checksum(text, entry.size, entry.stamp, releases=0)
-        _HEAD.pack_into(self.bytes, head, len(text), entry.size, entry.stamp, checksum)
+        header_byte = (cell - _cells_of(text) - _HEADER_CELLS) * 8
+        checksum = _checksum(text, entry.size, entry.held_since, releases=0)
+        _HEADER.pack_into(self.bytes, header_byte, len(text), entry.size, entry.held_since, checksum)
         for number in range(entry.size):
-            self.values[place + number] += self.values[entry.place + number]
+            self.values[cell + number] += self.values[entry.cell + number]
 
     def _append_total(self, entry: Entry, index: int) -> int | None:
-        needed = _HEAD_CELLS + _cells_of(entry.key.encode()) + entry.size
+        needed = _HEADER_CELLS + _cells_of(entry.key.encode()) + entry.size
         if self._totals_cell + self._used(self.supervisor) + needed > self._ends[self.supervisor]:
             self._remove_unused_totals(index)
-        place = self._append(self.supervisor, entry.key, entry.size, entry.stamp)
-        if place is not None:
-            self._totals[entry.key] = place
-        return place
+        cell = self._append(self.supervisor, entry.key, entry.size, entry.held_since)
+        if cell is not None:
+            self._totals[entry.key] = cell
+        return cell
 
-    def _remove_unused_totals(self, ending: int) -> None:
-        """Remove the totals of all series that neither a running worker has, nor the one that is ending."""
+    def _remove_unused_totals(self, exiting: int) -> None:
+        """Remove the totals of all series that neither a running worker has nor the exiting one."""
         used = set()
         for index in range(self.count):
-            if index == ending or self.is_held(index):
+            if index == exiting or self.is_held(index):
                 first = index * self._cells + _FIRST_SERIES
                 entries = _read_entries(self.bytes, first, first + self._used(index), self._releases(index))
                 used |= {entry.key for entry in entries}
-        first, end = self._totals_cell + self._totals_head, self._totals_cell + self._used(self.supervisor)
+        first, end = self._totals_cell + self._totals_header, self._totals_cell + self._used(self.supervisor)
         kept = [
-            (entry, [self.values[entry.place + number] for number in range(entry.size)])
+            (entry, [self.values[entry.cell + number] for number in range(entry.size)])
             for entry in _read_entries(self.bytes, first, end, releases=0)
             if entry.key in used
         ]
-        logger.info("metrics: removed %d series that only ended workers had", len(self._totals) - len(kept))
+        logger.info("metrics: removed %d series that only exited workers had", len(self._totals) - len(kept))
         self.bytes[first * 8 : end * 8] = bytes((end - first) * 8)
-        self._set_used(self.supervisor, self._totals_head)
+        self._set_used(self.supervisor, self._totals_header)
         self._totals.clear()
         for entry, values in kept:
-            place = self._append(self.supervisor, entry.key, entry.size, entry.stamp)
-            assert place is not None, "there was room for it before"
-            self._totals[entry.key] = place
+            cell = self._append(self.supervisor, entry.key, entry.size, entry.held_since)
+            assert cell is not None, "it had space before"
+            self._totals[entry.key] = cell
             for number, value in enumerate(values):
-                self.values[place + number] = value
+                self.values[cell + number] = value
 
     # Reading
 
     def copy_series(self) -> list[SeriesCopy]:
-        """Copy the user's series of each slot, and last the totals, so that no value is missing or there twice.
+        """Copy the user series of each segment, and the totals as the last item, so that each value is there once.
 
         Raises:
-            Inconsistent: the supervisor does not finish a release.
+            InconsistentSegment: the supervisor does not finish a release.
         """
         for _ in range(_TRIES):
             copies = [self._copy(index) for index in range(self.count + 1)]
             totals = copies.pop()
-            head = memoryview(totals.content)[: self._totals_head * 8].cast("Q").tolist()
-            is_sound = head[0] == crc32(memoryview(totals.content)[8:])
-            if is_sound and head[1:] == [self._releases(i) for i in range(self.count)] == [c.releases for c in copies]:
-                return [*copies, SeriesCopy(totals.content[self._totals_head * 8 :], 0)]
+            checksum, *released = memoryview(totals.content)[: self._totals_header * 8].cast("Q").tolist()
+            is_valid = checksum == crc32(memoryview(totals.content)[8:])
+            if is_valid and released == [self._releases(i) for i in range(self.count)] == [c.releases for c in copies]:
+                return [*copies, SeriesCopy(totals.content[self._totals_header * 8 :], 0)]
             time.sleep(_RETRY_SECONDS)
         raise InconsistentSegment("the metrics cannot be read: the supervisor does not finish its update")
 
@@ -308,17 +309,17 @@ def _cells_of(text: bytes) -> int:
     return -(-len(text) // 8)
 
 
-def _checksum(text: bytes, size: int, stamp: int, releases: int) -> int:
-    return crc32(text, crc32(struct.pack("=QQQ", size, stamp, releases)))
+def _checksum(text: bytes, size: int, held_since: int, releases: int) -> int:
+    return crc32(text, crc32(struct.pack("=QQQ", size, held_since, releases)))
 
 
 def _read_entries(content: memoryview, first: int, end: int, releases: int) -> Iterator[Entry]:
     while first < end:
-        length, size, stamp, checksum = _HEAD.unpack_from(content, first * 8)
-        offset = (first + _HEAD_CELLS) * 8
-        text = bytes(content[offset : offset + length])
-        if checksum != _checksum(text, size, stamp, releases):
+        length, size, held_since, checksum = _HEADER.unpack_from(content, first * 8)
+        text_byte = (first + _HEADER_CELLS) * 8
+        text = bytes(content[text_byte : text_byte + length])
+        if checksum != _checksum(text, size, held_since, releases):
             return
-        place = first + _HEAD_CELLS + _cells_of(text)
-        yield Entry(text.decode(), place, size, stamp)
-        first = place + size
+        cell = first + _HEADER_CELLS + _cells_of(text)
+        yield Entry(text.decode(), cell, size, held_since)
+        first = cell + size

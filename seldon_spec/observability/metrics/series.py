@@ -1,4 +1,4 @@
-"""A series: what tells one from another, and the cells that it takes."""
+"""A series: its identity, and the cells that it occupies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, MutableSequence
 from dataclasses import dataclass
 
-from seldon_spec.observability.metrics.definitions import EDGES, OWN, MetricKind
+from seldon_spec.observability.metrics.definitions import BUCKET_BOUNDS, BUILTIN, MetricKind
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values, sorted by name."""
@@ -15,65 +15,65 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What tells one series from another.
+    """The identity of a series within one component.
 
     Attributes:
-        family: the exposed name without a histogram's endings.
-        labels: those of this series; the ones that every series has come to them on the page.
+        name: of the metric, without the suffixes of a histogram.
+        labels: without the standard labels of the component.
     """
 
     kind: MetricKind
-    family: str
+    name: str
     labels: Labels
 
     def to_text(self) -> str:
-        """The series as text that ``from_text`` reads."""
-        return json.dumps([self.kind.value, self.family, self.labels])
+        """Return the series as text that ``from_text`` reads."""
+        return json.dumps([self.kind.value, self.name, self.labels])
 
     @classmethod
     def from_text(cls, text: str) -> Series:
-        """The series that ``to_text`` wrote."""
-        kind, family, labels = json.loads(text)
-        return cls(MetricKind(kind), family, tuple((name, value) for name, value in labels))
+        """Return the series that ``to_text`` wrote."""
+        kind, metric, labels = json.loads(text)
+        return cls(MetricKind(kind), metric, tuple((name, value) for name, value in labels))
 
     @property
-    def edges(self) -> tuple[float, ...]:
-        """The edges of a histogram's buckets."""
-        own = OWN.get(self.family)
-        return EDGES if own is None else own.edges
+    def bounds(self) -> tuple[float, ...]:
+        """The bucket bounds of a histogram."""
+        definition = BUILTIN.get(self.name)
+        return BUCKET_BOUNDS if definition is None else definition.bounds
 
     @property
     def size(self) -> int:
-        """How many cells it takes."""
-        return histogram_size(self.edges) if self.kind is MetricKind.HISTOGRAM else 1
+        """The number of cells that it occupies."""
+        return histogram_size(self.bounds) if self.kind is MetricKind.HISTOGRAM else 1
 
 
 def is_gauge(text: str) -> bool:
-    """Whether a text of ``Series.to_text`` is that of a gauge."""
+    """Whether a text of ``Series.to_text`` describes a gauge."""
     return text.startswith(f'["{MetricKind.GAUGE.value}"')
 
 
 def sort_labels(labels: Mapping[str, str]) -> Labels:
-    """The labels of a series."""
+    """Return labels in the form that a series has them."""
     return tuple(sorted(labels.items()))
 
 
-def histogram_size(edges: tuple[float, ...]) -> int:
-    """How many cells a histogram takes: a bin for each edge, one above the last, and the sum."""
-    return len(edges) + 2
+def histogram_size(bounds: tuple[float, ...]) -> int:
+    """Return the number of cells of a histogram: a bin for each bound, one above the last bound, and the sum."""
+    return len(bounds) + 2
 
 
-def observe(values: MutableSequence[float], place: int, edges: tuple[float, ...], value: float) -> None:
-    """Count a value into the histogram at a place; a value on an edge is in the bucket of this edge."""
-    values[place + len(edges) + 1] += value
-    values[place + bisect_left(edges, value)] += 1
+def observe(values: MutableSequence[float], cell: int, bounds: tuple[float, ...], value: float) -> None:
+    """Add a value to the histogram at a cell; a value equal to a bound counts in that bound's bucket."""
+    values[cell + len(bounds) + 1] += value
+    values[cell + bisect_left(bounds, value)] += 1
 
 
-def observe_time(values: MutableSequence[float], place: int, value: float) -> None:
-    """Count a timer's seconds into the histogram at a place, as the contract has it (section 6.2).
+def observe_time(values: MutableSequence[float], cell: int, value: float) -> None:
+    """Add a timer's seconds to the histogram at a cell, as the contract specifies (section 6.2).
 
-    A value on an edge is in the bucket above it, and one below zero in none.
+    A value equal to a bound counts in the bucket above it; a negative value counts in no bucket.
     """
-    values[place + len(EDGES) + 1] += value
+    values[cell + len(BUCKET_BOUNDS) + 1] += value
     if value >= 0:
-        values[place + bisect_right(EDGES, value)] += 1
+        values[cell + bisect_right(BUCKET_BOUNDS, value)] += 1

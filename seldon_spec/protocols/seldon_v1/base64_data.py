@@ -11,7 +11,7 @@ _URL_ALPHABET = str.maketrans("-_", "+/")
 
 
 def decode_base64(text: object) -> bytes:
-    """The bytes of a ``binData``.
+    """Return the bytes of a ``binData``.
 
     Raises:
         PayloadError: it is no base64.
@@ -26,7 +26,7 @@ def decode_base64(text: object) -> bytes:
 
 
 def _decode_loose_base64(text: str) -> bytes:
-    """The bytes of base64 in its other forms: the alphabet of URLs, line breaks, no padding, a data URI."""
+    """Return the bytes of base64 in its other forms: the alphabet of URLs, line breaks, no padding, a data URI."""
     if text[: len("data:")].lower() == "data:":
         kind, comma, text = text.partition(",")
         if not comma or not kind.lower().endswith(";base64"):

@@ -1,54 +1,44 @@
-"""The REST wire: a SeldonMessage as JSON.
+"""Requests and responses of the Seldon protocol in JSON, for REST.
 
-Integers stay integers here, and a list which the class returned goes out as that list; protobuf can do neither.
+Integers stay integers here, and a list that the class returned is sent as that list; protobuf can do neither.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from seldon_spec.errors import BadMetadata, PayloadError, ResultError
-from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, check_depth
-from seldon_spec.inference.component.response import build_response_message
+from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, check_depth
 from seldon_spec.inference.message import (
     WITHOUT_BODY,
+    AggregateMessage,
     EncodedResponse,
     LazyBody,
     Message,
     Operation,
     PayloadType,
-    RawResult,
     Request,
-    Result,
+    Response,
     Transport,
+    join_messages,
 )
 from seldon_spec.protocols.json_style import JsonStyle, write_json
-from seldon_spec.protocols.seldon_v1.aggregate_request import join_messages
-from seldon_spec.protocols.seldon_v1.base64_data import decode_base64
+from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
+from seldon_spec.protocols.seldon_v1.codec import SeldonCodec
 from seldon_spec.protocols.seldon_v1.fast.json_reader import SHORT_BYTES, read_plain, read_short, read_with_array
-from seldon_spec.protocols.seldon_v1.fast.json_writer import write_answer
-from seldon_spec.protocols.seldon_v1.raw_messages import is_proto, name_method, split_metrics, to_tree, to_users_type
-
-_META_MEMBERS: tuple[tuple[str, type, str], ...] = (
-    ("tags", dict, "an object"),
-    ("metrics", list, "a list"),
-    ("requestPath", dict, "an object"),
-)
+from seldon_spec.protocols.seldon_v1.fast.json_writer import write_message
+from seldon_spec.protocols.seldon_v1.json_message import describe_tree, message_from_tree
+from seldon_spec.protocols.seldon_v1.raw_messages import is_proto, to_tree, to_users_type
 
 _TEXTS = (bytes, str, bytearray, memoryview)
-"""The forms that a body comes in, where it is not a value."""
-
-_EXPECTED = 'the Seldon protocol expects {"data": {"ndarray": [[...], ...]}}, or one of jsonData, strData and binData'
-
+"""The types of a body that has to be parsed."""
 
 _FREE_STATUS = range(200, 600)
-"""The statuses that a class may choose; others have no place in HTTP."""
+"""The statuses that a class may choose; HTTP has no others for a final response."""
 
 
-class JsonCodec:
-    """A JSON text to a message, and a result to bytes of JSON in one style."""
+class JsonCodec(SeldonCodec):
+    """JSON text to a request, and a response to JSON text of one style."""
 
     transport = Transport.REST
 
@@ -56,21 +46,30 @@ class JsonCodec:
         self._style = style or JsonStyle()
 
     def decode(self, operation: Operation, wire: Any) -> Request:
-        """Take a request: text, or a value that a transport put together itself.
+        """Return a request from text, or from a JSON value that the handler built itself.
 
         Raises:
-            PayloadError: the text is no JSON; or no Feedback, which is the one message that is read strictly, as the
-                message of protobuf that hooks on both transports get (contract section 4.3).
+            PayloadError: the text is no JSON; or no Feedback, the one message that is read strictly, because hooks on
+                both transports get it as a protobuf message (contract section 4.3).
         """
         if operation in WITHOUT_BODY:
             return Request(operation, None, self)
-        tree = wire
+        body = wire
         if isinstance(wire, _TEXTS):
-            tree = read_short(wire) if len(wire) <= SHORT_BYTES else LazyBody(wire, read_plain)
-        return Request(operation, _read_feedback(_tree_of(tree)) if operation is Operation.FEEDBACK else tree, self)
+            body = read_short(wire) if len(wire) <= SHORT_BYTES else LazyBody(wire, read_plain)
+        if operation is Operation.FEEDBACK:
+            body = _tree_of(body)
+            if not isinstance(body, dict):
+                raise PayloadError(f"Invalid JSON: feedback is {describe_tree(body)}, not an object")
+            from seldon_spec.protocols.seldon_v1.json_proto import (
+                feedback_from_tree,  # not at the top: most requests need no protobuf
+            )
 
-    def read_message(self, operation: Operation, tree: Any) -> Message:
-        """Read a request (contract sections 4.1 and 4.3).
+            body = feedback_from_tree(body)
+        return Request(operation, body, self)
+
+    def read_message(self, operation: Operation, body: Any) -> Message:
+        """Read the message of a request (contract sections 4.1 and 4.3).
 
         Raises:
             PayloadError: it is no message.
@@ -78,202 +77,141 @@ class JsonCodec:
         if operation in WITHOUT_BODY:
             return Message(PayloadType.NOTHING, None)
         if operation is Operation.FEEDBACK:
-            from seldon_spec.protocols.seldon_v1.proto_codec import (
-                read_feedback,  # not at the top: few need protobuf here
+            from seldon_spec.protocols.seldon_v1.proto_message import (
+                read_feedback,  # not at the top: most requests need no protobuf
             )
 
-            return read_feedback(tree)
+            return read_feedback(body)
         if operation is Operation.AGGREGATE:
-            return join_messages(_parts_of(_tree_of(tree)), _decode_message)
-        return _decode_message(_tree_or_array(tree) if isinstance(tree, LazyBody) else tree)
+            tree = _tree_of(body)
+            parts = tree.get("seldonMessages") if isinstance(tree, dict) else tree
+            if not isinstance(parts, list):
+                raise PayloadError(f"Invalid request data type: {describe_tree(tree)}; send a list of messages")
+            # the allowance of one message is divided, so that many small messages claim no more memory than one
+            allowance = TEXT_BYTES_ALWAYS // max(1, len(parts))
+            return join_messages([message_from_tree(part, allowance) for part in parts])
+        return message_from_tree(_tree_or_array(body) if isinstance(body, LazyBody) else body)
 
-    def read_raw(self, operation: Operation, tree: Any) -> Any:
-        """The request as it was sent; feedback as a message of protobuf.
+    def read_raw(self, operation: Operation, body: Any) -> Any:
+        """Return the JSON value as it was sent; feedback as a protobuf message.
 
         Raises:
             PayloadError: it is nested too deeply.
         """
         if operation is Operation.FEEDBACK:
-            return to_users_type(tree)
-        tree = _tree_of(tree)
+            return to_users_type(body)
+        tree = _tree_of(body)
         check_depth(tree)
         return tree
 
-    def split_metrics(self, answer: Any) -> tuple[list[Any], Any]:
-        """The metrics in a raw answer's ``meta``, and the same answer without them."""
-        return split_metrics(answer)
+    def write_request(self, message: Message) -> bytes:
+        """Encode a message as a request; see ``Codec.write_request``.
 
-    def name_method(self, answer: Any, method: str) -> Any:
-        """A raw answer with the method among the tags of its metrics."""
-        return name_method(answer, method)
+        Raises:
+            ResultError: the message has no form in JSON.
+        """
+        if isinstance(message, AggregateMessage):
+            return b"[" + b",".join(self.write_request(part) for part in message.parts) + b"]"
+        return write_message(set_encoding(message, Operation.PREDICT), self._style)
 
-    def encode(self, result: Result | RawResult, request: Request) -> EncodedResponse:
-        """Write an answer (contract sections 4.2 and 4.3).
+    def write_raw(self, raw: Any) -> bytes:
+        """Encode a raw response.
+
+        Raises:
+            ResultError: it has no form in JSON.
+        """
+        return write_json(to_tree(raw) if is_proto(raw) else raw, self._style)
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        """Encode a response (contract sections 4.2 and 4.3).
 
         Raises:
             ResultError: the class returned something that has no form in JSON.
-            BadMetadata: the class's metadata are asked for, and are not what the contract allows.
+            BadMetadata: the class's metadata are requested, and are not what the contract allows.
         """
-        if isinstance(result, RawResult):
-            return self._encode_raw(result.answer, request.operation)
-        if request.operation is Operation.METADATA:
-            if result.payload is None:
+        operation = request.operation
+        if response.codec is not None and response.codec.protocol == self.protocol:
+            raw = to_tree(response.raw) if is_proto(response.raw) else response.raw
+            return EncodedResponse(
+                write_json(raw, self._style), _find_status(raw) if operation is Operation.PREDICT else None
+            )
+        message = response.message
+        if operation is Operation.METADATA:
+            if message.payload is None:
                 raise BadMetadata("Model metadata unavailable")
-            return EncodedResponse(write_json(result.payload, self._style))
-        answer = build_response_message(result, request.operation, request.message)
-        if request.operation is Operation.FEEDBACK:  # a message of protobuf in JSON's form: without empty members
+            return EncodedResponse(write_json(message.payload, self._style))
+        set_encoding(message, operation)
+        if operation is Operation.FEEDBACK:  # a protobuf message in its JSON form: without empty members
             from seldon_spec.protocols.seldon_v1.json_proto import (
-                answer_to_tree,  # not at the top: few need protobuf here
+                message_to_tree,  # not at the top: most responses need no protobuf
             )
 
-            return EncodedResponse(write_json(answer_to_tree(answer), self._style))
-        return EncodedResponse(write_answer(answer, self._style))
-
-    def _encode_raw(self, answer: Any, operation: Operation) -> EncodedResponse:
-        tree = to_tree(answer) if is_proto(answer) else answer
-        return EncodedResponse(
-            write_json(tree, self._style), _status_in(tree) if operation is Operation.PREDICT else None
-        )
+            return EncodedResponse(write_json(message_to_tree(message), self._style))
+        return EncodedResponse(write_message(message, self._style))
 
 
 class PassthroughCodec(JsonCodec):
     """Bodies to the class and back as they are (contract section 2.2); only its raw hook can read them."""
 
     def decode(self, operation: Operation, wire: Any) -> Request:
-        """The body itself, as bytes or text; what came in several parts is a value like any other."""
+        """Return a request with the body as bytes or text; a multipart body is a JSON value as for ``JsonCodec``."""
         return Request(operation, bytes(wire) if isinstance(wire, (bytearray, memoryview)) else wire, self)
 
-    def read_message(self, operation: Operation, tree: Any) -> Message:
-        """See ``JsonCodec.read_message``.
+    def read_message(self, operation: Operation, body: Any) -> Message:
+        """Read the message of a multipart body.
 
         Raises:
-            PayloadError: always but for a body in parts, for the class has no hook that reads bodies.
+            PayloadError: for any other body, because the class has no hook that reads it.
         """
-        if isinstance(tree, (bytes, str)):
+        if isinstance(body, (bytes, str)):
             raise PayloadError(
-                f"Invalid request data type: {type(tree).__name__}; PAYLOAD_PASSTHROUGH is on, and the class has no"
-                " predict_raw that answered"
+                f"Invalid request data type: {type(body).__name__}; PAYLOAD_PASSTHROUGH is on, and the class has no"
+                " predict_raw that returned a response"
             )
-        return super().read_message(operation, tree)
+        return super().read_message(operation, body)
 
-    def read_raw(self, operation: Operation, tree: Any) -> Any:
-        """The body itself."""
-        return tree if isinstance(tree, (bytes, str)) else super().read_raw(operation, tree)
+    def read_raw(self, operation: Operation, body: Any) -> Any:
+        """Return the body itself."""
+        return body if isinstance(body, (bytes, str)) else super().read_raw(operation, body)
 
-    def encode(self, result: Result | RawResult, request: Request) -> EncodedResponse:
-        """The class's own bytes or text.
+    def write_raw(self, raw: Any) -> bytes:
+        """Return the class's own bytes or text.
 
         Raises:
             ResultError: it is neither.
         """
-        if not isinstance(result, RawResult):
-            return super().encode(result, request)
-        if isinstance(result.answer, str):
-            return EncodedResponse(result.answer.encode())
-        if isinstance(result.answer, (bytes, bytearray)):
-            return EncodedResponse(bytes(result.answer))
-        raise ResultError(f"PAYLOAD_PASSTHROUGH sends bytes or text, not {type(result.answer).__name__}")
+        if isinstance(raw, str):
+            return raw.encode()
+        if isinstance(raw, (bytes, bytearray)):
+            return bytes(raw)
+        raise ResultError(f"PAYLOAD_PASSTHROUGH sends bytes or text, not {type(raw).__name__}")
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        """Return the class's own bytes or text.
+
+        Raises:
+            ResultError: it is neither.
+        """
+        if response.codec is None:
+            return super().encode(response, request)
+        return EncodedResponse(self.write_raw(response.raw))
 
 
-def _tree_of(tree: object) -> Any:
-    return tree.tree if isinstance(tree, LazyBody) else tree
+def _tree_of(body: object) -> Any:
+    return body.tree if isinstance(body, LazyBody) else body
 
 
-def _tree_or_array(unread: LazyBody) -> object:
-    """The message, with an array of numbers in it where it can be had without the lists."""
-    tree = None if unread.wire is None else read_with_array(unread.wire)
+def _tree_or_array(body: LazyBody) -> object:
+    """Return the JSON value, with an array instead of lists of numbers if it can be read without them."""
+    tree = None if body.wire is None else read_with_array(body.wire)
     if tree is None:
-        return unread.tree
-    unread.wire = None
+        return body.tree
+    body.wire = None
     return tree
 
 
-def _read_feedback(tree: object) -> Any:
-    if not isinstance(tree, dict):
-        raise PayloadError(f"Invalid JSON: feedback is {_shown(tree)}, not an object")
-    from seldon_spec.protocols.seldon_v1.json_proto import feedback_from_tree  # not at the top: few need protobuf here
-
-    return feedback_from_tree(tree)
-
-
-def _parts_of(tree: object) -> list[Any]:
-    parts = tree.get("seldonMessages") if isinstance(tree, dict) else tree
-    if not isinstance(parts, list):
-        raise PayloadError(f"Invalid request data type: {_shown(tree)}; send a list of messages")
-    return parts
-
-
-def _status_in(tree: object) -> int | None:
-    """The HTTP status that a raw answer asks for in ``status.code`` (contract section 2.3)."""
+def _find_status(tree: object) -> int | None:
+    """Return the HTTP status that a raw response asks for in ``status.code`` (contract section 2.3)."""
     status = tree.get("status") if isinstance(tree, dict) else None
     code = status.get("code") if isinstance(status, dict) else None
     return code if type(code) is int and code in _FREE_STATUS else None
-
-
-def _decode_message(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
-    if not isinstance(tree, dict):
-        raise PayloadError(f"Invalid request data type: {_shown(tree)}; {_EXPECTED}")
-    meta = _decode_meta(tree)
-    if "data" in tree:
-        return _decode_data(tree["data"], meta, allowance)
-    if "jsonData" in tree:
-        check_depth(tree["jsonData"])
-        return Message(PayloadType.JSON, tree["jsonData"], meta=meta)
-    if "strData" in tree:  # its type is not checked, as in the original
-        check_depth(tree["strData"])
-        return Message(PayloadType.TEXT, tree["strData"], meta=meta)
-    if "binData" in tree:
-        return Message(PayloadType.BINARY, decode_base64(tree["binData"]), meta=meta)
-    raise PayloadError(f"Invalid request data type: {_shown(tree)}; {_EXPECTED}")
-
-
-def _shown(tree: object) -> str:
-    """What was sent, in a form that is short however long it is."""
-    if isinstance(tree, dict):
-        return f"an object with the keys {sorted(map(str, tree))[:10]}" if tree else "{}"
-    return f"a list of {len(tree)}" if isinstance(tree, list) else repr(tree)[:100]
-
-
-def _decode_meta(tree: dict[str, Any]) -> dict[str, Any] | None:
-    if "meta" not in tree:
-        return None
-    meta = tree["meta"]
-    if not isinstance(meta, dict):
-        raise PayloadError("meta is not an object")
-    for key, kind, wanted in _META_MEMBERS:
-        if meta.get(key) and not isinstance(meta[key], kind):
-            raise PayloadError(f"meta.{key} is not {wanted}")
-    check_depth(meta)
-    return meta
-
-
-def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> Message:
-    if not isinstance(data, dict):
-        raise PayloadError(f"data is {_shown(data)}, not an object; {_EXPECTED}")
-    names = data.get("names", [])
-    if names:
-        if not isinstance(names, list):
-            raise PayloadError("data.names is not a list")
-        check_depth(names)
-    if "tensor" in data:
-        return Message(PayloadType.TENSOR, _decode_tensor(data["tensor"]), names, meta)
-    if "ndarray" in data:
-        return Message(PayloadType.NDARRAY, array_from_nested(data["ndarray"], allowance), names, meta)
-    if "tftensor" in data:
-        from seldon_spec.protocols.seldon_v1.json_proto import (
-            tftensor_from_tree,  # not at the top: few need protobuf here
-        )
-
-        return Message(PayloadType.TFTENSOR, tftensor_from_tree(data["tftensor"], allowance), names, meta)
-    if data.keys() - {"names"}:
-        raise PayloadError(f"data holds no ndarray, tensor or tftensor: {_shown(data)}; {_EXPECTED}")
-    return Message(PayloadType.NDARRAY, np.array([]), names, meta)
-
-
-def _decode_tensor(tensor: object) -> Array:
-    if not isinstance(tensor, dict):
-        raise PayloadError("data.tensor is not an object")
-    for key in ("shape", "values"):
-        if key not in tensor:
-            raise PayloadError(f"data.tensor has no {key}")
-    return array_from_tensor(tensor["values"], tensor["shape"], may_infer=True)

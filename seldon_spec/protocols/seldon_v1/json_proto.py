@@ -1,6 +1,6 @@
-"""What of the REST wire is protobuf in JSON's form: feedback and its answer, and TensorFlow's tensors.
+"""What is protobuf's JSON form on REST: feedback, its response, and TensorFlow's tensors.
 
-A room of its own, so that whoever sends neither does without protobuf.
+A module of its own, so that other requests do not import protobuf.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from typing import Any
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array, check_depth
-from seldon_spec.inference.component.response import ResponseMessage
+from seldon_spec.inference.message import Message
 from seldon_spec.protocols.seldon_v1.base64_data import decode_base64
 from seldon_spec.protocols.seldon_v1.proto import Feedback, TensorProto
 from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, tree_to_message
-from seldon_spec.protocols.seldon_v1.proto_codec import build_message, check_reward
+from seldon_spec.protocols.seldon_v1.proto_message import build_message, check_reward
 from seldon_spec.protocols.seldon_v1.raw_messages import to_tree
 from seldon_spec.protocols.seldon_v1.tftensor import decode_tftensor, encode_tftensor
 
 
 def feedback_from_tree(tree: dict[str, Any]) -> Any:
-    """The Feedback that an object describes.
+    """Return the Feedback that a JSON object describes.
 
     Raises:
-        PayloadError: it describes none.
+        PayloadError: it is none.
     """
     check_depth(tree)
     try:
@@ -33,14 +33,14 @@ def feedback_from_tree(tree: dict[str, Any]) -> Any:
 
 
 def _with_bytes(message: Any) -> Any:
-    """A message of feedback with its ``binData`` in the one form of base64 that protobuf reads without mistakes."""
+    """Return a message of feedback with its ``binData`` in the one form of base64 that protobuf reads correctly."""
     if not isinstance(message, dict) or message.get("binData") is None:
         return message
     return {**message, "binData": base64.b64encode(decode_base64(message["binData"])).decode("ascii")}
 
 
 def tftensor_from_tree(tree: object, allowance: int) -> Array:
-    """The array of a TensorProto in JSON's form; see ``decode_tftensor``.
+    """Return the array of a TensorProto in JSON form; see ``decode_tftensor``.
 
     Raises:
         PayloadError: it is none.
@@ -56,7 +56,7 @@ def tftensor_from_tree(tree: object, allowance: int) -> Array:
 
 
 def tftensor_to_tree(array: Array) -> Any:
-    """An array as a TensorProto in JSON's form; see ``encode_tftensor``.
+    """Return an array as a TensorProto in JSON form; see ``encode_tftensor``.
 
     Raises:
         UnwritableResult: TensorFlow has no type for it.
@@ -64,10 +64,10 @@ def tftensor_to_tree(array: Array) -> Any:
     return to_tree(encode_tftensor(array))
 
 
-def answer_to_tree(answer: ResponseMessage) -> Any:
-    """A whole answer as protobuf has it in JSON's form, without empty members.
+def message_to_tree(message: Message) -> Any:
+    """Return a message in protobuf's JSON form, without empty members.
 
     Raises:
         ResultError: it has no form in protobuf.
     """
-    return to_tree(build_message(answer))
+    return to_tree(build_message(message))

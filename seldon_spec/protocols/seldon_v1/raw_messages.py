@@ -1,6 +1,6 @@
-"""Whole messages that the user's code takes and makes itself: of protobuf, or what JSON can write.
+"""Raw messages, which ``*_raw`` hooks take and return: protobuf messages, or what JSON can encode.
 
-Their only member that is looked at is ``meta.metrics`` (contract section 3.4).
+Only their member ``meta.metrics`` is read (contract section 3.4).
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from seldon_spec.errors import UnwritableResult
 _USERS_MODULE = "seldon_core.proto.prediction_pb2"
 
 
-def is_proto(answer: object) -> bool:
-    """Whether a value is a message of protobuf, of whichever descriptor pool."""
-    return hasattr(answer, "SerializeToString") and hasattr(answer, "DESCRIPTOR")
+def is_proto(raw: object) -> bool:
+    """Return whether a value is a protobuf message, of any descriptor pool."""
+    return hasattr(raw, "SerializeToString") and hasattr(raw, "DESCRIPTOR")
 
 
 def to_users_type(message: Any) -> Any:
-    """A message of ours as the user's code knows it: of the generated module, where it has imported that."""
+    """Return a message as the class of the generated module, if the user's code has imported that module."""
     theirs = getattr(sys.modules.get(_USERS_MODULE), type(message).__name__, None)
     return message if theirs in (None, type(message)) else theirs.FromString(message.SerializeToString())
 
 
 def to_tree(message: Any) -> Any:
-    """A message of protobuf as a JSON value.
+    """Return a protobuf message as a JSON value.
 
     Raises:
-        UnwritableResult: it holds what JSON has no form for.
+        UnwritableResult: it has no form in JSON.
     """
-    from seldon_spec.protocols.seldon_v1.proto import json_form  # not at the top: most answers on REST need no protobuf
+    from seldon_spec.protocols.seldon_v1.proto import (
+        json_form,
+    )  # not at the top: most responses on REST need no protobuf
 
     try:
         return json_form.message_to_tree(message)
@@ -38,65 +40,65 @@ def to_tree(message: Any) -> Any:
         raise UnwritableResult(f"the result has no form in JSON: {error}") from error
 
 
-def split_metrics(answer: Any) -> tuple[list[Any], Any]:
-    """The metrics in an answer's ``meta``, and the answer without them; neither changes the answer itself."""
-    if is_proto(answer):
-        return _split_proto(answer)
-    meta = answer.get("meta") if isinstance(answer, dict) else None
+def split_metrics(raw: Any) -> tuple[list[Any], Any]:
+    """Return the metrics in a raw response's ``meta``, and a response without them; the original is not changed."""
+    if is_proto(raw):
+        return _split_proto(raw)
+    meta = raw.get("meta") if isinstance(raw, dict) else None
     metrics = meta.get("metrics") if isinstance(meta, dict) else None
     if not isinstance(meta, dict) or not metrics:
-        return [], answer
+        return [], raw
     if not isinstance(metrics, list):
-        return [metrics], answer
+        return [metrics], raw
     rest = {key: value for key, value in meta.items() if key != "metrics"}
-    return [_with_type(metric) for metric in metrics], {**answer, "meta": rest}
+    return [_with_type(metric) for metric in metrics], {**raw, "meta": rest}
 
 
-def name_method(answer: Any, method: str) -> Any:
-    """The answer with the method among the tags of each metric that has some; the answer itself is not changed.
+def add_method_tag(raw: Any, method: str) -> Any:
+    """Return a raw response with the method among the tags of each metric that has tags; the original is not changed.
 
     Args:
-        answer: whose metrics have been counted.
+        raw: its metrics are valid.
         method: the value of the tag.
     """
-    if is_proto(answer):
-        if not any(metric.tags for metric in getattr(getattr(answer, "meta", None), "metrics", ())):
-            return answer
-        named = type(answer)()
-        named.CopyFrom(answer)
+    if is_proto(raw):
+        if not any(metric.tags for metric in getattr(getattr(raw, "meta", None), "metrics", ())):
+            return raw
+        named = type(raw)()
+        named.CopyFrom(raw)
         for metric in named.meta.metrics:
             if metric.tags:
                 metric.tags["method"] = method
         return named
-    meta = answer.get("meta") if isinstance(answer, dict) else None
+    meta = raw.get("meta") if isinstance(raw, dict) else None
     metrics = meta.get("metrics") if isinstance(meta, dict) else None
     if not isinstance(meta, dict) or not isinstance(metrics, list) or not any(metric.get("tags") for metric in metrics):
-        return answer
+        return raw
     shown = [
         {**metric, "tags": {**metric["tags"], "method": method}} if metric.get("tags") else metric for metric in metrics
     ]
-    return {**answer, "meta": {**meta, "metrics": shown}}
+    return {**raw, "meta": {**meta, "metrics": shown}}
 
 
 def _with_type(metric: Any) -> Any:
     return {"type": "COUNTER", **metric} if isinstance(metric, dict) else metric
 
 
-def _split_proto(answer: Any) -> tuple[list[Any], Any]:
-    if not getattr(getattr(answer, "meta", None), "metrics", None):
-        return [], answer
-    metrics = [read_metric(metric) for metric in answer.meta.metrics]
-    rest = type(answer)()
-    rest.CopyFrom(answer)
+def _split_proto(raw: Any) -> tuple[list[Any], Any]:
+    if not getattr(getattr(raw, "meta", None), "metrics", None):
+        return [], raw
+    metrics = [read_metric(metric) for metric in raw.meta.metrics]
+    rest = type(raw)()
+    rest.CopyFrom(raw)
     rest.meta.ClearField("metrics")
     return metrics, rest
 
 
 def read_metric(metric: Any) -> dict[str, Any]:
-    """A Metric in the form that REST has."""
-    kinds = metric.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number
-    kind = kinds[metric.type].name if metric.type in kinds else metric.type
-    tree = {"key": metric.key, "type": kind, "value": metric.value}
+    """Return a Metric as JSON has it."""
+    types = metric.DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number
+    metric_type = types[metric.type].name if metric.type in types else metric.type
+    tree = {"key": metric.key, "type": metric_type, "value": metric.value}
     if metric.tags:
         tree["tags"] = dict(metric.tags)
     return tree

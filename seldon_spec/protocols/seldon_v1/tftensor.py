@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import PayloadError, UnwritableResult
-from seldon_spec.inference.arrays import MAX_DIMENSIONS, MAX_EMPTY_DIMENSION, Array
+from seldon_spec.inference.arrays import MAX_DIMENSIONS, MAX_EMPTY_DIMENSION, Array, fill_masked
 from seldon_spec.protocols.seldon_v1.proto import TensorProto
 
 PADDED_BYTES_ALWAYS = 1 << 20
@@ -51,7 +51,7 @@ def decode_tftensor(tensor: Any, allowance: int = PADDED_BYTES_ALWAYS) -> Array:
 
     Returns:
         A writable array that owns its memory, of the tensor's type; a bfloat16 becomes float32, which holds all its
-        values, and strings become an array of objects of type bytes.
+        values, and strings are an array of objects of type bytes.
 
     Raises:
         PayloadError: the type is none that an array can hold, or the values do not fit the shape.
@@ -134,12 +134,13 @@ def encode_tftensor(array: Array) -> Any:
     """Turn an array of numbers into a TensorProto.
 
     Returns:
-        The message: more than one element stands in ``tensor_content`` (complex numbers in their list), a single one
+        The message: more than one element is in ``tensor_content`` (complex numbers in their list), a single one
         in the list of its type.
 
     Raises:
         UnwritableResult: TensorFlow has no type for it.
     """
+    array = fill_masked(array)
     native = array.dtype.newbyteorder("=")
     if native not in _BY_DTYPE:
         raise UnwritableResult(f"the result's type {array.dtype} has no form in a tftensor")

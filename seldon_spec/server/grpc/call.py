@@ -91,8 +91,8 @@ class PackedProtoCodec(ProtoCodec):
         self._max_bytes = max_bytes
 
     def decode(self, operation: Operation, wire: Any) -> Request:
-        """See ``ProtoCodec``; raises what ``unpack`` raises, too."""
-        return super().decode(operation, unpack(self._encoding, wire, self._max_bytes))
+        """Return the request of the plain codec; raises what ``unpack`` raises, too."""
+        return ProtoCodec().decode(operation, unpack(self._encoding, wire, self._max_bytes))
 
 
 @dataclass(slots=True)
@@ -381,7 +381,7 @@ class UnaryCall(SingleCall):
     def answer(self, call: PendingCall) -> None:
         """Send the reply, or the error, that the lane has brought."""
         self._call = None
-        reply = call.reply
+        reply = call.response
         if reply is None:
             assert call.error is not None
             self.fail(call.error)

@@ -354,8 +354,8 @@ class _NativeHandler:
 
     def _finish(self, call: PendingCall) -> None:
         exchange: RequestCycle = call.owner
-        note: Any = call.note
-        reply = call.reply
+        note: Any = call.request_context
+        reply = call.response
         if reply is None:
             assert call.error is not None
             exchange.answer(*self._front.fail(call.error, exchange.head, note))

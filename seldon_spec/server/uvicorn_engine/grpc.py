@@ -247,8 +247,8 @@ def _finish(call: PendingCall) -> None:
     answered: asyncio.Future[EncodedResponse] = call.owner
     if answered.done():
         return
-    if call.reply is not None:
-        answered.set_result(call.reply)
+    if call.response is not None:
+        answered.set_result(call.response)
     else:
         assert call.error is not None
         answered.set_exception(call.error)

@@ -1,7 +1,7 @@
-"""The text of a request to a JSON value: by ``json``, or more quickly where the outcome is certain to be the same.
+"""The text of a request to a JSON value, by ``json`` or by faster parsers where the result is the same.
 
-``read_plain`` is the rule. A short text is read by orjson, unless it holds what orjson reads in another way. In a long
-one the array of numbers, if there is one, is read without a Python object for each number; the rest by ``json``.
+``read_plain`` is the reference. orjson reads a short text, unless it holds what orjson reads differently. In a long
+text simdjson reads the array of numbers without a Python object for each number, and ``json`` the rest.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from seldon_spec.inference.arrays import Array
 Text: TypeAlias = "bytes | bytearray | memoryview | str"
 
 SHORT_BYTES = 4096
-"""Up to this length lists of numbers cost less than the way around them."""
+"""Up to this length lists of numbers cost less than reading the array separately."""
 
-_PIECE_BYTES = 1 << 18  # what is parsed at once, so that no parser ever holds much memory
-_HEAD_BYTES = 1 << 16  # how far into a text the array is looked for
+_PIECE_BYTES = 1 << 18  # parsed at once, to limit the memory of a parser
+_HEAD_BYTES = 1 << 16  # in which the start of the array is searched
 
-_MOST_OPENINGS = (
-    500  # a text with more brackets may be nested more deeply than json's limit, which orjson does not share
-)
+_MOST_OPENINGS = 500  # a text with more brackets may exceed json's limit of nesting, which orjson does not have
 _LONGEST_EXACT = 18  # digits; orjson makes floats of integers beyond 64 bits
 _DIGITS_AS_ZERO = bytes(0x30 if 0x30 <= byte <= 0x39 else byte for byte in range(256))
 _LONG_INTEGER = re.compile(rb"(?<![.\d])\d{19}")
@@ -39,7 +37,7 @@ _LONG_ROW_BYTES = 256
 
 
 class _NotPlain(Exception):
-    """The text is left to ``read_plain``."""
+    """Only ``read_plain`` can read the text."""
 
 
 def read_plain(wire: Text) -> Any:
@@ -57,19 +55,19 @@ def read_plain(wire: Text) -> Any:
 
 
 def read_short(wire: Text) -> Any:
-    """What ``read_plain`` gives, for a text of a few thousand characters.
+    """Return the result of ``read_plain``, for a text of a few thousand characters.
 
     Raises:
         PayloadError: it is no JSON.
     """
     try:
         text = wire.encode() if isinstance(wire, str) else bytes(wire)
-        return orjson.loads(text) if _is_read_alike(text) else read_plain(wire)
-    except ValueError:  # json takes more: NaN, half surrogate pairs, a byte order mark
+        return orjson.loads(text) if _has_same_result(text) else read_plain(wire)
+    except ValueError:  # json accepts more: NaN, half surrogate pairs, a byte order mark
         return read_plain(wire)
 
 
-def _is_read_alike(text: bytes) -> bool:
+def _has_same_result(text: bytes) -> bool:
     if b"0" * (_LONGEST_EXACT + 1) in text.translate(_DIGITS_AS_ZERO) and _LONG_INTEGER.search(text):
         return False
     return text.count(b"[") + text.count(b"{") <= _MOST_OPENINGS
@@ -82,13 +80,13 @@ def _decode(wire: Text) -> str:
 
 
 def read_with_array(wire: Text) -> Any:
-    """What ``read_plain`` gives, but with an array of numbers where ``data.ndarray`` or ``data.tensor.values`` stands.
+    """Return the result of ``read_plain``, with an array as the value of ``data.ndarray`` or ``data.tensor.values``.
 
     Args:
-        wire: a message; a long one, or this is no gain.
+        wire: a message; for a short one this is slower.
 
     Returns:
-        The message. The array is writable, of the type that ``numpy.array`` gives to the list. None: there is no array
+        The message. The array is writable, of the type that ``numpy.array`` has for the list. None: there is no array
         of one or two dimensions that holds numbers and nothing else, or the text is no JSON.
     """
     if isinstance(wire, str):
@@ -100,25 +98,25 @@ def read_with_array(wire: Text) -> Any:
     try:
         array, end = _read_array(view, found.end())
         return _read_around(view, found.end(), end, array)
-    except (_NotPlain, ValueError, TypeError, RuntimeError):  # the latter three are the parsers'
+    except (_NotPlain, ValueError, TypeError, RuntimeError):  # the latter three are raised by the parsers
         return None
 
 
 def _read_around(view: memoryview, start: int, end: int, array: Array) -> Any:
-    """The message with the array in the place of the text that it was read from.
+    """Return the message with the array in place of the text that it was read from.
 
-    The text is replaced by a NaN. If that is the only one in the message, and stands where the contract has the array,
-    then nothing was replaced that was no value, or that another member of the same name stands above.
+    The text is replaced by NaN. If that is the only NaN in the message, and the value of one of the two members, then
+    the replaced text was a value, and no repeated member overrides it.
     """
-    holes: list[str] = []
+    replaced: list[str] = []
 
     def fill(name: str) -> Array:
-        holes.append(name)
+        replaced.append(name)
         return array
 
     tree = json.loads(_decode(b"".join((view[:start], b"NaN", view[end:]))), parse_constant=fill)
     data = tree.get("data") if isinstance(tree, dict) else None
-    if len(holes) != 1 or not isinstance(data, dict):
+    if len(replaced) != 1 or not isinstance(data, dict):
         raise _NotPlain
     tensor = data.get("tensor")
     if data.get("ndarray") is not array and not (isinstance(tensor, dict) and tensor.get("values") is array):
@@ -127,21 +125,21 @@ def _read_around(view: memoryview, start: int, end: int, array: Array) -> Any:
 
 
 def _read_array(view: memoryview, start: int) -> tuple[Array, int]:
-    """The array whose text begins at a place, and where that text ends."""
-    from simdjson import Parser  # not at the top: a server that is sent short messages needs it not
+    """Return the array whose text begins at a position, and the position after the text."""
+    from simdjson import Parser  # not at the top: short messages need no simdjson
 
     is_table = _TABLE.match(view, start) is not None
     parser, width, end = Parser(), 0, start
-    numbers = _Numbers((len(view) - start) // 2)  # a number and what follows it are two characters at least
+    numbers = _Numbers((len(view) - start) // 2)  # a number and its separator have at least two characters
     for text, place in _cut(view, start + 1, is_table=is_table):
         rows, part = _read_numbers(parser, text)
         if is_table:
             width = width or len(rows[0])
             count = width * _count_rows(rows, text, width)
-        else:  # a list without lists, for it ends with the first bracket
+        else:  # a list without lists: it ends with the first bracket
             count = _count(text, b",") + 1
-        del rows  # the parser takes nothing new as long as somebody has what it has read
-        if part.size != count:  # simdjson takes empty lists, and has nothing for them
+        del rows  # the parser can be reused only without references to its last result
+        if part.size != count:  # simdjson skips empty lists
             raise _NotPlain
         numbers.add(part)
         end = place
@@ -150,10 +148,10 @@ def _read_array(view: memoryview, start: int) -> tuple[Array, int]:
 
 
 class _Numbers:
-    """Numbers that come in pieces, in one block; integers as long as there are no others.
+    """Collects pieces of numbers in one array; of integers as long as there are no others.
 
-    The block is made with the second piece, for the most that there can be: what is never written to takes no memory,
-    and the rest is given back at the end.
+    The array is allocated with the second piece, for the maximum count: pages that are never written take no memory,
+    and the end is released at last.
     """
 
     def __init__(self, most: int) -> None:
@@ -167,13 +165,13 @@ class _Numbers:
             self._block = part
             return
         if self._count > self._block.size or part.dtype == np.float64 != self._block.dtype:
-            kind = np.result_type(part, self._block)
-            earlier, self._block = self._block, np.empty(self._most, kind)
+            dtype = np.result_type(part, self._block)
+            earlier, self._block = self._block, np.empty(self._most, dtype)
             self._block[:before] = earlier[:before]
         self._block[before : self._count] = part
 
     def finish(self) -> Array:
-        """The numbers, in a block of their own."""
+        """Return the numbers as an array that owns its memory."""
         if self._block.size == self._count:
             return np.array(self._block)
         self._block.resize(self._count, refcheck=False)
@@ -181,9 +179,9 @@ class _Numbers:
 
 
 def _cut(view: memoryview, at: int, *, is_table: bool) -> Iterator[tuple[bytes, int]]:
-    """Whole rows, or numbers, in pieces of a handy size, each with the place after it.
+    """Yield pieces of whole rows, or numbers, of limited size, each with the position after it.
 
-    Where a list is not as it should be the cuts may go wrong, but then the pieces are not what they should be either.
+    If the list is malformed, a cut may be at a wrong position; then the pieces are malformed as well.
     """
     size = _PIECE_BYTES
     while at < len(view):
@@ -204,17 +202,17 @@ def _cut(view: memoryview, at: int, *, is_table: bool) -> Iterator[tuple[bytes, 
 
 
 def _find_last(piece: bytes) -> int:
-    """The bracket that closes a table: the last one before whatever comes after it; -1 if that is not here."""
+    """Return the position of the last bracket before the next member, which closes the table; -1 if it is absent."""
     stops = [stop for stop in (piece.find(b'"'), piece.find(b"}")) if stop >= 0]
     return piece.rfind(b"]", 0, min(stops)) if stops else -1
 
 
 def _count_rows(rows: Any, text: bytes, width: int) -> int:
-    """How many rows a piece has, all of them lists of ``width`` values and of nothing deeper."""
+    """Return the count of rows in a piece; each has to be a list of ``width`` numbers."""
     count = _count(text, b"[")
     if width < 1 or count != len(rows):
         raise _NotPlain
-    if count * _LONG_ROW_BYTES < len(text):  # so few that each can be asked
+    if count * _LONG_ROW_BYTES < len(text):  # few rows: check each
         is_even = all(len(row) == width for row in rows)
     else:
         row = b"[" + b"," * (width - 1) + b"]"
@@ -225,12 +223,12 @@ def _count_rows(rows: Any, text: bytes, width: int) -> int:
 
 
 def _count(text: bytes, mark: bytes) -> int:
-    """How often a mark is in a text; many times quicker than ``text.count``, which looks at each byte by itself."""
+    """Return how often a byte is in a text; many times faster than ``text.count``."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(mark)))
 
 
 def _read_numbers(parser: Any, text: bytes) -> tuple[Any, Array]:
-    """A piece as the parser has it, and its numbers: whole ones as integers, as in numpy, and of a mixture floats.
+    """Return the parser's form of a piece, and its numbers: integers, or floats if one of them is a float.
 
     Raises:
         Exception: one of simdjson's; also for integers that only an array of objects can hold.

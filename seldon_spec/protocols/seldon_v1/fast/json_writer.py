@@ -1,4 +1,4 @@
-"""A dressed result as JSON, its numbers by orjson where these come out as they would from ``json``.
+"""A response message as JSON; orjson writes the numbers where its result equals that of ``json``.
 
 Only the spelling of a number may differ, such as ``1e16`` for ``1e+16``.
 """
@@ -14,70 +14,74 @@ import numpy as np
 import orjson
 
 from seldon_spec.errors import ResultError
-from seldon_spec.inference.arrays import Array, default_names, kept_by_width
-from seldon_spec.inference.component.response import ResponseMessage
-from seldon_spec.inference.message import PayloadType
+from seldon_spec.inference.arrays import Array, cached_by_width, default_names
+from seldon_spec.inference.message import Message, PayloadType
 from seldon_spec.protocols.json_style import JsonStyle, write_json, write_part
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 _TEXT = frozenset({str})
-_FEW = 32  # numbers that Python has looked at before numpy has begun
+_FEW = 32  # for so few numbers Python is faster than numpy
+_DATA_MEMBERS = {ArrayEncoding.TENSOR: "tensor", ArrayEncoding.NDARRAY: "ndarray"}
 
 
-def write_answer(answer: ResponseMessage, style: JsonStyle) -> bytes:
-    """Write an answer in a style, with a final line break (contract section 4.2).
+def write_message(message: Message, style: JsonStyle) -> bytes:
+    """Write a message in a style, with a final line break (contract section 4.2).
 
-    Raises:
-        ResultError: something in it has no form in JSON.
-    """
-    return _write_numbers(answer, style) or write_plain(answer, style)
-
-
-def write_plain(answer: ResponseMessage, style: JsonStyle) -> bytes:
-    """What ``write_answer`` writes, number by number.
+    Args:
+        message: the encoding of an array is set.
+        style: the style.
 
     Raises:
         ResultError: something in it has no form in JSON.
     """
-    return write_json({**_member(answer), "meta": answer.meta}, style)
+    return _write_numbers(message, style) or write_plain(message, style)
 
 
-def _member(answer: ResponseMessage) -> dict[str, Any]:
-    """The one payload member of the message; within ``data`` the payload stands before its names."""
-    if answer.kind is PayloadType.TENSOR:
-        tensor = {"shape": list(answer.payload.shape), "values": answer.payload.ravel().tolist()}
-        return {"data": {"tensor": tensor, "names": answer.names}}
-    if answer.kind is PayloadType.NDARRAY:
-        rows = answer.payload.tolist() if answer.original is None else answer.original
-        return {"data": {"ndarray": rows, "names": answer.names}}
-    if answer.kind is PayloadType.TFTENSOR:
+def write_plain(message: Message, style: JsonStyle) -> bytes:
+    """Write the same as ``write_message``, number by number.
+
+    Raises:
+        ResultError: something in it has no form in JSON.
+    """
+    return write_json({**_payload_member(message), "meta": message.meta or {}}, style)
+
+
+def _payload_member(message: Message) -> dict[str, Any]:
+    """Return the one payload member of the message; within ``data`` the payload comes before its names."""
+    payload = message.payload
+    if message.payload_type is PayloadType.ARRAY:
+        if message.encoding is ArrayEncoding.TENSOR:
+            tensor = {"shape": list(payload.shape), "values": payload.ravel().tolist()}
+            return {"data": {"tensor": tensor, "names": message.names}}
+        if message.encoding is ArrayEncoding.NDARRAY:
+            rows = payload.tolist() if message.original is None else message.original
+            return {"data": {"ndarray": rows, "names": message.names}}
         from seldon_spec.protocols.seldon_v1.json_proto import (
-            tftensor_to_tree,  # not at the top: few need protobuf here
+            tftensor_to_tree,  # not at the top: most responses need no protobuf
         )
 
-        return {"data": {"tftensor": tftensor_to_tree(answer.payload), "names": answer.names}}
-    if answer.kind is PayloadType.CUSTOM:  # the original's REST knows no customData in either direction
-        raise ResultError("Unknown data type returned as payload: a google.protobuf.Any has no form on REST")
-    if answer.kind is PayloadType.BINARY:
-        return {answer.kind.value: base64.b64encode(answer.payload).decode("ascii")}
-    return {answer.kind.value: answer.payload}
+        return {"data": {"tftensor": tftensor_to_tree(payload), "names": message.names}}
+    if message.payload_type is PayloadType.JSON:
+        return {"jsonData": payload}
+    if message.payload_type is PayloadType.TEXT:
+        return {"strData": payload}
+    if message.payload_type is PayloadType.BINARY:
+        return {"binData": base64.b64encode(payload).decode("ascii")}
+    # the original's REST has no customData in either direction
+    raise ResultError("Unknown data type returned as payload: a google.protobuf.Any has no form on REST")
 
 
-def _write_numbers(answer: ResponseMessage, style: JsonStyle) -> bytes | None:
-    """An answer of finite numbers in one line; None for any other."""
-    if (
-        style.indent is not None
-        or answer.kind not in (PayloadType.TENSOR, PayloadType.NDARRAY)
-        or not _is_finite(answer.payload)
-    ):
+def _write_numbers(message: Message, style: JsonStyle) -> bytes | None:
+    """Write an array of finite numbers in one line; return None for any other message."""
+    member = _DATA_MEMBERS.get(message.encoding)
+    if style.indent is not None or member is None or not _is_finite(message.payload):
         return None
-    names = orjson.Fragment(_write_names(answer, style))
-    numbers, options = _numbers(answer)
-    data = (
-        {"names": names, answer.kind.value: numbers}
-        if style.sort_keys
-        else {answer.kind.value: numbers, "names": names}
-    )
-    meta = answer.meta and orjson.Fragment(_write_texts(answer.meta, style, levels=2) or write_part(answer.meta, style))
+    names = orjson.Fragment(_write_names(message, style))
+    numbers, options = _numbers(message)
+    data = {"names": names, member: numbers} if style.sort_keys else {member: numbers, "names": names}
+    meta: Any = message.meta or {}
+    if meta:
+        meta = orjson.Fragment(_write_texts(meta, style, levels=2) or write_part(meta, style))
     try:
         return orjson.dumps({"data": data, "meta": meta}, option=options | orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a number of a type that orjson does not know
@@ -85,7 +89,7 @@ def _write_numbers(answer: ResponseMessage, style: JsonStyle) -> bytes | None:
 
 
 def _is_finite(array: Array) -> bool:
-    """Whether an array has numbers, and each of them a form in JSON; a single one is no list for orjson."""
+    """Return whether an array has at least one dimension and only finite numbers."""
     if array.ndim == 0 or array.dtype.kind not in "iuf" or type(array) is not np.ndarray:  # it may have a mask
         return False
     if array.size <= _FEW:
@@ -93,22 +97,22 @@ def _is_finite(array: Array) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
-def _numbers(answer: ResponseMessage) -> tuple[Any, int]:
-    """What orjson shall write, and how."""
-    array = answer.payload
-    if not array.dtype.isnative:  # orjson 3.9 writes the bytes as if they were
+def _numbers(message: Message) -> tuple[Any, int]:
+    """Return the value for orjson, and its options."""
+    array = message.payload
+    if not array.dtype.isnative:  # orjson 3.9 writes the bytes unswapped
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind == "f" and array.itemsize < 8:  # the double's digits are wanted, as Python has no other float
+    if array.dtype.kind == "f" and array.itemsize < 8:  # with the digits of a double, as Python writes it
         array = array.astype(np.float64)
-    if answer.kind is PayloadType.TENSOR:
+    if message.encoding is ArrayEncoding.TENSOR:
         return {"shape": array.shape, "values": array.ravel()}, orjson.OPT_SERIALIZE_NUMPY
-    if answer.original is not None:  # single values of numpy in a list are not for orjson, which shortens their digits
-        return answer.original, 0
+    if message.original is not None:  # without OPT_SERIALIZE_NUMPY: orjson shortens the digits of numpy's scalars
+        return message.original, 0
     return np.ascontiguousarray(array), orjson.OPT_SERIALIZE_NUMPY
 
 
 def _write_texts(tree: dict[str, Any], style: JsonStyle, levels: int) -> bytes | None:
-    """An object that holds nothing but text, as the usual ``meta`` does; None for any other."""
+    """Write an object that holds nothing but text, as the usual ``meta`` does; return None for any other."""
     if not levels or not _TEXT.issuperset(map(type, tree)):
         return None
     members = []
@@ -129,12 +133,12 @@ def _quote(text: str, style: JsonStyle) -> bytes:
     return quoted.encode("utf-8", "backslashreplace")
 
 
-def _write_names(answer: ResponseMessage, style: JsonStyle) -> bytes:
-    if answer.has_default_names:
-        return _default_names_text(len(answer.names))
-    return write_part(answer.names, style)
+def _write_names(message: Message, style: JsonStyle) -> bytes:
+    if message.has_default_names:
+        return _default_names_text(len(message.names))
+    return write_part(message.names, style)
 
 
-@kept_by_width
+@cached_by_width
 def _default_names_text(width: int) -> bytes:
     return orjson.dumps(default_names(width))

@@ -1,7 +1,7 @@
-"""The usual arrays of numbers straight from the bytes of a SeldonMessage, and back; knows no protobuf library.
+"""Arrays of numbers between numpy and the bytes of a SeldonMessage, without the protobuf library.
 
-What is read here is only what protobuf's own writers write: each member once, numbers packed, lengths in their shortest
-form. For anything else the answer is None, and it is for protobuf to read or to refuse.
+Only what protobuf's own writers produce is read: each member once, numbers packed, lengths in their shortest form. For
+anything else the result is None, and protobuf reads or refuses it.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from seldon_spec.inference.arrays import Array, array_from_tensor, default_names, kept_by_width
-from seldon_spec.inference.component.response import ResponseMessage
+from seldon_spec.inference.arrays import Array, array_from_tensor, cached_by_width, default_names
 from seldon_spec.inference.message import Message, PayloadType
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 Wire: TypeAlias = bytes | memoryview
 
-# A member's tag: its field's number, eightfold, and 2 for what has a length.
+# A member's tag: its field number times 8, plus 2 for values with a length.
 _META, _DATA = 0x12, 0x1A  # of a SeldonMessage
 _NAME, _TENSOR, _NDARRAY = 0x0A, 0x12, 0x1A  # of DefaultData
 _SHAPE, _VALUES = 0x0A, 0x12  # of a Tensor
 _PUID = 0x0A  # of Meta
 
-_MARK = b"\x0a\x09\x11"  # what stands before each double in a ListValue: a Value of 9 bytes, its number_value
+_MARK = b"\x0a\x09\x11"  # precedes each double in a ListValue: a Value of 9 bytes, its number_value
 _NUMBER = _MARK + bytes(8)
 
-_BLOCK_BYTES = 1 << 18  # of a ListValue, as many as are handled at once
+_BLOCK_BYTES = 1 << 18  # of a ListValue, processed at once
 
 
 class _NotPlain(Exception):
-    """The message is left to protobuf."""
+    """Only protobuf can read the message."""
 
 
 def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Message | None:
@@ -39,7 +39,7 @@ def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Mes
 
     Args:
         wire: the message.
-        read_meta: reads a Meta; asked before the array is looked at.
+        read_meta: reads a Meta; called before the array is read.
 
     Returns:
         The message; its array is writable and owns its memory. None: it holds anything else.
@@ -54,7 +54,11 @@ def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Mes
         if data is None or members:
             return None
         return _read_data(wire, *data, _read_meta(wire[slice(*meta)], read_meta))
-    except (_NotPlain, IndexError, UnicodeDecodeError):  # the latter two: it ends too early; a name is no text
+    except (
+        _NotPlain,
+        IndexError,
+        UnicodeDecodeError,
+    ):  # IndexError: the end is missing; UnicodeDecodeError: a name is no text
         return None
 
 
@@ -67,7 +71,7 @@ def _read_meta(meta: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> dict[
 
 
 def _read_members(wire: Wire, at: int, end: int) -> dict[int, tuple[int, int]]:
-    """The place of each member, by its tag; every one stands there once."""
+    """Return start and end of each member by its tag; a repeated member is refused."""
     members: dict[int, tuple[int, int]] = {}
     for tag, start, stop in _members(wire, at, end):
         if tag in members:
@@ -88,7 +92,7 @@ def _members(wire: Wire, at: int, end: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _read_varint(wire: Wire, at: int) -> tuple[int, int]:
-    """A number of up to 28 bits, and the place after it."""
+    """Return a number of up to 28 bits, and the position after it."""
     number = wire[at]
     if number < 0x80:
         return number, at + 1
@@ -115,8 +119,8 @@ def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
     if place is None:
         raise _NotPlain
     if place[0] == _TENSOR:
-        return Message(PayloadType.TENSOR, _read_tensor(wire, *place[1:]), names, meta)
-    return Message(PayloadType.NDARRAY, _read_list(wire, *place[1:]), names, meta)
+        return Message(PayloadType.ARRAY, _read_tensor(wire, *place[1:]), names, meta, ArrayEncoding.TENSOR)
+    return Message(PayloadType.ARRAY, _read_list(wire, *place[1:]), names, meta, ArrayEncoding.NDARRAY)
 
 
 def _read_tensor(wire: Wire, at: int, end: int) -> Array:
@@ -145,7 +149,7 @@ def _read_shape(wire: Wire, at: int, end: int) -> list[int]:
 def _read_list(wire: Wire, at: int, end: int) -> Array:
     if bytes(wire[at : min(end, at + len(_MARK))]) == _MARK:
         return _read_rows(wire, at, end, _NUMBER, 1).reshape(-1)
-    _, start = _read_varint(wire, at + 1)  # behind the tags of the first Value, and of its list
+    _, start = _read_varint(wire, at + 1)  # after the tags of the first Value, and of its list
     size, _ = _read_varint(wire, start + 1)
     width = size // len(_NUMBER)
     if not 0 < size <= end - at or not width:
@@ -154,9 +158,9 @@ def _read_list(wire: Wire, at: int, end: int) -> Array:
 
 
 def _read_rows(wire: Wire, at: int, end: int, row: bytes, width: int) -> Array:
-    """The numbers of rows that are all like ``row``.
+    """Read the numbers of rows that all have the form of ``row``.
 
-    They are written anew and compared with what was sent: that tells of everything that stands between them.
+    The rows are written again and compared with the input, which verifies every byte between the numbers.
     """
     count, rest = divmod(end - at, len(row))
     if rest or not count:
@@ -172,14 +176,14 @@ def _read_rows(wire: Wire, at: int, end: int, row: bytes, width: int) -> Array:
 
 
 def _blocks(array: Array, row: bytes) -> Iterator[tuple[int, Array]]:
-    """Rows in blocks of a handy size, each with the number of its first row."""
+    """Yield blocks of rows of limited size, each with the index of its first row."""
     step = max(1, _BLOCK_BYTES // len(row))
     for first in range(0, len(array), step):
         yield first, array[first : first + step]
 
 
 def _numbers_in(text: bytes | bytearray, shape: tuple[int, ...], row: bytes) -> Array:
-    """The doubles in the text of rows, where they stand."""
+    """Return a view of the doubles in the bytes of rows."""
     before = len(row) - shape[1] * len(_NUMBER) + len(_MARK)
     numbers: Array = np.ndarray(shape, "<f8", text, before, (len(row), len(_NUMBER)))
     return numbers
@@ -192,46 +196,44 @@ def _write_rows(array: Array, row: bytes) -> bytearray:
     return text
 
 
-@kept_by_width
+@cached_by_width
 def _row(width: int) -> bytes:
-    """A row of zeros as a Value in a ListValue."""
+    """Return a row of zeros as a Value in a ListValue."""
     numbers = _NUMBER * width
     listed = b"\x32" + write_varint(len(numbers)) + numbers
     return b"\x0a" + write_varint(len(listed)) + listed
 
 
-def write_message(answer: ResponseMessage, write_meta: Callable[[dict[str, Any]], bytes]) -> bytes | None:
-    """Write an answer of numbers as the SeldonMessage that protobuf writes of it.
+def write_message(message: Message, write_meta: Callable[[dict[str, Any] | None], bytes]) -> bytes | None:
+    """Write an array of numbers as the SeldonMessage that protobuf writes.
 
     Args:
-        answer: any answer.
-        write_meta: writes its Meta.
+        message: any message; the encoding of an array is set.
+        write_meta: encodes its ``meta``.
 
     Returns:
         The bytes; None: it is no tensor and no list of numbers or of rows of numbers.
     """
-    array = answer.payload
-    if (
-        answer.kind not in (PayloadType.TENSOR, PayloadType.NDARRAY) or type(array) is not np.ndarray
-    ):  # it may have a mask
+    array, encoding = message.payload, message.encoding
+    if type(array) is not np.ndarray or encoding is ArrayEncoding.TFTENSOR:  # a subclass may have a mask
         return None
     if array.dtype.kind not in "iuf" or array.itemsize > 8:
         return None
-    names = _write_names(answer)
+    names = _write_names(message)
     if names is None:
         return None
-    if answer.kind is PayloadType.TENSOR:
+    if encoding is ArrayEncoding.TENSOR:
         head, values = write_tensor(array)
-        start = _write_start(write_meta(answer.meta), names, b"\x12", len(head) + values.nbytes)
+        start = _write_start(write_meta(message.meta), names, b"\x12", len(head) + values.nbytes)
         return b"".join((start, head, values))
     if array.ndim > 2:
         return None
     row = _row(array.shape[1]) if array.ndim == 2 else _NUMBER
     table = array if array.ndim == 2 else array.reshape(-1, 1)
-    start = _write_start(write_meta(answer.meta), names, b"\x1a", len(table) * len(row))
+    start = _write_start(write_meta(message.meta), names, b"\x1a", len(table) * len(row))
     if len(table) * len(row) <= _BLOCK_BYTES:
         return start + _write_rows(table, row)
-    text = BytesIO()  # gives its bytes away without a copy
+    text = BytesIO()  # returns its bytes without a copy
     text.write(start)
     for _, part in _blocks(table, row):
         text.write(_write_rows(part, row))
@@ -239,13 +241,13 @@ def write_message(answer: ResponseMessage, write_meta: Callable[[dict[str, Any]]
 
 
 def _write_start(meta: bytes, names: bytes, tag: bytes, size: int) -> bytes:
-    """A SeldonMessage up to the content of its array, which has a tag in DefaultData and a size."""
+    """Return a SeldonMessage up to the content of its array, which has a tag in DefaultData and a size."""
     data = names + tag + write_varint(size)
     return b"".join((b"\x12", write_varint(len(meta)), meta, b"\x1a", write_varint(len(data) + size), data))
 
 
 def write_tensor(array: Array) -> tuple[bytes, memoryview]:
-    """A Tensor in two parts, which need not be copied into one: what stands before the values, and these as bytes."""
+    """Return a Tensor in two parts, to save a copy: what precedes the values, and the values as bytes."""
     values = array.astype("<f8", order="C", copy=False)
     shape = b"".join(map(write_varint, array.shape))
     head = b"\x0a" + write_varint(len(shape)) + shape if shape else b""
@@ -253,7 +255,7 @@ def write_tensor(array: Array) -> tuple[bytes, memoryview]:
 
 
 def write_varint(number: int) -> bytes:
-    """A number that is not negative in protobuf's form of seven bits a byte."""
+    """Return a number that is not negative as a protobuf varint."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -262,17 +264,17 @@ def write_varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _write_names(answer: ResponseMessage) -> bytes | None:
-    """The columns' names; None for what is no list of text, or text that UTF-8 has no form for."""
-    if answer.has_default_names:
-        return _default_names(len(answer.names))
+def _write_names(message: Message) -> bytes | None:
+    """Encode the columns' names; return None for what is no list, or text that has no form in UTF-8."""
+    if message.has_default_names:
+        return _default_names(len(message.names))
     try:
-        return _encode_names(answer.names) if type(answer.names) in (list, tuple) else None
+        return _encode_names(message.names) if type(message.names) in (list, tuple) else None
     except UnicodeEncodeError:
         return None
 
 
-@kept_by_width
+@cached_by_width
 def _default_names(width: int) -> bytes:
     return _encode_names(default_names(width))
 

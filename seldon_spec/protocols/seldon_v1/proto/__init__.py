@@ -20,7 +20,7 @@ PACKAGE = "seldon.protos"
 
 
 def read_descriptor_set() -> FileDescriptorSet:
-    """The descriptor set of the schema and of the files that it imports, imports first."""
+    """Return the descriptor set of the schema and of the files that it imports, imports first."""
     return FileDescriptorSet.FromString((resources.files(__name__) / "prediction.binpb").read_bytes())
 
 
@@ -35,7 +35,7 @@ POOL = _make_pool()
 
 
 def message_class(name: str) -> Any:
-    """The class of a message by its full name; protobuf makes such classes at run time, so no static type knows them.
+    """Return the class of a message by its full name; protobuf creates it at run time, without a static type.
 
     Raises:
         KeyError: the pool has no message of that name.

@@ -21,10 +21,10 @@ _MARKED = {_MARK + name: number for name, number in _NUMBERS.items()}
 
 
 def message_to_tree(message: Any, *, is_bare: bool = False) -> Any:
-    """A message as a JSON value.
+    """Return a message as a JSON value.
 
     Args:
-        message: of whichever descriptor pool.
+        message: of any descriptor pool.
         is_bare: whether numbers that are not finite stay numbers; else they are texts such as ``"NaN"``.
 
     Raises:
@@ -83,7 +83,7 @@ def _values_in(message: Any) -> Iterator[Any]:
 
 
 def _convert_floats(tree: Any, descriptor: Any, convert: Callable[[Any], Any]) -> Any:
-    """A message's tree with the leaves of its floating-point fields converted."""
+    """Return a message's tree with the leaves of its floating-point fields converted."""
     if isinstance(tree, list):
         return [_convert_floats(item, descriptor, convert) for item in tree]
     if not isinstance(tree, dict) or descriptor.full_name.startswith(_STANDARD):

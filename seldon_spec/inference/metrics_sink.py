@@ -1,0 +1,78 @@
+"""Where the inference core reports measurements and the component's own metrics.
+
+The server's implementation is ``observability.metrics.Metrics``, in memory shared by its processes. Another host, such
+as a replica of a different engine, passes its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from seldon_spec.inference.user_metrics import read_metrics
+
+
+class MetricsSink(Protocol):
+    """Receives one component's measurements; called from any thread.
+
+    ``method`` is the value of the metric label ``method``.
+    """
+
+    def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
+        """Validate and record the return value of a ``metrics`` hook.
+
+        Returns:
+            The metrics as the response shows them.
+
+        Raises:
+            BadMetric: it is not a list of metrics; then nothing is recorded.
+        """
+
+    def observe_call(
+        self,
+        method: str,
+        outcome: str,
+        seconds: float,
+        queue: float,
+        decode: float,
+        call: float,
+        encode: float,
+        rows: float,
+        body_bytes: float,
+    ) -> None:
+        """Record one finished request; a value that is not known is NaN.
+
+        Args:
+            method: see the class.
+            outcome: ``success`` or ``error``.
+            seconds: from the arrival of the request to its response.
+            queue: seconds of waiting for a model thread.
+            decode: seconds of decoding the request.
+            call: seconds in the component.
+            encode: seconds of encoding the response.
+            rows: of the request's data.
+            body_bytes: size of the request's body.
+        """
+
+    def observe_batch(self, method: str, requests: int, rows: float) -> None:
+        """Record one batched call of the model: its number of requests and their rows."""
+
+    def set_in_flight(self, requests: int) -> None:
+        """Set the number of requests received and not yet responded to."""
+
+    def set_queued(self, requests: int) -> None:
+        """Set the number of requests that wait for a model thread."""
+
+    def set_load_seconds(self, seconds: float) -> None:
+        """Set the time it took to build the model."""
+
+
+class NullMetrics:
+    """Validates the component's metrics as the server does, and keeps nothing."""
+
+    def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
+        return read_metrics(metrics, method)[1]
+
+    def _discard(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
+    observe_call = observe_batch = set_in_flight = set_queued = set_load_seconds = _discard

@@ -1,0 +1,60 @@
+"""What the JSON codec and the protobuf codec of the Seldon protocol share."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+
+from seldon_spec.inference.arrays import Array
+from seldon_spec.inference.message import AggregateMessage, Message, Operation, PayloadType, join_messages
+from seldon_spec.protocols.json_style import JsonStyle, write_part
+from seldon_spec.protocols.seldon_v1 import raw_messages
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
+from seldon_spec.protocols.seldon_v1.fast.json_writer import write_plain
+from seldon_spec.protocols.seldon_v1.json_message import message_from_tree
+
+_STYLE = JsonStyle()
+
+
+class SeldonCodec:
+    """The base class of the codecs."""
+
+    protocol = "seldon-v1"
+
+    raw_to_tree = staticmethod(raw_messages.to_tree)
+    split_metrics = staticmethod(raw_messages.split_metrics)
+    add_method_tag = staticmethod(raw_messages.add_method_tag)
+
+    def receive(self, message: Message) -> Message:
+        """Return a response message as JSON transfers it; see ``Codec.receive``.
+
+        Integers are int64 and floats float64, unless the encoding keeps the type.
+
+        Raises:
+            PayloadError, ResultError: it has no form in JSON.
+        """
+        if isinstance(message, AggregateMessage):
+            return join_messages([self.receive(part) for part in message.parts])
+        meta = json.loads(write_part(message.meta or {}, _STYLE))
+        if message.payload_type is PayloadType.CUSTOM:  # in protobuf only
+            return Message(PayloadType.CUSTOM, copy.deepcopy(message.payload), meta=meta)
+        if message.payload_type is not PayloadType.ARRAY:
+            return message_from_tree(json.loads(write_plain(message, _STYLE)))
+        encoding = set_encoding(message, Operation.PREDICT).encoding
+        array = None if encoding is ArrayEncoding.TFTENSOR else _copy_numbers(message.payload)
+        if array is None or type(message.names) not in (list, tuple) or set(map(type, message.names)) - {str}:
+            return message_from_tree(json.loads(write_plain(message, _STYLE)))
+        return Message(PayloadType.ARRAY, array, list(message.names), meta, encoding)
+
+
+def _copy_numbers(array: Array) -> Array | None:
+    """Return a writable copy of an array of numbers with the types that JSON has; None for any other array."""
+    if type(array) is not np.ndarray or not array.size or array.itemsize > 8:
+        return None
+    if array.dtype.kind == "f":
+        return array.astype(np.float64, order="C")
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.itemsize < 8):
+        return array.astype(np.int64, order="C")
+    return None
