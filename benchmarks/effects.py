@@ -291,7 +291,7 @@ def wear_out(effect: Effect, pace: Pace) -> str:
             failed += status != 200
             answered[found["pid"]] += 1
             time.sleep(_LOOK_SECONDS)  # until the supervisor's line is there
-            if server.log.count("has served enough") > len(replaced):
+            if server.log.count("reached max_requests") > len(replaced):
                 replaced.append(answered[found["pid"]])
     return f"workers are replaced after {', '.join(map(str, replaced))} requests; {failed} of {answered.total()} fail"
 
@@ -309,15 +309,6 @@ def reload(effect: Effect, pace: Pace) -> str:
 
 def _is_version(number: int) -> Callable[[tuple[int, Any]], bool]:
     return lambda answer: bool(answer[1]["version"] == number)
-
-
-def profile(effect: Effect, pace: Pace) -> str:
-    """At what price it is taken, and whether it is there in the end."""
-    file = Path(effect.flags[-1])
-    told = compare_speed(effect, pace)
-    size = file.stat().st_size
-    file.unlink()
-    return f"{told}; at the end a flame graph of {size / 1024:.0f} KiB"
 
 
 # Who is let in

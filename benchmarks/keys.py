@@ -1,16 +1,14 @@
 """What each key of ``server`` does, measured on real servers: ``python -m benchmarks.keys``.
 
-It needs Linux, ``wrk``, and the extras ``seldon-spec[tracing,profile]``. The table is printed, and put into a page.
+It needs Linux, ``wrk``, and the extra ``seldon-spec[tracing]``. The table is printed, and put into a page.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +28,6 @@ from benchmarks.effects import (
     hang,
     log_failure,
     outlast,
-    profile,
     reload,
     send_large_body,
     send_large_message,
@@ -99,13 +96,6 @@ EFFECTS = (
     Effect(("shutdown.grace_seconds",), {"shutdown": {"grace_seconds": 1}}, end_in_a_call),
     Effect(("shutdown.delay_seconds",), {"shutdown": {"delay_seconds": 1}}, end_late),
     Effect(("serve --reload",), {}, reload, "-", flags=("--reload",)),
-    Effect(
-        ("serve --profile FILE",),
-        {},
-        profile,
-        "-",
-        flags=("--profile", str(Path(tempfile.gettempdir()) / f"profile-{os.getpid()}.svg")),
-    ),
 )
 
 

@@ -178,14 +178,7 @@ def explain(code: str | None) -> None:
     _print("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
 
 
-def serve(
-    path: Path,
-    flags: Flags = NO_FLAGS,
-    *,
-    flag_names: Flags = NO_FLAGS,
-    is_watched: bool = False,
-    profiled: Path | None = None,
-) -> None:
+def serve(path: Path, flags: Flags = NO_FLAGS, *, flag_names: Flags = NO_FLAGS, is_watched: bool = False) -> None:
     """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file."""
     from seldon_spec.cli import serving
 
@@ -193,7 +186,6 @@ def serve(
     serving.serve(
         lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), terms=terms)),
         is_watched=is_watched,
-        profiled=profiled,
     )
 
 

@@ -27,22 +27,19 @@ def read_annotations() -> str:
         return ""
 
 
-def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False, profiled: Path | None = None) -> None:
+def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False) -> None:
     """Serve until SIGTERM; SIGHUP reloads the spec.
 
     Args:
         read: loads the spec with the given variables; raises SpecError.
         is_watched: whether a change of a file in the spec's folder reloads it too.
-        profiled: the file that a profile is written to; None: none is taken.
 
     Raises:
         SpecError: the spec is invalid, a secret or a certificate cannot be read, or a package is missing.
-        NoProfile: a profile is wanted, and cannot be taken.
         BindFailed: a port cannot be bound.
         ComponentFailed: the class could not be instantiated.
     """
     from seldon_spec.app import Preparation
-    from seldon_spec.process.profile import Profile
     from seldon_spec.process.run import serve as serve_spec
     from seldon_spec.process.spec_reloader import SpecReloader
 
@@ -58,8 +55,7 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
         return prepared
 
     reloader = SpecReloader(read_prepared, _print_error, _find_patterns if is_watched else None)
-    profile = None if profiled is None else Profile(profiled)
-    serve_spec(read_prepared(), reloader, profile)
+    serve_spec(read_prepared(), reloader)
 
 
 def _print_error(error: SpecError) -> None:
