@@ -146,8 +146,8 @@ def render_observed(observed: Observed) -> str:
 
 def _find_unknown_flags() -> set[str]:
     """The flags of the table that this ``serve`` does not have."""
-    told = subprocess.run([sys.executable, "-m", "seldon_spec", "serve", "--help"], capture_output=True, check=True)
-    known = set(told.stdout.decode().split())
+    shown = subprocess.run([sys.executable, "-m", "seldon_spec", "serve", "--help"], capture_output=True, check=True)
+    known = set(shown.stdout.decode().split())
     return {flag for effect in EFFECTS for flag in effect.flags[:1]} - known
 
 
@@ -160,7 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=5, help="of a load; %(default)s")
     add("--seconds", type=int, default=3, help="of a round; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the table there")
-    add("--page", type=Path, metavar="FILE", help="rewrite what stands between the marks of this page")
+    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
     add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the table is this file's")
     return parser
 
@@ -179,7 +179,7 @@ def observe(names: Sequence[str] | None, rounds: int, seconds: int) -> Observed:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Observe, and tell."""
+    """Observe, and print the table."""
     given = make_parser().parse_args(arguments)
     if given.source is None:
         observed = observe(given.key, given.rounds, given.seconds)

@@ -78,7 +78,7 @@ def _speed_cells(sample: Sample, base: Sample | None) -> list[str]:
         show_number(sample.requests_per_second),
         _times(sample.requests_per_second, base.requests_per_second if base else None),
         show_number(sample.cpu_ms),
-        # The less of it the better, so this ratio stands on its head.
+        # Less is better, so this ratio is inverted.
         _times(base.cpu_ms, sample.cpu_ms) if base else "-",
         show_number(sample.p50_ms),
         show_number(sample.p99_ms),
@@ -146,10 +146,10 @@ def _render_workloads(servers: Sequence[ServerResults]) -> str:
     rows = []
     for workload in WORKLOADS.values():
         sizes = [each.request_bytes[workload.name] for each in servers if workload.name in each.request_bytes]
-        told = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "not measured here"
+        size = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "not measured here"
         asked = "one at a time" if workload.is_serial else "concurrently"
         form = f"{workload.form.value}, {workload.shape[0]}×{workload.shape[1]} doubles"
-        rows.append([workload.name, form, asked, told])
+        rows.append([workload.name, form, asked, size])
     table = render_table(["workload", "request", "sent", "body, bytes"], rows, numbers=False)
     left_out = ";\n".join(f"- {each}" for each in NOT_MEASURED)
     return f"## Workloads\n\n{table}\n\nNot measured:\n\n{left_out}."
@@ -173,13 +173,13 @@ def _label(server: ServerResults, results: Results) -> str:
 
 
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
-    """A table of Markdown; ``numbers`` stand at the right, in all columns but the first."""
+    """Return a Markdown table; ``numbers`` are right-aligned, in all columns except the first."""
     rule = ["---", *(["---:"] if numbers else ["---"]) * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
 def show_number(value: float) -> str:
-    """Three digits, or all that stand before the point."""
+    """Return three digits, or all digits before the decimal point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report, or put it into a page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("results", nargs="+", type=Path, help="the JSON of comparisons")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="rewrite what stands between the marks of this page")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
     given = parser.parse_args(arguments)
     report = render_report([read_results(each.read_text(encoding="utf-8")) for each in given.results])
     if given.page is None:

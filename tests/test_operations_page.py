@@ -18,8 +18,8 @@ def test_every_family_has_its_row() -> None:
     assert rows == [(definition.name, definition.kind.value, definition.help) for definition in BUILTIN.values()]
 
 
-def test_the_picture_stands_alone() -> None:
-    """With a title and a description, and with nothing to fetch or to run."""
+def test_the_picture_is_self_contained() -> None:
+    """It has a title and a description, and no external resources or scripts."""
     picture = ElementTree.parse(DOCS / "images" / "processes.svg").getroot()
     assert all((picture.findtext(f"{SVG}{tag}") or "").strip() for tag in ("title", "desc"))
     names = {element.tag.removeprefix(SVG) for element in picture.iter()}

@@ -36,9 +36,9 @@ def _find_leaves(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 def test_every_key_of_the_server_has_a_row() -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]["server"]
-    told = [key for effect in EFFECTS if not effect.flags for key in effect.keys]
-    assert len(told) == len(set(told))
-    assert set(told) == set(_find_leaves(schema)) - NO_EFFECT
+    keys = [key for effect in EFFECTS if not effect.flags for key in effect.keys]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == set(_find_leaves(schema)) - NO_EFFECT
 
 
 def test_the_published_table_has_every_row() -> None:
@@ -81,7 +81,10 @@ def test_bounds_are_observed_on_real_servers(tmp_path: Path) -> None:
 def test_time_is_observed_on_real_servers(tmp_path: Path) -> None:
     effects = _observe(tmp_path, "request_timeout_seconds", "keep_alive_seconds", "serve --reload")
     assert re.fullmatch(r"a prediction of 1 s gets 504 after \d+\.\d\d s", effects["request_timeout_seconds"])
-    assert re.fullmatch(r"a client that sends one request gets 200, and the connection is closed after .* s", effects["keep_alive_seconds"])
+    assert re.fullmatch(
+        r"a client that sends one request gets 200, and the connection is closed after .* s",
+        effects["keep_alive_seconds"],
+    )
     assert re.fullmatch(r"an edit of the class is served \d+\.\d\d s later", effects["serve --reload"])
 
 
