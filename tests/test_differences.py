@@ -10,7 +10,7 @@ import pytest
 from seldon_spec.cli.microservice import OPTIONS
 from seldon_spec.config.layers.variables import ANNOTATIONS, Annotation, Reading, Variable, known_variables
 from seldon_spec.config.layers.variables import TABLE as VARIABLES
-from seldon_spec.config.schema.schema import fields
+from seldon_spec.config.schema.lookup import fields
 from seldon_spec.protocols.seldon_v1.errors import INTERNAL_ERROR, TABLE, describe_http
 
 PAGE = (Path(__file__).parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import yaml
 
 from seldon_spec.cli.options import app
 from seldon_spec.config.loader import load
-from seldon_spec.config.schema.schema import fields, load_schema
+from seldon_spec.config.schema.lookup import fields, load_schema
 from seldon_spec.errors import FieldPath
 
 ROOT = Path(__file__).parents[1]

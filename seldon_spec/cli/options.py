@@ -13,7 +13,7 @@ from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
 from seldon_spec.config.model import ServiceType
-from seldon_spec.config.schema.schema import fields, join, split_path
+from seldon_spec.config.schema.lookup import fields, join, split_path
 from seldon_spec.config.secret_names import HIDDEN, names_secret
 from seldon_spec.errors import FieldPath
 

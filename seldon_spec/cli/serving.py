@@ -8,7 +8,7 @@ from pathlib import Path
 from seldon_spec.cli.exit_codes import print_diagnostics
 from seldon_spec.config.checks.extras import require_engine
 from seldon_spec.config.checks.tls import require_tls
-from seldon_spec.config.checks.tracing import settle_tracing
+from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import Unreadable, decode_text, read_file
 from seldon_spec.errors import SpecError
@@ -48,7 +48,7 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
     def read_prepared() -> Spec:
         spec = read(preparation.variables)
         require_engine(spec)
-        spec = settle_tracing(spec)
+        spec = require_tracing(spec)
         require_tls(spec)
         prepared = preparation.prepare(spec)
         print_diagnostics(spec.diagnostics, with_summary=False)

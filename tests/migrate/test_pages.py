@@ -19,7 +19,7 @@ import yaml
 
 from seldon_spec import __version__
 from seldon_spec.config.layers.variables import known_variables
-from seldon_spec.config.schema.schema import join
+from seldon_spec.config.schema.lookup import join
 from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.manifest import read_manifest
