@@ -69,8 +69,8 @@ class TfServingProxy:
     def predict_rest_api(self, X):
         rows = np.asarray(X).tolist()
         body = {"inputs": {self.model_input: rows}} if self.model_input else {"instances": rows}
-        answer = self.post(json.dumps({"signature_name": self.signature_name, **body}).encode())
-        outputs = answer["outputs" if self.model_input else "predictions"]
+        response = self.post(json.dumps({"signature_name": self.signature_name, **body}).encode())
+        outputs = response["outputs" if self.model_input else "predictions"]
         # A model with one output returns only its value.
         return np.asarray(find_output(outputs, self.model_output) if isinstance(outputs, dict) else outputs)
 

@@ -25,13 +25,13 @@ class Rest(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != f"/v1/models/{MODEL}:predict":
-            self.answer(404, {"error": f"Could not find any versions of model at {self.path}"})
+            self.respond(404, {"error": f"Could not find any versions of model at {self.path}"})
         elif "instances" in body:
-            self.answer(200, {"predictions": half_plus_two(body["instances"]).tolist()})
+            self.respond(200, {"predictions": half_plus_two(body["instances"]).tolist()})
         else:
-            self.answer(200, {"outputs": half_plus_two(body["inputs"]["x"]).tolist()})
+            self.respond(200, {"outputs": half_plus_two(body["inputs"]["x"]).tolist()})
 
-    def answer(self, status, tree):
+    def respond(self, status, tree):
         body = json.dumps(tree).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

@@ -62,7 +62,7 @@ def write_tensor(array, tensor):
 
 def read_tensor(tensor):
     if tensor.dtype not in DTYPES:
-        raise ValueError(f"TensorFlow Serving answered with a tensor of type {tensor.dtype}")
+        raise ValueError(f"TensorFlow Serving returned a tensor of type {tensor.dtype}")
     dtype, member = DTYPES[tensor.dtype]
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.tensor_content:
