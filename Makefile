@@ -49,6 +49,7 @@ test-image: .venv-$(VERSION)/.wheel
 lint: .venv/.tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/check_words.py
 
 types: .venv/.tools
 	$(BIN)/mypy
