@@ -18,8 +18,9 @@ PACKAGE = Path(next(iter(_spec.submodule_search_locations)))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
-    ("config.model", "config.paths", "config.secret_names", "config.digest", "config.yaml"),
-    ("config.schema",),
+    ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
+    ("config.yaml", "config.schema.lookup"),
+    ("config.schema", "config.digest"),
     ("config.layers", "config.masking"),
     ("config.checks", "config.secrets"),
     ("config",),
@@ -47,7 +48,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    ("protocols.json_style", "protocols.grpc_protocol"),
+    ("protocols.json_style", "protocols.status", "protocols.grpc_protocol"),
+    ("protocols.route",),
     ("protocols.seldon_v1.proto",),
     ("protocols.seldon_v1",),
     # servers and processes

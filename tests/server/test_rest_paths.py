@@ -1,4 +1,4 @@
-"""The short way of a message, and the way through Flask: the same bytes, and which request takes which."""
+"""Requests handled natively and through Flask: the same bytes, and which requests go through Flask."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ class {name}:
 """
 
 HANDLERS = "import flask; model_error_handler = flask.Blueprint('nothing', __name__)"
-"""A blueprint without handlers: it changes nothing, but every request has to go through Flask for it."""
+"""A blueprint without handlers: it changes nothing, but every request has to go through Flask."""
 
 
 class Pair:
-    """One class behind two servers: one may take the short way, the other may not."""
+    """Two servers of one class: one handles requests natively, the other through Flask."""
 
-    def __init__(self, short: Any, through_flask: Any) -> None:
-        self.ports = {"short": short.http_port, "flask": through_flask.http_port}
+    def __init__(self, native: Any, through_flask: Any) -> None:
+        self.ports = {"native": native.http_port, "flask": through_flask.http_port}
 
     def ask(self, which: str, request: bytes) -> bytes:
-        """The bytes of an answer, its date made equal."""
+        """Return the bytes of a response, its date replaced."""
         with socket.create_connection(("127.0.0.1", self.ports[which]), 20) as client:
             client.sendall(request)
-            answer = b""
+            response = b""
             while part := client.recv(65536):
-                answer += part
-        return re.sub(rb"date: [^\r]+", b"date: D", answer)
+                response += part
+        return re.sub(rb"date: [^\r]+", b"date: D", response)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +77,10 @@ def serve_two(tmp_path_factory: pytest.TempPathFactory, serve_in_thread: Any) ->
                 server = ServerSpec(host="127.0.0.1", engine=engine)  # type: ignore[arg-type]
                 return stack.enter_context(serve_in_thread(folder, name, server=server, flask=flask))
 
-            return Pair(start("ShortWay", "pass"), start("LongWay", HANDLERS))
+            return Pair(start("Native", "pass"), start("ThroughFlask", HANDLERS))
 
         yield begin
-    for name in ("ShortWay", "LongWay"):
+    for name in ("Native", "ThroughFlask"):
         sys.modules.pop(name, None)
 
 
@@ -169,20 +169,102 @@ CASES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("request_bytes", CASES.values(), ids=CASES)
-def test_both_ways_give_the_same_bytes(pair: Pair, request_bytes: bytes) -> None:
-    answer = pair.ask("short", request_bytes)
-    assert answer.startswith(b"HTTP/1.1 ")
-    assert answer == pair.ask("flask", request_bytes)
+FORM = "Content-Type: application/x-www-form-urlencoded"
+QUERY = "%7B%22strData%22%3A%22q%22%7D"
+
+
+def build_parts(
+    *parts: tuple[str, bytes], path: str = "/predict", boundary: str = "b", end: bytes = b"--b--\r\n"
+) -> bytes:
+    """Build a multipart request from the parameters of ``Content-Disposition`` and the contents of its parts."""
+    body = b"".join(
+        f"--b\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + content + b"\r\n" for name, content in parts
+    )
+    return build(path, body + end, f"Content-Type: multipart/form-data; boundary={boundary}")
+
+
+PATHS = (
+    "/predict",
+    "/api/v1.0/predictions",
+    "/metadata",
+    "/health/ping",
+    "/seldon.json",
+    "/nothing",
+    "//predict",
+    "/predict/",
+)
+MORE: dict[str, bytes] = {
+    **{
+        f"{method} {path}": build(path, "", "Origin: http://a.b", method=method)
+        for path in PATHS
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
+    },
+    "preflight of an unknown path": build("/nothing", "", "Access-Control-Request-Method: GET", method="OPTIONS"),
+    "preflight with headers": build(
+        "/live", "", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x-a, b", method="OPTIONS"
+    ),
+    "not modified": build("/seldon.json", "", "If-None-Match: *", method="GET"),
+    "modified": build("/seldon.json", "", 'If-None-Match: "x", W/"y"', method="GET"),
+    "head with json=": build(f"/predict?json={QUERY}", method="HEAD"),
+    "get with a body": build("/predict", '{"strData":"x"}', JSON, method="GET"),
+    "get with a form": build("/predict", f"json={QUERY}", FORM, method="GET"),
+    "get of a post path": build(f"/api/v1.0/predictions?json={QUERY}", method="GET"),
+    "empty json=": build("/predict?json=", '{"strData":"x"}', JSON),
+    "two json=": build(f"/predict?json={QUERY}&json=2", '{"strData":"x"}', JSON),
+    "broken json=": build("/predict?json=%7B", '{"strData":"x"}', JSON),
+    "json= not utf-8": build("/predict?json=%22%FF%22", "", JSON),
+    "escaped name of json=": build(f"/predict?j%73on={QUERY}", "", JSON),
+    "json= and an encoding": build(f"/predict?json={QUERY}", "x", "Content-Encoding: gzip"),
+    "identity": build("/predict", '{"strData":"x"}', "Content-Encoding: Identity", JSON),
+    "form without json": build("/predict", "a=1", FORM),
+    "form and query": build(f"/predict?json={QUERY}", "json=%7B%22strData%22%3A%22f%22%7D", FORM),
+    "form with an empty json and query": build(f"/predict?json={QUERY}", "json=", FORM),
+    "broken form": build("/predict", "json=%7B", FORM),
+    "form of feedback": build("/send-feedback", "json=%7B%22reward%22%3A1%7D", FORM),
+    "encoded form": build("/predict", f"json={QUERY}", FORM, "Content-Encoding: gzip"),
+    "form to a route without a body": build("/metadata", "json=%7B", FORM, method="GET"),
+    "text part": build_parts(('name="strData"', "é".encode())),
+    "parts of a message": build_parts(('name="data"', b'{"ndarray":[[1,2]]}'), ('name="meta"', b'{"puid":"p"}')),
+    "binary file": build_parts(('name="binData"; filename="f"', b"\0\1")),
+    "text file": build_parts(('name="strData"; filename="f"', b"\xef\xbb\xbfa")),
+    "text file not utf-8": build_parts(('name="strData"; filename="f"', b"\xff")),
+    "json file": build_parts(('name="jsonData"; filename="f"', b'{"a":1}')),
+    "broken json part": build_parts(('name="jsonData"', b"{")),
+    "two parts of a name": build_parts(('name="strData"', b"a"), ('name="strData"; filename="f"', b"b")),
+    "part without a name": build_parts(("x=y", b"a")),
+    "no last boundary": build_parts(('name="strData"', b"a"), end=b""),
+    "wrong boundary": build_parts(('name="strData"', b"a"), boundary="z"),
+    "no parts": build_parts(end=b""),
+    "too many parts": build_parts(*((f'name="p{number}"', b"1") for number in range(1100))),
+    "large part": build_parts(('name="strData"', b"a" * 600_000)),
+    "parts of feedback": build_parts(('name="reward"', b"1"), path="/send-feedback"),
+    "charset in the extended form": build(
+        "/predict", '{"strData":"é"}'.encode("latin-1"), "Content-Type: application/json; charset*=utf-8''latin-1"
+    ),
+    "suffix in capitals": build("/predict", '{"strData":"x"}', "Content-Type: application/X+JSON"),
+    "a list of media types": build("/predict", '{"strData":"x"}', "Content-Type: application/json, text/plain"),
+    "host with a comma": build("/predict", '{"strData":"x"}', JSON).replace(b"x:1", b"a,b"),
+    "asterisk": build("*", method="OPTIONS"),
+    "id of an unknown path": build("/nothing", "", "Seldon-Puid: a", method="GET"),
+    "id of a page": build("/seldon.json", "", "Seldon-Puid: a", method="GET"),
+    "id of a probe": build("/live", "", "Seldon-Puid: a", method="GET"),
+}
+
+
+@pytest.mark.parametrize("request_bytes", [*CASES.values(), *MORE.values()], ids=[*CASES, *MORE])
+def test_both_send_the_same_bytes(pair: Pair, request_bytes: bytes) -> None:
+    response = pair.ask("native", request_bytes)
+    assert response.startswith(b"HTTP/1.1 ")
+    assert response == pair.ask("flask", request_bytes)
 
 
 def test_a_body_is_read_in_the_charset_that_its_header_names(pair: Pair) -> None:
     for name in ("utf-16", "utf-16 without a parameter", "utf-32", "latin-1"):
-        assert b'"strData":"\\u00e9"' in pair.ask("short", CASES[name]) or "é".encode() in pair.ask(
-            "short", CASES[name]
+        assert b'"strData":"\\u00e9"' in pair.ask("native", CASES[name]) or "é".encode() in pair.ask(
+            "native", CASES[name]
         )
     for name in ("unknown charset", "wrong charset", "utf-7"):
-        assert b" 400 " in pair.ask("short", CASES[name])
+        assert b" 400 " in pair.ask("native", CASES[name])
 
 
 HOOKED = """
@@ -282,7 +364,7 @@ def test_trusted_hosts_are_those_of_the_target(
         assert client.recv(65536).startswith(b"HTTP/1.1 %d " % status)
 
 
-def test_flask_is_not_loaded_by_plain_predictions(start: Any) -> None:
+def test_flask_is_not_loaded_unless_the_class_needs_it(start: Any) -> None:
     source = """
 import sys
 
@@ -292,7 +374,8 @@ class Served:
 """
     server = start(source).wait_until_ready()
     assert server.predict()[1]["jsonData"] == {"loaded": []}
-    assert server.rest("GET", "/live")[0] == 200
+    for path, status in (("/live", 200), ("/metadata", 200), ("/seldon.json", 200), ("/nothing", 404)):
+        assert server.rest("GET", path)[0] == status
     assert server.predict()[1]["jsonData"] == {"loaded": []}
-    assert server.rest("GET", "/metadata")[0] == 200
-    assert "flask" in server.predict()[1]["jsonData"]["loaded"]
+    assert server.rest("GET", "/predict?json=%7B%22strData%22%3A%22x%22%7D")[0] == 200
+    assert server.predict()[1]["jsonData"] == {"loaded": ["werkzeug"]}
