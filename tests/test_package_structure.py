@@ -48,12 +48,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    ("protocols.json_style", "protocols.status"),
+    ("protocols.json_style", "protocols.status", "protocols.grpc_protocol"),
     ("protocols.route",),
     ("protocols.seldon_v1.proto",),
     ("protocols.seldon_v1",),
     # servers and processes
-    ("server.sockets", "server.auth", "server.bridge"),
+    ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
     ("server.rest", "server.grpc", "server.metrics_port"),
     ("server.uvicorn_engine",),
     ("server.engine",),

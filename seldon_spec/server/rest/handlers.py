@@ -57,7 +57,7 @@ class OperationHandler:
         try:
             call = self._bridge.submit(self.operation, cycle.take_body(), self.codec, self._finish, cycle, context)
         except Overloaded as error:
-            cycle.answer(*self._lifecycle.fail(error, cycle.head, context))
+            cycle.respond(*self._lifecycle.fail(error, cycle.head, context))
             return
         cancel = self._bridge.cancel if context is None else self._lifecycle.abandon
         cycle.on_gone = partial(cancel, call)
@@ -73,12 +73,12 @@ class OperationHandler:
         response = call.response
         if response is None:
             assert call.error is not None
-            cycle.answer(*self._lifecycle.fail(call.error, cycle.head, context))
+            cycle.respond(*self._lifecycle.fail(call.error, cycle.head, context))
             return
         head = self._head
         if response.status is not None:
             head = make_head(response.status, self._lifecycle.responses.json_headers, cycle.head)
-        cycle.answer(head if context is None else self._lifecycle.end(context, head), response.body)
+        cycle.respond(head if context is None else self._lifecycle.end(context, head), response.body)
 
 
 class PageHandler:
@@ -124,7 +124,7 @@ class PageHandler:
 
     def _send(self, cycle: RequestCycle, context: RequestContext | None) -> None:
         status, headers, body = self._respond(cycle.head)
-        cycle.answer(self._lifecycle.end(context, make_head(status, headers, cycle.head)), body)
+        cycle.respond(self._lifecycle.end(context, make_head(status, headers, cycle.head)), body)
 
 
 class PreflightHandler:
@@ -135,7 +135,7 @@ class PreflightHandler:
 
     def begin(self, cycle: RequestCycle) -> None:
         """Send the response."""
-        cycle.answer(self._head, b"")
+        cycle.respond(self._head, b"")
 
 
 class ProbeHandler:
@@ -157,7 +157,7 @@ class ProbeHandler:
         if not lifecycle.serves_probes:
             lifecycle.run_probe(cycle)
         elif self._page is Page.READY and not lifecycle.dispatcher.is_ready:
-            cycle.answer(*lifecycle.fail(NotServing(lifecycle.dispatcher.describe_state()), cycle.head, None))
+            cycle.respond(*lifecycle.fail(NotServing(lifecycle.dispatcher.describe_state()), cycle.head, None))
         else:
             status, headers, body = lifecycle.responses.probe(self._page)
-            cycle.answer(make_head(status, headers, cycle.head), body)
+            cycle.respond(make_head(status, headers, cycle.head), body)

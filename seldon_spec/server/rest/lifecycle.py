@@ -123,7 +123,7 @@ class RequestLifecycle:
         try:
             call = self.bridge.track(handler.operation, body, handler.codec, self._fail_call, cycle, context)
         except Overloaded as error:
-            cycle.answer(*self.fail(error, cycle.head, context))
+            cycle.respond(*self.fail(error, cycle.head, context))
             return
         cycle.on_gone = partial(self.abandon, call)
         self.bridge.update_gauges()
@@ -174,14 +174,14 @@ class RequestLifecycle:
 
     def _respond(self, call: PendingCall, response: WsgiResponse) -> None:
         context: Any = call.request_context
-        call.owner.answer(self.end(context, response.head), response.body, response.length)
+        call.owner.respond(self.end(context, response.head), response.body, response.length)
 
     def _fail_call(self, call: PendingCall) -> None:
         self._waiting.pop(call, None)
         cycle: RequestCycle = call.owner
         context: Any = call.request_context
         assert call.error is not None
-        cycle.answer(*self.fail(call.error, cycle.head, context))
+        cycle.respond(*self.fail(call.error, cycle.head, context))
 
 
 def make_head(status: int, headers: Iterable[tuple[str, str]], head: RequestHead | None) -> ResponseHead:

@@ -66,7 +66,7 @@ class RestApp:
         )
         self.max_body_bytes = spec.server.max_body_bytes
 
-    def plan(self, head: RequestHead) -> RequestHandler:
+    def find_handler(self, head: RequestHead) -> RequestHandler:
         """Choose the handler of requests with this head.
 
         Raises:
@@ -94,10 +94,9 @@ class RestApp:
         return OperationHandler(self.lifecycle, route.operation, codec, success, contexts)
 
     def vary(
-        self, head: RequestHead, names: Sequence[bytes]
+        self, head: RequestHead, handler: RequestHandler, names: Sequence[bytes]
     ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
         """Return a function that chooses the handler; of the headers that vary, only token and context matter."""
-        handler = head.plan
         if isinstance(handler, PreflightHandler):
             return lambda _head, _values: handler
         match = self._router.match(head.method, head.path)
@@ -106,7 +105,7 @@ class RestApp:
         if not match.is_probe and not self._request_log.headers.isdisjoint(names):
             places = {name: place for place, name in enumerate(names)}
             path = read_path(head.path)
-            contexts = VaryingContextFactory(self._request_log, head.finder(), places, "rest", head.method, path)
+            contexts = VaryingContextFactory(self._request_log, head.find, places, "rest", head.method, path)
         if contexts is None and not checks_token:
             return lambda _head, _values: handler
 
@@ -141,4 +140,4 @@ class RestApp:
         return self._responses.openapi(match, None if known is None else known.decode("latin-1"))
 
     def _make_contexts(self, head: RequestHead) -> ContextFactory | None:
-        return self._request_log.plan(head.finder(), "rest", head.method, read_path(head.path))
+        return self._request_log.plan(head.find, "rest", head.method, read_path(head.path))
