@@ -73,6 +73,11 @@ def _convert(
     payload: Any, operation: Operation, request: Message, meta: dict[str, Any], class_names: ClassNames | None
 ) -> Message:
     """Build the message for a type of another library, or one of Python's rarer ones."""
+    if isinstance(request, TensorMessage):
+        if payload is None:
+            return Message(PayloadType.JSON, None, None, meta)
+        if isinstance(payload, (bool, int, float)):
+            return _array_message(np.asarray(payload), request, meta, None)
     if isinstance(payload, memoryview):
         return Message(PayloadType.BINARY, bytes(payload), None, meta)
     opened = open_container(payload)
