@@ -22,6 +22,7 @@ from seldon_spec.inference.component.response import build_response_message, mer
 from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType
 from seldon_spec.protocols import json_numbers
 from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.protobuf_wire import write_varint
 from seldon_spec.protocols.seldon_v1 import proto_codec, proto_message
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast import json_reader as json_read
@@ -475,7 +476,7 @@ def assert_proto_is_read_alike(message: bytes) -> None:
 
 def field(number: int, content: bytes) -> bytes:
     """A member with a length."""
-    return wire.write_varint(number << 3 | 2) + wire.write_varint(len(content)) + content
+    return write_varint(number << 3 | 2) + write_varint(len(content)) + content
 
 
 def data(content: bytes) -> bytes:

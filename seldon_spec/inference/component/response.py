@@ -103,7 +103,13 @@ def _named_message(arrays: NamedArrays, request: Message, meta: dict[str, Any]) 
     or else an object of lists.
     """
     if isinstance(request, TensorMessage):
-        tensors = [Tensor(name, array) for name, array in arrays.items()]
+        sent = {
+            id(tensor.array): tensor for tensor in request.payload
+        }  # an input that is returned keeps its parameters
+        tensors = [
+            Tensor(name, array, parameters=sent[id(array)].parameters if id(array) in sent else {})
+            for name, array in arrays.items()
+        ]
         return Message(PayloadType.TENSORS, tensors, [], meta, request.encoding)
     values: list[Array] = list(arrays.values())
     if len(values) == 1:

@@ -197,7 +197,8 @@ def test_declared_columns_and_content_types_apply_unless_the_request_says_otherw
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT64", "BYTES", "BOOL"])
 def test_arrays_of_json_are_writable_and_those_of_binary_data_are_views(datatype: str) -> None:
-    values: list[Any] = {"BYTES": ["a"] * 1500, "BOOL": [True] * 1500}.get(datatype, [1] * 1500)
+    value: Any = {"BYTES": "a", "BOOL": True}.get(datatype, 1)
+    values = [value] * 1500
     assert one(datatype, [1500], values).payload[0].array.flags.writeable
     if datatype != "BYTES":
         raw = np.array(values, find_datatype(datatype).dtype).tobytes()
