@@ -57,6 +57,16 @@ def open_inference_v2(spec: Spec) -> RestProtocol:
     )
 
 
+def list_operation_paths(spec: Spec) -> list[str]:
+    """Return the paths of the routes that call the model, with the names of the model that are known."""
+    model = make_model_info(spec)
+    return [
+        route.path.format(model=name, version=model.version)
+        for route in OPERATION_ROUTES
+        for name in (model.name, *model.aliases)
+    ]
+
+
 def _make_pages(model: ModelInfo) -> tuple[Route, ...]:
     def show_live(_dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
         return 200, {"live": True}
