@@ -65,6 +65,8 @@ def concat_rows(messages: Sequence[Message]) -> Message:
 def count_rows(message: Message) -> float:
     """Return the number of rows of a request; NaN if it has none."""
     payload = message.payload
+    if isinstance(message, AggregateMessage):
+        return math.nan
     if message.payload_type is PayloadType.TENSORS and payload:
         shape = payload[0].array.shape
         return shape[0] if len(shape) > 1 or (len(payload) > 1 and shape) else 1
