@@ -1,6 +1,6 @@
-"""From a spec to something that predicts: the public ``make_app``, and what ``serve`` and ``predict`` share.
+"""The public functions ``load`` and ``make_app``, and what the commands ``serve`` and ``predict`` share.
 
-The only module beside the command line that touches the process's environment: the user's class reads its variables
+Beside the command line, only this module changes the environment of the process: the user's class reads its variables
 there.
 """
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """Makes specs ready to load, one after another in one process: each takes the place of the one before.
+    """Prepares specs for loading, one after another in one process; each replaces the previous one.
 
     Attributes:
-        variables: the process's environment as it was before any spec added to it.
+        variables: the environment of the process, without the additions of any spec.
     """
 
     def __init__(self) -> None:
@@ -36,13 +36,13 @@ class Preparation:
         self._added: set[str] = set()
 
     def prepare(self, spec: Spec) -> Spec:
-        """The spec with its secrets read, and all that the user's class meets made ready.
+        """Return the spec with its secrets resolved, and prepare the process for the user's class.
 
-        Its ``environment`` is set, where a real variable wins, and imports of ``seldon_core`` are answered if that is
-        not installed.
+        The variables of ``environment`` are set unless the process has them, and ``seldon_core`` can be imported even
+        if it is not installed.
 
         Raises:
-            SpecError: a secret cannot be read, or a required argument has no value; the environment is as it was then.
+            SpecError: a secret cannot be read, or a required argument has no value; the environment is unchanged.
         """
         prepared = prepare_to_load(spec, self.variables)
         for name in self._added:
@@ -54,7 +54,7 @@ class Preparation:
 
 
 def prepare(spec: Spec) -> Spec:
-    """The spec made ready to load, as :meth:`Preparation.prepare` does it, where no other takes its place."""
+    """Prepare the only spec of a process; see :meth:`Preparation.prepare`."""
     return Preparation().prepare(spec)
 
 
@@ -63,38 +63,38 @@ def load(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[FieldPath, str] | None = None,
 ) -> Spec:
-    """Read and check a spec.
+    """Load and check a spec.
 
     Args:
-        path: the folder that holds seldon.yaml, or the file.
-        environ: the variables that override the file; by default those of the process.
-        flags: texts that override both, by field, e.g. ``{("server", "workers"): "4"}``.
+        path: the folder that contains seldon.yaml, or the file.
+        environ: the variables that override the file; default: those of the process.
+        flags: values that override both, by field, e.g. ``{("server", "workers"): "4"}``.
 
     Returns:
-        The effective spec; ``diagnostics`` holds its warnings and notes.
+        The effective spec; ``diagnostics`` contains its warnings and notes.
 
     Raises:
-        SpecError: with every error.
+        SpecError: the spec has errors; all of them are listed.
     """
     return load_spec(Path(path), os.environ if environ is None else environ, flags)
 
 
 def make_app(spec: Spec) -> Flask:
-    """Return the Flask app of a spec, its class loaded: for a test client, or for a WSGI server of your own.
+    """Load the class of a spec, and return a Flask app: for a test client, or for your own WSGI server.
 
     It applies ``server.auth``, ``server.max_body_bytes``, ``server.max_queue`` and ``server.request_timeout_seconds``
-    as the server does. The other keys of ``server`` are up to the WSGI server.
+    as the server does. The other keys of ``server`` have no effect.
 
     Args:
         spec: as ``load`` returns it.
 
     Returns:
-        An app whose model runs in its own thread; one call of ``make_app`` makes one copy of the model. The working
-        directory is the spec's folder while the class is imported, built and loaded, and the caller's afterwards.
+        An app whose model runs in its own thread; each call of ``make_app`` creates one copy of the model. The working
+        directory is the spec's folder while the class is imported, built and loaded.
 
     Raises:
         SpecError: a secret cannot be read, or a required argument has no value.
-        ComponentFailed: the class cannot be imported or built; ``__cause__`` is its own exception.
+        ComponentFailed: the class cannot be imported or built; ``__cause__`` is the original exception.
     """
     from seldon_spec.config.model import Spec
     from seldon_spec.inference.assembly import dispatcher_for
@@ -124,16 +124,16 @@ def _working_directory(folder: Path) -> Iterator[None]:
 
 
 def predict_once(spec: Spec, message: bytes) -> str:
-    """Load the class and answer one message, on the calling thread.
+    """Load the class and run one prediction, on the calling thread.
 
     Args:
         spec: from :func:`prepare`.
         message: a request as JSON.
 
     Returns:
-        The answer as JSON, in the spec's JSON style.
+        The response as JSON, in the spec's JSON style.
     """
-    from seldon_spec.inference import processor as answering
+    from seldon_spec.inference import processor
     from seldon_spec.inference.assembly import dispatcher_for
     from seldon_spec.inference.message import Operation
     from seldon_spec.protocols.json_style import JsonStyle
@@ -144,7 +144,7 @@ def predict_once(spec: Spec, message: bytes) -> str:
     codec = JsonCodec(JsonStyle.from_flask(spec.flask))
     reply = dispatcher.submit(Operation.PREDICT, message, codec)
     reply.add_done_callback(lambda _reply: dispatcher.stop())
-    log = logging.getLogger(answering.__name__)
+    log = logging.getLogger(processor.__name__)
     level = log.level
     log.setLevel(logging.CRITICAL)  # the failure is raised to the caller
     try:

@@ -29,7 +29,8 @@ import pytest
 
 from seldon_spec.config.model import PortsSpec, ServerSpec, Spec
 from seldon_spec.process.signals import ServerSignals
-from seldon_spec.process.worker import run_worker
+from seldon_spec.process.worker import WorkerContext, run_worker
+from seldon_spec.process.worker_messages import READY
 from seldon_spec.server.sockets import bind_sockets, port_of
 
 hypothesis.settings.register_profile("without timings", deadline=None)
@@ -212,7 +213,7 @@ def serving(spec: Spec) -> Iterator[Running]:
 
     def run() -> None:
         try:
-            run_worker(spec, sockets, signals, lambda word: ready.set() if word == "ready" else None)
+            run_worker(WorkerContext(spec, sockets, signals, lambda message: ready.set() if message == READY else None))
         except BaseException as error:
             failures.append(error)
             ready.set()

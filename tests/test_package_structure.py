@@ -18,8 +18,9 @@ PACKAGE = Path(next(iter(_spec.submodule_search_locations)))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
-    ("config.model", "config.paths", "config.secret_names", "config.digest", "config.yaml"),
-    ("config.schema",),
+    ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
+    ("config.yaml", "config.schema.lookup"),
+    ("config.schema", "config.digest"),
     ("config.layers", "config.masking"),
     ("config.checks", "config.secrets"),
     ("config",),
@@ -49,11 +50,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability",),
     # protocols
     ("protocols.json_style", "protocols.json_numbers", "protocols.protobuf_wire"),
+    ("protocols.status", "protocols.grpc_protocol"),
+    ("protocols.route",),
     ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),
     ("protocols.seldon_v1",),
     ("protocols.open_inference_v2",),
     # servers and processes
-    ("server.sockets", "server.auth", "server.bridge"),
+    ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
     ("server.rest", "server.grpc", "server.metrics_port"),
     ("server.uvicorn_engine",),
     ("server.engine",),

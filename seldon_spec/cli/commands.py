@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 from seldon_spec import __version__
 from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_stderr
 from seldon_spec.cli.serving import read_annotations
-from seldon_spec.config.checks.spec_rules import MISSPELT
-from seldon_spec.config.loader import FOR_IMAGE, OURS, LoadOptions, load, made_strict
+from seldon_spec.config.checks.class_rules import MISSPELT
+from seldon_spec.config.loader import DEFAULT_OPTIONS, FOR_IMAGE, LoadOptions, load, made_strict
 from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.config.paths import leaving_link
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
@@ -51,7 +51,7 @@ def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_str
 
 def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
     try:
-        return load(path, os.environ, flags, terms=FOR_IMAGE).diagnostics
+        return load(path, os.environ, flags, options=FOR_IMAGE).diagnostics
     except SpecError as error:
         return error.diagnostics
 
@@ -83,7 +83,7 @@ def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None: 
 
 def schema() -> None:
     """Print the JSON Schema."""
-    from seldon_spec.config.schema.schema import schema_text
+    from seldon_spec.config.schema.lookup import schema_text
 
     _print(schema_text())
 
@@ -106,7 +106,7 @@ def dockerfile(
     """
     from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
-    spec = _load(path, flags, terms=FOR_IMAGE)
+    spec = _load(path, flags, options=FOR_IMAGE)
     text = _render_form(form)(spec, __version__)
     print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     if compared is not None:
@@ -165,7 +165,7 @@ def build(path: Path, options: BuildOptions, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.cli.image import build_image
     from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
-    spec = _load(path, flags, terms=FOR_IMAGE)
+    spec = _load(path, flags, options=FOR_IMAGE)
     print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     _print(build_image(spec, options) + "\n")
 
@@ -178,22 +178,14 @@ def explain(code: str | None) -> None:
     _print("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
 
 
-def serve(
-    path: Path,
-    flags: Flags = NO_FLAGS,
-    *,
-    flag_names: Flags = NO_FLAGS,
-    is_watched: bool = False,
-    profiled: Path | None = None,
-) -> None:
+def serve(path: Path, flags: Flags = NO_FLAGS, *, flag_names: Flags = NO_FLAGS, is_watched: bool = False) -> None:
     """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file."""
     from seldon_spec.cli import serving
 
-    terms = LoadOptions(flag_names)
+    options = LoadOptions(flag_names)
     serving.serve(
-        lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), terms=terms)),
+        lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options)),
         is_watched=is_watched,
-        profiled=profiled,
     )
 
 
@@ -256,9 +248,9 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     _print("ready\n")
 
 
-def _load(path: Path, flags: Flags, annotations: str = "", terms: LoadOptions = OURS) -> Spec:
+def _load(path: Path, flags: Flags, annotations: str = "", options: LoadOptions = DEFAULT_OPTIONS) -> Spec:
     """Load the spec and print its warnings; the annotations of the pod apply to a server, not to an image."""
-    spec = load(path, os.environ, flags, annotations=annotations, terms=terms)
+    spec = load(path, os.environ, flags, annotations=annotations, options=options)
     print_diagnostics(spec.diagnostics, path, with_summary=False)
     return spec
 

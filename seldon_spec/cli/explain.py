@@ -49,7 +49,7 @@ def explain(code: str) -> str:
     Raises:
         NoSuchCode: no diagnostic has it; the message suggests a similar one.
     """
-    from seldon_spec.config.schema.schema import guess
+    from seldon_spec.config.schema.suggest import guess
 
     pages = load_explanations()
     page = pages.get(code.strip("[]"))

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from seldon_spec.cli.exit_codes import exit_process, open_missing_streams, run_command
 from seldon_spec.cli.serving import read_annotations, serve
-from seldon_spec.config.layers.environment import is_unheeded, no_effect
 from seldon_spec.config.layers.parameters import BOOLEAN_WORDS, read_boolean, read_integer
+from seldon_spec.config.layers.special_variables import is_unsupported, no_effect
 from seldon_spec.config.layers.variables import by_name
 from seldon_spec.config.loader import LoadOptions, load
 from seldon_spec.config.model import ServiceType, Spec
@@ -229,8 +229,8 @@ def load_given(given: Mapping[str, Any], folder: Path, environ: Mapping[str, str
         SpecError: the spec is invalid.
     """
     flags, names = _read_flags(given, environ)
-    terms = LoadOptions(names, needs_file=False, only_warned=_ONLY_WARNINGS)
-    spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, terms=terms)
+    options = LoadOptions(names, needs_file=False, only_warned=_ONLY_WARNINGS)
+    spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, options=options)
     return replace(spec, diagnostics=(*spec.diagnostics, *_find_ineffective(given)))
 
 
@@ -283,7 +283,7 @@ def _find_ineffective(given: Mapping[str, Any]) -> Iterator[Diagnostic]:
     rows = by_name()
     for option in OPTIONS:
         row = rows.get(option.variable or "")
-        if row is not None and option.flag in given and is_unheeded(row, _text(given[option.flag])):
+        if row is not None and option.flag in given and is_unsupported(row, _text(given[option.flag])):
             yield replace(no_effect(row, Origin(OriginKind.FLAG, option.flag)), severity=Severity.WARNING)
 
 

@@ -11,7 +11,7 @@ from seldon_spec.cli.report import exit_code
 from seldon_spec.config.loader import FOR_IMAGE, load
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.config.paths import leaving_link
-from seldon_spec.config.schema.schema import join
+from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Severity, SpecError
 from seldon_spec.migrate.candidates import CannotMigrate
 from seldon_spec.migrate.plan import Migration, plan
@@ -68,7 +68,7 @@ def _validate(folder: Path, pending: Sequence[Change]) -> tuple[Diagnostic, ...]
         pending: suggested changes of requirements that are not written; findings that they fix are left out.
     """
     try:
-        findings = load(folder, {}, terms=FOR_IMAGE).diagnostics
+        findings = load(folder, {}, options=FOR_IMAGE).diagnostics
     except SpecError as error:
         findings = error.diagnostics
     return tuple(finding for finding in findings if not any(_is_fixed(finding, change) for change in pending))

@@ -13,7 +13,7 @@ from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
 from seldon_spec.config.model import ServiceType
-from seldon_spec.config.schema.schema import fields, join, split_path
+from seldon_spec.config.schema.lookup import fields, join, split_path
 from seldon_spec.config.secret_names import HIDDEN, names_secret
 from seldon_spec.errors import FieldPath
 
@@ -277,10 +277,6 @@ def serve(
     reload: Annotated[
         bool, typer.Option("--reload", help="Replace the workers when a file of the folder changes.")
     ] = False,
-    profile: Annotated[
-        Path | None,
-        typer.Option("--profile", metavar="FILE", help="Write a flame graph of the served requests (.svg or .json)."),
-    ] = None,
 ) -> None:
     """Serve the class over REST and gRPC until SIGTERM; SIGHUP reloads spec and class."""
     flags = _flags(settings)
@@ -292,10 +288,7 @@ def serve(
     ):
         if value is not None:
             flags[field], names[field] = value, name
-    if profile is not None and profile.suffix not in (".svg", ".json"):
-        told = "the file's name ends in .svg for a flame graph, in .json for speedscope"
-        raise typer.BadParameter(told, param_hint="--profile")
-    commands.serve(path, flags, flag_names=names, is_watched=reload, profiled=profile)
+    commands.serve(path, flags, flag_names=names, is_watched=reload)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from string import Template
 from seldon_spec import __version__
 from seldon_spec.config.loader import default_name
 from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
-from seldon_spec.config.schema.schema import schema_text
+from seldon_spec.config.schema.lookup import schema_text
 from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore
 from seldon_spec.errors import SeldonSpecError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from seldon_spec.cli.exit_codes import print_diagnostics
 from seldon_spec.config.checks.extras import require_engine
 from seldon_spec.config.checks.tls import require_tls
-from seldon_spec.config.checks.tracing import settle_tracing
+from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import Unreadable, decode_text, read_file
 from seldon_spec.errors import SpecError
@@ -27,22 +27,19 @@ def read_annotations() -> str:
         return ""
 
 
-def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False, profiled: Path | None = None) -> None:
+def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False) -> None:
     """Serve until SIGTERM; SIGHUP reloads the spec.
 
     Args:
         read: loads the spec with the given variables; raises SpecError.
         is_watched: whether a change of a file in the spec's folder reloads it too.
-        profiled: the file that a profile is written to; None: none is taken.
 
     Raises:
         SpecError: the spec is invalid, a secret or a certificate cannot be read, or a package is missing.
-        NoProfile: a profile is wanted, and cannot be taken.
         BindFailed: a port cannot be bound.
         ComponentFailed: the class could not be instantiated.
     """
     from seldon_spec.app import Preparation
-    from seldon_spec.process.profile import Profile
     from seldon_spec.process.run import serve as serve_spec
     from seldon_spec.process.spec_reloader import SpecReloader
 
@@ -51,15 +48,14 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
     def read_prepared() -> Spec:
         spec = read(preparation.variables)
         require_engine(spec)
-        spec = settle_tracing(spec)
+        spec = require_tracing(spec)
         require_tls(spec)
         prepared = preparation.prepare(spec)
         print_diagnostics(spec.diagnostics, with_summary=False)
         return prepared
 
     reloader = SpecReloader(read_prepared, _print_error, _find_patterns if is_watched else None)
-    profile = None if profiled is None else Profile(profiled)
-    serve_spec(read_prepared(), reloader, profile)
+    serve_spec(read_prepared(), reloader)
 
 
 def _print_error(error: SpecError) -> None:

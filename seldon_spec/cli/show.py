@@ -10,7 +10,7 @@ from typing import Any
 from seldon_spec.config.loader import plain
 from seldon_spec.config.masking import find_literals, redact
 from seldon_spec.config.model import SecretRef, Spec
-from seldon_spec.config.schema.schema import groups_keys, join
+from seldon_spec.config.schema.lookup import groups_keys, join
 from seldon_spec.errors import FieldPath, Origin, OriginKind
 
 _SECTIONS = (

@@ -1,4 +1,4 @@
-"""Hides secrets in what is shown: values, source lines and findings. ``schema.is_sensitive`` says what is one."""
+"""Mask secrets in values, source lines and diagnostics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from seldon_spec.config.schema.schema import is_sensitive
+from seldon_spec.config.model import REFERENCE_KEYS
+from seldon_spec.config.schema.lookup import is_sensitive
 from seldon_spec.config.secret_names import (
     HIDDEN,
     find_assignment,
@@ -18,22 +19,24 @@ from seldon_spec.config.secret_names import (
     mask_urls,
     mask_urls_in_place,
 )
-from seldon_spec.config.yaml.source import Document, Node, shorten
+from seldon_spec.config.yaml.document import Document, Node, shorten
 from seldon_spec.errors import Diagnostic, FieldPath, Position
 
-_REFERENCE = frozenset({"from_env", "from_file"})
-_SHOWS_VALUE = {"unknown-anchor": "there is no anchor before this alias", "yaml-tag": "this tag is not allowed"}
-"""Problems whose message quotes the value, which may be a password such as ``!x`` or ``*x``: what they say instead."""
+_QUOTES_VALUE = {"unknown-anchor": "there is no anchor before this alias", "yaml-tag": "this tag is not allowed"}
+"""Codes whose message quotes the value, which may be a password such as ``!x`` or ``*x``, with another message."""
 
 _COMMENT = re.compile(r"(\s#\s*)(.+)")
 _ENTRY_NAME = re.compile(r"\bname[\"']?\s*:\s*[\"']?([A-Za-z0-9_.\-]+)")
 
 
 def redact(path: FieldPath, value: Any, known: Collection[str] = (), *, is_secret: bool = False) -> Any:
-    """A JSON value as it may be shown: a reference by its name, a secret that is written out not at all.
+    """Return a JSON value with secrets hidden; references are kept.
 
     Args:
-        known: secrets that are hidden under any name, for an anchor may give one a second name.
+        path: the path of the value.
+        value: the value.
+        known: secrets to hide under any name, since an alias can repeat a value.
+        is_secret: whether the value belongs to a secret.
     """
     is_secret = is_secret or is_sensitive(path)
     if isinstance(value, (Mapping, list, tuple)):
@@ -47,7 +50,7 @@ def redact(path: FieldPath, value: Any, known: Collection[str] = (), *, is_secre
 
 
 def find_literals(path: FieldPath, value: Any, *, is_secret: bool = False) -> Iterator[tuple[FieldPath, Any]]:
-    """The secrets that are written out at and below ``path``: exactly what :func:`redact` hides."""
+    """Yield the literal secrets at and below ``path``: the values that :func:`redact` hides."""
     is_secret = is_secret or is_sensitive(path)
     if isinstance(value, (Mapping, list, tuple)):
         for _, at, item, is_hidden in _items(path, value, is_secret=is_secret):
@@ -61,8 +64,8 @@ def _may_be_secret(value: object) -> bool:
 
 
 def _items(path: FieldPath, value: Any, *, is_secret: bool) -> Iterator[tuple[Any, FieldPath, Any, bool]]:
-    """Key, path, item, and whether the item is a secret; the ``value`` of an entry is judged by the entry's name."""
-    is_reference = isinstance(value, Mapping) and len(value) == 1 and set(value) <= _REFERENCE
+    """Yield key, path, item and whether the item is a secret; for ``{name, value}``, the name decides."""
+    is_reference = isinstance(value, Mapping) and len(value) == 1 and REFERENCE_KEYS.issuperset(value)
     name = value.get("name") if isinstance(value, Mapping) else None
     is_entry = isinstance(name, str) and is_secret_name(name)
     for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
@@ -71,7 +74,7 @@ def _items(path: FieldPath, value: Any, *, is_secret: bool) -> Iterator[tuple[An
 
 
 def hide_secrets(document: Document) -> None:
-    """Mask the secrets in every source line that a finding or an origin of this file shows."""
+    """Mask the secrets in the lines of a document and in its diagnostics."""
     for line, text in enumerate(document.lines, 1):
         masked = mask_urls_in_place(text)
         if masked != text:
@@ -88,12 +91,12 @@ def hide_secrets(document: Document) -> None:
         position = problem.origin.position
         if position is not None and (document.root is None or problem.code == "second-document"):
             document.masked_lines[position.line] = _mask_unparsed(document.lines, position)
-        elif position is not None and problem.code in _SHOWS_VALUE:
+        elif position is not None and problem.code in _QUOTES_VALUE:
             masked = _mask_unparsed(document.lines, position)
             if masked[position.column : position.column + 1] == "*":
                 document.masked_lines[position.line] = masked
-                help_text = "write a value that begins with * or ! in quotes"
-                document.problems[index] = replace(problem, message=_SHOWS_VALUE[problem.code], help=help_text)
+                help_text = "put a value that begins with * or ! in quotes"
+                document.problems[index] = replace(problem, message=_QUOTES_VALUE[problem.code], help=help_text)
     document.problems[:] = [
         replace(problem, origin=document.origin(problem.origin.position)) if problem.origin.position else problem
         for problem in document.problems
@@ -101,7 +104,7 @@ def hide_secrets(document: Document) -> None:
 
 
 def _find_secret_nodes(document: Document) -> Iterator[Node]:
-    """Every scalar of the file that is a secret, also where it does not count, e.g. under a key that is given twice."""
+    """Yield every scalar that is a secret, including ignored values, e.g. of a duplicate key."""
     for path, node, holder in document.seen:
         name = holder.value.get("name") if holder is not None and isinstance(holder.value, dict) else None
         is_value = name is not None and path[-1:] == ("value",) and is_secret_name(name.node.text)
@@ -109,7 +112,7 @@ def _find_secret_nodes(document: Document) -> Iterator[Node]:
 
 
 def _find_in(node: Node, path: FieldPath, *, is_secret: bool) -> Iterator[Node]:
-    if isinstance(node.value, (dict, list)):  # what an alias stands for
+    if isinstance(node.value, (dict, list)):  # of an alias
         is_secret = is_secret or is_sensitive(path)
         pairs = (
             [(key, entry.node) for key, entry in node.value.items()]
@@ -118,7 +121,7 @@ def _find_in(node: Node, path: FieldPath, *, is_secret: bool) -> Iterator[Node]:
         )
         for key, item in pairs:
             yield from _find_in(item, (*path, key), is_secret=is_secret)
-    elif path[-1:] not in (("from_env",), ("from_file",)):
+    elif REFERENCE_KEYS.isdisjoint(path[-1:]):
         is_secret = is_secret or is_sensitive(path) or is_secret_text(node.text)
         is_null = node.is_plain and node.text.lower() in ("", "~", "null")
         if is_secret and not is_null and not isinstance(node.value, bool):
@@ -126,9 +129,9 @@ def _find_in(node: Node, path: FieldPath, *, is_secret: bool) -> Iterator[Node]:
 
 
 def _mask_unparsed(lines: list[str], position: Position) -> str:
-    """A line of a file that is not YAML: masked whole where the lines above it say that it is part of a secret."""
+    """Mask a line of a file that is not YAML, completely if the lines above show that it is part of a secret."""
     text = position.text
-    # An entry of Seldon's list has the name of the secret in another line than its value.
+    # An entry of Seldon's list has its name and its value in different lines.
     entries = (match for line in lines for match in _ENTRY_NAME.finditer(line))
     more = frozenset({"value"}) if any(is_secret_name(match[1]) for match in entries) else frozenset[str]()
     start = find_assignment(text, more)
@@ -144,13 +147,13 @@ def _mask_unparsed(lines: list[str], position: Position) -> str:
 
 
 def _indent(line: str) -> int:
-    """A line's indentation; an item of a list belongs to a key that stands as far left."""
+    """Return the indentation of a line; the items of a list may have the same indentation as its key."""
     text = line.lstrip()
     return len(line) - len(text) + text.startswith("-")
 
 
 def mask_finding(finding: Diagnostic, document: Document) -> Diagnostic:
-    """A finding that shows no secret, wherever it was made."""
+    """Return a diagnostic with secrets masked."""
     position = finding.origin.position
     secret = None
     if position is not None and position.file == document.file:

@@ -1,7 +1,6 @@
-"""The effective spec: frozen, complete and typed. Field names are the YAML keys, letter by letter.
+"""The effective spec as frozen dataclasses with every default. Field names equal the YAML keys.
 
-Knows no YAML, no environment and no defaults but its own; ``schemas/seldon.schema.json`` states the same keys, and a
-test holds the two together.
+Independent of YAML and the environment; a test compares keys and defaults with ``schemas/seldon.schema.json``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SPEC_FILE = "seldon.yaml"
 
 
 class ServiceType(str, Enum):
-    """What a component is to an inference graph."""
+    """The role of a component in an inference graph."""
 
     MODEL = "MODEL"
     ROUTER = "ROUTER"
@@ -31,7 +30,7 @@ class ServiceType(str, Enum):
 
 
 class LogLevel(str, Enum):
-    """The least severe record that is logged."""
+    """The lowest level that is logged."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -41,7 +40,7 @@ class LogLevel(str, Enum):
 
 
 class LogFormat(str, Enum):
-    """How a log record is written: a line for people, or one JSON object a line."""
+    """The format of a log record: text, or one JSON object per line."""
 
     TEXT = "text"
     JSON = "json"
@@ -49,10 +48,10 @@ class LogFormat(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """A value that is named here and read only by the operations that load the user's class.
+    """A reference to a secret, which is read when the user's class is loaded.
 
-    Exactly one of the two is set: the name of a variable, or the path of a file whose text, without one final line
-    break, is the value.
+    Exactly one of the two is set: the name of a variable, or the path of a file. One line break at the end of the file
+    is ignored.
     """
 
     from_env: str | None = None
@@ -61,6 +60,9 @@ class SecretRef:
     def __str__(self) -> str:
         return f"{{from_env: {self.from_env}}}" if self.from_env is not None else f"{{from_file: {self.from_file}}}"
 
+
+REFERENCE_KEYS = frozenset({"from_env", "from_file"})
+"""The keys of a mapping that is a reference to a secret."""
 
 ParameterValue: TypeAlias = "JsonValue | SecretRef"
 """An argument of the user's ``__init__``."""
@@ -92,7 +94,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class PortsSpec:
-    """TCP ports; ``grpc`` None: no gRPC is served."""
+    """TCP ports; None disables gRPC."""
 
     http: int = 9000
     grpc: int | None = 5000
@@ -101,10 +103,10 @@ class PortsSpec:
 
 @dataclass(frozen=True, slots=True)
 class LogSpec:
-    """What the server logs, on stderr.
+    """The log of the server, on stderr.
 
     Attributes:
-        access: whether each answered request is logged.
+        access: whether each request is logged.
     """
 
     level: LogLevel = LogLevel.INFO
@@ -114,11 +116,11 @@ class LogSpec:
 
 @dataclass(frozen=True, slots=True)
 class BatchingSpec:
-    """Several requests answered by one call of the model.
+    """Dynamic batching: one call of the model for several requests.
 
     Attributes:
-        max_rows: of one call, where it is made for several requests.
-        max_delay_ms: from the arrival of the first of them.
+        max_rows: the largest batch.
+        max_delay_ms: the longest wait for further requests after the first one of a batch.
     """
 
     max_rows: int
@@ -127,11 +129,11 @@ class BatchingSpec:
 
 @dataclass(frozen=True, slots=True)
 class ShutdownSpec:
-    """How the server ends.
+    """Graceful shutdown.
 
     Attributes:
-        grace_seconds: from SIGTERM to the end of every process.
-        delay_seconds: the part of it in which connections are still taken, while the server says that it is not ready.
+        grace_seconds: the time from SIGTERM to the end of every process.
+        delay_seconds: the part of it in which the server is not ready but still accepts connections.
     """
 
     grace_seconds: float = 20
@@ -140,11 +142,11 @@ class ShutdownSpec:
 
 @dataclass(frozen=True, slots=True)
 class TlsSpec:
-    """PEM files; a relative path starts at the spec's folder.
+    """PEM files; relative paths start at the spec's folder.
 
     Attributes:
-        key: of ``certificate``, without a passphrase.
-        client_ca: None: no client has to show a certificate.
+        key: the private key of ``certificate``, without a passphrase.
+        client_ca: the authorities of client certificates; None requires no client certificate.
     """
 
     certificate: str
@@ -154,10 +156,10 @@ class TlsSpec:
 
 @dataclass(frozen=True, slots=True)
 class AuthSpec:
-    """Who may ask for predictions and metrics.
+    """Authentication of requests for predictions and metrics.
 
     Attributes:
-        tokens: references as the file has them; once made ready to serve, the bearer tokens themselves, at least one.
+        tokens: references to secrets; after ``prepare_to_load``, the bearer tokens, at least one.
     """
 
     tokens: tuple[str | SecretRef, ...] = field(repr=False)
@@ -165,22 +167,22 @@ class AuthSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """The serving processes and their bounds.
+    """The serving processes and their limits.
 
     Attributes:
-        max_requests: a worker is replaced after so many and up to ``max_requests_jitter`` more; None: never.
-        max_connections: of a worker's REST, and as many of its metrics.
-        max_queue: requests of a worker that may wait for the model; None: no bound.
-        max_buffered_bytes: of requests and responses, over all connections of a worker; None: see ``memory``.
-        on_timeout: whether a worker whose prediction goes on beyond the time-out is replaced.
-        body_timeout_seconds: over which a body has to come with 1024 bytes a second on average.
-        tls: None: plain text.
-        auth: None: everyone may ask.
-        batching: None: each request is a call of its own.
+        max_requests: the requests after which a worker is replaced, plus up to ``max_requests_jitter``; None: never.
+        max_connections: the limit of a worker's REST connections, and of its connections for metrics.
+        max_queue: the limit of a worker's requests that wait for the model; None: unlimited.
+        max_buffered_bytes: the limit for requests and responses of a worker; None: a share of the memory.
+        on_timeout: whether a worker is replaced if its prediction exceeds the timeout.
+        body_timeout_seconds: the time over which the average rate of a body must reach 1024 bytes per second.
+        tls: None disables TLS.
+        auth: None disables authentication.
+        batching: None disables batching.
         tracing: whether requests are traced by OpenTelemetry.
     """
 
-    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
+    host: str = "0.0.0.0"  # noqa: S104 - clients are outside the container
     engine: Literal["native", "uvicorn"] = "native"
     workers: int = 1
     threads: int = 1
@@ -206,7 +208,7 @@ class ServerSpec:
 
 @dataclass(frozen=True, slots=True)
 class StepsSpec:
-    """Instructions of the user's own in the Dockerfile, word for word."""
+    """The user's instructions in the Dockerfile, copied verbatim."""
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -214,7 +216,7 @@ class StepsSpec:
 
 @dataclass(frozen=True, slots=True)
 class HealthcheckSpec:
-    """How the image's HEALTHCHECK asks; one probe is ``seldon-spec health``."""
+    """The HEALTHCHECK of the image, which runs ``seldon-spec health``."""
 
     enabled: bool = True
     interval_seconds: int = 30
@@ -225,12 +227,12 @@ class HealthcheckSpec:
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """What the Dockerfile says beside the ports and the command.
+    """The contents of the Dockerfile except the ports and the command.
 
     Attributes:
-        requirements: one file or several, within the folder; its name tells who reads it.
-        installer: None: uv where the file is uv's, else pip.
-        user: a numeric uid, never 0.
+        requirements: one or more files in the folder; the name determines the installer.
+        installer: None: uv for files of uv, otherwise pip.
+        user: a numeric uid other than 0.
     """
 
     base: str | None = None
@@ -259,7 +261,7 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class FlaskSpec:
-    """Flask's builtin configuration values, under Flask's own names."""
+    """Flask's built-in configuration values under Flask's names."""
 
     APPLICATION_ROOT: str = "/"
     DEBUG: bool = False
@@ -299,15 +301,15 @@ class FlaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class UnitSpec:
-    """What the operator says of the place in which this component runs; only its variables set it, no file does.
+    """The component's position in its graph, set by the operator's variables, not by the file.
 
     Attributes:
-        metadata: laid over what the class's ``init_metadata()`` returns.
-        is_passthrough: bodies of predict reach the class's raw hook as they came, and leave as it returns them.
-        has_metrics_in_response: the metrics of a call stand in the answer's ``meta``.
-        has_executor: the counters of feedback and its rewards are kept.
-        name, version: the spec's, where it sets them; in labels and metadata ``id`` and ``image`` override them.
-        traces_exporter, otlp_protocol: what sends traces, in the words of OpenTelemetry's variables; None: its default.
+        metadata: merged over the result of ``init_metadata()``.
+        is_passthrough: pass the bodies of predict requests and of their responses unparsed.
+        has_metrics_in_response: include the metrics of a request in ``meta`` of its response.
+        has_executor: count feedback and rewards.
+        name, version: from the spec; ``id`` and ``image`` override them in labels and metadata.
+        traces_exporter, otlp_protocol: values of OpenTelemetry's variables; None: its default.
     Source: contract sections 6.2 and 7.2.
     """
 
@@ -329,14 +331,14 @@ class UnitSpec:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Everything that a Dockerfile or a server is built from. Made by ``load`` and by nothing else.
+    """Everything that a Dockerfile or a server needs. Only ``load`` creates it.
 
     Attributes:
-        folder: where the file and the user's class are.
-        file: the file's name within ``folder``.
-        origins: where each value comes from; a path that is not there has its default.
-        diagnostics: warnings and notes; a spec with errors does not exist.
-        digest: of what the file says, e.g. ``sha256:…``; variables and flags do not count.
+        folder: the folder of the file and the user's class.
+        file: the name of the file in ``folder``.
+        origins: the origin of each value that is not a default.
+        diagnostics: warnings and notes; errors raise ``SpecError``.
+        digest: the digest of the file's values, e.g. ``sha256:…``; independent of variables and flags.
     """
 
     class_name: str
@@ -357,5 +359,5 @@ class Spec:
     digest: str = field(default="", compare=False, repr=False)
 
     def origin(self, *path: str) -> Origin:
-        """Where the value at ``path`` comes from."""
+        """Return the origin of the value at ``path``."""
         return self.origins.get(path, DEFAULT_ORIGIN)

@@ -1,4 +1,4 @@
-"""References to secrets, read at the last moment: only the operations that load the user's class come here."""
+"""Read the secrets that a spec refers to. Only commands that load the user's class do so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from seldon_spec.config.model import AuthSpec, SecretRef, Spec
 from seldon_spec.config.paths import TooLong, Unreadable, decode_text, read_file
-from seldon_spec.config.schema.schema import join
+from seldon_spec.config.schema.lookup import fields, join
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity, SpecError
 
 MAX_SECRET_BYTES = 1024 * 1024
@@ -22,25 +22,21 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 
 def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
-    """The spec that a server or a prediction is made of: every secret read, every required argument there.
+    """Return the spec with references replaced by secrets, ready to load the class.
 
     Args:
-        spec: an effective spec, whose references are still names.
-        environ: the variables that ``from_env`` names.
+        spec: the effective spec with references.
+        environ: the variables of ``from_env``.
 
     Raises:
-        SpecError: a secret cannot be read, is no bearer token where one is needed, or ``__init__`` needs an argument
-            that has no value.
+        SpecError: a secret cannot be read or is not a valid bearer token, or a required argument of ``__init__`` has no
+            value.
     """
     reader = _Reader(spec, environ)
-    flask = replace(
-        spec.flask,
-        SECRET_KEY=reader.read(("flask", "SECRET_KEY"), spec.flask.SECRET_KEY),
-        SECRET_KEY_FALLBACKS=reader.read(("flask", "SECRET_KEY_FALLBACKS"), spec.flask.SECRET_KEY_FALLBACKS),
-    )
+    flask_secrets = [path for path, schema in fields() if path[0] == "flask" and schema.get("x-secret")]
     prepared = replace(
         spec,
-        flask=flask,
+        flask=replace(spec.flask, **{at[-1]: reader.read(at, getattr(spec.flask, at[-1])) for at in flask_secrets}),
         server=replace(spec.server, auth=reader.read_tokens(spec.server.auth)),
         parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
         environment=MappingProxyType({k: reader.read(("environment", k), v) for k, v in spec.environment.items()}),
@@ -54,14 +50,14 @@ def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
 
 
 class _Reader:
-    """Reads references, and gathers those that cannot be read."""
+    """Reads secrets and collects the diagnostics of those that cannot be read."""
 
     def __init__(self, spec: Spec, environ: Mapping[str, str]) -> None:
         self.spec, self.environ = spec, environ
         self.problems: list[Diagnostic] = []
 
     def read(self, path: FieldPath, value: Any) -> Any:
-        """A value with every reference in it replaced by what it refers to."""
+        """Return a value with every reference in it replaced by the secret."""
         if isinstance(value, SecretRef):
             return self._resolve(path, value)
         if isinstance(value, Mapping):
@@ -71,7 +67,7 @@ class _Reader:
         return value
 
     def read_tokens(self, auth: AuthSpec | None) -> AuthSpec | None:
-        """The bearer tokens that references refer to, in the place of the references; a secret holds one a line."""
+        """Return the bearer tokens in the secrets; a secret has one token per line."""
         if auth is None:
             return None
         tokens: list[str] = []
@@ -84,12 +80,12 @@ class _Reader:
     def _split_tokens(self, text: str, source: str) -> list[str]:
         tokens = [line.strip() for line in text.splitlines() if line.strip()]
         if not tokens:
-            self._report_token(f"{source} holds none")
+            self._report_token(f"{source} contains none")
         for number, token in enumerate(tokens, 1):
             if len(token) < MIN_TOKEN_CHARACTERS:
                 self._report_token(f"token {number} of {source} has fewer than {MIN_TOKEN_CHARACTERS} characters")
             elif not _VISIBLE.fullmatch(token):
-                self._report_token(f"token {number} of {source} has characters that no header carries")
+                self._report_token(f"token {number} of {source} has characters that a header cannot contain")
         return tokens
 
     def _report_token(self, reason: str) -> None:
@@ -99,8 +95,8 @@ class _Reader:
                 f"{join(_TOKENS)}: {reason}",
                 self._origin(_TOKENS),
                 path=_TOKENS,
-                allowed=f"{MIN_TOKEN_CHARACTERS} or more letters, digits and signs of ASCII, one token a line",
-                help="make a random one, e.g. with openssl rand -hex 32",
+                allowed=f"{MIN_TOKEN_CHARACTERS} or more ASCII letters, digits and punctuation, one token per line",
+                help="generate a random one, e.g. with openssl rand -hex 32",
             )
         )
 
@@ -108,7 +104,9 @@ class _Reader:
         if reference.from_env is not None:
             text = self.environ.get(reference.from_env)
             if text is None:
-                self._report(path, f"the variable {reference.from_env} is not set", "set it where the server starts")
+                self._report(
+                    path, f"the variable {reference.from_env} is not set", "set it in the environment of the server"
+                )
             return text
         return self._read_file(path, str(reference.from_file))
 
@@ -119,9 +117,9 @@ class _Reader:
         except UnicodeDecodeError:
             self._report(path, f"{name} is not text in UTF-8", "save it as UTF-8")
         except TooLong as error:
-            self._report(path, f"{name} cannot be read: {error}", "a secret is a short text")
+            self._report(path, f"{name} cannot be read: {error}", "name a file with the secret alone")
         except Unreadable as error:
-            self._report(path, f"{name} cannot be read: {error}", "mount the file where the server starts")
+            self._report(path, f"{name} cannot be read: {error}", "mount the file into the container of the server")
         return None
 
     def _report(self, path: FieldPath, reason: str, remedy: str) -> None:

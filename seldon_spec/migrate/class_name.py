@@ -6,7 +6,9 @@ import posixpath
 from dataclasses import replace
 from pathlib import Path
 
-from seldon_spec.config.checks.class_source import ClassSource, NoModule, read_class, split_class_name
+from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.class_source import NoModule, read_class
+from seldon_spec.config.checks.python_source import split_class_name
 from seldon_spec.config.paths import leaves, leaving_link
 from seldon_spec.errors import Position
 from seldon_spec.migrate.candidates import Candidate, CannotMigrate, Gathered, Rank

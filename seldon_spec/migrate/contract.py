@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.config.yaml.source import parse_document
+from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import Position
 from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.sources import CONTRACT_FILE, read_bounded

@@ -9,10 +9,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from seldon_spec.config.layers.environment import set_entry
 from seldon_spec.config.layers.layered_values import LayeredValues
+from seldon_spec.config.layers.parameters import set_entry
 from seldon_spec.config.model import ServiceType
-from seldon_spec.config.schema.schema import SourceLocations, check, guess
+from seldon_spec.config.schema.check import check
+from seldon_spec.config.schema.locations import SourceLocations
+from seldon_spec.config.schema.suggest import guess
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command

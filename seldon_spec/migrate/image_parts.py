@@ -6,7 +6,9 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from seldon_spec.config.schema.schema import SourceLocations, check, field_schema
+from seldon_spec.config.schema.check import check
+from seldon_spec.config.schema.locations import SourceLocations
+from seldon_spec.config.schema.lookup import field_schema
 from seldon_spec.errors import FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 
@@ -22,7 +24,7 @@ def find_objection(path: FieldPath, value: object, position: Position) -> str | 
     if field_schema(path) is None:
         return "there is no such key"
     origin = Origin(OriginKind.FILE, position.file, position)
-    problems = check(value, path, SourceLocations(lambda _: origin, lambda _: origin))
+    problems = check(value, path, SourceLocations.single(origin))
     return (problems[0].allowed or problems[0].message) if problems else None
 
 

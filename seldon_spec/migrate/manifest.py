@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seldon_spec.config.yaml.source import Node, parse_document
+from seldon_spec.config.yaml.document import Node
+from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import Diagnostic, Position
 from seldon_spec.migrate.candidates import Gathered
 

@@ -15,8 +15,9 @@ from packaging.requirements import Requirement
 
 from seldon_spec.config.checks.distributions import is_provided, with_dependencies
 from seldon_spec.config.checks.imports import Import
-from seldon_spec.config.checks.requirement_rules import excludes_own, own_requirement, own_requirements
-from seldon_spec.config.checks.requirements import normalise, read_requirements
+from seldon_spec.config.checks.requirement_files import read_requirements
+from seldon_spec.config.checks.requirement_versions import excludes_own, own_requirement, own_requirements
+from seldon_spec.config.checks.requirements import normalise
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.sources import read_bounded
@@ -195,5 +196,5 @@ def find_old_dependencies(
         package = _OLD_DEPENDENCIES.get(each.top)
         if package and not is_provided(each.top, packages):
             packages.add(package)
-            place = each.place
+            place = each.position
             yield package, Position(str(folder / place.file), place.line, place.column, place.width, place.text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.config.paths import exists, is_file, leaving_link
-from seldon_spec.config.yaml.source import MAX_BYTES
+from seldon_spec.config.yaml.parser import MAX_BYTES
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from seldon_spec.config.layers.annotations import lay_annotations
-from seldon_spec.config.layers.environment import PREFIX, ArgumentHints, overlay
+from seldon_spec.config.layers.annotations import apply_annotations
+from seldon_spec.config.layers.environment import PREFIX, overlay
+from seldon_spec.config.layers.field_text import ArgumentHints
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.variables import Reading, by_name, flask_variables
-from seldon_spec.config.schema.schema import is_sensitive
+from seldon_spec.config.schema.lookup import is_sensitive
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
 from seldon_spec.migrate.candidates import VARIABLE, Candidate, Gathered, Rank
 
@@ -95,7 +96,7 @@ def _add_description(gathered: Gathered, name: str, text: str, position: Positio
 def add_annotation(gathered: Gathered, name: str, text: str, position: Position) -> None:
     """Add an annotation of the pod, if the server reads it."""
     layered = LayeredValues({}, {})
-    lay_annotations(layered, f"{name}={json.dumps(text)}")
+    apply_annotations(layered, f"{name}={json.dumps(text)}")
     add_layered(gathered, layered, position, f"annotation {name}", Rank.DEPLOYMENT)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.config.schema.schema import field_schema, is_section, load_schema
-from seldon_spec.config.yaml.source import parse_document
+from seldon_spec.config.schema.lookup import field_schema, is_section, load_schema
+from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.candidates import LeftOut
 from seldon_spec.migrate.resolve import Choice

@@ -1,7 +1,7 @@
-"""The files of a folder, looked at from time to time: which of them have changed?
+"""Finds the changed files of a folder by polling.
 
-No library that watches is asked: those have threads, and whoever forks must not; and where a folder is mounted into a
-container, the system tells of many changes not at all.
+A library for file events is not used: those start threads, which a process that forks must not have, and the system
+reports no event for many changes in a folder that is mounted into a container.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from seldon_spec.config.checks.patterns import is_left_out
 logger = logging.getLogger(__name__)
 
 MAX_FILES = 20_000
-_LOOK_SECONDS = 0.1
-_LONGEST_LOOK_SECONDS = 1.0
-_LARGEST_SHARE = 0.2
-"""Of the time, that looking may take; in a large folder the looks are rarer."""
-_RESTLESS_SECONDS = 1.0
-_RESTLESS_TIMES = 5
-"""A file that changes so often in a row, and each time so soon, is written by a program; code only by its editor."""
+_SCAN_SECONDS = 0.1
+_MAX_SCAN_SECONDS = 1.0
+_MAX_SCAN_SHARE = 0.2
+"""The largest share of the time that scans may take; a large folder is scanned less often."""
+_NOISY_SECONDS = 1.0
+_NOISY_TIMES = 5
+"""A file that changes this many times in a row, each time this soon, is written by a program, not an editor."""
 
 _NEVER = (
     "**/.git",
     "**/.venv",
-    # what an import writes must not bring about the next import, whatever the folder's own patterns say
+    # an import writes these: they must never cause the next reload
     "**/__pycache__",
     "**/*.py[co]",
-    # what editors put beside a file while it is open or being saved
+    # temporary files of editors
     "**/.*.sw?",
     "**/4913",
     "**/*~",
@@ -51,74 +51,74 @@ _Stamp: TypeAlias = tuple[int, int, int]
 
 
 class FileWatcher:
-    """A watch over a folder. Links are followed to files, but not to folders.
+    """Watches a folder. Links to files are followed, links to folders are not.
 
-    A file that a program writes to without end, such as a log, is soon watched no more.
+    A noisy file, one that a program writes to all the time such as a log, is excluded after a few changes.
 
     Args:
         folder: the folder.
-        always: a file at its top that is watched whatever the patterns say.
-        patterns: lines of a .dockerignore; what they leave out is not watched.
-        max_files: how many are looked at; beyond that, the deepest are not.
+        always: the name of a file in the folder that is watched regardless of the patterns.
+        patterns: lines of a .dockerignore; the files that they exclude are not watched.
+        max_files: the largest number of files to scan; the deepest ones are left out.
 
     Attributes:
-        due: when the next look is, by ``time.monotonic``.
+        due: the time of the next scan, by ``time.monotonic``.
     """
 
     def __init__(self, folder: Path, always: str, patterns: Sequence[str], max_files: int = MAX_FILES) -> None:
         self._folder = folder.resolve()
         self._always = always
         self._max_files = max_files
-        self._is_bound_told = False
-        self._told = 0.0
+        self._is_limit_logged = False
+        self._changed_at = 0.0
         self._in_a_row: dict[str, int] = {}
-        self._restless: set[str] = set()
+        self._noisy: set[str] = set()
         self._set_patterns(patterns)
-        self._known = self._latest = self._look()
-        self.due = time.monotonic() + _LOOK_SECONDS
+        self._known = self._latest = self._scan()
+        self.due = time.monotonic() + _SCAN_SECONDS
 
     def follow(self, patterns: Sequence[str]) -> None:
-        """Go by other patterns; what has changed meanwhile is still found."""
+        """Use other patterns; changes made in the meantime are still found."""
         if tuple(patterns) != self._patterns:
             self._set_patterns(patterns)
-            self._latest = self._look()
+            self._latest = self._scan()
             self._known = {path: self._known.get(path, stamp) for path, stamp in self._latest.items()}
 
     def find_changed(self) -> list[str]:
-        """Look at the files.
+        """Scan the files.
 
         Returns:
-            The paths, within the folder, of those that are new, gone or other than when they were last told of; empty
-            as long as two looks differ, for then somebody is still writing.
+            The paths, relative to the folder, that were created, deleted or changed since this was last returned; empty
+            while consecutive scans differ, because a file is still being written.
         """
         began = time.monotonic()
-        before, self._latest = self._latest, self._look()
+        before, self._latest = self._latest, self._scan()
         now = time.monotonic()
-        self.due = now + _LOOK_SECONDS
+        self.due = now + _SCAN_SECONDS
         if self._latest != before:
             return []
-        self.due = now + min(max(_LOOK_SECONDS, (now - began) / _LARGEST_SHARE), _LONGEST_LOOK_SECONDS)
+        self.due = now + min(max(_SCAN_SECONDS, (now - began) / _MAX_SCAN_SHARE), _MAX_SCAN_SECONDS)
         if self._latest == self._known:
             return []
         known, self._known = self._known, self._latest
         changed = sorted(path for path in {*known, *self._known} if known.get(path) != self._known.get(path))
         for path in changed:
-            _forget_bytecode(self._folder / path)
-        self._leave_restless(changed, now)
+            _delete_bytecode(self._folder / path)
+        self._exclude_noisy(changed, now)
         return changed
 
-    def _leave_restless(self, changed: Sequence[str], now: float) -> None:
-        before = self._in_a_row if now - self._told <= _RESTLESS_SECONDS else {}
-        self._told, self._in_a_row = now, {path: before.get(path, 0) + 1 for path in changed}
+    def _exclude_noisy(self, changed: Sequence[str], now: float) -> None:
+        before = self._in_a_row if now - self._changed_at <= _NOISY_SECONDS else {}
+        self._changed_at, self._in_a_row = now, {path: before.get(path, 0) + 1 for path in changed}
         for path, times in self._in_a_row.items():
-            if times == _RESTLESS_TIMES and path != self._always and not path.endswith(".py"):
-                self._restless.add(path)
-                self._known.pop(path, None)  # the latest look, too: from now on it is as if the file were not there
-                logger.warning("%s changes all the time and is watched no more: name it in image.exclude", path)
+            if times == _NOISY_TIMES and path != self._always and not path.endswith(".py"):
+                self._noisy.add(path)
+                self._known.pop(path, None)  # the same object as the latest scan: the file does not count as deleted
+                logger.warning("%s changes constantly and is no longer watched: add it to image.exclude", path)
 
     def _set_patterns(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
-        # a look asks about every file anew, and matching costs more than all the rest
+        # every scan matches every file, which would cost more than the rest of the scan
         self._is_watched = lru_cache(self._max_files)(self._match_file)
         self._is_walked = lru_cache(self._max_files)(self._match_folder)
 
@@ -126,44 +126,44 @@ class FileWatcher:
         return path == self._always or not is_left_out(PurePosixPath(path), (*self._patterns, *_NEVER))
 
     def _match_folder(self, path: str) -> bool:
-        """Whether something below a folder may be watched, if only because of a pattern with ``!``."""
-        place = PurePosixPath(path)
-        if is_left_out(place, _NEVER):
+        """Whether a file below a folder may be watched, possibly because of a pattern with ``!``."""
+        folder = PurePosixPath(path)
+        if is_left_out(folder, _NEVER):
             return False
-        return not is_left_out(place, self._patterns) or any(
-            fnmatchcase(place.parts[0], _first_step(line)) for line in self._patterns if line.lstrip().startswith("!")
+        return not is_left_out(folder, self._patterns) or any(
+            fnmatchcase(folder.parts[0], _first_step(line)) for line in self._patterns if line.lstrip().startswith("!")
         )
 
-    def _look(self) -> dict[str, _Stamp]:
-        """The files there are, each with what changes when it does."""
+    def _scan(self) -> dict[str, _Stamp]:
+        """Return the watched files, each with a stamp that changes with the file."""
         found = {}
         for path, entry in self._walk():
-            if path not in self._restless and self._is_watched(path):
+            if path not in self._noisy and self._is_watched(path):
                 stamp = _stamp(entry)
                 if stamp is not None:
                     found[path] = stamp
         return found
 
     def _walk(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """All that may be watched, the upper ones first."""
+        """Yield the files that may be watched, breadth first."""
         folders, left = deque([""]), self._max_files
         while folders:
-            place = folders.popleft()
-            entries = _list(self._folder / place, left + 1)
+            folder = folders.popleft()
+            entries = _list(self._folder / folder, left + 1)
             for entry in entries[:left]:
-                path = f"{place}{entry.name}"
+                path = f"{folder}{entry.name}"
                 if not entry.is_dir(follow_symlinks=False):
                     yield path, entry
                 elif self._is_walked(path):
                     folders.append(f"{path}/")
             left -= len(entries)
             if left < 0:
-                self._tell_bound()
+                self._log_limit()
                 return
 
-    def _tell_bound(self) -> None:
-        if not self._is_bound_told:
-            self._is_bound_told = True
+    def _log_limit(self) -> None:
+        if not self._is_limit_logged:
+            self._is_limit_logged = True
             logger.warning("%s has more than %d files: not all are watched", self._folder, self._max_files)
 
 
@@ -172,14 +172,14 @@ def _first_step(pattern: str) -> str:
     return "*" if not steps or steps[0] == "**" else steps[0]
 
 
-def _list(folder: Path, most: int) -> list[os.DirEntry[str]]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # it may be gone by now
-        return list(islice(entries, most))
+def _list(folder: Path, limit: int) -> list[os.DirEntry[str]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # it may have been deleted
+        return list(islice(entries, limit))
     return []
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp | None:
-    """None for what is gone by now, for a link to nothing or to a folder, and for what is no file."""
+    """Return None if the entry is deleted, a link to nothing or to a folder, or not a regular file."""
     try:
         status = entry.stat()
     except OSError:
@@ -187,11 +187,10 @@ def _stamp(entry: os.DirEntry[str]) -> _Stamp | None:
     return (status.st_mtime_ns, status.st_size, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
-def _forget_bytecode(source: Path) -> None:
-    """Delete what Python has compiled of a file.
+def _delete_bytecode(source: Path) -> None:
+    """Delete the compiled file of a Python file.
 
-    Python takes it for up to date where the file's size and the second of its change are the same, and two edits can be
-    made in one second.
+    Python uses it if the size and the second of the change match, and two edits can happen within one second.
     """
     if source.suffix == ".py":
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Serving a spec: sockets, signals, processes. The only module that knows the order of these.
+"""Serve a spec: bind the sockets, handle the signals, run the processes. The only module that defines their order.
 
-What is heavy is imported in the process that serves, after it was forked.
+The heavy modules are imported in the processes that serve, after the fork.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import threading
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import SeldonSpecError, Stopped
 from seldon_spec.observability.logs import configure_logs
-from seldon_spec.process.profile import Profile
 from seldon_spec.process.signals import ServerSignals
 from seldon_spec.process.spec_reloader import SpecReloader
 from seldon_spec.server.sockets import Sockets, bind_sockets, port_of, show_address
@@ -27,17 +26,16 @@ class TooFewFiles(SeldonSpecError):
     """The system allows fewer open files than a server needs."""
 
 
-def serve(spec: Spec, renewal: SpecReloader | None = None, profile: Profile | None = None) -> None:
+def serve(spec: Spec, reloader: SpecReloader | None = None) -> None:
     """Serve a spec until SIGTERM or SIGINT.
 
     Args:
-        spec: its secrets are resolved, its environment is applied, and its certificates are there.
-        renewal: where a newer spec comes from while it is served.
-        profile: to be taken of it.
+        spec: its secrets are resolved, its environment is applied, and its certificates can be read.
+        reloader: the source of newer specs; None: the spec never changes.
 
     Raises:
-        BindFailed: a port cannot be had.
-        ComponentFailed: the user's class could not be built; ``__cause__`` is what it raised.
+        BindFailed: a port cannot be bound.
+        ComponentFailed: the user's class could not be built; ``__cause__`` is its exception.
         TooFewFiles: the limit of open files is too low.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -47,8 +45,16 @@ def serve(spec: Spec, renewal: SpecReloader | None = None, profile: Profile | No
     with ServerSignals() as signals:
         sockets = bind_sockets(spec)
         try:
-            _tell_addresses(spec, sockets)
-            _run(spec, sockets, signals, renewal, profile)
+            _log_addresses(spec, sockets)
+            if threading.current_thread() is threading.main_thread():
+                from seldon_spec.observability.metrics import Segments
+                from seldon_spec.process.supervisor import Supervisor
+
+                Supervisor(spec, sockets, signals, Segments(spec.server.workers + 1), reloader).run()
+            else:  # a process with several threads must not fork
+                from seldon_spec.process.worker import WorkerContext, run_worker
+
+                run_worker(WorkerContext(spec, sockets, signals, lambda message: logger.info("%s", message)))
         except Stopped:
             pass
         finally:
@@ -56,21 +62,7 @@ def serve(spec: Spec, renewal: SpecReloader | None = None, profile: Profile | No
     logger.info("stopped")
 
 
-def _run(
-    spec: Spec, sockets: Sockets, signals: ServerSignals, renewal: SpecReloader | None, profile: Profile | None
-) -> None:
-    if threading.current_thread() is threading.main_thread():
-        from seldon_spec.observability.metrics import Segments
-        from seldon_spec.process.supervisor import Supervisor
-
-        Supervisor(spec, sockets, signals, Segments(spec.server.workers + 1), renewal, profile).run()
-    else:  # a process that has threads already must not be forked
-        from seldon_spec.process.worker import run_worker
-
-        run_worker(spec, sockets, signals, lambda word: logger.info("%s", word))
-
-
-def _tell_addresses(spec: Spec, sockets: Sockets) -> None:
+def _log_addresses(spec: Spec, sockets: Sockets) -> None:
     host = spec.server.host
     scheme = "http" if spec.server.tls is None else "https"
     logger.info("REST on %s://%s", scheme, show_address(host, port_of(sockets.http)))

@@ -1,7 +1,4 @@
-"""The signals of a serving process: at once while nothing is served, afterwards as whoever serves wants.
-
-Imports nothing heavy.
-"""
+"""The signals of a serving process. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ REPLACE = signal.SIGURG
 """What the supervisor sends to a worker whose replacement serves: a signal that a class is unlikely to use itself."""
 _LOOPS = ("asyncio.unix_events", "uvloop.loop")
 """The modules whose signal handlers do nothing, because an event loop reads the signals from a pipe."""
-_HEEDED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD, REPLACE)
+_HANDLED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD, REPLACE)
 
 
 class ServerSignals:
     """A context in which the signals call ``callback`` with their number.
 
-    As long as there is none, SIGTERM and SIGINT raise Stopped, and the others do nothing. Outside of the main thread,
-    where Python delivers no signals, the context does nothing.
+    Without a callback, SIGTERM and SIGINT raise Stopped, and the others do nothing. Python delivers signals to the main
+    thread only; in another thread, the context does nothing.
     """
 
     def __init__(self) -> None:
@@ -38,7 +35,7 @@ class ServerSignals:
 
     def __enter__(self) -> ServerSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _HEEDED}
+            self._before = {number: signal.signal(number, self._handle) for number in _HANDLED}
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -47,19 +44,19 @@ class ServerSignals:
 
     @property
     def is_terminal_gone(self) -> bool:
-        """Whether the terminal that the server was started from has been closed, which sends a SIGHUP, too."""
+        """Whether the terminal that the server was started from is closed, which sends a SIGHUP as well."""
         return self._had_terminal and not _has_terminal()
 
     @property
     def is_hangup_ignored(self) -> bool:
-        """Whether the server was started to outlive its terminal, as ``nohup`` does."""
+        """Whether SIGHUP was ignored when the server was started, as with ``nohup``."""
         return self._before.get(signal.SIGHUP) is signal.SIG_IGN
 
     def write_to(self, pipe: int) -> None:
-        """Have the number of each signal written to a pipe, and nothing else done.
+        """Write the number of each signal to a pipe, and do nothing else.
 
-        It is written as the signal comes, and not when Python comes to it: who goes to sleep at that very moment,
-        waiting for the pipe, is woken.
+        The number is written when the signal arrives, not when Python runs the handler: a thread that starts to wait
+        for the pipe at the same moment wakes up.
 
         Args:
             pipe: the end to write to, which does not block.
@@ -69,9 +66,9 @@ class ServerSignals:
         signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
 
     def restore(self) -> None:
-        """Handle SIGTERM again where the class's ``load`` has left it ignored, at its default, or to an event loop.
+        """Handle SIGTERM again if the class's ``load`` has ignored it, reset it, or passed it to an event loop.
 
-        Such a loop, which is not the model thread's own, keeps the pipe of its own that it has set.
+        An event loop of the class keeps the wakeup pipe that it has set.
         """
         handler = signal.getsignal(signal.SIGTERM)
         if not callable(handler) or getattr(handler, "__module__", "") in _LOOPS:
@@ -80,48 +77,48 @@ class ServerSignals:
         if pipe not in (-1, self._pipe):
             signal.set_wakeup_fd(pipe)
 
-    def write_no_more(self) -> None:
-        """Signals do nothing from now on."""
+    def stop_writing(self) -> None:
+        """Ignore the signals from now on."""
         self.callback = _ignore
         signal.set_wakeup_fd(-1)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """A context in which signals wait; a fork within it leaves the child with them waiting, until ``be_worker``."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+        """Block the signals; in a process that is forked meanwhile they stay blocked until ``be_worker``."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def be_worker(self) -> None:
-        """After a fork: forget the supervisor's callback, and leave to it what a terminal sends to all processes."""
+        """After a fork, use the worker's signal handling: ignore what a terminal sends to all processes of a group."""
         self.callback = None
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
 
     def reset_in_forks(self, after: Callable[[], object]) -> None:
-        """Give the signals handled here their default effect in the processes that this one forks from now on.
+        """Reset the signals to their default in the processes that this one forks from now on.
 
-        They wait during the fork: one sent to the child must neither be lost nor reach the parent's pipe.
+        They are blocked during the fork: a signal to the child must neither be lost nor written to the parent's pipe.
 
         Args:
-            after: is called in each child, too.
+            after: is called in each child as well.
         """
         held = threading.local()
 
         def hold() -> None:
-            held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+            held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
 
         def release() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
 
         def reset() -> None:
             signal.set_wakeup_fd(-1)
-            for number in _HEEDED:
+            for number in _HANDLED:
                 if signal.getsignal(number) == self._handle:
                     signal.signal(number, signal.SIG_DFL)
             after()
@@ -145,4 +142,4 @@ def _has_terminal() -> bool:
 
 
 def _ignore(_number: int) -> None:
-    """What a signal does where its number is written to a pipe, or where all has ended."""
+    """Do nothing: the signal's number is written to a pipe, or the process is exiting."""

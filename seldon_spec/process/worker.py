@@ -1,7 +1,7 @@
-"""One serving process: one event loop, one copy of the user's object, every transport.
+"""A worker: one event loop, one copy of the user's object, and every transport.
 
-The calling thread (of a worker process: its main thread) runs the user's code; the event loop has a thread of its own.
-Imported only in a process that serves, for it loads all that is heavy.
+The calling thread (the main thread of a worker process) runs the user's code; the event loop has its own thread.
+Imported only in a process that serves, because it imports all heavy modules.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from seldon_spec.observability.metrics import Exposition, Metrics, Segments
 from seldon_spec.observability.request_context import RequestLog, Tracer
 from seldon_spec.process.signals import REPLACE, STOPPING, ServerSignals
 from seldon_spec.process.worker_exit import WorkerExit
-from seldon_spec.process.worker_messages import ALONE, HUNG, READY, WORN
+from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.rest.wsgi import WsgiApp
@@ -42,33 +43,63 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
 _PIPE, _HANDLER = 0, 1
 
 
-class StopRequest:
-    """What the worker was told: once means to drain, twice to end at once.
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What a worker gets from the process that starts it.
 
     Attributes:
-        is_replaced: another worker has taken this one's place, so nobody has to learn first that it ends.
+        spec: what to serve.
+        sockets: the listening sockets.
+        signals: call a callback that stops this worker.
+        send: sends the messages of ``worker_messages`` to the supervisor.
+        slot: this worker's number, from 0; a replacement has that of the process it replaces.
+        segments: the shared memory of the metrics; None: the memory is this process's own.
+        segment: this worker's slot of that memory.
+        parent_death_pipe: the end of a pipe that reads as closed once the supervisor has exited, which stops the
+            worker; None: there is no supervisor.
+        accept_when_ready: whether to accept connections only once the model is built, because another process serves
+            until then.
+        exit: ends the process after the worker has stopped; None: the process is the caller's.
+    """
+
+    spec: Spec
+    sockets: Sockets
+    signals: ServerSignals
+    send: Callable[[str], object]
+    slot: int = 0
+    segments: Segments | None = None
+    segment: int = 0
+    parent_death_pipe: int | None = None
+    accept_when_ready: bool = False
+    exit: WorkerExit | None = None
+
+
+class StopRequest:
+    """The stop signals of a worker: the first one starts the drain, the second one ends it.
+
+    Attributes:
+        is_replaced: another process serves already, so there is no need to report "not ready" for a while first.
     """
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self.is_replaced = False
-        self._made = 0.0
+        self._requested_at = 0.0
         self._counts: dict[int, list[int]] = {}
 
-    def make(self, number: int, way: int = _PIPE) -> None:
-        """Handle a signal; those that are none of the server's are the class's own.
+    def on_signal(self, number: int, source: int = _PIPE) -> None:
+        """Handle a signal; signals of the user's class are ignored.
 
-        Each comes by two ways, of which the class may block one: by the pipe, unless an event loop of the class's has
-        taken its place, and by the handler on the main thread, as soon as that runs Python code.
+        Each signal arrives from two sources, one of which the class may block: from the signal pipe, unless an event
+        loop of the class has replaced that, and from the handler on the main thread, when that runs Python code.
         """
-        ways = self._counts.setdefault(number, [0, 0])
-        ways[way] += 1
-        if ways[way] <= ways[1 - way]:  # it has come the other way already
+        counts = self._counts.setdefault(number, [0, 0])
+        counts[source] += 1
+        if counts[source] <= counts[1 - source]:  # the other source has reported it already
             return
         if number == REPLACE:
             self.is_replaced = True
@@ -77,61 +108,35 @@ class StopRequest:
         elif self.first.is_set():
             self.second.set()
         if not self.first.is_set():
-            self._made = time.monotonic()
+            self._requested_at = time.monotonic()
             self.first.set()
 
     def seconds_left(self, grace_seconds: float) -> float:
-        """What is left of the grace period; nothing after a second signal."""
+        """Return what is left of the grace period: nothing after a second signal."""
         if self.second.is_set() or not self.first.is_set():
             return 0.0
-        return max(0.0, self._made + grace_seconds - time.monotonic())
+        return max(0.0, self._requested_at + grace_seconds - time.monotonic())
 
 
-def run_worker(
-    spec: Spec,
-    sockets: Sockets,
-    signals: ServerSignals,
-    tell: Callable[[str], object],
-    slots: Segments | None = None,
-    slot: int = 0,
-    seat: int = 0,
-    lifeline: int | None = None,
-    *,
-    is_relief: bool = False,
-    ending: WorkerExit | None = None,
-) -> None:
-    """Serve until told to stop.
-
-    Args:
-        spec: what to serve.
-        sockets: where.
-        signals: gets a callback that stops this worker.
-        tell: is called with the words that the supervisor knows, as they come true.
-        slots: shared memory of the metrics; None: only this process has any.
-        slot: this worker's slot.
-        seat: this worker's number among those that serve side by side.
-        lifeline: a pipe's end at which the supervisor's death shows; the worker then stops.
-        is_relief: another serves until this one is ready, so that no connection is taken before.
-        ending: ends the process afterwards, and interrupts the user's code for that; None: the caller does not end.
+def run_worker(context: WorkerContext) -> None:
+    """Serve until a signal stops the worker.
 
     Raises:
-        ComponentFailed: the user's class, or what traces, could not be built.
-        BindFailed: gRPC could not have its port.
+        ComponentFailed: the user's class, or the tracing, could not be built.
+        BindFailed: the gRPC port could not be bound (``engine: uvicorn``).
     """
     configure_malloc()
-    if ending is not None:
-        signals.reset_in_forks(partial(_leave_to_parent, sockets, sockets.ports()))
+    spec, signals, worker_exit = context.spec, context.signals, context.exit
+    if worker_exit is not None:
+        signals.reset_in_forks(partial(_close_ports_in_fork, context.sockets, context.sockets.ports()))
     tracing = _make_tracing(spec)
-    metrics = Metrics(spec.unit, slots, slot)
+    metrics = Metrics(spec.unit, context.segments, context.segment)
     dispatcher = dispatcher_for(spec, metrics, None if tracing is None else tracing.watch)
     served: Future[None] = Future()
 
-    def serve(notes: RequestLog, wakeup: int | None) -> None:
+    def serve(request_log: RequestLog, signal_pipe: int | None) -> None:
         try:
-            coroutine = _serve(
-                spec, sockets, dispatcher, metrics, notes, signals, tell, seat, lifeline, wakeup, ending, is_relief
-            )
-            _run_loop(coroutine)
+            _run_loop(_serve(context, dispatcher, metrics, request_log, signal_pipe))
         except BaseException as error:
             served.set_exception(error)
         else:
@@ -142,15 +147,15 @@ def run_worker(
     try:
         with (
             worker_logs(spec.server.log) as handler,
-            _taking_notes(spec.server.log, tracing, handler) as notes,
-            _signal_pipe(signals, ending) as wakeup,
+            _request_log(spec.server.log, tracing, handler) as request_log,
+            _signal_pipe(signals, worker_exit) as signal_pipe,
         ):
-            loop_thread = threading.Thread(target=serve, args=(notes, wakeup), name="seldon-spec-loop")
+            loop_thread = threading.Thread(target=serve, args=(request_log, signal_pipe), name="seldon-spec-loop")
             loop_thread.start()
-            with contextlib.suppress(Stopped):  # the loop thread has got the signal, too
+            with contextlib.suppress(Stopped):  # the loop thread gets the signal as well
                 dispatcher.run(
-                    on_end=lambda: None if ending is None else ending.leave_model(),
-                    on_first=lambda: None if ending is None else signals.restore(),
+                    on_end=lambda: None if worker_exit is None else worker_exit.leave_model(),
+                    on_first=lambda: None if worker_exit is None else signals.restore(),
                 )
             loop_thread.join()
     finally:
@@ -159,16 +164,16 @@ def run_worker(
     served.result()
 
 
-def _leave_to_parent(sockets: Sockets, ports: frozenset[int]) -> None:
-    """Close, in a process that the class has forked, what must not outlive the worker."""
+def _close_ports_in_fork(sockets: Sockets, ports: frozenset[int]) -> None:
+    """Close, in a process that the class has forked, the sockets that must not outlive the worker."""
     sockets.close()
     close_ports(ports)
 
 
 @contextlib.contextmanager
-def _signal_pipe(signals: ServerSignals, ending: WorkerExit | None) -> Iterator[int | None]:
-    """A pipe from which the event loop reads the signals of the process, however long the main thread computes."""
-    if ending is None:
+def _signal_pipe(signals: ServerSignals, worker_exit: WorkerExit | None) -> Iterator[int | None]:
+    """Open a pipe from which the event loop reads the signals of the process, even while the main thread computes."""
+    if worker_exit is None:
         yield None
         return
     reading, writing = os.pipe()
@@ -176,10 +181,10 @@ def _signal_pipe(signals: ServerSignals, ending: WorkerExit | None) -> Iterator[
     os.set_blocking(reading, False)
     try:
         signals.write_to(writing)
-        signals.callback = ending.on_signal
+        signals.callback = worker_exit.on_signal
         yield reading
     finally:
-        signals.write_no_more()
+        signals.stop_writing()
         os.close(writing)
         os.close(reading)
 
@@ -204,12 +209,12 @@ def _make_tracing(spec: Spec) -> Tracing | None:
         from seldon_spec.observability.tracing import make_tracing
         from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
         from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-        from seldon_spec.protocols.seldon_v1.routes import POSTED, READ_PATHS
+        from seldon_spec.protocols.seldon_v1.routes import ROUTES
         from seldon_spec.transport.grpc.headers import STATUS
 
         return make_tracing(
             spec,
-            rest_routes=[*POSTED, *(path for paths in READ_PATHS.values() for path in paths)],
+            rest_routes=[route.path for route in ROUTES if route.operation is not None],
             grpc_routes=[f"/{PACKAGE}.{service}/{name}" for service, methods in METHODS.items() for name in methods],
             grpc_status_numbers=STATUS,
         )
@@ -218,8 +223,8 @@ def _make_tracing(spec: Spec) -> Tracing | None:
 
 
 @contextlib.contextmanager
-def _taking_notes(log: LogSpec, tracer: Tracer | None, handler: LogHandler) -> Iterator[RequestLog]:
-    """The notes of the worker's requests; at the end the access log has written all that it had."""
+def _request_log(log: LogSpec, tracer: Tracer | None, handler: LogHandler) -> Iterator[RequestLog]:
+    """Open the log of the worker's requests; on exit, the access log is flushed."""
     if not log.access:
         yield RequestLog(log, tracer)
         return
@@ -231,89 +236,91 @@ def _taking_notes(log: LogSpec, tracer: Tracer | None, handler: LogHandler) -> I
 
 
 def _ignore(_number: int) -> None:
-    """What a signal does while the worker is ending anyway."""
+    """Handle a signal while the worker is stopping already."""
 
 
 def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """End what is left on the loop, as ``asyncio.run`` does."""
+    """Cancel the tasks that are left on the loop, as ``asyncio.run`` does."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
-    if tasks:  # else gather asks for the current event loop, which a policy of the class's does not know
+    if tasks:  # without tasks, gather needs a current event loop, which an event loop policy of the class may not have
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def _serve(
-    spec: Spec,
-    sockets: Sockets,
+    context: WorkerContext,
     dispatcher: Dispatcher,
     metrics: Metrics,
-    notes: RequestLog,
-    signals: ServerSignals,
-    tell: Callable[[str], object],
-    seat: int,
-    lifeline: int | None,
-    wakeup: int | None,
-    ending: WorkerExit | None,
-    is_relief: bool,  # noqa: FBT001 - handed on from a keyword
+    request_log: RequestLog,
+    signal_pipe: int | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = StopRequest()
-    if wakeup is None or ending is None:
-        signals.callback = lambda number: loop.call_soon_threadsafe(stop.make, number)
+    spec, signals, worker_exit = context.spec, context.signals, context.exit
+    if signal_pipe is None or worker_exit is None:
+        signals.callback = lambda number: loop.call_soon_threadsafe(stop.on_signal, number)
     else:
-        loop.add_reader(wakeup, _read_signals, wakeup, stop)
-        ending.forward = lambda number: loop.call_soon_threadsafe(stop.make, number, _HANDLER)
-    if lifeline is not None:
-        loop.add_reader(lifeline, _lose_supervisor, loop, lifeline, stop)
-    bounds = _bounds(spec.server, tell)
-    render = Exposition(metrics).render
-    engine = Engine(dispatcher, notes, lambda: _make_flask_app(dispatcher, spec), sockets, spec, bounds, render)
+        loop.add_reader(signal_pipe, _read_signals, signal_pipe, stop)
+        worker_exit.forward = lambda number: loop.call_soon_threadsafe(stop.on_signal, number, _HANDLER)
+    if context.parent_death_pipe is not None:
+        loop.add_reader(context.parent_death_pipe, _on_parent_death, loop, context.parent_death_pipe, stop)
+    limits = _request_limits(spec.server, context.send)
+    engine = Engine(
+        dispatcher,
+        request_log,
+        lambda: _make_flask_app(dispatcher, spec),
+        context.sockets,
+        spec,
+        limits,
+        Exposition(metrics).render,
+    )
     has_served = False
     try:
-        if not is_relief:
+        if not context.accept_when_ready:
             engine.start()
         if await _is_built(asyncio.wrap_future(dispatcher.build()), stop):
             component = dispatcher.component
             assert component is not None
-            if ending is not None:
-                ending.interrupts = False
-            if is_relief:
+            if worker_exit is not None:
+                worker_exit.interrupts = False
+            if context.accept_when_ready:
                 engine.start()
             engine.set_serving(component)
             has_served = True
-            if component.custom_service is not None and seat == 0:
-                tell(ALONE)  # its port can be had only once
+            if component.custom_service is not None and context.slot == 0:
+                context.send(EXCLUSIVE)  # only one process can bind its port
                 start_service(component.custom_service)
-            tell(READY)
+            context.send(READY)
             await stop.first.wait()
-            await _leave(engine, dispatcher, stop, spec.server, is_hung=bounds.is_hung)
+            await _drain(engine, dispatcher, stop, spec.server, is_stuck=limits.is_hung)
     finally:
         dispatcher.drain()
         dispatcher.stop()
-        if ending is None:
+        if worker_exit is None:
             signals.callback = _ignore
         else:
-            ending.forward = _ignore
+            worker_exit.forward = _ignore
         await (engine.close() if has_served else engine.abort())
-        if ending is not None:
-            ending.limit(stop.seconds_left(spec.server.shutdown.grace_seconds), 0 if stop.first.is_set() else 1)
+        if worker_exit is not None:
+            seconds = stop.seconds_left(spec.server.shutdown.grace_seconds)
+            worker_exit.limit(seconds, 0 if stop.first.is_set() else 1)
 
 
-def _bounds(server: ServerSpec, tell: Callable[[str], object]) -> RequestLimits:
-    # the jitter keeps workers that have started together from being replaced together
-    jitter = random.randint(0, server.max_requests_jitter)  # noqa: S311 - nothing is secret here
+def _request_limits(server: ServerSpec, send: Callable[[str], object]) -> RequestLimits:
+    # the jitter prevents that workers that started together are replaced together
+    jitter = random.randint(0, server.max_requests_jitter)  # noqa: S311 - not used for security
     return RequestLimits(
         timeout_seconds=server.request_timeout_seconds,
         max_queue=server.max_queue,
         max_requests=None if server.max_requests is None else server.max_requests + jitter,
-        on_worn=lambda: tell(WORN),
-        on_hung=(lambda: tell(HUNG)) if server.on_timeout == "replace" else None,
+        on_worn=lambda: send(RECYCLE),
+        on_hung=(lambda: send(STUCK)) if server.on_timeout == "replace" else None,
     )
 
 
 def _make_flask_app(dispatcher: Dispatcher, spec: Spec) -> WsgiApp:
-    from seldon_spec.server.rest.flask_app import make_app  # a third of the start-up, and most requests do without
+    from seldon_spec.server.rest.flask_app import make_app  # a third of the start-up time; few requests need it
 
     return make_app(dispatcher, spec)
 
@@ -322,62 +329,66 @@ async def _is_built(building: asyncio.Future[Component], stop: StopRequest) -> b
     """Wait for the component.
 
     Returns:
-        False if the worker was told to stop before.
+        False if a stop was requested first.
 
     Raises:
         ComponentFailed: it could not be built.
     """
-    stopping = asyncio.ensure_future(stop.first.wait())
-    either: list[asyncio.Future[Any]] = [building, stopping]
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _until(building, stop.first)
     if stop.first.is_set():
-        building.add_done_callback(_forget_outcome)
+        building.add_done_callback(_retrieve_exception)
         return False
     building.result()
     return True
 
 
-def _forget_outcome(building: asyncio.Future[Component]) -> None:
+def _retrieve_exception(building: asyncio.Future[Component]) -> None:
+    """Keep asyncio from logging an exception that is of no interest after a stop request."""
     if not building.cancelled():
         building.exception()
 
 
-async def _leave(
-    engine: Engine, dispatcher: Dispatcher, stop: StopRequest, server: ServerSpec, *, is_hung: bool
+async def _drain(
+    engine: Engine, dispatcher: Dispatcher, stop: StopRequest, server: ServerSpec, *, is_stuck: bool
 ) -> None:
-    """Say that this worker ends, go on for a while, and then answer what is under way; a second signal hastens it."""
+    """Report "not ready", serve for ``delay_seconds`` more, then finish the open requests; a second signal ends it."""
     shutdown = server.shutdown
     dispatcher.drain()
     engine.set_not_serving()
-    if is_hung and stop.is_replaced:  # whoever is not taken yet is the successor's
+    if is_stuck and stop.is_replaced:  # the replacement accepts the waiting connections
         return
     delay = 0.0 if stop.is_replaced else shutdown.delay_seconds
     if delay:
-        logger.info("stopping: not ready, but connections are taken for %g seconds", delay)
+        logger.info("stopping: not ready, but accepting connections for %g seconds", delay)
         await _unless_hastened(asyncio.sleep(delay), stop)
-    seconds = 0.0 if is_hung else shutdown.grace_seconds - delay
-    logger.info("stopping: requests under way have %g seconds to end", seconds)
+    seconds = 0.0 if is_stuck else shutdown.grace_seconds - delay
+    logger.info("stopping: draining open requests for up to %g seconds", seconds)
     await _unless_hastened(engine.drain(seconds), stop)
 
 
-async def _unless_hastened(step: Any, stop: StopRequest) -> None:
+async def _unless_hastened(step: Coroutine[Any, Any, None], stop: StopRequest) -> None:
+    """Wait for a step; a second signal cancels it."""
     task = asyncio.ensure_future(step)
-    hurry = asyncio.ensure_future(stop.second.wait())
-    either: list[asyncio.Future[Any]] = [task, hurry]
+    await _until(task, stop.second)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _until(future: asyncio.Future[Any], event: asyncio.Event) -> None:
+    """Wait until a future is done or an event is set."""
+    waiting = asyncio.ensure_future(event.wait())
+    either: list[asyncio.Future[Any]] = [future, waiting]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    for each in either:
-        each.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await each
+    waiting.cancel()
 
 
-def _read_signals(wakeup: int, stop: StopRequest) -> None:
-    for number in os.read(wakeup, 1024):
-        stop.make(number)
+def _read_signals(signal_pipe: int, stop: StopRequest) -> None:
+    for number in os.read(signal_pipe, 1024):
+        stop.on_signal(number)
 
 
-def _lose_supervisor(loop: asyncio.AbstractEventLoop, lifeline: int, stop: StopRequest) -> None:
-    loop.remove_reader(lifeline)
-    logger.error("the supervisor is gone: stopping")
-    stop.make(REPLACE)
+def _on_parent_death(loop: asyncio.AbstractEventLoop, parent_death_pipe: int, stop: StopRequest) -> None:
+    loop.remove_reader(parent_death_pipe)
+    logger.error("the supervisor has exited: stopping")
+    stop.on_signal(REPLACE)

@@ -1,10 +1,51 @@
-"""The words with which a worker tells its supervisor what it is at."""
+"""The messages that a worker sends to its supervisor, one line each."""
+
+from __future__ import annotations
+
+import json
+import traceback
+
+from seldon_spec.errors import ComponentFailed
 
 READY = "ready"
-"""The worker serves."""
-WORN = "worn"
-"""The worker has served as much as it should: it goes on until another has taken its place."""
-HUNG = "hung"
-"""The worker's model does not come back from a call."""
-ALONE = "alone"
-"""The worker has something that only one process can have, so it ends before its successor begins."""
+"""The worker serves requests."""
+RECYCLE = "recycle"
+"""The worker has reached ``server.max_requests``. It serves until its replacement is ready."""
+STUCK = "stuck"
+"""A call of the model does not return (``server.on_timeout: replace``)."""
+EXCLUSIVE = "exclusive"
+"""The worker holds a resource that only one process can have. It has to exit before its replacement starts."""
+
+MESSAGES = frozenset({READY, RECYCLE, STUCK, EXCLUSIVE})
+
+_MAX_MESSAGE = 2000
+_MAX_TRACEBACK = 8000
+"""Together they fit into a pipe's buffer, so a worker can write them although the supervisor does not read."""
+
+
+class WorkerTraceback(Exception):
+    """The exception of a worker's class, as text: an exception cannot leave its process."""
+
+    def __str__(self) -> str:
+        return "\n" + super().__str__()  # the traceback starts on a line of its own
+
+
+def pack_failure(error: ComponentFailed) -> str:
+    """Return the last message of a worker whose class could not be built."""
+    cause = error.__cause__
+    lines = "" if cause is None else "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
+    return json.dumps({"message": str(error)[:_MAX_MESSAGE], "traceback": lines[-_MAX_TRACEBACK:]})
+
+
+def unpack_failure(line: str) -> ComponentFailed:
+    """Return the error that ``pack_failure`` wrote.
+
+    Raises:
+        ValueError: the line is not complete.
+    """
+    packed = json.loads(line)
+    failure = ComponentFailed(packed["message"])
+    if packed["traceback"]:
+        failure.trace = packed["traceback"].rstrip()
+        failure.__cause__ = WorkerTraceback(failure.trace)
+    return failure

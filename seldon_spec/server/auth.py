@@ -1,8 +1,8 @@
-"""Which requests need a bearer token. Decided here alone, for every port, engine and transport.
+"""Which requests need a bearer token, for every port, engine and transport.
 
-Without a token, only these are handled: the probes ``/live``, ``/ready`` and ``/health/ping``, the gRPC health service,
-and CORS preflights, which browsers send without one. ``/health/status`` needs a token because it runs the user's code.
-Paths and methods that do not exist need one too, so that no client without a token learns which ones do.
+Without a token, only these are handled: routes whose table entry needs none (the probes), the gRPC health service, and
+CORS preflights, which browsers send without a token. ``/health/status`` needs a token because it runs the user's code.
+Unknown paths and methods need one too, so that a client without a token cannot find out which ones exist.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hmac
 from seldon_spec.config.model import AuthSpec
 from seldon_spec.errors import Unauthenticated
 from seldon_spec.observability.request_context import Find
-from seldon_spec.protocols.seldon_v1.routes import PROBES
 
 _SCHEME = b"bearer "
 _HEALTH_PREFIX = b"/grpc.health.v1.Health/"
@@ -34,7 +33,7 @@ class TokenAuth:
         return bool(self._tokens)
 
     def is_preflight(self, method: str, find: Find) -> bool:
-        """Return True for a CORS preflight that is to be answered here, without the application: it has no token."""
+        """Return True for a CORS preflight that needs a response before the check of the token."""
         return (
             bool(self._tokens)
             and method == "OPTIONS"
@@ -42,33 +41,25 @@ class TokenAuth:
             and find(b"access-control-request-method") is not None
         )
 
-    def check_rest(self, path: str, find: Find) -> None:
-        """Check a request to the REST port.
+    def check(self, find: Find) -> None:
+        """Check the token of a request, given the values of its headers.
 
         Raises:
-            Unauthenticated: it needs a token and has none that is valid.
+            Unauthenticated: there is no valid token.
         """
-        if path not in PROBES:
-            self._check(find)
-
-    def check_metrics(self, find: Find) -> None:
-        """Check a request to the metrics port; raises what ``check_rest`` raises."""
-        self._check(find)
-
-    def check_grpc(self, path: bytes, find: Find) -> None:
-        """Check a call, whose path is ``/service/method``; raises what ``check_rest`` raises."""
-        if not path.startswith(_HEALTH_PREFIX):
-            self._check(find)
-
-    def _check(self, find: Find) -> None:
         if self._tokens and not self._is_known(find(b"authorization")):
             raise Unauthenticated("a valid bearer token is required (server.auth)")
+
+    def check_grpc(self, path: bytes, find: Find) -> None:
+        """Check a call, whose path is ``/service/method``; raises what ``check`` raises."""
+        if not path.startswith(_HEALTH_PREFIX):
+            self.check(find)
 
     def _is_known(self, authorization: bytes | None) -> bool:
         if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
             return False
         given = authorization[len(_SCHEME) :].strip()
         is_known = False
-        for token in self._tokens:  # all of them, so that the time does not reveal which one it was
+        for token in self._tokens:  # compare with all of them, so that the time does not show which one matched
             is_known |= hmac.compare_digest(given, token)
         return is_known

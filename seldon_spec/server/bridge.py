@@ -1,7 +1,7 @@
-"""From one event loop to the model threads and back, many requests with one wake of either side.
+"""The bridge from an event loop to the model threads and back.
 
-Everything that is decided of a call (answered, too late, unwanted) is decided here on the loop, so there is nothing to
-lock; the model threads only read whether a call is still wanted.
+All decisions about a call (finished, timed out, cancelled) are made on the loop, so they need no lock; the model
+threads only read whether a call is still wanted. Many calls share one wake-up of either side.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,26 +25,26 @@ from seldon_spec.inference.message import Codec, Operation
 logger = logging.getLogger(__name__)
 
 _LARGE_BYTES = 1 << 18
-_TAKEN_SECONDS = 0.1
-"""A model thread waits until the loop has taken a large response, but no longer than this.
+_DELIVERY_SECONDS = 0.1
+"""A model thread waits until the loop has received a large response, but no longer than this.
 
-The loop holds back the calls of clients that do not read; it would find out too late if the model were far ahead of it.
+The loop holds back the calls of clients that do not read; a model far ahead of the loop would fill the memory first.
 """
 
 _MAX_CANCELLED = 1024
-"""So many cancelled calls may stay in the queue of the model threads, or as many as there are others."""
+"""The queue of the model threads is purged once it holds this many cancelled calls, and more than other calls."""
 
 
 @dataclass(slots=True)
 class RequestLimits:
-    """What a worker's requests may take; counts the requests that it has taken.
+    """The limits of a worker's requests, and the number of requests so far.
 
     Attributes:
-        timeout_seconds: what takes longer ends with RequestTimeout, and is not begun if it has not been.
-        max_queue: how many requests may wait for the model; None: any number.
-        max_requests: after so many ``on_worn`` is called, once.
-        on_hung: called once, when a request that has been begun takes too long.
-        is_hung: whether that has been.
+        timeout_seconds: after this time a request ends with RequestTimeout; it is not started if it still waits.
+        max_queue: how many requests may wait for the model; None: unlimited.
+        max_requests: after this many requests, ``on_worn`` is called once.
+        on_hung: called once, when a request that the model has started times out.
+        is_hung: whether a request that the model had started has timed out.
     """
 
     timeout_seconds: float | None = None
@@ -52,34 +53,26 @@ class RequestLimits:
     on_worn: Callable[[], object] | None = None
     on_hung: Callable[[], object] | None = None
     is_hung: bool = False
-    _taken: int = 0
+    _count: int = 0
 
-    def admit(self, under_way: int, count_at_work: Callable[[], int]) -> None:
-        """Take one more request.
+    def admit(self, in_flight: int, count_at_work: Callable[[], int]) -> None:
+        """Admit one more request.
 
         Args:
-            under_way: how many there are already.
-            count_at_work: tells how many of them the model threads can be at.
+            in_flight: the number of requests already admitted and not finished.
+            count_at_work: returns how many of them the model threads can be processing.
 
         Raises:
-            Overloaded: too many wait.
+            Overloaded: the queue is full.
         """
-        self.check_queue(under_way, count_at_work)
-        self._taken += 1
-        if self._taken == self.max_requests and self.on_worn is not None:
+        if self.max_queue is not None and in_flight >= self.max_queue + count_at_work():
+            raise Overloaded(f"queue full (server.max_queue={self.max_queue})")
+        self._count += 1
+        if self._count == self.max_requests and self.on_worn is not None:
             self.on_worn()
 
-    def check_queue(self, under_way: int, count_at_work: Callable[[], int]) -> None:
-        """Check that one more request may wait; the arguments are those of ``admit``.
-
-        Raises:
-            Overloaded: too many wait.
-        """
-        if self.max_queue is not None and under_way >= self.max_queue + count_at_work():
-            raise Overloaded(f"server.max_queue, {self.max_queue}, requests are waiting already")
-
-    def report_late(self) -> None:
-        """A request that the model has begun takes too long."""
+    def report_hung(self) -> None:
+        """Report that a request that the model has started timed out."""
         if self.on_hung is not None and not self.is_hung:
             self.is_hung = True
             self.on_hung()
@@ -91,26 +84,27 @@ def call_on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object
         loop.call_soon_threadsafe(callback, *args)
 
 
-def late(timeout_seconds: float | None) -> RequestTimeout:
-    """Return the error of a request that takes too long."""
-    return RequestTimeout(f"no answer within {timeout_seconds} seconds")
+def request_timeout(timeout_seconds: float | None) -> RequestTimeout:
+    """Return the error of a request that timed out."""
+    return RequestTimeout(f"no response within {timeout_seconds} seconds (server.request_timeout_seconds)")
 
 
 class PendingCall(Call):
-    """A call that somebody on the loop waits for.
+    """A call whose result is needed on the event loop.
 
     Args:
-        operation, wire, codec, then, note: see ``Call``.
-        finish: is called once with this call, on the loop, when it has a ``reply`` or an ``error``.
-        owner: whatever ``finish`` needs to know.
+        operation, wire, codec, then, request_context: see ``Call``.
+        finish: called once with this call, on the loop, when it has a ``response`` or an ``error``.
+        owner: any object that ``finish`` needs.
 
     Attributes:
-        is_finished: it has been answered, or never will be.
-        is_returned: it was held, and no model thread has it; it has to be queued again.
-        timer: ends it when it takes too long.
+        is_finished: ``finish`` has been called, or never will be.
+        is_returned: the call was held when a model thread dequeued it; it has to be queued again.
+        timer: ends the call when it times out.
+        futures: what threads do for this call outside the model threads; cancelled with it.
     """
 
-    __slots__ = ("finish", "is_finished", "is_returned", "owner", "timer")
+    __slots__ = ("finish", "futures", "is_finished", "is_returned", "owner", "timer")
 
     def __init__(
         self,
@@ -120,36 +114,49 @@ class PendingCall(Call):
         then: Callable[[Any], None],
         finish: Callable[[Any], None],
         owner: Any,
-        note: BaseContext | None = None,
+        request_context: BaseContext | None = None,
     ) -> None:
-        super().__init__(operation, wire, codec, then, note)
+        super().__init__(operation, wire, codec, then, request_context)
         self.finish = finish
         self.owner = owner
         self.is_finished = self.is_returned = False
         self.timer: asyncio.TimerHandle | None = None
+        self.futures: tuple[Future[Any], ...] = ()
+
+    def add_future(self, future: Future[Any]) -> None:
+        """Cancel a future with this call; in any thread."""
+        self.futures = (*self.futures, future)
+        if self.is_unwanted:
+            future.cancel()
+
+    def give_up(self, _cause: object = None) -> None:
+        """Cancel the call: a model thread does not start it any more."""
+        super().give_up()
+        for future in self.futures:
+            future.cancel()
 
 
 class ExecutorBridge:
     """The calls of one event loop.
 
     Args:
-        dispatcher: answers them.
-        bounds: what they may take.
+        dispatcher: runs them on the model threads.
+        limits: of the requests.
     """
 
-    def __init__(self, dispatcher: Dispatcher, bounds: RequestLimits | None = None) -> None:
+    def __init__(self, dispatcher: Dispatcher, limits: RequestLimits | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._dispatcher = dispatcher
         self._metrics = dispatcher.metrics
         self._count_at_work = dispatcher.count_at_work
-        self._bounds = bounds or RequestLimits()
-        self._timeout_seconds = self._bounds.timeout_seconds
-        self._leaving: list[PendingCall] = []
-        self._answered: deque[PendingCall] = deque()
+        self._limits = limits or RequestLimits()
+        self._timeout_seconds = self._limits.timeout_seconds
+        self._to_post: list[PendingCall] = []
+        self._completed: deque[PendingCall] = deque()
         self._is_woken = False
-        self._is_taken = threading.Event()
+        self._is_delivered = threading.Event()
         self._cancelled = 0
-        self._under_way: set[object] = set()
+        self._in_flight: set[PendingCall] = set()
 
     def submit(
         self,
@@ -158,158 +165,155 @@ class ExecutorBridge:
         codec: Codec,
         finish: Callable[[PendingCall], None],
         owner: Any,
-        note: BaseContext | None = None,
-        waited_seconds: float = 0.0,
+        request_context: BaseContext | None = None,
     ) -> PendingCall:
-        """Queue a call; all calls of one round of the loop leave together.
+        """Queue a call; all calls of one iteration of the loop are posted together.
 
         Args:
-            operation: what is asked.
-            wire: what the transport received.
-            codec: the form of the wire.
-            finish: is called once, on the loop, with the call and its reply or error.
+            operation: the operation of the component.
+            wire: the body as the transport received it.
+            codec: decodes the body and encodes the response.
+            finish: called once, on the loop, with the call and its response or error.
             owner: kept in the call for ``finish``.
-            note: see ``Call``.
-            waited_seconds: how long ago the request arrived.
+            request_context: see ``Call``.
 
         Raises:
-            Overloaded: too many wait already.
+            Overloaded: the queue is full.
         """
-        call = PendingCall(operation, wire, codec, self._take_back, finish, owner, note)
-        under_way = self._under_way
-        self._bounds.admit(len(under_way), self._count_at_work)
-        under_way.add(call)
-        self._queue(call)
-        if self._timeout_seconds is not None:
-            call.timer = self._loop.call_later(self._timeout_seconds - waited_seconds, self._expire, call)
+        call = self.track(operation, wire, codec, finish, owner, request_context)
+        self.queue(call)
         return call
 
-    def enter(self, work: object) -> None:
-        """Count what is under way on another way to the same model threads.
+    def track(
+        self,
+        operation: Operation,
+        wire: Any,
+        codec: Codec,
+        finish: Callable[[PendingCall], None],
+        owner: Any,
+        request_context: BaseContext | None = None,
+        *,
+        is_counted: bool = True,
+    ) -> PendingCall:
+        """Count a call and start its timeout, without queueing it; for the other arguments, see ``submit``.
+
+        Args:
+            is_counted: whether the queue limit applies to the call.
 
         Raises:
-            Overloaded: too many wait already.
+            Overloaded: the queue is full.
         """
-        self._bounds.admit(len(self._under_way), self._count_at_work)
-        self._under_way.add(work)
-        self._tell_load()
+        call = PendingCall(operation, wire, codec, self._return_to_loop, finish, owner, request_context)
+        if is_counted:
+            self._limits.admit(len(self._in_flight), self._count_at_work)
+            self._in_flight.add(call)
+        if self._timeout_seconds is not None:
+            call.timer = self._loop.call_later(self._timeout_seconds, self._expire, call)
+        return call
 
-    def wait(self, work: object) -> None:
-        """Count a request that cannot enter yet; it leaves before it does.
+    def queue(self, call: PendingCall) -> None:
+        """Queue a call that is tracked."""
+        if not self._to_post:
+            self._loop.call_soon(self._post)
+        self._to_post.append(call)
 
-        Raises:
-            Overloaded: too many wait already.
-        """
-        self._bounds.check_queue(len(self._under_way), self._count_at_work)
-        self._under_way.add(work)
-        self._tell_load()
-
-    def leave(self, work: object) -> None:
-        """It is under way no more."""
-        self._under_way.discard(work)
-        self._tell_load()
-
-    def report_late(self) -> None:
-        """What is under way on another way takes too long."""
-        self._bounds.report_late()
+    def untrack(self, call: PendingCall) -> None:
+        """Stop tracking a call that was finished without the model threads."""
+        self._complete(call)
+        self.update_gauges()
 
     def cancel(self, call: PendingCall) -> None:
-        """Nobody waits for this call any more; it is not begun if it has not been, and never finished."""
+        """Cancel a call: it is not started if it still waits, and never finished."""
         call.give_up()
-        call.owner = None  # it may be long until a model thread comes by
-        self._settle(call)
-        self._tell_load()
+        call.owner = None  # the call stays in the queue until a model thread dequeues it
+        self._complete(call)
+        self.update_gauges()
         self._cancelled += 1
-        if self._cancelled >= _MAX_CANCELLED and self._cancelled > len(self._under_way):
+        if self._cancelled >= _MAX_CANCELLED and self._cancelled > len(self._in_flight):
             self._cancelled = 0
             self._dispatcher.remove_unwanted()
 
     def hold(self, call: PendingCall) -> None:
-        """Do not begin a call until it is released; it keeps its timer, and counts among those that wait."""
+        """Do not start a call until it is released; its timeout and its place in the queue limit stay."""
         call.is_held = True
         call.is_unwanted = True
 
     def release(self, call: PendingCall) -> None:
-        """Let a call that was held begin, behind those that wait."""
-        call.is_unwanted = False  # before the look at the next line, for a model thread may return it right now
+        """Let a call that was held start; it is queued again if a model thread has returned it."""
+        call.is_unwanted = False  # before the next line, since a model thread may return the call at this moment
         if call.is_returned:
             call.is_returned = False
-            self._queue(call)
-
-    def _queue(self, call: PendingCall) -> None:
-        if not self._leaving:
-            self._loop.call_soon(self._leave)
-        self._leaving.append(call)
+            self.queue(call)
 
     def stop(self) -> None:
-        """End whatever is under way with NotServing; the dispatcher has been stopped."""
-        for work in list(self._under_way):
-            if isinstance(work, PendingCall):
-                self._end(work, NotServing("the server stopped before this was answered"))
+        """End every call in flight with NotServing; the dispatcher has been stopped."""
+        for call in list(self._in_flight):
+            self._end(call, NotServing("the server stopped before the request was processed"))
 
-    def _leave(self) -> None:
-        calls, self._leaving = self._leaving, []
+    def update_gauges(self) -> None:
+        """Set the gauges of requests in flight and queued."""
+        in_flight = len(self._in_flight)
+        self._metrics.set_in_flight(in_flight)
+        self._metrics.set_queued(max(0, in_flight - self._count_at_work()))
+
+    def _post(self) -> None:
+        calls, self._to_post = self._to_post, []
         try:
             self._dispatcher.post(calls)
         except NotServing as error:
             for call in calls:
                 self._end(call, error)
-        self._tell_load()
+        self.update_gauges()
 
-    def _tell_load(self) -> None:
-        """Set the gauges; once for all calls of a round of the loop."""
-        under_way = len(self._under_way)
-        self._metrics.set_in_flight(under_way)
-        self._metrics.set_queued(max(0, under_way - self._count_at_work()))
-
-    def _take_back(self, call: PendingCall) -> None:
-        """Have the loop finish a call; on a model thread."""
-        reply = call.response
-        is_large = reply is not None and len(reply.body) >= _LARGE_BYTES
+    def _return_to_loop(self, call: PendingCall) -> None:
+        """Have the loop finish a call; runs on a model thread."""
+        response = call.response
+        is_large = response is not None and len(response.body) >= _LARGE_BYTES
         if is_large:
-            self._is_taken.clear()
-        self._answered.append(call)
+            self._is_delivered.clear()
+        self._completed.append(call)
         if not self._is_woken:
             self._is_woken = True
-            call_on_loop(self._loop, self._finish_answered)
+            call_on_loop(self._loop, self._finish_completed)
         if is_large:
-            self._is_taken.wait(_TAKEN_SECONDS)
+            self._is_delivered.wait(_DELIVERY_SECONDS)
 
-    def _finish_answered(self) -> None:
-        self._is_woken = False  # first, so that what is answered from now on wakes the loop again
-        answered = self._answered
-        while answered:
-            call = answered.popleft()
+    def _finish_completed(self) -> None:
+        self._is_woken = False  # first, so that a call that completes from now on wakes the loop again
+        completed = self._completed
+        while completed:
+            call = completed.popleft()
             if call.is_finished:
                 continue
-            if call.response is None and call.error is None:  # it was held when a model thread took it
+            if call.response is None and call.error is None:  # it was held when a model thread dequeued it
                 call.is_returned = True
                 if not call.is_unwanted:
                     self.release(call)
                 continue
-            self._settle(call)
+            self._complete(call)
             try:
                 call.finish(call)
             except Exception:
-                logger.exception("unexpected")  # and the others get their answers
-        self._is_taken.set()
-        self._tell_load()
+                logger.exception("cannot send the response to %s", call.operation.value)
+        self._is_delivered.set()
+        self.update_gauges()
 
     def _expire(self, call: PendingCall) -> None:
-        if not call.is_finished and not math.isnan(call.predict_started_at):  # the model has it
-            self._bounds.report_late()
-        self._end(call, late(self._timeout_seconds))
-        self._tell_load()
+        is_running = not math.isnan(call.predict_started_at) or any(future.running() for future in call.futures)
+        if not call.is_finished and is_running:
+            self._limits.report_hung()
+        self._end(call, request_timeout(self._timeout_seconds))
+        self.update_gauges()
 
     def _end(self, call: PendingCall, error: Exception) -> None:
         if not call.is_finished:
             call.give_up()
             call.error = error
-            self._settle(call)
+            self._complete(call)
             call.finish(call)
 
-    def _settle(self, call: PendingCall) -> None:
+    def _complete(self, call: PendingCall) -> None:
         call.is_finished = True
-        self._under_way.discard(call)
+        self._in_flight.discard(call)
         if call.timer is not None:
             call.timer.cancel()

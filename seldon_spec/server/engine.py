@@ -1,7 +1,4 @@
-"""The engine: how bytes are read and written on one event loop, by our own protocols or by uvicorn and grpcio.
-
-Everything above knows an engine by the methods of ``Engine``, and that knows a port by those of ``Listener``.
-"""
+"""The engine: the ports of one worker on one event loop, served by our own transports or by uvicorn and grpcio."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.metrics_port import MetricsPage
 from seldon_spec.server.rest.rest_app import RestApp
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.sockets import Sockets, port_of
-from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.server.transport_settings import buffered_limit, find_tls_files
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http1.messages import HttpApp
-from seldon_spec.transport.tls import TlsFiles
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Uvloop's where it is installed, else Python's own."""
+    """Return an event loop of uvloop if it is installed, otherwise of asyncio."""
     try:
         import uvloop
     except ImportError:
@@ -37,81 +34,83 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class Listener(Protocol):
-    """One port of HTTP."""
+    """A port that is served."""
 
     def start(self) -> None:
-        """Take connections."""
+        """Start accepting connections."""
 
     async def drain(self) -> None:
-        """Take no more connections, and wait until those that there are have had their answers."""
+        """Stop accepting connections, and wait until all requests have their responses."""
 
     async def abort(self) -> None:
-        """Cut all connections."""
+        """Close all connections at once."""
 
     async def close(self) -> None:
-        """End everything that is left, once what has been answered is sent."""
+        """Close what is left, once the responses are sent."""
 
 
 class GrpcListener(Listener, Protocol):
-    """The port of gRPC."""
+    """The gRPC port."""
 
     def set_serving(self) -> None:
-        """Have the health service say SERVING."""
+        """Set the health service to SERVING."""
 
     def set_not_serving(self) -> None:
-        """Have it say NOT_SERVING; calls are answered as before."""
+        """Set the health service to NOT_SERVING; calls are still handled."""
 
 
 class Engine:
-    """The transports of one worker; to be made on the running event loop.
+    """The ports of one worker; created on the running event loop.
 
     Args:
-        dispatcher: answers the requests.
-        notes: takes and ends the requests' notes.
-        make_app: makes the Flask app, which has the REST routes.
-        sockets: bound, and for HTTP listening.
-        spec: bounds and paths.
-        bounds: what the requests may take.
+        dispatcher: of the component.
+        request_log: creates and ends the contexts of requests.
+        make_app: creates the Flask app, if a request needs it.
+        sockets: bound, and listening except for gRPC.
+        spec: its limits and paths are used.
+        limits: of the requests.
         render_metrics: returns the metrics page; called on another thread.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        notes: RequestLog,
+        request_log: RequestLog,
         make_app: Callable[[], WsgiApp],
         sockets: Sockets,
         spec: Spec,
-        bounds: RequestLimits,
+        limits: RequestLimits,
         render_metrics: Callable[[], bytes],
     ) -> None:
-        self._lane = ExecutorBridge(dispatcher, bounds)
-        self._front = RestApp(dispatcher, self._lane, notes, spec, make_app)
+        self._bridge = ExecutorBridge(dispatcher, limits)
+        self._rest_app = RestApp(dispatcher, self._bridge, request_log, spec, make_app)
         capacity = Capacity(asyncio.get_running_loop(), buffered_limit(spec.server))
         page = MetricsPage(render_metrics, spec.unit.metrics_path, TokenAuth(spec.server.auth))
-        self._rest = _listen(self._front, sockets.http, spec, capacity)
+        self._rest = _listen(self._rest_app, sockets.http, spec, capacity)
         self._metrics = _listen(page, sockets.metrics, spec, capacity)
-        self._grpc = None if sockets.grpc is None else _listen_for_grpc(self._lane, notes, sockets.grpc, spec, capacity)
+        self._grpc = (
+            None if sockets.grpc is None else _listen_for_grpc(self._bridge, request_log, sockets.grpc, spec, capacity)
+        )
         self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
 
     def start(self) -> None:
-        """Take connections."""
+        """Start accepting connections."""
         for port in self._ports:
             port.start()
 
     def set_serving(self, component: Component) -> None:
-        """The component is built."""
-        self._front.begin(component)
+        """Handle requests: the component is built."""
+        self._rest_app.lifecycle.set_component(component)
         if self._grpc is not None:
             self._grpc.set_serving()
 
     def set_not_serving(self) -> None:
-        """The server means to end; it goes on until it is drained."""
+        """Report that the server is about to stop; requests are still handled until ``drain``."""
         if self._grpc is not None:
             self._grpc.set_not_serving()
 
     async def drain(self, seconds: float) -> None:
-        """Take no more connections, except the metrics', and give what is under way this long to end."""
+        """Stop accepting connections except for metrics, and wait this long for the requests in flight."""
         draining = [asyncio.ensure_future(port.drain()) for port in self._ports if port is not self._metrics]
         try:
             await asyncio.wait(draining, timeout=seconds)
@@ -120,20 +119,20 @@ class Engine:
                 task.cancel()
 
     async def abort(self) -> None:
-        """Close everything at once: the component will never be ready, and nobody gets an answer."""
-        self._front.abort()
+        """Close everything at once, without responses: the component will never be ready."""
+        self._rest_app.lifecycle.abort()
         await asyncio.gather(*(port.abort() for port in self._ports))
         await self.close()
 
     async def close(self) -> None:
-        """Close everything, whatever is still under way; the dispatcher has been stopped."""
-        self._lane.stop()
+        """Close everything, even with requests in flight; the dispatcher has been stopped."""
+        self._bridge.stop()
         await asyncio.gather(*(port.close() for port in self._ports))
-        self._front.close()
+        self._rest_app.lifecycle.close()
 
 
 def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capacity) -> Listener:
-    server, tls = spec.server, TlsFiles.of(spec)
+    server, tls = spec.server, find_tls_files(spec)
     if server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.http import UvicornListener
 
@@ -147,14 +146,14 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capaci
 
 
 def _listen_for_grpc(
-    lane: ExecutorBridge, notes: RequestLog, bound: socket.socket, spec: Spec, capacity: Capacity
+    bridge: ExecutorBridge, request_log: RequestLog, bound: socket.socket, spec: Spec, capacity: Capacity
 ) -> GrpcListener:
-    tls = TlsFiles.of(spec)
+    tls = find_tls_files(spec)
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 
-        return GrpcioServer(lane, notes, spec, port_of(bound), tls)
+        return GrpcioServer(bridge, request_log, spec, (SELDON_V1,), port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort
 
     context = None if tls is None else tls.make_context("h2")
-    return GrpcPort(lane, notes, spec, bound, context, capacity=capacity)
+    return GrpcPort(bridge, request_log, spec, (SELDON_V1,), bound, context, capacity=capacity)

@@ -1,4 +1,4 @@
-"""The metrics port: one page, and nothing else. It never waits for the model."""
+"""The metrics port: one page, independent of the model."""
 
 from __future__ import annotations
 
@@ -27,60 +27,60 @@ class MetricsPage:
     Args:
         render: returns the page's bytes; never called twice at a time.
         path: where the page is.
-        guard: checks the tokens.
+        auth: checks the tokens.
     """
 
     max_body_bytes = 65536
 
-    def __init__(self, render: Callable[[], bytes], path: str, guard: TokenAuth) -> None:
+    def __init__(self, render: Callable[[], bytes], path: str, auth: TokenAuth) -> None:
         self._render = render
         self._path = path
-        self._guard = guard
+        self._auth = auth
         self._waiting: dict[RequestCycle, ResponseHead] = {}
         self._is_rendering = False
 
-    def plan(self, head: RequestHead) -> RequestHandler:
-        """Choose the response to requests with this head."""
+    def find_handler(self, head: RequestHead) -> RequestHandler:
+        """Choose the handler of requests with this head."""
         try:
-            self._guard.check_metrics(head.find)
+            self._auth.check(head.find)
         except Unauthenticated:
-            answer = _head(401, _HTML, head, (b"www-authenticate", b"Bearer"))
-            return _Fixed(answer, b"<h1>401 Unauthorized</h1>\n")
+            response = _head(401, _HTML, head, (b"www-authenticate", b"Bearer"))
+            return _Fixed(response, b"<h1>401 Unauthorized</h1>\n")
         if head.method not in ("GET", "HEAD"):
-            answer = _head(405, _HTML, head, (b"allow", b"GET, HEAD"))
-            return _Fixed(answer, b"<h1>405 Method Not Allowed</h1>\n")
+            response = _head(405, _HTML, head, (b"allow", b"GET, HEAD"))
+            return _Fixed(response, b"<h1>405 Method Not Allowed</h1>\n")
         if head.path != self._path:
             return _Fixed(_head(404, _HTML, head), b"<h1>404 Not Found</h1>\n")
         return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
 
     def vary(
-        self, _head: RequestHead, _names: Sequence[bytes]
+        self, _head: RequestHead, _handler: RequestHandler, _names: Sequence[bytes]
     ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
-        """Plan each anew, since the token may be another one."""
-        return lambda head, _values: self.plan(head)
+        """Return a function that checks the token of each request."""
+        return lambda head, _values: self.find_handler(head)
 
     def is_probe(self, head: RequestHead) -> bool:
-        """See ``HttpApp``."""
+        """Return False: no scrape is exempt from the connection limit."""
         del head
         return False
 
     def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
-        """The answer to what is no request that can be read."""
+        """Return the response to a malformed request."""
         failure = describe(error)
         return ResponseHead(failure.http, [(b"content-type", b"text/plain; charset=utf-8")]), failure.info.encode()
 
-    def queue(self, exchange: RequestCycle, head: ResponseHead) -> None:
+    def queue(self, cycle: RequestCycle, head: ResponseHead) -> None:
         """Respond with the next page."""
-        self._waiting[exchange] = head
-        exchange.on_gone = partial(self._waiting.pop, exchange, None)
+        self._waiting[cycle] = head
+        cycle.on_gone = partial(self._waiting.pop, cycle, None)
         if not self._is_rendering:
             self._start()
 
     def _start(self) -> None:
         self._is_rendering = True
         served, self._waiting = self._waiting, {}
-        for exchange in served:
-            exchange.on_gone = partial(served.pop, exchange, None)
+        for cycle in served:
+            cycle.on_gone = partial(served.pop, cycle, None)
         rendering = asyncio.get_running_loop().run_in_executor(None, self._render)
         rendering.add_done_callback(partial(self._finish, served))
 
@@ -93,11 +93,11 @@ class MetricsPage:
         error = rendering.exception()
         if error is not None:
             logger.error("the metrics page cannot be rendered: %s", error, exc_info=error)
-        for exchange, head in list(served.items()):
+        for cycle, head in list(served.items()):
             if error is None:
-                exchange.answer(head, rendering.result())
+                cycle.respond(head, rendering.result())
             else:
-                exchange.answer(_head(500, _HTML, exchange.head), b"<h1>500 Internal Server Error</h1>\n")
+                cycle.respond(_head(500, _HTML, cycle.head), b"<h1>500 Internal Server Error</h1>\n")
 
 
 def _head(status: int, content_type: bytes, head: RequestHead, *more: tuple[bytes, bytes]) -> ResponseHead:
@@ -109,24 +109,24 @@ def _head(status: int, content_type: bytes, head: RequestHead, *more: tuple[byte
 
 
 class _Fixed:
-    """A response that is known."""
+    """Sends a fixed response."""
 
     def __init__(self, head: ResponseHead, body: bytes) -> None:
         self._head = head
         self._body = body
 
-    def begin(self, exchange: RequestCycle) -> None:
-        """Send it."""
-        exchange.answer(self._head, self._body)
+    def begin(self, cycle: RequestCycle) -> None:
+        """Send the response."""
+        cycle.respond(self._head, self._body)
 
 
 class _Rendered:
-    """The page."""
+    """Sends the page."""
 
     def __init__(self, page: MetricsPage, head: ResponseHead) -> None:
         self._page = page
         self._head = head
 
-    def begin(self, exchange: RequestCycle) -> None:
-        """Have it rendered and sent."""
-        self._page.queue(exchange, self._head)
+    def begin(self, cycle: RequestCycle) -> None:
+        """Wait for the next page."""
+        self._page.queue(cycle, self._head)

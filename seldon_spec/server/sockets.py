@@ -1,4 +1,4 @@
-"""The sockets of a server, bound before anything else is loaded. Imports nothing heavy."""
+"""The listening sockets of a server, bound before the model is loaded. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import BindFailed
 
 _BACKLOG = 2048
-_OF_ONE_PORT = (errno.EADDRINUSE, errno.EACCES)
-"""What is wrong with one port and not with the host."""
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+"""Errors that concern one port and not the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """The three sockets; None for ``grpc`` means that no gRPC is served.
+    """The three sockets; ``grpc`` is None if gRPC is disabled.
 
-    That of the engine ``uvicorn`` only holds gRPC's port, for grpcio binds a socket of its own.
+    With ``engine: uvicorn``, ``grpc`` only reserves the port, because grpcio binds its own socket.
     """
 
     http: socket.socket
@@ -30,56 +30,56 @@ class Sockets:
 
     def close(self) -> None:
         """Close them all."""
-        for held in (self.http, self.metrics, self.grpc):
-            if held is not None:
-                held.close()
+        for bound in (self.http, self.metrics, self.grpc):
+            if bound is not None:
+                bound.close()
 
     def ports(self) -> frozenset[int]:
         """Return the ports that they are bound to."""
-        return frozenset(port_of(held) for held in (self.http, self.metrics, self.grpc) if held is not None)
+        return frozenset(port_of(bound) for bound in (self.http, self.metrics, self.grpc) if bound is not None)
 
 
 def close_ports(ports: frozenset[int]) -> None:
     """Close every socket of this process that is bound to one of these ports, connections of clients included."""
     for name in os.listdir("/dev/fd"):  # noqa: PTH208
-        with contextlib.suppress(OSError):  # such as the one that lists the directory
+        with contextlib.suppress(OSError):  # e.g. the descriptor that lists the directory
             if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue
-            held = socket.socket(fileno=int(name))
-            if held.family in (socket.AF_INET, socket.AF_INET6) and held.getsockname()[1] in ports:
-                held.close()
+            inherited = socket.socket(fileno=int(name))
+            if inherited.family in (socket.AF_INET, socket.AF_INET6) and inherited.getsockname()[1] in ports:
+                inherited.close()
             else:
-                held.detach()
+                inherited.detach()
 
 
 def bind_sockets(spec: Spec) -> Sockets:
-    """Bind the ports of a spec, and listen: early connections wait and are not refused.
+    """Bind the ports of a spec and listen, so early connections wait instead of being refused.
 
     Raises:
-        BindFailed: a port cannot be had; it holds the failures of the others. None is kept then.
+        BindFailed: a port cannot be bound; the error has the failures of the other ports. No port is bound then.
     """
-    begin_grpc = _reserve if spec.server.engine == "uvicorn" else _listen
-    held: dict[str, socket.socket] = {}
+    open_grpc = _reserve if spec.server.engine == "uvicorn" else _listen
+    sockets: dict[str, socket.socket] = {}
     failures: list[BindFailed] = []
-    for key, port, begin in (
+    for key, port, open_socket in (
         ("http", spec.ports.http, _listen),
         ("metrics", spec.ports.metrics, _listen),
-        ("grpc", spec.ports.grpc, begin_grpc),
+        ("grpc", spec.ports.grpc, open_grpc),
     ):
         if port is None:
             continue
         try:
-            held[key] = begin(spec, key, port)
+            sockets[key] = open_socket(spec, key, port)
         except BindFailed as failure:
             failures.append(failure)
-            if getattr(failure.__cause__, "errno", None) not in _OF_ONE_PORT:
+            if getattr(failure.__cause__, "errno", None) not in _PORT_ERRORS:
                 break
     if failures:
-        for bound in held.values():
+        for bound in sockets.values():
             bound.close()
         failures[0].others = tuple(failures[1:])
         raise failures[0]
-    return Sockets(held["http"], held["metrics"], held.get("grpc"))
+    return Sockets(sockets["http"], sockets["metrics"], sockets.get("grpc"))
 
 
 def _listen(spec: Spec, key: str, port: int) -> socket.socket:
@@ -89,10 +89,10 @@ def _listen(spec: Spec, key: str, port: int) -> socket.socket:
 
 
 def _reserve(spec: Spec, key: str, port: int) -> socket.socket:
-    """Hold a port without listening.
+    """Bind a port without listening.
 
-    grpcio binds with SO_REUSEPORT, and so would share a taken port in silence if its owner did the same. A first try
-    without that option finds a port that anybody has.
+    grpcio binds with SO_REUSEPORT, so it would silently share a port whose owner has this option as well. Binding it
+    once without the option detects that.
     """
     probe = _bind(spec, key, port)
     port = probe.getsockname()[1]
@@ -123,11 +123,11 @@ def _bind(spec: Spec, key: str, port: int, *, is_shared: bool = False) -> socket
 
 
 def port_of(bound: socket.socket) -> int:
-    """The port that a socket has; its own choice where 0 was asked for."""
+    """Return the port of a socket, also if the system chose it."""
     port: int = bound.getsockname()[1]
     return port
 
 
 def show_address(host: str, port: int) -> str:
-    """Host and port as a URL has them."""
+    """Return host and port as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

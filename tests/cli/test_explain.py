@@ -28,9 +28,9 @@ PAGES = load_explanations()
 
 def _codes_in_the_sources() -> set[str]:
     """Every code that a Diagnostic is made with: its first argument where it is written out, and the schema's table."""
-    from seldon_spec.config.schema.schema import _CODES
+    from seldon_spec.config.schema.violations import CODES
 
-    found = set(_CODES.values())
+    found = set(CODES.values())
     origin = importlib.util.find_spec("seldon_spec")
     assert origin is not None
     assert origin.origin is not None
@@ -40,7 +40,7 @@ def _codes_in_the_sources() -> set[str]:
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             first = node.args[0] if node.args else None
-            makes_one = name in ("Diagnostic", "report", "_wrong")
+            makes_one = name in ("Diagnostic", "report", "_wrong", "invalid_value")
             if makes_one and isinstance(first, ast.Constant) and isinstance(first.value, str):
                 found.add(first.value)
     return found | {"reference"}
@@ -98,7 +98,7 @@ def test_the_wrong_example_gets_the_code_and_the_right_one_nothing(
 def test_explain_prints_the_page_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "[port-clash]"]) == 0
     page = capsys.readouterr().out
-    assert page.startswith("port-clash\n\nTwo of the three ports are the same.")
+    assert page.startswith("port-clash\n\nTwo of the three ports are equal.")
     assert "wrong:\n\n    class_name: MyModel\n    ports: {http: 5000}\n" in page
     assert "```" not in page
 

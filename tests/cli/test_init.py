@@ -15,7 +15,7 @@ import pytest
 from seldon_spec.cli.main import run
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import ServiceType
-from seldon_spec.config.schema.schema import load_schema
+from seldon_spec.config.schema.lookup import load_schema
 
 Serve = Callable[[Path], AbstractContextManager[Any]]
 

@@ -13,7 +13,7 @@ import pytest
 from seldon_spec import __version__
 from seldon_spec.cli import main
 from seldon_spec.cli.main import run
-from seldon_spec.config.schema.schema import schema_text
+from seldon_spec.config.schema.lookup import schema_text
 
 MODEL = """\
 class MyModel:

@@ -103,9 +103,9 @@ SURPRISES = [
     ("parameters: {path: $HOME/models}", "write {from_env: NAME}"),
     ("environment: {A: '${MODEL_DIR}/x'}", "write {from_env: NAME}"),
     ("environment: {A: $HOME}", "write {from_env: NAME}"),
-    ("server: {request_timeout_seconds: 30000}", "write 30 if milliseconds are meant"),
-    ("environment: {OPENAI_KEY: abc}", "refer to it"),
-    ("environment: {AWS_ACCESS_KEY_ID: abc}", "refer to it"),
+    ("server: {request_timeout_seconds: 30000}", "write 30 if you mean milliseconds"),
+    ("environment: {OPENAI_KEY: abc}", "use a reference"),
+    ("environment: {AWS_ACCESS_KEY_ID: abc}", "use a reference"),
 ]
 QUIET = [
     "parameters: {lr: 1.0e-3, a: null, b: , ratio: 0.50, cost: '$5', regex: '^a$', path: 'C:\\new', x: '1e-3'}",
@@ -175,11 +175,11 @@ PLACES = [
     (["seldon.YAML"], ["validate"], "did you mean seldon.YAML?"),
     (["Seldon.yaml"], ["show"], "did you mean Seldon.yaml?"),
     (["seldon.yaml.txt"], ["validate"], "did you mean seldon.yaml.txt?"),
-    ([], ["validate"], "run seldon-spec init to write one"),
-    ([], ["serve"], "run seldon-spec init to write one"),
+    ([], ["validate"], "run seldon-spec init to create one"),
+    ([], ["serve"], "run seldon-spec init to create one"),
     ([], ["serve", "MyModel.py"], "MyModel.py is a Python file, not a spec"),
     ([], ["predict", "[[1]]", "--at", "localhost:9000"], "write http://localhost:9000"),
-    ([], ["validate", "nowhere/seldon.yaml"], "name the folder that holds seldon.yaml"),
+    ([], ["validate", "nowhere/seldon.yaml"], "name the folder with seldon.yaml"),
 ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from seldon_spec.config.layers.environment import flag
+from seldon_spec.config.layers.field_text import flag
 from seldon_spec.config.loader import LoadOptions, load
 from tests.conftest import OUR_COMMAND, Serve
 
@@ -92,7 +92,7 @@ def test_a_flag_of_serve_is_named_where_it_is_wrong(folder: Path, command_enviro
 
 def test_the_origin_of_a_value_is_the_flag(folder: Path) -> None:
     path = ("ports", "http")
-    spec = load(folder, {}, {path: "8080"}, terms=LoadOptions({path: "--port"}))
+    spec = load(folder, {}, {path: "8080"}, options=LoadOptions({path: "--port"}))
     assert str(spec.origin(*path)) == "--port" == str(flag(path, "", "--port").origin)
 
 

@@ -33,7 +33,7 @@ def found(folder: Path, files: Files = NO_FILES, image: str = "") -> list[str]:
 
 def _describe(folder: Path) -> Iterator[str]:
     try:
-        diagnostics = load(folder, {}, terms=FOR_IMAGE).diagnostics
+        diagnostics = load(folder, {}, options=FOR_IMAGE).diagnostics
     except SpecError as error:
         diagnostics = error.diagnostics
     for each in diagnostics:
@@ -45,7 +45,7 @@ def _describe(folder: Path) -> Iterator[str]:
 
 def helps(folder: Path) -> list[str | None]:
     try:
-        return [each.help for each in load(folder, {}, terms=FOR_IMAGE).diagnostics]
+        return [each.help for each in load(folder, {}, options=FOR_IMAGE).diagnostics]
     except SpecError as error:
         return [each.help for each in error.diagnostics if each.severity is Severity.ERROR]
 
@@ -131,7 +131,7 @@ BAD = [
     ("import pandas", "bad-requirement", "write the name of the package alone"),
     ("pip install pandas", "bad-requirement", "write the name of the package alone"),
     ("$ pip install pandas", "bad-requirement", "write the name of the package alone"),
-    ("Package    Version", "bad-requirement", "write the list as pip freeze does"),
+    ("Package    Version", "bad-requirement", "write the list in the format of pip freeze"),
     ("- pandas", "bad-requirement", 'did you mean "pandas"?'),
     ("numpy=1.26.2=py39hdbf815f_0", "bad-requirement", 'did you mean "numpy==1.26.2"?'),
     ("p\0a\0", "bad-requirement", "save the file as UTF-8"),
@@ -252,7 +252,7 @@ def test_a_variable_that_the_build_does_not_set_is_a_warning(tmp_path: Path) -> 
 def test_a_password_in_a_bad_line_is_not_shown(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "pandas = https://me:hunter2@example.com\n"})
     with pytest.raises(SpecError) as raised:
-        load(tmp_path, {}, terms=FOR_IMAGE)
+        load(tmp_path, {}, options=FOR_IMAGE)
     assert "hunter2" not in repr(raised.value.diagnostics)
 
 

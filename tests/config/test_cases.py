@@ -22,7 +22,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _enter(case: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stand in a case's folder with its variables; returns its further arguments."""
+    """Change to a case's folder with its variables; returns its further arguments."""
     monkeypatch.chdir(case)
     for line in _read_lines(case / "env"):
         monkeypatch.setenv(*line.split("=", 1))

@@ -8,15 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.config.checks.class_source import (
-    BadSource,
-    ClassSource,
-    NoClass,
-    NoModule,
-    Unseen,
-    plain_types,
-    read_class,
-)
+from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.class_rules import plain_types
+from seldon_spec.config.checks.class_source import NoClass, NoModule, Unseen, read_class
+from seldon_spec.config.checks.python_source import BadSource
 
 FILES = {
     "M.py": "class M:\n    def __init__(self, a, b: int = 1, *args, c: str, **kw): ...\n    def predict(self, X): ...\n",
@@ -71,7 +66,7 @@ def test_arguments_and_hooks_are_seen(folder: Path) -> None:
         ("c", "str", True),
     ]
     assert {"__init__", "predict"} <= found.hooks
-    assert (found.place.file, found.place.line, found.place.column) == ("M.py", 1, 7)
+    assert (found.position.file, found.position.line, found.position.column) == ("M.py", 1, 7)
 
 
 def test_a_base_in_the_folder_gives_its_hooks_and_arguments(folder: Path) -> None:
@@ -129,7 +124,7 @@ def test_the_fields_of_a_data_class_are_its_arguments(
 
 
 @pytest.mark.parametrize("name", ["broken.Child", "nul.Child", "deep.Child"])
-def test_a_file_that_is_not_python_is_told(folder: Path, name: str) -> None:
+def test_a_file_that_is_not_python_is_reported(folder: Path, name: str) -> None:
     assert isinstance(read_class(folder, name), BadSource)
 
 

@@ -12,7 +12,7 @@ from seldon_spec.cli import show
 from seldon_spec.config.layers.variables import TABLE, Reading, rows_of
 from seldon_spec.config.loader import LoadOptions, load
 from seldon_spec.config.model import AuthSpec, SecretRef, TlsSpec, UnitSpec
-from seldon_spec.config.yaml.source import MAX_BYTES
+from seldon_spec.config.yaml.parser import MAX_BYTES
 from seldon_spec.errors import OriginKind, Severity, SpecError
 
 
@@ -90,7 +90,7 @@ UNREAD = [
 
 
 @pytest.mark.parametrize(("name", "text"), UNREAD, ids=[f"{name}={text[:20]!r}" for name, text in UNREAD])
-def test_a_description_that_cannot_be_read_is_left_out_and_told(folder: Path, name: str, text: str) -> None:
+def test_a_description_that_cannot_be_read_is_left_out_and_reported(folder: Path, name: str, text: str) -> None:
     spec = load(folder, {name: text})
     assert spec.unit == UnitSpec()
     (finding,) = spec.diagnostics
@@ -221,7 +221,7 @@ def test_what_has_no_effect_is_told_once_where_it_is_asked_for(folder: Path, row
 FOREIGN = [row.name for row in TABLE if row.reading is Reading.NOTHING and not row.instead]
 
 
-def test_what_others_set_beside_is_not_told(folder: Path) -> None:
+def test_what_others_set_beside_is_not_reported(folder: Path) -> None:
     assert load(folder, dict.fromkeys(FOREIGN, "7")).diagnostics == ()
 
 
@@ -295,7 +295,7 @@ BAD_ANNOTATIONS = ["rest-timeout=0", "rest-timeout=-1", "rest-timeout=soon", 're
 
 
 @pytest.mark.parametrize("line", BAD_ANNOTATIONS)
-def test_an_annotation_that_cannot_be_read_is_left_out_and_told(folder: Path, line: str) -> None:
+def test_an_annotation_that_cannot_be_read_is_left_out_and_reported(folder: Path, line: str) -> None:
     spec = load(folder, {}, annotations=f"seldon.io/{line}")
     assert spec.server == load(folder, {}).server
     (finding,) = spec.diagnostics
@@ -304,17 +304,17 @@ def test_an_annotation_that_cannot_be_read_is_left_out_and_told(folder: Path, li
 
 def test_on_the_old_terms_a_folder_needs_no_file(folder: Path) -> None:
     (folder / "seldon.yaml").unlink()
-    spec = load(folder, {"GUNICORN_THREADS": "2"}, {("class_name",): "MyModel"}, terms=LoadOptions(needs_file=False))
+    spec = load(folder, {"GUNICORN_THREADS": "2"}, {("class_name",): "MyModel"}, options=LoadOptions(needs_file=False))
     assert (spec.class_name, spec.name, spec.server.threads, spec.diagnostics) == ("MyModel", "my-model", 2, ())
 
 
 def test_on_the_old_terms_a_class_that_does_not_fit_is_a_warning(folder: Path) -> None:
     flags = {("service_type",): "ROUTER", ("server", "workers"): "many"}
-    terms = LoadOptions({("service_type",): "--service-type"}, only_warned=frozenset({"no-hook"}))
+    options = LoadOptions({("service_type",): "--service-type"}, only_warned=frozenset({"no-hook"}))
     with pytest.raises(SpecError) as caught:
-        load(folder, {}, flags, terms=terms)
-    told = [(d.code, d.severity, d.origin.name) for d in caught.value.diagnostics]
-    assert told == [
+        load(folder, {}, flags, options=options)
+    reported = [(d.code, d.severity, d.origin.name) for d in caught.value.diagnostics]
+    assert reported == [
         ("no-hook", Severity.WARNING, "--service-type"),
         ("type", Severity.ERROR, "--set server.workers"),
     ]

@@ -21,7 +21,7 @@ from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.variables import TABLE, field_variables
 from seldon_spec.config.loader import default_name, load, plain
 from seldon_spec.config.model import LogLevel, SecretRef, ServiceType, Spec
-from seldon_spec.config.schema.schema import (
+from seldon_spec.config.schema.lookup import (
     field_schema,
     fields,
     groups_keys,
@@ -133,7 +133,7 @@ SAMPLES = {
 
 
 def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
-    """A text and the value that it must become, by the field's schema."""
+    """A text and the expected value, by the field's schema."""
     if path == ("image", "environment"):
         return '{"A": "b"}', {"A": "b"}
     if path[-1] in SAMPLES:
@@ -224,7 +224,7 @@ def test_seldon_s_parameters_are_converted(folder: Path, source: str, kind: str,
 
 @pytest.mark.parametrize("source", ["file", "environment"])
 @pytest.mark.parametrize(("kind", "text"), BAD_ENTRIES, ids=[_ids(entry) for entry in BAD_ENTRIES])
-def test_a_parameter_that_is_not_of_its_type_is_told(folder: Path, source: str, kind: str, text: object) -> None:
+def test_a_parameter_that_is_not_of_its_type_is_reported(folder: Path, source: str, kind: str, text: object) -> None:
     entries = [{"name": "q", "type": "INT", "value": "1"}, {"name": "p", "type": kind, "value": text}]
     if source == "file":
         _write(folder, yaml.safe_dump({"class_name": "MyModel", "parameters": entries}))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seldon_spec.config.checks.requirements import LineKind, kind_of, read_requirements
+from seldon_spec.config.checks.requirement_files import read_requirements
+from seldon_spec.config.checks.requirements import LineKind, kind_of
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

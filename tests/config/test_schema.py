@@ -23,7 +23,7 @@ from seldon_spec.config.model import (
     StepsSpec,
     TlsSpec,
 )
-from seldon_spec.config.schema import schema as spec_schema
+from seldon_spec.config.schema import lookup
 
 SECTIONS = {
     ("flask",): FlaskSpec(),
@@ -46,12 +46,12 @@ GUIDE = """DEBUG EXPLAIN_TEMPLATE_LOADING JSONIFY_PRETTYPRINT_REGULAR JSON_SORT_
 
 def _keys(path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
     """Every key of the schema, sections among them."""
-    schema = spec_schema.field_schema(path)
+    schema = lookup.field_schema(path)
     assert schema is not None
     found = []
     for key, child in schema.get("properties", {}).items():
         found.append(((*path, key), child))
-        if spec_schema.is_section(child):
+        if lookup.is_section(child):
             found += _keys((*path, key))
     return found
 
@@ -60,21 +60,21 @@ KEYS = _keys()
 
 
 def test_the_schema_is_a_schema() -> None:
-    Draft202012Validator.check_schema(spec_schema.load_schema())
+    Draft202012Validator.check_schema(lookup.load_schema())
 
 
-@pytest.mark.parametrize(("path", "schema"), KEYS, ids=[spec_schema.join(path) for path, _ in KEYS])
+@pytest.mark.parametrize(("path", "schema"), KEYS, ids=[lookup.join(path) for path, _ in KEYS])
 def test_every_key_explains_itself(path: tuple[str, ...], schema: dict[str, Any]) -> None:
     """A title, a description that is a sentence, an example, and a default, given or derived, unless it is required."""
     assert schema["title"]
     assert schema["description"].endswith(".")
     assert schema["examples"]
-    assert ("default" in schema or "x-default" in schema) is not spec_schema.is_required(path)
+    assert ("default" in schema or "x-default" in schema) is not lookup.is_required(path)
 
 
-@pytest.mark.parametrize(("path", "schema"), KEYS, ids=[spec_schema.join(path) for path, _ in KEYS])
+@pytest.mark.parametrize(("path", "schema"), KEYS, ids=[lookup.join(path) for path, _ in KEYS])
 def test_defaults_and_examples_are_allowed(path: tuple[str, ...], schema: dict[str, Any]) -> None:
-    whole = {**spec_schema.resolve(schema), "$defs": spec_schema.load_schema()["$defs"]}
+    whole = {**lookup.resolve(schema), "$defs": lookup.load_schema()["$defs"]}
     validator = Draft202012Validator(whole)
     for value in [*schema["examples"], *([schema["default"]] if "default" in schema else [])]:
         assert list(validator.iter_errors(value)) == [], path
@@ -89,26 +89,26 @@ def test_no_object_is_open_by_accident() -> None:
         hits = [at] if "properties" in schema and schema.get("additionalProperties") is not False else []
         return hits + [hit for key, item in schema.items() for hit in walk(item, f"{at}/{key}")]
 
-    schema = dict(spec_schema.load_schema())
+    schema = dict(lookup.load_schema())
     assert [hit for hit in walk(schema, "") if not hit.endswith("/properties")] == []
 
 
-@pytest.mark.parametrize(("path", "section"), SECTIONS.items(), ids=[spec_schema.join(path) for path in SECTIONS])
+@pytest.mark.parametrize(("path", "section"), SECTIONS.items(), ids=[lookup.join(path) for path in SECTIONS])
 def test_sections_have_the_dataclass_s_fields_and_defaults(path: tuple[str, ...], section: Any) -> None:
-    schema = spec_schema.field_schema(path)
+    schema = lookup.field_schema(path)
     assert schema is not None
     assert set(schema["properties"]) == {f.name for f in fields(section)}
     for key, child in schema["properties"].items():
         value = getattr(section, key)
-        if not is_dataclass(value) and not spec_schema.is_required((*path, key)):
+        if not is_dataclass(value) and not lookup.is_required((*path, key)):
             assert plain(value) == child["default"], key
 
 
 def test_the_top_level_has_the_spec_s_fields() -> None:
     in_dataclass = {f.name for f in fields(Spec)} - NOT_IN_THE_FILE
-    assert set(spec_schema.load_schema()["properties"]) == in_dataclass
+    assert set(lookup.load_schema()["properties"]) == in_dataclass
     for f in fields(Spec):
-        schema = spec_schema.load_schema()["properties"].get(f.name, {})
+        schema = lookup.load_schema()["properties"].get(f.name, {})
         if f.default is not MISSING and "default" in schema and not is_dataclass(f.default):
             assert plain(f.default) == schema["default"], f.name
 
@@ -131,7 +131,7 @@ def test_flask_s_own_settings_are_there() -> None:
 
 
 def test_the_schema_is_json_as_it_ships() -> None:
-    assert json.loads(spec_schema.schema_text()) == spec_schema.load_schema()
+    assert json.loads(lookup.schema_text()) == lookup.load_schema()
 
 
 PATHS = [
@@ -145,7 +145,7 @@ PATHS = [
 
 @pytest.mark.parametrize(("text", "path"), PATHS, ids=[text for text, _ in PATHS])
 def test_a_dotted_key_is_a_path(text: str, path: tuple[str, ...]) -> None:
-    assert spec_schema.split_path(text) == path
+    assert lookup.split_path(text) == path
 
 
 SENSITIVE = [("DB_PASSWORD", True), ("apiToken", True), ("SECRET_KEY", True), ("tokenizer", False), ("max_tokens", False),
@@ -154,4 +154,4 @@ SENSITIVE = [("DB_PASSWORD", True), ("apiToken", True), ("SECRET_KEY", True), ("
 
 @pytest.mark.parametrize(("name", "is_sensitive"), SENSITIVE, ids=[name for name, _ in SENSITIVE])
 def test_names_of_secrets_are_known_by_their_words(name: str, *, is_sensitive: bool) -> None:
-    assert spec_schema.is_sensitive((name,)) is is_sensitive
+    assert lookup.is_sensitive((name,)) is is_sensitive

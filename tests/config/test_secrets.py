@@ -79,12 +79,12 @@ def test_bearer_tokens_are_read_one_a_line(
 
 
 BAD_TOKENS = [
-    ("empty", "", "{from_env: A} holds none"),
-    ("blank", " \n\n", "{from_env: A} holds none"),
+    ("empty", "", "{from_env: A} contains none"),
+    ("blank", " \n\n", "{from_env: A} contains none"),
     ("short", "hunter2", "token 1 of {from_env: A} has fewer than 8 characters"),
     ("one of two short", "hunter2hunter2\nhunter2", "token 2 of {from_env: A} has fewer than 8 characters"),
-    ("space within", "hunter2 hunter2", "token 1 of {from_env: A} has characters that no header carries"),
-    ("not ASCII", "hunter2hünter2", "token 1 of {from_env: A} has characters that no header carries"),
+    ("space within", "hunter2 hunter2", "token 1 of {from_env: A} has characters that a header cannot contain"),
+    ("not ASCII", "hunter2hünter2", "token 1 of {from_env: A} has characters that a header cannot contain"),
 ]
 
 

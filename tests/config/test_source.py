@@ -9,8 +9,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seldon_spec.config.yaml import source
-from seldon_spec.config.yaml.source import parse_document
+from seldon_spec.config.yaml import parser
+from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import Position
 
 TEXT = """\
@@ -85,7 +85,7 @@ def test_scalars_are_read_as_yaml_1_1_but_dates_stay_text(text: str, value: obje
 
 
 BOUNDS = [
-    ("bytes", b"k: " + b"x" * source.MAX_BYTES),
+    ("bytes", b"k: " + b"x" * parser.MAX_BYTES),
     ("depth", b"[" * 100_000),
     ("depth-closed", b"[" * 1200 + b"]" * 1200),
     ("depth-of-mappings", b"{a: " * 100_000),
@@ -93,22 +93,22 @@ BOUNDS = [
     ("depth-of-a-value", b"a: 1\na: 2\nb: " + b"[" * 1200),
     ("depth-of-blocks", b"- " * 1200),
     ("depth-by-indentation", b"\n".join(b" " * i + b"a:" for i in range(1200))),
-    ("nodes", b"- 1\n" * (source.MAX_NODES + 1)),
+    ("nodes", b"- 1\n" * (parser.MAX_NODES + 1)),
     ("aliases", b"a: &a [1]\n" + b"".join(b"b%d: &b%d [%s]\n" % (i, i, b"*a, " * 90) for i in range(300))),
 ]
 
 
-@pytest.mark.parametrize("loader", [source._LOADER, yaml.SafeLoader], ids=["libyaml", "python"])
+@pytest.mark.parametrize("loader", [parser._LOADER, yaml.SafeLoader], ids=["libyaml", "python"])
 @pytest.mark.parametrize("data", [data for _, data in BOUNDS], ids=[name for name, _ in BOUNDS])
 def test_a_passed_limit_is_the_only_diagnostic(data: bytes, loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_LOADER", loader)
+    monkeypatch.setattr(parser, "_LOADER", loader)
     document = parse_document(data, "f")
     assert [problem.code for problem in document.problems] == ["limit"]
     assert document.root is None
 
 
 def test_the_nesting_limit_of_libyaml_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As libyaml 0.2.6 reports it, whichever version is installed."""
+    """As libyaml 0.2.6 reports it, independent of the installed version."""
 
     def parse(*_args: Any, **_kwargs: Any) -> NoReturn:
         mark = yaml.Mark("f", 2, 0, 2, "", 0)

@@ -109,9 +109,11 @@ KEYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "more", "ignored", "is_told"), [row[1:] for row in KEYS], ids=[row[0] for row in KEYS])
-def test_a_key_that_the_image_would_hold_is_told(
-    folder: Path, key: str, more: str, ignored: str | None, *, is_told: bool
+@pytest.mark.parametrize(
+    ("key", "more", "ignored", "is_reported"), [row[1:] for row in KEYS], ids=[row[0] for row in KEYS]
+)
+def test_a_key_that_the_image_would_hold_is_reported(
+    folder: Path, key: str, more: str, ignored: str | None, *, is_reported: bool
 ) -> None:
     (folder / "tls").mkdir()
     shutil.copy(PEMS / "server-key.pem", folder / "tls" / "key.pem")
@@ -119,7 +121,7 @@ def test_a_key_that_the_image_would_hold_is_told(
     if ignored is not None:
         (folder / ".dockerignore").write_text(ignored)
     found = _findings(folder, str(PEMS / "server.pem"), key.format(folder=folder), more)
-    assert found == [("key-in-image", Severity.WARNING, "key")] * is_told
+    assert found == [("key-in-image", Severity.WARNING, "key")] * is_reported
 
 
 PATTERNS = [

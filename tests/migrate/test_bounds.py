@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seldon_spec.cli.main import run
-from seldon_spec.config.yaml.source import MAX_BYTES
+from seldon_spec.config.yaml.parser import MAX_BYTES
 
 FILES = [
     ".s2i/environment",

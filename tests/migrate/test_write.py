@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seldon_spec.config.schema.schema import load_schema
-from seldon_spec.config.yaml.source import parse_document
+from seldon_spec.config.schema.lookup import load_schema
+from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.candidates import Candidate, LeftOut, Rank
 from seldon_spec.migrate.resolve import Choice

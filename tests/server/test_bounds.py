@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -33,7 +34,13 @@ class Served:
         return X
 """
 
-WAYS = {"short way": "/predict", "through Flask": "/predict?through=flask"}
+HANDLERS = {"native": "", "Flask": '    import flask; model_error_handler = flask.Blueprint("nothing", __name__)\n'}
+"""What is added to the class, so that its requests are handled natively or through Flask."""
+with_handlers = pytest.mark.parametrize("handlers", HANDLERS.values(), ids=HANDLERS)
+
+PATHS = {"body": "/predict", "query": '/predict?json={"strData":"%s"}'}
+"""A message as plain JSON, and one that takes precedence over the body and is read by the parser of forms."""
+
 PREDICT = "/seldon.protos.Model/Predict"
 engines = pytest.mark.parametrize("engine", ["native", "uvicorn"])
 
@@ -41,6 +48,7 @@ engines = pytest.mark.parametrize("engine", ["native", "uvicorn"])
 def ask(server: Any, path: str, value: str) -> tuple[int, dict[str, str], Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
     try:
+        path = path.replace("%s", quote(value))
         connection.request("POST", path, json.dumps({"strData": value}), {"Content-Type": "application/json"})
         response = connection.getresponse()
         return (
@@ -86,19 +94,20 @@ class Busy:
 def hold(start: Start, gate: Any) -> Iterator[Callable[..., Busy]]:
     with ThreadPoolExecutor(16) as pool:
 
-        def begin(**more: Any) -> Busy:
-            server = start(SERVED, **more).wait_until_ready()
+        def begin(handlers: str = "", **more: Any) -> Busy:
+            server = start(SERVED + handlers, **more).wait_until_ready()
             while server.rest("GET", "/metadata")[0] == 504:
-                pass  # until Flask is loaded, which takes its time once
+                pass  # until Flask is loaded, if it is needed
             return Busy(server, gate, pool)
 
         yield begin
 
 
 @engines
-@pytest.mark.parametrize("path", WAYS.values(), ids=WAYS)
-def test_more_requests_than_may_wait_are_turned_away(hold: Any, engine: str, path: str) -> None:
-    busy = hold(server={"engine": engine, "max_queue": 0})
+@with_handlers
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_more_requests_than_may_wait_are_turned_away(hold: Any, engine: str, handlers: str, path: str) -> None:
+    busy = hold(handlers, server={"engine": engine, "max_queue": 0})
     for _ in range(3):
         status, headers, body = ask(busy.server, path, "too many")
         assert (status, headers["retry-after"]) == (503, "1")
@@ -107,6 +116,7 @@ def test_more_requests_than_may_wait_are_turned_away(hold: Any, engine: str, pat
             busy.server.call(wire("too many"))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert busy.server.rest("GET", "/ready")[0] == 200
+        assert body["status"]["info"] == "queue full (server.max_queue=0)"
     assert [status for status, _ in busy.release()] == [200]
     assert ask(busy.server, path, "again")[0] == 200
     assert SeldonMessage.FromString(busy.server.call(wire("again"))).strData == "again"
@@ -117,14 +127,12 @@ LOADING = """
 from gated import pass_gate
 
 class Served:
-    HANDLERS
     def __init__(self):
         pass_gate()
 
     def predict(self, X, names):
         return X
 """
-HANDLERS = {"": "pass", " and handlers": "import flask; model_error_handler = flask.Blueprint('nothing', __name__)"}
 
 
 @pytest.fixture
@@ -132,7 +140,7 @@ def load(start: Start, gate: Any) -> Callable[..., Any]:
     """Starts a server whose class is held at the gate while it loads."""
 
     def begin(handlers: str, **more: Any) -> Any:
-        server = start(LOADING.replace("HANDLERS", HANDLERS[handlers]), **more).wait_for_addresses()
+        server = start(LOADING + handlers, **more).wait_for_addresses()
         server.metrics_port = int(server.wait_for(r"metrics on http://127.0.0.1:(\d+)")[1])
         server.grpc_port = int(server.wait_for(r"gRPC on 127.0.0.1:(\d+)")[1])
         gate.wait_until_entered()
@@ -142,15 +150,15 @@ def load(start: Start, gate: Any) -> Callable[..., Any]:
 
 
 @engines
-@pytest.mark.parametrize("handlers", HANDLERS)
+@with_handlers
 def test_while_the_class_loads_no_more_wait_than_may(load: Any, gate: Any, engine: str, handlers: str) -> None:
     server = load(handlers, server={"engine": engine, "max_queue": 2})
     with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(ask, server, path, "waits") for path in WAYS.values()]
+        waiting = [pool.submit(ask, server, path, "waits") for path in PATHS.values()]
         waiting.append(pool.submit(server.call, wire("waits")))
         while not re.search(r"in_flight_requests\{.*\} 3.0", server.metrics()):
             pass
-        for path in WAYS.values():
+        for path in PATHS.values():
             status, headers, body = ask(server, path, "too many")
             assert (status, headers["retry-after"]) == (503, "1")
             assert body["status"]["reason"] == "MICROSERVICE_OVERLOADED"
@@ -166,13 +174,27 @@ def test_while_the_class_loads_no_more_wait_than_may(load: Any, gate: Any, engin
 
 
 @engines
-@pytest.mark.parametrize("handlers", HANDLERS)
+@with_handlers
+def test_while_the_class_loads_pages_wait_for_its_handlers(load: Any, gate: Any, engine: str, handlers: str) -> None:
+    server = load(handlers, server={"engine": engine})
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(server.rest, "GET", path) for path in ("/seldon.json", "/nothing", "/health/ping")]
+        while not re.search(r"in_flight_requests\{.*\} 2.0", server.metrics()):
+            pass  # until the server has the two that count
+        assert [server.rest("GET", path)[0] for path in ("/live", "/ready")] == [200, 503]
+        assert not any(each.done() for each in waiting)
+        gate.release()
+        assert [each.result(30)[0] for each in waiting] == [200, 404, 200]
+
+
+@engines
+@with_handlers
 def test_while_the_class_loads_requests_time_out(load: Any, gate: Any, engine: str, handlers: str) -> None:
     server = load(handlers, server={"engine": engine}, timeout=0.5)
-    for path in WAYS.values():
+    for path in PATHS.values():
         status, _, body = ask(server, path, "late")
         assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
-        assert body["status"]["info"] == "no answer within 0.5 seconds"
+        assert body["status"]["info"] == "no response within 0.5 seconds (server.request_timeout_seconds)"
     with pytest.raises(grpc.RpcError) as caught:
         server.call(wire("late"))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -185,9 +207,10 @@ def test_while_the_class_loads_requests_time_out(load: Any, gate: Any, engine: s
 
 
 @engines
-def test_as_many_as_may_wait_are_answered_whichever_way_they_came(hold: Any, engine: str) -> None:
-    busy = hold(server={"engine": engine, "max_queue": 3})
-    for path in WAYS.values():
+@with_handlers
+def test_as_many_as_may_wait_are_answered_whichever_way_they_came(hold: Any, engine: str, handlers: str) -> None:
+    busy = hold(handlers, server={"engine": engine, "max_queue": 3})
+    for path in PATHS.values():
         busy.queue(partial(ask, busy.server, path, "waits"))
     busy.queue(partial(busy.server.call, wire("waits")))
     first, short, through, called = busy.release()
@@ -197,9 +220,10 @@ def test_as_many_as_may_wait_are_answered_whichever_way_they_came(hold: Any, eng
 
 
 @engines
-@pytest.mark.parametrize("path", WAYS.values(), ids=WAYS)
-def test_what_waits_too_long_is_never_begun(hold: Any, engine: str, path: str) -> None:
-    busy = hold(server={"engine": engine}, timeout=1)
+@with_handlers
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_what_waits_too_long_is_never_begun(hold: Any, engine: str, handlers: str, path: str) -> None:
+    busy = hold(handlers, server={"engine": engine}, timeout=1)
     status, _, body = ask(busy.server, path, "late")
     assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
     with pytest.raises(grpc.RpcError) as caught:
@@ -251,18 +275,18 @@ RAISED = {
 
 @engines
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("path", WAYS.values(), ids=WAYS)
+@with_handlers
 @pytest.mark.parametrize("statement", RAISED.values(), ids=RAISED)
 def test_whatever_a_class_raises_the_next_request_is_answered(
-    raising: Callable[..., Any], engine: str, threads: int, path: str, statement: str
+    raising: Callable[..., Any], engine: str, threads: int, handlers: str, statement: str
 ) -> None:
-    server = raising(engine, threads)
-    status, _, body = ask(server, path, statement)
+    server = raising(engine, threads, handlers)
+    status, _, body = ask(server, "/predict", statement)
     assert (status, body["status"]["reason"]) == (500, "MICROSERVICE_INTERNAL_ERROR")
     with pytest.raises(grpc.RpcError) as caught:
         server.call(wire(statement))
     assert caught.value.code() is grpc.StatusCode.UNKNOWN
-    assert ask(server, path, "return 'fine'")[2]["strData"] == "fine"
+    assert ask(server, "/predict", "return 'fine'")[2]["strData"] == "fine"
     assert SeldonMessage.FromString(server.call(wire("return 'fine'"))).strData == "fine"
 
 
@@ -277,12 +301,13 @@ class Served:
         exec(code, space)
         return space["run"](self, X, names)
 """
-    servers: dict[tuple[str, int], Any] = {}
+    servers: dict[tuple[str, int, str], Any] = {}
 
-    def get(engine: str, threads: int) -> Any:
-        if (engine, threads) not in servers:
+    def get(engine: str, threads: int, handlers: str) -> Any:
+        key = engine, threads, handlers
+        if key not in servers:
             more = {"engine": engine, "threads": threads}
-            servers[engine, threads] = start_for_module(source, server=more).wait_until_ready()
-        return servers[engine, threads]
+            servers[key] = start_for_module(source + handlers, server=more).wait_until_ready()
+        return servers[key]
 
     return get

@@ -1,4 +1,4 @@
-"""How processes end: all of them when told to, and one of them when nobody asked it to."""
+"""How processes exit: all of them on a signal, and single workers that crash."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Served:
 WIRE = SeldonMessage(strData="x").SerializeToString()
 
 
-def _process_of(answer: tuple[int, Any]) -> int:
-    assert answer[0] == 200
-    return int(answer[1]["jsonData"]["process"])
+def _process_of(response: tuple[int, Any]) -> int:
+    assert response[0] == 200
+    return int(response[1]["jsonData"]["process"])
 
 
 def _is_stopped(process: int) -> bool:
@@ -71,7 +71,7 @@ class Direct:
         self._connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
         for other in others:
             os.kill(other, signal.SIGSTOP)
-            while not _is_stopped(other):  # each thread stops at a moment of its own, and one of them accepts
+            while not _is_stopped(other):  # each thread stops at a different time, and one of them accepts
                 pass
         try:
             assert _process_of(self.predict("x")) == worker
@@ -93,7 +93,7 @@ class Direct:
         return response.status, json.loads(response.read())
 
 
-# Told to end
+# Stop
 
 
 def _is_closed(port: int) -> bool:
@@ -106,7 +106,7 @@ def _is_closed(port: int) -> bool:
 
 
 class Callers:
-    """Clients that make a new connection for each request until no more are taken; every one taken has to be answered."""
+    """Clients that open a connection for each request until it is refused; each accepted one must get a response."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -160,7 +160,7 @@ class Callers:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("delay", [0, 0.5], ids=["at-once", "with-delay"])
-def test_what_is_taken_until_the_end_is_answered(start: Start, gate: Any, workers: int, delay: float) -> None:
+def test_every_accepted_request_gets_a_response(start: Start, gate: Any, workers: int, delay: float) -> None:
     server = start(ENDING, workers=workers, grace=20, delay=delay).wait_until_ready()
     with server.watch() as watch, Callers(server) as callers:
         while min(callers.answered.values()) < 20 and not callers.lost:
@@ -169,28 +169,28 @@ def test_what_is_taken_until_the_end_is_answered(start: Start, gate: Any, worker
         assert server.wait() == 0
         assert watch.all_end()
     assert callers.lost == []
-    assert "killed" not in server.log
+    assert "killing" not in server.log
 
 
-def test_a_terminal_s_interrupt_goes_to_all_and_ends_the_drain_of_none(start: Start, gate: Any) -> None:
+def test_an_interrupt_of_the_process_group_does_not_end_the_drain(start: Start, gate: Any) -> None:
     server = start(ENDING, workers=2, grace=1000).wait_until_ready()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(server.predict, "wait")
         gate.wait_until_entered()
         os.killpg(server.process.pid, signal.SIGINT)
-        server.wait_for("requests under way")
+        server.wait_for("draining open requests")
         gate.release()
         assert running.result()[0] == 200
     assert server.wait() == 0
     assert "Traceback" not in server.log
 
 
-def test_a_signal_at_any_moment_of_the_start_ends_it(start: Start) -> None:
-    """Between a fork and its first words, a worker must neither miss a signal nor pass it on."""
+def test_a_signal_at_any_time_of_the_start_stops_it(start: Start) -> None:
+    """After its fork a worker must neither miss a signal nor pass it to the supervisor."""
     for _ in range(8):
         server = start(ENDING.replace("from gated import pass_gate", ""), workers=2, grace=1000).wait_for_addresses()
         assert server.stop() == 0
-        assert "killed" not in server.log
+        assert "killing" not in server.log
 
 
 # As the first process of a container
@@ -226,7 +226,7 @@ class Served:
         assert server.predict("orphan")[1]["jsonData"]["parent"] == 1
     with pytest.raises(ConnectionError):
         server.predict("kill")
-    server.wait_for("was ended by SIGKILL")
+    server.wait_for("was terminated by SIGKILL")
     server.wait_for("is ready")
     while len(server.predict()[1]["jsonData"]["processes"]) > 2:  # the first process and its worker
         pass
@@ -236,15 +236,15 @@ class Served:
     assert "Traceback" not in server.log
 
 
-# Deaths
+# Crashes
 
 
 @pytest.mark.parametrize(
     ("how", "end"),
-    [("kill", "was ended by SIGKILL"), ("crash", "was ended by SIGSEGV"), ("exit", "ended with exit code 3")],
+    [("kill", "was terminated by SIGKILL"), ("crash", "was terminated by SIGSEGV"), ("exit", "exited with code 3")],
     ids=["killed", "crash-in-c", "exit"],
 )
-def test_a_worker_dies_alone_and_is_back(start: Start, gate: Any, how: str, end: str) -> None:
+def test_a_crash_affects_one_worker_which_is_restarted(start: Start, gate: Any, how: str, end: str) -> None:
     server = start(ENDING, workers=2).wait_until_ready()
     busy, victim = server.workers()
     with ThreadPoolExecutor(1) as pool, Direct(server, busy) as to_busy, Direct(server, victim) as to_victim:
@@ -262,7 +262,7 @@ def test_a_worker_dies_alone_and_is_back(start: Start, gate: Any, how: str, end:
     assert server.stop() == 0
 
 
-def test_a_call_of_grpc_whose_worker_dies_is_unavailable(start: Start, gate: Any) -> None:
+def test_a_grpc_call_whose_worker_crashes_is_unavailable(start: Start, gate: Any) -> None:
     server = start(ENDING).wait_until_ready()
     with pytest.raises(grpc.RpcError) as caught:
         server.call(SeldonMessage(strData="kill").SerializeToString())
@@ -276,24 +276,24 @@ def _series(page: str, name: str) -> list[float]:
     return [float(line.split()[-1]) for line in page.splitlines() if line.startswith(f"{name}{{")]
 
 
-def test_after_five_deaths_counters_go_on_and_gauges_are_those_of_the_living(start: Start, gate: Any) -> None:
+def test_after_five_crashes_counters_are_kept_and_gauges_are_those_of_running_workers(start: Start, gate: Any) -> None:
     server = start(ENDING, workers=2).wait_until_ready()
-    answered = 0
+    count = 0
     for _ in range(5):
         for _ in range(4):
             assert server.predict()[0] == 200
-            answered += 1
+            count += 1
         os.kill(min(server.workers()), signal.SIGKILL)
-        server.wait_for("was ended by SIGKILL")
+        server.wait_for("was terminated by SIGKILL")
         server.wait_for(r"worker \d is ready")
         assert len(_series(server.metrics(), "state")) <= 2
     page = server.metrics()
-    assert sum(_series(page, "calls_total")) == answered
+    assert sum(_series(page, "calls_total")) == count
     assert len(_series(page, "state")) <= 2
     assert server.stop() == 0
 
 
-def test_a_worker_s_death_is_seen_though_a_child_of_its_own_lives_on(start: Start, gate: Any) -> None:
+def test_a_crash_is_detected_although_a_child_of_the_worker_still_runs(start: Start, gate: Any) -> None:
     """The child of a fork has all of the worker's files open, the pipe to the supervisor among them."""
     source = ENDING.replace(
         "        self.calls = 0\n",
@@ -311,7 +311,7 @@ def test_a_worker_s_death_is_seen_though_a_child_of_its_own_lives_on(start: Star
     server.wait_for("supervisor: ready")
     (first,) = server.workers()
     os.kill(first, signal.SIGKILL)
-    server.wait_for("was ended by SIGKILL")
+    server.wait_for("was terminated by SIGKILL")
     gate.release()
     gate.wait_until_entered()
     server.wait_for("worker 0 is ready")
@@ -321,7 +321,7 @@ def test_a_worker_s_death_is_seen_though_a_child_of_its_own_lives_on(start: Star
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
-def test_the_supervisor_s_death_leaves_no_process(start: Start, gate: Any, is_busy: bool) -> None:
+def test_the_death_of_the_supervisor_leaves_no_process(start: Start, gate: Any, is_busy: bool) -> None:
     server = start(ENDING, workers=2, grace=0.5).wait_until_ready()
     workers = server.workers()
     assert len(workers) == 2
@@ -354,14 +354,14 @@ class Served:
 """
 
 
-def test_a_worker_that_cannot_start_again_is_tried_ever_more_rarely_until_it_can(start: Start, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_restart_is_retried_with_a_backoff(start: Start, tmp_path: Path) -> None:
     server = start(FRAGILE).wait_until_ready()
     (tmp_path / "broken").touch()
     os.kill(min(server.workers()), signal.SIGKILL)
-    pauses = [float(server.wait_for(r"another starts in ([\d.]+) seconds")[1]) for _ in range(4)]
+    pauses = [float(server.wait_for(r"starting another in ([\d.]+) seconds")[1]) for _ in range(4)]
     assert pauses == [0.1, 0.2, 0.4, 0.8]
     assert "ValueError: the weights are gone" in "".join(server.lines)
-    with contextlib.suppress(OSError):  # nobody is there; or one is there that is about to fail
+    with contextlib.suppress(OSError):  # no worker runs, or one that is about to fail
         assert server.rest("GET", "/ready")[0] == 503
     assert len((tmp_path / "starts").read_text()) <= 6
     (tmp_path / "broken").unlink()
@@ -371,7 +371,7 @@ def test_a_worker_that_cannot_start_again_is_tried_ever_more_rarely_until_it_can
     assert server.stop() == 0
 
 
-def test_where_the_system_has_no_room_for_a_worker_it_is_tried_again(start: Start) -> None:
+def test_a_worker_that_the_system_cannot_start_is_retried(start: Start) -> None:
     server = start(FRAGILE).wait_until_ready()
     limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
     (worker,) = server.workers()
@@ -387,31 +387,31 @@ def test_where_the_system_has_no_room_for_a_worker_it_is_tried_again(start: Star
 # Stuck
 
 
-def _ask_past_the_stuck(server: Any) -> tuple[int, Any]:
-    """The first answer of a worker that is not stuck; the one that is ends, and with it what it has taken."""
+def _predict_beside_the_stuck_worker(server: Any) -> tuple[int, Any]:
+    """Return the first response of a worker that is not stuck; requests to the stuck one fail when it exits."""
     while True:
         with contextlib.suppress(ConnectionError):
-            answer: tuple[int, Any] = server.predict()
-            if answer[0] == 200:
-                return answer
-            assert answer[0] in (503, 504)
+            response: tuple[int, Any] = server.predict()
+            if response[0] == 200:
+                return response
+            assert response[0] in (503, 504)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_hangs_is_replaced(start: Start, gate: Any, workers: int) -> None:
+def test_a_stuck_worker_is_replaced(start: Start, gate: Any, workers: int) -> None:
     server = start(ENDING, workers=workers, timeout=0.3, server={"on_timeout": "replace"}).wait_until_ready()
     with server.watch() as watch:
         status, body = server.predict("wait")
         assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
         gate.wait_until_entered()
-        stuck = int(server.wait_for(r"\(process (\d+)\) does not come back from a call")[1])
+        stuck = int(server.wait_for(r"\(process (\d+)\) is stuck in a call")[1])
         server.wait_for(r"worker \d is ready")
-        assert _process_of(_ask_past_the_stuck(server)) != stuck
+        assert _process_of(_predict_beside_the_stuck_worker(server)) != stuck
         assert server.stop() == 0
         assert watch.all_end()
 
 
-def test_a_worker_that_hangs_is_replaced_once_that_is_possible(start: Start, tmp_path: Path, gate: Any) -> None:
+def test_a_stuck_worker_is_replaced_once_a_replacement_can_start(start: Start, tmp_path: Path, gate: Any) -> None:
     source = "from gated import pass_gate\n" + FRAGILE.replace(
         '        return {"process"', '        if X == "wait":\n            pass_gate()\n        return {"process"'
     )
@@ -420,8 +420,8 @@ def test_a_worker_that_hangs_is_replaced_once_that_is_possible(start: Start, tmp
     assert server.predict("wait")[0] == 504
     gate.wait_until_entered()
     for _ in range(2):
-        server.wait_for("worker 0 goes on: its successor could not start: .*the weights are gone")
+        server.wait_for("worker 0: replacement failed to start, keeping the current process: .*the weights are gone")
     (tmp_path / "broken").unlink()
     server.wait_for("worker 0 is ready")
-    _ask_past_the_stuck(server)
+    _predict_beside_the_stuck_worker(server)
     assert server.stop() == 0

@@ -442,12 +442,13 @@ def test_a_malformed_response_of_a_blueprint_is_an_error(
 # Clients that close their side
 
 CHUNKS = head("POST /predict HTTP/1.1", "Host: x", "Content-Type: application/json", "Transfer-Encoding: chunked")
+HANDLERS = {"native": "", "Flask": '    import flask; model_error_handler = flask.Blueprint("nothing", __name__)\n'}
 GATED: dict[str, tuple[bytes, list[str]]] = {
     "one request": (build("gate"), ["gate"]),
-    "through Flask": (build("gate", line="POST /predict?through=flask HTTP/1.1"), ["gate"]),
+    "with a query": (build("gate", line="POST /predict?json= HTTP/1.1"), ["gate"]),
     "in chunks": (CHUNKS + b'12\r\n{"strData":"gate"}\r\n0\r\n\r\n', ["gate"]),
     "pipelined": (build("gate") + build("second") + build("third"), ["gate", "second", "third"]),
-    "pipelined through Flask": (build("gate") + build("second", line="POST /predict?a HTTP/1.1"), ["gate", "second"]),
+    "pipelined with a query": (build("gate") + build("second", line="POST /predict?a HTTP/1.1"), ["gate", "second"]),
     "before half a head": (build("gate") + b"GET /live HT", ["gate"]),
     "before half a body": (build("gate") + build("second") + build("third")[:-1], ["gate", "second"]),
     "HTTP/1.0": (build("gate", line="POST /predict HTTP/1.0"), ["gate"]),
@@ -456,11 +457,12 @@ GATED: dict[str, tuple[bytes, list[str]]] = {
 
 
 @engines
+@pytest.mark.parametrize("handlers", HANDLERS.values(), ids=HANDLERS)
 @pytest.mark.parametrize(("raw", "texts"), GATED.values(), ids=GATED)
 def test_a_client_that_closes_its_side_gets_its_responses(
-    start: Start, gate: Any, engine: str, raw: bytes, texts: list[str]
+    start: Start, gate: Any, engine: str, handlers: str, raw: bytes, texts: list[str]
 ) -> None:
-    server = start(SERVED, server={"engine": engine}).wait_until_ready()
+    server = start(SERVED + handlers, server={"engine": engine}).wait_until_ready()
     with connect(server.http_port) as client, client.makefile("rb") as responses, ThreadPoolExecutor(1) as pool:
         client.sendall(raw)
         client.shutdown(socket.SHUT_WR)

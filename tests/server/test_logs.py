@@ -25,7 +25,7 @@ from seldon_spec.observability.request_context import ContextFactory, RequestCon
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
 WAIT_SECONDS = 20
-WAYS = ["short", "flask", "grpc"]
+WAYS = ["body", "query", "grpc"]
 MADE = re.compile(r"[0-9a-f]{16}-[0-9a-f]+")
 SECRET = "xyzzy-4711"
 TOKEN = "token-that-nobody-may-read"
@@ -81,7 +81,7 @@ def ask(server: Any, way: str, text: str = "say", headers: Mapping[str, str] | N
     message, given = {"strData": text}, headers or {}
     if way == "grpc":
         return ask_grpc(server, SeldonMessage(**message).SerializeToString(), given)
-    path = "/predict" if way == "short" else f"/predict?{SECRET}"  # a query is Flask's
+    path = "/predict" if way == "body" else f"/predict?{SECRET}"
     return ask_rest(server, path, json.dumps(message).encode(), given)
 
 
@@ -108,11 +108,15 @@ def lines_of(server: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in server.lines]
 
 
-@pytest.fixture(scope="module")
-def talking(start_for_module: Start) -> Any:
+BLUEPRINT = '    import flask; model_error_handler = flask.Blueprint("nothing", __name__)\n'
+"""Added to a class, it has every REST request handled through Flask."""
+
+
+@pytest.fixture(scope="module", params=["", BLUEPRINT], ids=["native", "Flask"])
+def talking(request: Any, start_for_module: Start) -> Any:
     """A server that logs JSON, and each request."""
     more = {"server": {"max_body_bytes": 2048, "max_message_bytes": 2048}}
-    return start_for_module(TALKATIVE, log="json", access=True, **more).wait_until_ready()
+    return start_for_module(TALKATIVE + request.param, log="json", access=True, **more).wait_until_ready()
 
 
 # Ids
@@ -162,11 +166,11 @@ def test_a_plain_server_returns_only_what_is_brought(start: Start) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Mapping[str, str]], Heard], int | str]] = {
-    "class": (lambda server, given: ask(server, "short", "fail", given), 500),
-    "class, Flask": (lambda server, given: ask(server, "flask", "fail", given), 500),
+    "class": (lambda server, given: ask(server, "body", "fail", given), 500),
+    "class, query": (lambda server, given: ask(server, "query", "fail", given), 500),
     "class, gRPC": (lambda server, given: ask(server, "grpc", "fail", given), "UNKNOWN"),
     "malformed": (lambda server, given: ask_rest(server, "/predict", b"{", given), 400),
-    "malformed, Flask": (lambda server, given: ask_rest(server, "/predict?x", b"{", given), 400),
+    "malformed, query": (lambda server, given: ask_rest(server, "/predict?x", b"{", given), 400),
     "malformed, gRPC": (lambda server, given: ask_grpc(server, b"\xff", given), "INVALID_ARGUMENT"),
     "too large": (lambda server, given: ask_rest(server, "/predict", b" " * 4096, given), 413),
     "no such path": (lambda server, given: ask_rest(server, "/nowhere", b"{}", given), 404),
@@ -197,7 +201,7 @@ def test_a_message_that_is_too_long_for_our_own_engine_has_an_id(start: Start) -
 
 def test_a_request_without_a_token_has_an_id_too(start: Start) -> None:
     server = start(TALKATIVE, log="json", access=True, tokens=[TOKEN]).wait_until_ready()
-    for way, status in [("short", 401), ("flask", 401), ("grpc", "UNAUTHENTICATED")]:
+    for way, status in [("body", 401), ("query", 401), ("grpc", "UNAUTHENTICATED")]:
         wrong = {"Authorization": "Bearer another-token-of-theirs", "Seldon-Puid": f"no-{way}"}
         assert ask(server, way, headers=wrong) == (status, f"no-{way}")
         server.wait_for(rf'"seldon_spec.access".*"no-{way}"')
@@ -363,7 +367,7 @@ def test_all_lines_are_written_before_the_process_ends_and_in_order(start: Start
     assert asked == [str(number) for number in range(300)]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["native", "Flask", "grpc"])
 def test_a_client_that_goes_away_is_in_the_access_log(start: Start, gate: Any, way: str) -> None:
     source = """
 from gated import pass_gate
@@ -373,6 +377,7 @@ class Served:
         pass_gate()
         return X
 """
+    source += BLUEPRINT if way == "Flask" else ""
     server = start(source, log="json", access=True).wait_until_ready()
     if way == "grpc":
         with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
@@ -383,9 +388,8 @@ class Served:
             gate.wait_until_entered()
             call.cancel()
     else:
-        path = "/predict" if way == "short" else "/predict?x=y"
         body = b'{"strData": "x"}'
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nSeldon-Puid: gone\r\n"
+        head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nSeldon-Puid: gone\r\n"
         with socket.create_connection(("127.0.0.1", server.http_port)) as client:
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             gate.wait_until_entered()

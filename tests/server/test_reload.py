@@ -1,4 +1,4 @@
-"""An edit replaces the workers, SIGHUP reads the spec again, and nobody who asks meanwhile sees a failure."""
+"""An edit replaces the workers, SIGHUP reads the spec again, and no request fails meanwhile."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def version(number: int) -> str:
     return SERVED.replace('"version": 1', f'"version": {number}')
 
 
-def answer(server: Any) -> Any:
+def predict(server: Any) -> Any:
     status, body = server.predict()
     assert status == 200
     return body["jsonData"]
@@ -43,7 +43,7 @@ def answer(server: Any) -> Any:
 
 @contextlib.contextmanager
 def replacing(server: Any) -> Iterator[None]:
-    """A context within which something is done that replaces the workers, once."""
+    """A context whose body does something that replaces the workers, once."""
     with server.watch() as before:
         yield
         server.wait_for(WORKING)
@@ -51,7 +51,7 @@ def replacing(server: Any) -> Iterator[None]:
 
 
 class Kept:
-    """A client on one connection; it connects anew, once, where a worker that goes has closed that."""
+    """A client on one connection; it reconnects once if a worker that exits has closed it."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -81,7 +81,7 @@ class Kept:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_edit_of_the_class_is_served_and_fails_nobody(beside: Any, workers: int) -> None:
+def test_an_edit_of_the_class_is_served_and_fails_no_request(beside: Any, workers: int) -> None:
     """Each edit has as many bytes as the one before, and most are made in the same second."""
     beside.write_class(SERVED)
     beside.write_spec(server=f"workers: {workers}")
@@ -104,14 +104,14 @@ def test_an_edit_of_the_spec_takes_effect_with_its_secrets_and_its_environment(b
     (tmp_path / "factor").write_text("5")
     beside.write_spec("environment: {A: old, B: old}\n")
     server = beside.start("--reload", B="real").wait_until_ready()
-    assert answer(server) == {"version": 1, "factor": 1, "a": "old", "b": "real"}
+    assert predict(server) == {"version": 1, "factor": 1, "a": "old", "b": "real"}
     with replacing(server):
         beside.write_spec("parameters: {factor: {from_file: factor}}\nenvironment: {B: new}\n")
-    assert answer(server) == {"version": 1, "factor": "5", "a": None, "b": "real"}
+    assert predict(server) == {"version": 1, "factor": "5", "a": None, "b": "real"}
     with replacing(server):
         (tmp_path / "factor").write_text("7")
         server.wait_for("reload: factor has changed")
-    assert answer(server)["factor"] == "7"
+    assert predict(server)["factor"] == "7"
     assert server.stop() == 0
 
 
@@ -120,11 +120,11 @@ def test_a_metric_whose_type_an_edit_changes_is_exposed_with_the_new_one(beside:
     beside.write_class(source)
     beside.write_spec()
     server = beside.start("--reload").wait_until_ready()
-    answer(server)
+    predict(server)
     assert "# TYPE a histogram\n" in server.metrics()
     with replacing(server):
         beside.write_class(source.replace("TIMER", "GAUGE"))
-    answer(server)
+    predict(server)
     page = server.metrics()
     assert "# TYPE a gauge\n" in page
     assert "# TYPE a histogram\n" not in page
@@ -133,14 +133,14 @@ def test_a_metric_whose_type_an_edit_changes_is_exposed_with_the_new_one(beside:
     assert server.count("leaves out") == 1
 
 
-def test_what_one_spec_sets_is_no_secret_of_the_next(beside: Any) -> None:
+def test_a_variable_of_one_spec_is_no_secret_of_the_next(beside: Any) -> None:
     beside.write_class(SERVED)
     beside.write_spec("environment: {A: old}\n")
     server = beside.start("--reload").wait_until_ready()
     beside.write_spec("parameters: {factor: {from_env: A}}\n")
     server.wait_for("the variable A is not set")
-    server.wait_for("the spec is wrong: the workers go on")
-    assert answer(server)["a"] == "old"
+    server.wait_for("the spec is invalid: keeping the previous one")
+    assert predict(server)["a"] == "old"
     assert server.stop() == 0
 
 
@@ -152,7 +152,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_wrong_spec_is_told_and_the_last_good_one_goes_on(beside: Any, mistake: tuple[str, str, str]) -> None:
+def test_an_invalid_spec_is_reported_and_the_previous_one_is_kept(beside: Any, mistake: tuple[str, str, str]) -> None:
     text, message, caret = mistake
     beside.write_class(SERVED)
     beside.write_spec("parameters: {factor: 1}\n")
@@ -161,28 +161,28 @@ def test_a_wrong_spec_is_told_and_the_last_good_one_goes_on(beside: Any, mistake
     beside.write_spec(text)
     server.wait_for(message)
     server.wait_for(caret)
-    server.wait_for("the spec is wrong: the workers go on")
-    assert answer(server)["factor"] == 1
+    server.wait_for("the spec is invalid: keeping the previous one")
+    assert predict(server)["factor"] == 1
     assert server.workers() == before
     with replacing(server):
         beside.write_spec("parameters: {factor: 2}\n")
-    assert answer(server)["factor"] == 2
+    assert predict(server)["factor"] == 2
     assert server.stop() == 0
 
 
-def test_a_class_that_raises_is_told_and_the_last_good_one_goes_on(beside: Any) -> None:
+def test_a_class_that_raises_is_reported_and_the_previous_one_is_kept(beside: Any) -> None:
     beside.write_class(SERVED)
     beside.write_spec()
     server = beside.start("--reload").wait_until_ready()
     for number in (2, 3):
         beside.write_class(f"{SERVED}\nraise ValueError('no weights in {number}')\n")
-        server.wait_for("worker 0 goes on: its successor could not start")
+        server.wait_for("worker 0: replacement failed to start, keeping the current process")
         server.wait_for("Traceback")
         server.wait_for(f"ValueError: no weights in {number}")
-        assert answer(server)["version"] == 1
+        assert predict(server)["version"] == 1
     with replacing(server):
         beside.write_class(version(4))
-    assert answer(server)["version"] == 4
+    assert predict(server)["version"] == 4
     assert server.stop() == 0
 
 
@@ -194,11 +194,11 @@ def test_an_edit_while_a_slow_class_loads_does_not_wait_for_it(beside: Any, gate
     gate.wait_until_entered()
     with replacing(server):
         beside.write_class(version(3))
-    assert answer(server)["version"] == 3
+    assert predict(server)["version"] == 3
     assert server.stop() == 0
 
 
-def test_what_an_image_does_not_get_is_not_watched(beside: Any, tmp_path: Path) -> None:
+def test_files_excluded_from_the_image_are_not_watched(beside: Any, tmp_path: Path) -> None:
     for name in ("__pycache__", "data"):
         (tmp_path / name).mkdir()
     beside.write_class(SERVED)
@@ -213,20 +213,20 @@ def test_what_an_image_does_not_get_is_not_watched(beside: Any, tmp_path: Path) 
     assert server.count(r"supervisor: reload: weights\.json has changed$") == 1
 
 
-def test_what_is_bound_at_the_start_stays_and_is_warned_of(beside: Any) -> None:
+def test_a_change_that_requires_a_restart_is_logged(beside: Any) -> None:
     beside.write_class(SERVED)
     beside.write_spec()
     server = beside.start("--reload").wait_until_ready()
     with socket.create_server(("127.0.0.1", 0)) as held:
         with replacing(server):
             beside.write_spec("parameters: {factor: 2}\n", server="workers: 3", http=held.getsockname()[1])
-            server.wait_for(r"WARNING .*only the next start heeds the new server\.workers, ports\.http$")
-        assert answer(server)["factor"] == 2
+            server.wait_for(r"WARNING .*server\.workers, ports\.http changed: restart required$")
+        assert predict(server)["factor"] == 2
     assert server.stop() == 0
     assert server.count(WORKING) == 2
 
 
-def test_the_log_goes_by_the_newer_spec(beside: Any) -> None:
+def test_the_log_has_the_format_of_the_newer_spec(beside: Any) -> None:
     beside.write_class(SERVED)
     beside.write_spec()
     server = beside.start("--reload").wait_until_ready()
@@ -238,25 +238,25 @@ def test_the_log_goes_by_the_newer_spec(beside: Any) -> None:
 # SIGHUP
 
 
-def test_a_hang_up_reads_the_spec_again(beside: Any) -> None:
+def test_sighup_reads_the_spec_again(beside: Any) -> None:
     beside.write_class(SERVED)
     beside.write_spec()
     server = beside.start().wait_until_ready()
     beside.write_spec("parametrs: {}\n")
     server.process.send_signal(signal.SIGHUP)
     server.wait_for('there is no key "parametrs"')
-    server.wait_for("the spec is wrong: the workers go on")
-    assert answer(server)["factor"] == 1
+    server.wait_for("the spec is invalid: keeping the previous one")
+    assert predict(server)["factor"] == 1
     beside.write_spec("parameters: {factor: 2}\n")
     with replacing(server):
         server.process.send_signal(signal.SIGHUP)
-    assert answer(server)["factor"] == 2
+    assert predict(server)["factor"] == 2
     assert server.stop() == 0
     assert server.count(WORKING) == 2
     assert server.count("supervisor: reload: ") == 0
 
 
-# What a probe is told
+# The response of a probe
 
 WAITS = {
     "importing": "from gated import pass_gate\npass_gate()\nclass Served:\n    predict = None\n",
@@ -267,38 +267,38 @@ WAYS = {"short": "", "flask": "flask: {TRUSTED_HOSTS: ['127.0.0.1']}\n"}
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("stage", WAITS)
-def test_a_probe_is_told_what_the_server_is_at(beside: Any, gate: Any, stage: str, way: str) -> None:
+def test_a_probe_reports_the_state_of_the_server(beside: Any, gate: Any, stage: str, way: str) -> None:
     beside.write_class(WAITS[stage])
     beside.write_spec(way, server="shutdown: {delay_seconds: 1000, grace_seconds: 1001}")
     server = beside.start().wait_for_addresses()
     server.wait_for(f"INFO .*: {stage} Served$")
     gate.wait_until_entered()
-    assert is_told(server, rf"the server is starting: {stage} Served for \d+ s")
+    assert is_reported(server, rf"the server is starting: {stage} Served for \d+ s")
     gate.release()
     server.wait_for(r"worker 0 is ready in \d+\.\d s \(process \d+\)$")
     server.wait_for(r"supervisor: ready in \d+\.\d s$")
     assert server.rest("GET", "/ready")[0] == 200
     server.process.send_signal(signal.SIGTERM)
-    server.wait_for("not ready, but connections are taken")
-    assert is_told(server, "the server is stopping")
+    server.wait_for("not ready, but accepting connections")
+    assert is_reported(server, "the server is stopping")
     assert server.stop() == 0
 
 
-def is_told(server: Any, pattern: str) -> bool:
+def is_reported(server: Any, pattern: str) -> bool:
     status, body = server.rest("GET", "/ready")
-    told = json.loads(body)["status"]
-    assert (status, told["reason"]) == (503, "MICROSERVICE_UNAVAILABLE")
-    return re.fullmatch(pattern, told["info"]) is not None
+    detail = json.loads(body)["status"]
+    assert (status, detail["reason"]) == (503, "MICROSERVICE_UNAVAILABLE")
+    return re.fullmatch(pattern, detail["info"]) is not None
 
 
-# The watch itself
+# The file watcher
 
 
 Look = Callable[[], list[str]]
 
 
 def looking(watch: FileWatcher) -> Look:
-    """Look until what is seen has settled."""
+    """Scan until two scans are equal."""
     return lambda: watch.find_changed() or watch.find_changed()
 
 
@@ -307,7 +307,7 @@ def edit(path: Path, text: str = "x") -> None:
     path.write_text(text)
 
 
-def test_a_file_is_told_of_once_it_has_settled(tmp_path: Path) -> None:
+def test_a_changed_file_is_returned_once_it_is_complete(tmp_path: Path) -> None:
     edit(tmp_path / "a.py")
     watch = FileWatcher(tmp_path, "seldon.yaml", [])
     assert watch.find_changed() == []
@@ -333,7 +333,7 @@ PATTERNS: dict[str, tuple[list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize(("patterns", "watched"), PATTERNS.values(), ids=PATTERNS)
-def test_patterns_say_what_is_watched(tmp_path: Path, patterns: list[str], watched: list[str]) -> None:
+def test_patterns_select_the_watched_files(tmp_path: Path, patterns: list[str], watched: list[str]) -> None:
     watch = FileWatcher(tmp_path, "seldon.yaml", patterns)
     never = (".git/index", "a/__pycache__/b.pyc", ".venv/x.csv", "a/.b.csv.swp", "b.csv~", "a/#b.csv#", "a/.#b.csv")
     for name in ("a/b.csv", "a/c/d.csv", "e.txt", "seldon.yaml", *never):
@@ -377,16 +377,16 @@ def test_the_deepest_of_too_many_files_are_not_watched(tmp_path: Path, caplog: p
     assert looking(watch)() == ["a.py"]
 
 
-def test_a_file_that_a_program_writes_is_soon_watched_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_noisy_file_is_excluded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     watch = FileWatcher(tmp_path, "seldon.yaml", [])
-    told = []
+    changes = []
     for number in range(10):
         edit(tmp_path / "server.log", "x" * number)
         edit(tmp_path / "seldon.yaml", "x" * number)
         edit(tmp_path / "Served.py", "x" * number)
-        told.append(looking(watch)())
-    assert told == 5 * [["Served.py", "seldon.yaml", "server.log"]] + 5 * [["Served.py", "seldon.yaml"]]
-    assert caplog.text.count("server.log changes all the time") == 1
+        changes.append(looking(watch)())
+    assert changes == 5 * [["Served.py", "seldon.yaml", "server.log"]] + 5 * [["Served.py", "seldon.yaml"]]
+    assert caplog.text.count("server.log changes constantly and is no longer watched") == 1
 
 
 def test_a_folder_that_is_gone_has_changed(tmp_path: Path) -> None:

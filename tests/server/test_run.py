@@ -154,7 +154,7 @@ def test_a_signal_drains_what_is_under_way(start: Start, gate: Any) -> None:
         # a connection's calls arrive in their order, so the answer to this one tells that the other is there
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
         server.process.send_signal(signal.SIGTERM)
-        server.wait_for("requests under way")
+        server.wait_for("draining open requests")
         gate.release()
         assert running.result()[0] == 200
         assert SeldonMessage.FromString(queued.result(20)).strData == "y"
@@ -165,7 +165,7 @@ def test_while_the_delay_lasts_everything_is_answered_but_ready(start: Start, ga
     """Endpoints are withdrawn late: until then requests still come, over connections that are only now made."""
     server = start(GATED_PREDICT, grace=1000, delay=900).wait_until_ready()
     server.process.send_signal(signal.SIGTERM)
-    server.wait_for("connections are taken for 900 seconds")
+    server.wait_for("accepting connections for 900 seconds")
     assert server.rest("GET", "/ready")[0] == 503
     assert server.rest("GET", "/live")[0] == 200
     assert _health(server) == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -233,7 +233,7 @@ def test_a_class_that_cannot_be_built_ends_the_server(start: Start, source: str,
 def test_a_worker_that_dies_before_it_is_ready_ends_the_server(start: Start) -> None:
     server = start("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", workers=2)
     assert server.wait() == 1
-    assert "was ended by SIGKILL before it was ready" in server.log
+    assert "was terminated by SIGKILL before it was ready" in server.log
 
 
 @pytest.mark.parametrize("key", ["http", "grpc", "metrics"])
@@ -389,7 +389,7 @@ def test_a_dead_worker_is_replaced_and_its_counters_go_on(start: Start) -> None:
         assert server.predict()[0] == 200
     with pytest.raises((ConnectionError, OSError)):
         server.predict("die")
-    server.wait_for("was ended by SIGKILL: another starts")
+    server.wait_for("was terminated by SIGKILL, starting another")
     server.wait_for(r"worker \d is ready")
     for _ in range(6):
         assert server.predict()[0] == 200
@@ -413,7 +413,7 @@ def test_workers_end_when_their_supervisor_is_killed(start: Start) -> None:
     server = start(WORKING, workers=2).wait_until_ready()
     server.process.kill()
     # the reader's end of the log comes only when no worker holds it any more
-    server.wait_for("the supervisor is gone")
+    server.wait_for("the supervisor has exited")
     assert server.wait() == -signal.SIGKILL
 
 

@@ -1,4 +1,4 @@
-"""The signals of a serving process reach it at any moment."""
+"""A serving process receives its signals at any time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from seldon_spec.process.signals import ServerSignals
 
 
-def test_a_signal_is_written_as_it_comes_and_not_when_python_comes_to_it() -> None:
-    """Else one that comes just before the supervisor goes to sleep would not wake it."""
+def test_a_signal_is_written_when_it_arrives_and_not_when_python_handles_it() -> None:
+    """Otherwise a signal that arrives just before the supervisor waits would not wake it."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     is_through = threading.Event()
@@ -41,7 +41,7 @@ def test_a_signal_is_written_as_it_comes_and_not_when_python_comes_to_it() -> No
         compute()
         is_through.set()
         sender.join()
-        signals.write_no_more()
+        signals.stop_writing()
     os.close(reading)
     os.close(writing)
     assert seen == [(bytes([signal.SIGHUP]), False)]
@@ -59,7 +59,7 @@ class Served:
 Start = Callable[..., Any]
 
 
-def test_two_signals_that_are_read_at_once_hasten_the_end(start: Start, gate: Any) -> None:
+def test_two_signals_that_are_read_at_once_end_the_drain(start: Start, gate: Any) -> None:
     server = start(SERVED, grace=60).wait_until_ready()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.predict, "gate")
@@ -76,7 +76,7 @@ def restarts(server: Any, reason: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
-def test_a_hangup_of_the_whole_group_replaces_each_worker_once(start: Start, gate: Any) -> None:
+def test_sighup_of_the_process_group_replaces_each_worker_once(start: Start, gate: Any) -> None:
     server = start(SERVED, workers=2).wait_until_ready()
     before = server.workers()
     os.killpg(server.process.pid, signal.SIGHUP)
@@ -99,7 +99,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[list[str], Callable[[], None]]]:
-    """What starts a command on a terminal of its own, and what closes that terminal."""
+    """The prefix of a command that runs on its own terminal, and a function that closes the terminal."""
     master, slave = pty.openpty()
     open_ends = {master}
 
@@ -113,10 +113,10 @@ def terminal() -> Iterator[tuple[list[str], Callable[[], None]]]:
     close()
 
 
-def test_a_terminal_that_is_closed_ends_the_server(start: Start, gate: Any, terminal: Any) -> None:
+def test_a_closed_terminal_stops_the_server(start: Start, gate: Any, terminal: Any) -> None:
     prefix, close = terminal
     server = start(SERVED, prefix=prefix).wait_until_ready()
-    server.process.send_signal(signal.SIGHUP)  # from elsewhere: the terminal is still there
+    server.process.send_signal(signal.SIGHUP)  # the terminal is still open
     server.wait_for("is ready in")
     with server.watch() as workers:
         close()
@@ -125,7 +125,7 @@ def test_a_terminal_that_is_closed_ends_the_server(start: Start, gate: Any, term
     assert "the terminal was closed" in server.log
 
 
-def test_nohup_keeps_the_server_when_its_terminal_is_closed(start: Start, gate: Any, terminal: Any) -> None:
+def test_with_nohup_the_server_outlives_its_terminal(start: Start, gate: Any, terminal: Any) -> None:
     prefix, close = terminal
     server = start(SERVED, prefix=[*prefix, "nohup"]).wait_until_ready()
     before = server.workers()
@@ -134,4 +134,4 @@ def test_nohup_keeps_the_server_when_its_terminal_is_closed(start: Start, gate: 
     assert server.predict()[0] == 200
     assert server.workers() == before
     assert server.stop() == 0
-    assert "replaced" not in server.log
+    assert "replacing" not in server.log

@@ -1,4 +1,4 @@
-"""The table of errors: no error without a row, and what a client is told."""
+"""The tables of errors: every error has a status and a reason, and the response that a client receives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from seldon_spec import errors
 from seldon_spec.errors import ComponentFailed, PayloadError, RequestError, SeldonSpecError
-from seldon_spec.protocols.seldon_v1.errors import TABLE, describe, describe_http, find_row
+from seldon_spec.protocols.seldon_v1.errors import REASONS, describe, describe_http
+from seldon_spec.protocols.status import STATUSES, ErrorStatus, find_by_class
 
 
 def _below(kind: type[SeldonSpecError]) -> Iterator[type[SeldonSpecError]]:
@@ -22,24 +23,24 @@ REQUEST_ERRORS = sorted({*_below(RequestError), ComponentFailed}, key=lambda kin
 
 
 @pytest.mark.parametrize("kind", REQUEST_ERRORS, ids=lambda kind: kind.__name__)
-def test_every_error_of_a_request_has_a_row(kind: type[SeldonSpecError]) -> None:
-    assert kind in TABLE
+def test_every_error_of_a_request_has_a_status_and_a_reason(kind: type[SeldonSpecError]) -> None:
+    assert kind in STATUSES
+    assert kind in REASONS
     assert kind.__module__ != errors.__name__ or hasattr(errors, kind.__name__)
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.grpc)
-def test_rows_are_statuses_and_codes(row: object) -> None:
-    assert isinstance(row, type(TABLE[PayloadError]))
-    assert 400 <= row.http <= 599
-    assert row.grpc in grpc.StatusCode.__members__
+@pytest.mark.parametrize("status", STATUSES.values(), ids=lambda status: status.grpc)
+def test_statuses_are_those_of_http_and_grpc(status: ErrorStatus) -> None:
+    assert 400 <= status.http <= 599
+    assert status.grpc in grpc.StatusCode.__members__
 
 
-def test_a_subclass_inherits_its_parents_row() -> None:
+def test_a_subclass_inherits_the_status_of_its_parent() -> None:
     class Special(PayloadError):
         pass
 
-    assert find_row(Special) is TABLE[PayloadError]
-    assert find_row(KeyError).http == 500
+    assert find_by_class(STATUSES, Special) is STATUSES[PayloadError]
+    assert find_by_class(STATUSES, KeyError).http == 500
 
 
 class SeldonMicroserviceException(Exception):

@@ -240,7 +240,7 @@ def test_a_new_certificate_is_shown_after_a_hangup(start: Start, tmp_path: Path,
         shutil.copy(CERTIFICATES / "client-key.pem", tmp_path / "tls-key.pem")
         assert shown(server) == (CERTIFICATES / "server.pem").read_text().strip()
         server.process.send_signal(signal.SIGHUP)
-        server.wait_for("the workers are replaced")
+        server.wait_for("replacing the workers")
         server.wait_for(r"worker 0 is ready")
         kept.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")  # the worker that goes answers what it is asked
         assert kept.recv(100)[:13] in (b"HTTP/1.1 200 ", b"")
@@ -269,7 +269,7 @@ def test_a_certificate_that_cannot_be_used_changes_nothing(start: Start, tmp_pat
     server = start(SERVED, tls=own).wait_until_ready()
     (tmp_path / "tls.pem").write_text(certificate)
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for("worker 0 goes on: its successor could not start")
+    server.wait_for("worker 0: replacement failed to start, keeping the current process")
     assert predict(server, trusting()) == "x"
     shutil.copy(CERTIFICATES / "server.pem", tmp_path / "tls.pem")
     server.process.send_signal(signal.SIGHUP)

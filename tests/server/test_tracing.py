@@ -197,7 +197,7 @@ CASES = {
         lambda server, **more: ask(server, "/predict", ROWS, **more),
         200, "POST /predict", STAGES, False, {**HTTP, "http.response.status_code": 200, "seldon.rows": 2},
     ),
-    "rest-through-flask": Case(
+    "rest-with-a-query": Case(
         lambda server, **more: ask(server, "/predict?a=b", ROWS, **more),
         200, "POST /predict", STAGES, False, {**HTTP, "http.response.status_code": 200, "seldon.rows": 2},
     ),
@@ -251,19 +251,23 @@ class Run:
         return sorted((span for span in self.spans if span.trace == trace), key=lambda span: span.begun)
 
 
-@pytest.fixture(scope="module")
-def run(start_for_module: Callable[..., Any]) -> Run:
+BLUEPRINT = '    import flask; model_error_handler = flask.Blueprint("nothing", __name__)\n'
+"""Added to a class, it has every REST request handled through Flask."""
+
+
+@pytest.fixture(scope="module", params=["", BLUEPRINT], ids=["native", "Flask"])
+def run(request: pytest.FixtureRequest, start_for_module: Callable[..., Any]) -> Run:
     receiver = Receiver()
     with pytest.MonkeyPatch.context() as patch:
         for name, text in receiver.variables.items():
             patch.setenv(name, text)
-        server = start_for_module(SOURCE, server={"tracing": True}).wait_until_ready()
+        server = start_for_module(SOURCE + request.param, server={"tracing": True}).wait_until_ready()
     answers = {}
     for name, case in CASES.items():
         trace, span = parent_of(name)
         more = {"traceparent": f"00-{trace}-{span}-01", "tracestate": "vendor=1", "baggage": "tenant=acme"}
         answers[name] = case.ask(server, **more, **{"seldon-puid": f"id-{name}"})
-    for ask_it in (CASES["rest"].ask, CASES["rest-through-flask"].ask, CASES["grpc"].ask):
+    for ask_it in (CASES["rest"].ask, CASES["rest-with-a-query"].ask, CASES["grpc"].ask):
         ask_it(server, traceparent=f"00-{'f' * 32}-{'f' * 16}-00")
     ask(server, "/predict", ROWS, **{"seldon-puid": "alone"})
     ask(server, "/live", None, traceparent=f"00-{'e' * 32}-{'e' * 16}-01")

@@ -283,7 +283,7 @@ class Served:
     assert server.predict()[0] == 200
     assert server.stop() == 0
     assert server.count("^ended") == 1
-    assert "killed" not in server.log
+    assert "killing" not in server.log
 
 
 def test_the_event_loop_hears_a_signal_while_the_model_computes(start: Start, gate: Any) -> None:

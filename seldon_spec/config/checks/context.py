@@ -1,57 +1,61 @@
-"""What the rules look at: the merged values, where each came from, and the folder. Judges nothing itself."""
+"""The input of the rules: the layered values with their origins, the class and the folder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seldon_spec.config.checks.class_source import Finding
+from seldon_spec.config.checks.class_source import ClassLookup
 from seldon_spec.config.checks.requirements import Line
 from seldon_spec.config.layers.layered_values import LayeredValues
-from seldon_spec.config.yaml.source import Document
-from seldon_spec.errors import Origin, OriginKind
+from seldon_spec.config.yaml.document import Document
+from seldon_spec.errors import Origin, OriginKind, Position
 
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """What the rules look at."""
+    """The input of the rules."""
 
-    merged: LayeredValues
+    values: LayeredValues
     folder: Path
     document: Document
-    class_source: Finding | None
-    """What the sources say of the class; None where class_name is not known."""
+    class_source: ClassLookup | None
+    """The result of reading the class; None if ``class_name`` is invalid."""
     checks_build: bool = False
-    """Whether an image is meant, so that what only its build needs is checked too."""
+    """Whether to check what only the build of an image needs."""
 
     def origin(self, *path: str) -> Origin:
-        """Where the value at ``path`` comes from; of a default, the file's first character."""
-        return self.merged.origins.get(path) or self.document.origin(self.document.start())
+        """Return the origin of the value at ``path``; of a default, the start of the file."""
+        return self.values.origins.get(path) or self.document.origin(self.document.start())
 
     def key_origin(self, *path: str) -> Origin:
-        """The same for a finding about the key itself: in the file, the key's own place."""
+        """Return the origin for a diagnostic about the key: in the file, the position of the key."""
         origin = self.origin(*path)
         found = self.document.find(path) if origin.kind is OriginKind.FILE and not self._is_in_list(path) else None
         return self.document.origin(found[0]) if found else origin
 
     def _is_in_list(self, path: tuple[str, ...]) -> bool:
-        """Whether a name stands for an entry of Seldon's list, which the file finds by its index, not by its name."""
+        """Return whether the last step names an entry of Seldon's list, which the document finds by index only."""
         holder = self.document.find(path[:-1])
         return holder is not None and isinstance(holder[1].value, list)
 
     def item_origin(self, *path: str) -> Origin:
-        """Where one item of a list comes from: in the file its own place, else the whole list's origin."""
+        """Return the origin of an item of a list: in the file, its position, otherwise the origin of the list."""
         origin = self.origin(*path[:-1])
         if origin.kind is not OriginKind.FILE or self.document.find(path) is None:
             return origin
         return self.document.origin(self.document.value_position(path))
 
     def is_set(self, *path: str) -> bool:
-        """Whether the file, a variable or a flag gives a value."""
-        return path in self.merged.origins
+        """Return whether the file, a variable or a flag sets the value."""
+        return path in self.values.origins
+
+    def locate(self, position: Position) -> Position:
+        """Return a position in a source file, whose name is relative to the folder, with the path of the file."""
+        return replace(position, file=str(self.folder / position.file))
 
 
-def line_origin(subject: RuleContext, line: Line) -> Origin:
+def line_origin(context: RuleContext, line: Line) -> Origin:
     """Return the origin of a finding about a line of a requirements file."""
-    position = line.position(subject.folder)
+    position = line.position(context.folder)
     return Origin(OriginKind.FILE, position.file, position)

@@ -1,4 +1,4 @@
-"""Which packages provide a module, and what well-known packages install beside themselves. Data, and look-ups in it."""
+"""The modules and dependencies of well-known packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REMOVED = {
     **dict.fromkeys(("lib2to3", "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib"), 13),
     **dict.fromkeys(("uu", "xdrlib"), 13),
 }
-"""Modules of the standard library with the minor version of Python 3 that no longer has them."""
+"""Modules of the standard library, with the minor version of Python 3 that removed them."""
 
 ADDED = {"tomllib": 11}
 
@@ -94,7 +94,7 @@ zmq: pyzmq
 """.splitlines()
     )
 }
-"""Modules that are named unlike their package; the first package is the one to suggest."""
+"""Modules whose name differs from their package; the first package is suggested."""
 
 BRINGS: dict[str, tuple[str, ...]] = {
     package: tuple(others.split())
@@ -180,13 +180,13 @@ xgboost: numpy scipy
 """.splitlines()
     )
 }
-"""The dependencies of packages that models often use, in any version: of these it is known what they do not install."""
+"""All dependencies, in any version, of packages that models often use."""
 
 _NO_CODE = re.compile(r"types-.*|.*-stubs")
 
 
 def with_dependencies(names: Iterable[str]) -> set[str]:
-    """Return normalised package names with everything that the known ones among them install."""
+    """Return normalised package names with the dependencies of the known ones."""
     found: set[str] = set()
     pending = [*names]
     while pending:
@@ -214,7 +214,7 @@ def is_provided(module: str, packages: Iterable[str]) -> bool:
 
 
 def _bare(parts: list[str]) -> str:
-    """Return a package's name without what marks it as a package of Python."""
+    """Return a package's name without ``python`` or ``py``."""
     text = "".join(part for part in parts if part not in ("python", "py", "python3"))
     return text.removeprefix("py").removesuffix("py")
 
@@ -225,15 +225,15 @@ def package_of(module: str) -> str:
 
 
 def module_names(packages: set[str]) -> Mapping[str, str]:
-    """The names of modules, with the package that has each."""
+    """Return the names of modules with the package of each."""
     names = {name.replace("-", "_"): name for name in packages}
     return {**names, **{module: found for module, known in PROVIDERS.items() for found in known if found in packages}}
 
 
 def own_requirement_lines() -> list[str]:
-    """Read this package's dependencies from its metadata; importlib.metadata takes longer to import than all this."""
-    for place in sys.path:
-        for file in Path(place or ".").glob("seldon_spec-*.dist-info/METADATA"):
+    """Read this package's dependencies from its metadata, without the slow import of importlib.metadata."""
+    for entry in sys.path:
+        for file in Path(entry or ".").glob("seldon_spec-*.dist-info/METADATA"):
             lines = file.read_text("utf-8").partition("\n\n")[0].splitlines()
             return [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: ")]
     return []

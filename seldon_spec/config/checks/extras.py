@@ -1,4 +1,4 @@
-"""Which extras of this package the keys of ``server`` need. Imports none of their packages."""
+"""The extras of this package that keys of ``server`` need. Imports none of their packages."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def find_extras(server: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_engine(origin: Origin) -> Iterator[Diagnostic]:
-    """Report that uvicorn is not installed: only ``serve`` needs it.
+    """Yield a note if uvicorn is not installed; only ``serve`` needs it.
 
     Args:
-        origin: where ``server.engine`` is set to ``uvicorn``.
+        origin: the origin of ``server.engine``.
     """
     if find_spec("uvicorn") is None:
         yield Diagnostic(
@@ -42,10 +42,10 @@ def check_engine(origin: Origin) -> Iterator[Diagnostic]:
 
 
 def require_engine(spec: Spec) -> None:
-    """Refuse to serve where ``check_engine`` has found that uvicorn is missing.
+    """Check that the server can use ``server.engine``.
 
     Raises:
-        SpecError: the package is missing.
+        SpecError: uvicorn is not installed.
     """
     missing = [d for d in spec.diagnostics if d.code == "missing-package" and d.path == ("server", "engine")]
     if missing:

@@ -1,4 +1,4 @@
-"""Which files of the folder reach an image: needed ones that a pattern hides, and secrets that none hides."""
+"""Check the files of an image: needed files that a pattern excludes, and secrets that none excludes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seldon_spec.config.paths import Unreadable, decode_text, is_file, is_inside
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
 
 MAX_ENTRIES = 20_000
-"""Files and directories that are looked at; the nearest come first."""
+"""The limit of files and directories to check, outer directories first."""
 
 _MAX_REPORTED = 20
 _HEAD_BYTES = 64 * 1024
@@ -37,22 +37,22 @@ _KEY_FILES = re.compile(r".*\.(pem|key)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """The patterns in force: the spec's own, the folder's .dockerignore, or the usual ones."""
+    """The patterns of the spec, of the folder's .dockerignore, or the default ones."""
 
     lines: Sequence[str]
     is_own_file: bool = False
     is_rendered: bool = False
-    """From ``image.include`` and ``image.exclude``: what the Dockerfile copies is kept whatever they say."""
+    """From ``image.include`` and ``image.exclude``, which never exclude a file that the Dockerfile copies."""
 
 
-def image_patterns(subject: RuleContext) -> Patterns:
-    """Return the patterns that decide what a build of the image copies."""
-    image = subject.merged.get(("image",)) or {}
+def image_patterns(context: RuleContext) -> Patterns:
+    """Return the patterns that apply to a build of the image."""
+    image = context.values.get(("image",)) or {}
     excluded, included = image.get("exclude") or [], image.get("include") or []
     if excluded or included:
         return Patterns([*USUAL_PATTERNS, *excluded, *(f"!{pattern}" for pattern in included)], is_rendered=True)
-    own = subject.folder / _DOCKERIGNORE
-    if not is_file(own) or not is_inside(subject.folder, _DOCKERIGNORE):
+    own = context.folder / _DOCKERIGNORE
+    if not is_file(own) or not is_inside(context.folder, _DOCKERIGNORE):
         return Patterns(USUAL_PATTERNS)
     try:
         lines = decode_text(read_file(own, _MAX_IGNORE_BYTES), "replace").splitlines()
@@ -61,22 +61,22 @@ def image_patterns(subject: RuleContext) -> Patterns:
     return Patterns(lines, is_own_file=True)
 
 
-def find_file_problems(subject: RuleContext, requirements: Requirements, scan: ImportScan) -> Iterator[Diagnostic]:
-    """Yield the needed files that are hidden, then the secrets that are not."""
-    patterns = image_patterns(subject)
-    yield from _hidden(subject, requirements, scan, patterns)
-    yield from _secrets(subject, patterns)
+def find_file_problems(context: RuleContext, requirements: Requirements, scan: ImportScan) -> Iterator[Diagnostic]:
+    """Report needed files that are excluded, then secrets that are not."""
+    patterns = image_patterns(context)
+    yield from _hidden(context, requirements, scan, patterns)
+    yield from _secrets(context, patterns)
 
 
 def _needed(
-    subject: RuleContext, requirements: Requirements, scan: ImportScan, patterns: Patterns
+    context: RuleContext, requirements: Requirements, scan: ImportScan, patterns: Patterns
 ) -> Iterator[tuple[str, bool]]:
-    """Each file that the Dockerfile or the server needs, and whether nothing works without it."""
+    """Yield each file that the Dockerfile or the server needs, and whether it is certainly needed."""
     yield from scan.files.items()
     if patterns.is_rendered:
         return
-    yield Path(subject.document.file).name, True
-    image = subject.merged.get(("image",)) or {}
+    yield Path(context.document.file).name, True
+    image = context.values.get(("image",)) or {}
     wheel = image.get("seldon_spec")
     copied = [
         *requirements.files,
@@ -89,21 +89,23 @@ def _needed(
 
 
 def _hidden(
-    subject: RuleContext, requirements: Requirements, scan: ImportScan, patterns: Patterns
+    context: RuleContext, requirements: Requirements, scan: ImportScan, patterns: Patterns
 ) -> Iterator[Diagnostic]:
     by_line: dict[int, dict[str, bool]] = {}
-    for file, is_certain in _needed(subject, requirements, scan, patterns):
+    for file, is_certain in _needed(context, requirements, scan, patterns):
         index = find_pattern(PurePosixPath(file), patterns.lines)
         if index is not None:
             by_line.setdefault(index, {})[file] = is_certain
     for index, files in by_line.items():
         names = ", ".join(list(files)[:8]) + (", …" if len(files) > 8 else "")
         pattern = patterns.lines[index]
-        source = _DOCKERIGNORE if patterns.is_own_file else "image.exclude" if patterns.is_rendered else "the image"
+        source = (
+            _DOCKERIGNORE if patterns.is_own_file else "image.exclude" if patterns.is_rendered else "the default list"
+        )
         yield Diagnostic(
             "hidden-file",
-            f"{source} leaves out {names}, which the image needs",
-            _pattern_origin(subject, patterns, index),
+            f"{source} excludes {names}, which the image needs",
+            _pattern_origin(context, patterns, index),
             Severity.ERROR if any(files.values()) else Severity.WARNING,
             ("image", "exclude") if patterns.is_rendered else (),
             found=pattern.strip(),
@@ -113,37 +115,37 @@ def _hidden(
         )
 
 
-def _pattern_origin(subject: RuleContext, patterns: Patterns, index: int) -> Origin:
+def _pattern_origin(context: RuleContext, patterns: Patterns, index: int) -> Origin:
     if patterns.is_own_file:
         text = patterns.lines[index]
-        position = Position(str(subject.folder / _DOCKERIGNORE), index + 1, 1, max(1, len(text)), text)
+        position = Position(str(context.folder / _DOCKERIGNORE), index + 1, 1, max(1, len(text)), text)
         return Origin(OriginKind.FILE, position.file, position)
     number = index - len(USUAL_PATTERNS)
     if patterns.is_rendered and number >= 0:
-        return subject.item_origin("image", "exclude", str(number))
-    return subject.origin("class_name")
+        return context.item_origin("image", "exclude", str(number))
+    return context.origin("class_name")
 
 
-def _secrets(subject: RuleContext, patterns: Patterns) -> Iterator[Diagnostic]:
-    """Files whose name says that they hold a secret, and that the build copies."""
-    key = (subject.merged.get(("server", "tls")) or {}).get("key")
-    found = [path for path in _walk(subject.folder, patterns.lines) if path != key]
+def _secrets(context: RuleContext, patterns: Patterns) -> Iterator[Diagnostic]:
+    """Report files with the name of a secret that the build copies."""
+    key = (context.values.get(("server", "tls")) or {}).get("key")
+    found = [path for path in _walk(context.folder, patterns.lines) if path != key]
     for path in found[:_MAX_REPORTED]:
         more = f"; {len(found) - 1} more files like it" if len(found) > _MAX_REPORTED and path == found[0] else ""
-        position = Position(str(subject.folder / path), 1, 1)
+        position = Position(str(context.folder / path), 1, 1)
         where = f"add {path} to .dockerignore" if patterns.is_own_file else f"add image.exclude: [{path}]"
         yield Diagnostic(
             "secret-in-image",
-            f"the image would hold {path}, which by its name holds a secret{more}",
+            f"the image would contain {path}, whose name suggests a secret{more}",
             Origin(OriginKind.FILE, position.file, position),
             Severity.WARNING,
             ("image", "exclude"),
-            help=f"{where}; give the secret to the container where it runs",
+            help=f"{where}; mount the secret into the container",
         )
 
 
 def _walk(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
-    """The paths of secrets that no pattern leaves out, breadth first, within a limit; links are not followed."""
+    """Yield the paths of secrets that no pattern excludes, breadth first, up to a limit; does not follow links."""
     pending = [""]
     left = MAX_ENTRIES
     kept = [line.strip()[1:].lstrip("/") for line in patterns if line.strip().startswith("!")]

@@ -1,4 +1,4 @@
-"""Check what the class imports against what the image installs, and the names of the folder's own modules."""
+"""Check the imports of the class against the packages of the image, and the names of the folder's modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-from seldon_spec.config.checks.class_source import SourcePlace
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.distributions import (
     ADDED,
@@ -24,7 +23,7 @@ from seldon_spec.config.checks.distributions import (
 )
 from seldon_spec.config.checks.extras import find_extras
 from seldon_spec.config.checks.imports import Import, ImportScan
-from seldon_spec.config.checks.requirement_rules import is_installed, own_requirements, parse
+from seldon_spec.config.checks.requirement_versions import is_installed, own_requirements, parse
 from seldon_spec.config.checks.requirements import Line, LineKind, Requirements, local_paths, normalise
 from seldon_spec.config.checks.target import Target
 from seldon_spec.config.paths import exists, is_inside
@@ -38,29 +37,29 @@ _GPU_PACKAGES = {
     "pytorch": ("torch", "torchvision", "torchaudio"),
     "tensorflow": ("tensorflow",),
 }
-"""What the bases of ``image.gpu`` have installed, as far as a class imports it."""
+"""The importable packages of the bases of ``image.gpu``."""
 
 _MAX_FOLLOWED = 500
 
 
 def find_import_problems(
-    subject: RuleContext, requirements: Requirements, scan: ImportScan, target: Target
+    context: RuleContext, requirements: Requirements, scan: ImportScan, target: Target
 ) -> Iterator[Diagnostic]:
-    """Yield the imports that nothing in the image provides, and modules that an installed one hides."""
-    packages = _find_packages(subject, requirements, target)
-    yield from _missing(subject, requirements, scan, target, packages)
-    yield from _hidden_modules(subject, scan, packages.names)
+    """Report imports that nothing in the image provides, and modules that an installed module shadows."""
+    packages = _find_packages(context, requirements, target)
+    yield from _missing(context, requirements, scan, target, packages)
+    yield from _hidden_modules(context, scan, packages.names)
 
 
 @dataclass(slots=True)
 class _Packages:
-    """What is installed in the image.
+    """The packages of the image.
 
     Attributes:
-        names: the packages, with what the well-known ones among them install.
-        extras: those that are requested, by package.
-        guesses: names of what a URL, an archive or a directory most likely installs.
-        is_complete: nothing else is installed: no URL, no path, no base and no ``pip`` of the user's.
+        names: the packages with the dependencies of well-known ones.
+        extras: the requested extras, by package.
+        guesses: probable names of packages from URLs, archives and directories.
+        is_complete: nothing else is installed: no URL, path, base of the user or ``pip`` in the user's steps.
     """
 
     names: set[str]
@@ -69,13 +68,13 @@ class _Packages:
     is_complete: bool
 
 
-def _find_packages(subject: RuleContext, requirements: Requirements, target: Target) -> _Packages:
+def _find_packages(context: RuleContext, requirements: Requirements, target: Target) -> _Packages:
     names = {"seldon-spec", *(name for name, needed in own_requirements().items() if is_installed(needed, target))}
-    extras = {"seldon-spec": set(find_extras(subject.merged.get(("server",)) or {}))}
+    extras = {"seldon-spec": set(find_extras(context.values.get(("server",)) or {}))}
     guesses: set[str] = set()
-    after = " ".join(str(step) for step in subject.merged.get(("image", "steps", "after")) or [])
+    after = " ".join(str(step) for step in context.values.get(("image", "steps", "after")) or [])
     is_complete = target.is_plain and "pip" not in target.steps + after
-    is_complete = is_complete and not subject.merged.get(("image", "seldon_spec"))
+    is_complete = is_complete and not context.values.get(("image", "seldon_spec"))
     for line in requirements.lines:
         if line.is_constraint:
             continue
@@ -90,15 +89,15 @@ def _find_packages(subject: RuleContext, requirements: Requirements, target: Tar
                 extras.setdefault(normalise(parsed.name), set()).update(parsed.extras)
             is_complete = is_complete and parsed.url is None
         elif not line.text.startswith("-") or line.text.startswith(("-e", "--editable", "-r", "--requirement")):
-            guesses |= _names_in_location(subject.folder, line)
+            guesses |= _names_in_location(context.folder, line)
             is_complete = False
-    gpu = subject.merged.get(("image", "gpu"))
+    gpu = context.values.get(("image", "gpu"))
     names = with_dependencies({*names, *_GPU_PACKAGES.get(gpu, ())})
     return _Packages(names, extras, guesses, is_complete and not requirements.problems)
 
 
 def _names_in_location(folder: Path, line: Line) -> set[str]:
-    """The fragment of a URL, the name of a repository or an archive, and the modules of a directory."""
+    """Return the names in a URL's fragment, of a repository or archive, and of the modules of a directory."""
     location, _, fragment = line.text.partition("#")
     file = re.split(r"[?@;\[]", location.rstrip("/").rpartition("/")[2])[0]
     names = {*re.findall(r"egg=([\w.-]+)", fragment), re.sub(r"\.git$|-\d.*", "", file).strip()}
@@ -110,28 +109,28 @@ def _names_in_location(folder: Path, line: Line) -> set[str]:
 
 
 def _missing(
-    subject: RuleContext, requirements: Requirements, scan: ImportScan, target: Target, packages: _Packages
+    context: RuleContext, requirements: Requirements, scan: ImportScan, target: Target, packages: _Packages
 ) -> Iterator[Diagnostic]:
     wanted: dict[str, Import] = {}
     for each in scan.outside:
         known = wanted.get(each.top)
         if known is None or (each.is_certain and not known.is_certain):
             wanted[each.top] = each
-    # An extra is often named like what it adds: transformers[torch].
+    # An extra often has the name of the package that it adds: transformers[torch].
     names = packages.names.union(packages.guesses, *packages.extras.values())
-    missing = [each for top, each in wanted.items() if not _is_there(top, names, target)]
+    missing = [each for top, each in wanted.items() if not _is_available(top, names, target)]
     if not missing:
         return
     installed, is_known = _follow_installed(packages.names, packages.extras)
     is_locked = requirements.is_hashed or any(line.kind is LineKind.UV_LOCK for line in requirements.lines)
     for each in missing:
-        if each.top in installed or _is_elsewhere(subject, scan, each.top):
+        if each.top in installed or _is_elsewhere(context, scan, each.top):
             continue
         is_error = each.is_certain and packages.is_complete and (is_known or is_locked)
-        yield _report_missing(subject, requirements, each, target, is_error=is_error)
+        yield _report_missing(context, requirements, each, target, is_error=is_error)
 
 
-def _is_there(top: str, packages: set[str], target: Target) -> bool:
+def _is_available(top: str, packages: set[str], target: Target) -> bool:
     if top in _ALWAYS or is_provided(top, packages):
         return True
     if top == "distutils" and "setuptools" in packages:
@@ -145,12 +144,12 @@ def _is_there(top: str, packages: set[str], target: Target) -> bool:
 
 
 def _follow_installed(packages: set[str], extras: Mapping[str, set[str]]) -> tuple[set[str], bool]:
-    """The modules of those packages, and of what they install, that are installed here as well.
+    """Return the modules of packages and their dependencies that are installed on this machine.
 
     Returns:
         The modules, and whether the dependencies of every package are known.
     """
-    from importlib.metadata import PackageNotFoundError, distribution  # slow, and most folders do without
+    from importlib.metadata import PackageNotFoundError, distribution  # slow, and rarely needed
 
     modules: set[str] = set()
     seen: set[str] = set()
@@ -172,7 +171,7 @@ def _follow_installed(packages: set[str], extras: Mapping[str, set[str]]) -> tup
 
 
 _TABLE_ONLY = frozenset(name for others in BRINGS.values() for name in others)
-"""Packages that only the table names: what they install in turn is of no interest to a class."""
+"""Packages that occur only as dependencies; their own dependencies are not relevant to a class."""
 
 
 def _modules_of(found: Distribution) -> Iterator[str]:
@@ -195,17 +194,17 @@ def _needs(found: Distribution, extras: Iterable[str]) -> Iterator[str]:
             yield normalise(needed.name)
 
 
-def _is_elsewhere(subject: RuleContext, scan: ImportScan, top: str) -> bool:
-    """Whether a directory that the class adds to the path, or PYTHONPATH names, has the module."""
+def _is_elsewhere(context: RuleContext, scan: ImportScan, top: str) -> bool:
+    """Return whether the module may be in a directory that the class adds to ``sys.path`` or that is in PYTHONPATH."""
     environment = {
-        **(subject.merged.get(("image", "environment")) or {}),
-        **(subject.merged.get(("environment",)) or {}),
+        **(context.values.get(("image", "environment")) or {}),
+        **(context.values.get(("environment",)) or {}),
     }
-    return (scan.changes_path or "PYTHONPATH" in environment) and _home(subject.folder, top) is not None
+    return (scan.changes_path or "PYTHONPATH" in environment) and _home(context.folder, top) is not None
 
 
 def _home(folder: Path, top: str) -> str | None:
-    """The directory within the folder, at most two levels down, that has a module."""
+    """Return the directory in the folder, at most two levels down, that has a module."""
     for pattern in ("*/", "*/*/"):
         for name in (f"{top}.py", top):
             for path in folder.glob(f"{pattern}{name}"):
@@ -216,21 +215,23 @@ def _home(folder: Path, top: str) -> str | None:
 
 
 def _report_missing(
-    subject: RuleContext, requirements: Requirements, each: Import, target: Target, *, is_error: bool
+    context: RuleContext, requirements: Requirements, each: Import, target: Target, *, is_error: bool
 ) -> Diagnostic:
-    position = _position(subject, each.place)
+    position = context.locate(each.position)
     file = requirements.files[0] if requirements.files else "requirements.txt"
     package = package_of(each.top)
     help_text = f"add {package} to {file}" + ("" if is_error else ", unless another requirement installs it")
-    if home := _home(subject.folder, each.top):
-        help_text = f"{home} has it: import {home.replace('/', '.')}.{each.top}, or set PYTHONPATH in image.environment"
+    if home := _home(context.folder, each.top):
+        help_text = (
+            f"it is in {home}: import {home.replace('/', '.')}.{each.top}, or set PYTHONPATH in image.environment"
+        )
     elif each.top in REMOVED:
-        help_text = f"Python {target.python} no longer has it" + (
+        help_text = f"Python {target.python} removed it" + (
             f": add setuptools to {file}" if each.top == "distutils" else ": set image.python to an older version"
         )
     return Diagnostic(
         "missing-requirement",
-        f"{each.place.file} imports {each.top}, which no requirement of the image provides",
+        f"{each.position.file} imports {each.top}, which no requirement of the image provides",
         Origin(OriginKind.FILE, position.file, position),
         Severity.ERROR if is_error else Severity.WARNING,
         ("image", "requirements"),
@@ -238,30 +239,26 @@ def _report_missing(
     )
 
 
-def _position(subject: RuleContext, place: SourcePlace) -> Position:
-    return Position(str(subject.folder / place.file), place.line, place.column, place.width, place.text)
-
-
-def _hidden_modules(subject: RuleContext, scan: ImportScan, packages: set[str]) -> Iterator[Diagnostic]:
-    """Modules of the folder that are named like a module of the standard library or of an installed package."""
+def _hidden_modules(context: RuleContext, scan: ImportScan, packages: set[str]) -> Iterator[Diagnostic]:
+    """Report modules of the folder with the name of a module of the standard library or of an installed package."""
     taken = module_names(packages)
     imported = {file.partition("/")[0].removesuffix(".py") for file in scan.files}
-    for path in sorted(subject.folder.glob("*.py")):
+    for path in sorted(context.folder.glob("*.py")):
         name = path.stem
         if name in taken or name in sys.stdlib_module_names or (name == "test" and name in imported):
-            yield _report_hidden(subject, path, name, taken)
+            yield _report_hidden(context, path, name, taken)
     for name in sorted(imported):
-        path = subject.folder / name / "__init__.py"
+        path = context.folder / name / "__init__.py"
         if (name in taken or name in sys.stdlib_module_names) and exists(path):
-            yield _report_hidden(subject, path, name, taken)
+            yield _report_hidden(context, path, name, taken)
 
 
-def _report_hidden(subject: RuleContext, path: Path, name: str, taken: Mapping[str, str]) -> Diagnostic:
+def _report_hidden(context: RuleContext, path: Path, name: str, taken: Mapping[str, str]) -> Diagnostic:
     owner = f"the package {taken[name]}" if name in taken else "Python's standard library"
-    file = path.relative_to(subject.folder).as_posix()
+    file = path.relative_to(context.folder).as_posix()
     return Diagnostic(
         "shadowed-module",
-        f"{file} has the name of a module of {owner}, which is imported in its place",
+        f"{file} has the name of a module of {owner}, which is imported instead",
         Origin(OriginKind.FILE, str(path), Position(str(path), 1, 1)),
         Severity.WARNING,
         ("class_name",),

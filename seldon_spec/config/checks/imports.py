@@ -1,4 +1,4 @@
-"""The imports of the user's class and of the folder's modules that it imports, read with ``ast``; nothing is run."""
+"""Find the imports of the user's class, and of the modules of the folder that it imports, with ``ast``."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seldon_spec.config.checks.class_source import SourcePlace, parse_source, split_class_name
+from seldon_spec.config.checks.python_source import parse_source, split_class_name
 from seldon_spec.config.paths import is_file, is_folder, is_inside
+from seldon_spec.errors import Position
 
 MAX_MODULES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import of a module that the folder does not have.
+    """An import of a module outside the folder.
 
     Attributes:
-        module: its full name.
-        is_certain: it runs whenever the class is imported, rather than in a function or under a condition.
+        module: the full name.
+        is_certain: whether it always runs when the class is imported, i.e. not in a function or under a condition.
     """
 
     module: str
-    place: SourcePlace
+    position: Position
     is_certain: bool
 
     @property
     def top(self) -> str:
-        """The first part of the module's name."""
+        """Return the first part of the module's name."""
         return self.module.partition(".")[0]
 
 
 @dataclass(slots=True)
 class ImportScan:
-    """What the class imports.
+    """The imports of the class.
 
     Attributes:
-        files: the folder's modules that are imported, as paths within the folder, each with whether that is certain.
+        files: the imported modules of the folder as relative paths, with whether the import is certain.
         outside: the imports of other modules, in source order.
-        changes_path: a module changes ``sys.path``, so that modules may be found elsewhere.
+        changes_path: a module changes ``sys.path``, so that other directories may have modules.
     """
 
     files: dict[str, bool] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class ImportScan:
 def scan_imports(folder: Path, class_name: str) -> ImportScan:
     """Follow the imports of a class's module through the folder.
 
-    Modules that cannot be parsed are skipped: another rule reports the class's own.
+    Skips modules that cannot be parsed; another rule reports the module of the class.
     """
     scan = ImportScan()
     pending = [(file, True) for file in _files_of(folder, split_class_name(class_name)[0])]
@@ -78,13 +79,13 @@ def scan_imports(folder: Path, class_name: str) -> ImportScan:
                 found = [path for name in (module, *parts) for path in _files_of(folder, name)]
                 pending += [(path, is_sure) for path in found]
                 if module and not found and not _has_module(folder, module.partition(".")[0]):
-                    place = SourcePlace(file, node.lineno, node.col_offset + 1, *_width(node, lines))
-                    scan.outside.append(Import(module, place, is_sure))
+                    position = Position(file, node.lineno, node.col_offset + 1, *_width(node, lines))
+                    scan.outside.append(Import(module, position, is_sure))
     return scan
 
 
 def _has_module(folder: Path, name: str) -> bool:
-    """Whether the folder has a directory with Python files, or a compiled module, of a name."""
+    """Return whether the folder has a directory with Python files, or a compiled module, of that name."""
     with contextlib.suppress(OSError, ValueError):
         if is_folder(folder / name):
             return any(True for pattern in ("*.py", "*.so", "*/*.py") for _ in (folder / name).glob(pattern))
@@ -99,7 +100,7 @@ def _width(node: ast.stmt, lines: Sequence[str]) -> tuple[int, str]:
 
 
 def _files_of(folder: Path, module: str) -> list[str]:
-    """The files that importing a module of the folder runs: those of its packages, then its own."""
+    """Return the files that run when a module of the folder is imported: its packages, then the module."""
     found = []
     parts = module.split(".") if module else []
     for length in range(1, len(parts) + 1):
@@ -112,7 +113,7 @@ def _files_of(folder: Path, module: str) -> list[str]:
 
 
 def _modules(node: ast.Import | ast.ImportFrom, package: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    """Each module that a statement imports, with what may be modules within it."""
+    """Yield each imported module with the names in it that may be modules."""
     if isinstance(node, ast.Import):
         yield from ((alias.name, []) for alias in node.names)
         return
@@ -123,7 +124,7 @@ def _modules(node: ast.Import | ast.ImportFrom, package: tuple[str, ...]) -> Ite
 
 
 def _imports(body: Sequence[ast.stmt], *, is_certain: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """The imports of a body that can fail: not those that a missing module is allowed for, or that only types need."""
+    """Yield imports of a body that must not fail: not those with a handler for ImportError or for type checking."""
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             yield node, is_certain
@@ -135,7 +136,7 @@ def _imports(body: Sequence[ast.stmt], *, is_certain: bool) -> Iterator[tuple[as
 
 
 def _bodies(node: ast.stmt) -> Iterator[tuple[Sequence[ast.stmt], bool]]:
-    """The bodies of a compound statement that may import, each with whether it always runs."""
+    """Yield the bodies of a compound statement, with whether each always runs."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             yield node.body, False
@@ -156,7 +157,7 @@ def _bodies(node: ast.stmt) -> Iterator[tuple[Sequence[ast.stmt], bool]]:
 
 
 def _try_imports(node: ast.stmt, *, is_certain: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """Of a ``try``: with a handler for a missing module, neither the import nor its replacement is required."""
+    """Yield the imports of a ``try``; a handler for ImportError makes the import and its replacement optional."""
     handlers = getattr(node, "handlers", [])
     if not any(_catches_imports(handler.type) for handler in handlers):
         yield from _imports(getattr(node, "body", []), is_certain=is_certain)
@@ -174,7 +175,7 @@ def _catches_imports(caught: ast.expr | None) -> bool:
 
 
 def _is_guard(test: ast.expr) -> bool:
-    """Whether a condition is for type checkers, for scripts, or for another platform or Python."""
+    """Return whether a condition is for type checkers, scripts, or another platform or Python."""
     return bool(_names_in(test) & {"TYPE_CHECKING", "__name__"}) or _is_for_platform(test)
 
 

@@ -1,4 +1,4 @@
-"""Patterns of .dockerignore: whether a file of the folder is left out of an image. Reads no file."""
+"""Patterns of .dockerignore, which exclude files from an image. Reads no file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET_PATTERNS = (
     "**/id_ecdsa",
     "**/id_ed25519",
 )
-"""Files that often hold secrets, and that no server reads."""
+"""Files that often contain secrets and that no server reads."""
 
 USUAL_PATTERNS = (
     ".git",
@@ -40,23 +40,23 @@ USUAL_PATTERNS = (
     "seldon.schema.json",
     *SECRET_PATTERNS,
 )
-"""What is left out of an image where the folder has no .dockerignore."""
+"""The default patterns for a folder without .dockerignore."""
 
 
 def is_left_out(path: PurePosixPath, patterns: Iterable[str]) -> bool:
-    """Whether patterns leave a file out; see :func:`find_pattern`."""
+    """Return whether patterns exclude a file."""
     return find_pattern(path, patterns) is not None
 
 
 def find_pattern(path: PurePosixPath, patterns: Iterable[str]) -> int | None:
-    """Return the index of the pattern that leaves a file out; None where it is kept.
+    """Return the index of the pattern that excludes a file; None if no pattern does.
 
-    Of the patterns that match the file, or a directory above it, the last one counts.
+    The last pattern that matches the file or one of its parent directories applies.
 
     Args:
-        path: within the folder.
-        patterns: the lines of a .dockerignore; one with ``!`` before it keeps what it matches. A backslash before a
-            wildcard is not known here.
+        path: the path relative to the folder.
+        patterns: the lines of a .dockerignore; ``!`` includes the matching files again. Escaped wildcards are not
+            supported.
     """
     found = None
     for index, line in enumerate(patterns):

@@ -1,4 +1,4 @@
-"""Rules of the server: its keys fit together, and what they name is there and stays out of the image."""
+"""Check ``server``: its keys are consistent, and the files of ``server.tls`` exist and are not part of the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from seldon_spec.config.checks.class_source import ClassSource
+from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.extras import check_engine
 from seldon_spec.config.checks.image_files import image_patterns
@@ -17,92 +17,94 @@ from seldon_spec.config.checks.tls import check_tls, find_unreadable
 from seldon_spec.config.checks.tracing import check_tracing
 from seldon_spec.config.model import ServiceType, ShutdownSpec, TlsSpec
 from seldon_spec.config.paths import exists, is_file
-from seldon_spec.config.schema.schema import missing_key, optional_sections
+from seldon_spec.config.schema.lookup import optional_sections
 from seldon_spec.errors import Diagnostic, Severity
 
 _NATIVE_ONLY = ("max_connections", "max_buffered_bytes", "header_timeout_seconds", "body_timeout_seconds")
 """The limits that only the engine ``native`` enforces."""
 
-_ROWWISE = {
+_BATCHED_HOOKS = {
     "MODEL": ("predict",),
     "TRANSFORMER": ("transform_input", "transform_output"),
 }
-"""The hooks that a service type is asked for, where they take rows and give rows."""
+"""The hooks that process rows independently, by service type."""
 
 
-def find_server_problems(subject: RuleContext) -> Iterator[Diagnostic]:
-    """Every finding about ``server``."""
-    yield from _sections_are_whole(subject)
-    yield from _delay_leaves_time(subject)
-    yield from _settings_go_together(subject)
-    yield from _batching_has_effect(subject)
-    yield from _tls_can_be_served(subject)
-    if subject.merged.get(("server", "tracing")):
-        yield from check_tracing(subject.origin("server", "tracing"))
-    if subject.merged.get(("server", "engine")) == "uvicorn":
-        yield from check_engine(subject.origin("server", "engine"))
+def find_server_problems(context: RuleContext) -> Iterator[Diagnostic]:
+    """Yield the diagnostics of ``server``."""
+    yield from _check_required_keys(context)
+    yield from _check_shutdown(context)
+    yield from _check_combinations(context)
+    yield from _check_batching(context)
+    yield from _check_tls_files(context)
+    if context.values.get(("server", "tracing")):
+        yield from check_tracing(context.origin("server", "tracing"))
+    if context.values.get(("server", "engine")) == "uvicorn":
+        yield from check_engine(context.origin("server", "engine"))
 
 
-def _sections_are_whole(subject: RuleContext) -> Iterator[Diagnostic]:
-    """A section that may be null needs some of its keys once it is there."""
+def _check_required_keys(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report missing keys of optional sections."""
     for at, schema in optional_sections():
-        section = subject.merged.get(at)
+        section = context.values.get(at)
         for key in schema.get("required", ()) if section is not None else ():
-            # one that the file has, and that is not here, is wrong and reported already
-            if key not in section and subject.document.find((*at, key)) is None:
-                origins = subject.merged.origins.items()
+            # An invalid key of the file is reported already.
+            if key not in section and context.document.find((*at, key)) is None:
+                from seldon_spec.config.schema.violations import missing_key
+
+                origins = context.values.origins.items()
                 yield missing_key(at, key, next(o for path, o in origins if path[: len(at)] == at))
 
 
-def _delay_leaves_time(subject: RuleContext) -> Iterator[Diagnostic]:
+def _check_shutdown(context: RuleContext) -> Iterator[Diagnostic]:
     default = ShutdownSpec()
-    shutdown = subject.merged.get(("server", "shutdown")) or {}
+    shutdown = context.values.get(("server", "shutdown")) or {}
     delay = shutdown.get("delay_seconds", default.delay_seconds)
     grace = shutdown.get("grace_seconds", default.grace_seconds)
     if delay and delay >= grace:
         path = ("server", "shutdown", "delay_seconds")
-        given = subject.merged.origins.get(("server", "shutdown", "grace_seconds"), "its default")
+        given = context.values.origins.get(("server", "shutdown", "grace_seconds"), "its default")
         yield Diagnostic(
             "delay-too-long",
-            "server.shutdown.delay_seconds leaves no time for requests under way",
-            subject.origin(*path),
+            "server.shutdown.delay_seconds leaves no time for requests in progress",
+            context.origin(*path),
             path=path,
             found=f"{delay} of {grace} seconds",
-            allowed="less than server.shutdown.grace_seconds, of which it is a part",
+            allowed="less than server.shutdown.grace_seconds, which includes it",
             notes=(f"server.shutdown.grace_seconds is {grace}: {given}",),
-            help="shorten the delay, or lengthen the grace",
+            help="decrease the delay, or increase the grace period",
         )
 
 
-def _settings_go_together(subject: RuleContext) -> Iterator[Diagnostic]:
-    server = subject.merged.get(("server",)) or {}
+def _check_combinations(context: RuleContext) -> Iterator[Diagnostic]:
+    server = context.values.get(("server",)) or {}
     if server.get("on_timeout") == "replace" and server.get("request_timeout_seconds") is None:
-        yield _without_effect(subject, "on_timeout", "no prediction is bound in time", _add("request_timeout_seconds"))
+        yield _without_effect(context, "on_timeout", "predictions have no timeout", _add("request_timeout_seconds"))
     if server.get("max_requests_jitter") and server.get("max_requests") is None:
         yield _without_effect(
-            subject, "max_requests_jitter", "no worker is replaced for its requests", _add("max_requests")
+            context, "max_requests_jitter", "workers are not replaced after a number of requests", _add("max_requests")
         )
     if server.get("engine") == "uvicorn":
         for key in _NATIVE_ONLY:
             if server.get(key) is not None:
-                reason = "server.engine is uvicorn, which has limits of its own"
-                remedy = "remove server.engine, so that the engine native enforces the limit, or leave this out"
-                yield _without_effect(subject, key, reason, remedy)
+                reason = "server.engine is uvicorn, which has other limits"
+                remedy = "remove server.engine to use the engine native, or remove this key"
+                yield _without_effect(context, key, reason, remedy)
 
 
-def _batching_has_effect(subject: RuleContext) -> Iterator[Diagnostic]:
-    found = subject.class_source
-    if not subject.merged.get(("server", "batching")) or not isinstance(found, ClassSource):
+def _check_batching(context: RuleContext) -> Iterator[Diagnostic]:
+    found = context.class_source
+    if not context.values.get(("server", "batching")) or not isinstance(found, ClassSource):
         return
-    type_name = subject.merged.get(("service_type",)) or ServiceType.MODEL.value
-    if type_name not in _ROWWISE:
-        reason = f"what a {type_name} is asked is answered request by request"
-        yield _without_effect(subject, "batching", reason)
+    type_name = context.values.get(("service_type",)) or ServiceType.MODEL.value
+    if type_name not in _BATCHED_HOOKS:
+        reason = f"a {type_name} processes each request separately"
+        yield _without_effect(context, "batching", reason)
         return
-    reasons = {hook: _why_alone(hook, found) for hook in _ROWWISE[type_name] if _spellings(hook) & found.hooks}
+    reasons = {hook: _why_alone(hook, found) for hook in _BATCHED_HOOKS[type_name] if _spellings(hook) & found.hooks}
     if reasons and all(reasons.values()):
-        told = "; ".join(reason for reason in reasons.values() if reason)
-        yield _without_effect(subject, "batching", f"{found.name} is asked request by request: {told}")
+        reason = "; ".join(each for each in reasons.values() if each)
+        yield _without_effect(context, "batching", f"{found.name} processes each request separately: {reason}")
 
 
 def _spellings(hook: str) -> set[str]:
@@ -114,59 +116,59 @@ def _raw_spellings(hook: str) -> list[str]:
 
 
 def _why_alone(hook: str, found: ClassSource) -> str | None:
-    """Why a hook gets each request by itself; None: the rows of several can be one call's."""
+    """Return why a hook cannot process the rows of several requests in one call; None if it can."""
     raw = [name for name in _raw_spellings(hook) if name in found.hooks]
-    if f"{hook}_raw" in raw or len(raw) > 1:  # one of the other two is for one transport only
+    if f"{hook}_raw" in raw or len(raw) > 1:  # the other two are for one transport each
         return f"{raw[0]} takes whole messages"
-    return f"{hook} takes each request's meta" if hook in found.told_meta else None
+    return f"{hook} takes each request's meta" if hook in found.takes_meta else None
 
 
 def _add(key: str) -> str:
-    return f"add server.{key}, or leave this out"
+    return f"add server.{key}, or remove this key"
 
 
-def _without_effect(subject: RuleContext, key: str, reason: str, remedy: str = "leave it out") -> Diagnostic:
+def _without_effect(context: RuleContext, key: str, reason: str, remedy: str = "remove it") -> Diagnostic:
     return Diagnostic(
         "key-without-effect",
         f"server.{key} has no effect: {reason}",
-        subject.origin("server", key),
+        context.origin("server", key),
         Severity.WARNING,
         ("server", key),
         help=remedy,
     )
 
 
-def _tls_can_be_served(subject: RuleContext) -> Iterator[Diagnostic]:
-    section: dict[str, Any] = subject.merged.get(("server", "tls")) or {}
+def _check_tls_files(context: RuleContext) -> Iterator[Diagnostic]:
+    section: dict[str, Any] = context.values.get(("server", "tls")) or {}
     if "certificate" not in section or "key" not in section:
         return
-    for finding in check_tls(TlsSpec(**section), subject.folder, lambda key: subject.origin("server", "tls", key)):
-        yield replace(finding, severity=_severity(subject, finding, section))
-    if _is_in_image(subject, section["key"]) and find_unreadable(subject.folder / section["key"]) is None:
+    for finding in check_tls(TlsSpec(**section), context.folder, lambda key: context.origin("server", "tls", key)):
+        yield replace(finding, severity=_severity(context, finding, section))
+    if _is_in_image(context, section["key"]) and find_unreadable(context.folder / section["key"]) is None:
         yield Diagnostic(
             "key-in-image",
-            f"the image would hold the private key {section['key']}",
-            subject.origin("server", "tls", "key"),
+            f"the image would contain the private key {section['key']}",
+            context.origin("server", "tls", "key"),
             Severity.WARNING,
             ("server", "tls", "key"),
-            help="mount it where the server starts, and leave it out of the image by image.exclude",
+            help="mount it into the container, and exclude it from the image with image.exclude",
         )
 
 
-def _severity(subject: RuleContext, finding: Diagnostic, section: dict[str, Any]) -> Severity:
-    """Files that come from elsewhere, and dates, are another matter where the server starts: it looks again."""
+def _severity(context: RuleContext, finding: Diagnostic, section: dict[str, Any]) -> Severity:
+    """Return the severity: files that may be mounted, and dates, are checked again when the server starts."""
     if finding.code == "certificate-dates":
         return Severity.WARNING
     file = section[finding.path[-1]]
-    is_special = exists(subject.folder / file) and not is_file(subject.folder / file)
-    is_mounted = finding.code == "unread-tls-file" and not is_special and not _is_in_image(subject, file)
+    is_special = exists(context.folder / file) and not is_file(context.folder / file)
+    is_mounted = finding.code == "unread-tls-file" and not is_special and not _is_in_image(context, file)
     return Severity.NOTE if is_mounted else Severity.ERROR
 
 
-def _is_in_image(subject: RuleContext, file: str) -> bool:
-    """Whether a file lies in the folder, links followed, and no pattern leaves it out of the image."""
-    root = Path(os.path.realpath(subject.folder))
-    target = Path(os.path.realpath(subject.folder / file))
+def _is_in_image(context: RuleContext, file: str) -> bool:
+    """Return whether a file is in the folder after resolving links, and no pattern excludes it from the image."""
+    root = Path(os.path.realpath(context.folder))
+    target = Path(os.path.realpath(context.folder / file))
     return target.is_relative_to(root) and not is_left_out(
-        PurePosixPath(target.relative_to(root).as_posix()), image_patterns(subject).lines
+        PurePosixPath(target.relative_to(root).as_posix()), image_patterns(context).lines
     )

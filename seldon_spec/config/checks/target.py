@@ -1,4 +1,4 @@
-"""What is known of the image that requirements are installed into. Data only."""
+"""The image that requirements are installed into."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is known of the image that requirements are installed into.
+    """The known properties of the image that requirements are installed into.
 
     Attributes:
-        python: e.g. ``3.12``; None where the base brings a version that is not known here.
-        is_plain: built on Python's own slim image, so that nothing else is installed there.
-        steps: the text of the user's own instructions before the install.
+        python: the version, e.g. ``3.12``; None if the base has an unknown one.
+        is_plain: the base is a slim image of Python, without other packages.
+        steps: the text of the user's instructions before the install.
     """
 
     python: str | None
@@ -23,7 +23,7 @@ class Target:
     packages: frozenset[str]
 
     def environment(self) -> dict[str, str]:
-        """Return the variables of markers; with an unknown Python, those of its version are missing."""
+        """Return the environment for markers, without the version of Python if it is unknown."""
         known = {
             "implementation_name": "cpython",
             "os_name": "posix",

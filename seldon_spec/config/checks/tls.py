@@ -1,6 +1,6 @@
-"""The PEM files of ``server.tls``: whether they can be read, belong together and are in force. Starts nothing.
+"""Check the PEM files of ``server.tls``: readable, a matching pair, and valid by date.
 
-OpenSSL judges, through the standard library; it is imported only where files are named.
+Uses OpenSSL through the standard library, imported only for a spec with TLS.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ MAX_PEM_BYTES = 1024 * 1024
 _KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 _ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 _NO_CHECK_TIME = 0x200000
-"""OpenSSL's flag for a verification that leaves dates aside; Python has no name for it."""
+"""X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
 
-_TOLD_EARLY = frozenset({"unread-tls-file", "certificate-dates"})
+_REPORTED_AT_LOAD = frozenset({"unread-tls-file", "certificate-dates"})
 
 
 def check_tls(tls: TlsSpec, folder: Path, origin: Callable[[str], Origin]) -> list[Diagnostic]:
-    """What is wrong with the files, as errors; nothing that they hold is shown but dates.
+    """Check the files; the errors show nothing of their content but dates.
 
     Args:
-        tls: paths that start at ``folder`` where they are relative.
-        origin: where the path of a key of ``server.tls`` comes from.
+        tls: the paths.
+        folder: the start of relative paths.
+        origin: returns the origin of a key of ``server.tls``.
     """
     return list(_Check(tls, folder, origin).find_problems())
 
 
 def require_tls(spec: Spec) -> None:
-    """Refuse to serve with files of which ``load`` could only warn: they may be elsewhere, or in force, later.
+    """Check that the server can use the files; ``load`` only warns, since they may be mounted later.
 
     Raises:
-        SpecError: a file cannot be read, or the certificate is not in force.
+        SpecError: a file cannot be read, or the certificate has expired or is not valid yet.
     """
-    told = [finding for finding in spec.diagnostics if finding.code in _TOLD_EARLY]
-    if told:
-        raise SpecError(tuple(replace(finding, severity=Severity.ERROR) for finding in told))
+    problems = [finding for finding in spec.diagnostics if finding.code in _REPORTED_AT_LOAD]
+    if problems:
+        raise SpecError(tuple(replace(finding, severity=Severity.ERROR) for finding in problems))
 
 
 def find_unreadable(file: Path) -> str | None:
-    """Why a file cannot be read as PEM text, in words that follow its name; None: it can."""
+    """Return why a file cannot be read, which follows its name; None if it can be read."""
     try:
         read_file(file, MAX_PEM_BYTES)
     except Unreadable as error:
@@ -60,7 +61,7 @@ def find_unreadable(file: Path) -> str | None:
 
 
 class _Check:
-    """One look at the files."""
+    """A check of the files of one spec."""
 
     def __init__(self, tls: TlsSpec, folder: Path, origin: Callable[[str], Origin]) -> None:
         self._names = {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
@@ -83,12 +84,12 @@ class _Check:
         if reason is not None:
             message = f"server.tls.{key}: {self._names[key]} cannot be read: {reason}"
             yield self._wrong(
-                "unread-tls-file", key, message, "put the file there, or mount it where the server starts"
+                "unread-tls-file", key, message, "create the file, or mount it into the container of the server"
             )
         elif key == "key":
             yield from self._find_wrong_key()
         elif not _holds_certificate(self._file(key)):
-            message = f"server.tls.{key}: {self._names[key]} holds no certificate that can be read"
+            message = f"server.tls.{key}: {self._names[key]} contains no readable certificate"
             yield self._wrong("bad-tls-file", key, message, "name a PEM file: -----BEGIN CERTIFICATE-----")
 
     def _find_wrong_key(self) -> Iterator[Diagnostic]:
@@ -99,7 +100,7 @@ class _Check:
             remedy = "write the key without one, openssl pkey -in OLD -out NEW, and protect the file instead"
             yield self._wrong("bad-tls-file", "key", message, remedy)
         elif not _KEY.search(data):
-            message = f"server.tls.key: {name} holds no private key that can be read"
+            message = f"server.tls.key: {name} contains no readable private key"
             yield self._wrong("bad-tls-file", "key", message, "name a PEM file: -----BEGIN PRIVATE KEY-----")
 
     def _find_wrong_pair(self) -> Iterator[Diagnostic]:
@@ -107,35 +108,35 @@ class _Check:
 
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # The empty passphrase is never right; without one OpenSSL would ask at the terminal.
+            # Without a passphrase OpenSSL would prompt for one at the terminal.
             server.load_cert_chain(self._file("certificate"), self._file("key"), password="")
-            certificate = _shake_hands(server, self._file("certificate"))
+            certificate = _read_certificate(server, self._file("certificate"))
         except ssl.SSLError as error:
-            yield self._tell_refused(error)
+            yield self._report_rejected(error)
         else:
             yield from self._find_wrong_dates(*_dates(certificate))
 
-    def _tell_refused(self, error: ssl.SSLError) -> Diagnostic:
+    def _report_rejected(self, error: ssl.SSLError) -> Diagnostic:
         reason = error.reason or ""
         if reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
             return self._wrong(
                 "key-mismatch",
                 "key",
                 f"server.tls.key: {self._names['key']} is not the key of {self._names['certificate']}",
-                "name two files that were made together; of several certificates in a file the server's is the first",
+                "name a matching pair; the certificate of the server must be the first in its file",
             )
-        refused = getattr(error, "verify_message", "")
-        key = "certificate" if refused or reason.endswith(("_TOO_SMALL", "_TOO_WEAK")) else "key"
-        words = refused or reason.replace("_", " ").lower() or "it cannot be read"
-        message = f"server.tls.{key}: OpenSSL refuses {self._names[key]}: {words}"
-        return self._wrong("bad-tls-file", key, message, "make the certificate and its key anew, for a server")
+        verify_message = getattr(error, "verify_message", "")
+        key = "certificate" if verify_message or reason.endswith(("_TOO_SMALL", "_TOO_WEAK")) else "key"
+        words = verify_message or reason.replace("_", " ").lower() or "it cannot be read"
+        message = f"server.tls.{key}: OpenSSL rejects {self._names[key]}: {words}"
+        return self._wrong("bad-tls-file", key, message, "create a new certificate and key for a server")
 
     def _find_wrong_dates(self, first: float, last: float) -> Iterator[Diagnostic]:
         now = time.time()
         if not first <= now <= last:
             words = f"expired on {_show(last)}" if now > last else f"is not valid before {_show(first)}"
             message = f"server.tls.certificate: {self._names['certificate']} {words}"
-            yield self._wrong("certificate-dates", "certificate", message, "renew it, or set the clock right")
+            yield self._wrong("certificate-dates", "certificate", message, "renew it, or correct the clock")
 
     def _wrong(self, code: str, key: str, message: str, remedy: str) -> Diagnostic:
         return Diagnostic(code, message, self._origin(key), path=("server", "tls", key), help=remedy)
@@ -152,8 +153,8 @@ def _holds_certificate(file: Path) -> bool:
     return context.cert_store_stats()["x509"] > 0
 
 
-def _shake_hands(server: ssl.SSLContext, trusted: Path) -> Mapping[str, object]:
-    """The certificate as a client sees it that trusts it by itself: the standard library reads no other one's dates."""
+def _read_certificate(server: ssl.SSLContext, trusted: Path) -> Mapping[str, object]:
+    """Return the certificate of a handshake, the only way in which the standard library reads its dates."""
     import ssl
 
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -178,7 +179,7 @@ def _shake_hands(server: ssl.SSLContext, trusted: Path) -> Mapping[str, object]:
 
 
 def _dates(certificate: Mapping[str, object]) -> tuple[float, float]:
-    """The first and the last second of a certificate, since the epoch."""
+    """Return the first and the last second of a certificate's validity, since the epoch."""
     import ssl
 
     first, last = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))

@@ -1,4 +1,4 @@
-"""What ``server.tracing`` needs beside this package. Imports none of it."""
+"""Check that the packages for ``server.tracing`` are installed, without importing them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import Diagnostic, Origin, Severity, SpecError
 
 EXTRA = "tracing"
-"""The name of the extra that installs it."""
+"""The extra that installs the packages."""
 
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http", "opentelemetry.exporter.otlp.proto.grpc")
 
-
 _OLD_NAMES = ("TRACING", "--tracing")
-"""Who asked in these words asked for another tracer, and is served in any case."""
+"""Settings of Seldon Core, which used another tracer: with these the server starts without tracing."""
 
 
 def check_tracing(origin: Origin) -> Iterator[Diagnostic]:
-    """Note that packages are missing: only where the server starts does that matter.
+    """Yield a note if packages are missing; only the server needs them.
 
     Args:
-        origin: where ``server.tracing`` is set.
+        origin: the origin of ``server.tracing``.
     """
-    if not all(_is_there(module) for module in _NEEDED):
+    if not all(_is_installed(module) for module in _NEEDED):
         is_old = origin.name in _OLD_NAMES
         yield Diagnostic(
             "missing-package",
@@ -37,22 +36,22 @@ def check_tracing(origin: Origin) -> Iterator[Diagnostic]:
         )
 
 
-def settle_tracing(spec: Spec) -> Spec:
-    """What is served where ``load`` has found that packages are missing: nothing, or the same without tracing.
+def require_tracing(spec: Spec) -> Spec:
+    """Return the spec to serve, without tracing if packages are missing and a setting of Seldon Core enabled it.
 
     Raises:
-        SpecError: a package is missing, and a key of ours asks for it.
+        SpecError: packages are missing, and ``server.tracing`` was enabled in another way.
     """
-    told = [finding for finding in spec.diagnostics if finding.code == "missing-package"]
-    if not told:
+    missing = [finding for finding in spec.diagnostics if finding.code == "missing-package"]
+    if not missing:
         return spec
     if spec.origin("server", "tracing").name not in _OLD_NAMES:
-        raise SpecError(tuple(replace(finding, severity=Severity.ERROR) for finding in told))
+        raise SpecError(tuple(replace(finding, severity=Severity.ERROR) for finding in missing))
     return replace(spec, server=replace(spec.server, tracing=False))
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ImportError:  # a package above it is missing
+    except ImportError:  # a parent package is missing
         return False

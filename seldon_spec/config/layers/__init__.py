@@ -1,1 +1,1 @@
-"""The layers of settings above the file: annotations, environment variables and flags."""
+"""The layers of settings: the file, annotations, environment variables and flags."""

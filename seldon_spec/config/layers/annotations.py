@@ -1,4 +1,4 @@
-"""The pod's annotations, as Kubernetes writes them into a file: weaker than any variable. Reads no file itself."""
+"""Apply the pod's annotations, which every variable overrides. Reads no file itself."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from collections.abc import Iterator
 
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.variables import ANNOTATIONS, Annotation
-from seldon_spec.config.schema.schema import SourceLocations, check, describe, field_schema, join
+from seldon_spec.config.schema.check import check
+from seldon_spec.config.schema.describe import describe
+from seldon_spec.config.schema.locations import SourceLocations
+from seldon_spec.config.schema.lookup import field_schema, join
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Severity
 
 
-def lay_annotations(merged: LayeredValues, text: str) -> None:
-    """Set the fields that annotations name; what cannot be read is left out with a warning.
+def apply_annotations(values: LayeredValues, text: str) -> None:
+    """Set the fields of annotations; an invalid annotation is ignored with a warning.
 
     Args:
-        merged: the tree, with what the file says.
-        text: lines ``key="value"``, the value escaped.
+        values: the values of the file.
+        text: lines ``key="value"`` with escaped values, as the Downward API writes them.
 
     Source: contract section 7.4.
     """
     known = {row.name: row for row in ANNOTATIONS}
     for name, value in _read_lines(text):
         if name in known:
-            _lay(merged, known[name], value)
+            _apply(values, known[name], value)
 
 
 def _read_lines(text: str) -> Iterator[tuple[str, str]]:
@@ -42,49 +45,48 @@ def _unquote(value: str) -> str:
     return str(plain)
 
 
-def _lay(merged: LayeredValues, row: Annotation, value: str) -> None:
-    # A field is an annotation's business only: nobody who writes the pod's manifest sees this server's start fail.
+def _apply(values: LayeredValues, row: Annotation, value: str) -> None:
+    # An invalid annotation must not stop the server: its author does not see the error.
     origin = Origin(OriginKind.ENVIRONMENT, f"annotation {row.name}")
     schema = field_schema(row.path)
     assert schema is not None
     number = _read_number(value, row.per_unit)
-    places = SourceLocations(lambda _: origin, lambda _: origin)
-    if number is None or check(number, row.path, places):
-        merged.problems.append(
+    if number is None or check(number, row.path, SourceLocations.single(origin)):
+        values.problems.append(
             Diagnostic(
                 "unread-description",
-                f"{row.name} cannot be read and is left out",
+                f"{row.name} is invalid and is ignored",
                 origin,
                 Severity.WARNING,
                 found=json.dumps(value[:80], ensure_ascii=False),
                 allowed=describe(schema) + (f", times {row.per_unit}" if row.per_unit > 1 else ""),
             )
         )
-    elif _stands_above(merged, row, number, origin):
-        merged.set(row.path, number, origin)
+    elif _takes_precedence(values, row, number, origin):
+        values.set(row.path, number, origin)
 
 
-def _stands_above(merged: LayeredValues, row: Annotation, number: float, origin: Origin) -> bool:
-    """Whether a number counts against another annotation's of the same field, of which the larger is the bound of both.
+def _takes_precedence(values: LayeredValues, row: Annotation, number: float, origin: Origin) -> bool:
+    """Return whether a number replaces that of another annotation for the same field: the larger one applies.
 
-    A caller that waits less ends its own waiting; a bound that is less than a caller waits would break its request off.
+    A caller with the shorter timeout stops waiting by itself; the shorter timeout would cancel the other's requests.
     """
-    other = merged.origins.get(row.path)
-    above = merged.get(row.path)
-    if other is None or other.kind is not OriginKind.ENVIRONMENT or other.name == origin.name or above == number:
+    other = values.origins.get(row.path)
+    current = values.get(row.path)
+    if other is None or other.kind is not OriginKind.ENVIRONMENT or other.name == origin.name or current == number:
         return True
-    merged.problems.append(
+    values.problems.append(
         Diagnostic(
             "shadowed-variable",
             f"{join(row.path)} is set by two annotations",
             origin,
             Severity.NOTE,
             row.path,
-            found=f"{above} by {other.name.removeprefix('annotation ')}, {number} by {row.name}",
-            help="the larger counts, for REST and gRPC alike",
+            found=f"{current} by {other.name.removeprefix('annotation ')}, {number} by {row.name}",
+            help="the larger one applies to REST and gRPC",
         )
     )
-    return number > float(above)
+    return number > float(current)
 
 
 def _read_number(value: str, per_unit: int) -> float | None:

@@ -1,4 +1,4 @@
-"""The tree while it grows: plain values, and where each of them comes from."""
+"""The values of all layers merged so far, with the origin of each."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin
 
 @dataclass
 class LayeredValues:
-    """What file, environment and flags have said so far, the strongest on top."""
+    """The merged values of the layers that have been applied; a later layer overrides earlier ones."""
 
-    values: dict[str, Any]
+    tree: dict[str, Any]
     origins: dict[FieldPath, Origin]
     problems: list[Diagnostic] = field(default_factory=list)
 
     def get(self, path: FieldPath) -> Any:
-        """The value at ``path``; None where there is none."""
-        here: Any = self.values
+        """Return the value at ``path``; None if it is not set."""
+        here: Any = self.tree
         for step in path:
             if not isinstance(here, dict) or step not in here:
                 return None
@@ -26,12 +26,12 @@ class LayeredValues:
         return here
 
     def open(self, path: FieldPath, origin: Origin) -> None:
-        """Put a section there, whose keys are still to be set."""
+        """Add an empty section, whose keys are set afterwards."""
         self.set(path, {}, origin)
 
     def set(self, path: FieldPath, value: object, origin: Origin) -> None:
-        """Put a value above what stands there, and remember what that was."""
-        here = self.values
+        """Set a value; its origin records the value that it overrides."""
+        here = self.tree
         for step in path[:-1]:
             if not isinstance(here.get(step), dict):
                 here[step] = {}

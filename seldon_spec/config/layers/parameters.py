@@ -1,13 +1,19 @@
-"""Seldon's parameter list, ``[{name, type, value}]``: text with the name of a type beside it.
+"""Convert Seldon's list of parameters, ``[{name, type, value}]``.
 
-Source of the rules: contract section 7.3. The loader reads the file's list and ``PREDICTIVE_UNIT_PARAMETERS`` alike.
+The same rules apply to the file and to ``PREDICTIVE_UNIT_PARAMETERS``. Source: contract section 7.3.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from seldon_spec.config.layers.layered_values import LayeredValues
+from seldon_spec.config.schema.lookup import is_sensitive
+from seldon_spec.config.secret_names import HIDDEN
+from seldon_spec.errors import Diagnostic, Origin
 
 TRUE_WORDS = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -19,15 +25,15 @@ _ALLOWED = {"INT": "an integer", "FLOAT": "a number", "DOUBLE": "a number", "BOO
 
 
 class NotOfType(ValueError):
-    """A parameter's value cannot be read as its type; ``allowed`` says what could."""
+    """A value cannot be converted to the type of its parameter; ``allowed`` describes valid values."""
 
-    def __init__(self, kind: str) -> None:
-        self.allowed = _ALLOWED[kind]
-        super().__init__(f"is not {'an' if kind == 'INT' else 'a'} {kind}")
+    def __init__(self, type_name: str) -> None:
+        self.allowed = _ALLOWED[type_name]
+        super().__init__(f"is not {'an' if type_name == 'INT' else 'a'} {type_name}")
 
 
 def read_boolean(text: str) -> bool | None:
-    """The boolean that a text stands for, whatever its case; None if it stands for none."""
+    """Return the boolean that a word means, ignoring case; None for any other text."""
     word = text.strip().lower()
     if word in TRUE_WORDS:
         return True
@@ -35,31 +41,31 @@ def read_boolean(text: str) -> bool | None:
 
 
 def read_integer(text: str) -> int | None:
-    """The integer that a text stands for; underscores between digits are allowed, as in Python."""
-    # int() itself would take a text of any length, at a cost that grows with its square.
+    """Return the integer in a text, which may have underscores as in Python; None for any other text."""
+    # The cost of int() grows with the square of the length.
     if not re.fullmatch(r"\s*[-+]?[0-9]+(_[0-9]+)*\s*", text) or len(text) > 1000:
         return None
     return int(text)
 
 
 def convert_entry(entry: Mapping[str, Any]) -> str | int | float | bool:
-    """The value of one parameter whose ``type`` is one of :data:`TYPES`.
+    """Convert the value of a parameter whose ``type`` is one of :data:`TYPES`.
 
     Raises:
-        NotOfType: the value cannot be read as the type.
+        NotOfType: the value cannot be converted to the type.
     """
-    kind, value = entry["type"], entry["value"]
-    if kind == "STRING":
+    type_name, value = entry["type"], entry["value"]
+    if type_name == "STRING":
         return _as_text(value)
     text = _as_text(value)
-    if kind == "BOOL":
+    if type_name == "BOOL":
         boolean = read_boolean(text)
         if boolean is None:
-            raise NotOfType(kind)
+            raise NotOfType(type_name)
         return boolean
     if isinstance(value, bool):
-        raise NotOfType(kind)
-    return _integer(value, text) if kind == "INT" else _number(kind, text)
+        raise NotOfType(type_name)
+    return _integer(value, text) if type_name == "INT" else _number(type_name, text)
 
 
 def _as_text(value: object) -> str:
@@ -75,8 +81,29 @@ def _integer(value: object, text: str) -> int:
     return number
 
 
-def _number(kind: str, text: str) -> float:
+def _number(type_name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise NotOfType(kind) from None
+        raise NotOfType(type_name) from None
+
+
+def set_entry(values: LayeredValues, index: str, entry: Mapping[str, Any], origin: Origin) -> None:
+    """Set one parameter of Seldon's list; report a value that does not have the parameter's type."""
+    name = entry["name"]
+    try:
+        value = convert_entry(entry)
+    except NotOfType as error:
+        shown = HIDDEN if is_sensitive(("parameters", name)) else json.dumps(entry["value"], ensure_ascii=False)
+        values.problems.append(
+            Diagnostic(
+                "parameter-type",
+                f'the parameter "{name}" {error}',
+                origin,
+                path=("parameters", index, "value"),
+                found=shown,
+                allowed=error.allowed,
+            )
+        )
+        return
+    values.set(("parameters", name), value, origin)

@@ -1,4 +1,4 @@
-"""What the operator says of a component's place, read from its variables into ``unit``. Knows no other section."""
+"""Read the operator's variables that describe the component's position in its graph into ``unit``."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from typing import Any
 from seldon_spec.config.layers import parameters as seldon_parameters
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.variables import Reading, Variable, rows_of
-from seldon_spec.config.yaml.source import parse_document
+from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Severity
 
 
-def set_unit(merged: LayeredValues, environ: Mapping[str, str]) -> None:
-    """Read every variable of the unit; findings go to the tree's ``problems``."""
+def set_unit(values: LayeredValues, environ: Mapping[str, str]) -> None:
+    """Read every variable of ``unit``; diagnostics are appended to ``values.problems``."""
     for row in rows_of("unit"):
         if row.name in environ and (environ[row.name].strip() or row.reading in _READ_EMPTY):
             try:
                 value = _READERS[row.reading](environ[row.name])
-            except _Unread as error:
-                merged.problems.append(error.tell(row, environ[row.name]))
+            except _InvalidVariable as error:
+                values.problems.append(error.diagnostic(row, environ[row.name]))
                 continue
             if value is not None:
-                merged.set(row.path, value, _origin(row))
+                values.set(row.path, value, _origin(row))
 
 
 def _origin(row: Variable) -> Origin:
     return Origin(OriginKind.ENVIRONMENT, row.name)
 
 
-class _Unread(Exception):
-    """A text cannot be read.
+class _InvalidVariable(Exception):
+    """A variable has an invalid text.
 
     Args:
-        complaint: what is wrong with it, after the variable's name.
-        allowed: what could be read.
-        is_needed: whether the server cannot do without it; else it only describes, and is left out with a warning.
+        complaint: the reason, which follows the name of the variable.
+        allowed: a description of valid texts.
+        is_needed: whether the server cannot start without it; else it is ignored with a warning.
     """
 
     def __init__(self, complaint: str, allowed: str, *, is_needed: bool) -> None:
         self.complaint, self.allowed, self.is_needed = complaint, allowed, is_needed
         super().__init__(complaint)
 
-    def tell(self, row: Variable, text: str) -> Diagnostic:
-        """The finding."""
+    def diagnostic(self, row: Variable, text: str) -> Diagnostic:
+        """Return the diagnostic of the variable."""
         if not self.is_needed:
             return Diagnostic(
                 "unread-description",
-                f"{row.name} {self.complaint} and is left out",
+                f"{row.name} {self.complaint} and is ignored",
                 _origin(row),
                 Severity.WARNING,
                 row.path,
@@ -70,19 +70,19 @@ def _read_text(text: str) -> str:
 
 def _read_route(text: str) -> str:
     if not text.startswith("/"):
-        raise _Unread("is no path", "text that starts with /", is_needed=True)
+        raise _InvalidVariable("is not a path", "text that starts with /", is_needed=True)
     return text
 
 
 def _read_boolean(text: str) -> bool:
     value = seldon_parameters.read_boolean(text.strip() or "false")
     if value is None:
-        raise _Unread("is not a boolean", seldon_parameters.BOOLEAN_WORDS, is_needed=True)
+        raise _InvalidVariable("is not a boolean", seldon_parameters.BOOLEAN_WORDS, is_needed=True)
     return value
 
 
 def _read_only_true(text: str) -> bool:
-    """Contract section 7.2: ``1`` is not true here, and no word is refused."""
+    """Return true only for the word ``true``: ``1`` is false, and no text is invalid (contract section 7.2)."""
     return text.strip().lower() == "true"
 
 
@@ -92,12 +92,12 @@ def _read_predictor_version(text: str) -> str | None:
     except (ValueError, RecursionError):
         labels = None
     if not isinstance(labels, dict):
-        raise _Unread("is not a JSON object", 'labels as JSON, e.g. {"version": "v1"}', is_needed=False)
+        raise _InvalidVariable("is not a JSON object", 'labels as JSON, e.g. {"version": "v1"}', is_needed=False)
     return None if labels.get("version") is None else str(labels["version"])
 
 
 def _read_metadata(text: str) -> Mapping[str, Any] | None:
-    # a variable's bytes that are not UTF-8 stand as surrogates in its text
+    # Bytes of a variable that are not UTF-8 are surrogates in its text.
     document = parse_document(text.encode("utf-8", "surrogateescape"), "MODEL_METADATA")
     value = document.root.to_json() if document.root and not document.problems else None
     if isinstance(value, dict):
@@ -105,11 +105,13 @@ def _read_metadata(text: str) -> Mapping[str, Any] | None:
     if document.root is None and not document.problems:
         return None
     reason = f" ({document.problems[0].message})" if document.problems else ""
-    raise _Unread(f"is not a YAML mapping{reason}", 'metadata as YAML or JSON, e.g. {"name": "iris"}', is_needed=False)
+    raise _InvalidVariable(
+        f"is not a YAML mapping{reason}", 'metadata as YAML or JSON, e.g. {"name": "iris"}', is_needed=False
+    )
 
 
 _READ_EMPTY = (Reading.BOOLEAN, Reading.ONLY_TRUE)
-"""What an empty variable says no to; any other is not set where it is empty."""
+"""The readings for which an empty variable means false; others ignore it."""
 
 _READERS: Mapping[Reading, Callable[[str], object]] = {
     Reading.TEXT: _read_text,

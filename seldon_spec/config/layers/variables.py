@@ -1,6 +1,6 @@
-"""The names of variables that Seldon images and its operator use: one table, which the documents print.
+"""The variables that Seldon images and its operator use, in one table, from which the reference page is generated.
 
-Data only: ``environment`` and ``unit`` read the texts. Source of the names: contract section 7.
+Data only; source of the names: contract section 7.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from seldon_spec.config.schema.schema import fields, join
+from seldon_spec.config.schema.lookup import fields, join
 from seldon_spec.errors import FieldPath
 
 
@@ -17,13 +17,13 @@ class Reading(Enum):
     """How a variable's text is read."""
 
     FIELD = "by the type of the field that it sets"
-    FORCE = "as a number or a boolean: where it is not 0, the field gets the value of the row"
+    FORCE = "as a number or a boolean: unless it is 0, the field is set to the value of the row"
     GRPC_WORKERS = "as a number: 0 sets the field to null"
     PARAMETERS = "as Seldon's list of parameters, in JSON"
-    TEXT = "as it is"
+    TEXT = "as text"
     ROUTE = "as a path on the server"
     BOOLEAN = "as a boolean"
-    ONLY_TRUE = "as true where it is the word true, else as false"
+    ONLY_TRUE = "as true for the word true, else as false"
     LABELS = "as a JSON object"
     METADATA = "as a YAML mapping"
     NOTHING = "not at all"
@@ -34,15 +34,15 @@ class Variable:
     """One row of the table.
 
     Attributes:
-        name: of the variable.
+        name: the name of the variable.
         reading: how its text is read.
-        path: what it sets; empty where it has no effect here.
-        does: what the documents say of it, in Markdown.
-        value: what a FORCE row sets.
-        instead: why a text that asks for something has no effect here, and what has; empty: nothing is told.
-        quiet: texts of such a variable that ask for nothing, in lower case.
-        words: texts that are read as another.
-        is_shared: libraries of the class's read it too, so that the spec's ``environment`` may set it.
+        path: the field that it sets; empty if it has no effect.
+        does: its description on the reference page, in Markdown.
+        value: the value that a FORCE row sets.
+        instead: why the variable has no effect, and what to use instead; empty if nothing is reported.
+        quiet: texts that are not reported, in lower case, since they request nothing.
+        words: texts that are replaced by others.
+        is_shared: libraries read it too, so that ``environment`` of the spec may set it.
     """
 
     name: str
@@ -68,26 +68,24 @@ def _traces(name: str, key: str, does: str) -> Variable:
     return Variable(name, Reading.TEXT, ("unit", key), does, is_shared=True)
 
 
-_NOTHING_ASKED = frozenset({"", "0", "false", "f", "no", "n", "off"})
+_OFF = frozenset({"", "0", "false", "f", "no", "n", "off"})
 
 
 def _unused(name: str, instead: str, *quiet: str) -> Variable:
-    """A variable of the original's server whose effect is missing here, told where a text asks for it."""
-    return Variable(
-        name, Reading.NOTHING, (), f"no effect: {instead}", instead=instead, quiet=_NOTHING_ASKED | set(quiet)
-    )
+    """Return a variable of Seldon's server without effect here, which is reported if it is set."""
+    return Variable(name, Reading.NOTHING, (), f"no effect: {instead}", instead=instead, quiet=_OFF | set(quiet))
 
 
 def _foreign(name: str, reason: str) -> Variable:
-    """A variable that is set beside the others and asks nothing of this process, so it is never told."""
+    """Return a variable for another process, which is never reported."""
     return Variable(name, Reading.NOTHING, (), f"no effect: {reason}")
 
 
-_ONE_POOL = "server.workers and server.threads are for REST and gRPC alike"
-_NO_JAEGER = "the Jaeger client's: with server.tracing, OTEL_EXPORTER_OTLP_ENDPOINT says where traces go"
-_OF_THE_EXECUTOR = "the executor's; server.tls names the files of this server"
-_OF_MLSERVER = "MLServer's; the operator sets it beside the others"
-_OF_REDIS = "it belonged to persistence, which the original dropped in 1.8"
+_ONE_POOL = "server.workers and server.threads apply to REST and gRPC"
+_NO_JAEGER = "for the Jaeger client; with server.tracing, OTEL_EXPORTER_OTLP_ENDPOINT is the destination of traces"
+_OF_THE_EXECUTOR = "for the executor; server.tls names the files of this server"
+_OF_MLSERVER = "for MLServer; the operator sets it in every container"
+_OF_REDIS = "for persistence, which Seldon Core removed in 1.8"
 
 
 TABLE = (
@@ -102,7 +100,7 @@ TABLE = (
         "GUNICORN_MAX_REQUESTS",
         Reading.FIELD,
         ("server", "max_requests"),
-        "`server.max_requests`; 0 is read too, as null",
+        "`server.max_requests`; 0 means null",
         words={"0": "null"},
     ),
     _sets("GUNICORN_MAX_REQUESTS_JITTER", "server", "max_requests_jitter"),
@@ -111,7 +109,7 @@ TABLE = (
         "SELDON_LOG_LEVEL",
         Reading.FIELD,
         ("server", "log", "level"),
-        "`server.log.level`; WARN, FATAL and NOTSET are read too, as WARNING, CRITICAL and DEBUG",
+        "`server.log.level`; WARN, FATAL and NOTSET mean WARNING, CRITICAL and DEBUG",
         words={"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEBUG"},
     ),
     _sets("GUNICORN_ACCESS_LOG", "server", "log", "access"),
@@ -119,22 +117,22 @@ TABLE = (
         "FLASK_SINGLE_THREADED",
         Reading.FORCE,
         ("server", "threads"),
-        "`server.threads` to 1, where it is not 0",
+        "`server.threads` to 1, unless it is 0",
         value=1,
     ),
-    Variable("SELDON_DEBUG", Reading.FORCE, ("flask", "DEBUG"), "`flask.DEBUG` to true, where it is not 0", value=True),
+    Variable("SELDON_DEBUG", Reading.FORCE, ("flask", "DEBUG"), "`flask.DEBUG` to true, unless it is 0", value=True),
     Variable(
         "TRACING",
         Reading.FORCE,
         ("server", "tracing"),
-        "`server.tracing` to true, where it is not 0",
+        "`server.tracing` to true, unless it is 0",
         value=True,
     ),
     Variable(
         "GRPC_WORKERS",
         Reading.GRPC_WORKERS,
         ("ports", "grpc"),
-        f"0: `ports.grpc` to null, so that no gRPC is served; another number has no effect: {_ONE_POOL}",
+        f"0: `ports.grpc` to null, which disables gRPC; another number has no effect: {_ONE_POOL}",
         instead=_ONE_POOL,
         quiet=frozenset({"0", "1"}),
     ),
@@ -142,7 +140,7 @@ TABLE = (
         "PREDICTIVE_UNIT_PARAMETERS",
         Reading.PARAMETERS,
         ("parameters",),
-        "`parameters`: Seldon's list as JSON, merged over the file's by name",
+        "`parameters`: Seldon's list as JSON, which overrides the file's parameters by name",
     ),
     _describes("PREDICTIVE_UNIT_ID", "id", "the component's name in its graph: label of metrics, `requestPath`"),
     _describes(
@@ -165,55 +163,55 @@ TABLE = (
     _describes(
         "MODEL_METADATA",
         "metadata",
-        "a YAML mapping laid over what the class's `init_metadata()` returns",
+        "a YAML mapping merged over the result of `init_metadata()`",
         Reading.METADATA,
     ),
     _describes(
         "PAYLOAD_PASSTHROUGH",
         "is_passthrough",
-        "where it is true, the class's raw hook gets the body of a predict call as it came",
+        "if true, the class's raw hook gets the unparsed body of a predict request",
         Reading.BOOLEAN,
     ),
     _describes(
         "INCLUDE_METRICS_IN_CLIENT_RESPONSE",
         "has_metrics_in_response",
-        "any other word than `true` leaves a call's own metrics out of its answer",
+        "any word but `true` removes a request's own metrics from its response",
         Reading.ONLY_TRUE,
     ),
     _describes(
         "SELDON_EXECUTOR_ENABLED",
         "has_executor",
-        "where it is false, the counters of feedback are not kept",
+        "if false, feedback is not counted",
         Reading.BOOLEAN,
     ),
     _traces(
         "OTEL_TRACES_EXPORTER",
         "traces_exporter",
-        "with `server.tracing`, what sends the traces: `otlp` by default, `console`, `none`, or what is installed else",
+        "with `server.tracing`, the exporter of traces: `otlp` (default), `console`, `none`, or another installed one",
     ),
     _traces(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "otlp_protocol",
-        "how `otlp` sends: `http/protobuf` by default, or `grpc`; OpenTelemetry reads its other variables itself",
+        "the protocol of `otlp`: `http/protobuf` (default) or `grpc`; OpenTelemetry reads its other variables itself",
     ),
-    _traces("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp_protocol", "the same, and stands above it"),
+    _traces("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp_protocol", "the same; takes precedence over it"),
     _unused("GRPC_THREADS", _ONE_POOL, "1"),
-    _foreign("FILTER_METRICS_ACCESS_LOGS", "the access log has no lines of the metrics' page"),
+    _foreign("FILTER_METRICS_ACCESS_LOGS", "the access log has no lines for requests to the metrics endpoint"),
     _foreign("JAEGER_AGENT_HOST", _NO_JAEGER),
     _foreign("JAEGER_AGENT_PORT", _NO_JAEGER),
     _foreign("JAEGER_CONFIG_PATH", _NO_JAEGER),
     _foreign("JAEGER_EXTRA_TAGS", _NO_JAEGER),
-    _foreign("JAEGER_TRACE_PROPAGATION_TYPE", "the executor's"),
-    _unused("PERSISTENCE", "the original dropped it in 1.8: nothing of the class is kept when the server ends"),
+    _foreign("JAEGER_TRACE_PROPAGATION_TYPE", "for the executor"),
+    _unused("PERSISTENCE", "Seldon Core removed it in 1.8: the state of the class is not saved when the server stops"),
     _foreign("REDIS_SERVICE_HOST", _OF_REDIS),
     _foreign("REDIS_SERVICE_PORT", _OF_REDIS),
-    _unused("USE_MULTIPROCESS_PACKAGE", "a worker is forked before the class is loaded, so nothing has to be pickled"),
-    _foreign("API_TYPE", "REST and gRPC are both served, as by the original since 1.5"),
-    _foreign("PREDICTIVE_UNIT_SERVICE_PORT", "one of the two ports again, from before both were served"),
+    _unused("USE_MULTIPROCESS_PACKAGE", "workers are forked before the class is loaded, so nothing is pickled"),
+    _foreign("API_TYPE", "REST and gRPC are both served, as by Seldon Core since 1.5"),
+    _foreign("PREDICTIVE_UNIT_SERVICE_PORT", "duplicates one of the ports, from releases that served only one"),
     _foreign("SELDON_CERT_MOUNT_PATH", _OF_THE_EXECUTOR),
     _foreign("SELDON_CERT_FILE_NAME", _OF_THE_EXECUTOR),
     _foreign("SELDON_CERT_KEY_FILE_NAME", _OF_THE_EXECUTOR),
-    _foreign("SELDON_ENABLE_ROUTING_INJECTION", "the executor's"),
+    _foreign("SELDON_ENABLE_ROUTING_INJECTION", "for the executor"),
     _foreign("MLSERVER_HTTP_PORT", _OF_MLSERVER),
     _foreign("MLSERVER_GRPC_PORT", _OF_MLSERVER),
     _foreign("MLSERVER_METRICS_PORT", _OF_MLSERVER),
@@ -221,12 +219,12 @@ TABLE = (
     _foreign("MLSERVER_MODEL_NAME", _OF_MLSERVER),
     _foreign("MLSERVER_MODEL_URI", _OF_MLSERVER),
 )
-"""Every name of a fixed spelling but ``FLASK_<SETTING>``, in the order of the documents."""
+"""Every variable except ``FLASK_<SETTING>``, in the order of the reference page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """An annotation of the pod that sets a field, weaker than any variable; ``per_unit`` of its numbers make one."""
+    """A pod annotation that sets a field; its number is divided by ``per_unit``."""
 
     name: str
     path: FieldPath
@@ -244,36 +242,36 @@ ANNOTATIONS = (
     Annotation(
         "seldon.io/grpc-timeout",
         ("server", "request_timeout_seconds"),
-        "`server.request_timeout_seconds`, in milliseconds; of the two the larger counts, for REST and gRPC alike",
+        "`server.request_timeout_seconds`, in milliseconds; the larger of the two applies to REST and gRPC",
         per_unit=1000,
     ),
     Annotation(
         "seldon.io/grpc-max-message-size", ("server", "max_message_bytes"), "`server.max_message_bytes`, in bytes"
     ),
 )
-"""The pod's annotations that the original's server or its executor reads (contract section 7.4)."""
+"""The annotations that Seldon's server or executor reads (contract section 7.4)."""
 
 
 def flask_variables() -> dict[str, FieldPath]:
-    """``FLASK_<SETTING>`` for each setting of the schema; Flask's own others, such as FLASK_APP, are left alone."""
+    """Return ``FLASK_<SETTING>`` with its field for each setting in the schema; FLASK_APP and others are ignored."""
     return {f"FLASK_{path[1]}": path for path, _ in fields() if path[0] == "flask"}
 
 
 def field_variables() -> dict[str, FieldPath]:
-    """The variables that are read by the type of a field, each with that field."""
+    """Return the variables that are converted by the type of a field, with the field."""
     return {row.name: row.path for row in TABLE if row.reading is Reading.FIELD} | flask_variables()
 
 
 def known_variables() -> dict[str, FieldPath]:
-    """Every variable of a fixed name that has an effect, with what it sets."""
+    """Return every variable of Seldon that has an effect, with the field that it sets."""
     return {row.name: row.path for row in TABLE if row.path} | flask_variables()
 
 
 def rows_of(section: str) -> Iterator[Variable]:
-    """The rows that set something within a section of the spec."""
+    """Yield the rows that set a field of a section."""
     return (row for row in TABLE if row.path[:1] == (section,))
 
 
 def by_name() -> Mapping[str, Variable]:
-    """The rows by their variable's name."""
+    """Return the rows by the name of the variable."""
     return {row.name: row for row in TABLE}

@@ -1,7 +1,7 @@
-"""Whether the schema accepts a value: the quick answer, without a validator's import.
+"""A fast check whether the schema accepts a value, without the import of jsonschema.
 
-It knows the keywords that ``schemas/seldon.schema.json`` uses, and no others; a test holds it equal to jsonschema. What
-it refuses is put before jsonschema, which says why.
+Supports only the keywords that ``schemas/seldon.schema.json`` uses; a test compares it with jsonschema, which validates
+rejected values again to find the reasons.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _ANNOTATIONS = frozenset({"$schema", "$id", "$defs", "title", "description", "de
 
 
 def accepts(value: Any, schema: Schema, definitions: Schema) -> bool:
-    """Judge a value.
+    """Return whether the schema accepts a value.
 
     Args:
-        value: as ``json.loads`` gives it.
-        schema: the subschema to hold it against.
-        definitions: the ``$defs`` that its references name.
+        value: as ``json.loads`` returns it.
+        schema: the subschema to check it against.
+        definitions: the ``$defs`` of the schema, for its references.
 
     Raises:
-        KeyError: the schema uses a keyword that is not known here.
+        KeyError: the schema uses an unsupported keyword.
     """
     if "$ref" in schema and not accepts(value, definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions):
         return False
@@ -56,9 +56,9 @@ def _matches(value: Any, schema: Schema, _: Schema) -> bool:
     return not isinstance(value, str) or re.search(schema["pattern"], value) is not None
 
 
-def _bound(keyword: str, kind: Callable[[Any], bool], holds: Callable[[Any, Any], bool]) -> Any:
-    """A keyword that compares a value of one kind with a number."""
-    return lambda value, schema, _: not kind(value) or holds(value, schema[keyword])
+def _bound(keyword: str, has_type: Callable[[Any], bool], holds: Callable[[Any, Any], bool]) -> Any:
+    """Return the rule of a keyword that compares values of one type with a number."""
+    return lambda value, schema, _: not has_type(value) or holds(value, schema[keyword])
 
 
 def _properties_fit(value: Any, schema: Schema, definitions: Schema) -> bool:

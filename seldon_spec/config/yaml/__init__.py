@@ -1,1 +1,1 @@
-"""YAML text to values with their source locations."""
+"""Parse YAML into values with their positions."""

@@ -5,8 +5,7 @@ Every change of the code reinstalls the requirements.
 
 from __future__ import annotations
 
-from seldon_spec.config.checks.image_rules import requirements_files
-from seldon_spec.config.checks.requirements import LineKind, kind_of
+from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base, render_packages

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seldon_spec.config.checks.extras import find_extras
-from seldon_spec.config.checks.image_rules import requirements_files
-from seldon_spec.config.checks.requirements import LineKind, Requirements, kind_of, read_requirements, without_options
+from seldon_spec.config.checks.requirement_files import read_requirements
+from seldon_spec.config.checks.requirements import LineKind, Requirements, kind_of, requirements_files, without_options
 from seldon_spec.config.model import ImageSpec, Spec
 from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.deploy.dockerfile.bases import CONDA_BUILDER, has_base_packages, render_packages

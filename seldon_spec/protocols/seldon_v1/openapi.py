@@ -1,42 +1,40 @@
-"""The description of the REST interface that ``/seldon.json`` serves: OpenAPI 3.0, of our own wording."""
+"""The OpenAPI 3.0 document of Seldon's protocol, which ``/seldon.json`` serves; the texts are our own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from seldon_spec import __version__
+from seldon_spec.inference.message import Operation
+from seldon_spec.protocols.route import FORM, JSON, Route
 
 _MESSAGE = {"$ref": "#/components/schemas/SeldonMessage"}
 _FEEDBACK = {"$ref": "#/components/schemas/Feedback"}
 _LIST = {"type": "array", "items": _MESSAGE}
 
-_CALLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "/predict": ("Ask the model for a prediction.", _MESSAGE),
-    "/transform-input": ("Have a message transformed before a model gets it.", _MESSAGE),
-    "/transform-output": ("Have a model's answer transformed.", _MESSAGE),
-    "/route": ("Ask a router for the number of a branch.", _MESSAGE),
-    "/aggregate": ("Have several answers combined into one.", _LIST),
-    "/send-feedback": ("Tell how good an earlier answer was.", _FEEDBACK),
-}
-_READS = {
-    "/health/status": "Ask the model itself how it is.",
-    "/metadata": "What the model says of its inputs and outputs.",
-}
+_BODIES: dict[Operation | None, dict[str, Any]] = {Operation.AGGREGATE: _LIST, Operation.FEEDBACK: _FEEDBACK}
 
 
-def describe_interface(title: str) -> dict[str, Any]:
-    """The document; the aliases of a path under ``/api`` answer as that path does.
+def build_openapi(routes: Iterable[Route], title: str) -> dict[str, Any]:
+    """Return the document.
 
     Args:
-        title: the component's name.
+        routes: the route table; routes without a summary are not listed.
+        title: the name of the component.
     """
+    paths: dict[str, Any] = {}
+    for route in routes:
+        if not route.summary:
+            continue
+        if route.media_types:
+            paths[route.path] = {"post": _call(route.summary, _BODIES.get(route.operation, _MESSAGE))}
+        else:
+            paths[route.path] = {"get": {"summary": route.summary, "responses": _responses()}}
     return {
         "openapi": "3.0.0",
         "info": {"title": title, "version": __version__},
-        "paths": {
-            **{path: {"post": _call(summary, schema)} for path, (summary, schema) in _CALLS.items()},
-            **{path: {"get": {"summary": summary, "responses": _responses()}} for path, summary in _READS.items()},
-        },
+        "paths": paths,
         "components": {"schemas": _schemas()},
     }
 
@@ -48,8 +46,8 @@ def _call(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": schema},
-                "application/x-www-form-urlencoded": {"schema": form},
+                JSON: {"schema": schema},
+                FORM: {"schema": form},
             },
         },
         "responses": _responses(),
@@ -57,9 +55,9 @@ def _call(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses() -> dict[str, Any]:
-    content = {"application/json": {"schema": _MESSAGE}}
+    content = {JSON: {"schema": _MESSAGE}}
     return {
-        "200": {"description": "The answer.", "content": content},
+        "200": {"description": "The response.", "content": content},
         "default": {"description": "What went wrong, in status.", "content": content},
     }
 

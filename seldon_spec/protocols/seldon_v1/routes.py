@@ -1,69 +1,78 @@
-"""Which path asks for what, and the two things that every answer of REST has. Knows no Flask.
+"""The route table of Seldon's protocol over REST.
 
-Source: contract section 2.
+Source: contract section 2.1; ``/live`` and ``/ready`` are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
-from seldon_spec.errors import Overloaded, Unauthenticated
-from seldon_spec.inference.message import Operation
-from seldon_spec.protocols.json_style import JsonStyle, write_json
-from seldon_spec.protocols.seldon_v1.errors import Failure
+from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.route import ANY, ANY_JSON, FORM, JSON, MULTIPART, Page, RestProtocol, Route
+from seldon_spec.protocols.seldon_v1.errors import describe, describe_http
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
+from seldon_spec.protocols.seldon_v1.openapi import build_openapi
 
-PING = "/health/ping"
-PROBES: dict[str, str] = {"/live": "live", "/ready": "ready", PING: "pong"}
-"""The paths that never wait for a prediction, and what they answer."""
-
-PROBE_TYPE = "text/html; charset=utf-8"  # the contract's, for /health/ping
-
-MESSAGE_PATHS: dict[Operation, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    Operation.PREDICT: (("/predict",), ("/api/v1.0/predictions", "/api/v0.1/predictions")),
-    Operation.FEEDBACK: (("/send-feedback",), ("/api/v1.0/feedback", "/api/v0.1/feedback")),
-    Operation.TRANSFORM_INPUT: (("/transform-input",), ()),
-    Operation.TRANSFORM_OUTPUT: (("/transform-output",), ()),
-    Operation.ROUTE: (("/route",), ()),
-    Operation.AGGREGATE: (("/aggregate",), ()),
-}
-"""The paths of the operations that take a message: those that answer GET and POST, and those that answer POST alone."""
-
-READ_PATHS: dict[Operation, tuple[str, ...]] = {
-    Operation.HEALTH: ("/health/status", "/api/v1.0/health/status"),
-    Operation.METADATA: ("/metadata", "/api/v1.0/metadata"),
-}
-"""The paths of the operations that take none: they answer GET."""
-
-POSTED: dict[str, Operation] = {
-    path: operation for operation, both in MESSAGE_PATHS.items() for paths in both for path in paths
-}
-"""What a message that is posted to a path asks for."""
+_MESSAGE = (JSON, ANY_JSON, FORM, MULTIPART)
 
 
-def failure_answer(failure: Failure, style: JsonStyle) -> tuple[int, str, bytes]:
-    """Status, media type and body that tell of a failure."""
-    return failure.http, style.mimetype, write_json(failure.body, style)
+def _message(operation: Operation, path: str, summary: str, aliases: tuple[str, ...] = ()) -> tuple[Route, ...]:
+    """Return the routes of an operation that takes a message; only the first path accepts GET."""
+    name = operation.value
+    route = Route(name, path, ("GET", "POST"), operation, media_types=_MESSAGE, summary=summary)
+    more = (Route(f"{name}-post", alias, ("POST",), operation, media_types=_MESSAGE) for alias in aliases)
+    return (route, *more)
 
 
-FAILURE_HEADERS: Mapping[type[BaseException], list[tuple[str, str]]] = {
-    Overloaded: [("Retry-After", "1")],
-    Unauthenticated: [("WWW-Authenticate", "Bearer")],
-}
-"""Further headers of the responses to some errors."""
+def _read(operation: Operation, path: str, summary: str) -> tuple[Route, Route]:
+    """Return the routes of an operation that takes no message."""
+    route = Route(operation.value, path, ("GET",), operation, summary=summary)
+    return route, replace(route, path=f"/api/v1.0{path}", summary="")
 
 
-def preflight_headers(requested: str | None) -> list[tuple[str, str]]:
-    """The further headers of the response to a CORS preflight.
+ROUTES: tuple[Route, ...] = (
+    *_message(
+        Operation.PREDICT,
+        "/predict",
+        "Predict.",
+        ("/api/v1.0/predictions", "/api/v0.1/predictions"),
+    ),
+    *_message(Operation.TRANSFORM_INPUT, "/transform-input", "Transform a request before the model gets it."),
+    *_message(Operation.TRANSFORM_OUTPUT, "/transform-output", "Transform the response of a model."),
+    *_message(Operation.ROUTE, "/route", "Choose the branch of a router."),
+    *_message(Operation.AGGREGATE, "/aggregate", "Combine several responses into one."),
+    *_message(
+        Operation.FEEDBACK,
+        "/send-feedback",
+        "Send the reward of an earlier response.",
+        ("/api/v1.0/feedback", "/api/v0.1/feedback"),
+    ),
+    *_read(Operation.HEALTH, "/health/status", "Return the health status of the class."),
+    *_read(Operation.METADATA, "/metadata", "Return the metadata of the model."),
+    Route("openapi", "/seldon.json", ("GET",), page=Page.OPENAPI),
+    Route("ping", "/health/ping", ("GET",), page=Page.PING, needs_token=False),
+    Route("live", "/live", ("GET",), page=Page.LIVE, needs_token=False),
+    Route("ready", "/ready", ("GET",), page=Page.READY, needs_token=False),
+)
+
+
+def seldon_v1(*, is_passthrough: bool = False) -> RestProtocol:
+    """Return Seldon's protocol.
 
     Args:
-        requested: its header ``Access-Control-Request-Headers``.
+        is_passthrough: whether predict takes and returns the body unchanged (contract section 2.2).
     """
-    headers = [("Access-Control-Allow-Methods", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")]
-    return [*headers, ("Access-Control-Allow-Headers", requested)] if requested else headers
+    routes = ROUTES
+    if is_passthrough:
+        types = (ANY, *_MESSAGE)
+        routes = tuple(
+            replace(route, media_types=types) if route.operation is Operation.PREDICT else route for route in ROUTES
+        )
+    return RestProtocol(
+        "Seldon", routes, _make_codec, describe, describe_http, lambda title: build_openapi(ROUTES, title)
+    )
 
 
-def cors_headers(origin: str | None) -> list[tuple[str, str]]:
-    """The headers that let a page of this origin read the answer."""
-    if origin is None:
-        return [("Access-Control-Allow-Origin", "*")]
-    return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
+def _make_codec(route: Route, style: JsonStyle) -> Codec:
+    return PassthroughCodec(style) if ANY in route.media_types else JsonCodec(style)

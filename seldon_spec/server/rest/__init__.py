@@ -1,1 +1,1 @@
-"""What the REST port answers: the short way of messages, and Flask for the rest."""
+"""The REST port: router, native handlers, and Flask where the class or a setting requires it."""

@@ -1,4 +1,4 @@
-"""The server's limits for a WSGI application that runs without the server: tokens, sizes, the queue."""
+"""The server's limits for a WSGI application that runs without the server: tokens, body size and queue length."""
 
 from __future__ import annotations
 
@@ -10,72 +10,70 @@ from typing import Any
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError, TooLarge
 from seldon_spec.protocols.json_style import JsonStyle
-from seldon_spec.protocols.seldon_v1.errors import describe
-from seldon_spec.protocols.seldon_v1.routes import (
-    FAILURE_HEADERS,
-    PROBE_TYPE,
-    PROBES,
-    cors_headers,
-    failure_answer,
-    preflight_headers,
-)
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import RequestLimits
+from seldon_spec.server.rest.protocols import rest_protocols
+from seldon_spec.server.rest.responses import Response, ResponseFactory, cors_headers
+from seldon_spec.server.rest.router import Router
 from seldon_spec.server.rest.wsgi import Environ, WsgiApp
 
 
 class LimitedApp:
-    """A WSGI application whose requests are refused where the server refuses them, with the same responses.
+    """A WSGI application that rejects the requests that the server rejects, with the same responses.
 
     Args:
         app: handles the other requests.
         spec: its ``server`` section has the limits.
-        count_at_work: returns how many requests the model threads can be at.
+        count_at_work: returns how many requests the model threads can be processing.
     """
 
     def __init__(self, app: WsgiApp, spec: Spec, count_at_work: Callable[[], int]) -> None:
+        protocols = rest_protocols(spec)
         self._app = app
-        self._guard = TokenAuth(spec.server.auth)
+        self._router = Router(protocols)
+        self._auth = TokenAuth(spec.server.auth)
         self._max_body_bytes = spec.server.max_body_bytes
-        self._style = JsonStyle.from_flask(spec.flask)
-        self._bounds = RequestLimits(max_queue=spec.server.max_queue)
+        self._responses = ResponseFactory(protocols, JsonStyle.from_flask(spec.flask), spec.name)
+        self._limits = RequestLimits(max_queue=spec.server.max_queue)
         self._count_at_work = count_at_work
-        self._under_way = 0
+        self._in_flight = 0
         self._lock = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Handle one request."""
+        method = environ["REQUEST_METHOD"]
 
         def find(name: bytes) -> bytes | None:
             value = environ.get("HTTP_" + name.decode().upper().replace("-", "_"))
             return None if value is None else value.encode("latin-1")
 
-        origin = environ.get("HTTP_ORIGIN")
-        if self._guard.is_preflight(environ["REQUEST_METHOD"], find):
-            wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS")
-            headers = [("Content-Type", PROBE_TYPE), *cors_headers(origin), *preflight_headers(wanted)]
-            start_response("200 OK", [*headers, ("Content-Length", "0")])
-            return []
-        path = environ["PATH_INFO"]
+        def send(response: Response) -> list[bytes]:
+            length = ("Content-Length", str(len(response.body)))
+            start_response(f"{response.status} ", [*response.headers, *cors_headers(method, find), length])
+            return [] if method == "HEAD" else [response.body]
+
+        if self._auth.is_preflight(method, find):
+            return send(self._responses.empty())
+        match = self._router.match(method, environ["PATH_INFO"])
         try:
-            self._guard.check_rest(path, find)
+            if match.needs_token:
+                self._auth.check(find)
             self._read_body(environ)
-            if path in PROBES:
+            if match.is_probe:
                 return self._app(environ, start_response)
-            self._enter()
+            with self._lock:
+                self._limits.admit(self._in_flight, self._count_at_work)
+                self._in_flight += 1
         except RequestError as error:
-            status, content_type, body = failure_answer(describe(error), self._style)
-            headers = [("Content-Type", content_type), *cors_headers(origin), *FAILURE_HEADERS.get(type(error), ())]
-            start_response(f"{status} ", [*headers, ("Content-Length", str(len(body)))])
-            return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+            return send(self._responses.error(error, match))
         try:
             return self._app(environ, start_response)
         finally:
             with self._lock:
-                self._under_way -= 1
+                self._in_flight -= 1
 
     def _read_body(self, environ: Environ) -> None:
-        """Check the size of the body; one that comes in chunks is read, as the server does.
+        """Check the size of the body; a chunked body is read, as the server does.
 
         Raises:
             TooLarge: it is larger than ``server.max_body_bytes``.
@@ -87,8 +85,3 @@ class LimitedApp:
             environ["wsgi.input"] = io.BytesIO(body)
         if length.isdecimal() and int(length) > self._max_body_bytes:
             raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
-
-    def _enter(self) -> None:
-        with self._lock:
-            self._bounds.admit(self._under_way, self._count_at_work)
-            self._under_way += 1

@@ -1,4 +1,4 @@
-"""The library's engine for HTTP: uvicorn, and between it and the application whole requests and whole answers."""
+"""HTTP served by uvicorn: an adapter between ASGI and ``HttpApp``, which handles complete requests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from seldon_spec.config.model import ServerSpec
 from seldon_spec.errors import RequestError, TooLarge
-from seldon_spec.transport.http1.connection import STATUS_PREFIX
 from seldon_spec.transport.http1.head import make_head
 from seldon_spec.transport.http1.messages import Body, HttpApp, RequestHead, ResponseHead
+from seldon_spec.transport.http1.response_writer import STATUS_PREFIX
 from seldon_spec.transport.tcp import is_reset
 from seldon_spec.transport.tls import TlsFiles
 
@@ -30,25 +30,25 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 _CLOSE = (b"connection", b"close")
 
 _TARGET = "seldon_spec.target"
-"""The key of a request's target, as its first line has it, in the ``state`` of a scope."""
+"""The key in the ``state`` of a scope for the request target as received."""
 
-_LOOK_SECONDS = 0.5
-"""How often a connection whose client has closed its side is checked for a reset."""
+_RESET_CHECK_SECONDS = 0.5
+"""The interval at which a half-closed connection is checked for a reset."""
 
 _CLOSE_SECONDS = 2.0
-"""How long connections may take to close once nothing is under way any more."""
+"""How long connections may take to close once no request is in flight."""
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 64 << 20
-"""What a refused client is still sending is read and dropped for this long and up to this size."""
+"""After a rejected request, input is read and discarded for this long and up to this size."""
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection before its request was complete."""
 
 
 class AsgiCycle:
-    """The ``Exchange`` of one request that uvicorn has read."""
+    """The ``RequestCycle`` of one request that uvicorn has received."""
 
     def __init__(self, scope: Scope, body: Body, head: RequestHead) -> None:
         self.head = head
@@ -62,41 +62,41 @@ class AsgiCycle:
         self._body = body
 
     def take_body(self) -> Body:
-        """See ``Exchange``."""
+        """Hand over the body, once."""
         body, self._body = self._body, b""
         return body
 
-    def answer(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
-        """See ``Exchange``."""
+    def respond(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+        """Set the response."""
         self.on_gone = None
         if not self.outcome.done():
             self.outcome.set_result((head, body, length))
 
 
 class AsgiApp:
-    """An ``HttpApp`` as uvicorn knows applications."""
+    """An ASGI application that runs an ``HttpApp``."""
 
     def __init__(self, app: HttpApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         head: RequestHead | None = None
         try:
             head = _head_of(scope)
-            head.plan = self._app.plan(head)
+            handler = self._app.find_handler(head)
             body = await self._read_body(head, receive)
         except ClientGone:
             return
         except RequestError as error:
             await self._refuse(error, head, receive, send)
             return
-        exchange = AsgiCycle(scope, body, head)
-        head.plan.begin(exchange)
-        if not exchange.outcome.done():
-            await _answer_or_disconnect(exchange, receive)
-        if exchange.outcome.done():
-            await _send(send, head, *exchange.outcome.result())
+        cycle = AsgiCycle(scope, body, head)
+        handler.begin(cycle)
+        if not cycle.outcome.done():
+            await _wait_for_response(cycle, receive)
+        if cycle.outcome.done():
+            await _send(send, head, *cycle.outcome.result())
 
     async def _read_body(self, head: RequestHead, receive: Receive) -> Body:
         if head.content_length > self._app.max_body_bytes:
@@ -112,12 +112,12 @@ class AsgiApp:
         return f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}"
 
     async def _refuse(self, error: RequestError, head: RequestHead | None, receive: Receive, send: Send) -> None:
-        """Answer, and close the connection once the client has had time to read that.
+        """Send an error response, and close the connection after a delay.
 
-        A connection that is closed on unread bytes is reset, and the client would never see the answer.
+        Closing a connection with unread bytes resets it, and the client would not receive the response.
         """
-        answer, body = self._app.refuse(error, head)
-        closing = ResponseHead(answer.status, [*answer.headers, _CLOSE])
+        response, body = self._app.refuse(error, head)
+        closing = ResponseHead(response.status, [*response.headers, _CLOSE])
         await send(_start(closing, len(body)))
         await send({"type": "http.response.body", "body": body, "more_body": True})
         with contextlib.suppress(asyncio.TimeoutError):
@@ -129,28 +129,28 @@ def _head_of(scope: Scope) -> RequestHead:
     return make_head(scope["method"], scope["state"][_TARGET], scope["http_version"], scope["headers"])
 
 
-async def _answer_or_disconnect(exchange: AsgiCycle, receive: Receive) -> None:
-    watching = asyncio.ensure_future(receive())  # nothing but the end can come behind a whole body
-    either: list[asyncio.Future[Any]] = [exchange.outcome, watching]
+async def _wait_for_response(cycle: AsgiCycle, receive: Receive) -> None:
+    watching = asyncio.ensure_future(receive())  # after a complete body, the only event is a disconnect
+    either: list[asyncio.Future[Any]] = [cycle.outcome, watching]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not exchange.outcome.done() and exchange.on_gone is not None:
-        exchange.on_gone()
+    if not cycle.outcome.done() and cycle.on_gone is not None:
+        cycle.on_gone()
     watching.cancel()
 
 
-async def _send(send: Send, asked: RequestHead, head: ResponseHead, body: bytes, length: int | None) -> None:
+async def _send(send: Send, request: RequestHead, head: ResponseHead, body: bytes, length: int | None) -> None:
     if not head.has_body:
         body, length = b"", 0
     start = _start(head, len(body) if length is None else length)
-    if not asked.is_kept:
+    if not request.is_kept:
         start["headers"].append(_CLOSE)
     await send(start)
-    await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else body})
+    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
 
 def _start(head: ResponseHead, length: int) -> Event:
-    measure = [(b"content-length", b"%d" % length)] if head.has_length else []
-    return {"type": "http.response.start", "status": head.status, "headers": [*measure, *head.headers]}
+    framing = [(b"content-length", b"%d" % length)] if head.has_length else []
+    return {"type": "http.response.start", "status": head.status, "headers": [*framing, *head.headers]}
 
 
 async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
@@ -164,7 +164,7 @@ async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
 
 
 async def _discard(receive: Receive) -> None:
-    """Read and drop the rest of a request, up to a bound."""
+    """Read and discard the rest of a request, up to a limit."""
     size = 0
     with contextlib.suppress(ClientGone):
         async for chunk in _chunks(receive):
@@ -174,12 +174,12 @@ async def _discard(receive: Receive) -> None:
 
 
 class UvicornListener:
-    """uvicorn on a socket that listens already, without signals and logs of its own.
+    """uvicorn on a listening socket, without its own signal handlers and logs.
 
     Args:
-        app: answers the requests.
+        app: handles the requests.
         listening: the socket.
-        server: its keys that uvicorn has a word for are heeded.
+        server: only the keys that uvicorn supports have an effect.
         tls: None: plain text.
     """
 
@@ -201,27 +201,27 @@ class UvicornListener:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Take connections."""
+        """Start accepting connections."""
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
 
     async def drain(self) -> None:
-        """Take no more connections, and wait until those that there are have had their answers."""
+        """Stop accepting connections, and wait until all requests have their responses."""
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait([self._task])
 
     async def abort(self) -> None:
-        """Cut all connections."""
+        """Close all connections at once."""
         for listener in getattr(self._server, "servers", ()):
             listener.close()
-        for _ in range(3):  # rounds of the loop, in which connections that were just accepted come to light
+        for _ in range(3):  # iterations of the loop, in which connections that were just accepted appear
             for connection in list(self._server.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
         self._server.force_exit = True
 
     async def close(self) -> None:
-        """End everything that is left, once what has been answered is sent."""
+        """Close what is left, once the responses are sent."""
         if self._task is None:
             return
         self._server.should_exit = True
@@ -240,20 +240,20 @@ def _tls_settings(tls: TlsFiles) -> dict[str, Any]:
 
 
 class _Transport:
-    """A connection's transport, at which the first bytes of a response can be sent before the rest is known."""
+    """A transport that can send the first bytes of a response before the rest is known."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._is_prefixed = False
 
     def begin_response(self) -> None:
-        """Send the bytes that every response begins with."""
+        """Send the bytes that start every response."""
         if not self._is_prefixed:
             self._is_prefixed = True
             self._transport.write(STATUS_PREFIX)
 
     def write(self, data: bytes) -> None:
-        """Write what has not been sent yet."""
+        """Write a response, without the bytes already sent."""
         self._transport.write(data.removeprefix(STATUS_PREFIX) if self._is_prefixed else data)
         self._is_prefixed = False
 
@@ -266,7 +266,7 @@ class _Protocol(HttpToolsProtocol):
 
     - The application reads the target of a request, as the first line has it.
     - White space around the value of a header does not belong to it.
-    - A client that closes its side after its requests gets the responses.
+    - A client that half-closes the connection after its requests receives the responses.
     - Offers to switch to another protocol (h2c, WebSocket, TLS) are ignored, as RFC 9110 section 7.8 permits. httptools
       skips the body of a request with such an offer, so the application would receive an empty one.
     """
@@ -280,31 +280,31 @@ class _Protocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """A client has connected."""
+        """Handle a new connection."""
         super().connection_made(transport)
         self.transport: Any = _Transport(transport)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """The client has closed its side: keep the connection only for the responses to the requests that are whole."""
-        if self.cycle is not None and self.cycle.more_body:  # the rest of this request does not come any more
+        """Handle a half-closed connection: keep it only for the responses to complete requests."""
+        if self.cycle is not None and self.cycle.more_body:  # the rest of this request will not arrive
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self._is_over() or self.transport.get_extra_info("sslcontext") is not None:
             return None
         self._has_eof = True
         self._follow_eof()
-        self._look_for_reset()
+        self._check_for_reset()
         return True
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, if there is one."""
+        """Start the next request, if there is one."""
         self._running = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._has_eof:
             self._follow_eof()
 
     def _is_over(self) -> bool:
-        """Return True if no request is under way whose response can be sent."""
+        """Return True if there is no request whose response can be sent."""
         cycle = self.cycle
         return cycle is None or (not self.pipeline and (cycle.response_complete or cycle.disconnected))
 
@@ -314,14 +314,14 @@ class _Protocol(HttpToolsProtocol):
         elif self._running is not None and not self._running.response_started:
             self.transport.begin_response()
 
-    def _look_for_reset(self) -> None:
-        """Find out whether the client is gone, now and then; asyncio reads nothing more after the client's end."""
+    def _check_for_reset(self) -> None:
+        """Check periodically for a reset; asyncio stops reading after the client's EOF."""
         if self.transport.is_closing():
             return
         if is_reset(self.transport):
             self.transport.abort()
         else:
-            self.loop.call_later(_LOOK_SECONDS, self._look_for_reset)
+            self.loop.call_later(_RESET_CHECK_SECONDS, self._check_for_reset)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header."""
@@ -369,7 +369,7 @@ class _NoUpgradeParser(httptools.HttpRequestParser):
             data = self._feed(data)
 
     def _feed(self, data: bytes) -> bytes:
-        """Parse up to the end of a head with an offer; returns what is left."""
+        """Parse up to the end of a head with an offer; return the rest."""
         try:
             super().feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -382,7 +382,7 @@ class _NoUpgradeParser(httptools.HttpRequestParser):
 
 
 class _SilentServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone."""
+    """A uvicorn server without signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

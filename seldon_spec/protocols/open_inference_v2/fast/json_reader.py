@@ -18,6 +18,7 @@ from seldon_spec.protocols.json_numbers import SHORT_BYTES, NotPlain, Text, deco
 
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n]*[\[\-0-9])')
 _FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
+_INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 
 
 def read_json(wire: Text) -> Any:
@@ -106,9 +107,9 @@ def _read_around(text: bytes, arrays: list[Array]) -> Any:
 
 def _fits(entry: dict[str, Any]) -> bool:
     """Return whether the reference makes the same array of an input."""
-    array = entry["data"]
-    if array.dtype.kind == "f" and entry.get("datatype") not in _FLOATS:
-        return False  # a large integer may have been rounded
+    array, datatype = entry["data"], str(entry.get("datatype"))
+    if datatype not in _FLOATS and (datatype not in _INTEGERS or array.dtype.kind == "f"):
+        return False  # among floats, a large integer may have been rounded
     if array.ndim == 2:
         if list(array.shape) != entry.get("shape"):
             return False

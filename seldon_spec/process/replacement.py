@@ -1,0 +1,375 @@
+"""The replacement policy: which worker processes to start, replace and terminate, and when.
+
+A pure function of a state, an event and the time. It starts no process, sends no signal and reads no clock: the
+supervisor reports the events and performs the actions.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from seldon_spec.errors import ComponentFailed
+from seldon_spec.observability.metrics.restarts import Reason
+from seldon_spec.process.events import (
+    Action,
+    CountRestart,
+    Event,
+    Exited,
+    Log,
+    MessageReceived,
+    Reload,
+    SendSignal,
+    Shutdown,
+    Start,
+    Started,
+    StartFailed,
+    Stop,
+    Tick,
+)
+from seldon_spec.process.signals import REPLACE
+from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
+
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 30.0
+STABLE_SECONDS = 10.0
+"""A worker that has run this long resets the backoff of its slot."""
+KILL_AFTER_SECONDS = 5.0
+"""A worker is killed this long after the end of its grace period."""
+REPEAT_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One worker process.
+
+    Attributes:
+        slot: the worker slot that it was started for.
+        started_at: the time of the fork.
+        messages: what it has reported; see ``worker_messages``.
+        kill_at: when it is killed if it still runs; None: it has not been asked to exit.
+    """
+
+    pid: int
+    slot: int
+    started_at: float
+    messages: frozenset[str] = frozenset()
+    kill_at: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it serves requests."""
+        return READY in self.messages
+
+    @property
+    def needs_replacement(self) -> bool:
+        """Whether it has asked for a replacement."""
+        return RECYCLE in self.messages or STUCK in self.messages
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSlot:
+    """The place of one of ``server.workers``.
+
+    Attributes:
+        current: the process that serves here, or the first one while it starts.
+        replacement: the process that becomes the current one when it is ready.
+        has_served: whether a process of this slot has ever been ready.
+        backoff_seconds: the delay before the next start after a failure.
+        start_at: when to start the next process after a failure; None: no start is scheduled.
+        reason: the cause of the latest replacement.
+    """
+
+    index: int
+    current: Process | None = None
+    replacement: Process | None = None
+    has_served: bool = False
+    backoff_seconds: float = FIRST_BACKOFF_SECONDS
+    start_at: float | None = None
+    reason: Reason = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of all workers.
+
+    Attributes:
+        slots: the worker slots; none once the server stops.
+        max_processes: how many processes may run at one time, draining ones included; with one more than the slots,
+            they are replaced one by one.
+        grace_seconds: how long a process may drain.
+        started_at: the start of the server.
+        terminating: processes that have been asked to exit.
+        queue: indices of the slots whose process is to be replaced, one after the other.
+        is_announced: whether all slots have served, which is logged once.
+        is_hastened: whether a second signal asked the server to stop at once.
+    """
+
+    slots: tuple[WorkerSlot, ...]
+    max_processes: int
+    grace_seconds: float
+    started_at: float
+    terminating: tuple[Process, ...] = ()
+    queue: tuple[int, ...] = ()
+    is_announced: bool = False
+    is_stopping: bool = False
+    is_hastened: bool = False
+
+    @classmethod
+    def initial(cls, workers: int, max_processes: int, grace_seconds: float, now: float) -> State:
+        """Return the state of a server whose workers start at the next ``Tick``."""
+        slots = tuple(WorkerSlot(index, start_at=now) for index in range(workers))
+        return cls(slots, max_processes, grace_seconds, now)
+
+    def processes(self) -> Iterator[Process]:
+        """Yield every process."""
+        for slot in self.slots:
+            yield from (process for process in (slot.current, slot.replacement) if process is not None)
+        yield from self.terminating
+
+    def next_tick(self, now: float) -> float | None:
+        """Return the time of the next ``Tick`` that does something; None: only another event can change the state."""
+        times = [slot.start_at for slot in self.slots if slot.start_at is not None]
+        times += [process.kill_at for process in self.terminating if process.kill_at is not None]
+        if self.is_hastened:
+            times.append(now + REPEAT_SECONDS)
+        return min(times, default=None)
+
+
+def step(state: State, event: Event, now: float) -> tuple[State, tuple[Action, ...]]:
+    """Return the state after an event, and the actions to perform, in order.
+
+    Args:
+        now: the time, by the clock of the times in the state.
+    """
+    transition = _Transition(state, now)
+    transition.apply(event)
+    return transition.state, tuple(transition.actions)
+
+
+class _Transition:
+    """The changes that one event makes."""
+
+    def __init__(self, state: State, now: float) -> None:
+        self.state = state
+        self.actions: list[Action] = []
+        self._now = now
+
+    def apply(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._on_started(event)
+            case StartFailed():
+                self._on_start_failed(event)
+            case MessageReceived():
+                self._on_message(event)
+            case Exited():
+                self._on_exit(event)
+            case Reload():
+                self._on_reload(event)
+            case Stop() if self.state.is_stopping:
+                self.state = replace(self.state, is_hastened=True)
+            case Stop():
+                self._shut_down(None)
+            case Tick():
+                self._on_tick()
+
+    # Changes of the state
+
+    def _update(self, index: int, **changes: Any) -> None:
+        slots = tuple(replace(slot, **changes) if slot.index == index else slot for slot in self.state.slots)
+        self.state = replace(self.state, slots=slots)
+
+    def _enqueue(self, index: int) -> None:
+        if index not in self.state.queue:
+            self.state = replace(self.state, queue=(*self.state.queue, index))
+
+    def _dequeue(self, index: int) -> None:
+        self.state = replace(self.state, queue=tuple(each for each in self.state.queue if each != index))
+
+    def _log(self, level: int, text: str, error: BaseException | None = None) -> None:
+        self.actions.append(Log(level, text, error))
+
+    def _back_off(self, index: int) -> None:
+        """Schedule the next start of a slot, and double the delay of the one after it."""
+        seconds = self.state.slots[index].backoff_seconds
+        self._update(index, start_at=self._now + seconds, backoff_seconds=min(2 * seconds, MAX_BACKOFF_SECONDS))
+
+    def _terminate(self, process: Process, number: signal.Signals) -> None:
+        """Ask a process to drain and exit; its slot no longer has it."""
+        grace_seconds = 0.0 if STUCK in process.messages else self.state.grace_seconds
+        process = replace(process, kill_at=self._now + grace_seconds + KILL_AFTER_SECONDS)
+        self.state = replace(self.state, terminating=(*self.state.terminating, process))
+        self.actions.append(SendSignal(process.pid, number))
+
+    # Starts
+
+    def _on_started(self, event: Started) -> None:
+        process = Process(event.pid, event.slot, self._now)
+        if self.state.slots[event.slot].current is None:
+            self._update(event.slot, current=process)
+        else:
+            self._update(event.slot, replacement=process, start_at=None)
+
+    def _on_start_failed(self, event: StartFailed) -> None:
+        slot = self.state.slots[event.slot]
+        if not slot.has_served:
+            self._shut_down(event.error)
+            return
+        retry = f"retrying in {slot.backoff_seconds:g} seconds"
+        self._log(logging.ERROR, f"worker {slot.index} cannot be started: {event.error}, {retry}")
+        self._back_off(slot.index)
+
+    # Messages
+
+    def _on_message(self, event: MessageReceived) -> None:
+        process = next(process for process in self.state.processes() if process.pid == event.pid)
+        if process in self.state.terminating:
+            return
+        slot = self.state.slots[process.slot]
+        is_current = process == slot.current
+        process = replace(process, messages=process.messages | {event.message})
+        self._update(slot.index, **{"current" if is_current else "replacement": process})
+        if event.message == READY:
+            self._on_ready(slot, process, is_current=is_current)
+        elif event.message in (RECYCLE, STUCK) and is_current and slot.index not in self.state.queue:
+            is_stuck = event.message == STUCK
+            what = "is stuck in a call" if is_stuck else "reached max_requests"
+            self._log(logging.INFO, f"worker {slot.index} (process {process.pid}) {what}, replacing it")
+            if slot.replacement is None:
+                self._update(slot.index, reason="hung" if is_stuck else "worn")
+                self._enqueue(slot.index)
+
+    def _on_ready(self, slot: WorkerSlot, process: Process, *, is_current: bool) -> None:
+        self._update(slot.index, has_served=True)
+        if not is_current:
+            self._promote(slot, process)
+        seconds = self._now - process.started_at
+        self._log(logging.INFO, f"worker {slot.index} is ready in {seconds:.1f} s (process {process.pid})")
+        if not self.state.is_announced and all(slot.has_served for slot in self.state.slots):
+            self.state = replace(self.state, is_announced=True)
+            self._log(logging.INFO, f"ready in {self._now - self.state.started_at:.1f} s")
+
+    def _promote(self, slot: WorkerSlot, process: Process) -> None:
+        """Make a replacement the current process of its slot."""
+        self._update(slot.index, current=process, replacement=None, backoff_seconds=FIRST_BACKOFF_SECONDS)
+        assert slot.current is not None
+        self.actions.append(CountRestart(slot.reason))
+        self._terminate(slot.current, REPLACE)
+
+    # Exits
+
+    def _on_exit(self, event: Exited) -> None:
+        process = next(process for process in self.state.processes() if process.pid == event.pid)
+        terminating = tuple(each for each in self.state.terminating if each != process)
+        if process in self.state.terminating:
+            self.state = replace(self.state, terminating=terminating)
+            slot = None if self.state.is_stopping else self.state.slots[process.slot]
+            if slot is not None and slot.current is None and slot.start_at is None:
+                self._update(slot.index, start_at=self._now)  # an exclusive process exits before its replacement starts
+            return
+        slot = self.state.slots[process.slot]
+        if process == slot.replacement:
+            self._on_replacement_failed(slot, event)
+        elif slot.has_served:
+            self._on_crash(slot, process, event)
+        else:
+            self._update(slot.index, current=None)
+            text = f"worker {slot.index} {event.status} before it was ready"
+            self._shut_down(event.failure or ComponentFailed(text))
+
+    def _on_replacement_failed(self, slot: WorkerSlot, event: Exited) -> None:
+        """Keep the current process; if it has asked for a replacement, try another one later."""
+        self._update(slot.index, replacement=None)
+        self.state = replace(self.state, queue=())  # the other replacements would fail as well
+        why = str(event.failure or f"it {event.status}")
+        cause = None if event.failure is None else event.failure.__cause__
+        text = f"worker {slot.index}: replacement failed to start, keeping the current process: {why}"
+        self._log(logging.ERROR, text, cause)
+        for other in self.state.slots:
+            if other.current is not None and other.current.needs_replacement:
+                self._back_off(other.index)
+
+    def _on_crash(self, slot: WorkerSlot, process: Process, event: Exited) -> None:
+        self.actions.append(CountRestart("died"))
+        ended = f"worker {slot.index} {event.status}"
+        if slot.replacement is not None:
+            self._update(slot.index, current=slot.replacement, replacement=None)
+            self._log(logging.ERROR, f"{ended}, its replacement is starting")
+            return
+        self._update(slot.index, current=None)
+        self._dequeue(slot.index)
+        if process.is_ready and self._now - process.started_at >= STABLE_SECONDS:
+            self._update(slot.index, backoff_seconds=FIRST_BACKOFF_SECONDS)
+        seconds = self.state.slots[slot.index].backoff_seconds
+        cause = None if event.failure is None else event.failure.__cause__
+        self._log(logging.ERROR, f"{ended}, starting another in {seconds:g} seconds", cause)
+        self._back_off(slot.index)
+
+    # Reload and stop
+
+    def _on_reload(self, event: Reload) -> None:
+        self.state = replace(self.state, grace_seconds=event.grace_seconds)
+        for slot in self.state.slots:
+            if event.reason == "reload" and slot.replacement is not None:
+                self._update(slot.index, replacement=None)
+                self._terminate(slot.replacement, signal.SIGTERM)
+            # the new code may start where the old one failed, so a scheduled start is due at once
+            self._update(slot.index, reason=event.reason, start_at=None if slot.start_at is None else self._now)
+            if slot.current is not None:
+                self._enqueue(slot.index)
+
+    def _shut_down(self, error: Exception | None) -> None:
+        self.actions.append(Shutdown(error))
+        kill_at = self._now + self.state.grace_seconds + KILL_AFTER_SECONDS
+        terminating = tuple(replace(process, kill_at=kill_at) for process in self.state.processes())
+        self.state = replace(self.state, slots=(), queue=(), terminating=terminating, is_stopping=True)
+        self.actions.extend(SendSignal(process.pid, signal.SIGTERM) for process in terminating)
+
+    # Time
+
+    def _on_tick(self) -> None:
+        terminating = []
+        for process in self.state.terminating:
+            is_late = process.kill_at is not None and process.kill_at <= self._now
+            terminating.append(replace(process, kill_at=None) if is_late else process)
+            if is_late:
+                text = f"worker {process.slot} (process {process.pid}) did not exit in time, killing it"
+                self._log(logging.ERROR, text)
+                self.actions.append(SendSignal(process.pid, signal.SIGKILL))
+            elif self.state.is_hastened:  # repeated, because two signals that arrive together count as one
+                self.actions.append(SendSignal(process.pid, signal.SIGTERM))
+        self.state = replace(self.state, terminating=tuple(terminating))
+        for slot in self.state.slots:
+            if slot.start_at is not None and slot.start_at <= self._now:
+                self._update(slot.index, start_at=None)
+                if slot.current is None:
+                    self.actions.append(Start(slot.index, accept_when_ready=False))
+                elif slot.replacement is None:
+                    self._enqueue(slot.index)
+        self._replace_next()
+
+    def _replace_next(self) -> None:
+        """Start the next replacement, if there is room for one more process."""
+        slots = self.state.slots
+        reserved = sum(slot.current is None for slot in slots)  # each of these slots starts a process, now or later
+        has_room = len(list(self.state.processes())) + reserved < self.state.max_processes
+        if not has_room:
+            return
+        # a process that is not ready may have imported the old code: it is replaced once it is ready
+        ready = (i for i in self.state.queue if (current := slots[i].current) is not None and current.is_ready)
+        index = next(ready, None)
+        if index is None:
+            return
+        slot, current = slots[index], slots[index].current
+        assert current is not None
+        self._dequeue(index)
+        if EXCLUSIVE in current.messages:
+            self._update(index, current=None)
+            self.actions.append(CountRestart(slot.reason))
+            self._terminate(current, REPLACE)
+        else:
+            self.actions.append(Start(index, accept_when_ready=STUCK not in current.messages))
