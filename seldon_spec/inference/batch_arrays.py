@@ -67,7 +67,7 @@ def count_rows(message: Message) -> float:
     payload = message.payload
     if message.payload_type is PayloadType.TENSORS and payload:
         shape = payload[0].array.shape
-        return shape[0] if len(shape) > 1 or (len(payload) > 1 and shape) else 1
+        return shape[0] if shape else 1
     shape = getattr(payload, "shape", None)
     if shape is None:
         return math.nan

@@ -15,8 +15,10 @@ import orjson
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
 from seldon_spec.protocols.json_numbers import SHORT_BYTES, NotPlain, Text, decode_text, is_orjson_exact, read_array
+from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS
 
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n]*[\[\-0-9])')
+_MAX_FAILURES = 4
 _FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 _INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 
@@ -62,13 +64,18 @@ def read_with_arrays(view: memoryview) -> Any:
     """Return the result of ``read_plain``, with arrays as the ``data`` of inputs; None if there are none."""
     arrays: list[Array] = []
     pieces: list[memoryview | bytes] = []
-    start = at = 0
+    start = at = failures = 0
     while (found := _DATA.search(view, at)) is not None:
         at = found.end()
         try:
             array, end = read_array(view, at)
         except (NotPlain, ValueError, TypeError, RuntimeError):  # the latter three are raised by the parsers
+            failures += 1
+            if failures > _MAX_FAILURES:  # each may have read the whole rest of the text
+                return None
             continue
+        if len(arrays) == MAX_TENSORS:  # each copies a piece of the text
+            return None
         pieces += (view[start:at], b"NaN")
         arrays.append(array)
         start = at = end
