@@ -56,11 +56,11 @@ def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
         return error.diagnostics
 
 
-def init(folder: Path, service_type: ServiceType, class_name: str) -> None:
+def init(folder: Path, service_type: ServiceType, class_name: str, *, has_infer: bool = False) -> None:
     """Write the files of a new project, and print the next commands."""
     from seldon_spec.cli.scaffold import make_files, write_files
 
-    files = make_files(service_type, class_name)
+    files = make_files(service_type, class_name, has_infer=has_infer)
     write_files(folder, files)
     where = "" if folder == Path() else f" {folder}"
     write_stderr(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")

@@ -127,6 +127,9 @@ def init(
         typer.Option("--service-type", case_sensitive=False, help="The role of the class in a graph."),
     ] = (ServiceType.MODEL),
     class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class name.")] = None,
+    infer: Annotated[
+        bool, typer.Option("--infer", help="Write a MODEL with named inputs and outputs (method infer).")
+    ] = False,
 ) -> None:
     """Write a new project: seldon.yaml, a class, a test and further files."""
     from seldon_spec.cli.scaffold import DEFAULT_NAMES, is_class_name
@@ -134,7 +137,9 @@ def init(
     name = DEFAULT_NAMES[service_type] if class_name is None else class_name
     if not is_class_name(name):
         raise typer.BadParameter(f'"{name}" is not a valid class name', param_hint="--class-name")
-    commands.init(folder, service_type, name)
+    if infer and service_type is not ServiceType.MODEL:
+        raise typer.BadParameter("needs the service type MODEL", param_hint="--infer")
+    commands.init(folder, service_type, name, has_infer=infer)
 
 
 @app.command()
