@@ -171,6 +171,14 @@ class UnsupportedOperation(RequestError):
     """The component has no hook for the requested operation."""
 
 
+class InferUnsupported(UnsupportedOperation):
+    """The component is a router or a combiner, which has no inference of its own."""
+
+
+class UnknownModel(RequestError):
+    """The request names a model or a version that is not served here."""
+
+
 class ResultError(RequestError):
     """The user's code returned a value that no payload type can represent."""
 

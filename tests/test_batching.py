@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,11 @@ from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.message import Codec, Operation
 from seldon_spec.observability.metrics import Exposition, Metrics
+from seldon_spec.protocols.seldon_v1.grpc_methods import CompressedProtoCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
-from seldon_spec.server.grpc.call import PackedProtoCodec
+from seldon_spec.transport.grpc.messages import decompress
 
 JSON, PROTO = JsonCodec(), ProtoCodec()
 WAIT_SECONDS = 10
@@ -160,7 +162,10 @@ def test_calls_that_wait_are_bounded_by_max_rows() -> None:
 def test_calls_that_wait_are_bounded_by_the_size_of_their_messages() -> None:
     """Compressed messages are small while they wait."""
     message = SeldonMessage(data={"tensor": {"shape": [1, 1024, 1024], "values": [1.0] * (1 << 20)}})
-    wire, codec = gzip.compress(message.SerializeToString(), 1), PackedProtoCodec("gzip", 1 << 24)
+    wire, codec = (
+        gzip.compress(message.SerializeToString(), 1),
+        CompressedProtoCodec(partial(decompress, "gzip", max_bytes=1 << 24)),
+    )
     doubling = Doubling()
     with queued(doubling, 1000) as queue:
         calls = queue.ask(*[(codec, wire)] * 10)

@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("transport.grpc",),
     # the inference core
     ("inference.message", "inference.arrays", "inference.user_metrics"),
+    ("inference.datatypes",),
     (
         "inference.json_default",
         "inference.batch_arrays",
@@ -48,12 +49,20 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    ("protocols.json_style", "protocols.status"),
+    (
+        "protocols.json_style",
+        "protocols.json_numbers",
+        "protocols.protobuf_wire",
+        "protocols.status",
+        "protocols.grpc_protocol",
+    ),
     ("protocols.route",),
     ("protocols.seldon_v1.proto",),
     ("protocols.seldon_v1",),
+    ("protocols.open_inference_v2.proto",),
+    ("protocols.open_inference_v2",),
     # servers and processes
-    ("server.sockets", "server.auth", "server.bridge"),
+    ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
     ("server.rest", "server.grpc", "server.metrics_port"),
     ("server.uvicorn_engine",),
     ("server.engine",),

@@ -6,30 +6,43 @@ still differ in the last digits: a product of matrices adds in another order tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from seldon_spec.inference.message import Message, PayloadType
+from seldon_spec.inference.message import Message, NamedArrays, PayloadType, Tensor
 
 
 def find_group(message: Message) -> Hashable | None:
     """Return a key that is equal for messages whose rows one array can hold.
 
     Returns:
-        Encoding, datatype, shape of a row, and names, because the class gets one list of these; None: this message has
-        no rows that can be joined with others.
+        Datatype, shape of a row, and names, because the class gets one list of these; of tensors those of each; None:
+        this message has no rows that can be joined with others.
     """
     payload, names = message.payload, message.names
+    if message.payload_type is PayloadType.TENSORS:
+        return _find_group_of(payload)
     if message.payload_type is not PayloadType.ARRAY or not isinstance(payload, np.ndarray):
         return None
     if payload.ndim < 2 or not len(payload):
         return None
     if not isinstance(names, (list, tuple)) or not all(type(name) is str for name in names):
         return None
-    return message.encoding, payload.dtype, payload.shape[1:], tuple(names)
+    return payload.dtype, payload.shape[1:], tuple(names)
+
+
+def _find_group_of(tensors: Sequence[Tensor]) -> Hashable | None:
+    arrays = [tensor.array for tensor in tensors]
+    if not arrays or any(array.ndim == 0 or not len(array) for array in arrays):
+        return None
+    if len({len(array) for array in arrays}) > 1:
+        return None
+    return tuple([(tensor.name, tensor.datatype, tensor.array.shape[1:], tensor.content_type) for tensor in tensors])
 
 
 def concat_rows(messages: Sequence[Message]) -> Message:
@@ -39,8 +52,26 @@ def concat_rows(messages: Sequence[Message]) -> Message:
         messages: of one group.
     """
     first = messages[0]
+    if first.payload_type is PayloadType.TENSORS:
+        joined = [
+            replace(tensor, array=np.concatenate([message.payload[index].array for message in messages]))
+            for index, tensor in enumerate(first.payload)
+        ]
+        return Message(PayloadType.TENSORS, joined, encoding=first.encoding)
     rows = np.concatenate([message.payload for message in messages])
     return Message(PayloadType.ARRAY, rows, list(first.names), encoding=first.encoding)
+
+
+def count_rows(message: Message) -> float:
+    """Return the number of rows of a request; NaN if it has none."""
+    payload = message.payload
+    if message.payload_type is PayloadType.TENSORS and payload:
+        shape = payload[0].array.shape
+        return shape[0] if len(shape) > 1 or (len(payload) > 1 and shape) else 1
+    shape = getattr(payload, "shape", None)
+    if shape is None:
+        return math.nan
+    return shape[0] if len(shape) > 1 else 1
 
 
 def split_rows(payload: Any, counts: Sequence[int]) -> list[Any] | None:
@@ -53,6 +84,11 @@ def split_rows(payload: Any, counts: Sequence[int]) -> list[Any] | None:
     Returns:
         Slices of the same type; None if the result does not have one row for each row of the requests.
     """
+    if isinstance(payload, NamedArrays):
+        parts = [split_rows(array, counts) for array in payload.values()]
+        if not all(parts):
+            return None
+        return [NamedArrays(zip(payload, rows, strict=True)) for rows in zip(*parts, strict=True)] or None
     if not _has_rows(payload, sum(counts)):
         return None
     rows = getattr(payload, "iloc", payload)  # the rows of a table of pandas

@@ -13,6 +13,7 @@ from seldon_spec.config.model import BatchingSpec
 from seldon_spec.errors import NotServing
 from seldon_spec.inference.call import Call
 from seldon_spec.inference.executor import ModelThreads
+from seldon_spec.inference.message import PayloadType
 from seldon_spec.inference.processor import DecodedCall, RequestProcessor
 
 _MAX_BYTES = 64 << 20
@@ -126,6 +127,9 @@ class Batcher:
 
 def _size_of(decoded: DecodedCall) -> float:
     """Return the approximate size of a decoded message in bytes."""
-    payload = decoded.request.message.payload
+    message = decoded.request.message
+    payload = message.payload
+    if message.payload_type is PayloadType.TENSORS:
+        return float(sum(tensor.array.nbytes for tensor in payload))
     size = getattr(payload, "nbytes", None)
     return float(sys.getsizeof(payload) if size is None else size)

@@ -59,13 +59,15 @@ class Tensor:
         name: unique within a message.
         array: the values; BYTES elements are an array of objects.
         datatype: the name that the protocol has for the type; None: the array's dtype says it all.
-        parameters: what else the protocol carries for this tensor, such as its content type.
+        parameters: what else the sender says about this tensor.
+        content_type: what the elements of BYTES are, such as ``str``: from the parameters or from the declared inputs.
     """
 
     name: str
     array: Any
     datatype: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    content_type: str | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +85,7 @@ class Message:
         encoding: how the protocol encodes an array; only codecs read it. A response has the encoding of its request.
         original: the list that the class returned where it returned no array; only in a response.
         has_default_names: whether the names are the default ones for their count; only in a response.
+        table: the table that the class returned, whose columns have types of their own; only in a response.
     """
 
     payload_type: PayloadType
@@ -92,6 +95,32 @@ class Message:
     encoding: Any = None
     original: list[Any] | None = None
     has_default_names: bool = False
+    table: Any = None
+
+
+@dataclass(slots=True)
+class TensorMessage(Message):
+    """A request of named tensors; the payload is a list of ``Tensor``.
+
+    Attributes:
+        id: the client's ID of the request; None: it sent none.
+        parameters: of the request; they are the tags in ``meta`` as well, and are not sent back.
+        headers: the request's headers that the class may read.
+        version: the version of the model that the client requests; None: any.
+        outputs: the names of the outputs that the client requests; empty: all.
+        content_type: what the tensors are together, such as ``pd``; None: arrays.
+    """
+
+    id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
+    outputs: tuple[str, ...] = ()
+    content_type: str | None = None
+
+
+class NamedArrays(dict[str, Any]):
+    """The result of a method that returns named arrays."""
 
 
 @dataclass(slots=True)
@@ -153,10 +182,12 @@ class EncodedResponse:
     Attributes:
         body: the bytes.
         status: the HTTP status that the component asked for; None: the usual one.
+        headers: HTTP headers that describe the body; they override the usual ones.
     """
 
     body: bytes
     status: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class LazyBody:
@@ -291,6 +322,14 @@ class Codec(Protocol):
     @property
     def transport(self) -> Transport:
         """The transport that carries this encoding; selects the ``*_rest`` or ``*_grpc`` hooks."""
+
+    @property
+    def raw_codec(self) -> Codec:
+        """The codec of the messages that ``*_raw`` hooks get and return; it may be that of another protocol."""
+
+    @property
+    def has_tensors(self) -> bool:
+        """Whether requests hold named tensors, and PREDICT is the operation that the service type has for data."""
 
     def decode(self, operation: Operation, wire: Any) -> Request:
         """Return a request; parsing may be delayed until the message or the raw form is read.

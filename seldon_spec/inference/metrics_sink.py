@@ -6,9 +6,39 @@ as a replica of a different engine, passes its own.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from seldon_spec.inference.user_metrics import read_metrics
+
+
+class Total(NamedTuple):
+    """How often something was observed, and the sum of its values."""
+
+    count: int = 0
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallTotals:
+    """The requests so far.
+
+    Attributes:
+        success, error: seconds of the requests with this outcome, from their arrival to their responses.
+        queue, decode, call, encode: seconds of the stages of all requests.
+        rows: of the requests whose rows are known.
+        batched: batched calls of the model, and the requests in them.
+    """
+
+    success: Total = Total()
+    error: Total = Total()
+    queue: Total = Total()
+    decode: Total = Total()
+    call: Total = Total()
+    encode: Total = Total()
+    rows: Total = Total()
+    batched: Total = Total()
 
 
 class MetricsSink(Protocol):
@@ -56,6 +86,9 @@ class MetricsSink(Protocol):
     def observe_batch(self, method: str, requests: int, rows: float) -> None:
         """Record one batched call of the model: its number of requests and their rows."""
 
+    def read_totals(self, methods: Collection[str]) -> CallTotals:
+        """Return the totals of the requests for some methods, in all processes."""
+
     def set_in_flight(self, requests: int) -> None:
         """Set the number of requests received and not yet responded to."""
 
@@ -71,6 +104,9 @@ class NullMetrics:
 
     def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
         return read_metrics(metrics, method)[1]
+
+    def read_totals(self, _methods: Collection[str]) -> CallTotals:
+        return CallTotals()
 
     def _discard(self, *_args: Any, **_kwargs: Any) -> None:
         pass

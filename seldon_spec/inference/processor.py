@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +12,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from seldon_spec.errors import ComponentFailed, RequestError
-from seldon_spec.inference.batch_arrays import concat_rows, find_group, split_rows
+from seldon_spec.inference.batch_arrays import concat_rows, count_rows, find_group, split_rows
 from seldon_spec.inference.call import WORKED_ON, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.message import Operation, Request
@@ -90,7 +91,11 @@ class RequestProcessor:
         operation, codec = decoded.call.operation, decoded.call.codec
         if operation in self._unbatchable or (operation, codec.transport) not in self._built.batchable:
             return None
-        group = find_group(decoded.request.message)
+        try:
+            message = self._built.batch_message(decoded.request)
+        except (RequestError, ComponentFailed):  # raised again when the call is processed alone
+            return None
+        group = None if message is None else find_group(message)
         return None if group is None else (operation, group)
 
     def process_batch(self, batch: Sequence[DecodedCall]) -> None:
@@ -124,12 +129,12 @@ class RequestProcessor:
                 component = self._component = self._find_component()
             if type(wire) in _SIZED:
                 call.body_bytes = len(wire)
+            else:
+                call.body_bytes = getattr(wire, "body_bytes", math.nan)
             request = call.codec.decode(call.operation, wire)
             del wire  # no caller holds a large body while its request is processed
             if (call.operation, call.codec.transport) in component.plain:
-                shape = getattr(request.message.payload, "shape", None)
-                if shape is not None:
-                    call.rows = shape[0] if len(shape) > 1 else 1
+                call.rows = count_rows(request.message)
         except BaseException as error:
             self._fail(call, error)
             return None
@@ -157,7 +162,9 @@ class RequestProcessor:
         _mark_predict_started(calls)
         try:
             with contextlib.nullcontext() if self._trace is None else self._trace(calls):
-                payload = self._built.call_batch(operation, concat_rows([request.message for _, request in batch]))
+                messages = [self._built.batch_message(request) for _, request in batch]
+                rows = concat_rows([message for message in messages if message is not None])
+                payload = self._built.call_batch(operation, rows)
             payloads = split_rows(payload, [int(call.rows) for call in calls])
         except Exception as error:  # which request causes it shows when each is processed alone
             if operation not in self._failed_batches:  # once: a class may refuse every batch of this size

@@ -5,11 +5,12 @@ Every handler of a route reads the table: the native handlers, the Flask app, ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Codec, Operation
 from seldon_spec.protocols.json_style import JsonStyle
 
@@ -20,8 +21,11 @@ MULTIPART = "multipart/form-data"
 ANY = "*/*"
 
 
+Body: TypeAlias = bytes | bytearray | memoryview
+
+
 class Page(Enum):
-    """A response that the server creates without calling the component."""
+    """A response that the server creates without calling the component, the same in every state but READY."""
 
     LIVE = "live"
     READY = "ready"
@@ -29,8 +33,11 @@ class Page(Enum):
     OPENAPI = "openapi"
 
 
-PROBES = frozenset({Page.LIVE, Page.READY, Page.PING})
-"""The pages that are served while the model is busy, without a token, a log line or a place in the queue."""
+StatePage: TypeAlias = Callable[[Dispatcher, Mapping[str, str], Body], tuple[int, Any]]
+"""Returns the HTTP status and the JSON body of a page that shows the state of the server; called on the event loop.
+
+Takes the dispatcher, the parameters of the path, and the request's body. Raises ``SeldonSpecError``.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,11 @@ class Route:
         path: a segment ``{name}`` matches any text without a slash, percent-decoded.
         methods: the HTTP methods; GET implies HEAD, and every path accepts OPTIONS.
         operation: the operation of the component to call; None: the route serves a page.
-        page: the page to serve; None: the route calls an operation.
+        page: the page to serve, if it is one of ``Page``.
+        state_page: the page to serve, if it is another one.
         media_types: of the request body; empty: the body is not read. With ``FORM``, the message can also be in the
             form field or the query parameter ``json``; with ``ANY``, the Content-Type is not checked.
-        needs_token: whether a request needs a token if ``server.auth`` is set.
+        is_probe: whether it is served while the model is busy, without a token, a log line or a place in the queue.
         summary: of the route in the OpenAPI document; empty: the document does not list the route.
     """
 
@@ -54,8 +62,9 @@ class Route:
     methods: tuple[str, ...]
     operation: Operation | None = None
     page: Page | None = None
+    state_page: StatePage | None = None
     media_types: tuple[str, ...] = ()
-    needs_token: bool = True
+    is_probe: bool = False
     summary: str = ""
 
 
@@ -71,6 +80,20 @@ class ErrorBody(Protocol):
         """The JSON body; the order of its keys is visible if keys are not sorted."""
 
 
+class RequestInfo(NamedTuple):
+    """What a protocol may read of a request's head.
+
+    Attributes:
+        find: returns the first value of a header, by its name in lower case.
+        list_headers: returns all headers, with names in lower case.
+        parameters: of the path.
+    """
+
+    find: Callable[[bytes], bytes | None]
+    list_headers: Callable[[], Iterable[tuple[bytes, bytes]]]
+    parameters: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class RestProtocol:
     """A REST protocol.
@@ -78,15 +101,27 @@ class RestProtocol:
     Attributes:
         name: as the documentation calls it.
         routes: the route table.
+        style: of its JSON pages and errors.
         make_codec: returns the codec of a route with an operation.
         describe: returns the body of an error.
         describe_http: returns the body of an error of HTTP itself, such as an unknown path, from its status and text.
-        build_openapi: returns the OpenAPI document, from its title.
+        prefix: the first segment of all of its paths, with a slash before it; it defines the format of errors below it.
+            Empty: of all other paths.
+        build_openapi: returns the OpenAPI document, from its title; None: no route serves one.
+        bind_codec: returns the codec of requests with one head, given that of the route. It replaces the check of the
+            Content-Type and the search for the message. Raises ``RequestError``.
+        ignored_headers: headers that ``bind_codec`` does not read.
+        waits_for_model: whether requests that arrive before the model is loaded wait for it; otherwise they fail.
     """
 
     name: str
     routes: tuple[Route, ...]
-    make_codec: Callable[[Route, JsonStyle], Codec]
+    style: JsonStyle
+    make_codec: Callable[[Route], Codec]
     describe: Callable[[BaseException], ErrorBody]
     describe_http: Callable[[int, str], ErrorBody]
-    build_openapi: Callable[[str], Mapping[str, Any]]
+    prefix: str = ""
+    build_openapi: Callable[[str], Mapping[str, Any]] | None = None
+    bind_codec: Callable[[Codec, RequestInfo], Codec] | None = None
+    ignored_headers: frozenset[bytes] = frozenset()
+    waits_for_model: bool = True

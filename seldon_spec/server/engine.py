@@ -11,16 +11,16 @@ from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.metrics_port import MetricsPage
 from seldon_spec.server.rest.rest_app import RestApp
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.sockets import Sockets, port_of
-from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.server.transport_settings import buffered_limit, find_tls_files
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http1.messages import HttpApp
-from seldon_spec.transport.tls import TlsFiles
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -132,7 +132,7 @@ class Engine:
 
 
 def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capacity) -> Listener:
-    server, tls = spec.server, TlsFiles.of(spec)
+    server, tls = spec.server, find_tls_files(spec)
     if server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.http import UvicornListener
 
@@ -148,12 +148,12 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capaci
 def _listen_for_grpc(
     bridge: ExecutorBridge, request_log: RequestLog, bound: socket.socket, spec: Spec, capacity: Capacity
 ) -> GrpcListener:
-    tls = TlsFiles.of(spec)
+    tls = find_tls_files(spec)
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 
-        return GrpcioServer(bridge, request_log, spec, port_of(bound), tls)
+        return GrpcioServer(bridge, request_log, spec, (SELDON_V1,), port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort
 
     context = None if tls is None else tls.make_context("h2")
-    return GrpcPort(bridge, request_log, spec, bound, context, capacity=capacity)
+    return GrpcPort(bridge, request_log, spec, (SELDON_V1,), bound, context, capacity=capacity)

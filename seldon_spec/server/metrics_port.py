@@ -39,7 +39,7 @@ class MetricsPage:
         self._waiting: dict[RequestCycle, ResponseHead] = {}
         self._is_rendering = False
 
-    def plan(self, head: RequestHead) -> RequestHandler:
+    def find_handler(self, head: RequestHead) -> RequestHandler:
         """Choose the handler of requests with this head."""
         try:
             self._auth.check(head.find)
@@ -54,17 +54,17 @@ class MetricsPage:
         return _Rendered(self, _head(200, CONTENT_TYPE.encode(), head))
 
     def vary(
-        self, _head: RequestHead, _names: Sequence[bytes]
+        self, _head: RequestHead, _handler: RequestHandler, _names: Sequence[bytes]
     ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
         """Return a function that checks the token of each request."""
-        return lambda head, _values: self.plan(head)
+        return lambda head, _values: self.find_handler(head)
 
     def is_probe(self, head: RequestHead) -> bool:
         """Return False: no scrape is exempt from the connection limit."""
         del head
         return False
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         """Return the response to a malformed request."""
         failure = describe(error)
         return ResponseHead(failure.http, [(b"content-type", b"text/plain; charset=utf-8")]), failure.info.encode()
@@ -95,9 +95,9 @@ class MetricsPage:
             logger.error("the metrics page cannot be rendered: %s", error, exc_info=error)
         for cycle, head in list(served.items()):
             if error is None:
-                cycle.answer(head, rendering.result())
+                cycle.respond(head, rendering.result())
             else:
-                cycle.answer(_head(500, _HTML, cycle.head), b"<h1>500 Internal Server Error</h1>\n")
+                cycle.respond(_head(500, _HTML, cycle.head), b"<h1>500 Internal Server Error</h1>\n")
 
 
 def _head(status: int, content_type: bytes, head: RequestHead, *more: tuple[bytes, bytes]) -> ResponseHead:
@@ -117,7 +117,7 @@ class _Fixed:
 
     def begin(self, cycle: RequestCycle) -> None:
         """Send the response."""
-        cycle.answer(self._head, self._body)
+        cycle.respond(self._head, self._body)
 
 
 class _Rendered:

@@ -1,4 +1,4 @@
-"""A cache that floods of new keys cannot empty: an entry needs a second sight, and the least recently used one goes."""
+"""An LRU cache that floods of new keys cannot empty: a key is added when it is offered for the second time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the connections of a worker share: turns on its event loop, and memory for what they have buffered."""
+"""Resources that all connections of a worker share: turns on the event loop, and memory for buffers."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ _REPORT_SECONDS = 10.0
 
 
 class Holder(Protocol):
-    """A connection, as far as its memory is concerned.
+    """A connection that buffers bytes.
 
     Attributes:
-        held: bytes that it has buffered: of requests, until they are answered, and of responses, until they are sent.
+        held: buffered bytes of requests, until they have a response, and of responses, until they are sent.
     """
 
     held: int
 
     def shed(self) -> None:
-        """Release what is held, by ending requests or the whole connection."""
+        """Release what is buffered, by ending requests or the connection."""
 
 
 class Capacity:
     """The shared capacity of one event loop.
 
-    Buffered bytes have a limit. Above it, the connection that holds the most is ended, so one client cannot block
-    the others.
+    Buffered bytes have a limit. Beyond it, the connection that holds the most is closed, so that one client cannot
+    block the others.
 
     Args:
         loop: the event loop.
         max_buffered_bytes: the limit, over all connections.
 
     Attributes:
-        turns: where connections wait that have received more than one turn allows.
-        buffered_bytes: what all of them hold.
+        turns: of connections that have received more than one turn allows.
+        buffered_bytes: of all connections.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, max_buffered_bytes: int) -> None:
@@ -51,21 +51,21 @@ class Capacity:
         self._reported = -_REPORT_SECONDS
 
     def join(self, holder: Holder) -> None:
-        """A connection begins; it holds nothing yet."""
+        """Register a connection, which holds nothing yet."""
         self._holders.add(holder)
 
     def leave(self, holder: Holder) -> None:
-        """A connection has ended; what it held is released."""
+        """Remove a connection, and what it holds."""
         self._holders.discard(holder)
         self.hold(holder, -holder.held)
 
     def hold(self, holder: Holder, size: int) -> None:
-        """A connection has buffered so many bytes more, or fewer where ``size`` is negative."""
+        """Count bytes that a connection has buffered, or released if ``size`` is negative."""
         holder.held += size
         self.buffered_bytes += size
         if self.buffered_bytes > self._max_bytes and not self._is_shedding:
             self._is_shedding = True
-            self._loop.call_soon(self._shed)  # not in the midst of whatever has buffered more
+            self._loop.call_soon(self._shed)  # not within the code that has buffered more
 
     def _shed(self) -> None:
         self._is_shedding = False
@@ -74,7 +74,7 @@ class Capacity:
             self._report(largest.held)
             before = self.buffered_bytes
             largest.shed()
-            if self.buffered_bytes >= before:  # it could not, and is cut off in a moment
+            if self.buffered_bytes >= before:  # it is closed in the next iterations of the loop
                 break
 
     def _report(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""A listening socket and its connections, whatever they speak: taken one at a time, counted, and ended when overdue."""
+"""A listening socket and its connections, for any protocol: accept, count, evict, and close on timeouts."""
 
 from __future__ import annotations
 
@@ -13,42 +13,54 @@ from collections import deque
 from operator import itemgetter
 
 from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.tcp import has_unread
 
 logger = logging.getLogger(__name__)
 
+FIRST_REQUEST_SECONDS = 1.0
+"""A new connection has this long to send a request, even if the server stops or has too many connections."""
+
 _SWEEP_SECONDS = 0.5
 _PAUSE_SECONDS = 0.2
-"""How long no connection is taken after the system had no room for one."""
-_RESERVED = 64
-"""So many connections may be open beyond the limit, for a probe each; of more, the oldest one is closed.
+"""How long accepting pauses after the operating system had no resources for a connection."""
 
-As many that were idle may take their time to close, as with TLS, where that takes the client's consent.
+_RESERVED = 64
+"""So many connections beyond the limit may be open, for one probe each; of more, the oldest one is closed.
+
+As many evicted connections may take time to close; closing with TLS requires the client's consent.
 """
 
-_MOST_EVICTED = 64
-_LOOK_SECONDS = 0.1
-"""How many idle connections one look at all of them finds, and how soon the next one is after one that found none."""
+_MAX_CANDIDATES = 64
+_SEARCH_SECONDS = 0.1
+"""A search finds so many connections to evict; after one without a result, the next is this much later."""
 
 
 class Connection(asyncio.Protocol, ABC):
-    """One connection, as its listener knows it; it is a ``Holder``.
+    """A connection of a listener.
 
     Attributes:
-        deadline: when ``expire`` is due, by the loop's clock.
-        held: see ``Holder``.
+        deadline: time of the next call of ``expire``, by the loop's clock.
+        held: bytes that are buffered, see ``Holder``.
+        is_used: there was a request.
     """
 
-    __slots__ = ("held",)
+    __slots__ = ("_transport", "deadline", "held", "is_used")
 
     deadline: float
+    _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.held = 0
+        self.is_used = False
 
     @property
     @abstractmethod
     def idle_since(self) -> float | None:
-        """Since when nothing has been received or sent, by the loop's clock; None: something is under way."""
+        """Time of the last activity, by the loop's clock; None: a request is in progress, or it may not be evicted."""
+
+    def has_input(self) -> bool:
+        """Return True if the client has sent bytes that are not read yet."""
+        return has_unread(self._transport)
 
     @abstractmethod
     def evict(self) -> None:
@@ -56,35 +68,35 @@ class Connection(asyncio.Protocol, ABC):
 
     @abstractmethod
     def shed(self) -> None:
-        """See ``Holder``."""
+        """Release what is buffered, by ending requests or the connection."""
 
     @abstractmethod
     def expire(self) -> None:
-        """The deadline has passed."""
+        """Handle the end of a timeout."""
 
     @abstractmethod
     def retire(self) -> None:
-        """Take nothing new after what is under way, or has begun to come."""
+        """Close after the requests that are in progress or have begun to arrive."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Cut the connection."""
+        """Close the connection at once."""
 
 
 class Listener(ABC):
-    """A listening socket; belongs to the running event loop. What is spoken there is a subclass's.
+    """A listening socket of the running event loop; a subclass defines the protocol.
 
     Args:
         listening: the socket, which other processes may share.
-        max_connections: how many are open at once; one more is told so and closed.
+        max_connections: limit of open connections; beyond it, one that is idle is evicted.
         tls: None: plain text.
-        handshake_seconds: how long a client may take for TLS's first words.
-        capacity: what all listeners of a worker share.
+        handshake_seconds: timeout of the TLS handshake.
+        capacity: shared by all listeners of a worker.
 
     Attributes:
         capacity: as above.
-        scheme: of the URLs that lead here.
-        address: host and port, as requests are told of them.
+        scheme: of the URLs of this port.
+        address: host and port.
     """
 
     def __init__(
@@ -107,72 +119,72 @@ class Listener(ABC):
         self._connections: dict[Connection, None] = {}
         self._reserved: dict[Connection, None] = {}
         self._evicted: dict[Connection, None] = {}
-        self._idle: deque[tuple[float, Connection]] = deque()
-        self._looked = -_LOOK_SECONDS
-        self._greetings: set[asyncio.Task[None]] = set()
-        self._coming: set[Connection] = set()
-        self._sweeping: asyncio.TimerHandle | None = None
-        self._resting: asyncio.TimerHandle | None = None
+        self._candidates: deque[tuple[float, Connection]] = deque()
+        self._next_search = 0.0
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._pending: set[Connection] = set()
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._pause_timer: asyncio.TimerHandle | None = None
         self._is_listening = False
         self._is_retiring = False
         self._empty = asyncio.Event()
 
     @abstractmethod
     def make_connection(self) -> Connection:
-        """The server's side of a connection that has just been taken."""
+        """Create the server side of an accepted connection."""
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than there may be; the last one may only ask a probe."""
+        """True if there are more connections than the limit; the last one may only send a probe."""
         return len(self._connections) - len(self._evicted) > self._max_connections
 
     def start(self) -> None:
-        """Take connections."""
+        """Start accepting connections."""
         self._listen()
         self._sweep()
 
     async def drain(self) -> None:
-        """Take those that wait to be taken, then no more, and wait until all have had their answers."""
+        """Accept what waits in the backlog, then stop accepting, and wait until all requests have responses."""
         was_listening = self._is_listening
         self._pause_listening()
-        most = self._max_connections + _RESERVED  # others may come without end
+        most = self._max_connections + _RESERVED  # clients may connect without end
         while was_listening and most and self._accept():
             most -= 1
-        self._socket.close()  # at once: whom the system takes between the last look and this is cut
+        self._socket.close()  # at once: the system resets what arrives between the last accept and this
         self._is_retiring = True
         for connection in list(self._connections):
             connection.retire()
-        self._note_empty()
+        self._check_empty()
         await self._empty.wait()
 
     async def close(self) -> None:
-        """End everything that is left, once what has been answered is sent."""
+        """Close what is left, once the responses are sent."""
         self._pause_listening()
         for connection in list(self._connections):
             connection.retire()
-        await asyncio.sleep(0)  # a round of the loop, in which what was answered last is written
-        self._end()
+        await asyncio.sleep(0)  # an iteration of the loop, in which the last responses are written
+        self._cancel()
 
     async def abort(self) -> None:
-        """Cut all connections; also those that come to light in the next rounds of the loop."""
+        """Close all connections at once, also those that appear in the next iterations of the loop."""
         self._pause_listening()
         for _ in range(3):
             for connection in list(self._connections):
                 connection.abort()
             await asyncio.sleep(0)
-        self._end()
+        self._cancel()
 
-    def _end(self) -> None:
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-        for greeting in self._greetings:
-            greeting.cancel()
+    def _cancel(self) -> None:
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        for handshake in self._handshakes:
+            handshake.cancel()
 
-    # What a connection tells and asks
+    # What connections call
 
     def add(self, connection: Connection) -> None:
-        """A connection begins."""
-        self._coming.discard(connection)
+        """Register a connection that is established."""
+        self._pending.discard(connection)
         self._connections[connection] = None
         self.capacity.join(connection)
         if self.is_full:
@@ -181,59 +193,71 @@ class Listener(ABC):
             connection.retire()
 
     def discard(self, connection: Connection) -> None:
-        """A connection has ended."""
+        """Remove a connection that is closed."""
         self._connections.pop(connection, None)
         self.capacity.leave(connection)
         self._reserved.pop(connection, None)
         self._evicted.pop(connection, None)
-        self._note_empty()
+        self._check_empty()
 
     def now(self) -> float:
-        """The loop's clock."""
+        """Return the time of the loop's clock."""
         return self._loop.time()
 
-    # How connections come, and when they are overdue
+    # Accepting
 
     def _listen(self) -> None:
         self._is_listening = True
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _pause_listening(self) -> None:
-        if self._resting is not None:
-            self._resting.cancel()
+        if self._pause_timer is not None:
+            self._pause_timer.cancel()
         if self._is_listening:
             self._is_listening = False
             self._loop.remove_reader(self._socket.fileno())
 
     def _accept(self) -> bool:
-        """Take one connection, if there is one: with several workers, a busy one leaves the next to the others."""
+        """Accept one connection, if any: with several workers, a busy one leaves the next to the others."""
         try:
             accepted, _ = self._socket.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):  # another worker was quicker
             return False
-        except OSError as error:  # no more file descriptors: those that wait will be taken later
-            logger.error("no connection can be taken: %s", error)
+        except OSError as error:  # no more file descriptors: clients wait in the backlog
+            logger.error("cannot accept connections, trying again in %.1f s: %s", _PAUSE_SECONDS, error)
             self._pause_listening()
-            self._resting = self._loop.call_later(_PAUSE_SECONDS, self._listen)
+            self._pause_timer = self._loop.call_later(_PAUSE_SECONDS, self._listen)
             return False
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        if not self._make_room():
+        if not self._make_space():
             accepted.close()
             return True
         connection = self.make_connection()
-        self._coming.add(connection)
-        greeting = self._loop.create_task(self._greet(accepted, connection))
-        self._greetings.add(greeting)
-        greeting.add_done_callback(self._forget_greeting)
+        self._pending.add(connection)
+        handshake = self._loop.create_task(self._connect(accepted, connection))
+        self._handshakes.add(handshake)
+        handshake.add_done_callback(self._on_handshake_done)
         return True
 
-    def _make_room(self) -> bool:
-        """Close a connection for a new one where there are as many as there may be: one that is idle, if any.
+    async def _connect(self, accepted: socket.socket, connection: Connection) -> None:
+        timeout = None if self._tls is None else self._handshake_seconds
+        try:
+            with contextlib.suppress(OSError, asyncio.TimeoutError):  # the client is gone, or does not use TLS
+                await self._loop.connect_accepted_socket(
+                    lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=timeout
+                )
+        finally:
+            self._pending.discard(connection)
 
-        Returns:
-            Whether the new one can be taken.
-        """
-        count = len(self._connections) - len(self._evicted) + len(self._coming)
+    def _on_handshake_done(self, handshake: asyncio.Task[None]) -> None:
+        self._handshakes.discard(handshake)
+        self._check_empty()
+
+    # Limits
+
+    def _make_space(self) -> bool:
+        """If the limit is reached, evict an idle connection, or use a reserved place; False if there is none."""
+        count = len(self._connections) - len(self._evicted) + len(self._pending)
         if count < self._max_connections or self._evict():
             return True
         if count >= self._max_connections + _RESERVED:
@@ -245,16 +269,24 @@ class Listener(ABC):
         return True
 
     def _evict(self) -> bool:
-        """Close the connection that has been idle the longest; False if none is known."""
-        if not self._idle and self.now() - self._looked >= _LOOK_SECONDS:
-            idle = [(each.idle_since, each) for each in self._connections]
-            known = [(since, each) for since, each in idle if since is not None]
-            self._idle.extend(heapq.nsmallest(_MOST_EVICTED, known, key=itemgetter(0)))
-            if not known:
-                self._looked = self.now()
-        while self._idle:
-            since, connection = self._idle.popleft()
-            if connection in self._connections and connection.idle_since == since:
+        """Close an idle connection; False if there is none."""
+        if self._evict_candidate():
+            return True
+        now = self.now()
+        if now < self._next_search:
+            return False
+        self._candidates.extend(self._find_candidates())
+        if self._evict_candidate():
+            return True
+        self._next_search = now + _SEARCH_SECONDS
+        return False
+
+    def _evict_candidate(self) -> bool:
+        """Close the first candidate that is still idle; False if there is none."""
+        while self._candidates:
+            since, connection = self._candidates.popleft()
+            is_idle = connection in self._connections and connection.idle_since == since
+            if is_idle and not connection.has_input():
                 connection.evict()
                 self._evicted[connection] = None
                 if len(self._evicted) > _RESERVED:
@@ -264,27 +296,28 @@ class Listener(ABC):
                 return True
         return False
 
-    async def _greet(self, accepted: socket.socket, connection: Connection) -> None:
-        timeout = None if self._tls is None else self._handshake_seconds
-        try:
-            with contextlib.suppress(OSError, asyncio.TimeoutError):  # the client is gone already, or speaks no TLS
-                await self._loop.connect_accepted_socket(
-                    lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=timeout
-                )
-        finally:
-            self._coming.discard(connection)
+    def _find_candidates(self) -> list[tuple[float, Connection]]:
+        """Return the connections to evict first, with the time since when they are idle.
 
-    def _forget_greeting(self, greeting: asyncio.Task[None]) -> None:
-        self._greetings.discard(greeting)
-        self._note_empty()
+        A connection that was just used, or is new, is likely to get a request. So those that have been idle for a
+        second come first. If there is none, and many connections never had a request, these come first, since a client
+        that keeps opening them must not displace those that are used.
+        """
+        idle = [(since, each) for each in self._connections if (since := each.idle_since) is not None]
+        limit = self.now() - FIRST_REQUEST_SECONDS
+        chosen = [pair for pair in idle if pair[0] <= limit]
+        if not chosen:
+            unused = [pair for pair in idle if not pair[1].is_used]
+            chosen = unused if 2 * len(unused) >= self._max_connections else idle
+        return heapq.nsmallest(_MAX_CANDIDATES, chosen, key=itemgetter(0))
 
-    def _note_empty(self) -> None:
-        if self._is_retiring and not self._connections and not self._greetings:
+    def _check_empty(self) -> None:
+        if self._is_retiring and not self._connections and not self._handshakes:
             self._empty.set()
 
     def _sweep(self) -> None:
-        """End what is overdue; one look at all of them now and then costs less than a timer for each request."""
-        self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)  # first: it goes on whatever happens
+        """Call ``expire`` of every connection past its deadline; one timer for all costs less than one per request."""
+        self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)  # first: an error must not stop it
         now = self.now()
         for connection in [each for each in self._connections if each.deadline <= now]:
             connection.expire()

@@ -1,4 +1,4 @@
-"""What the operating system knows of a connection and asyncio does not report; on Linux alone it is all of this."""
+"""Properties of a connection that asyncio does not report; only Linux has all of them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import struct
 import termios
 
 _CLOSED = 7
-"""The state of a socket that has been reset, as Linux numbers them."""
+"""The state of a socket that has been reset, on Linux."""
 
 _BYTES_ACKED = struct.Struct("120xQ")
-"""Where Linux has the bytes that were acknowledged, among what it knows of a connection (``struct tcp_info``)."""
+"""The position of the number of acknowledged bytes in ``struct tcp_info`` of Linux."""
 
 
 def count_unsent(transport: asyncio.Transport) -> int:
-    """Return how many bytes the client has not acknowledged yet: those in asyncio's buffer and in the system's.
+    """Return how many bytes the client has not acknowledged yet: those in the buffers of asyncio and of the system.
 
-    With TLS, asyncio may have more of them, in a buffer that nobody can ask for its size.
+    With TLS, asyncio may have more of them, in a buffer of unknown size.
     """
     return transport.get_write_buffer_size() + _count(transport, termios.TIOCOUTQ)
 
 
 def count_acknowledged(transport: asyncio.Transport, written: int = 0) -> int:
-    """Return how many bytes the client has acknowledged, counted from any point: only differences mean something.
+    """Return how many bytes the client has acknowledged, counted from any point: only differences are meaningful.
 
-    The buffer of the system alone can have several megabytes, so the progress of a slow reader shows nowhere else.
+    The buffer of the system can have several megabytes, so the progress of a slow reader is visible only here.
 
     Args:
-        transport: the connection's.
-        written: bytes that were written, where the system does not count those that were acknowledged.
+        transport: of the connection.
+        written: bytes that were written; used if the system does not count those that were acknowledged.
     """
     connection = transport.get_extra_info("socket")
     if connection is not None and hasattr(socket, "TCP_INFO"):
-        with contextlib.suppress(OSError, struct.error):  # it is closed, or the system counts less
+        with contextlib.suppress(OSError, struct.error):  # the socket is closed, or the system has fewer counters
             info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
             (acknowledged,) = _BYTES_ACKED.unpack(info)
             if acknowledged:
@@ -63,6 +63,6 @@ def _count(transport: asyncio.Transport, request: int) -> int:
     connection = transport.get_extra_info("socket")
     size = bytearray(struct.calcsize("i"))
     if connection is not None:
-        with contextlib.suppress(OSError, ValueError):  # it is closed, or the system does not count
+        with contextlib.suppress(OSError, ValueError):  # the socket is closed, or the system has no counter
             fcntl.ioctl(connection.fileno(), request, size)
     return int(struct.unpack("i", size)[0])

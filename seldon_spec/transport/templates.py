@@ -2,9 +2,9 @@
 
 A production client sends the same header fields with every request, but a trace context, a request ID or a token may
 have a new value each time. A template is learned from heads of the same shape, that is with the same names in the same
-order and the same values wherever a value decides how a request is read. Reading another head of this client then costs
+order and the same values of fields that decide how a request is read. Reading another head of this client then costs
 one comparison for each gap. A template matches only if the value in every gap is plain text; any other head is parsed
-and judged from scratch.
+and validated.
 """
 
 from __future__ import annotations

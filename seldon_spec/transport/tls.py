@@ -1,4 +1,4 @@
-"""TLS of a serving process, from ``server.tls``; the files are read when a worker starts."""
+"""TLS of a server."""
 
 from __future__ import annotations
 
@@ -6,35 +6,24 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from seldon_spec.config.model import Spec
-
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """The files of ``server.tls``, wherever the process stands."""
+    """The certificate and key of a server, and the CA that client certificates have to be signed by, if any."""
 
     certificate: Path
     key: Path
     client_ca: Path | None
 
-    @classmethod
-    def of(cls, spec: Spec) -> TlsFiles | None:
-        """Those of a spec; None: plain text."""
-        tls = spec.server.tls
-        if tls is None:
-            return None
-        client_ca = None if tls.client_ca is None else spec.folder / tls.client_ca
-        return cls(spec.folder / tls.certificate, spec.folder / tls.key, client_ca)
-
     def make_context(self, *protocols: str) -> ssl.SSLContext:
-        """A server's context.
+        """Return the context of a server; the files are read now.
 
         Args:
-            protocols: what is spoken behind it, by ALPN's names.
+            protocols: names of the application protocols, for ALPN.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_RENEGOTIATION  # which costs a client little and the server much
+        context.options |= ssl.OP_NO_RENEGOTIATION  # it costs a client little and the server much
         context.load_cert_chain(self.certificate, self.key)
         context.set_alpn_protocols(protocols)
         if self.client_ca is not None:

@@ -1,4 +1,4 @@
-"""How connections share the event loop: a connection works for one turn, and for the next one it waits in a queue."""
+"""Turns on the event loop: a connection processes input for one turn, then waits in a queue for the next one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ would wait until no connection needs a turn.
 
 
 class Turn:
-    """What a connection may process before the others continue; starts when it is made."""
+    """What a connection may process before the others continue; starts when it is created."""
 
     __slots__ = ("_end", "_units")
 
@@ -42,10 +42,10 @@ class Turn:
 
 
 class Worker(Protocol):
-    """What waits for its next turn."""
+    """A connection that waits for its next turn."""
 
     def take_turn(self) -> None:
-        """Process what has been received, for one turn; wait again if there is more."""
+        """Process input for one turn; wait again if there is more."""
 
 
 class Turns:
@@ -81,7 +81,7 @@ class Turns:
                 self._waiting.popleft().take_turn()
                 if time.thread_time() >= end:
                     break
-        finally:  # whatever happens to one of them, the others go on
+        finally:  # an error of one connection does not stop the others
             self._schedule()
         if self._waiting:
             time.sleep(_PAUSE_SECONDS)

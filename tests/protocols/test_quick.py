@@ -20,7 +20,9 @@ from hypothesis.extra import numpy as st_numpy
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.response import build_response_message, merge_meta
 from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType
+from seldon_spec.protocols import json_numbers
 from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.protobuf_wire import write_varint
 from seldon_spec.protocols.seldon_v1 import proto_codec, proto_message
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast import json_reader as json_read
@@ -51,7 +53,7 @@ def outcome(ask: Callable[[], Message]) -> Any:
 def pieces_of(size: int) -> Iterator[None]:
     """Have arrays handled in pieces so small that a short example has many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_read, "_PIECE_BYTES", size)
+        patch.setattr(json_numbers, "_PIECE_BYTES", size)
         patch.setattr(wire, "_BLOCK_BYTES", size)
         yield
 
@@ -474,7 +476,7 @@ def assert_proto_is_read_alike(message: bytes) -> None:
 
 def field(number: int, content: bytes) -> bytes:
     """A member with a length."""
-    return wire.write_varint(number << 3 | 2) + wire.write_varint(len(content)) + content
+    return write_varint(number << 3 | 2) + write_varint(len(content)) + content
 
 
 def data(content: bytes) -> bytes:

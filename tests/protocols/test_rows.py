@@ -46,7 +46,6 @@ def test_the_joined_message_shares_nothing_with_its_parts() -> None:
 
 TWO = np.ones((1, 2))
 APART = {
-    "encoding": Message(PayloadType.ARRAY, TWO, ["a", "b"], encoding=ArrayEncoding.NDARRAY),
     "datatype": Message(PayloadType.ARRAY, TWO.astype("f4"), ["a", "b"]),
     "width": Message(PayloadType.ARRAY, np.ones((1, 3)), ["a", "b"]),
     "dimensions": Message(PayloadType.ARRAY, np.ones((1, 2, 1)), ["a", "b"]),
@@ -61,6 +60,9 @@ def test_messages_that_differ_are_of_different_groups() -> None:
     messages = [Message(PayloadType.ARRAY, TWO, ["a", "b"]), *APART.values()]
     assert len({find_group(message) for message in messages}) == len(messages)
     assert find_group(Message(PayloadType.ARRAY, TWO, ("a", "b"))) == find_group(messages[0])
+    assert find_group(Message(PayloadType.ARRAY, TWO, ["a", "b"], encoding=ArrayEncoding.NDARRAY)) == find_group(
+        messages[0]
+    )
 
 
 ALONE = {

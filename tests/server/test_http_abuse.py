@@ -280,12 +280,12 @@ def test_connections_for_which_there_are_no_files_wait_until_there_are(start: St
             stack.enter_context(connect(server))
         late = stack.enter_context(connect(server))
         late.sendall(LIVE)
-        server.wait_for("no connection can be taken")
+        server.wait_for("cannot accept connections")
     assert_serves(server)
     with ExitStack() as stack:
         for _ in range(50):
             stack.enter_context(connect(server))
-        server.wait_for("no connection can be taken")
+        server.wait_for("cannot accept connections")
         assert server.stop() == 0
     assert "Traceback" not in server.log
 

@@ -70,33 +70,37 @@ class Wire(asyncio.Transport):
 
 
 class Echo:
-    """An ``HttpApp`` that answers what it was asked: at once, or when it is told to."""
+    """An ``HttpApp`` that responds with the request: at once, or when ``respond`` is called."""
 
     max_body_bytes = MAX_BODY_BYTES
 
     def __init__(self, *, is_patient: bool = False) -> None:
         self.is_patient = is_patient
         self.begun: list[RequestCycle] = []
+        self.after: Callable[[], None] = lambda: None
 
-    def plan(self, _head: RequestHead) -> Echo:
+    def find_handler(self, _head: RequestHead) -> Echo:
         return self
 
-    def vary(self, _head: RequestHead, _names: Sequence[bytes]) -> Callable[[RequestHead, Sequence[bytes]], Echo]:
-        return lambda head, _values: self.plan(head)
+    def vary(
+        self, _head: RequestHead, _handler: object, _names: Sequence[bytes]
+    ) -> Callable[[RequestHead, Sequence[bytes]], Echo]:
+        return lambda head, _values: self.find_handler(head)
 
     def begin(self, exchange: RequestCycle) -> None:
         self.begun.append(exchange)
         if not self.is_patient:
-            self.answer(exchange)
+            self.respond(exchange)
 
-    def answer(self, exchange: RequestCycle) -> None:
+    def respond(self, exchange: RequestCycle) -> None:
         head = exchange.head
-        exchange.answer(ResponseHead(200, []), f"{head.method} {head.path} ".encode() + bytes(exchange.take_body()))
+        exchange.respond(ResponseHead(200, []), f"{head.method} {head.path} ".encode() + bytes(exchange.take_body()))
+        self.after()
 
     def is_probe(self, _head: RequestHead) -> bool:
         return False
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         return ResponseHead(describe(error).http, []), type(error).__name__.encode()
 
 
@@ -109,6 +113,7 @@ class Door:
 
     def __init__(self, app: Echo, heads: HeadCache | None = None) -> None:
         self.app: HttpApp = app
+        app.after = self.run
         self.limits = HttpLimits(header_timeout_seconds=1, body_timeout_seconds=2, keep_alive_seconds=4)
         self.heads = heads or HeadCache(app)
         self.clock = 0.0
@@ -144,11 +149,7 @@ class DrivenConnection(HttpConnection):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        cast("Door", self._listener).run()
-
-    def answer(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
-        super().answer(head, body, length)
-        cast("Door", self._listener).run()
+        cast("Door", self._port).run()
 
 
 def connect(door: Door) -> tuple[HttpConnection, Wire]:
@@ -158,7 +159,7 @@ def connect(door: Door) -> tuple[HttpConnection, Wire]:
 
 
 def admit(heads: HeadCache, raw: bytes) -> None:
-    heads.admit(raw, parse_head(raw), RecentTemplates())
+    heads.put(raw, parse_head(raw), RecentTemplates())
 
 
 def is_over(wire: Wire) -> bool:
@@ -241,7 +242,7 @@ def test_any_requests_in_any_pieces_get_the_answers_that_each_gets_alone(
         if not is_over(wire):
             connection.data_received(piece)
     while app.is_patient and app.begun:
-        app.answer(app.begun.pop(0))
+        app.respond(app.begun.pop(0))
     assert bytes(wire.sent).replace(CONTINUE, b"") == expected
 
 
@@ -344,7 +345,7 @@ def test_a_head_that_asks_too_much_is_not_kept(raw: bytes, kind: type[RequestErr
     for _ in range(3):
         with pytest.raises(kind):
             admit(heads, raw)
-    assert heads.find(raw, RecentTemplates()) is None
+    assert heads.get(raw, RecentTemplates()) is None
 
 
 def test_a_head_without_an_end_is_refused_at_its_bound() -> None:
@@ -364,7 +365,7 @@ def test_what_is_sent_ahead_is_bounded() -> None:
     assert wire.is_paused
     count = 0
     while app.begun:
-        app.answer(app.begun.pop())
+        app.respond(app.begun.pop())
         count += 1
     assert count == 3001
     assert not wire.is_paused

@@ -107,24 +107,26 @@ class Recorder:
         self.requests: list[Found] = []
         self.pending: Found | None = None
 
-    def plan(self, head: RequestHead) -> Recorder:
+    def find_handler(self, head: RequestHead) -> Recorder:
         self.pending = Found(head.method, head.path, head.query, head.version, head.headers)
         return self
 
-    def vary(self, _head: RequestHead, _names: Sequence[bytes]) -> Callable[[RequestHead, Sequence[bytes]], Recorder]:
-        return lambda head, _values: self.plan(head)
+    def vary(
+        self, _head: RequestHead, _handler: object, _names: Sequence[bytes]
+    ) -> Callable[[RequestHead, Sequence[bytes]], Recorder]:
+        return lambda head, _values: self.find_handler(head)
 
     def begin(self, exchange: RequestCycle) -> None:
-        self.plan(exchange.head)
+        self.find_handler(exchange.head)
         assert self.pending is not None
         self.requests.append(self.pending._replace(body=bytes(exchange.take_body())))
         self.pending = None
-        exchange.answer(ResponseHead(200, []), b"")
+        exchange.respond(ResponseHead(200, []), b"")
 
     def is_probe(self, _head: RequestHead) -> bool:
         return True
 
-    def refuse(self, error: RequestError, _head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: RequestError, _head: RequestHead | None, _path: str = "") -> tuple[ResponseHead, bytes]:
         return ResponseHead(describe(error).http, []), b""
 
 

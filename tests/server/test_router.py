@@ -20,14 +20,15 @@ MODELS = RestProtocol(
         Route("version", "/m/{name}/versions/{version}", ("GET",), Operation.METADATA),
         Route("infer", "/m/{name}/infer", ("POST",), Operation.PREDICT),
         Route("special", "/m/special", ("GET",), Operation.HEALTH),
-        Route("status", "/m/{name}/live", ("GET",), page=Page.LIVE, needs_token=False),
+        Route("status", "/m/{name}/live", ("GET",), page=Page.LIVE, is_probe=True),
     ),
-    lambda _route, style: JsonCodec(style),
+    JsonStyle(),
+    lambda _route: JsonCodec(),
     describe,
     describe_http,
-    lambda title: {"title": title},
+    build_openapi=lambda title: {"title": title},
 )
-ROUTER = Router((seldon_v1(), MODELS))
+ROUTER = Router((seldon_v1(JsonStyle()), MODELS))
 
 MATCHES: dict[tuple[str, str], tuple[str | None, dict[str, str]]] = {
     ("POST", "/predict"): ("predict", {}),
@@ -91,7 +92,7 @@ def test_tokens_and_probes_depend_on_the_path_alone(method: str, path: str, expe
 def test_requests_without_a_route_get_a_status_and_the_allowed_methods(
     method: str, path: str, status: int, allow: str | None
 ) -> None:
-    responses = ResponseFactory((seldon_v1(), MODELS), JsonStyle(), "m")
+    responses = ResponseFactory((seldon_v1(JsonStyle()), MODELS), "m")
     response = responses.unmatched(ROUTER.match(method, path), method)
     assert (response.status, dict(response.headers).get("Allow")) == (status, allow)
 

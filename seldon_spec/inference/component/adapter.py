@@ -6,14 +6,14 @@ Source: contract sections 3.3, 3.4 and 3.6. ``hooks.py`` finds the hooks once, a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from seldon_spec.config.model import ServiceType, UnitSpec
-from seldon_spec.errors import ComponentFailed, ResultError, UnsupportedOperation
+from seldon_spec.config.model import ServiceType, TensorSpec, UnitSpec
+from seldon_spec.errors import ComponentFailed, InferUnsupported, ResultError, UnsupportedOperation
 from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.failure import is_named, user_code
 from seldon_spec.inference.component.hooks import (
@@ -30,10 +30,20 @@ from seldon_spec.inference.component.hooks import (
     is_not_implemented,
     takes_meta,
 )
+from seldon_spec.inference.component.infer import find_infer
 from seldon_spec.inference.component.metadata import read_metadata
 from seldon_spec.inference.component.response import build_response_message, merge_meta
-from seldon_spec.inference.component.tensors import tensors_to_array
-from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Response, Transport
+from seldon_spec.inference.component.tensors import own_payload, tensors_to_array
+from seldon_spec.inference.message import (
+    Message,
+    NamedArrays,
+    Operation,
+    PayloadType,
+    Request,
+    Response,
+    TensorMessage,
+    Transport,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +56,12 @@ _SCORED = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT})
 
 
 def build_component(
-    user_class: Callable[..., Any], parameters: Mapping[str, Any], unit: UnitSpec, service_type: ServiceType
+    user_class: Callable[..., Any],
+    parameters: Mapping[str, Any],
+    unit: UnitSpec,
+    service_type: ServiceType,
+    inputs: Sequence[TensorSpec] = (),
+    outputs: Sequence[TensorSpec] = (),
 ) -> Adapter:
     """Build the user's object, read its metadata, and load it.
 
@@ -55,6 +70,7 @@ def build_component(
         parameters: its keyword arguments.
         unit: what the operator sets for this component.
         service_type: an OUTLIER_DETECTOR also has its scores called.
+        inputs, outputs: as declared, for the hook ``infer``.
 
     Raises:
         ComponentFailed: the class raised.
@@ -63,7 +79,7 @@ def build_component(
         user = user_class(**parameters)
     metadata = read_metadata(user, unit)
     _load(user)
-    return Adapter(user, unit, service_type, metadata)
+    return Adapter(user, unit, service_type, metadata, inputs, outputs)
 
 
 def _load(user: object) -> None:
@@ -94,10 +110,12 @@ class Adapter:
         unit: UnitSpec,
         service_type: ServiceType = ServiceType.MODEL,
         metadata: Mapping[str, Any] | None = None,
+        inputs: Sequence[TensorSpec] = (),
+        outputs: Sequence[TensorSpec] = (),
     ) -> None:
         self._class_name = type(user).__name__
         self._unit = unit
-        self._metadata = metadata
+        self._metadata = None if metadata is None else dict(metadata)
         self._request_path = {unit.id: unit.image or "NOT_IMPLEMENTED:NOT_IMPLEMENTED"} if unit.id else {}
         self._raw = find_raw_hooks(user)
         plain = find_plain_hooks(user, unit.id or _UNKNOWN_ROUTER)
@@ -116,15 +134,23 @@ class Adapter:
             Operation.HEALTH: _health_status,
         }
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
-        self.plain = frozenset(key for key, raw in self._raw.items() if key[0] in _DECODED_FIRST and not raw)
+        self._infer = find_infer(user, inputs, outputs)
+        has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
+        has_predict = Operation.PREDICT in plain or has_raw_predict
+        self._infers_all = self._infer is not None and not has_predict
+        self._main = _find_main(service_type, {*plain, *(key[0] for key, raw in self._raw.items() if raw)})
+        self.plain = frozenset(
+            key
+            for key, raw in self._raw.items()
+            if key[0] in _DECODED_FIRST and not raw and not (key[0] is Operation.PREDICT and self._has_raw_main(key[1]))
+        )
         self.batchable = frozenset(
-            key for key in self.plain if self._score is None and key[0] in plain and _is_rowwise(user, key[0])
+            key for key in self.plain if self._score is None and self._is_batchable(user, key[0], plain)
         )
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
-        has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
-        if service_type is ServiceType.MODEL and Operation.PREDICT not in plain and not has_raw_predict:
+        if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
     def call(self, request: Request, record: RecordMetrics) -> Response:
@@ -138,19 +164,39 @@ class Adapter:
             return Response(Message(PayloadType.JSON, self._metadata))
         if operation is Operation.FEEDBACK:
             self._record_reward(request, record)
+        if operation is Operation.PREDICT:
+            if self._infers_all or (self._infer is not None and request.codec.has_tensors):
+                message = request.message
+                assert self._infer is not None
+                return self._respond(operation, self._infer(message), message, {}, record)
+            if self._main is not Operation.PREDICT and request.codec.has_tensors:
+                operation = self._require_main()
         for hook in self._raw[operation, request.codec.transport]:
             raw = call_hook(hook, request)
             if raw is not NOT_IMPLEMENTED:
                 return self._raw_response(raw, request, record)
-        message = request.message
-        if message.payload_type is PayloadType.TENSORS:
-            message = tensors_to_array(message)
-        scores = {}
-        if self._score is not None and operation in _SCORED:
-            found = call_hook(self._score, message)  # before the method, which may change X
-            if found is not NOT_IMPLEMENTED:
-                scores["outlierScore"] = found
-        return self._respond(operation, self._methods[operation](message), message, scores, record)
+        message = given = request.message
+        if given.payload_type is PayloadType.TENSORS:
+            message = own_payload(tensors_to_array(given))
+        # before the method, which may change X
+        scores = {} if self._score is None else self._call_score(self._score, operation, message)
+        result = self._methods[operation](message)
+        if result is NOT_IMPLEMENTED:  # a transformer without this hook returns its input
+            result = _input_of(given)
+        return self._respond(operation, result, given, scores, record)
+
+    def _call_score(self, score: PlainHook, operation: Operation, message: Message) -> Mapping[str, Any]:
+        """Return the tags of an outlier detector."""
+        if operation not in _SCORED:
+            return {}
+        found = call_hook(score, message)
+        return {} if found is NOT_IMPLEMENTED else {"outlierScore": found}
+
+    def _require_main(self) -> Operation:
+        """Return the operation of a request that names none."""
+        if self._main is None:
+            raise InferUnsupported(f"{self._class_name} is a router or a combiner: it has no inference")
+        return self._main
 
     def _record_reward(self, request: Request, record: RecordMetrics) -> None:
         """Record feedback and its reward, before the class is called (contract section 6.2)."""
@@ -164,7 +210,7 @@ class Adapter:
             )
 
     def _raw_response(self, raw: Any, request: Request, record: RecordMetrics) -> Response:
-        codec = request.codec
+        codec = request.codec.raw_codec
         metrics, without = codec.split_metrics(raw)
         if metrics:
             record(metrics)
@@ -174,10 +220,24 @@ class Adapter:
             raw = codec.add_method_tag(raw, request.operation.value)
         return Response(raw=raw, codec=codec)
 
+    def batch_message(self, request: Request) -> Message | None:
+        """Return the message whose rows can be joined with others; see ``Component.batch_message``."""
+        message = request.message
+        if request.operation is not Operation.PREDICT or not request.codec.has_tensors:
+            return message
+        if self._infer is not None:
+            return message if self._infer.takes_rows else None
+        return tensors_to_array(message) if self._main is Operation.PREDICT else None
+
     def call_batch(self, operation: Operation, message: Message) -> Any:
         """Call the user's code once for several requests; see ``Component.call_batch``."""
-        payload, tags, metrics = _unwrap(self._methods[operation](message))
-        return None if tags or metrics else payload
+        infer = self._infer if operation is Operation.PREDICT and self._is_infer(message) else None
+        payload, tags, metrics = _unwrap(self._methods[operation](message) if infer is None else infer(message))
+        if tags or metrics:
+            return None
+        if payload is NOT_IMPLEMENTED:
+            return message.payload
+        return payload if infer is None else infer.read_outputs(payload, ())
 
     def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:
         """Return the response to one request of a batch; see ``Component.finish_batched``."""
@@ -190,6 +250,8 @@ class Adapter:
         payload, tags, metrics = (result, None, None) if operation is Operation.HEALTH else _unwrap(result)
         if operation is Operation.FEEDBACK and payload is None:
             payload = np.array([])
+        if operation is Operation.PREDICT and self._infer is not None and self._is_infer(message):
+            payload = self._infer.read_outputs(payload, message.outputs if isinstance(message, TensorMessage) else ())
         recorded = record(metrics) if metrics is not None else []
         own_metrics = NOT_IMPLEMENTED if self._metrics is None else call_hook(self._metrics)
         own = [] if own_metrics is NOT_IMPLEMENTED else record(own_metrics)
@@ -204,6 +266,20 @@ class Adapter:
         if operation is Operation.ROUTE:
             payload = [[_check_route(payload)]]
         return Response(build_response_message(payload, operation, message, meta, self._class_names))
+
+    def _is_infer(self, message: Message) -> bool:
+        """Return whether a request is for the hook for named tensors."""
+        return self._infers_all or (self._infer is not None and message.payload_type is PayloadType.TENSORS)
+
+    def _has_raw_main(self, transport: Transport) -> bool:
+        """Return whether a raw hook gets requests of tensors."""
+        return self._main is not None and bool(self._raw[self._main, transport])
+
+    def _is_batchable(self, user: object, operation: Operation, plain: Mapping[Operation, PlainHook]) -> bool:
+        """Return whether rows of several requests can share a call."""
+        if operation is Operation.PREDICT and self._infers_all:
+            return self._infer is not None and self._infer.takes_rows
+        return operation in plain and _is_rowwise(user, operation)
 
     def _predict(self, hook: PlainHook | None, message: Message) -> Any:
         payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
@@ -224,10 +300,33 @@ def _is_rowwise(user: object, operation: Operation) -> bool:
     return operation in _ROWWISE and not takes_meta(user, NAMES[operation])
 
 
+def _find_main(service_type: ServiceType, hooks: Container[Operation]) -> Operation | None:
+    """Return the operation of a request that names none; None: routers and combiners have none.
+
+    Args:
+        service_type: of the component.
+        hooks: the operations that the class has a hook for.
+    """
+    if service_type is ServiceType.MODEL:
+        return Operation.PREDICT
+    if service_type is ServiceType.TRANSFORMER:
+        has_only_output = Operation.TRANSFORM_INPUT not in hooks and Operation.TRANSFORM_OUTPUT in hooks
+        return Operation.TRANSFORM_OUTPUT if has_only_output else Operation.TRANSFORM_INPUT
+    if service_type is ServiceType.OUTLIER_DETECTOR:
+        return Operation.PREDICT if Operation.PREDICT in hooks else Operation.TRANSFORM_INPUT
+    return None
+
+
+def _input_of(message: Message) -> Any:
+    """Return the payload of a request as the result of a transformer."""
+    if message.payload_type is not PayloadType.TENSORS:
+        return message.payload
+    return NamedArrays({tensor.name: tensor.array for tensor in message.payload})
+
+
 def _transform(hook: PlainHook | None, message: Message) -> Any:
-    """Return what the hook returns; a transformer without this hook returns its input."""
-    payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
-    return message.payload if payload is NOT_IMPLEMENTED else payload
+    """Return what the hook returns; NOT_IMPLEMENTED if there is none."""
+    return NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
 
 
 def _call_required(hook: PlainHook | None, message: Message, operation: Operation) -> Any:

@@ -49,6 +49,13 @@ class Component(Protocol):
             BadMetric: the user's code made a metric that the contract does not allow.
         """
 
+    def batch_message(self, request: Request) -> Message | None:
+        """Return the message of a request as ``call_batch`` takes it; None: the request is processed alone.
+
+        Raises:
+            PayloadError, ComponentFailed: the request is not what the component takes.
+        """
+
     def call_batch(self, operation: Operation, message: Message) -> Any:
         """Call the user's code once for several requests.
 
@@ -60,7 +67,9 @@ class Component(Protocol):
             What the code returned for all rows; None if that has tags or metrics, which belong to one call.
 
         Raises:
+            PayloadError: the rows are not what the component takes.
             ComponentFailed: the user's code raised.
+            ResultError: the user's code returned what its operation does not allow.
         """
 
     def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:

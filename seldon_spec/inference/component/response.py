@@ -14,7 +14,15 @@ import numpy as np
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
 from seldon_spec.inference.arrays import Array, default_names, is_masked
 from seldon_spec.inference.json_default import find_array, natural_array, open_container
-from seldon_spec.inference.message import Message, Operation, PayloadType
+from seldon_spec.inference.message import (
+    AggregateMessage,
+    Message,
+    NamedArrays,
+    Operation,
+    PayloadType,
+    Tensor,
+    TensorMessage,
+)
 
 _KEEP_META = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT, Operation.AGGREGATE})
 """The operations whose response keeps the request's ``meta``; the others keep only its puid."""
@@ -47,6 +55,8 @@ def build_response_message(
     if isinstance(payload, (list, np.ndarray)):
         return _array_message(payload, request, meta, class_names)
     if isinstance(payload, dict):
+        if isinstance(payload, NamedArrays):
+            return _named_message(payload, request, meta)
         return Message(PayloadType.JSON, payload, None, meta)
     if isinstance(payload, (bytes, bytearray)):
         return Message(PayloadType.BINARY, payload, None, meta)
@@ -71,11 +81,34 @@ def _convert(
     array = find_array(payload)
     if array is not None:
         # a table of pandas or another library names its columns itself
-        return _array_message(array, request, meta, class_names, getattr(payload, "columns", None))
+        columns = getattr(payload, "columns", None)
+        message = _array_message(array, request, meta, class_names, columns)
+        message.table = None if columns is None else payload
+        return message
     if isinstance(payload, (Sequence, Iterator, deque, ValuesView)):
         return _array_message(list(payload), request, meta, class_names)
     shown = short_repr(payload)
     raise ResultError(f"Unknown data type returned as payload (must be list or np array):{shown}")
+
+
+def _named_message(arrays: NamedArrays, request: Message, meta: dict[str, Any]) -> Message:
+    """Build the message for named arrays.
+
+    Without tensors in the request it is the array of one output, several of shape [N] or [N, 1] as the columns of one,
+    or else an object of lists.
+    """
+    if isinstance(request, TensorMessage):
+        tensors = [Tensor(name, array) for name, array in arrays.items()]
+        return Message(PayloadType.TENSORS, tensors, [], meta, request.encoding)
+    values: list[Array] = list(arrays.values())
+    if len(values) == 1:
+        return _array_message(values[0], request, meta, None)
+    columns = [array.reshape(-1) for array in values if array.ndim == 1 or array.shape[1:] == (1,)]
+    if len(columns) != len(values) or len({len(column) for column in columns}) != 1:
+        return Message(PayloadType.JSON, {**arrays}, None, meta)
+    if not all(column.dtype.kind in "biuf" for column in columns):
+        return Message(PayloadType.JSON, {**arrays}, None, meta)
+    return _array_message(np.stack(columns, axis=1), request, meta, None, arrays)
 
 
 def is_any(payload: object) -> bool:
@@ -93,6 +126,8 @@ def _array_message(
     if array.dtype.names is not None:  # a structured array is a table
         columns, array = array.dtype.names, np.array(array.tolist(), dtype=object)
     if array.ndim < 2:
+        if class_names is not None and array.ndim and isinstance(request, TensorMessage):  # it may name the output
+            return Message(PayloadType.ARRAY, array, class_names(["t:0"]), meta, request.encoding, original)
         return Message(PayloadType.ARRAY, array, [], meta, request.encoding, original, has_default_names=True)
     if columns is None and class_names is None:
         names: Any = default_names(array.shape[1])
@@ -146,6 +181,8 @@ def merge_meta(
     old_tags, old_metrics, path = before.get("tags"), before.get("metrics"), before.get("requestPath")
     merged: dict[str, Any] = {}
     try:
+        if old_tags and request.payload_type is PayloadType.TENSORS:
+            old_tags = _without_parameters(old_tags, request)
         if old_tags or tags:
             merged["tags"] = {**(old_tags or {}), **tags}
         if old_metrics or metrics:
@@ -157,3 +194,13 @@ def merge_meta(
     if puid:
         merged["puid"] = puid
     return merged
+
+
+def _without_parameters(tags: Mapping[str, Any], request: Message) -> dict[str, Any]:
+    """Return the tags that the component has set: without the parameters of a request of tensors, if unchanged."""
+    parts = request.parts if isinstance(request, AggregateMessage) else (request,)
+    sent: dict[str, Any] = {}
+    for part in parts:
+        if isinstance(part, TensorMessage):
+            sent.update(part.parameters)
+    return {name: value for name, value in tags.items() if name not in sent or sent[name] is not value}

@@ -1,14 +1,24 @@
-"""Several named tensors as the X and the names that a method with ``X, names`` takes."""
+"""Named tensors as the X and the names that a method with ``X, names`` takes; elements of BYTES as Python has them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import base64
+import binascii
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from seldon_spec.inference.arrays import Array
-from seldon_spec.inference.message import AggregateMessage, Message, PayloadType, Tensor, join_messages
+from seldon_spec.errors import ComponentFailed, PayloadError
+from seldon_spec.inference.arrays import Array, check_depth
+from seldon_spec.inference.message import AggregateMessage, Message, PayloadType, Tensor, TensorMessage, join_messages
+
+logger = logging.getLogger(__name__)
+
+_logged: set[str] = set()
 
 
 def tensors_to_array(message: Message) -> Message:
@@ -17,28 +27,49 @@ def tensors_to_array(message: Message) -> Message:
     Returns:
         X is the array of a single tensor, with the message's names. Several tensors of shape [N] or [N, 1] are the
         columns of one array of their common type, an array of objects if one of them holds anything but numbers and
-        truth values; the names are theirs. Any other tensors are a dict of arrays by name. Elements of type bytes
-        are converted to text if all of a tensor are UTF-8.
+        truth values; the names are theirs. Any other tensors, or content type ``dict``, are a dict of arrays by name;
+        content type ``pd`` is a DataFrame, and ``json`` of a single element is the value. Elements of BYTES without a
+        content type are text if all of a tensor are UTF-8, else bytes. Arrays may be read-only.
+
+    Raises:
+        PayloadError: elements are not what their content type says, or the tensors are not columns of a table.
+        ComponentFailed: pandas is missing.
     """
     if isinstance(message, AggregateMessage):
         return join_messages([tensors_to_array(part) for part in message.parts])
     if message.payload_type is not PayloadType.TENSORS:
         return message
     tensors: list[Tensor] = message.payload
-    arrays = [_decode_text(tensor.array) for tensor in tensors]
-    if len(arrays) == 1:
-        return replace(message, payload_type=PayloadType.ARRAY, payload=arrays[0])
-    names = [tensor.name for tensor in tensors]
-    if not arrays or not _are_columns(arrays):
-        return replace(
-            message, payload_type=PayloadType.JSON, payload=dict(zip(names, arrays, strict=True)), names=names
-        )
-    columns = [array.reshape(-1) for array in arrays]
-    is_numeric = all(column.dtype.kind in "biufc" for column in columns)
-    table: Array = np.empty((len(columns[0]), len(columns)), np.result_type(*columns) if is_numeric else object)
-    for index, column in enumerate(columns):
-        table[:, index] = column
-    return replace(message, payload_type=PayloadType.ARRAY, payload=table, names=names)
+    content_type = message.content_type if isinstance(message, TensorMessage) else None
+    payload_type, names = PayloadType.ARRAY, message.names
+    if content_type == "pd":
+        payload: Any = _make_table(tensors, names)
+        names = [str(column) for column in payload.columns]
+    elif len(tensors) == 1 and content_type is None:
+        payload = decode_elements(tensors[0])
+        if tensors[0].content_type == "json" and payload.size == 1:
+            payload_type, payload = PayloadType.JSON, payload.reshape(-1)[0]
+    else:
+        names = [tensor.name for tensor in tensors]
+        arrays = [decode_elements(tensor) for tensor in tensors]
+        if arrays and content_type is None and _are_columns(arrays):
+            payload = _join_columns(arrays)
+        else:
+            payload_type, payload = PayloadType.JSON, dict(zip(names, arrays, strict=True))
+    return Message(payload_type, payload, names, message.meta, message.encoding)
+
+
+def own_payload(message: Message) -> Message:
+    """Make the arrays of a message writable, by copies of those that are not; return the message."""
+    payload = message.payload
+    if isinstance(payload, np.ndarray):
+        if not payload.flags.writeable:
+            message.payload = payload.copy()
+    elif isinstance(payload, dict):
+        for name, value in payload.items():
+            if isinstance(value, np.ndarray) and not value.flags.writeable:
+                payload[name] = value.copy()
+    return message
 
 
 def _are_columns(arrays: list[Array]) -> bool:
@@ -47,12 +78,99 @@ def _are_columns(arrays: list[Array]) -> bool:
     )
 
 
-def _decode_text(array: Array) -> Array:
+def _join_columns(arrays: list[Array]) -> Array:
+    columns = [array.reshape(-1) for array in arrays]
+    is_numeric = all(column.dtype.kind in "biufc" for column in columns)
+    table: Array = np.empty((len(columns[0]), len(columns)), np.result_type(*columns) if is_numeric else object)
+    for index, column in enumerate(columns):
+        table[:, index] = column
+    return table
+
+
+def _make_table(tensors: list[Tensor], names: list[str]) -> Any:
+    """Return a DataFrame: of a column for each tensor, or of the columns of a single tensor."""
+    try:
+        import pandas  # not at the top: few models need it
+    except ImportError as error:
+        raise ComponentFailed("content_type pd requires pandas, which is not installed") from error
+    arrays = [decode_elements(tensor) for tensor in tensors]
+    if len(arrays) == 1 and arrays[0].ndim == 2 and arrays[0].shape[1] != 1:
+        return pandas.DataFrame(np.array(arrays[0]), columns=names or None)
+    if not arrays or not _are_columns(arrays):
+        raise PayloadError("content_type pd requires inputs of shape [N] or [N, 1] with the same N")
+    return pandas.DataFrame(
+        {tensor.name: np.array(array.reshape(-1)) for tensor, array in zip(tensors, arrays, strict=True)}
+    )
+
+
+def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
+    """Return the array of a tensor, with the elements of BYTES as its content type says.
+
+    Args:
+        tensor: elements of BYTES are ``bytes``.
+        prefers_text: whether elements without a content type are converted to text if all of them are UTF-8.
+
+    Raises:
+        PayloadError: an element is not what the content type says.
+    """
+    array: Array = tensor.array
     if array.dtype != object:
         return array
-    texts: Any = np.empty(array.shape, dtype=object)
-    try:
-        texts.flat = [str(item, "utf-8") if isinstance(item, bytes) else item for item in array.flat]
-    except UnicodeDecodeError:
+    decode = _DECODERS.get(tensor.content_type or "")
+    if decode is not None:
+        try:
+            return _convert(array, decode)
+        except (ValueError, RecursionError) as error:
+            raise PayloadError(
+                f"input {tensor.name!r:.100}: an element is not of content_type {tensor.content_type}: {error}"
+            ) from error
+    if tensor.content_type == "bytes" or not prefers_text:
         return array
-    return np.asarray(texts)
+    try:
+        return _convert(array, _decode_text)
+    except UnicodeDecodeError:
+        if tensor.name not in _logged and len(_logged) < 100:
+            _logged.add(tensor.name)
+            logger.warning(
+                "input %r has elements that are not UTF-8: the class gets bytes instead of text; content_type bytes or"
+                " str decides it (logged once)",
+                tensor.name[:100],
+            )
+        return array
+
+
+def _convert(array: Array, decode: Callable[[Any], Any]) -> Array:
+    converted: Array = np.empty(array.size, dtype=object)
+    converted[:] = list(map(decode, array.ravel().tolist())) if array.size else []
+    return converted.reshape(array.shape)
+
+
+def _decode_text(element: Any) -> Any:
+    return str(element, "utf-8") if isinstance(element, bytes) else element
+
+
+def _decode_base64(element: Any) -> bytes:
+    try:
+        return base64.b64decode(element, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def _decode_datetime(element: Any) -> datetime:
+    text: str = _decode_text(element)
+    return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)  # Python 3.10 knows no Z
+
+
+def _decode_json(element: Any) -> Any:
+    value = json.loads(_decode_text(element))
+    check_depth(value)
+    return value
+
+
+_DECODERS: Mapping[str, Callable[[Any], Any]] = {
+    "str": _decode_text,
+    "base64": _decode_base64,
+    "datetime": _decode_datetime,
+    "json": _decode_json,
+}
+"""The conversion of an element for each content type; others change nothing."""

@@ -6,10 +6,11 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from seldon_spec.config.model import UnitSpec
+from seldon_spec.inference.metrics_sink import CallTotals
 from seldon_spec.inference.user_metrics import MetricType, UserMetric, read_metrics
 from seldon_spec.observability.metrics.call_buffer import CallBuffer, is_group
 from seldon_spec.observability.metrics.definitions import (
@@ -24,6 +25,7 @@ from seldon_spec.observability.metrics.definitions import (
 )
 from seldon_spec.observability.metrics.segments import Segments
 from seldon_spec.observability.metrics.series import Series, observe, observe_time, sort_labels
+from seldon_spec.observability.metrics.totals import read_totals
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +123,9 @@ class Metrics:
             for cell, definition, value in zip(cells, BATCHES, (requests, rows), strict=True):
                 if cell is not None:
                     observe(self._values, cell, definition.bounds, value)
+
+    def read_totals(self, methods: Collection[str]) -> CallTotals:
+        return read_totals(self.segments, methods)
 
     def set_in_flight(self, requests: int) -> None:
         self._values[self._in_flight] = requests

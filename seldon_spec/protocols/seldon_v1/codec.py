@@ -22,6 +22,7 @@ class SeldonCodec:
     """The base class of the codecs."""
 
     protocol = "seldon-v1"
+    has_tensors = False
 
     raw_to_tree = staticmethod(raw_messages.to_tree)
     split_metrics = staticmethod(raw_messages.split_metrics)

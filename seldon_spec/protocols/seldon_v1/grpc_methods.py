@@ -1,20 +1,18 @@
-"""What the gRPC port offers, whichever engine serves it: the methods, and the services that are told of.
+"""The gRPC services of the Seldon protocol.
 
-Source: contract section 1.3; grpc.health.v1 is ours.
+Source: contract section 1.3.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, text_format
-
 from seldon_spec.errors import UnsupportedOperation
-from seldon_spec.inference.message import Operation
+from seldon_spec.inference.message import Operation, Request
+from seldon_spec.protocols.grpc_protocol import Decompress, DirectMethod, GrpcMethod, GrpcProtocol, ModelMethod
+from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, POOL
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 
 METHODS: dict[str, dict[str, Operation | None]] = {
     "Generic": {
@@ -36,42 +34,47 @@ METHODS: dict[str, dict[str, Operation | None]] = {
         "GraphMetadata": None,
     },
 }
-"""The operation of each method, by service, whatever the service type; None: a component alone cannot answer it."""
-
-SERVICES = tuple(f"{PACKAGE}.{service}" for service in METHODS)
-"""The services that can be healthy; the empty name stands for all of them."""
-
-HEALTH_SERVICE = "grpc.health.v1.Health"
-REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
-"""The same service under the name that it has now, and under its first one, which older clients use."""
+"""The operation of each method, by service, for every service type; None: not available for a single component."""
 
 
-def refuse_graph_metadata() -> UnsupportedOperation:
-    """What a method without an operation is answered with."""
-    return UnsupportedOperation("GraphMetadata not available on the Model level.")
+class CompressedProtoCodec(ProtoCodec):
+    """Decodes compressed messages; they are decompressed on a model thread, not on the event loop.
+
+    Args:
+        decompress: of the connection; ``decode`` raises what it raises.
+    """
+
+    def __init__(self, decompress: Decompress) -> None:
+        self._decompress = decompress
+
+    def decode(self, operation: Operation, wire: Any) -> Request:
+        return ProtoCodec().decode(operation, self._decompress(wire))
 
 
-class DescriptorPools:
-    """Our descriptor pool, then protobuf's default one, which has the health service, then the one of reflection v1."""
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def find(*args: Any) -> Any:
-            for pool in (POOL, descriptor_pool.Default()):
-                with contextlib.suppress(KeyError):
-                    return getattr(pool, name)(*args)
-            return getattr(_reflection_v1_pool(), name)(*args)
-
-        return find
+def _make_codec(decompress: Decompress | None) -> ProtoCodec:
+    return ProtoCodec() if decompress is None else CompressedProtoCodec(decompress)
 
 
-@cache
-def _reflection_v1_pool() -> descriptor_pool.DescriptorPool:
-    """Describe reflection v1, which grpc_reflection does not have: only the package's name differs from v1alpha."""
-    from grpc_reflection.v1alpha import reflection_pb2
+def _make_method(operation: Operation | None) -> GrpcMethod:
+    return DirectMethod(_refuse_graph_metadata) if operation is None else ModelMethod(operation)
 
-    proto = descriptor_pb2.FileDescriptorProto()
-    reflection_pb2.DESCRIPTOR.CopyToProto(proto)
-    renamed = text_format.MessageToString(proto).replace("v1alpha", "v1")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(text_format.Parse(renamed, descriptor_pb2.FileDescriptorProto()))
-    return pool
+
+def _refuse_graph_metadata(_request: bytes, _is_ready: bool) -> bytes:  # noqa: FBT001 - see DirectMethod
+    raise UnsupportedOperation("GraphMetadata not available on the Model level.")
+
+
+def _describe(error: BaseException) -> tuple[str, str]:
+    failure = describe(error)
+    return failure.grpc, failure.details
+
+
+SELDON_V1 = GrpcProtocol(
+    services={
+        f"{PACKAGE}.{service}": {name: _make_method(operation) for name, operation in methods.items()}
+        for service, methods in METHODS.items()
+    },
+    pool=POOL,
+    make_codec=_make_codec,
+    describe=_describe,
+)
+"""The services of the Seldon protocol."""

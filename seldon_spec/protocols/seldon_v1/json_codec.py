@@ -22,10 +22,11 @@ from seldon_spec.inference.message import (
     Transport,
     join_messages,
 )
+from seldon_spec.protocols.json_numbers import SHORT_BYTES
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
 from seldon_spec.protocols.seldon_v1.codec import SeldonCodec
-from seldon_spec.protocols.seldon_v1.fast.json_reader import SHORT_BYTES, read_plain, read_short, read_with_array
+from seldon_spec.protocols.seldon_v1.fast.json_reader import read_plain, read_short, read_with_array
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_message
 from seldon_spec.protocols.seldon_v1.json_message import describe_tree, message_from_tree
 from seldon_spec.protocols.seldon_v1.raw_messages import is_proto, to_tree, to_users_type
@@ -44,6 +45,10 @@ class JsonCodec(SeldonCodec):
 
     def __init__(self, style: JsonStyle | None = None) -> None:
         self._style = style or JsonStyle()
+
+    @property
+    def raw_codec(self) -> JsonCodec:
+        return self
 
     def decode(self, operation: Operation, wire: Any) -> Request:
         """Return a request from text, or from a JSON value that the handler built itself.

@@ -47,6 +47,10 @@ class ProtoCodec(SeldonCodec):
 
     transport = Transport.GRPC
 
+    @property
+    def raw_codec(self) -> ProtoCodec:
+        return self
+
     def decode(self, operation: Operation, wire: Any) -> Request:
         """Return a request; a SeldonMessage is parsed on first use.
 

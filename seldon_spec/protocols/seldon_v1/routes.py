@@ -51,16 +51,17 @@ ROUTES: tuple[Route, ...] = (
     *_read(Operation.HEALTH, "/health/status", "Ask the model itself how it is."),
     *_read(Operation.METADATA, "/metadata", "What the model says of its inputs and outputs."),
     Route("openapi", "/seldon.json", ("GET",), page=Page.OPENAPI),
-    Route("ping", "/health/ping", ("GET",), page=Page.PING, needs_token=False),
-    Route("live", "/live", ("GET",), page=Page.LIVE, needs_token=False),
-    Route("ready", "/ready", ("GET",), page=Page.READY, needs_token=False),
+    Route("ping", "/health/ping", ("GET",), page=Page.PING, is_probe=True),
+    Route("live", "/live", ("GET",), page=Page.LIVE, is_probe=True),
+    Route("ready", "/ready", ("GET",), page=Page.READY, is_probe=True),
 )
 
 
-def seldon_v1(*, is_passthrough: bool = False) -> RestProtocol:
+def seldon_v1(style: JsonStyle, *, is_passthrough: bool = False) -> RestProtocol:
     """Return Seldon's protocol.
 
     Args:
+        style: of JSON.
         is_passthrough: whether predict takes and returns the body unchanged (contract section 2.2).
     """
     routes = ROUTES
@@ -69,10 +70,16 @@ def seldon_v1(*, is_passthrough: bool = False) -> RestProtocol:
         routes = tuple(
             replace(route, media_types=types) if route.operation is Operation.PREDICT else route for route in ROUTES
         )
+
+    def make_codec(route: Route) -> Codec:
+        return PassthroughCodec(style) if ANY in route.media_types else JsonCodec(style)
+
     return RestProtocol(
-        "Seldon", routes, _make_codec, describe, describe_http, lambda title: build_openapi(ROUTES, title)
+        "Seldon",
+        routes,
+        style,
+        make_codec,
+        describe,
+        describe_http,
+        build_openapi=lambda title: build_openapi(ROUTES, title),
     )
-
-
-def _make_codec(route: Route, style: JsonStyle) -> Codec:
-    return PassthroughCodec(style) if ANY in route.media_types else JsonCodec(style)

@@ -1,20 +1,20 @@
-"""The gRPC port of the native engine: which call is answered how.
+"""The gRPC port of the native engine: from the headers of a call to its handler.
 
-A client's channel may be silent for hours, and is kept: after ``keep_alive_seconds`` it is asked for a sign of life,
-and only one that gives none within ``header_timeout_seconds`` is closed.
+A client may keep a silent connection for hours. After ``keep_alive_seconds`` it gets a PING; the connection is closed
+if it is not acknowledged within ``header_timeout_seconds``.
 """
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from seldon_spec.config.model import Spec
-from seldon_spec.errors import RequestError, UnsupportedOperation
-from seldon_spec.inference.message import Operation
+from seldon_spec.errors import RequestError, SeldonSpecError, UnsupportedOperation
 from seldon_spec.observability.request_context import (
     ID_HEADERS,
     SOUND_ID,
@@ -23,28 +23,21 @@ from seldon_spec.observability.request_context import (
     RequestLog,
     VaryingContextFactory,
 )
-from seldon_spec.protocols.seldon_v1.errors import describe
-from seldon_spec.protocols.seldon_v1.grpc_methods import (
-    HEALTH_SERVICE,
-    METHODS,
-    REFLECTION_SERVICES,
-    refuse_graph_metadata,
-)
-from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.protocols.grpc_protocol import DirectMethod, GrpcMethod, GrpcProtocol, StreamMethod
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.grpc.call import (
-    MalformedCall,
-    NotedRefusal,
-    OperationHandler,
-    PackedProtoCodec,
-    RefusedCall,
+    DirectCall,
+    DirectHandler,
+    LoggedRefusal,
+    MethodCall,
+    ModelHandler,
+    ModelStreamCall,
+    StreamHandler,
     UnaryCall,
 )
-from seldon_spec.server.grpc.health import CheckCall, Health, HealthHandler, ServingStatus, WatchCall
-from seldon_spec.server.grpc.reflection import Reflection, ReflectionCall, ReflectionHandler
 from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.grpc.call import MalformedCall, RefusedCall
 from seldon_spec.transport.grpc.deadlines import Deadlines
 from seldon_spec.transport.grpc.headers import (
     ENCODINGS,
@@ -52,49 +45,73 @@ from seldon_spec.transport.grpc.headers import (
     first_values,
     read_head,
     read_timeout,
-    write_bare,
     write_http_refusal,
+    write_trailers_only,
+)
+from seldon_spec.transport.grpc.health import (
+    HEALTH_SERVICE,
+    CheckCall,
+    Health,
+    HealthHandler,
+    ServingStatus,
+    WatchCall,
+)
+from seldon_spec.transport.grpc.messages import decompress
+from seldon_spec.transport.grpc.reflection import (
+    REFLECTION_SERVICES,
+    Reflection,
+    ReflectionCall,
+    ReflectionHandler,
 )
 from seldon_spec.transport.http2.block_templates import MakeVaried, Use, decode_text
-from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_HEADER_LIST_BYTES, H2Connection, H2Limits
+from seldon_spec.transport.http2.connection import MAX_HEADER_LIST_BYTES, H2Connection
 from seldon_spec.transport.http2.fields import MAX_FIELDS, Fields, HeaderBlockCache
+from seldon_spec.transport.http2.frame_sender import FrameSender
 from seldon_spec.transport.http2.frames import MAX_WINDOW
-from seldon_spec.transport.http2.stream import Carrier, Open, Stream
+from seldon_spec.transport.http2.port import H2Limits
+from seldon_spec.transport.http2.receive_windows import FIRST_WINDOW, ReceiveWindows
+from seldon_spec.transport.http2.stream import Open, Stream
 from seldon_spec.transport.http2.validity import MalformedMessage, check_request
 from seldon_spec.transport.listener import Listener
 
+logger = logging.getLogger(__name__)
+
 _USES = {b"authorization": Use.TEXT, b"grpc-timeout": Use.TEXT, **dict.fromkeys(ID_HEADERS, Use.ID)}
-"""What the fields are needed for that may differ between calls with one plan."""
+"""The use of header fields whose values may differ between calls with one handler."""
 
 _MIN_BUDGET_BYTES = 1 << 20
 _BUDGET_MESSAGES = 4
-"""So many of the longest messages a connection may have under way at once."""
+"""So many of the longest messages may be received on one connection at the same time."""
 
 _SMALL_MESSAGE_BYTES = 16384
-"""The longest message that the services of health and reflection take."""
+"""Limit of the messages of health and reflection."""
+
+Describe = Callable[[BaseException], tuple[str, str]]
 
 
 class GrpcPort(Listener):
-    """A listening socket of gRPC; belongs to the running event loop.
+    """A listening socket of gRPC, on the running event loop.
 
     Args:
-        lane: answers the operations.
-        notes: takes and ends the notes of their calls.
-        spec: its bounds are used.
+        bridge: to the model threads.
+        request_log: creates and ends the contexts of calls.
+        spec: its limits are used.
+        protocols: whose services are served; the errors of other calls are described by the first one.
         listening: the socket.
         tls: None: plain text.
-        capacity: see ``Listener``.
+        capacity: shared by all listeners of a worker.
 
     Attributes:
-        limits: what a client may take.
-        heads: those that were seen before.
+        limits: of each connection.
+        heads: what handles calls, by header blocks that were seen before.
     """
 
     def __init__(
         self,
-        lane: ExecutorBridge,
-        notes: RequestLog,
+        bridge: ExecutorBridge,
+        request_log: RequestLog,
         spec: Spec,
+        protocols: Sequence[GrpcProtocol],
         listening: socket.socket,
         tls: ssl.SSLContext | None = None,
         *,
@@ -102,21 +119,18 @@ class GrpcPort(Listener):
     ) -> None:
         server = spec.server
         super().__init__(listening, server.max_connections, tls, server.header_timeout_seconds, capacity=capacity)
-        self._lane = lane
-        self._notes = notes
+        self._bridge = bridge
+        self._request_log = request_log
         self._max_bytes = min(server.max_message_bytes, MAX_WINDOW - FIRST_WINDOW)
-        self._codec = ProtoCodec()
-        self._packed_codecs = {
-            encoding: PackedProtoCodec(encoding, self._max_bytes) for encoding in ENCODINGS if encoding != "identity"
-        }
-        self._guard = TokenAuth(server.auth)
-        self._health = Health()
+        self._auth = TokenAuth(server.auth)
+        self._health = Health([service for protocol in protocols for service in protocol.services])
         self._deadlines = Deadlines(self._loop)
-        self._methods = self._make_methods()
+        self._describe: Describe = partial(_describe, protocols[0].describe)
+        self._methods = self._make_methods(protocols)
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        uses = {**dict.fromkeys(notes.tracer_headers, Use.TEXT), **_USES}
-        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._open, self._vary, uses, SOUND_ID.fullmatch)
+        uses = {**dict.fromkeys(request_log.tracer_headers, Use.TEXT), **_USES}
+        self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._find_handler, self._vary, uses, SOUND_ID.fullmatch)
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
             header_timeout_seconds=server.header_timeout_seconds,
@@ -125,123 +139,144 @@ class GrpcPort(Listener):
         )
 
     def make_connection(self) -> H2Connection:
-        """See ``Listener``."""
         return H2Connection(self)
 
     def set_serving(self) -> None:
-        """Have the health service say SERVING."""
+        """Set the health service to SERVING."""
         self._health.set(ServingStatus.SERVING)
 
     def set_not_serving(self) -> None:
-        """Have it say NOT_SERVING; calls are answered as before."""
+        """Set the health service to NOT_SERVING; calls are still handled."""
         self._health.set(ServingStatus.NOT_SERVING)
 
     async def drain(self) -> None:
-        """Take no more calls, and wait until those under way have been answered."""
         self.set_not_serving()
         await super().drain()
 
     async def close(self) -> None:
-        """See ``Listener``."""
         for connection in list(self._connections):
             if isinstance(connection, H2Connection):
                 connection.end()
         await super().close()
 
-    # From a head to its stream
+    # The handlers of methods
 
-    def _make_methods(self) -> dict[bytes, Callable[[CallHead], Open]]:
-        """What makes the streams of a method's calls, by its path."""
-        methods: dict[bytes, Callable[[CallHead], Open]] = {
-            f"/{PACKAGE}.{service}/{name}".encode(): partial(self._plan_operation, operation)
-            for service, operations in METHODS.items()
-            for name, operation in operations.items()
-        }
-        health, reflection, deadlines = self._health, Reflection(), self._deadlines
+    def _make_methods(self, protocols: Sequence[GrpcProtocol]) -> dict[bytes, Callable[[CallHead], Open]]:
+        """Return what creates the calls of each method, given their headers, by the path of the method."""
+        methods: dict[bytes, Callable[[CallHead], Open]] = {}
+        for protocol in protocols:
+            open_call = self._make_opener(protocol)
+            for service, named in protocol.services.items():
+                for name, method in named.items():
+                    methods[f"/{service}/{name}".encode()] = partial(open_call, method)
+        reflection = Reflection(
+            [service for protocol in protocols for service in protocol.services],
+            [protocol.pool for protocol in protocols],
+        )
         methods[f"/{HEALTH_SERVICE}/Check".encode()] = lambda head: partial(
-            CheckCall, HealthHandler(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
+            CheckCall, HealthHandler(*self._handler_arguments(head), self._health)
         )
         methods[f"/{HEALTH_SERVICE}/Watch".encode()] = lambda head: partial(
-            WatchCall, HealthHandler(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, health)
+            WatchCall, HealthHandler(*self._handler_arguments(head), self._health)
         )
         for service in REFLECTION_SERVICES:
             methods[f"/{service}/ServerReflectionInfo".encode()] = lambda head: partial(
-                ReflectionCall,
-                ReflectionHandler(_SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, deadlines, reflection),
+                ReflectionCall, ReflectionHandler(*self._handler_arguments(head), reflection)
             )
         return methods
 
-    def _plan_operation(self, operation: Operation | None, head: CallHead) -> Open:
-        if operation is None:
-            raise refuse_graph_metadata()
-        plan = OperationHandler(
-            max_bytes=self._max_bytes,
-            encoding=head.encoding,
-            timeout_seconds=head.timeout_seconds,
-            deadlines=self._deadlines,
-            lane=self._lane,
-            operation=operation,
-            codec=self._codec,
-            packed_codec=self._packed_codecs.get(head.encoding, self._codec),
-            find=head.find,
-        )
-        return partial(UnaryCall, plan, plan.timeout_seconds, self._plan_notes(head.find), b"")
+    def _handler_arguments(self, head: CallHead) -> tuple[int, str, float | None, Deadlines, Describe]:
+        return _SMALL_MESSAGE_BYTES, head.encoding, head.timeout_seconds, self._deadlines, self._describe
 
-    def _vary(self, open_call: Open, names: Sequence[bytes]) -> MakeVaried[Open] | None:
-        """Return what makes the calls whose headers differ from those of one only in the values of these fields."""
-        if not isinstance(open_call, partial) or open_call.func is not UnaryCall:
-            return None
-        places = {name: place for place, name in enumerate(names)}
-        return _VariedCalls(open_call, places, self._guard, self._notes).make
+    def _make_opener(self, protocol: GrpcProtocol) -> Callable[[GrpcMethod, CallHead], Open]:
+        """Return what creates the calls of a protocol's methods, given the method and the headers of the call."""
+        codec = protocol.make_codec(None)
+        compressed_codecs = {
+            encoding: protocol.make_codec(partial(decompress, encoding, max_bytes=self._max_bytes))
+            for encoding in ENCODINGS
+            if encoding != "identity"
+        }
+        describe = partial(_describe, protocol.describe)
 
-    def _open(self, fields: Fields) -> Open:
-        """Choose what handles the requests with these header fields."""
+        def open_call(method: GrpcMethod, head: CallHead) -> Open:
+            seconds, contexts = head.timeout_seconds, self._find_contexts(head.find)
+            common = (self._max_bytes, head.encoding, seconds, self._deadlines, describe, head.find)
+            if isinstance(method, DirectMethod):
+                return partial(DirectCall, DirectHandler(*common, method, self._health), seconds, contexts, b"")
+            compressed_codec = compressed_codecs.get(head.encoding, codec)
+            model = (*common, self._bridge, method.operation, codec, compressed_codec)
+            if isinstance(method, StreamMethod):
+                return partial(ModelStreamCall, StreamHandler(*model, method), seconds, contexts, b"")
+            return partial(UnaryCall, ModelHandler(*model), seconds, contexts, b"")
+
+        return open_call
+
+    # From header fields to a handler
+
+    def _find_handler(self, fields: Fields) -> Open:
+        """Return what creates the streams of requests with these header fields."""
         try:
             length = check_request(fields)
         except MalformedMessage:
             return partial(MalformedCall, b"")
         try:
-            handler = self._choose(read_head(fields), len(fields))
+            open_call = self._find_call(read_head(fields), len(fields))
         except RequestError as error:
-            handler = self._refuse(error, first_values(fields).get)
-        return handler if length is None else partial(_open_with_length, handler, length)
+            open_call = self._refuse(error, first_values(fields).get)
+        return open_call if length is None else partial(_open_with_length, open_call, length)
 
-    def _refuse(self, error: RequestError, find: Find) -> Open:
-        failure = describe(error)
-        notes = self._plan_notes(find)
-        if notes is None:
-            return partial(RefusedCall, write_bare(failure.grpc, failure.details))
-        return partial(NotedRefusal, notes, failure.grpc, failure.details)
-
-    def _plan_notes(self, find: Find) -> ContextFactory | None:
-        return self._notes.plan(find, "grpc", "POST", _read_route(find))
-
-    def _choose(self, head: CallHead, field_count: int) -> Open:
+    def _find_call(self, head: CallHead, field_count: int) -> Open:
         if head.method != b"POST":
             return partial(RefusedCall, write_http_refusal(405))
-        kind = head.content_type.partition(b";")[0].strip()
-        if kind != b"application/grpc" and not kind.startswith(b"application/grpc+"):
+        content_type = head.content_type.partition(b";")[0].strip()
+        if content_type != b"application/grpc" and not content_type.startswith(b"application/grpc+"):
             return partial(RefusedCall, write_http_refusal(415))
-        self._guard.check_grpc(head.path, head.find)
+        self._auth.check_grpc(head.path, head.find)
         if head.size > MAX_HEADER_LIST_BYTES:
             text = f"the metadata are longer than {MAX_HEADER_LIST_BYTES} bytes"
-            return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))
+            return partial(RefusedCall, write_trailers_only("RESOURCE_EXHAUSTED", text))
         if field_count > MAX_FIELDS:
             text = f"there are more than {MAX_FIELDS} metadata"
-            return partial(RefusedCall, write_bare("RESOURCE_EXHAUSTED", text))
+            return partial(RefusedCall, write_trailers_only("RESOURCE_EXHAUSTED", text))
         if head.encoding not in ENCODINGS:
             raise UnsupportedOperation(f"messages cannot be compressed by {head.encoding}")
-        make = self._methods.get(head.path)
-        if make is None:
+        open_call = self._methods.get(head.path)
+        if open_call is None:
             raise UnsupportedOperation("there is no such method")
-        return make(head)
+        return open_call(head)
+
+    def _refuse(self, error: RequestError, find: Find) -> Open:
+        status, text = self._describe(error)
+        contexts = self._find_contexts(find)
+        if contexts is None:
+            return partial(RefusedCall, write_trailers_only(status, text))
+        return partial(LoggedRefusal, contexts, status, text)
+
+    def _find_contexts(self, find: Find) -> ContextFactory | None:
+        return self._request_log.plan(find, "grpc", "POST", _read_route(find))
+
+    def _vary(self, open_call: Open, names: Sequence[bytes]) -> MakeVaried[Open] | None:
+        """Return what creates the calls whose headers differ from those of one only in the values of these fields."""
+        if not isinstance(open_call, partial) or not issubclass(cast("type", open_call.func), MethodCall):
+            return None
+        places = {name: place for place, name in enumerate(names)}
+        return _VariedCalls(open_call, places, self._auth, self._request_log).open_call
 
 
-def _open_with_length(handler: Open, length: int, carrier: Carrier, stream_id: int, window: int) -> Stream:
+def _open_with_length(
+    open_call: Open, length: int, sender: FrameSender, windows: ReceiveWindows, stream_id: int
+) -> Stream:
     """Open a stream whose request announces the length of its body."""
-    stream = handler(carrier, stream_id, window)
+    stream = open_call(sender, windows, stream_id)
     stream.content_left = length
     return stream
+
+
+def _describe(describe: Describe, error: BaseException) -> tuple[str, str]:
+    """Return the status and the text of an error; log one that is unexpected."""
+    if not isinstance(error, SeldonSpecError):
+        logger.error("unexpected error in a gRPC call: %s", error, exc_info=error)
+    return describe(error)
 
 
 def _read_route(find: Find) -> str:
@@ -249,39 +284,39 @@ def _read_route(find: Find) -> str:
 
 
 class _VariedCalls:
-    """Makes the calls whose headers differ in the values of some fields.
+    """Creates the calls whose headers differ in the values of some fields.
 
     Args:
-        open_call: makes one of these calls.
+        open_call: creates one of these calls.
         places: the places of the values by the names of the fields.
-        guard: checks each token.
-        notes: of each call.
+        auth: checks each token.
+        request_log: creates the contexts of the calls.
     """
 
     def __init__(
-        self, open_call: partial[UnaryCall], places: Mapping[bytes, int], guard: TokenAuth, notes: RequestLog
+        self, open_call: partial[MethodCall], places: Mapping[bytes, int], auth: TokenAuth, request_log: RequestLog
     ) -> None:
-        self._plan, self._seconds, self._constant_notes, _ = open_call.args
-        find = self._plan.find
-        self._guard = guard
+        self._call: Callable[..., Stream] = open_call.func
+        self._handler, self._seconds, self._constant_contexts, _ = open_call.args
+        find = self._handler.find
+        self._auth = auth
         self._path = find(b":path") or b""
-        self._token_place = places.get(b"authorization") if guard.is_closed else None
+        self._token_place = places.get(b"authorization") if auth.is_closed else None
         self._timeout_place = places.get(b"grpc-timeout")
-        has_notes = not notes.headers.isdisjoint(places)
-        self._notes = (
-            VaryingContextFactory(notes, find, places, "grpc", "POST", _read_route(find), decode_text)
-            if has_notes
-            else None
-        )
+        self._contexts = None
+        if not request_log.headers.isdisjoint(places):
+            route = _read_route(find)
+            self._contexts = VaryingContextFactory(request_log, find, places, "grpc", "POST", route, decode_text)
 
-    def make(self, values: Sequence[bytes]) -> Open | None:
-        """Return the call with these values; None if it is refused, where all of its fields are read."""
+    def open_call(self, values: Sequence[bytes]) -> Open | None:
+        """Return what creates the call with these values; None: it is refused, where all of its fields are read."""
         try:
             if self._token_place is not None:
                 token = values[self._token_place]
-                self._guard.check_grpc(self._path, lambda _name: token)
+                self._auth.check_grpc(self._path, lambda _name: token)
             seconds = self._seconds if self._timeout_place is None else read_timeout(values[self._timeout_place])
         except RequestError:
             return None
-        notes, encoded_id = (self._constant_notes, b"") if self._notes is None else self._notes.plan_encoded(values)
-        return partial(UnaryCall, self._plan, seconds, notes, encoded_id)
+        if self._contexts is None:
+            return partial(self._call, self._handler, seconds, self._constant_contexts, b"")
+        return partial(self._call, self._handler, seconds, *self._contexts.plan_encoded(values))

@@ -23,12 +23,12 @@ from seldon_spec.errors import ComponentFailed, NotServing, SeldonSpecError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Codec, EncodedResponse, Operation
 from seldon_spec.protocols.json_style import JsonStyle, write_json
-from seldon_spec.protocols.route import Page, Route
+from seldon_spec.protocols.route import Page, RequestInfo, Route
 from seldon_spec.server.bridge import request_timeout
 from seldon_spec.server.rest.flask_runner import CURRENT_CALL
 from seldon_spec.server.rest.protocols import rest_protocols
 from seldon_spec.server.rest.request_message import FormLimits, is_set, read_message
-from seldon_spec.server.rest.responses import Response, ResponseFactory, cors_headers
+from seldon_spec.server.rest.responses import Response, ResponseFactory, cors_headers, json_headers
 from seldon_spec.server.rest.router import Match, Router
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def make_app(dispatcher: Dispatcher, spec: Spec) -> flask.Flask:
     app.json = _StyledJson(app, style)
     fields = [field.name for field in dataclasses.fields(FlaskSpec)]
     app.config.update({name: getattr(spec.flask, name) for name in fields if is_set(spec, name)})
-    views = _Views(dispatcher, spec, style)
+    views = _Views(dispatcher, spec)
     views.add_to(app)
     component = dispatcher.component
     if component is not None and component.error_blueprint is not None:
@@ -82,14 +82,13 @@ class _StyledJson(JSONProvider):
 class _Views:
     """The views of the routes."""
 
-    def __init__(self, dispatcher: Dispatcher, spec: Spec, style: JsonStyle) -> None:
+    def __init__(self, dispatcher: Dispatcher, spec: Spec) -> None:
         protocols = rest_protocols(spec)
         self._dispatcher = dispatcher
         self._protocols = protocols
-        self._style = style
         self._router = Router(protocols)
         self._timeout_seconds = spec.server.request_timeout_seconds
-        self._responses = ResponseFactory(protocols, style, spec.name)
+        self._responses = ResponseFactory(protocols, spec.name)
 
     def add_to(self, app: flask.Flask) -> None:
         """Add a rule for each route; routes with one name share a view."""
@@ -97,7 +96,7 @@ class _Views:
         for protocol in self._protocols:
             for route in protocol.routes:
                 if route.operation is not None:
-                    view = partial(self._call, route, route.operation, protocol.make_codec(route, self._style))
+                    view = partial(self._call, route, route.operation, protocol.make_codec(route))
                 else:
                     view = partial(self._show, route)
                 rule = route.path.replace("{", "<").replace("}", ">")
@@ -105,41 +104,49 @@ class _Views:
 
     def handle_error(self, error: Exception) -> flask.Response:
         """Return the response to an error in the format of the request's protocol."""
-        match = self._match()
+        protocol = self._router.find_protocol(_raw_path())
         failure = flask.g.pop(_FAILURE, None)
         if failure is not None:  # an exception of the class that none of its handlers has handled
-            return _to_flask(self._responses.error(failure, match))
+            return _to_flask(self._responses.error(failure, protocol))
         if isinstance(error, HTTPException):
             # such as Allow, which a 405 must have
             headers = [each for each in error.get_headers() if each[0] not in ("Content-Type", "Content-Length")]
-            return _to_flask(self._responses.http_error(error.code or 500, str(error), headers, match))
+            return _to_flask(self._responses.http_error(error.code or 500, str(error), protocol, headers))
         if not isinstance(error, SeldonSpecError):
             request = flask.request
             logger.error("%s %s: unexpected error: %s", request.method, request.path, error, exc_info=error)
-        return _to_flask(self._responses.error(error, match))
+        return _to_flask(self._responses.error(error, protocol))
 
     def _match(self) -> Match:
-        return self._router.match(flask.request.method, flask.request.path)
+        return self._router.match(flask.request.method, _raw_path())
 
     def _show(self, route: Route, **_parameters: str) -> flask.Response:
         if route.page is Page.OPENAPI:
             return _to_flask(self._responses.openapi(self._match(), flask.request.headers.get("If-None-Match")))
         if route.page is Page.READY and not self._dispatcher.is_ready:
             raise NotServing(self._dispatcher.describe_state())
+        if route.state_page is not None:
+            body = flask.request.get_data()
+            return _to_flask(self._responses.state(route.state_page, self._dispatcher, self._match(), body))
         assert route.page is not None
         return _to_flask(self._responses.probe(route.page))
 
     def _call(self, route: Route, operation: Operation, codec: Codec, **_parameters: str) -> flask.Response:
-        component = self._dispatcher.component
+        component, match = self._dispatcher.component, self._match()
+        is_cached = component is not None and component.uses_flask
         wire = None
-        if route.media_types:
-            is_cached = component is not None and component.uses_flask
+        if match.protocol.bind_codec is not None:
+            wire = flask.request.get_data(cache=is_cached)
+            codec = match.protocol.bind_codec(codec, RequestInfo(_find_header, _list_headers, match.parameters))
+        elif route.media_types:
             wire = read_message(flask.request, route.media_types, is_cached=is_cached)
         try:
             response = self._wait(operation, wire, codec)
         except ComponentFailed as failure:
             raise _for_handlers(failure) from failure.__cause__
-        return flask.Response(response.body, response.status, self._responses.json_headers)
+        headers = dict(json_headers(match.protocol.style))
+        headers |= {name.decode().title(): value.decode("latin-1") for name, value in response.headers}
+        return flask.Response(response.body, response.status, headers)
 
     def _wait(self, operation: Operation, wire: Any, codec: Codec) -> EncodedResponse:
         """Call the component and wait for its response; in the server, the bridge enforces the timeout.
@@ -162,6 +169,21 @@ class _Views:
             raise request_timeout(self._timeout_seconds) from error
 
 
+def _raw_path() -> str:
+    """Return the path of the request as the router takes it."""
+    path: str = flask.request.environ["PATH_INFO"]
+    return path
+
+
+def _find_header(name: bytes) -> bytes | None:
+    value = flask.request.headers.get(name.decode())
+    return None if value is None else value.encode("latin-1")
+
+
+def _list_headers() -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in flask.request.headers]
+
+
 def _to_flask(response: Response) -> flask.Response:
     return flask.Response(response.body, response.status, response.headers)
 
@@ -176,13 +198,9 @@ def _for_handlers(failure: ComponentFailed) -> Exception:
 
 
 def _add_cors(response: flask.Response) -> flask.Response:
-    def find(name: bytes) -> bytes | None:
-        value = flask.request.headers.get(name.decode())
-        return None if value is None else value.encode("latin-1")
-
     if "Allow" in response.headers:
         response.headers["Allow"] = ", ".join(sorted(response.allow))
-    for name, value in cors_headers(flask.request.method, find):
+    for name, value in cors_headers(flask.request.method, _find_header):
         if name == "Vary":
             response.vary.add(value)
         else:

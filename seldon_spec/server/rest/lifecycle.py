@@ -38,11 +38,13 @@ class DeferrableHandler(Protocol):
     Attributes:
         operation, codec: of the call; None: the component is not called.
         contexts: creates the contexts of the requests; None: they have none.
+        waits: whether they wait for the component.
     """
 
     operation: Any
     codec: Any
     contexts: ContextFactory | None
+    waits: bool
 
     def resume(self, call: PendingCall) -> None:
         """Handle a request natively, now that the component is built."""
@@ -61,6 +63,7 @@ class RequestLifecycle:
         make_app: creates the Flask app, when a request needs it for the first time; in any thread.
 
     Attributes:
+        is_built: whether the component is built.
         is_native: whether requests are handled natively: the component is built, and Flask is not required.
         serves_probes: whether probes are handled natively.
     """
@@ -79,16 +82,16 @@ class RequestLifecycle:
         self._router = router
         self._flask = FlaskRunner(bridge, make_app, self._respond, self._fail_call)
         self._waiting: dict[object, Callable[[], None]] = {}
-        self._is_built = self._is_aborted = False
+        self._is_aborted = False
         self.dispatcher = dispatcher
         self.bridge = bridge
         self.responses = responses
-        self.is_native = False
+        self.is_built = self.is_native = False
         self.serves_probes = not _decides_on_requests(spec.flask)
 
     def set_component(self, component: Component) -> None:
         """Handle the requests that have waited for the component; it decides whether Flask is required."""
-        self._is_built = True
+        self.is_built = True
         if component.error_blueprint is not None:
             self._flask.reset()
         self.serves_probes = self.serves_probes and component.error_blueprint is None and not _has_signal_receivers()
@@ -108,7 +111,7 @@ class RequestLifecycle:
 
     def when_built(self, cycle: RequestCycle, respond: Callable[[], None]) -> None:
         """Respond to a probe once the component is built."""
-        if self._is_built:
+        if self.is_built:
             respond()
         elif not self._is_aborted:
             self._waiting[cycle] = respond
@@ -123,11 +126,11 @@ class RequestLifecycle:
         try:
             call = self.bridge.track(handler.operation, body, handler.codec, self._fail_call, cycle, context)
         except Overloaded as error:
-            cycle.answer(*self.fail(error, cycle.head, context))
+            cycle.respond(*self.fail(error, cycle.head, context))
             return
         cycle.on_gone = partial(self.abandon, call)
         self.bridge.update_gauges()
-        if self._is_built:
+        if self.is_built or not handler.waits:
             self._flask.run(call)
         else:
             self._waiting[call] = partial(self._resume, handler, call)
@@ -148,7 +151,7 @@ class RequestLifecycle:
         if not isinstance(error, SeldonSpecError):
             with working_on(context):
                 logger.error("%s %s: unexpected error: %s", head.method, read_path(head.path), error, exc_info=error)
-        status, headers, body = self.responses.error(error, self._router.match(head.method, head.path))
+        status, headers, body = self.responses.error(error, self._router.find_protocol(head.path))
         return self.end(context, make_head(status, headers, head)), body
 
     def end(self, context: RequestContext | None, head: ResponseHead) -> ResponseHead:
@@ -174,14 +177,14 @@ class RequestLifecycle:
 
     def _respond(self, call: PendingCall, response: WsgiResponse) -> None:
         context: Any = call.request_context
-        call.owner.answer(self.end(context, response.head), response.body, response.length)
+        call.owner.respond(self.end(context, response.head), response.body, response.length)
 
     def _fail_call(self, call: PendingCall) -> None:
         self._waiting.pop(call, None)
         cycle: RequestCycle = call.owner
         context: Any = call.request_context
         assert call.error is not None
-        cycle.answer(*self.fail(call.error, cycle.head, context))
+        cycle.respond(*self.fail(call.error, cycle.head, context))
 
 
 def make_head(status: int, headers: Iterable[tuple[str, str]], head: RequestHead | None) -> ResponseHead:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from seldon_spec.config.model import Spec
+from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.open_inference_v2.routes import open_inference_v2
 from seldon_spec.protocols.route import RestProtocol
 from seldon_spec.protocols.seldon_v1.routes import seldon_v1
 
 
 def rest_protocols(spec: Spec) -> tuple[RestProtocol, ...]:
     """Return the protocols of a spec; the first one defines the format of errors outside of any protocol's paths."""
-    return (seldon_v1(is_passthrough=spec.unit.is_passthrough),)
+    seldon = seldon_v1(JsonStyle.from_flask(spec.flask), is_passthrough=spec.unit.is_passthrough)
+    return (seldon, open_inference_v2(spec))

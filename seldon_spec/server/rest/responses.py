@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from seldon_spec.errors import SeldonSpecError
+from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import Find
 from seldon_spec.protocols.json_style import JsonStyle, write_json
-from seldon_spec.protocols.route import ErrorBody, Page, RestProtocol
+from seldon_spec.protocols.route import Body, ErrorBody, Page, RestProtocol, StatePage
 from seldon_spec.protocols.status import STATUSES, find_by_class
 from seldon_spec.server.rest.router import Match
 
@@ -53,42 +55,39 @@ class ResponseFactory:
     """Creates responses.
 
     Args:
-        protocols: the first one defines the format of errors outside of any protocol's paths.
-        style: of JSON.
+        protocols: the first one defines the format of errors of requests whose path is not known.
         title: of the OpenAPI document.
-
-    Attributes:
-        json_headers: the headers of a JSON response.
     """
 
-    def __init__(self, protocols: tuple[RestProtocol, ...], style: JsonStyle, title: str) -> None:
+    def __init__(self, protocols: Sequence[RestProtocol], title: str) -> None:
         self._default = protocols[0]
-        self._style = style
-        self._documents = {each.name: write_json(each.build_openapi(title), style) for each in protocols}
+        self._documents = {
+            each.name: write_json(each.build_openapi(title), each.style)
+            for each in protocols
+            if each.build_openapi is not None
+        }
         self._tags = {
             name: f'"{hashlib.sha1(document, usedforsecurity=False).hexdigest()}"'
             for name, document in self._documents.items()
         }
-        text = "; charset=utf-8" if style.mimetype.startswith("text/") else ""
-        self.json_headers = [("Content-Type", style.mimetype + text)]
 
-    def error(self, error: BaseException, match: Match | None = None) -> Response:
+    def error(self, error: BaseException, protocol: RestProtocol | None = None) -> Response:
         """Return the response to a request that failed, in the format of its protocol."""
-        headers = find_by_class(STATUSES, type(error)).headers
-        return self._describe(self._protocol(match).describe(error), headers)
+        protocol = protocol or self._default
+        return _describe(protocol.describe(error), protocol, find_by_class(STATUSES, type(error)).headers)
 
-    def http_error(self, status: int, text: str, headers: Fields = (), match: Match | None = None) -> Response:
+    def http_error(self, status: int, text: str, protocol: RestProtocol, headers: Fields = ()) -> Response:
         """Return the response to a request that failed by an error of HTTP itself."""
-        return self._describe(self._protocol(match).describe_http(status, text), headers)
+        return _describe(protocol.describe_http(status, text), protocol, headers)
 
     def unmatched(self, match: Match, method: str) -> Response:
         """Return the response to a request that has no route: OPTIONS, an unknown path or a wrong method."""
         if match.resource is None:
-            return self.http_error(404, _NOT_FOUND)
+            return self.http_error(404, _NOT_FOUND, match.protocol)
         allow = ("Allow", match.resource.allow)
         if method == "OPTIONS":
             return self.empty([allow])
-        return self.http_error(405, _NOT_ALLOWED, [allow], match)
+        return self.http_error(405, _NOT_ALLOWED, match.protocol, [allow])
 
     def empty(self, headers: Fields = ()) -> Response:
         """Return the empty response to OPTIONS; the headers of CORS make it one to a preflight."""
@@ -98,6 +97,14 @@ class ResponseFactory:
         """Return the page of a probe that succeeded."""
         return Response(200, [("Content-Type", _HTML)], page.value.encode())
 
+    def state(self, page: StatePage, dispatcher: Dispatcher, match: Match, body: Body) -> Response:
+        """Return a page that shows the state of the server."""
+        try:
+            status, tree = page(dispatcher, match.parameters, body)
+        except SeldonSpecError as error:
+            return self.error(error, match.protocol)
+        return Response(status, json_headers(match.protocol.style), write_json(tree, match.protocol.style))
+
     def openapi(self, match: Match, if_none_match: str | None) -> Response:
         """Return the OpenAPI document of the protocol, or 304 if the client has it.
 
@@ -106,7 +113,7 @@ class ResponseFactory:
             if_none_match: the header ``If-None-Match`` of the request.
         """
         assert match.route is not None
-        name = self._protocol(match).name
+        name = match.protocol.name
         headers = [
             ("Cache-Control", "no-cache"),
             ("Content-Disposition", f"inline; filename={match.route.path.rpartition('/')[2]}"),
@@ -117,9 +124,12 @@ class ResponseFactory:
             return Response(304, headers, b"")
         return Response(200, [("Content-Type", "application/json"), *headers], self._documents[name])
 
-    def _describe(self, error: ErrorBody, headers: Fields) -> Response:
-        body = write_json(error.body, self._style)
-        return Response(error.http, [*self.json_headers, *headers], body)
 
-    def _protocol(self, match: Match | None) -> RestProtocol:
-        return self._default if match is None or match.resource is None else match.resource.protocol
+def json_headers(style: JsonStyle) -> list[tuple[str, str]]:
+    """Return the headers of a JSON response."""
+    charset = "; charset=utf-8" if style.mimetype.startswith("text/") else ""
+    return [("Content-Type", style.mimetype + charset)]
+
+
+def _describe(error: ErrorBody, protocol: RestProtocol, headers: Fields) -> Response:
+    return Response(error.http, [*json_headers(protocol.style), *headers], write_json(error.body, protocol.style))

@@ -13,15 +13,15 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import ContextFactory, RequestLog, VaryingContextFactory, make_context
-from seldon_spec.protocols.json_style import JsonStyle
-from seldon_spec.protocols.route import PROBES, Page
+from seldon_spec.inference.message import Codec
+from seldon_spec.protocols.route import Body, Page, RequestInfo, Route
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.rest.handlers import OperationHandler, PageHandler, PreflightHandler, ProbeHandler
 from seldon_spec.server.rest.lifecycle import RequestLifecycle, make_head, read_path
 from seldon_spec.server.rest.protocols import rest_protocols
 from seldon_spec.server.rest.request_message import BodyReader, FormLimits
-from seldon_spec.server.rest.responses import Response, ResponseFactory
+from seldon_spec.server.rest.responses import Response, ResponseFactory, json_headers
 from seldon_spec.server.rest.router import Match, Router
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.transport.http1.messages import RequestHandler, RequestHead, ResponseHead
@@ -49,12 +49,12 @@ class RestApp:
         spec: Spec,
         make_app: Callable[[], WsgiApp],
     ) -> None:
-        style, protocols = JsonStyle.from_flask(spec.flask), rest_protocols(spec)
+        protocols = rest_protocols(spec)
         self._request_log = request_log
         self._router = Router(protocols)
-        self._responses = ResponseFactory(protocols, style, spec.name)
+        self._responses = ResponseFactory(protocols, spec.name)
         self._codecs = {
-            route: protocol.make_codec(route, style)
+            route: protocol.make_codec(route)
             for protocol in protocols
             for route in protocol.routes
             if route.operation is not None
@@ -66,7 +66,7 @@ class RestApp:
         )
         self.max_body_bytes = spec.server.max_body_bytes
 
-    def plan(self, head: RequestHead) -> RequestHandler:
+    def find_handler(self, head: RequestHead) -> RequestHandler:
         """Choose the handler of requests with this head.
 
         Raises:
@@ -77,27 +77,38 @@ class RestApp:
         match = self._router.match(head.method, head.path)
         if match.needs_token:
             self._auth.check(head.find)
-        route = match.route
-        if route is not None and route.page in PROBES:
-            return ProbeHandler(self.lifecycle, route.page)
+        route, waits = match.route, match.protocol.waits_for_model
+        if route is not None and route.is_probe:
+            return ProbeHandler(self.lifecycle, match)
         contexts = None if match.is_probe else self._make_contexts(head)
         if route is None:
-            return self._fixed(self._responses.unmatched(match, head.method), contexts)
+            return self._fixed(self._responses.unmatched(match, head.method), match, contexts)
         if route.page is Page.OPENAPI:
-            return PageHandler(self.lifecycle, partial(self._describe, match), contexts)
+            return PageHandler(self.lifecycle, partial(self._describe, match), contexts, waits=waits)
+        if route.state_page is not None:
+            show = partial(self._responses.state, route.state_page, self.lifecycle.dispatcher, match)
+            return PageHandler(self.lifecycle, lambda _head, body: show(body), contexts, waits=waits)
         assert route.operation is not None
         try:
-            codec = self._reader.choose_codec(route, self._codecs[route], head.find, head.query)
+            codec = self._choose_codec(route, match, head)
         except RequestError as error:
-            return self._fixed(self._responses.error(error, match), contexts)
-        success = make_head(200, self._responses.json_headers, head)
-        return OperationHandler(self.lifecycle, route.operation, codec, success, contexts)
+            return self._fixed(self._responses.error(error, match.protocol), match, contexts)
+        success = make_head(200, json_headers(match.protocol.style), head)
+        return OperationHandler(self.lifecycle, route.operation, codec, success, contexts, waits=waits)
+
+    def _choose_codec(self, route: Route, match: Match, head: RequestHead) -> Codec:
+        bind, codec = match.protocol.bind_codec, self._codecs[route]
+        if bind is None:
+            return self._reader.choose_codec(route, codec, head.find, head.query)
+        return bind(codec, RequestInfo(head.find, lambda: head.headers, match.parameters))
 
     def vary(
-        self, head: RequestHead, names: Sequence[bytes]
+        self, head: RequestHead, handler: RequestHandler, names: Sequence[bytes]
     ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
-        """Return a function that chooses the handler; of the headers that vary, only token and context matter."""
-        handler = head.plan
+        """Return a function that chooses the handler, for the headers that vary.
+
+        Token and context depend on them, and the codec of a protocol that reads headers.
+        """
         if isinstance(handler, PreflightHandler):
             return lambda _head, _values: handler
         match = self._router.match(head.method, head.path)
@@ -106,17 +117,26 @@ class RestApp:
         if not match.is_probe and not self._request_log.headers.isdisjoint(names):
             places = {name: place for place, name in enumerate(names)}
             path = read_path(head.path)
-            contexts = VaryingContextFactory(self._request_log, head.finder(), places, "rest", head.method, path)
-        if contexts is None and not checks_token:
+            contexts = VaryingContextFactory(self._request_log, head.find, places, "rest", head.method, path)
+        binds = (
+            isinstance(handler, OperationHandler)
+            and match.protocol.bind_codec is not None
+            and not match.protocol.ignored_headers.issuperset(names)
+        )
+        if contexts is None and not checks_token and not binds:
             return lambda _head, _values: handler
 
         def choose(head: RequestHead, values: Sequence[bytes]) -> RequestHandler:
             if checks_token:
                 self._auth.check(head.find)
-            if contexts is None:
+            if contexts is None and not binds:
                 return handler
             assert isinstance(handler, (OperationHandler, PageHandler))
-            return handler.with_contexts(contexts.plan(values))
+            planned = handler.contexts if contexts is None else contexts.plan(values)
+            if not binds:
+                return handler.varied(planned)
+            assert match.route is not None
+            return handler.varied(planned, self._choose_codec(match.route, match, head))
 
         return choose
 
@@ -124,21 +144,23 @@ class RestApp:
         """Return True if a request is handled although there are too many connections."""
         return head.method in ("GET", "HEAD") and self._router.match(head.method, head.path).is_probe
 
-    def refuse(self, error: BaseException, head: RequestHead | None) -> tuple[ResponseHead, bytes]:
+    def refuse(self, error: BaseException, head: RequestHead | None, path: str = "") -> tuple[ResponseHead, bytes]:
         """Return the response to a request that is malformed, or whose body is not received."""
-        match = None if head is None else self._router.match(head.method, head.path)
-        status, headers, body = self._responses.error(error, match)
+        protocol = self._router.find_protocol(path if head is None else head.path)
+        status, headers, body = self._responses.error(error, protocol)
         response = make_head(status, headers, head)
-        if head is None or match is None or match.is_probe:
+        if head is None or self._router.match(head.method, head.path).is_probe:
             return response, body
         return self.lifecycle.end(make_context(self._make_contexts(head)), response), body
 
-    def _fixed(self, response: Response, contexts: ContextFactory | None) -> PageHandler:
-        return PageHandler(self.lifecycle, lambda _head: response, contexts)
+    def _fixed(self, response: Response, match: Match, contexts: ContextFactory | None) -> PageHandler:
+        return PageHandler(
+            self.lifecycle, lambda _head, _body: response, contexts, waits=match.protocol.waits_for_model
+        )
 
-    def _describe(self, match: Match, head: RequestHead) -> Response:
+    def _describe(self, match: Match, head: RequestHead, _body: Body) -> Response:
         known = head.find(b"if-none-match")
         return self._responses.openapi(match, None if known is None else known.decode("latin-1"))
 
     def _make_contexts(self, head: RequestHead) -> ContextFactory | None:
-        return self._request_log.plan(head.finder(), "rest", head.method, read_path(head.path))
+        return self._request_log.plan(head.find, "rest", head.method, read_path(head.path))

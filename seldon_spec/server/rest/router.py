@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seldon_spec.protocols.route import PROBES, RestProtocol, Route
+from seldon_spec.protocols.route import RestProtocol, Route
 
 _NAME = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")
@@ -21,14 +21,12 @@ class Resource:
         protocol: the protocol of all of them.
         routes: by HTTP method, HEAD included.
         allow: the value of the header ``Allow``.
-        needs_token: whether requests to this path need a token, whatever their method.
-        is_probe: whether the path serves a probe.
+        is_probe: whether the path serves a probe, whatever the method.
     """
 
     protocol: RestProtocol
     routes: Mapping[str, Route]
     allow: str
-    needs_token: bool
     is_probe: bool
 
 
@@ -36,14 +34,22 @@ class Match:
     """The result of routing a request.
 
     Attributes:
+        protocol: of the path; it defines the format of errors.
         resource: the routes of the path; None: the path is unknown.
         route: None: the path is unknown, or does not accept the method.
         parameters: the segments of the path that the pattern names.
     """
 
-    __slots__ = ("parameters", "resource", "route")
+    __slots__ = ("parameters", "protocol", "resource", "route")
 
-    def __init__(self, resource: Resource | None, method: str, parameters: Mapping[str, str] = _NO_PARAMETERS) -> None:
+    def __init__(
+        self,
+        protocol: RestProtocol,
+        resource: Resource | None,
+        method: str,
+        parameters: Mapping[str, str] = _NO_PARAMETERS,
+    ) -> None:
+        self.protocol = protocol
         self.resource = resource
         self.route = None if resource is None else resource.routes.get(method)
         self.parameters = parameters
@@ -51,7 +57,7 @@ class Match:
     @property
     def needs_token(self) -> bool:
         """Return True if the request needs a token; an unknown path needs one too."""
-        return self.resource is None or self.resource.needs_token
+        return not self.is_probe
 
     @property
     def is_probe(self) -> bool:
@@ -63,10 +69,11 @@ class Router:
     """Finds routes: paths without parameters by one dictionary lookup, then patterns in the order of the tables.
 
     Args:
-        protocols: their paths differ.
+        protocols: their paths differ; the first one has no prefix.
     """
 
-    def __init__(self, protocols: Iterable[RestProtocol]) -> None:
+    def __init__(self, protocols: Sequence[RestProtocol]) -> None:
+        self._protocols = protocols
         self._exact: dict[str, Resource] = {}
         self._patterns: list[tuple[re.Pattern[str], Resource]] = []
         for protocol in protocols:
@@ -88,13 +95,18 @@ class Router:
             path = _SLASHES.sub("/", path)
         resource = self._exact.get(path)
         if resource is not None:
-            return Match(resource, method)
+            return Match(resource.protocol, resource, method)
         for pattern, resource in self._patterns:
             found = pattern.fullmatch(path)
             if found is not None:
                 parameters = {name: _decode(value) for name, value in found.groupdict().items()}
-                return Match(resource, method, parameters)
-        return Match(None, method)
+                return Match(resource.protocol, resource, method, parameters)
+        return Match(self.find_protocol(path), None, method)
+
+    def find_protocol(self, path: str) -> RestProtocol:
+        """Return the protocol that defines the format of errors of a path."""
+        prefix = "/" + path.lstrip("/").partition("/")[0]
+        return next((each for each in self._protocols if each.prefix == prefix), self._protocols[0])
 
 
 def _make_resource(protocol: RestProtocol, routes: list[Route]) -> Resource:
@@ -105,8 +117,7 @@ def _make_resource(protocol: RestProtocol, routes: list[Route]) -> Resource:
         protocol,
         by_method,
         ", ".join(sorted({*by_method, "OPTIONS"})),
-        any(route.needs_token for route in routes),
-        all(route.page in PROBES for route in routes),
+        all(route.is_probe for route in routes),
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError, TooLarge
-from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.rest.protocols import rest_protocols
@@ -33,7 +32,7 @@ class LimitedApp:
         self._router = Router(protocols)
         self._auth = TokenAuth(spec.server.auth)
         self._max_body_bytes = spec.server.max_body_bytes
-        self._responses = ResponseFactory(protocols, JsonStyle.from_flask(spec.flask), spec.name)
+        self._responses = ResponseFactory(protocols, spec.name)
         self._limits = RequestLimits(max_queue=spec.server.max_queue)
         self._count_at_work = count_at_work
         self._in_flight = 0
@@ -65,7 +64,7 @@ class LimitedApp:
                 self._limits.admit(self._in_flight, self._count_at_work)
                 self._in_flight += 1
         except RequestError as error:
-            return send(self._responses.error(error, match))
+            return send(self._responses.error(error, match.protocol))
         try:
             return self._app(environ, start_response)
         finally:

@@ -1,10 +1,11 @@
-"""The gRPC port of the engine ``uvicorn``: grpcio's server, bytes in and bytes out, with health and reflection."""
+"""The gRPC port of the engine ``uvicorn``: the server of grpcio, with health and reflection."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,7 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import BindFailed, MalformedRequest, RequestError, SeldonSpecError, Unauthenticated
-from seldon_spec.inference.message import EncodedResponse, Operation
+from seldon_spec.inference.message import Codec, EncodedResponse, Operation
 from seldon_spec.observability.request_context import (
     ID_HEADER,
     Find,
@@ -22,46 +23,48 @@ from seldon_spec.observability.request_context import (
     make_context,
     working_on,
 )
-from seldon_spec.protocols.seldon_v1.errors import describe
-from seldon_spec.protocols.seldon_v1.grpc_methods import (
-    METHODS,
-    REFLECTION_SERVICES,
-    SERVICES,
-    DescriptorPools,
-    refuse_graph_metadata,
-)
-from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.protocols.grpc_protocol import DirectMethod, GrpcMethod, GrpcProtocol, StreamMethod
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge, PendingCall
 from seldon_spec.server.sockets import show_address
+from seldon_spec.transport.grpc.reflection import REFLECTION_SERVICES, DescriptorPools
 from seldon_spec.transport.header_fields import check_singular_fields
 from seldon_spec.transport.tls import TlsFiles
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[bytes, Any], Awaitable[bytes]]
+Describe = Callable[[BaseException], tuple[str, str]]
+Respond = Callable[[bytes, RequestContext | None], Awaitable[bytes]]
 
 
 class GrpcioServer:
     """A gRPC server on the running event loop.
 
     Args:
-        lane: answers the operations.
-        notes: takes and ends the notes of their calls.
-        spec: its host and its bounds are used.
-        port: the port that has been reserved for it.
+        bridge: to the model threads.
+        request_log: creates and ends the contexts of calls.
+        spec: its host and its limits are used.
+        protocols: whose services are served; the errors of other calls are described by the first one.
+        port: the port that has been reserved.
         tls: None: plain text.
     """
 
     def __init__(
-        self, lane: ExecutorBridge, notes: RequestLog, spec: Spec, port: int, tls: TlsFiles | None = None
+        self,
+        bridge: ExecutorBridge,
+        request_log: RequestLog,
+        spec: Spec,
+        protocols: Sequence[GrpcProtocol],
+        port: int,
+        tls: TlsFiles | None = None,
     ) -> None:
-        self._lane = lane
-        self._notes = notes
+        self._bridge = bridge
+        self._request_log = request_log
+        self._services = [service for protocol in protocols for service in protocol.services]
+        self._describe = protocols[0].describe
+        self._is_serving = False
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
-        self._codec = ProtoCodec()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(
             interceptors=[_AuthInterceptor(TokenAuth(spec.server.auth), self._refuse)],
@@ -71,27 +74,32 @@ class GrpcioServer:
                 ("grpc.so_reuseport", 1),  # beside the reserving socket, and the other workers
             ],
         )
+        for protocol in protocols:
+            self._add_protocol(protocol)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._add_reflection(protocols)
+        self._bind(spec, port, tls)
+
+    def _add_protocol(self, protocol: GrpcProtocol) -> None:
+        codec = protocol.make_codec(None)
         self._server.add_generic_rpc_handlers(
             tuple(
                 grpc.method_handlers_generic_handler(
-                    f"{PACKAGE}.{service}",
+                    service,
                     {
-                        name: grpc.unary_unary_rpc_method_handler(
-                            self._handler(operation, f"/{PACKAGE}.{service}/{name}")
-                        )
-                        for name, operation in methods.items()
+                        name: self._make_handler(method, f"/{service}/{name}", codec, protocol.describe)
+                        for name, method in methods.items()
                     },
                 )
-                for service, methods in METHODS.items()
+                for service, methods in protocol.services.items()
             )
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._add_reflection()
-        self._bind(spec, port, tls)
 
-    def _add_reflection(self) -> None:
-        listed = (*SERVICES, health.SERVICE_NAME, *REFLECTION_SERVICES)
-        servicer = reflection.aio.ReflectionServicer(listed, pool=DescriptorPools())  # type: ignore[attr-defined]
+    def _add_reflection(self, protocols: Sequence[GrpcProtocol]) -> None:
+        servicer = reflection.aio.ReflectionServicer(  # type: ignore[attr-defined]
+            (*self._services, health.SERVICE_NAME, *REFLECTION_SERVICES),
+            pool=DescriptorPools([protocol.pool for protocol in protocols]),
+        )
         method = grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
             reflection_pb2.ServerReflectionRequest.FromString,
@@ -113,32 +121,34 @@ class GrpcioServer:
                 bound = self._server.add_secure_port(address, _credentials(tls))
         except RuntimeError as error:
             raise BindFailed("ports.grpc", spec.server.host, port, str(error), spec.origin("ports", "grpc")) from error
-        if bound == 0:  # how grpcio told of it before 1.63
+        if bound == 0:  # how grpcio before 1.63 reported it
             raise BindFailed("ports.grpc", spec.server.host, port, "gRPC refused it", spec.origin("ports", "grpc"))
 
     def start(self) -> None:
-        """Take requests; the health service says NOT_SERVING until ``set_serving``."""
+        """Start accepting connections; the health service is NOT_SERVING until ``set_serving``."""
         self._do(self._start())
 
     def set_serving(self) -> None:
-        """Have the health service say SERVING."""
+        """Set the health service to SERVING."""
+        self._is_serving = True
         self._do(self._set_health(health_pb2.HealthCheckResponse.SERVING))
 
     def set_not_serving(self) -> None:
-        """Have the health service say NOT_SERVING for good."""
+        """Set the health service to NOT_SERVING for good."""
+        self._is_serving = False
         self._do(self._health.enter_graceful_shutdown())
 
     async def drain(self) -> None:
-        """Take no more requests, and wait until those under way have been answered."""
+        """Accept no more requests, and wait until those in flight have responses."""
         await asyncio.gather(*self._tasks)
         await self._server.stop(None)
 
     async def abort(self) -> None:
-        """Cut all connections."""
+        """Close all connections at once."""
         await self._server.stop(0)
 
     async def close(self) -> None:
-        """End everything that is left."""
+        """Close everything that is left."""
         await self._server.stop(0)
 
     def _do(self, step: Coroutine[Any, Any, None]) -> None:
@@ -149,81 +159,151 @@ class GrpcioServer:
         await self._server.start()
 
     async def _set_health(self, status: Any) -> None:
-        for service in ("", *SERVICES):
+        for service in ("", *self._services):
             await self._health.set(service, status)
 
-    def _handler(self, operation: Operation | None, path: str) -> Handler:
-        async def handle(request: bytes, context: Any) -> bytes:
-            find = _finder(context.invocation_metadata())
-            note = make_context(self._notes.plan(find, "grpc", "POST", path))
-            try:
-                if note is not None:
-                    await context.send_initial_metadata(((ID_HEADER.decode(), note.id),))
-                body = await self._answer(operation, request, note)
-            except asyncio.CancelledError:
-                if note is not None:
-                    self._notes.abandon(note)
-                raise
-            except Exception as error:
-                if not isinstance(error, SeldonSpecError):
-                    with working_on(note):
-                        logger.error("unexpected: %s", error, exc_info=error)
-                await self._abort(context, error, note)
-                raise  # abort has raised already
-            if note is not None:
-                self._notes.end(note, "OK")
-            return body
+    # Calls
 
-        return handle
+    def _make_handler(
+        self, method: GrpcMethod, path: str, codec: Codec, describe: Describe
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        if isinstance(method, DirectMethod):
+            respond: Respond = partial(self._respond_directly, method)
+        else:
+            respond = partial(self._call_model, method.operation, codec)
+        if isinstance(method, StreamMethod):
+            return grpc.stream_stream_rpc_method_handler(partial(self._handle_stream, method, respond, path, describe))
+        return grpc.unary_unary_rpc_method_handler(partial(self._handle_unary, respond, path, describe))
+
+    async def _handle_unary(self, respond: Respond, path: str, describe: Describe, request: bytes, rpc: Any) -> bytes:
+        context = make_context(self._request_log.plan(_finder(rpc.invocation_metadata()), "grpc", "POST", path))
+        await _send_id(rpc, context)
+        return await self._respond(respond, describe, request, context, rpc)
+
+    async def _handle_stream(
+        self,
+        method: StreamMethod,
+        respond: Respond,
+        path: str,
+        describe: Describe,
+        requests: AsyncIterator[bytes],
+        rpc: Any,
+    ) -> AsyncIterator[bytes]:
+        """Handle a stream, each of whose messages has its own context."""
+        contexts = self._request_log.plan(_finder(rpc.invocation_metadata()), "grpc", "POST", path)
+        is_first = True
+        async for request in requests:
+            context = make_context(contexts)
+            if is_first:
+                await _send_id(rpc, context)
+                is_first = False
+            try:
+                response = method.wrap(await self._respond(respond, describe, request, context, rpc, method))
+            except _EncodedError as error:
+                response = error.message
+            yield response
+
+    async def _respond(
+        self,
+        respond: Respond,
+        describe: Describe,
+        request: bytes,
+        context: RequestContext | None,
+        rpc: Any,
+        method: StreamMethod | None = None,
+    ) -> bytes:
+        """Return the response to a message; an error ends the call, unless the method encodes errors."""
+        try:
+            body = await respond(request, context)
+        except asyncio.CancelledError:
+            if context is not None:
+                self._request_log.abandon(context)
+            raise
+        except Exception as error:
+            if method is not None and method.encode_error is not None:
+                self._end(error, describe, context)
+                raise _EncodedError(method.encode_error(error)) from error
+            await self._abort(rpc, error, describe, context)
+            raise  # abort has raised already
+        if context is not None:
+            self._request_log.end(context, "OK")
+        return body
 
     def _refuse(self, path: str, error: RequestError) -> grpc.RpcMethodHandler[Any, Any]:
-        """What handles a refused call; it reads no message, so it suits any kind of method."""
+        """Return the handler of a refused call; it reads no message, so it suits any kind of method."""
 
-        async def refuse(_requests: Any, context: Any) -> None:
-            note = make_context(self._notes.plan(_finder(context.invocation_metadata()), "grpc", "POST", path))
-            if note is not None:
-                await context.send_initial_metadata(((ID_HEADER.decode(), note.id),))
-            await self._abort(context, error, note)
+        async def refuse(_requests: Any, rpc: Any) -> None:
+            context = make_context(self._request_log.plan(_finder(rpc.invocation_metadata()), "grpc", "POST", path))
+            await _send_id(rpc, context)
+            await self._abort(rpc, error, self._describe, context)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
-    async def _abort(self, context: Any, error: Exception, note: RequestContext | None) -> None:
-        """End a call with an error, which raises."""
-        failure = describe(error)
-        if note is not None:
-            self._notes.end(note, failure.grpc)
-        await context.abort(grpc.StatusCode[failure.grpc], failure.details)
+    def _end(self, error: Exception, describe: Describe, context: RequestContext | None) -> tuple[str, str]:
+        """End the context of a call; returns the status and the text of the error."""
+        if not isinstance(error, SeldonSpecError):
+            with working_on(context):
+                logger.error("unexpected error in a gRPC call: %s", error, exc_info=error)
+        status, text = describe(error)
+        if context is not None:
+            self._request_log.end(context, status)
+        return status, text
 
-    async def _answer(self, operation: Operation | None, request: bytes, note: RequestContext | None) -> bytes:
-        if operation is None:
-            raise refuse_graph_metadata()
-        answered: asyncio.Future[EncodedResponse] = self._loop.create_future()
-        call = self._lane.submit(operation, request, self._codec, _finish, answered, note)
-        del request  # the lane has it, and lets go of it as soon as it is read
+    async def _abort(self, rpc: Any, error: Exception, describe: Describe, context: RequestContext | None) -> None:
+        """End a call with an error, which raises."""
+        status, text = self._end(error, describe, context)
+        await rpc.abort(grpc.StatusCode[status], text)
+
+    async def _respond_directly(self, method: DirectMethod, request: bytes, _context: RequestContext | None) -> bytes:
+        return method.respond(request, self._is_serving)
+
+    async def _call_model(
+        self, operation: Operation, codec: Codec, request: bytes, context: RequestContext | None
+    ) -> bytes:
+        response: asyncio.Future[EncodedResponse] = self._loop.create_future()
+        call = self._bridge.submit(operation, request, codec, _finish, response, context)
+        del request  # so that it is released as soon as it is decoded
         try:
-            return (await answered).body
+            return (await response).body
         except asyncio.CancelledError:
-            self._lane.cancel(call)
+            self._bridge.cancel(call)
             raise
+
+
+class _EncodedError(Exception):
+    """An error that is sent as a message.
+
+    Args:
+        message: the response.
+    """
+
+    def __init__(self, message: bytes) -> None:
+        super().__init__()
+        self.message = message
 
 
 class _AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # the class is not generic
     """Checks the metadata and the token of every call, before its method is looked up."""
 
-    def __init__(self, guard: TokenAuth, refuse: Callable[[str, RequestError], Any]) -> None:
-        self._guard = guard
+    def __init__(self, auth: TokenAuth, refuse: Callable[[str, RequestError], Any]) -> None:
+        self._auth = auth
         self._refuse = refuse
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Return what handles the call."""
+        """Return the handler of the call."""
         path = handler_call_details.method
         metadata = handler_call_details.invocation_metadata
         try:
             check_singular_fields([(key.encode(), value) for key, value in metadata])
-            self._guard.check_grpc(path.encode(), _finder(metadata))
+            self._auth.check_grpc(path.encode(), _finder(metadata))
         except (MalformedRequest, Unauthenticated) as error:
             return self._refuse(path, error)
         return await continuation(handler_call_details)
+
+
+async def _send_id(rpc: Any, context: RequestContext | None) -> None:
+    if context is not None:
+        await rpc.send_initial_metadata(((ID_HEADER.decode(), context.id),))
 
 
 def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
@@ -233,7 +313,7 @@ def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
 
 
 def _finder(metadata: Any) -> Find:
-    """What finds the metadata of a call."""
+    """Return what finds the metadata of a call."""
     fields = {key.encode(): value for key, value in reversed(metadata)}  # the first one counts
 
     def find(name: bytes) -> bytes | None:
@@ -244,11 +324,11 @@ def _finder(metadata: Any) -> Find:
 
 
 def _finish(call: PendingCall) -> None:
-    answered: asyncio.Future[EncodedResponse] = call.owner
-    if answered.done():
+    response: asyncio.Future[EncodedResponse] = call.owner
+    if response.done():
         return
     if call.response is not None:
-        answered.set_result(call.response)
+        response.set_result(call.response)
     else:
         assert call.error is not None
-        answered.set_exception(call.error)
+        response.set_exception(call.error)

@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from seldon_spec.config.model import ServerSpec
 from seldon_spec.errors import RequestError, TooLarge
-from seldon_spec.transport.http1.connection import STATUS_PREFIX
-from seldon_spec.transport.http1.head import make_head
+from seldon_spec.transport.http1.head import find_path, make_head
 from seldon_spec.transport.http1.messages import Body, HttpApp, RequestHead, ResponseHead
+from seldon_spec.transport.http1.response_writer import STATUS_PREFIX
 from seldon_spec.transport.tcp import is_reset
 from seldon_spec.transport.tls import TlsFiles
 
@@ -66,7 +66,7 @@ class AsgiCycle:
         body, self._body = self._body, b""
         return body
 
-    def answer(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+    def respond(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
         """Set the response."""
         self.on_gone = None
         if not self.outcome.done():
@@ -84,15 +84,15 @@ class AsgiApp:
         head: RequestHead | None = None
         try:
             head = _head_of(scope)
-            head.plan = self._app.plan(head)
+            handler = self._app.find_handler(head)
             body = await self._read_body(head, receive)
         except ClientGone:
             return
         except RequestError as error:
-            await self._refuse(error, head, receive, send)
+            await self._refuse(error, head, scope, receive, send)
             return
         cycle = AsgiCycle(scope, body, head)
-        head.plan.begin(cycle)
+        handler.begin(cycle)
         if not cycle.outcome.done():
             await _wait_for_response(cycle, receive)
         if cycle.outcome.done():
@@ -111,12 +111,15 @@ class AsgiApp:
     def _too_large(self) -> str:
         return f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}"
 
-    async def _refuse(self, error: RequestError, head: RequestHead | None, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, error: RequestError, head: RequestHead | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Send an error response, and close the connection after a delay.
 
         Closing a connection with unread bytes resets it, and the client would not receive the response.
         """
-        response, body = self._app.refuse(error, head)
+        line = b"%b %b HTTP/1.1\r\n" % (scope["method"].encode(), scope["state"][_TARGET])
+        response, body = self._app.refuse(error, head, find_path(line))
         closing = ResponseHead(response.status, [*response.headers, _CLOSE])
         await send(_start(closing, len(body)))
         await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -1,1 +1,1 @@
-"""gRPC: calls and their answers, by our own HTTP/2 or by grpcio."""
+"""gRPC over HTTP/2: calls, health and reflection."""

@@ -1,7 +1,7 @@
 """The deadlines of calls: one timer of the event loop for all that end at about the same time.
 
-Most calls are over long before their deadline, so setting and cancelling a timer for each would cost more than the
-deadline is worth. A deadline is rounded up by less than 2 %, but at least to the next millisecond.
+Most calls end long before their deadline, so setting and cancelling a timer for each would be expensive. A deadline is
+rounded up by less than 2 %, but at least to the next millisecond.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _MAX_KEPT_SECONDS = 60.0
 
 
 class Expiring(Protocol):
-    """What has a deadline."""
+    """A call with a deadline."""
 
     def expire_call(self) -> None:
-        """The deadline has passed."""
+        """End the call: the deadline has passed."""
 
 
 class Slot:
@@ -68,7 +68,7 @@ class Deadlines:
         self._slots: dict[float, Slot] = {}
 
     def add(self, seconds: float, call: Expiring) -> Slot:
-        """Have a call end after a time; returns where to discard it when it has ended earlier."""
+        """End a call after a time; returns the slot to discard it from when it ends earlier."""
         unit = _MIN_UNIT if seconds < _SHORT_SECONDS else math.ldexp(1.0, math.frexp(seconds)[1] - _ROUNDING_BITS)
         when = math.ceil((self._loop.time() + seconds) / unit) * unit
         slot = self._slots.get(when)

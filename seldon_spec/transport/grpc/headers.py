@@ -1,4 +1,4 @@
-"""The headers of gRPC: what a client's say of its call, and those of our answers.
+"""The headers of gRPC: of requests, and of responses.
 
 Source: the document "gRPC over HTTP2" of the gRPC project.
 """
@@ -39,17 +39,17 @@ STATUS = {
 """The number of each status."""
 
 ENCODINGS = ("identity", "gzip", "deflate")
-"""How messages may be compressed."""
+"""The supported compressions of messages."""
 
-HEAD = b"\x88" + write_fields([(b"content-type", b"application/grpc")])
-"""The first headers of an answer; 0x88 is ``:status: 200``."""
+INITIAL_METADATA = b"\x88" + write_fields([(b"content-type", b"application/grpc")])
+"""The first headers of a response; 0x88 is ``:status: 200``."""
 
-OK_TAIL = write_fields([(b"grpc-status", b"0")])
-"""The last headers of an answer."""
+OK_TRAILERS = write_fields([(b"grpc-status", b"0")])
+"""The last headers of a successful response."""
 
-_ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
-ACCEPTED = write_fields([_ACCEPTED])
-"""More of the first headers, where an answer says how messages may be compressed."""
+_ACCEPT_ENCODING = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
+ACCEPT_ENCODING = write_fields([_ACCEPT_ENCODING])
+"""Added to the first headers of refusals."""
 
 _MAX_MESSAGE_BYTES = 4096  # once it is encoded; clients refuse long headers
 
@@ -59,16 +59,16 @@ _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-
 
 @dataclass(frozen=True, slots=True)
 class CallHead:
-    """What a client says of its call.
+    """The headers of a call.
 
     Attributes:
         method: of HTTP.
         path: service and method.
         content_type: empty if there is none.
-        encoding: how its messages are compressed.
-        timeout_seconds: how long it waits; None: as long as it takes.
-        size: about what HTTP/2 counts for the fields, in bytes.
-        find: gives the first value of a field.
+        encoding: the compression of messages.
+        timeout_seconds: None: no timeout.
+        size: of the fields as HTTP/2 counts it, about, in bytes.
+        find: returns the first value of a field.
     """
 
     method: bytes
@@ -84,7 +84,7 @@ def read_head(fields: Fields) -> CallHead:
     """Read the headers of a call; of a field that occurs more than once, the first value counts.
 
     Raises:
-        MalformedRequest: the timeout is none, or a field occurs twice that must not.
+        MalformedRequest: the timeout is malformed, or a singular field occurs twice.
     """
     check_singular_fields(fields)
     named = first_values(fields)
@@ -101,15 +101,15 @@ def read_head(fields: Fields) -> CallHead:
 
 
 def first_values(fields: Fields) -> dict[bytes, bytes]:
-    """The first value of each field."""
+    """Return the first value of each field."""
     return dict(reversed(fields))
 
 
 def read_timeout(timeout: bytes) -> float:
-    """Return the seconds that ``grpc-timeout`` says.
+    """Return the seconds of a ``grpc-timeout``.
 
     Raises:
-        MalformedRequest: it says none.
+        MalformedRequest: it is malformed.
     """
     digits, unit = timeout[:-1], _UNITS.get(timeout[-1:])
     if unit is None or not digits.isdigit() or len(digits) > _TIMEOUT_DIGITS:
@@ -117,23 +117,23 @@ def read_timeout(timeout: bytes) -> float:
     return int(digits) * unit
 
 
-def write_tail(status: str, text: str) -> bytes:
-    """The last headers of an answer that is an error.
+def write_trailers(status: str, text: str) -> bytes:
+    """Return the last headers of a response that is an error.
 
     Args:
         status: its name.
-        text: for the client to read.
+        text: for the client.
     """
     return write_fields(_status_fields(status, text))
 
 
-def write_bare(status: str, text: str) -> bytes:
-    """The only headers of an answer that is an error, where nothing was sent before."""
-    return HEAD + write_fields([*_status_fields(status, text), _ACCEPTED])
+def write_trailers_only(status: str, text: str) -> bytes:
+    """Return the only headers of a response that is an error, for a Trailers-Only response."""
+    return INITIAL_METADATA + write_fields([*_status_fields(status, text), _ACCEPT_ENCODING])
 
 
 def write_http_refusal(status: int) -> bytes:
-    """The only headers of an answer to what is no gRPC."""
+    """Return the only headers of the response to a request that is not gRPC."""
     fields = [(b":status", b"%d" % status), (b"content-type", b"application/grpc")]
     return write_fields(fields + _status_fields("UNKNOWN", "this port speaks gRPC"))
 
@@ -144,7 +144,7 @@ def _status_fields(status: str, text: str) -> Fields:
 
 
 def _encode_text(text: str) -> bytes:
-    """Text as ``grpc-message`` has it: printable ASCII, and all else as bytes of UTF-8 in hexadecimal."""
+    """Encode text for ``grpc-message``: printable ASCII, and everything else as percent-encoded UTF-8."""
     encoded = bytearray()
     for character in text[:_MAX_MESSAGE_BYTES]:
         if " " <= character <= "~" and character != "%":

@@ -1,4 +1,4 @@
-"""The chunked transfer coding, undone: strictly, and in bounded memory (RFC 9112, section 7.1)."""
+"""A strict decoder of the chunked transfer coding, in bounded memory (RFC 9112, section 7.1)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MAX_TRAILER_BYTES = 16384
 
 
 class ChunkedBody:
-    """A body that comes in chunks.
+    """A chunked body.
 
     Args:
-        max_bytes: longer ones are refused.
+        max_bytes: limit of its length.
 
     Attributes:
-        content: what has come so far.
+        content: the bytes that have been decoded.
         has_more: the last turn ended before all that was received had been read.
     """
 
@@ -28,20 +28,20 @@ class ChunkedBody:
         self.content = bytearray()
         self.has_more = False
         self._max_bytes = max_bytes
-        self._at = 0  # how far the buffer has been read; cutting off each chunk by itself would cost too much
-        self._left = 0  # of the chunk at hand, its line break included
+        self._at = 0  # so much of the buffer has been read; removing each chunk by itself would cost too much
+        self._left = 0  # of the current chunk, its line break included
         self._is_last = False
         self._trailer_bytes = 0
 
     def feed(self, buffer: bytearray, turn: Turn) -> bool:
-        """Take from the front of a buffer what belongs to this body, for one turn.
+        """Remove from the front of a buffer what belongs to this body, for one turn.
 
         Returns:
-            Whether the body is whole; what then is in the buffer belongs to the next request.
+            True if the body is complete; the rest of the buffer belongs to the next request.
 
         Raises:
-            MalformedRequest: it is not coded in chunks.
-            TooLarge: it is longer than it may be.
+            MalformedRequest: the coding is malformed.
+            TooLarge: the body is longer than the limit.
         """
         self._at = 0
         self.has_more = False
@@ -65,7 +65,7 @@ class ChunkedBody:
                 return False
 
     def _take_content(self, buffer: bytearray) -> bool:
-        """Take what there is of the chunk at hand; whether that was all of it."""
+        """Read what was received of the current chunk; returns True if that was all of it."""
         size = min(len(buffer) - self._at, self._left - 2)
         if size > 0:
             self.content += memoryview(buffer)[self._at : self._at + size]
@@ -74,7 +74,7 @@ class ChunkedBody:
         if self._left > 2 or len(buffer) - self._at < 2:
             return False
         if not buffer.startswith(b"\r\n", self._at):
-            raise MalformedRequest("a chunk is not as long as it says")
+            raise MalformedRequest("a chunk does not have the size that it announces")
         self._at += 2
         self._left = 0
         return True
@@ -84,7 +84,7 @@ class ChunkedBody:
         end = buffer.find(b"\r\n", start, start + _MAX_LINE_BYTES)
         if end < 0:
             if len(buffer) - start >= _MAX_LINE_BYTES:
-                raise MalformedRequest("a chunk's size is not told within a line")
+                raise MalformedRequest("the line with a chunk's size is too long")
             return None
         line = bytes(buffer[start:end])
         self._at = end + 2
@@ -93,7 +93,7 @@ class ChunkedBody:
         return line
 
     def _check_trailer(self, line: bytes) -> None:
-        """Look at a line of the trailer, which nobody reads, only to be sure that it is one."""
+        """Check a line of the trailer, which is not used."""
         self._trailer_bytes += len(line)
         if self._trailer_bytes > _MAX_TRAILER_BYTES:
             raise MalformedRequest("the trailer is too long")

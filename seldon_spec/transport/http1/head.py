@@ -32,7 +32,7 @@ def parse_head(raw: bytes) -> RequestHead:
     """Parse a head.
 
     Raises:
-        MalformedRequest: llhttp or ``make_head`` refuses it.
+        MalformedRequest: llhttp or ``make_head`` rejects it.
         HeadTooLarge: there are too many headers.
     """
     if not _REQUEST_LINE.match(raw):
@@ -42,7 +42,7 @@ def parse_head(raw: bytes) -> RequestHead:
     try:
         parser.feed_data(raw)
     except httptools.HttpParserUpgrade:
-        pass  # nobody has to follow the wish for another protocol
+        pass  # a request for another protocol may be ignored
     except httptools.HttpParserError as error:
         raise MalformedRequest(f"the request's head is malformed: {error}") from None
     if not listener.is_whole:
@@ -52,17 +52,29 @@ def parse_head(raw: bytes) -> RequestHead:
     return make_head(parser.get_method().decode(), listener.url, parser.get_http_version(), listener.headers)
 
 
+def find_path(raw: bytes) -> str:
+    """Return the path of a request whose head is malformed or not complete; empty: it is not known."""
+    line = _REQUEST_LINE.match(raw)
+    if line is None:
+        return ""
+    method, target, _ = line[0].split(b" ")
+    try:
+        return _split_target(method.decode(), target).path
+    except MalformedRequest:
+        return ""
+
+
 def make_head(method: str, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
-    """Make a head of what a parser has found; whichever it is, the same requests are malformed.
+    """Return a validated head; the same requests are malformed with every parser.
 
     Args:
         method: in upper case.
-        target: as the request line has it.
+        target: as in the request line.
         version: without the protocol's name.
         headers: names in lower case; white space around the values is removed.
 
     Raises:
-        MalformedRequest: RFC 9112 requires to refuse it, or it contains a singular field twice.
+        MalformedRequest: RFC 9112 requires to reject it, or it contains a singular field twice.
     """
     if version not in _VERSIONS:
         raise MalformedRequest("the version is not HTTP/1.0 or HTTP/1.1")
@@ -87,14 +99,14 @@ def _check_host(headers: Headers, version: str) -> None:
 
 
 def _check_coding(head: RequestHead) -> None:
-    """See to it that everyone finds the same end of the body: the only coding is ``chunked``, and 1.1's."""
+    """Check that the end of the body is unambiguous: the only transfer coding is ``chunked``, of HTTP/1.1."""
     codings = [value.strip(b" \t").lower() for name, value in head.headers if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or head.version == "1.0"):
         raise MalformedRequest("the only transfer-encoding that is read is chunked, of HTTP/1.1")
 
 
 class _Listener:
-    """What llhttp tells of a head."""
+    """Collects the parts of a head that llhttp finds."""
 
     def __init__(self) -> None:
         self.url = b""
@@ -116,7 +128,7 @@ class _Target(NamedTuple):
 
     Attributes:
         path: percent-decoded, a character for each byte.
-        query: as it is.
+        query: not decoded.
         authority: None unless the target is an absolute URL.
     """
 

@@ -1,54 +1,59 @@
-"""The heads of HTTP/1.1 requests that have been seen before.
+"""The heads of HTTP/1.1 requests that a port has seen before, with the handlers of their requests.
 
-HTTP/1.1 keeps no state between requests: the same bytes mean the same each time. So a head that comes again is found by
-its bytes, and one that differs only in the values of some headers is read by a template.
+HTTP/1.1 keeps no state between requests: the same bytes mean the same each time. So a repeated head is found by its
+bytes, and one that differs only in the values of some headers is read by a template.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from seldon_spec.errors import RequestError, TooLarge
 from seldon_spec.transport.bounded_cache import BoundedCache
-from seldon_spec.transport.http1.messages import FIXED_HEADERS, Headers, HttpApp, RequestHead
+from seldon_spec.transport.http1.messages import FIXED_HEADERS, Headers, HttpApp, RequestHandler, RequestHead
 from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS, PRINTABLE, RecentTemplates, Shapes
 
 _MAX_HEADS = 512
 _MAX_HEADS_BYTES = 1 << 20
-_HEAD_OVERHEAD = 2048  # of the parsed head and its plan, about
+_HEAD_OVERHEAD = 2048  # of the parsed head and its handler, about
 
 _LINE_END = b"\r\n"
 _SPACE = 0x20
 _LENGTH_DIGITS = 18
 
+KnownHead: TypeAlias = tuple[RequestHead, RequestHandler]
+"""A head, and what handles requests with this head."""
+
 
 class _ConstantHead:
     """The template of a head that is the same each time."""
 
-    __slots__ = ("_head", "_raw")
+    __slots__ = ("_known", "_raw")
 
-    def __init__(self, raw: bytes, head: RequestHead) -> None:
+    def __init__(self, raw: bytes, known: KnownHead) -> None:
         self._raw = raw
-        self._head = head
+        self._known = known
 
-    def read(self, data: bytes) -> RequestHead | None:
+    def read(self, data: bytes) -> KnownHead | None:
         """Return the head if ``data`` begins with it."""
-        return self._head if data.startswith(self._raw) else None
+        return self._known if data.startswith(self._raw) else None
 
 
 class _HeadTemplate:
-    """The template of heads that differ in some values; it is the layout of their headers, too.
+    """The template of heads that differ in some values; also the ``HeaderLayout`` of these heads.
 
     Args:
         segments: the bytes between the values that differ, the first ones and the last ones included.
         numbers: of the headers with these values.
-        head: one of these heads, with its plan.
-        app: decides what depends on a value.
+        known: one of these heads.
+        app: selects the handlers.
     """
 
     __slots__ = (
         "_constants",
+        "_find_handler",
         "_gaps",
         "_head",
         "_headers",
@@ -57,24 +62,23 @@ class _HeadTemplate:
         "_max_body_bytes",
         "_numbers",
         "_places",
-        "_plan",
     )
 
-    def __init__(self, segments: Sequence[bytes], numbers: Sequence[int], head: RequestHead, app: HttpApp) -> None:
+    def __init__(self, segments: Sequence[bytes], numbers: Sequence[int], known: KnownHead, app: HttpApp) -> None:
         self._gaps = tuple((segment, len(segment)) for segment in segments[:-1])
         self._last = segments[-1]
         self._numbers = tuple(numbers)
-        self._head = head
-        self._headers = head.headers
+        self._head = known[0]
+        self._headers = self._head.headers
         self._max_body_bytes = app.max_body_bytes
         names = [self._headers[number][0] for number in numbers]
         self._places = {name: place for place, name in enumerate(names)}
         self._constants = dict(reversed(self._headers))  # of each name, the first value
-        self._plan = app.vary(head, names)
+        self._find_handler = app.vary(*known, names)
         self._length_gap = self._places.get(b"content-length")
 
-    def read(self, data: bytes) -> RequestHead | None:
-        """Return the head at the beginning of ``data``, with its plan; None: it has to be parsed."""
+    def read(self, data: bytes) -> KnownHead | None:
+        """Return the head at the beginning of ``data``; None: it has to be parsed."""
         at = 0
         values = []
         for segment, size in self._gaps:
@@ -101,90 +105,89 @@ class _HeadTemplate:
                 return None
         varied = head.vary(self, values, length, size)
         try:
-            varied.plan = self._plan(varied, values)
+            return varied, self._find_handler(varied, values)
         except RequestError:  # it is refused where it is parsed
             return None
-        return varied
 
     def list_headers(self, values: Sequence[bytes]) -> Headers:
-        """See ``HeaderLayout``."""
         headers = list(self._headers)
         for number, value in zip(self._numbers, values, strict=True):
             headers[number] = (headers[number][0], value)
         return tuple(headers)
 
     def find(self, values: Sequence[bytes], name: bytes) -> bytes | None:
-        """See ``HeaderLayout``."""
         place = self._places.get(name)
         return self._constants.get(name) if place is None else values[place]
 
 
 class HeadCache:
-    """The heads that a port has seen before, and those of the same shape.
+    """The heads that a port has seen before, and templates of those of the same shape.
 
     Args:
-        app: plans how requests are answered; a head that announces a body longer than it takes is refused.
+        app: selects the handlers; a head that announces a longer body than the application accepts is refused.
     """
 
     def __init__(self, app: HttpApp) -> None:
         self._app = app
-        self._heads: BoundedCache[RequestHead] = BoundedCache(_MAX_HEADS, _MAX_HEADS_BYTES)
+        self._heads: BoundedCache[KnownHead] = BoundedCache(_MAX_HEADS, _MAX_HEADS_BYTES)
         self._shapes: Shapes[_HeadTemplate] = Shapes()
 
-    def find(self, raw: bytes, recent: RecentTemplates[RequestHead]) -> RequestHead | None:
-        """Return the head that these bytes are, the empty line at their end included; None: it has to be parsed.
+    def get(self, raw: bytes, recent: RecentTemplates[KnownHead]) -> KnownHead | None:
+        """Return the head of these bytes, the empty line at their end included; None: it has to be parsed.
 
         Args:
             raw: the bytes.
             recent: the templates of the connection; a head that is found is added.
         """
-        head = self._heads.get(raw)
-        if head is not None:
-            recent.add(_ConstantHead(raw, head))
-        return head
+        known = self._heads.get(raw)
+        if known is not None:
+            recent.add(_ConstantHead(raw, known))
+        return known
 
-    def admit(self, raw: bytes, head: RequestHead, recent: RecentTemplates[RequestHead]) -> None:
-        """Plan a head that has been parsed, and learn from it.
+    def put(self, raw: bytes, head: RequestHead, recent: RecentTemplates[KnownHead]) -> RequestHandler:
+        """Return the handler of a head that has been parsed, and learn from the head.
 
         Args:
             raw: its bytes.
-            head: gets its plan.
+            head: gets its size.
             recent: the templates of the connection; one that reads such heads is added.
 
         Raises:
-            TooLarge: the body is longer than it may be.
-            RequestError: the application answers none of the requests with this head.
+            TooLarge: the body is longer than the limit.
+            RequestError: the application refuses requests with this head.
         """
         head.size = len(raw)
-        head.plan = self._app.plan(head)  # first: a client without a token learns nothing else
+        handler = self._app.find_handler(head)  # first: a client without a token learns nothing else
         if head.content_length > self._app.max_body_bytes:
             raise TooLarge(f"the body is larger than server.max_body_bytes, {self._app.max_body_bytes}")
         if len(raw) > MAX_BYTES or len(head.headers) > MAX_FIELDS:
-            return
-        if self._heads.offer(raw, head, len(raw) + _HEAD_OVERHEAD):
-            recent.add(_ConstantHead(raw, head))
-            return
+            return handler
+        known = head, handler
+        if self._heads.offer(raw, known, len(raw) + _HEAD_OVERHEAD):
+            recent.add(_ConstantHead(raw, known))
+            return handler
         shape = _split(raw, head.headers)
         if shape is not None:
             key, values = shape
-            template = self._shapes.learn(key, [*values.values()], partial(self._build, raw, head, values))
+            template = self._shapes.learn(key, [*values.values()], partial(self._build, raw, known, values))
             if template is not None:
                 recent.add(template)
+        return handler
 
     def _build(
-        self, raw: bytes, head: RequestHead, values: Mapping[int, bytes], varying: frozenset[int]
+        self, raw: bytes, known: KnownHead, values: Mapping[int, bytes], varying: frozenset[int]
     ) -> _HeadTemplate:
-        """Make the template of heads like this one; ``varying``: the places in ``values`` of those that differ."""
+        """Return the template of heads like this one; ``varying``: the places in ``values`` of those that differ."""
         numbers = [number for place, number in enumerate(values) if place in varying]
         segments, start, at = [], 0, raw.index(_LINE_END)
-        for number in range(len(head.headers)):
+        for number in range(len(known[0].headers)):
             end = raw.index(_LINE_END, at + len(_LINE_END))
             if number in numbers:
                 stop = end - len(values[number])
                 segments.append(raw[start:stop])
                 start = end
             at = end
-        return _HeadTemplate([*segments, raw[start:]], numbers, head, self._app)
+        return _HeadTemplate([*segments, raw[start:]], numbers, known, self._app)
 
 
 def _split(raw: bytes, headers: Headers) -> tuple[bytes, dict[int, bytes]] | None:

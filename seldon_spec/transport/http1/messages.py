@@ -1,10 +1,9 @@
-"""HTTP as the server's rooms hand it to each other: whole requests in, whole answers out. Knows no sockets."""
+"""Requests and responses of HTTP/1.1, and the interface of the application that handles them; no sockets."""
 
 from __future__ import annotations
 
 import http
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Protocol, TypeAlias
 
 from seldon_spec.errors import MalformedRequest, RequestError
@@ -20,22 +19,21 @@ _NO_CONTENT, _RESET_CONTENT, _NOT_MODIFIED = 204, 205, 304
 
 
 class RequestHead:
-    """The head of a request. It is never changed, so requests whose heads are the same bytes share one.
+    """The head of a request. It is not changed once it is known, so requests with the same bytes share one.
 
     Attributes:
         method: in upper case.
         path: percent-decoded, a character for each byte, as WSGI has it.
-        query: what stands behind the question mark, as it is.
+        query: the part behind the question mark, not decoded.
         version: ``1.1`` or ``1.0``.
-        content_length: of the body in bytes; 0 where there is none or it comes in chunks.
-        is_chunked: whether the body comes in chunks.
+        content_length: of the body in bytes; 0 if there is none or it is chunked.
+        is_chunked: whether the body is chunked.
         is_kept: whether the connection may be used again.
-        awaits_continue: whether the client sends the body only once it is told to.
-        size: of the head in bytes, where it was read from a connection.
-        plan: how it is answered; chosen by the application when the head is first seen.
+        awaits_continue: whether the client sends the body only after a response ``100 Continue``.
+        size: of the head in bytes, if it was read from a connection.
 
     Raises:
-        MalformedRequest: it tells no length that can be read.
+        MalformedRequest: the ``content-length`` is not a number.
     """
 
     __slots__ = (
@@ -48,13 +46,11 @@ class RequestHead:
         "is_kept",
         "method",
         "path",
-        "plan",
         "query",
         "size",
         "version",
     )
 
-    plan: RequestHandler
     _layout: HeaderLayout | None
     _headers: Headers | None
     _values: Sequence[bytes]
@@ -78,9 +74,9 @@ class RequestHead:
         """Return a head that differs from this one only in the values of some headers.
 
         Args:
-            layout: knows which headers those are.
-            values: theirs.
-            content_length, size: see the attributes.
+            layout: defines which headers those are.
+            values: of these headers.
+            content_length, size: the attributes of the new head.
         """
         head = RequestHead.__new__(RequestHead)
         head.method = self.method
@@ -97,32 +93,26 @@ class RequestHead:
 
     @property
     def headers(self) -> Headers:
-        """In their order."""
+        """All headers, in their order."""
         if self._headers is None:
             assert self._layout is not None
             self._headers = self._layout.list_headers(self._values)
         return self._headers
 
     def find(self, name: bytes) -> bytes | None:
-        """The first value of a header; ``name`` in lower case."""
+        """Return the first value of a header; ``name`` in lower case."""
         if self._layout is not None:
             return self._layout.find(self._values, name)
         return find_header(self.headers, name)
 
-    def finder(self) -> Callable[[bytes], bytes | None]:
-        """Return what ``find`` does without a reference to this head: a cycle with its plan would be freed late."""
-        if self._layout is not None:
-            return partial(self._layout.find, self._values)
-        return partial(find_header, self.headers)
-
     def _list(self, name: bytes) -> set[bytes]:
-        """The members of all lines of a list header, in lower case."""
+        """Return the members of all lines of a list header, in lower case."""
         lines = [value for key, value in self.headers if key == name]
         return {member.strip(b" \t") for line in lines for member in line.lower().split(b",")}
 
 
 class HeaderLayout(Protocol):
-    """Which headers of a head have values of their own, and what all others are."""
+    """The headers that heads of one shape have in common, and the places of those that differ."""
 
     def list_headers(self, values: Sequence[bytes]) -> Headers:
         """Return all headers of the head with these values."""
@@ -138,22 +128,22 @@ def find_header(headers: Headers, name: bytes) -> bytes | None:
 
 def _read_length(text: bytes) -> int:
     if not text.isdigit() or len(text) > _LENGTH_DIGITS:
-        raise MalformedRequest("the content-length is no number, or a strange one")
+        raise MalformedRequest("the content-length is not a number")
     return int(text)
 
 
 class ResponseHead:
-    """Status and headers of answers, without their length; made once where many answers have the same.
+    """Status and headers of responses, without their length; shared by responses that have the same.
 
     Attributes:
         status: the number.
         headers: in their order.
-        status_line, lines: both as HTTP/1.1 writes them.
-        has_body: whether a response of this status may have a body; if not, whatever there is of one is not sent.
+        status_line, lines: status and headers as HTTP/1.1 writes them.
+        has_body: whether a response of this status may have a body; if not, none is sent.
         has_length: whether a response of this status has a ``content-length``.
 
     Raises:
-        ValueError: it is no status of a final response.
+        ValueError: this is not the status of a final response.
     """
 
     __slots__ = ("has_body", "has_length", "headers", "lines", "status", "status_line")
@@ -169,8 +159,8 @@ class ResponseHead:
         self.has_length = status not in (_NO_CONTENT, _NOT_MODIFIED)
 
     def extended(self, name: bytes, value: bytes) -> ResponseHead:
-        """This head with one header more."""
-        head = ResponseHead.__new__(ResponseHead)  # nothing that is known has to be made again
+        """Return this head with one more header."""
+        head = ResponseHead.__new__(ResponseHead)  # nothing is computed again
         head.status, head.status_line = self.status, self.status_line
         head.has_body, head.has_length = self.has_body, self.has_length
         head.headers = (*self.headers, (name, value))
@@ -186,14 +176,14 @@ def _phrase(status: int) -> bytes:
 
 
 class RequestCycle(Protocol):
-    """One request, and the place for its answer. Belongs to the event loop.
+    """One request and its response. Belongs to the event loop.
 
     Attributes:
         head: of the request.
         scheme: ``http`` or ``https``.
-        client: the client's host; empty where there is none.
-        server: host and port at which the request came in.
-        on_gone: whoever works on the answer sets it; called if the client is gone before that.
+        client: the client's host; empty if there is none.
+        server: host and port that the client has connected to.
+        on_gone: set by the handler; called if the client disconnects before the response.
     """
 
     head: RequestHead
@@ -203,14 +193,14 @@ class RequestCycle(Protocol):
     on_gone: Callable[[], object] | None
 
     def take_body(self) -> Body:
-        """The request's body, which is handed over: it can be asked for once."""
+        """Return the request's body, once: the cycle does not keep it."""
 
-    def answer(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
-        """Send the answer, exactly once.
+    def respond(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+        """Send the response, exactly once.
 
         Args:
             head: status and headers.
-            body: its bytes; not sent if the request is a HEAD request, or the status has no body.
+            body: not sent if the request is a HEAD request, or the status has no body.
             length: the ``content-length`` of the response to a HEAD request; None: the length of ``body``.
         """
 
@@ -234,50 +224,52 @@ FIXED_HEADERS = frozenset(
         b"upgrade",
     }
 )
-"""The headers whose values decide on the framing or the plan of a request: where they differ, ``plan`` decides anew."""
+"""The headers that the framing or the handler of a request may depend on: if one differs, the head is parsed."""
 
 
 class RequestHandler(Protocol):
-    """How requests with one head are answered."""
+    """Handles requests with one head."""
 
-    def begin(self, exchange: RequestCycle) -> None:
-        """See to it that the exchange gets its answer, now or later."""
+    def begin(self, cycle: RequestCycle) -> None:
+        """Start handling a request; its response is sent now or later."""
 
 
 class HttpApp(Protocol):
-    """What answers the requests of one port."""
+    """The application behind a port."""
 
     @property
     def max_body_bytes(self) -> int:
-        """Longer bodies are refused, whatever length they were announced with."""
+        """Longer bodies are refused, chunked or not."""
 
-    def plan(self, head: RequestHead) -> RequestHandler:
-        """Decide how requests with this head are answered.
+    def find_handler(self, head: RequestHead) -> RequestHandler:
+        """Return the handler of requests with this head.
 
         Raises:
-            RequestError: they are not, and nobody has to wait for their bodies.
+            RequestError: they are refused, without reading their bodies.
         """
 
     def vary(
-        self, head: RequestHead, names: Sequence[bytes]
+        self, head: RequestHead, handler: RequestHandler, names: Sequence[bytes]
     ) -> Callable[[RequestHead, Sequence[bytes]], RequestHandler]:
-        """Return what plans requests whose heads differ from one only in the values of some headers.
+        """Return what finds the handlers of requests whose heads differ from one only in the values of some headers.
 
         Args:
-            head: the one, with its plan.
+            head: the one.
+            handler: of requests with this head.
             names: of the headers; none of ``FIXED_HEADERS`` is among them.
 
         Returns:
-            Takes a head and its values of these headers, and raises what ``plan`` raises.
+            Takes a head and its values of these headers, and raises what ``find_handler`` raises.
         """
 
     def is_probe(self, head: RequestHead) -> bool:
-        """Whether a request with this head is answered although there are too many connections."""
+        """Return True if requests with this head are handled even if there are too many connections."""
 
-    def refuse(self, error: RequestError, head: RequestHead | None) -> tuple[ResponseHead, bytes]:
-        """The answer to what is not even a request, or none that is read.
+    def refuse(self, error: RequestError, head: RequestHead | None, path: str = "") -> tuple[ResponseHead, bytes]:
+        """Return the response to a request that is refused.
 
         Args:
-            error: why.
-            head: of the request; None: there is none that can be read.
+            error: the reason.
+            head: of the request; None: it could not be read.
+            path: of a request without a head, if it is known.
         """

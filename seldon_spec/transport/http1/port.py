@@ -1,4 +1,4 @@
-"""A port of HTTP/1.1: what its connections have in common."""
+"""A port of HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class HttpPort(Listener):
     """A listening socket of HTTP.
 
     Args:
-        app: answers the requests.
+        app: handles the requests.
         listening: the socket.
-        limits: what a client may take.
-        max_connections: how many are open at once.
+        limits: the timeouts of connections.
+        max_connections: limit of open connections.
         tls: None: plain text.
-        capacity: see ``Listener``.
+        capacity: shared by all listeners of a worker.
 
     Attributes:
-        heads: those that were seen before.
+        heads: the heads that were seen before.
     """
 
     def __init__(
@@ -47,11 +47,10 @@ class HttpPort(Listener):
         self._date_line = b""
 
     def make_connection(self) -> HttpConnection:
-        """See ``Listener``."""
         return HttpConnection(self)
 
     def date_line(self) -> bytes:
-        """The answer's ``date``, made once a second."""
+        """Return the header ``date`` of a response, formatted once a second."""
         now = int(time.time())
         if now != self._date_second:
             self._date_second = now

@@ -35,7 +35,7 @@ _SPACE = 0x20
 _HUFFMAN = 0x80
 
 _LONG_BYTES = 64
-"""Of a shorter value in Huffman's code, the text is shorter than the longest ID."""
+"""The text of a shorter Huffman-coded value is shorter than the longest ID."""
 
 _SHORT = _HUFFMAN + _LONG_BYTES
 _MAX_VALUES = 512
@@ -44,15 +44,15 @@ _MAX_VALUES_BYTES = 1 << 20
 Head = TypeVar("Head")
 
 MakeVaried: TypeAlias = Callable[[Sequence[bytes]], Head | None]
-"""Makes a head, given the values that differ; None: the whole block has to be read."""
+"""Returns a head, given the values that differ; None: the whole block has to be read."""
 
 
 class Use(Enum):
-    """What a value that differs is needed for."""
+    """How a value that differs is used."""
 
     NONE = "it is only checked"
     TEXT = "it is decoded"
-    ID = "it is given as it is encoded, with its length; empty: it is no ID that can be repeated"
+    ID = "it is passed on as it is encoded, with its length; empty: it cannot be used as an ID"
 
 
 _TEXT, _ID = Use.TEXT, Use.ID
@@ -76,7 +76,7 @@ class ValueReader:
         """Return a value, given as it is encoded, without its length.
 
         Returns:
-            None if the value has to be judged elsewhere, for only plain text is always valid.
+            None if the value has to be validated elsewhere, since only plain text is always valid.
         """
         if not is_huffman:
             return _trimmed_only(raw) if 0 not in raw.translate(PRINTABLE) else None

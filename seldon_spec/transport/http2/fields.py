@@ -1,8 +1,8 @@
-"""Header blocks (RFC 7541): fields to bytes, and bytes to fields, once for each block that comes again and again.
+"""Header blocks (RFC 7541): fields to bytes, and bytes to fields; a block that is repeated is decoded once.
 
-A client that has no dynamic table sends the same bytes for the same fields, and the same bytes mean the same on every
-connection. So the announced table size is 0, and a block that comes again is found by its bytes. One that differs only
-in the values of some fields is read by a template; where a block is new, most of its fields are not.
+A client without a dynamic table sends the same bytes for the same fields, and the same bytes mean the same on every
+connection. So the announced table size is 0, and a repeated block is found by its bytes. One that differs only in the
+values of some fields is read by a template; most fields of a new block are known.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Fields = list[tuple[bytes, bytes]]
 Head = TypeVar("Head")
 
 MAX_BLOCK_BYTES = 20480
-"""A longer block ends its connection, and so does one whose fields are together longer than this.
+"""A longer block closes the connection, and so does one whose fields are together longer than this.
 
 Between this and the limit that the settings announce, the block is decoded and only its request is refused.
 """
@@ -52,7 +52,7 @@ _HEAD_OVERHEAD = 2048  # of a head, about
 
 _MAX_PARTS = 1024
 _MAX_PARTS_BYTES = 1 << 18
-"""The names, and the fields, that are kept each by itself."""
+"""Limits of the names, and of the fields, that are cached by themselves."""
 
 _ERRORS = (hpack.HPACKError, ValueError, IndexError)
 
@@ -60,13 +60,13 @@ logging.getLogger("hpack").setLevel(logging.WARNING)  # it would log every field
 
 
 class HeaderBlockCache(Generic[Head]):
-    """The heads of requests by their blocks, wherever there is no dynamic table; all connections of a port share them.
+    """The heads of requests by their blocks, if there is no dynamic table; shared by all connections of a port.
 
     Args:
-        make_head: makes the head of the fields.
-        vary: says how heads are made that differ from one only in the values of the fields with these names; None:
-            by ``make_head`` alone.
-        uses: what the values of fields that these heads depend on are needed for, by name.
+        make_head: returns the head of fields.
+        vary: returns what makes the heads that differ from one only in the values of the fields with these names;
+            None: ``make_head`` makes them.
+        uses: how the values of fields that these heads depend on are used, by name.
         is_id: see ``ValueReader``.
     """
 
@@ -89,14 +89,14 @@ class HeaderBlockCache(Generic[Head]):
         self._decoder.header_table_size = 0
 
     def read(self, block: bytes, recent: RecentTemplates[Head]) -> Head:
-        """The head of a block that none of the connection's templates reads.
+        """Return the head of a block that none of the connection's templates matches.
 
         Args:
             block: the block.
             recent: the templates of the connection; one that reads such blocks is added.
 
         Raises:
-            HPACKError, ValueError, IndexError: it is none, or one that a table has a part in.
+            HPACKError, ValueError, IndexError: it is malformed, or it uses the dynamic table.
         """
         head = self._blocks.get(block)
         if head is not None:
@@ -139,7 +139,7 @@ class HeaderBlockCache(Generic[Head]):
             recent.add(make_template())
 
     def _read_field(self, raw: bytes, name_size: int) -> tuple[bytes, bytes]:
-        """A field, of whose bytes the first ``name_size`` are the name's."""
+        """Return a field, given its bytes, of which the first ``name_size`` are the name."""
         field = self._fields.get(raw)
         if field is not None:
             return field
@@ -159,11 +159,11 @@ class HeaderBlockCache(Generic[Head]):
 
 
 def _split_fields(block: bytes) -> Iterator[tuple[int, int, int]]:
-    """Where each field of a block begins, how many bytes name it, and where it ends.
+    """Yield the start of each field of a block, the size of its name, and its end.
 
     Raises:
-        ValueError: something stands there that is no field.
-        IndexError: the last one is not whole.
+        ValueError: a part of the block is not a field.
+        IndexError: the last field is incomplete.
     """
     at = 0
     while at < len(block):
@@ -176,7 +176,7 @@ def _split_fields(block: bytes) -> Iterator[tuple[int, int, int]]:
             mask = 0x3F if first >= 0x40 else 0x0F
             if not first & mask:
                 at = _skip_text(block, at)
-            elif first & mask == mask:  # the index goes on in the next byte; the static table needs no third one
+            elif first & mask == mask:  # the index continues in the next byte; the static table needs no third one
                 at += 1
             name_size = at - start
             at = _skip_text(block, at)
@@ -186,7 +186,7 @@ def _split_fields(block: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _skip_text(block: bytes, at: int) -> int:
-    """Where a text ends that begins there with its length."""
+    """Return the end of a text that begins there with its length."""
     size = block[at] & 0x7F
     at += 1
     if size == 0x7F:
@@ -202,11 +202,11 @@ def _skip_text(block: bytes, at: int) -> int:
 
 
 class BlockReader(Generic[Head]):
-    """Reads the header blocks of one connection, each in its turn: every one may change what the next one means.
+    """Reads the header blocks of one connection, in their order: each may change the meaning of the next one.
 
     Attributes:
-        cost: what the blocks since this was last set to 0 are worth in units of the abuse budget; a block that was
-            known costs nothing.
+        cost: of the blocks since this was last set to 0, in units of the control-frame budget; a known block costs
+            nothing.
     """
 
     __slots__ = ("_decoder", "_heads", "_is_stateless", "_is_table_closed", "_recent", "cost")
@@ -219,14 +219,14 @@ class BlockReader(Generic[Head]):
         self.cost = 0
 
     def close_table(self) -> None:
-        """The client has acknowledged that the table has no room: its encoder may not enlarge it any more."""
+        """Forbid a dynamic table: the client has acknowledged the size 0."""
         self._is_table_closed = True
 
     def read(self, block: bytes) -> Head:
-        """The head that a block is.
+        """Return the head of a block.
 
         Raises:
-            ConnectionFault: it is none, or too long; nothing that comes later could be read.
+            H2ConnectionError: it is malformed or too long; no later block could be read.
         """
         if self._is_stateless:
             head = self._recent.read(block)
@@ -239,11 +239,7 @@ class BlockReader(Generic[Head]):
         return self._heads.make_head(self.decode(block))
 
     def decode(self, block: bytes) -> Fields:
-        """The fields of a block.
-
-        Raises:
-            ConnectionFault: see ``read``.
-        """
+        """Return the fields of a block; raises what ``read`` raises."""
         self._check_size_updates(block)
         try:
             fields: Fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
@@ -252,7 +248,7 @@ class BlockReader(Generic[Head]):
         except _ERRORS:
             raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "the header block is malformed") from None
         self.cost += (len(block) >> 11) + (len(fields) >> 5)
-        # A table of size 0 holds nothing; the client says that it has one once it has seen our settings.
+        # A table of size 0 holds nothing; the client announces it after it has received our settings.
         self._is_stateless = self._decoder.header_table_size == 0
         return fields
 
@@ -264,7 +260,7 @@ class BlockReader(Generic[Head]):
                 raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "too many updates of the table size")
             if self._is_table_closed and block[at] != 0x20:
                 raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "a table size above the acknowledged 0")
-            if block[at] == 0x3F:  # the number goes on
+            if block[at] == 0x3F:  # the number continues
                 at += 1
                 while at < len(block) and block[at] >= 0x80:
                     at += 1
@@ -273,12 +269,12 @@ class BlockReader(Generic[Head]):
 
 
 def write_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A header block that neither needs nor changes a table."""
+    """Return a header block that neither needs nor changes a dynamic table."""
     return b"".join(b"\0" + write_text(name) + write_text(value) for name, value in fields)
 
 
 def write_text(text: bytes) -> bytes:
-    """Return a name or a value as it is in a header block."""
+    """Encode a name or a value."""
     size = len(text)
     if size < 127:
         return bytes((size,)) + text

@@ -1,4 +1,4 @@
-"""What leaves a connection of HTTP/2: as much as the client's windows allow, and no more than it reads."""
+"""The frames that a connection of HTTP/2 sends: within the client's windows, and not faster than it reads."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from seldon_spec.transport.http2.frames import (
     H2StreamError,
     frame_head,
 )
-from seldon_spec.transport.http2.stream import Stream
+from seldon_spec.transport.http2.stream_state import StreamState
 
 _WHOLE_BYTES = 16384 - 5
-"""Up to this size an answer leaves in one piece: any client takes a frame of 16384 bytes."""
+"""Up to this size, a response is sent in one piece: any client accepts a frame of 16384 bytes."""
 
 _ROUND_BYTES = 1 << 18
-"""So much is handed to the transport before it is asked whether the client reads."""
+"""So much is written before the transport can report that the client does not read."""
 
 _MAX_FRAME_BYTES = 1 << 18
-"""Longer frames are not sent though a client take them: other streams shall have their turn."""
+"""Longer frames are not sent even if the client accepts them, so that streams take turns."""
 
 _JOIN_BYTES = 1 << 16
-"""Up to this size what leaves together is copied together, which costs less than many small parts."""
+"""Up to this size, frames are joined before they are written, which costs less than writing many small parts."""
 
 _ACKS_PER_FRAME = 3
 _MAX_ACKS = 1 << 14
@@ -48,251 +48,261 @@ class FrameSender:
     """The sending side of one connection.
 
     Args:
-        call_soon: the loop's; what is sent in one round of the loop is written at its end, at once.
-        end: is called with a stream whose answer has been sent to its end.
-        wait: is called with a stream that begins to send a body.
-        hold: is called with a stream and the bytes that it has buffered more, or fewer.
+        call_soon: of the event loop; all frames of one iteration are written together, in the next one.
+        on_response_sent: called with a stream whose response has been sent completely.
+        on_sending: called with a stream that starts to send a body that does not fit into one piece.
+        hold: called with a stream and the number of bytes by which its buffers have grown.
 
     Attributes:
-        is_choked: the client does not read; what can wait is not sent.
-        acks: frames that the client may send for the DATA frames that it was sent.
-        sent: bytes of the bodies of responses that have left in parts.
-        unsent: bytes of responses that wait for the client's windows, or for their turn.
-        written: bytes that were handed to the transport.
+        hold: as above.
+        is_paused: the client does not read; bodies are not sent.
+        is_congested: so many bytes wait for the client that no further call may reach the model.
+        allowed_acks: frames that the client may send in return for the DATA frames that it has received.
+        bytes_sent: bytes of bodies that were sent in parts.
+        bytes_unsent: bytes of bodies that wait for the client's windows, or for their turn.
+        bytes_written: bytes that were written to the transport.
     """
 
     __slots__ = (
         "_call_soon",
-        "_end",
-        "_first_window",
-        "_hold",
-        "_is_due",
+        "_initial_window",
+        "_is_scheduled",
         "_max_frame_bytes",
+        "_on_response_sent",
+        "_on_sending",
         "_parts",
         "_ready",
         "_size",
         "_transport",
-        "_wait",
         "_window",
-        "acks",
-        "is_choked",
-        "sent",
-        "unsent",
-        "written",
+        "allowed_acks",
+        "bytes_sent",
+        "bytes_unsent",
+        "bytes_written",
+        "hold",
+        "is_congested",
+        "is_paused",
     )
 
     def __init__(
         self,
         call_soon: Callable[..., Any],
-        end: Callable[[Stream], None],
-        wait: Callable[[Stream], None],
-        hold: Callable[[Stream, int], None],
+        on_response_sent: Callable[[StreamState], None],
+        on_sending: Callable[[StreamState], None],
+        hold: Callable[[StreamState, int], None],
     ) -> None:
         self._call_soon = call_soon
-        self._end = end
-        self._wait = wait
-        self._hold = hold
+        self._on_response_sent = on_response_sent
+        self._on_sending = on_sending
+        self.hold = hold
         self._transport: asyncio.Transport | None = None
-        self._window = self._first_window = DEFAULT_WINDOW
+        self._window = self._initial_window = DEFAULT_WINDOW
         self._max_frame_bytes = DEFAULT_MAX_FRAME_BYTES
         self._parts: list[bytes | memoryview] = []
-        self._ready: deque[Stream] = deque()
-        self._size = self.acks = self.sent = self.unsent = self.written = 0
-        self._is_due = self.is_choked = False
+        self._ready: deque[StreamState] = deque()
+        self._size = self.allowed_acks = self.bytes_sent = self.bytes_unsent = self.bytes_written = 0
+        self._is_scheduled = self.is_congested = self.is_paused = False
 
     def open(self, transport: asyncio.Transport) -> None:
         """Write to this transport."""
         self._transport = transport
 
     def close(self) -> None:
-        """Write nothing any more."""
+        """Write nothing from now on."""
         self._transport = None
         self._ready.clear()
 
-    def put(self, frames: bytes | memoryview) -> None:
-        """Send whole frames, or parts of one, that no window holds back."""
+    def write_frame(self, frames: bytes | memoryview) -> None:
+        """Send complete frames, or parts of one, regardless of windows."""
         self._parts.append(frames)
         self._size += len(frames)
-        if not self._is_due:
-            self._is_due = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             self._call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what has been put."""
-        self._is_due = False
+        """Write the frames to the transport."""
+        self._is_scheduled = False
         parts, size = self._parts, self._size
         self._parts, self._size = [], 0
         if self._transport is None or not parts:
             return
-        self.written += size
+        self.bytes_written += size
         if size <= _JOIN_BYTES:
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
 
-    # Answers
+    # Responses
 
-    def respond(self, stream: Stream, head: bytes, prefix: bytes, body: bytes, tail: bytes) -> None:
-        """See ``Carrier``."""
+    def respond(self, stream: StreamState, headers: bytes, prefix: bytes, body: bytes, trailers: bytes) -> None:
+        """Send a complete response.
+
+        Args:
+            stream: of the request.
+            headers: block of the first headers.
+            prefix: first bytes of the body.
+            body: the rest, which is not copied if it is long.
+            trailers: block of the last headers.
+        """
         size = len(prefix) + len(body)
-        if size > _WHOLE_BYTES or size > self._window or size > self._first_window + stream.credit:
-            self.begin(stream, head)
-            stream.tail = tail
-            self.send(stream, prefix, body)
+        if size > _WHOLE_BYTES or size > self._window or size > self._initial_window + stream.send_window:
+            self.send_headers(stream, headers)
+            stream.trailers = trailers
+            self.send_data(stream, prefix, body)
             return
         self._window -= size
-        self.acks += _ACKS_PER_FRAME
+        self.allowed_acks += _ACKS_PER_FRAME
         stream_id = stream.stream_id
-        self.put(
+        self.write_frame(
             b"".join(
                 (
-                    frame_head(len(head), HEADERS, END_HEADERS, stream_id),
-                    head,
+                    frame_head(len(headers), HEADERS, END_HEADERS, stream_id),
+                    headers,
                     frame_head(size, DATA, 0, stream_id),
                     prefix,
                     body,
-                    frame_head(len(tail), HEADERS, _LAST, stream_id),
-                    tail,
+                    frame_head(len(trailers), HEADERS, _LAST, stream_id),
+                    trailers,
                 )
             )
         )
-        self._end(stream)
+        self._on_response_sent(stream)
 
-    def respond_bare(self, stream: Stream, head: bytes) -> None:
-        """See ``Carrier``."""
-        self.put(frame_head(len(head), HEADERS, _LAST, stream.stream_id) + head)
-        self._end(stream)
+    def send_trailers_only(self, stream: StreamState, headers: bytes) -> None:
+        """Send a response without a body, in one header block."""
+        self.write_frame(frame_head(len(headers), HEADERS, _LAST, stream.stream_id) + headers)
+        self._on_response_sent(stream)
 
-    def begin(self, stream: Stream, head: bytes) -> None:
-        """See ``Carrier``."""
-        stream.is_answering = True
-        self.put(frame_head(len(head), HEADERS, END_HEADERS, stream.stream_id) + head)
+    def send_headers(self, stream: StreamState, headers: bytes) -> None:
+        """Send the first headers of a response that follows in parts."""
+        stream.has_sent_headers = True
+        self.write_frame(frame_head(len(headers), HEADERS, END_HEADERS, stream.stream_id) + headers)
 
-    def send(self, stream: Stream, *parts: bytes) -> None:
-        """Send the next parts of a body, as far as they may leave now, and the rest as soon as it may."""
-        if stream.outgoing is None:
-            stream.outgoing = deque()
-        if not stream.outgoing:
-            self._wait(stream)
-        stream.outgoing.extend(memoryview(part) for part in parts if part)
+    def send_data(self, stream: StreamState, *parts: bytes) -> None:
+        """Send parts of a body, as far as the windows allow, and the rest as soon as they do."""
+        if stream.send_buffer is None:
+            stream.send_buffer = deque()
+        if not stream.send_buffer:
+            self._on_sending(stream)
+        stream.send_buffer.extend(memoryview(part) for part in parts if part)
         size = sum(map(len, parts))
-        self.unsent += size
-        self._hold(stream, size)
+        self.bytes_unsent += size
+        self.hold(stream, size)
         self._queue(stream)
-        self.pump()
+        self.flush_streams()
 
-    def drop(self, stream: Stream) -> None:
-        """Send nothing more of a stream's body."""
-        if stream.outgoing:
-            self.unsent -= sum(map(len, stream.outgoing))
-        stream.outgoing = None
+    def send_trailers(self, stream: StreamState, trailers: bytes) -> None:
+        """Send the last headers, after everything in ``send_buffer``."""
+        stream.trailers = trailers
+        if not stream.send_buffer:
+            self._end_response(stream, trailers)
 
-    def finish(self, stream: Stream, tail: bytes) -> None:
-        """See ``Carrier``."""
-        stream.tail = tail
-        if not stream.outgoing:
-            self._send_tail(stream)
+    def discard(self, stream: StreamState) -> None:
+        """Send nothing more of the body of a stream."""
+        if stream.send_buffer:
+            self.bytes_unsent -= sum(map(len, stream.send_buffer))
+        stream.send_buffer = None
 
-    def pump(self) -> None:
-        """Send what the windows allow, a frame of each stream in turn."""
+    def flush_streams(self) -> None:
+        """Send what the windows allow, one frame of each stream in turn."""
         ready = self._ready
-        while ready and not self.is_choked and (self._window or not ready[0].outgoing):
+        while ready and not self.is_paused and (self._window or not ready[0].send_buffer):
             stream = ready.popleft()
             stream.is_queued = False
-            if stream.outgoing:
-                self._send_frame(stream, stream.outgoing)
+            if stream.send_buffer:
+                self._send_frame(stream, stream.send_buffer)
             if self._size >= _ROUND_BYTES:
                 self.flush()
 
-    def _queue(self, stream: Stream) -> None:
-        if not stream.is_queued and stream.outgoing and self._first_window + stream.credit > 0:
+    def _queue(self, stream: StreamState) -> None:
+        if not stream.is_queued and stream.send_buffer and self._initial_window + stream.send_window > 0:
             stream.is_queued = True
             self._ready.append(stream)
 
-    def _send_frame(self, stream: Stream, outgoing: deque[memoryview]) -> None:
-        view = outgoing[0]
-        size = min(len(view), self._window, self._first_window + stream.credit, self._max_frame_bytes)
+    def _send_frame(self, stream: StreamState, buffer: deque[memoryview]) -> None:
+        view = buffer[0]
+        size = min(len(view), self._window, self._initial_window + stream.send_window, self._max_frame_bytes)
         if size <= 0:  # the client has made its windows smaller
             return
         if size == len(view):
-            outgoing.popleft()
+            buffer.popleft()
         else:
-            outgoing[0] = view[size:]
+            buffer[0] = view[size:]
         self._window -= size
-        stream.credit -= size
-        stream.moved += size
-        self.acks += _ACKS_PER_FRAME
-        self.sent += size
-        self.unsent -= size
-        self._hold(stream, -size)
-        self.put(frame_head(size, DATA, 0, stream.stream_id))
-        self.put(view[:size])
-        if outgoing:
+        stream.send_window -= size
+        stream.bytes_moved += size
+        self.allowed_acks += _ACKS_PER_FRAME
+        self.bytes_sent += size
+        self.bytes_unsent -= size
+        self.hold(stream, -size)
+        self.write_frame(frame_head(size, DATA, 0, stream.stream_id))
+        self.write_frame(view[:size])
+        if buffer:
             self._queue(stream)
-        elif stream.tail is not None:
-            self._send_tail(stream)
+        elif stream.trailers is not None:
+            self._end_response(stream, stream.trailers)
         else:
             stream.advance()
 
-    def _send_tail(self, stream: Stream) -> None:
-        assert stream.tail is not None
-        self.put(frame_head(len(stream.tail), HEADERS, _LAST, stream.stream_id) + stream.tail)
-        self._end(stream)
+    def _end_response(self, stream: StreamState, trailers: bytes) -> None:
+        self.write_frame(frame_head(len(trailers), HEADERS, _LAST, stream.stream_id) + trailers)
+        self._on_response_sent(stream)
 
-    # What the client allows
+    # The client's windows and settings
 
     def take_ack(self) -> bool:
-        """Account for a frame with which a client may follow DATA that it was sent; False if there was none."""
-        self.acks = min(self.acks, _MAX_ACKS) - 1
-        if self.acks >= 0:
+        """Count a frame that a client may send in return for DATA; returns False if it may send none."""
+        self.allowed_acks = min(self.allowed_acks, _MAX_ACKS) - 1
+        if self.allowed_acks >= 0:
             return True
-        self.acks = 0
+        self.allowed_acks = 0
         return False
 
-    def widen(self, credit: int) -> None:
-        """The client takes so many bytes more on this connection.
+    def extend_window(self, size: int) -> None:
+        """Extend the window of the connection.
 
         Raises:
-            ConnectionFault: more than a window can be.
+            H2ConnectionError: by 0, or beyond the maximum.
         """
-        if not credit:
-            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a window opened by nothing")
-        self._window += credit
+        if not size:
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a window update of 0")
+        self._window += size
         if self._window > MAX_WINDOW:
             raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31 - 1")
-        self.pump()
+        self.flush_streams()
 
-    def widen_stream(self, stream: Stream, credit: int) -> None:
-        """The client takes so many bytes more on one stream.
+    def extend_stream_window(self, stream: StreamState, size: int) -> None:
+        """Extend the window of one stream.
 
         Raises:
-            StreamFault: more than a window can be, or nothing.
+            H2StreamError: by 0, or beyond the maximum.
         """
-        if not credit:
+        if not size:
             raise H2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR)
-        stream.credit += credit
-        if self._first_window + stream.credit > MAX_WINDOW:
+        stream.send_window += size
+        if self._initial_window + stream.send_window > MAX_WINDOW:
             raise H2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR)
         self._queue(stream)
-        self.pump()
+        self.flush_streams()
 
-    def apply(self, key: int, value: int, streams: Iterable[Stream]) -> None:
-        """Heed a setting of the client's.
+    def apply_setting(self, key: int, value: int, streams: Iterable[StreamState]) -> None:
+        """Apply a setting of the client.
 
         Args:
-            key: which one.
-            value: its value, which is known to be allowed.
-            streams: those that there are; a first window is set for them, too.
+            key: of the setting.
+            value: validated.
+            streams: the open streams, whose windows depend on the initial window.
 
         Raises:
-            ConnectionFault: a stream's window would be more than one can be.
+            H2ConnectionError: the window of a stream would be beyond the maximum.
         """
         if key == MAX_FRAME_SIZE:
             self._max_frame_bytes = min(value, _MAX_FRAME_BYTES)
         elif key == INITIAL_WINDOW_SIZE:
-            self._first_window = value
+            self._initial_window = value
             for stream in streams:
-                if value + stream.credit > MAX_WINDOW:
+                if value + stream.send_window > MAX_WINDOW:
                     raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31 - 1")
                 self._queue(stream)
-            self.pump()
+            self.flush_streams()

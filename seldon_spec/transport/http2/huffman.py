@@ -1,4 +1,4 @@
-"""Huffman's code of HPACK (RFC 7541, appendix B) for printable ASCII, a byte at a time."""
+"""The Huffman code of HPACK (RFC 7541, appendix B) for printable ASCII, decoded byte by byte."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
 _PRINTABLE = range(0x20, 0x7F)
 _ENDS = 256
-"""The place in a row that says whether a text may end there: after less than a byte of ones, the padding."""
+"""The index in a row of whether a text may end there: the padding is less than a byte of ones."""
 
 _ROW = 256
-"""The place in a node's steps that has its row."""
+"""The index of the row in the steps of a node."""
 
 _Row = list[Any]  # of pairs: the next row, and the text that a byte brings to its end; None: not printable
 _Node = tuple[int, int]  # the bits of a code that have been read, as a number and their count
@@ -33,9 +33,9 @@ _TEXTS: dict[bytes, bytes] = {}
 
 
 def _fill(empty: list[Any]) -> None:
-    """Fill the row and the steps of a node, when one of them is needed for the first time: most never are.
+    """Fill the row and the steps of a node, when one of them is needed for the first time; most never are.
 
-    Each is filled at once, since several threads may come here.
+    Each is filled at once, since several threads may call this.
     """
     start = _NODES[id(empty)]
     row: _Row = []

@@ -1,4 +1,4 @@
-"""Which requests are malformed (RFC 9113, section 8); what a request asks for is decided elsewhere."""
+"""Validation of the header fields of requests and trailers (RFC 9113, section 8)."""
 
 from __future__ import annotations
 

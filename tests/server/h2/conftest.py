@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +22,17 @@ from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.observability.metrics import Metrics
 from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.grpc_protocol import GrpcProtocol
+from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.engine import new_event_loop
 from seldon_spec.server.grpc.port import GrpcPort
-from seldon_spec.transport.buffers import buffered_limit
+from seldon_spec.server.transport_settings import buffered_limit, find_tls_files
+from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http2 import frames as h2
 from seldon_spec.transport.http2.fields import write_fields
-from seldon_spec.transport.tls import TlsFiles
 
 WAIT_SECONDS = 20
 CERTIFICATES = Path(__file__).parents[2] / "tls"
@@ -74,7 +76,7 @@ class Served:
     """A port that is being served."""
 
     number: int
-    port: GrpcPort
+    port: Any
     loop: asyncio.AbstractEventLoop
     model: Model
 
@@ -245,9 +247,9 @@ class Words:
 
 
 @contextmanager
-def serve(**bounds: Any) -> Iterator[Served]:
-    """Serve a port with these bounds of ``ServerSpec``."""
-    server = ServerSpec(host="127.0.0.1", **bounds)
+def serve(protocols: Sequence[GrpcProtocol] = (SELDON_V1,), engine: str = "native", **limits: Any) -> Iterator[Served]:
+    """Serve a port with these limits of ``ServerSpec``."""
+    server = ServerSpec(host="127.0.0.1", **limits)
     spec = Spec(class_name="Model", folder=CERTIFICATES, name="model", ports=PortsSpec(0, 0, 0), server=server)
     model = Model()
     dispatcher = Dispatcher(
@@ -260,13 +262,20 @@ def serve(**bounds: Any) -> Iterator[Served]:
     stop = asyncio.Event()
 
     async def run() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            listening.setblocking(False)
-            lane = ExecutorBridge(dispatcher)
-            files = TlsFiles.of(spec)
-            context = None if files is None else files.make_context("h2")
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listening.bind(("127.0.0.1", 0))
+            bridge, request_log = ExecutorBridge(dispatcher), RequestLog(LogSpec())
+            files = find_tls_files(spec)
             capacity = Capacity(loop, buffered_limit(server))
-            port = GrpcPort(lane, RequestLog(LogSpec()), spec, listening, context, capacity=capacity)
+            port: Any
+            if engine == "uvicorn":
+                port = GrpcioServer(bridge, request_log, spec, protocols, listening.getsockname()[1], files)
+            else:
+                listening.listen(1024)
+                listening.setblocking(False)
+                context = None if files is None else files.make_context("h2")
+                port = GrpcPort(bridge, request_log, spec, protocols, listening, context, capacity=capacity)
             port.start()
             await asyncio.wrap_future(dispatcher.start())
             port.set_serving()
@@ -275,7 +284,7 @@ def serve(**bounds: Any) -> Iterator[Served]:
             await stop.wait()
             model.release.set()
             dispatcher.stop()
-            lane.stop()
+            bridge.stop()
             await port.close()
             await port.abort()
 

@@ -25,8 +25,8 @@ from seldon_spec.config.model import AuthSpec, TlsSpec
 from seldon_spec.errors import TooLarge
 from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
 from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList, SeldonModelMetadata
-from seldon_spec.server.grpc.call import unpack
 from seldon_spec.transport.grpc.headers import STATUS
+from seldon_spec.transport.grpc.messages import decompress
 from seldon_spec.transport.http2.fields import write_fields
 
 PREDICT = "/seldon.protos.Model/Predict"
@@ -138,7 +138,7 @@ def test_a_call_that_nobody_waits_for_is_not_begun(served: Any, say: Any, way: s
 
 
 def test_a_cancelled_call_s_message_is_let_go_of_while_the_model_is_busy(served: Any, say: Any) -> None:
-    lane, calls = served.port._lane, []
+    lane, calls = served.port._bridge, []
     submit = lane.submit
 
     def note(*args: Any) -> Any:
@@ -210,7 +210,7 @@ def test_of_a_bomb_no_more_than_a_message_is_unpacked() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
-            unpack("gzip", bomb, MIB)
+            decompress("gzip", bomb, MIB)
         assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     finally:
         tracemalloc.stop()

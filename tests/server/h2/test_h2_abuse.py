@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.transport.http2 import frames as h2
-from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS
+from seldon_spec.transport.http2.frame_reader import MAX_FRAME_BYTES
 from seldon_spec.transport.http2.frames import ErrorCode
+from seldon_spec.transport.http2.receive_windows import FIRST_WINDOW, MAX_STREAMS
 
 Say = Any
 Bytes = Callable[[Say], bytes]

@@ -34,9 +34,12 @@ from hypothesis import strategies as st
 
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http2 import frames as h2
-from seldon_spec.transport.http2.connection import FIRST_WINDOW, MAX_FRAME_BYTES, MAX_STREAMS, H2Connection, H2Limits
+from seldon_spec.transport.http2.connection import H2Connection
 from seldon_spec.transport.http2.fields import Fields, HeaderBlockCache, write_fields
-from seldon_spec.transport.http2.frames import ErrorCode
+from seldon_spec.transport.http2.frame_reader import MAX_FRAME_BYTES
+from seldon_spec.transport.http2.frames import ErrorCode, H2StreamError
+from seldon_spec.transport.http2.port import H2Limits
+from seldon_spec.transport.http2.receive_windows import FIRST_WINDOW, MAX_STREAMS
 from seldon_spec.transport.http2.stream import Open, Piece, Stream
 from seldon_spec.transport.http2.validity import MalformedMessage, check_request
 
@@ -64,7 +67,7 @@ class Malformed(Silent):
     """A request that is reset."""
 
     def open(self) -> None:
-        self.carrier.reset(self, ErrorCode.PROTOCOL_ERROR)
+        raise H2StreamError(self.stream_id, ErrorCode.PROTOCOL_ERROR)
 
 
 def open_silent(length: int | None, *args: Any) -> Stream:

@@ -15,8 +15,8 @@ import pytest
 
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 from seldon_spec.transport.http2 import frames
-from seldon_spec.transport.http2.connection import FIRST_WINDOW
 from seldon_spec.transport.http2.frames import ErrorCode
+from seldon_spec.transport.http2.receive_windows import FIRST_WINDOW
 
 Say = Any
 KIB, MIB = 1 << 10, 1 << 20

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from seldon_spec.transport.http2 import frames as h2
-from seldon_spec.transport.http2.connection import MAX_FRAME_BYTES, MAX_STREAMS
 from seldon_spec.transport.http2.fields import write_fields
+from seldon_spec.transport.http2.frame_reader import MAX_FRAME_BYTES
 from seldon_spec.transport.http2.frames import ErrorCode
+from seldon_spec.transport.http2.receive_windows import MAX_STREAMS
 
 Say = Any
 Client = Any

@@ -14,6 +14,7 @@ import numpy as np
 
 from seldon_spec.inference.arrays import Array, array_from_tensor, cached_by_width, default_names
 from seldon_spec.inference.message import Message, PayloadType
+from seldon_spec.protocols.protobuf_wire import NotPlain, iter_members, read_varint, write_varint
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 Wire: TypeAlias = bytes | memoryview
@@ -28,10 +29,6 @@ _MARK = b"\x0a\x09\x11"  # precedes each double in a ListValue: a Value of 9 byt
 _NUMBER = _MARK + bytes(8)
 
 _BLOCK_BYTES = 1 << 18  # of a ListValue, processed at once
-
-
-class _NotPlain(Exception):
-    """Only protobuf can read the message."""
 
 
 def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Message | None:
@@ -55,7 +52,7 @@ def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Mes
             return None
         return _read_data(wire, *data, _read_meta(wire[slice(*meta)], read_meta))
     except (
-        _NotPlain,
+        NotPlain,
         IndexError,
         UnicodeDecodeError,
     ):  # IndexError: the end is missing; UnicodeDecodeError: a name is no text
@@ -73,51 +70,25 @@ def _read_meta(meta: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> dict[
 def _read_members(wire: Wire, at: int, end: int) -> dict[int, tuple[int, int]]:
     """Return start and end of each member by its tag; a repeated member is refused."""
     members: dict[int, tuple[int, int]] = {}
-    for tag, start, stop in _members(wire, at, end):
+    for tag, start, stop, _ in iter_members(wire, at, end):
         if tag in members:
-            raise _NotPlain
+            raise NotPlain
         members[tag] = start, stop
     return members
-
-
-def _members(wire: Wire, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    while at < end:
-        tag, size, start = wire[at], wire[at + 1], at + 2
-        if size > 0x7F:
-            size, start = _read_varint(wire, at + 1)
-        at = start + size
-        if at > end:
-            raise _NotPlain
-        yield tag, start, at
-
-
-def _read_varint(wire: Wire, at: int) -> tuple[int, int]:
-    """Return a number of up to 28 bits, and the position after it."""
-    number = wire[at]
-    if number < 0x80:
-        return number, at + 1
-    number &= 0x7F
-    for shift in (7, 14, 21):
-        at += 1
-        byte = wire[at]
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at + 1
-    raise _NotPlain
 
 
 def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
     names: list[str] = []
     place: tuple[int, int, int] | None = None
-    for tag, start, stop in _members(wire, at, end):
+    for tag, start, stop, _ in iter_members(wire, at, end):
         if tag == _NAME:
             names.append(bytes(wire[start:stop]).decode())
         elif tag in (_TENSOR, _NDARRAY) and place is None:
             place = tag, start, stop
         else:
-            raise _NotPlain
+            raise NotPlain
     if place is None:
-        raise _NotPlain
+        raise NotPlain
     if place[0] == _TENSOR:
         return Message(PayloadType.ARRAY, _read_tensor(wire, *place[1:]), names, meta, ArrayEncoding.TENSOR)
     return Message(PayloadType.ARRAY, _read_list(wire, *place[1:]), names, meta, ArrayEncoding.NDARRAY)
@@ -126,12 +97,12 @@ def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
 def _read_tensor(wire: Wire, at: int, end: int) -> Array:
     members = _read_members(wire, at, end)
     if members.keys() != {_SHAPE, _VALUES}:
-        raise _NotPlain
+        raise NotPlain
     shape = _read_shape(wire, *members[_SHAPE])
     start, stop = members[_VALUES]
     count, rest = divmod(stop - start, 8)
     if rest or not count or not shape:
-        raise _NotPlain
+        raise NotPlain
     values = np.frombuffer(wire, "<f8", count, start).astype(np.float64)  # a copy: X belongs to the user
     return array_from_tensor(values, shape, may_infer=False)
 
@@ -139,21 +110,21 @@ def _read_tensor(wire: Wire, at: int, end: int) -> Array:
 def _read_shape(wire: Wire, at: int, end: int) -> list[int]:
     shape: list[int] = []
     while at < end:
-        size, at = _read_varint(wire, at)
+        size, at = read_varint(wire, at)
         shape.append(size)
     if at > end:
-        raise _NotPlain
+        raise NotPlain
     return shape
 
 
 def _read_list(wire: Wire, at: int, end: int) -> Array:
     if bytes(wire[at : min(end, at + len(_MARK))]) == _MARK:
         return _read_rows(wire, at, end, _NUMBER, 1).reshape(-1)
-    _, start = _read_varint(wire, at + 1)  # after the tags of the first Value, and of its list
-    size, _ = _read_varint(wire, start + 1)
+    _, start = read_varint(wire, at + 1)  # after the tags of the first Value, and of its list
+    size, _ = read_varint(wire, start + 1)
     width = size // len(_NUMBER)
     if not 0 < size <= end - at or not width:
-        raise _NotPlain
+        raise NotPlain
     return _read_rows(wire, at, end, _row(width), width)
 
 
@@ -164,14 +135,14 @@ def _read_rows(wire: Wire, at: int, end: int, row: bytes, width: int) -> Array:
     """
     count, rest = divmod(end - at, len(row))
     if rest or not count:
-        raise _NotPlain
+        raise NotPlain
     array = np.empty((count, width))
     for first, part in _blocks(array, row):
         start = at + first * len(row)
         sent = bytes(wire[start : start + len(part) * len(row)])
         part[...] = _numbers_in(sent, part.shape, row)
         if _write_rows(part, row) != sent:
-            raise _NotPlain
+            raise NotPlain
     return array
 
 
@@ -252,16 +223,6 @@ def write_tensor(array: Array) -> tuple[bytes, memoryview]:
     shape = b"".join(map(write_varint, array.shape))
     head = b"\x0a" + write_varint(len(shape)) + shape if shape else b""
     return (head + b"\x12" + write_varint(values.nbytes) if values.size else head), values.data
-
-
-def write_varint(number: int) -> bytes:
-    """Return a number that is not negative as a protobuf varint."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def _write_names(message: Message) -> bytes | None:

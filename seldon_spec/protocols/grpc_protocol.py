@@ -1,0 +1,69 @@
+"""The gRPC services of a protocol, described for any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from google.protobuf.descriptor_pool import DescriptorPool
+
+from seldon_spec.inference.message import Codec, Operation
+
+Decompress: TypeAlias = Callable[[bytes | memoryview], bytes]
+"""Decompresses a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMethod:
+    """A method that calls the model."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMethod:
+    """A method with any number of messages in both directions, each of which calls the model.
+
+    Attributes:
+        operation: of each message.
+        wrap: returns the response message for what the codec has encoded.
+        encode_error: returns the response message for an error; None: an error ends the call.
+    """
+
+    operation: Operation
+    wrap: Callable[[bytes], bytes] = bytes
+    encode_error: Callable[[BaseException], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectMethod:
+    """A method that does not call the model.
+
+    Attributes:
+        respond: returns the response, given the request and whether the model is ready; called on the event loop.
+            Raises ``SeldonSpecError``.
+    """
+
+    respond: Callable[[bytes, bool], bytes]
+
+
+GrpcMethod: TypeAlias = ModelMethod | StreamMethod | DirectMethod
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcProtocol:
+    """The services of a protocol.
+
+    Attributes:
+        services: the methods of each service by their names; the services by their full names.
+        pool: describes the services.
+        make_codec: returns the codec of messages that are compressed, given how to decompress them, on a model thread;
+            None: of messages that are not compressed.
+        describe: returns the name of the status and the text for an error.
+    """
+
+    services: Mapping[str, Mapping[str, GrpcMethod]]
+    pool: DescriptorPool
+    make_codec: Callable[[Decompress | None], Codec]
+    describe: Callable[[BaseException], tuple[str, str]]

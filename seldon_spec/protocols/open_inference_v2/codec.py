@@ -1,0 +1,256 @@
+"""What the JSON codec and the protobuf codec of the Open Inference Protocol share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from seldon_spec.config.model import TensorSpec
+from seldon_spec.errors import PayloadError, UnknownModel
+from seldon_spec.inference.component.tensors import tensors_to_array
+from seldon_spec.inference.json_default import plain_tree
+from seldon_spec.inference.message import (
+    AggregateMessage,
+    Codec,
+    Message,
+    Operation,
+    PayloadType,
+    Tensor,
+    TensorMessage,
+    join_messages,
+)
+from seldon_spec.protocols.open_inference_v2.request import InferOptions, select_tags
+from seldon_spec.protocols.open_inference_v2.response import output_tensors
+from seldon_spec.protocols.seldon_v1 import raw_messages
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
+
+Wire = bytes | bytearray | memoryview
+
+_SEVERAL = frozenset({"pd", "dict"})
+"""The content types of all tensors of a request together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The served model, as requests and responses name it.
+
+    Attributes:
+        name: in responses to requests that give no name.
+        version: None: the model has none.
+        inputs, outputs: as declared; empty: they are unknown.
+        aliases: further names.
+        takes_any_name: whether requests may give any other name (routers and combiners).
+        shows_metrics: whether the metrics of a call are in its response.
+    """
+
+    name: str
+    version: str | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    aliases: frozenset[str] = frozenset()
+    takes_any_name: bool = False
+    shows_metrics: bool = False
+
+    def check(self, name: str, version: str) -> None:
+        """Check the name and the version of a request; an empty one means any.
+
+        Raises:
+            UnknownModel: it is another model or version.
+        """
+        if name and name != self.name and name not in self.aliases and not self.takes_any_name:
+            raise UnknownModel(f"unknown model {name!r:.200}; the model is {self.name!r}")
+        if version and version != self.version:
+            known = "it has no versions" if self.version is None else f"its version is {self.version!r}"
+            raise UnknownModel(f"unknown version {version!r:.200} of model {name or self.name!r}; {known}")
+
+
+@dataclass(slots=True)
+class InferBody:
+    """A request's body with what its headers, its path or the metadata of its call say of it.
+
+    Attributes:
+        body: the bytes.
+        json_size: the length of the JSON at the start of the body (``Inference-Header-Content-Length``); 0: there is
+            none; None: all of it is JSON.
+        model_name: the name in the path; None: the model's own.
+        puid: of the header ``Seldon-Puid``; None: there is none.
+        headers: that the class may read, by their names in lower case.
+    """
+
+    body: Wire
+    json_size: int | None = None
+    model_name: str | None = None
+    puid: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body_bytes(self) -> int:
+        """Return the length of the body."""
+        return len(self.body)
+
+
+class OpenInferenceCodec:
+    """The base class of the codecs.
+
+    Args:
+        model: the served model.
+        raw_codec: of the messages that ``*_raw`` hooks get: of Seldon's protocol, on the same transport.
+    """
+
+    protocol = "v2"
+    has_tensors = True
+
+    raw_to_tree = staticmethod(raw_messages.to_tree)
+    split_metrics = staticmethod(raw_messages.split_metrics)
+    add_method_tag = staticmethod(raw_messages.add_method_tag)
+
+    def __init__(self, model: ModelInfo, raw_codec: Codec) -> None:
+        self._model = model
+        self._raw_codec = raw_codec
+        self._inputs = {tensor.name: tensor for tensor in model.inputs}
+        self._output_names = [tensor.name for tensor in model.outputs]
+
+    @property
+    def raw_codec(self) -> Codec:
+        return self._raw_codec
+
+    def read_message(self, operation: Operation, body: Any) -> Message:
+        raise NotImplementedError
+
+    def read_raw(self, operation: Operation, body: Any) -> Any:
+        """Return the request as the message of Seldon's protocol that its clients would have sent.
+
+        Raises:
+            PayloadError: the body is not a request.
+            ResultError: the request has no form in Seldon's protocol.
+        """
+        message = self.read_message(operation, body)
+        if isinstance(message, AggregateMessage):
+            parts: Message = join_messages([_to_seldon(part) for part in message.parts])
+        else:
+            parts = _to_seldon(message)
+        return self._raw_codec.decode(operation, self._raw_codec.write_request(parts)).raw
+
+    def write_raw(self, raw: Any) -> Any:
+        return self._raw_codec.write_raw(raw)
+
+    def receive(self, message: Message) -> Message:
+        if isinstance(message, AggregateMessage):
+            return join_messages([self.receive(part) for part in message.parts])
+        tensors = output_tensors(message, ())
+        for tensor in tensors:
+            tensor.array = tensor.array.copy()
+        return self._message(tensors, InferOptions(parameters=response_parameters(message, shows_metrics=False)), None)
+
+    def _message(self, tensors: list[Tensor], options: InferOptions, wire: InferBody | None) -> TensorMessage:
+        """Return the message of a request."""
+        parameters = options.parameters
+        meta: dict[str, Any] = {}
+        puid = options.id if wire is None or wire.puid is None else wire.puid
+        if puid:
+            meta["puid"] = puid
+        tags = select_tags(parameters) if parameters else None
+        if tags:
+            meta["tags"] = tags
+        message = TensorMessage(
+            PayloadType.TENSORS, tensors, self._apply_declared(tensors), meta, options, id=options.id
+        )
+        if wire is not None and wire.headers:
+            message.headers = meta["headers"] = dict(wire.headers)
+        if parameters:
+            message.parameters = parameters
+            content_type = _content_type(parameters, "the request")
+            if content_type in _SEVERAL:
+                message.content_type = content_type
+            elif len(tensors) == 1 and tensors[0].content_type is None:
+                tensors[0].content_type = content_type
+        message.version = options.version
+        if options.outputs:
+            message.outputs = tuple([output.name for output in options.outputs])
+        inputs = {tensor.name: dict(tensor.parameters) for tensor in tensors if tensor.parameters}
+        if inputs:
+            meta["inputs"] = inputs
+        return message
+
+    def _apply_declared(self, tensors: list[Tensor]) -> list[str]:
+        """Set the tensors' content types, those that are declared unless the request says otherwise.
+
+        Returns:
+            The declared names of the columns of a single input.
+        """
+        names: list[str] = []
+        for tensor in tensors:
+            if tensor.parameters:
+                tensor.content_type = _content_type(tensor.parameters, f"input {tensor.name!r:.100}")
+            declared = self._inputs.get(tensor.name)
+            if declared is not None:
+                tensor.content_type = tensor.content_type or declared.content_type
+                if len(tensors) == 1:
+                    names = list(declared.columns)
+        return names
+
+
+def _content_type(parameters: Mapping[str, Any], what: str) -> str | None:
+    value = parameters.get("content_type")
+    if value is not None and not isinstance(value, str):
+        raise PayloadError(f"the content_type of {what} is not a text")
+    return value
+
+
+def _to_seldon(message: Message) -> Message:
+    """Return a request as the message of Seldon's protocol that holds the same."""
+    meta = {key: value for key, value in (message.meta or {}).items() if key in ("puid", "tags")}
+    message = tensors_to_array(message)
+    payload, names = message.payload, message.names
+    if message.payload_type is PayloadType.JSON:
+        return Message(PayloadType.JSON, plain_tree(payload), meta=meta)
+    if not isinstance(payload, np.ndarray):  # a table
+        payload, names = payload.to_numpy(), [str(column) for column in payload.columns]
+    if payload.dtype == object and payload.size == 1:
+        value = payload.reshape(-1)[0]
+        if isinstance(value, str):
+            return Message(PayloadType.TEXT, value, meta=meta)
+        if isinstance(value, bytes):
+            return Message(PayloadType.BINARY, value, meta=meta)
+    return Message(PayloadType.ARRAY, payload, names, meta, ArrayEncoding.NDARRAY)
+
+
+def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, Any]:
+    """Return the parameters of a response: its tags, and its metrics if clients get them.
+
+    Returns:
+        Text, numbers and truth values as they are, anything else as JSON text.
+
+    Raises:
+        UnwritableResult: a tag has no form in JSON.
+    """
+    meta = message.meta
+    if not meta:
+        return {}
+    parameters = {str(name): _parameter(value) for name, value in (meta.get("tags") or {}).items()}
+    metrics: Sequence[Any] = meta.get("metrics") or ()
+    if metrics and shows_metrics:
+        parameters["metrics"] = json.dumps(plain_tree(metrics))
+    return parameters
+
+
+def _parameter(value: Any) -> bool | int | float | str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 64:
+        return int(value)
+    if isinstance(value, float) and np.isfinite(value):
+        return float(value)
+    return json.dumps(plain_tree(value))
+
+
+def requested_model(message: Message, model: ModelInfo) -> tuple[str, InferOptions]:
+    """Return the name of the model for the response to a request, and what the request says of the response."""
+    options = message.encoding if isinstance(message.encoding, InferOptions) else InferOptions()
+    return options.model_name or model.name, options

@@ -1,0 +1,90 @@
+"""A response as JSON with binary data behind it; orjson writes the numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+
+from seldon_spec.inference.arrays import Array
+from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, find_datatype
+from seldon_spec.inference.message import Tensor
+from seldon_spec.protocols.open_inference_v2.binary import write_binary
+from seldon_spec.protocols.open_inference_v2.values import plain_values, widen_bf16
+
+OutputForm: TypeAlias = "bool | Sequence[bool]"
+"""Whether outputs are binary: one value for all, or one for each."""
+
+_FEW = 32  # for so few numbers Python is faster than numpy
+
+
+def write_json(value: object) -> bytes:
+    """Write a JSON value whose numbers are finite."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # half a surrogate pair, or an integer beyond 64 bits
+        return json.dumps(value, separators=(",", ":"), default=_to_list).encode()
+
+
+def _to_list(array: Array) -> Any:
+    return array.tolist()
+
+
+def write_response(
+    head: dict[str, Any], tensors: Sequence[Tensor], forms: OutputForm, member: str = "outputs"
+) -> tuple[bytes, int | None]:
+    """Write a response.
+
+    Args:
+        head: its other members.
+        tensors: its outputs.
+        forms: which of them are binary.
+        member: the name of the list of outputs.
+
+    Returns:
+        The body, and the length of its JSON; None: all of it is JSON.
+
+    Raises:
+        PayloadError: a tensor has no form in JSON.
+    """
+    outputs: list[dict[str, Any]] = []
+    binary: list[bytes | memoryview] = []
+    for index, tensor in enumerate(tensors):
+        datatype = find_datatype(tensor.datatype)
+        output: dict[str, Any] = {"name": tensor.name, "shape": tensor.array.shape, "datatype": tensor.datatype}
+        if forms if isinstance(forms, bool) else forms[index]:
+            raw = write_binary(tensor.array, datatype)
+            binary.append(raw)
+            output["parameters"] = {**tensor.parameters, "binary_data_size": len(raw)}
+        else:
+            if tensor.parameters:
+                output["parameters"] = tensor.parameters
+            output["data"] = _values(tensor.array, datatype, tensor.name)
+        outputs.append(output)
+    text = write_json({**head, member: outputs})
+    if not binary:
+        return text, None
+    return b"".join((text, *binary)), len(text)
+
+
+def _values(array: Array, datatype: Datatype, name: str) -> Any:
+    """Return the values for ``write_json``: an array where orjson writes it as JSON has it."""
+    if datatype is BYTES:
+        return plain_values(array, datatype, name)
+    if array.size <= _FEW and (datatype.size == 8 or datatype.limits is not None or datatype is BOOL):
+        values: list[Any] = array.ravel().tolist()
+        if datatype.limits is not None or datatype is BOOL or all(map(math.isfinite, values)):
+            return values
+        return plain_values(array, datatype, name)
+    if datatype.limits is None and datatype is not BOOL:
+        if datatype.size == 2:
+            array = widen_bf16(array) if datatype.name == "BF16" else array.astype(np.float32)
+        if not np.isfinite(array).all():
+            return plain_values(array, find_datatype("FP32" if array.itemsize == 4 else "FP64"), name)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return np.ascontiguousarray(array).reshape(-1)

@@ -1,0 +1,94 @@
+"""Requests and responses of the Open Inference Protocol in protobuf, for gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seldon_spec.errors import UnsupportedOperation
+from seldon_spec.inference.message import (
+    WITHOUT_BODY,
+    AggregateMessage,
+    Codec,
+    EncodedResponse,
+    Message,
+    Operation,
+    Request,
+    Response,
+    Transport,
+)
+from seldon_spec.protocols.open_inference_v2.codec import (
+    InferBody,
+    ModelInfo,
+    OpenInferenceCodec,
+    requested_model,
+    response_parameters,
+)
+from seldon_spec.protocols.open_inference_v2.fast.proto import parse_request, write_message
+from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest
+from seldon_spec.protocols.open_inference_v2.proto_message import build_response, read_request, write_parameters
+from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+
+
+class V2ProtoCodec(OpenInferenceCodec):
+    """Protobuf bytes to a request, and a response to protobuf bytes.
+
+    ``decode`` takes the message, or an ``InferBody`` where the metadata of the call say more of it.
+
+    Args:
+        model: the served model; requests for another one are rejected.
+        raw_codec: see ``OpenInferenceCodec``; None: the codec of Seldon's protocol for protobuf.
+    """
+
+    transport = Transport.GRPC
+
+    def __init__(self, model: ModelInfo, raw_codec: Codec | None = None) -> None:
+        super().__init__(model, raw_codec or ProtoCodec())
+
+    def decode(self, operation: Operation, wire: Any) -> Request:
+        """Return a request; the message is parsed when it is read.
+
+        Raises:
+            UnsupportedOperation: the protocol has no call for the operation.
+        """
+        if operation in WITHOUT_BODY:
+            return Request(operation, None, self)
+        if operation in (Operation.AGGREGATE, Operation.FEEDBACK):
+            raise UnsupportedOperation(f"the protocol has no {operation.value} on gRPC")
+        return Request(operation, wire, self)
+
+    def read_message(self, operation: Operation, body: Any) -> Message:  # noqa: ARG002 - all have the same request
+        """Read the message of a request.
+
+        Raises:
+            PayloadError: the body is not a request.
+            UnknownModel: it is for another model or version.
+        """
+        described = body if type(body) is InferBody else None
+        tensors, options = read_request(*parse_request(body if described is None else described.body))
+        self._model.check(options.model_name, options.version or "")
+        return self._message(tensors, options, described)
+
+    def write_request(self, message: Message) -> bytes:
+        if isinstance(message, AggregateMessage):
+            raise UnsupportedOperation("the protocol has no aggregate on gRPC")
+        tensors = output_tensors(message, ())
+        request = ModelInferRequest(model_name=self._model.name)
+        write_parameters(request.parameters, response_parameters(message, shows_metrics=False))
+        return write_message(request, tensors, is_raw=True)
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        """Encode a response with the outputs and in the form, raw or typed, of the request.
+
+        Raises:
+            PayloadError: the request asks for an output that there is not.
+            ResultError: the class returned something that has no form in the protocol.
+        """
+        message = response.message
+        name, options = requested_model(request.message, self._model)
+        tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
+        head = build_response(name, self._model.version, options.id)
+        parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
+        if parameters:
+            write_parameters(head.parameters, parameters)
+        return EncodedResponse(write_message(head, tensors, is_raw=options.is_binary))
