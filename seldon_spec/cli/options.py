@@ -75,6 +75,13 @@ class BuilderName(str, Enum):
     BUILDAH = "buildah"
 
 
+class ProtocolName(str, Enum):
+    """Protocols of a request."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
 class FindingsFormat(str, Enum):
     """Output formats of findings."""
 
@@ -302,6 +309,12 @@ def predict(
     *,
     at: Annotated[str, typer.Option("--at", metavar="PATH|URL", help="A folder, a file, or a server URL.")] = ".",
     settings: SetOption = None,
+    protocol: Annotated[
+        ProtocolName | None,
+        typer.Option(
+            "--protocol", help="v1: Seldon's; v2: Open Inference. Default: v2 for a URL with the path /v2/…, else v1."
+        ),
+    ] = None,
     ca: Annotated[
         Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
     ] = None,
@@ -314,7 +327,8 @@ def predict(
         raise typer.BadParameter("cannot be combined with the URL of a running server", param_hint="--set")
     if "://" not in at and (ca or token_file):
         raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
-    commands.predict(data, at, _flags(settings), ca=ca, token_file=token_file)
+    name = None if protocol is None else protocol.value
+    commands.predict(data, at, _flags(settings), protocol=name, ca=ca, token_file=token_file)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.config.model import UnitSpec
+from seldon_spec.config.model import TensorSpec, UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.contract import SeldonNotImplementedError
 from seldon_spec.inference.component.metadata import read_metadata
@@ -38,6 +38,17 @@ def test_the_operator_s_stand_over_the_class_s() -> None:
     assert read(told, UnitSpec(metadata={"name": "operator"})) == {**EMPTY, "name": "operator", "platform": "class"}
 
 
+def test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() -> None:
+    user = type("Model", (), {"init_metadata": lambda self: {"inputs": [{}], "outputs": [{}], "platform": "class"}})()
+    inputs = [TensorSpec("x", "BF16", (-1, 2), columns=("a", "b"), description="two numbers")]
+    shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
+    assert read_metadata(user, UnitSpec(), inputs) == {
+        **EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"
+    }  # fmt: skip
+    unit = UnitSpec(metadata={"platform": "operator", "outputs": []})
+    assert read_metadata(user, unit, inputs, inputs, "file") == {**EMPTY, "inputs": shown, "platform": "operator"}
+
+
 VALID: dict[str, dict[str, Any]] = {
     "tensor": {"messagetype": "tensor", "schema": {"names": ["a"], "shape": [-1, 2]}},
     "whole-number": {"messagetype": "ndarray", "schema": {"shape": [1.0]}},
@@ -55,7 +66,18 @@ def test_valid(message: dict[str, Any]) -> None:
     assert read({"inputs": [message], "outputs": [message]})["inputs"] == [message]
 
 
-INVALID: dict[str, dict[str, Any]] = {
+INdef test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() -> None:
+    user = type("Model", (), {"init_metadata": lambda self: {"inputs": [{}], "outputs": [{}], "platform": "class"}})()
+    inputs = [TensorSpec("x", "BF16", (-1, 2), columns=("a", "b"), description="two numbers")]
+    shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
+    assert read_metadata(user, UnitSpec(), inputs) == {
+        **EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"
+    }  # fmt: skip
+    unit = UnitSpec(metadata={"platform": "operator", "outputs": []})
+    assert read_metadata(user, unit, inputs, inputs, "file") == {**EMPTY, "inputs": shown, "platform": "operator"}
+
+
+VALID: dict[str, dict[str, Any]] = {
     "unknown-key": {"more": 1},
     "name": {"name": 5},
     "versions": {"versions": "v1"},
