@@ -175,6 +175,10 @@ class InferUnsupported(UnsupportedOperation):
     """The component is a router or a combiner, which has no inference of its own."""
 
 
+class CorruptMessage(MalformedRequest):
+    """A message of gRPC cannot be decompressed."""
+
+
 class UnknownModel(RequestError):
     """The request names a model or a version that is not served here."""
 

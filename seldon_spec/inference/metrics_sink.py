@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from seldon_spec.inference.user_metrics import read_metrics
 
 
-class Total(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Total:
     """How often something was observed, and the sum of its values."""
 
     count: int = 0
     sum: float = 0.0
+
+
+_NOTHING = Total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,14 @@ class CallTotals:
         batched: batched calls of the model, and the requests in them.
     """
 
-    success: Total = Total()
-    error: Total = Total()
-    queue: Total = Total()
-    decode: Total = Total()
-    call: Total = Total()
-    encode: Total = Total()
-    rows: Total = Total()
-    batched: Total = Total()
+    success: Total = _NOTHING
+    error: Total = _NOTHING
+    queue: Total = _NOTHING
+    decode: Total = _NOTHING
+    call: Total = _NOTHING
+    encode: Total = _NOTHING
+    rows: Total = _NOTHING
+    batched: Total = _NOTHING
 
 
 class MetricsSink(Protocol):

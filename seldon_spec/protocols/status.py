@@ -33,6 +33,9 @@ from seldon_spec.errors import (
 
 T = TypeVar("T")
 
+MAX_DETAILS = 2000
+"""Characters of an error's text on gRPC, which sends it in a header; clients reject long headers."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorStatus:

@@ -24,6 +24,7 @@ class Echo:
     """A component that answers what it was asked, and remembers on which threads."""
 
     error_blueprint = None
+    metadata = None
     uses_flask = False
     custom_service = None
     plain = batchable = frozenset[tuple[Operation, Transport]]()
@@ -39,6 +40,9 @@ class Echo:
         if payload == "fail":
             raise ComponentFailed("failed") from ValueError("failed")
         return self.finish_batched(request, None if payload == "none" else payload, record)
+
+    def batch_message(self, request: Request) -> Message | None:
+        return request.message
 
     def call_batch(self, operation: Operation, message: Message) -> None:
         """It takes none."""

@@ -100,7 +100,7 @@ class Adapter:
     """One object of the user's class.
 
     Attributes:
-        plain, batchable: see ``Component``.
+        plain, batchable, metadata: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
         uses_flask: see ``Component``; set by the caller, who knows the imports.
@@ -117,7 +117,7 @@ class Adapter:
     ) -> None:
         self._class_name = type(user).__name__
         self._unit = unit
-        self._metadata = None if metadata is None else dict(metadata)
+        self.metadata = None if metadata is None else dict(metadata)
         self._request_path = {unit.id: unit.image or "NOT_IMPLEMENTED:NOT_IMPLEMENTED"} if unit.id else {}
         self._raw = find_raw_hooks(user)
         plain = find_plain_hooks(user, unit.id or _UNKNOWN_ROUTER)
@@ -163,7 +163,7 @@ class Adapter:
         """
         operation = request.operation
         if operation is Operation.METADATA:
-            return Response(Message(PayloadType.JSON, self._metadata))
+            return Response(Message(PayloadType.JSON, self.metadata))
         if operation is Operation.FEEDBACK:
             self._record_reward(request, record)
         if operation is Operation.PREDICT:

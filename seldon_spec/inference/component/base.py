@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from seldon_spec.inference.message import Message, Operation, Request, Response, Transport
@@ -21,6 +21,10 @@ class Component(Protocol):
     @property
     def custom_service(self) -> Callable[[], Any] | None:
         """What runs beside the server, in its own thread; None if there is nothing."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any] | None:
+        """The metadata of ``read_metadata``; None if they are invalid."""
 
     @property
     def uses_flask(self) -> bool:

@@ -31,11 +31,10 @@ from seldon_spec.errors import (
     UnwritableResult,
 )
 from seldon_spec.inference.component.failure import is_named
-from seldon_spec.protocols.status import STATUSES, find_by_class
+from seldon_spec.protocols.status import MAX_DETAILS, STATUSES, find_by_class
 
 BAD_DATA = "MICROSERVICE_BAD_DATA"
 INTERNAL_ERROR = "MICROSERVICE_INTERNAL_ERROR"
-_MAX_DETAILS = 2000  # characters; gRPC sends them in a header, and clients reject long headers
 
 REASONS: Mapping[type[BaseException], str] = {
     PayloadError: BAD_DATA,
@@ -79,7 +78,7 @@ class Failure:
     def details(self) -> str:
         """The text that accompanies the gRPC code; an error of the class gets the prefix that grpcio uses."""
         text = f"Exception calling application: {self.info}" if self.grpc == "UNKNOWN" else self.info
-        short = text if len(text) <= _MAX_DETAILS else text[:_MAX_DETAILS] + "..."
+        short = text if len(text) <= MAX_DETAILS else text[:MAX_DETAILS] + "..."
         return short.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be sent
 
 

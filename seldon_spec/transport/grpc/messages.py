@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import TypeAlias
 
-from seldon_spec.errors import MalformedRequest, TooLarge
+from seldon_spec.errors import CorruptMessage, TooLarge
 
 Message: TypeAlias = bytes | memoryview
 
@@ -28,18 +28,18 @@ def decompress(encoding: str, message: Message, max_bytes: int) -> bytes:
     """Decompress a message.
 
     Raises:
-        MalformedRequest: it is not compressed with ``encoding``.
+        CorruptMessage: it is not compressed with ``encoding``.
         TooLarge: it would be longer than ``max_bytes``; no more than that is decompressed.
     """
     inflater = zlib.decompressobj(_WBITS[encoding])
     try:
         plain = inflater.decompress(message, max_bytes + 1)
     except zlib.error as error:
-        raise MalformedRequest(f"the message cannot be decompressed: {error}") from None
+        raise CorruptMessage(f"the message cannot be decompressed: {error}") from None
     if len(plain) > max_bytes:
         raise too_large(max_bytes)
     if not inflater.eof:
-        raise MalformedRequest("the message cannot be decompressed: it ends too early")
+        raise CorruptMessage("the message cannot be decompressed: it ends too early")
     return plain
 
 

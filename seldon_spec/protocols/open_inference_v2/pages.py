@@ -1,0 +1,129 @@
+"""What the protocol's calls without inference return: JSON values, whose members are those of the protobuf messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seldon_spec import __version__
+from seldon_spec.config.model import TensorSpec
+from seldon_spec.errors import NotServing, UnwritableResult
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.metrics_sink import Total
+from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
+
+EXTENSIONS = ("binary_tensor_data", "parameters", "statistics")
+
+_ARRAY_TYPES = frozenset({"tensor", "ndarray", "tftensor"})
+_INFERENCE = frozenset(
+    operation.value
+    for operation in (
+        Operation.PREDICT,
+        Operation.TRANSFORM_INPUT,
+        Operation.TRANSFORM_OUTPUT,
+        Operation.ROUTE,
+        Operation.AGGREGATE,
+    )
+)
+"""The values of the metric label ``method`` that statistics count."""
+
+
+def show_server() -> dict[str, Any]:
+    """Return the metadata of the server."""
+    return {"name": "seldon-spec", "version": __version__, "extensions": list(EXTENSIONS)}
+
+
+def show_model(model: ModelInfo, dispatcher: Dispatcher, name: str, version: str = "") -> dict[str, Any]:
+    """Return the metadata of the model.
+
+    Raises:
+        UnknownModel: the model has another name or version.
+        NotServing: it is not loaded yet.
+        UnwritableResult: its metadata are not valid.
+    """
+    model.check(name, version)
+    component = dispatcher.component
+    if component is None:
+        raise NotServing(dispatcher.describe_state())
+    metadata = component.metadata
+    if metadata is None:
+        raise UnwritableResult("the model's metadata are invalid; the server has logged the reason")
+    return {
+        "name": name or model.name,
+        **({} if model.version is None else {"versions": [model.version]}),
+        "platform": metadata["platform"] if model.platform is None else model.platform,
+        "inputs": _show_declared(model.inputs) or _show_tensors(metadata["inputs"], "input"),
+        "outputs": _show_declared(model.outputs) or _show_tensors(metadata["outputs"], "output"),
+    }
+
+
+def _show_declared(tensors: Sequence[TensorSpec]) -> list[dict[str, Any]]:
+    return [{"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in tensors]
+
+
+def _show_tensors(entries: Sequence[Mapping[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Return the tensors among the inputs or outputs of the metadata of Seldon's protocol.
+
+    An array is a tensor of type FP64; other kinds of messages are none.
+    """
+    tensors = []
+    for index, entry in enumerate(entries):
+        if "datatype" in entry:
+            tensors.append({key: entry[key] for key in ("name", "datatype", "shape")})
+        elif entry.get("messagetype") in _ARRAY_TYPES:
+            shape = entry.get("schema", {}).get("shape", [-1])
+            tensors.append({"name": f"{kind}-{index}", "datatype": "FP64", "shape": shape})
+    return tensors
+
+
+def show_index(model: ModelInfo, dispatcher: Dispatcher, *, is_ready_only: bool) -> list[dict[str, Any]]:
+    """Return the index of the repository, whose only entry is the model.
+
+    Args:
+        model: the model.
+        dispatcher: its state.
+        is_ready_only: whether to omit the model while it is not ready.
+    """
+    is_ready = dispatcher.is_ready
+    if is_ready_only and not is_ready:
+        return []
+    entry = {"name": model.name}
+    if model.version is not None:
+        entry["version"] = model.version
+    if is_ready:
+        return [{**entry, "state": "READY"}]
+    state = "LOADING" if dispatcher.component is None else "UNLOADING"
+    return [{**entry, "state": state, "reason": dispatcher.describe_state()}]
+
+
+def show_statistics(model: ModelInfo, dispatcher: Dispatcher, name: str = "", version: str = "") -> dict[str, Any]:
+    """Return the statistics of the model, of all protocols and processes, from its metrics.
+
+    Raises:
+        UnknownModel: the model has another name or version.
+    """
+    model.check(name, version)
+    totals = dispatcher.metrics.read_totals(_INFERENCE)
+    unbatched = totals.call.count - int(totals.batched.sum)
+    statistics = {
+        "success": _show_total(totals.success),
+        "fail": _show_total(totals.error),
+        "queue": _show_total(totals.queue),
+        "compute_input": _show_total(totals.decode),
+        "compute_infer": _show_total(totals.call),
+        "compute_output": _show_total(totals.encode),
+    }
+    entry = {
+        "name": name or model.name,
+        **({} if model.version is None else {"version": model.version}),
+        "inference_count": int(totals.rows.sum),
+        "execution_count": unbatched + totals.batched.count,
+        "inference_stats": statistics,
+        "batch_stats": [],
+    }
+    return {"model_stats": [entry]}
+
+
+def _show_total(total: Total) -> dict[str, int]:
+    return {"count": total.count, "ns": int(total.sum * 1e9)}

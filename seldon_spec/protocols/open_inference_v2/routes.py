@@ -1,0 +1,112 @@
+"""The route table of the Open Inference Protocol over REST, with the routes of Seldon Core's executor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import PayloadError
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
+from seldon_spec.protocols.open_inference_v2.errors import describe, describe_http
+from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
+from seldon_spec.protocols.open_inference_v2.pages import show_index, show_model, show_server, show_statistics
+from seldon_spec.protocols.open_inference_v2.rest_codec import IGNORED_HEADERS, HeadCodec
+from seldon_spec.protocols.route import Body, RequestInfo, RestProtocol, Route, StatePage
+from seldon_spec.protocols.seldon_v1.json_codec import PassthroughCodec
+
+_MODEL = "/v2/models/{model}"
+_VERSION = f"{_MODEL}/versions/{{version}}"
+_OPERATIONS = {"infer": Operation.PREDICT, "route": Operation.ROUTE, "aggregate": Operation.AGGREGATE}
+
+OPERATION_ROUTES = tuple(
+    Route(f"v2-{name}", f"{path}/{name}", ("POST",), operation)
+    for name, operation in _OPERATIONS.items()
+    for path in (_MODEL, _VERSION)
+)
+"""The routes that call the model; Seldon Core's executor uses ``route`` and ``aggregate``."""
+
+
+def open_inference_v2(spec: Spec) -> RestProtocol:
+    """Return the Open Inference Protocol for the model of a spec."""
+    model, is_passthrough = make_model_info(spec), spec.unit.is_passthrough
+
+    def make_codec(_route: Route) -> Codec:
+        return PassthroughCodec() if is_passthrough else V2JsonCodec(model)
+
+    def bind_codec(codec: Codec, info: RequestInfo) -> Codec:
+        model.check(info.parameters["model"], info.parameters.get("version", ""))
+        return codec if is_passthrough else cast("Codec", HeadCodec(codec, info, spec.server.max_body_bytes))
+
+    return RestProtocol(
+        "Open Inference Protocol V2",
+        (*OPERATION_ROUTES, *_make_pages(model)),
+        JsonStyle(sort_keys=False),
+        make_codec,
+        describe,
+        describe_http,
+        prefix="/v2",
+        bind_codec=bind_codec,
+        ignored_headers=IGNORED_HEADERS,
+        waits_for_model=False,
+    )
+
+
+def _make_pages(model: ModelInfo) -> tuple[Route, ...]:
+    def show_live(_dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
+        return 200, {"live": True}
+
+    def show_ready(dispatcher: Dispatcher, parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
+        is_ready, name = dispatcher.is_ready, parameters.get("model")
+        model.check(name or "", parameters.get("version", ""))
+        return 200 if is_ready else 503, {"ready": is_ready} if name is None else {"name": name, "ready": is_ready}
+
+    def show_metadata(_dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
+        return 200, show_server()
+
+    def list_models(_dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
+        return 200, {"models": [model.name]}
+
+    def show_one(dispatcher: Dispatcher, parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
+        return 200, show_model(model, dispatcher, parameters["model"], parameters.get("version", ""))
+
+    def show_stats(dispatcher: Dispatcher, parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
+        return 200, show_statistics(model, dispatcher, parameters.get("model", ""), parameters.get("version", ""))
+
+    def list_index(dispatcher: Dispatcher, _parameters: Mapping[str, str], body: Body) -> tuple[int, Any]:
+        return 200, show_index(model, dispatcher, is_ready_only=_reads_ready(body))
+
+    pages: dict[str, tuple[StatePage, tuple[str, ...]]] = {
+        "v2-server": (show_metadata, ("/v2", "/v2/")),
+        "v2-models": (list_models, ("/v2/models",)),
+        "v2-stats": (show_stats, ("/v2/models/stats", f"{_MODEL}/stats", f"{_VERSION}/stats")),
+        "v2-model": (show_one, (_MODEL, _VERSION)),
+        "v2-model-ready": (show_ready, (f"{_MODEL}/ready", f"{_VERSION}/ready")),
+    }
+    return (
+        Route("v2-live", "/v2/health/live", ("GET",), state_page=show_live, is_probe=True),
+        Route("v2-ready", "/v2/health/ready", ("GET",), state_page=show_ready, is_probe=True),
+        *(Route(name, path, ("GET",), state_page=page) for name, (page, paths) in pages.items() for path in paths),
+        Route("v2-index", "/v2/repository/index", ("POST",), state_page=list_index),
+    )
+
+
+def _reads_ready(body: Body) -> bool:
+    """Return whether the request for the index is for models that are ready; its body may be empty.
+
+    Raises:
+        PayloadError: the body is not an object with a boolean ``ready``.
+    """
+    try:
+        tree = json.loads(bytes(body) or b"{}")
+        is_ready = tree.get("ready", False)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise PayloadError(f"the request is not a JSON object: {error}") from error
+    if not isinstance(is_ready, bool):
+        raise PayloadError("ready is not a boolean")
+    return is_ready
