@@ -42,9 +42,8 @@ def test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() 
     user = type("Model", (), {"init_metadata": lambda self: {"inputs": [{}], "outputs": [{}], "platform": "class"}})()
     inputs = [TensorSpec("x", "BF16", (-1, 2), columns=("a", "b"), description="two numbers")]
     shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
-    assert read_metadata(user, UnitSpec(), inputs) == {
-        **EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"
-    }  # fmt: skip
+    of_class = {**EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"}
+    assert read_metadata(user, UnitSpec(), inputs) == of_class
     unit = UnitSpec(metadata={"platform": "operator", "outputs": []})
     assert read_metadata(user, unit, inputs, inputs, "file") == {**EMPTY, "inputs": shown, "platform": "operator"}
 
@@ -66,18 +65,7 @@ def test_valid(message: dict[str, Any]) -> None:
     assert read({"inputs": [message], "outputs": [message]})["inputs"] == [message]
 
 
-INdef test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() -> None:
-    user = type("Model", (), {"init_metadata": lambda self: {"inputs": [{}], "outputs": [{}], "platform": "class"}})()
-    inputs = [TensorSpec("x", "BF16", (-1, 2), columns=("a", "b"), description="two numbers")]
-    shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
-    assert read_metadata(user, UnitSpec(), inputs) == {
-        **EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"
-    }  # fmt: skip
-    unit = UnitSpec(metadata={"platform": "operator", "outputs": []})
-    assert read_metadata(user, unit, inputs, inputs, "file") == {**EMPTY, "inputs": shown, "platform": "operator"}
-
-
-VALID: dict[str, dict[str, Any]] = {
+INVALID: dict[str, dict[str, Any]] = {
     "unknown-key": {"more": 1},
     "name": {"name": 5},
     "versions": {"versions": "v1"},
