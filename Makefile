@@ -21,12 +21,12 @@ unexport PYTHONPATH
 .SECONDARY:
 
 help:
-	@echo 'make demo      train the iris example, serve it, ask it over REST and gRPC, stop it'
+	@echo 'make demo      train the iris example, serve it, send REST and gRPC requests, stop it'
 	@echo 'make serve     serve the iris example until ^C'
 	@echo 'make test      what CI runs: format, lint, types, docs, and the tests on the installed wheel'
 	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found, and on the oldest dependencies'
 	@echo 'make test-oldest, make test-latest  the tests on the oldest and on the newest dependencies; TESTS="tests/config ..." selects'
-	@echo 'make test-image  builds images, runs them and asks them; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
+	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -49,6 +49,7 @@ test-image: .venv-$(VERSION)/.wheel
 lint: .venv/.tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/check_words.py
 
 types: .venv/.tools
 	$(BIN)/mypy

@@ -35,7 +35,7 @@ from benchmarks.frames import (
 
 _BLOCK_BYTES = 1 << 18
 _NEW = 0x7E5A7D5B
-"""Stands in a unit where each repetition has a new stream ID."""
+"""Placeholder in a unit for the stream ID, which is new in each repetition."""
 _FIRST_NEW = 3
 
 

@@ -118,12 +118,12 @@ def _choose_workloads(given: Sequence[str] | None, mode: Mode, model: Model) -> 
 
 
 def _end(number: int, _frame: object) -> NoReturn:
-    """Leave by an exception, so that the servers are stopped on the way out."""
+    """Raise an exception, so that the servers are stopped."""
     sys.exit(128 + number)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a comparison; 1 where a server failed or an answer was wrong, 2 where something is not installed."""
+    """Run a comparison; return 1 if a server failed or a response was wrong, 2 if something is not installed."""
     given = make_parser().parse_args(arguments)
     names = given.server or DEFAULT_SERVERS
     model = MODELS[given.model]

@@ -1,4 +1,4 @@
-"""The whole run: all servers up at once, and rounds that visit them in turn, so that noise meets all alike."""
+"""The whole run: all servers at once, measured in turn in each round, so that noise affects all equally."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def compare(plan: Plan, say: Say) -> Results:
     """Run it; whatever happens, no process of a server is left.
 
     Raises:
-        ServerFailed: a server did not start, or an answer was wrong or failed.
+        ServerFailed: a server did not start, or a response was wrong or failed.
     """
     found: list[ServerResults] = []
-    with guarding() as tell_guard:
+    with guarding() as notify_guard:
         for workers in plan.workers:
             runners = [
-                _Runner(plan, each, workers, tell_guard, say, _begin_results(plan, each, workers))
+                _Runner(plan, each, workers, notify_guard, say, _begin_results(plan, each, workers))
                 for each in plan.servers
                 if each.can_use(workers)
             ]
@@ -80,7 +80,7 @@ def _group(plan: Plan) -> Sequence[Sequence[Workload]]:
 
 
 def _visit(runners: Sequence[_Runner], workloads: Sequence[Workload], plan: Plan) -> None:
-    """Start all as often as is told, the last time all at once and to stay, for the rounds."""
+    """Start all servers as often as requested; the last time all at once, for the rounds."""
     for _ in range(plan.settings.starts - 1):
         for each in runners:
             with each.run():
@@ -103,19 +103,19 @@ class _Runner:
     plan: Plan
     server: Server
     workers: int
-    tell_guard: Callable[[int], None]
+    notify_guard: Callable[[int], None]
     say: Say
     results: Sequence[ServerResults]
 
     @contextlib.contextmanager
     def run(self) -> Iterator[RunningServer]:
-        """Start it in a new folder, wait until it answers rightly, and stop it at last."""
+        """Start the server in a new folder, wait for a correct response, and stop it at the end."""
         plan = self.plan
         folder = Path(tempfile.mkdtemp(prefix=f"{self.server.name}-", dir=plan.folder))
         model = MODELS[plan.settings.model]
         one = start_server(self.server, model, self.workers, folder, plan.environments, plan.environ)
         try:
-            self.tell_guard(one.process.pid)
+            self.notify_guard(one.process.pid)
             start = one.wait_until_right()
             for results in self.results:
                 results.starts.append(start)
@@ -123,7 +123,7 @@ class _Runner:
             yield one
         finally:
             one.stop()
-            self.tell_guard(one.process.pid)
+            self.notify_guard(one.process.pid)
 
     def warm_up(self, one: RunningServer, workload: Workload) -> None:
         """A short round that is not kept."""

@@ -1,4 +1,4 @@
-"""The dialects that the servers speak: where a request goes, how it is written, how an answer is read."""
+"""The dialects of the servers: the path of a request, its encoding, and the decoding of a response."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Dialect:
     Args:
         path: of the URL; a ``{workload}`` in it becomes the workload's name.
         encode: form and array to the body or message of a request.
-        decode: the body or message of an answer to its array; ValueError, KeyError, TypeError or IndexError if it holds
-            none.
+        decode: the body or message of a response to its array; ValueError, KeyError, TypeError or IndexError if it
+            has none.
     """
 
     transport: Transport
@@ -36,7 +36,7 @@ class Dialect:
 
 
 def frame(message: bytes) -> bytes:
-    """A message as it stands in the body of an HTTP/2 request: not compressed, behind its length."""
+    """Return a message as in the body of an HTTP/2 request: not compressed, after its length."""
     return struct.pack(">BI", 0, len(message)) + message
 
 

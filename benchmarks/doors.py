@@ -1,6 +1,6 @@
-"""The doors through which a stranger's bytes come in: JSON, forms, protobuf and YAML; each with inputs to begin from.
+"""The parsers of untrusted bytes: JSON, forms, protobuf and YAML; each with seed inputs.
 
-An input's first byte chooses what is asked, so that an input is one run of bytes and can be kept in a file.
+The first byte of an input selects the operation, so that an input is one byte string and can be kept in a file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Knock = Callable[[bytes], str]
 
 
 class Fault(Exception):
-    """A client's mistake was answered as if it were the server's."""
+    """A client error was reported as a server error."""
 
 
 class Echo:
@@ -94,7 +94,7 @@ def _dispatcher() -> Dispatcher:
 
 
 def _open_codec(codec: Codec) -> Callable[[Path], Knock]:
-    """A door behind which a codec reads, the class answers, and the codec writes."""
+    """A target in which a codec decodes, the class responds, and the codec encodes."""
 
     def open_door(_folder: Path) -> Knock:
         dispatcher = _dispatcher()
@@ -118,8 +118,8 @@ def _open_forms(folder: Path) -> Knock:
     def knock(given: bytes) -> str:
         choice = given[0] if given else 0
         path = PATHS[choice % len(PATHS)]
-        answer = client.post(path, data=given[1:], content_type=MEDIA_TYPES[choice // len(PATHS) % len(MEDIA_TYPES)])
-        return _judge(answer.status_code, answer.get_data()[:200].decode("latin-1"))
+        response = client.post(path, data=given[1:], content_type=MEDIA_TYPES[choice // len(PATHS) % len(MEDIA_TYPES)])
+        return _judge(response.status_code, response.get_data()[:200].decode("latin-1"))
 
     return knock
 
@@ -139,15 +139,15 @@ def _open_yaml(folder: Path) -> Knock:
     return knock
 
 
-def _judge(status: int, told: str) -> str:
+def _judge(status: int, text: str) -> str:
     if status >= 500:
-        raise Fault(f"{status}: {told}")
-    return f"{status} {shape(told)}"
+        raise Fault(f"{status}: {text}")
+    return f"{status} {shape(text)}"
 
 
-def shape(told: str) -> str:
+def shape(text: str) -> str:
     """A text without what differs from input to input."""
-    return re.sub(r"[^A-Za-z ]+", "", told)[:60]
+    return re.sub(r"[^A-Za-z ]+", "", text)[:60]
 
 
 def _json(operation: int, *texts: str) -> tuple[bytes, ...]:

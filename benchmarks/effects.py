@@ -1,4 +1,4 @@
-"""What a key of ``server`` does to a real server, observed from outside and said in a few words."""
+"""The effect of a key of ``server`` on a real server, observed from outside."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A class to serve: its source, and what the table says of it."""
+    """A class to serve: its source, and its description in the table."""
 
     source: str
     words: str = ""
 
 
 ECHO = Served(SOURCE)
-COMPUTES = Served(_COMPUTES, "a model of 20,000 steps of Python a call: ")
+COMPUTES = Served(_COMPUTES, "a model that runs 20,000 steps of Python per call: ")
 WAITS = Served(_WAITS, "a model that waits for 10 ms: ")
 
 CERTIFICATES = Path(__file__).parents[1] / "tests" / "tls"
@@ -84,7 +84,7 @@ class Effect:
     """A row of the table.
 
     Args:
-        keys: of ``server``, with points, that it tells of; a flag of the command stands as it is.
+        keys: of ``server``, with dots; or a flag of the command.
         server: what is set.
         observe: starts a server that is set like this, and says what is seen.
         value: what the table shows instead of the keys' values.
@@ -138,14 +138,14 @@ def _find(server: Mapping[str, Any], key: str) -> Any:
 
 
 def ask(server: OwnServer, words: str, token: str = "") -> tuple[int, Any]:
-    """Post some words on a connection of its own; the status, and ``jsonData`` of an answer that has one."""
+    """Post a text on a new connection; return the status and the ``jsonData`` of the response, if any."""
     request = rest_request("/predict", json.dumps({"strData": words}).encode(), token=token)
     status, body = RestClient(server.http, is_kept=False, tls=server.tls).ask(request)
     return status, json.loads(body).get("jsonData")
 
 
 def ask_at_once(server: OwnServer, count: int, words: str) -> Counter[int]:
-    """The statuses of so many clients who ask at the same time."""
+    """Return the statuses of this many concurrent clients."""
     with ThreadPoolExecutor(count) as pool:
         return Counter(status for status, _ in pool.map(lambda _: ask(server, words), range(count)))
 
@@ -154,7 +154,7 @@ def ask_at_once(server: OwnServer, count: int, words: str) -> Counter[int]:
 
 
 def compare_speed(effect: Effect, pace: Pace) -> str:
-    """Beside a server that has not got the key, in alternating rounds."""
+    """Compare with a server without the key, in alternating rounds."""
     plain = replace(effect, server={}, flags=(), tls=None)
     with ExitStack() as stack:
         pair = [stack.enter_context(each.serve(pace)) for each in (plain, effect)]
@@ -164,7 +164,7 @@ def compare_speed(effect: Effect, pace: Pace) -> str:
     before, after = (median_sample(samples) for samples in zip(*rounds, strict=True))
     return (
         f"{effect.served.words}requests/s × {after.requests_per_second / before.requests_per_second:.2f},"
-        f" CPU a request × {after.cpu_ms / before.cpu_ms:.2f},"
+        f" CPU per request × {after.cpu_ms / before.cpu_ms:.2f},"
         f" p50 {show_number(before.p50_ms)} → {show_number(after.p50_ms)} ms"
     )
 
@@ -186,7 +186,7 @@ def crowd(effect: Effect, pace: Pace) -> str:
     """Send many requests at the same time, and describe the responses."""
     with effect.serve(pace) as server:
         statuses = ask_at_once(server, _AT_ONCE, "sleep 0.2")
-    return f"{_AT_ONCE} clients at once, 0.2 s of the model each: {_show_statuses(statuses)}"
+    return f"{_AT_ONCE} concurrent clients, 0.2 s of model time each: {_show_statuses(statuses)}"
 
 
 def _show_statuses(statuses: Counter[int]) -> str:
@@ -213,43 +213,43 @@ def _end_request(client: socket.socket, rest: bytes) -> int:
 
 
 def send_large_body(effect: Effect, pace: Pace) -> str:
-    """What a client is told who posts 2000 bytes."""
+    """Post 2000 bytes, and describe the response."""
     with effect.serve(pace) as server:
         status, _ = ask(server, "x" * 2000)
-    return f"a body of 2,000 bytes is told {status}"
+    return f"a body of 2,000 bytes gets {status}"
 
 
 def send_large_message(effect: Effect, pace: Pace) -> str:
-    """What a client is told who sends a message of 2000 bytes."""
+    """Send a message of 2000 bytes, and describe the response."""
     with effect.serve(pace) as server:
         client = GrpcClient(server.grpc)
         code, _ = client.ask(PREDICT, text("x" * 2000))
         client.close()
-    return f"a message of 2,000 bytes is told {code}"
+    return f"a message of 2,000 bytes gets {code}"
 
 
 def outlast(effect: Effect, pace: Pace) -> str:
-    """When and what a client is told whom the model keeps waiting."""
+    """Describe the response of a slow model, and when it arrives."""
     with effect.serve(pace) as server:
         began = time.perf_counter()
         status, _ = ask(server, "sleep 1")
         seconds = time.perf_counter() - began
-    return f"a prediction of 1 s is told {status} after {seconds:.2f} s"
+    return f"a prediction of 1 s gets {status} after {seconds:.2f} s"
 
 
 def hang(effect: Effect, pace: Pace) -> str:
-    """How long nobody is served by a worker whose model hangs."""
+    """Measure how long a worker with a hung model does not serve."""
     with effect.serve(pace) as server:
         _, before = ask(server, "who")
         status, _ = ask(server, f"sleep {_LONG_SECONDS}")
-        seconds = _wait_for(lambda: ask(server, "who"), lambda answer: answer[0] == 200)
+        seconds = _wait_for(lambda: ask(server, "who"), lambda response: response[0] == 200)
         _, after = ask(server, "who")
     other = "another" if after["pid"] != before["pid"] else "the same"
-    return f"a prediction that hangs is told {status}, and {other} worker answers {seconds:.2f} s later"
+    return f"a prediction that hangs gets {status}, and {other} worker responds {seconds:.2f} s later"
 
 
 def _wait_for(look: Callable[[], T], is_fine: Callable[[T], bool]) -> float:
-    """Look again and again; the seconds until it is fine.
+    """Poll until the condition holds, and return the seconds.
 
     Raises:
         RuntimeError: it never is.
@@ -262,7 +262,7 @@ def _wait_for(look: Callable[[], T], is_fine: Callable[[T], bool]) -> float:
 
 
 def cut(sent: bytes, who: str) -> Callable[[Effect, Pace], str]:
-    """When a connection is closed that sends this and no more, and what it is told before."""
+    """Send these bytes only, and describe the response and when the connection is closed."""
 
     def observe(effect: Effect, pace: Pace) -> str:
         with effect.serve(pace) as server, socket.create_connection(("127.0.0.1", server.http), WAIT_SECONDS) as client:
@@ -272,7 +272,7 @@ def cut(sent: bytes, who: str) -> Callable[[Effect, Pace], str]:
             while part := client.recv(65536):
                 heard += part
             seconds = time.perf_counter() - began
-        return f"{who} is told {heard[9:12].decode()} and closed after {seconds:.2f} s"
+        return f"{who} gets {heard[9:12].decode()}, and the connection is closed after {seconds:.2f} s"
 
     return observe
 
@@ -281,23 +281,23 @@ def cut(sent: bytes, who: str) -> Callable[[Effect, Pace], str]:
 
 
 def wear_out(effect: Effect, pace: Pace) -> str:
-    """After how many requests workers are replaced, and whether a request fails meanwhile."""
-    answered: Counter[int] = Counter()
+    """Count the requests until workers are replaced, and the failed ones."""
+    counts: Counter[int] = Counter()
     replaced: list[int] = []
     failed = 0
     with effect.serve(pace) as server:
-        while len(replaced) < 3 and answered.total() < _MOST_REQUESTS:
+        while len(replaced) < 3 and counts.total() < _MOST_REQUESTS:
             status, found = ask(server, "who")
             failed += status != 200
-            answered[found["pid"]] += 1
+            counts[found["pid"]] += 1
             time.sleep(_LOOK_SECONDS)  # until the supervisor's line is there
             if server.log.count("reached max_requests") > len(replaced):
-                replaced.append(answered[found["pid"]])
-    return f"workers are replaced after {', '.join(map(str, replaced))} requests; {failed} of {answered.total()} fail"
+                replaced.append(counts[found["pid"]])
+    return f"workers are replaced after {', '.join(map(str, replaced))} requests; {failed} of {counts.total()} fail"
 
 
 def reload(effect: Effect, pace: Pace) -> str:
-    """How long an edit takes to be served."""
+    """Measure how long an edit takes to be served."""
     took = []
     with effect.serve(pace) as server:
         for version in range(2, 2 + pace.rounds):
@@ -308,25 +308,25 @@ def reload(effect: Effect, pace: Pace) -> str:
 
 
 def _is_version(number: int) -> Callable[[tuple[int, Any]], bool]:
-    return lambda answer: bool(answer[1]["version"] == number)
+    return lambda response: bool(response[1]["version"] == number)
 
 
 # Who is let in
 
 
 def show_certificate(effect: Effect, pace: Pace) -> str:
-    """What clients are told that show no certificate, and one."""
+    """Describe the responses to clients without and with a certificate."""
     with effect.serve(pace) as server:
         shown = ask(server, "who")[0]
         try:
-            hidden = f"is told {ask(replace(server, tls=trusting_anyone()), 'who')[0]}"
+            hidden = f"gets {ask(replace(server, tls=trusting_anyone()), 'who')[0]}"
         except OSError:
-            hidden = "is cut in the handshake"
-    return f"a client with a certificate is told {shown}, one without {hidden}"
+            hidden = "fails in the TLS handshake"
+    return f"a client with a certificate gets {shown}; one without {hidden}"
 
 
 def show_token(effect: Effect, pace: Pace) -> str:
-    """What clients are told that show no token, and one."""
+    """Describe the responses to clients without and with a token."""
     variable, token = effect.server["auth"]["tokens"]["from_env"], "not-secret"
     with effect.serve(replace(pace, variables={**pace.variables, variable: token})) as server:
         statuses = [ask(server, "who", each)[0] for each in (token, "")]
@@ -335,11 +335,11 @@ def show_token(effect: Effect, pace: Pace) -> str:
         code, _ = client.ask(PREDICT, text("who"))
         client.close()
     shown, hidden = statuses
-    return f"with the token, {shown}; without, {hidden} over REST and {code} over gRPC; `/ready` is told {probe}"
+    return f"with the token, {shown}; without, {hidden} over REST and {code} over gRPC; `/ready` returns {probe}"
 
 
 def trusting_anyone(certificate: str | None = None) -> ssl.SSLContext:
-    """A client's context that shows a certificate, if it has one, and asks for none."""
+    """Return a client context that presents a certificate, if given, and verifies none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if certificate is not None:
@@ -351,10 +351,10 @@ def trusting_anyone(certificate: str | None = None) -> ssl.SSLContext:
 
 
 def log_failure(effect: Effect, pace: Pace) -> str:
-    """How many lines there are of a start and of a request that fails."""
+    """Count the log lines of a start and of a failed request."""
     (started, failed), default = (_count_lines(each, pace) for each in (effect, replace(effect, server={})))
     return (
-        f"{started} lines of the start and {failed} of an exception in the class;"
+        f"{started} log lines at start and {failed} for an exception in the class;"
         f" by default {default[0]} and {default[1]}"
     )
 
@@ -367,7 +367,7 @@ def _count_lines(effect: Effect, pace: Pace) -> tuple[int, int]:
 
 
 def end_in_a_call(effect: Effect, pace: Pace) -> str:
-    """How long a server takes to end while a prediction goes on."""
+    """Measure how long a server takes to exit during a prediction."""
     with effect.serve(pace) as server, socket.create_connection(("127.0.0.1", server.http)) as client:
         client.sendall(rest_request("/predict", json.dumps({"strData": f"sleep {_LONG_SECONDS}"}).encode()))
         time.sleep(_BEGUN_SECONDS)
@@ -375,27 +375,30 @@ def end_in_a_call(effect: Effect, pace: Pace) -> str:
         server.process.terminate()
         status = server.process.wait(WAIT_SECONDS)
         seconds = time.perf_counter() - began
-    return f"with a prediction of {_LONG_SECONDS} s under way it ends after {seconds:.1f} s, with exit code {status}"
+    return (
+        f"with a prediction of {_LONG_SECONDS} s in progress the server exits after {seconds:.1f} s,"
+        f" with exit code {status}"
+    )
 
 
 def end_late(effect: Effect, pace: Pace) -> str:
-    """How long connections are taken after SIGTERM."""
-    told: Counter[str] = Counter()
+    """Measure how long connections are accepted after SIGTERM."""
+    seen: Counter[str] = Counter()
     seconds = 0.0
     with effect.serve(pace) as server:
         server.process.terminate()
         began = time.perf_counter()
         while (statuses := _try_both(server)) is not None:
             seconds = time.perf_counter() - began
-            told[statuses] += 1
+            seen[statuses] += 1
             time.sleep(_LOOK_SECONDS)
-    return f"after SIGTERM {told.most_common(1)[0][0]} for {seconds:.1f} s, then no connection is taken"
+    return f"after SIGTERM {seen.most_common(1)[0][0]} for {seconds:.1f} s, then connections are refused"
 
 
 def _try_both(server: OwnServer) -> str | None:
-    """What a prediction and a probe are told; None where nobody takes the connection."""
+    """Return the statuses of a prediction and a probe; None if the connection is refused."""
     try:
-        return f"predictions are told {ask(server, 'who')[0]} and `/ready` {_probe(server)}"
+        return f"predictions get {ask(server, 'who')[0]} and `/ready` {_probe(server)}"
     except OSError:
         return None
 

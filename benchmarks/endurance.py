@@ -1,4 +1,4 @@
-"""What the tests of endurance share: our own server in a folder of its own, and clients that connect anew once."""
+"""Shared by the endurance tests: our server in its own folder, and clients that reconnect once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class OwnServer:
-    """A ``seldon-spec serve`` that answers; ``tls`` is how REST has to be spoken to it."""
+    """A running ``seldon-spec serve``; ``tls`` is the context of its REST clients."""
 
     folder: Path
     log_file: Path
@@ -216,7 +216,7 @@ class GrpcClient:
     """
 
     def __init__(self, port: int, seconds: float = WAIT_SECONDS) -> None:
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it tells of every connection that a restart ends
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it logs every connection that a restart closes
         import grpc  # heavy, and only its clients need it
 
         self._failure = grpc.RpcError
@@ -227,12 +227,12 @@ class GrpcClient:
         self.reconnects = 0
 
     def ask(self, method: str, wire: bytes) -> tuple[str, bytes]:
-        """Make a call, and once more if there was no server; the code's name, and the answer."""
-        answer = self._ask(method, wire)
-        if answer[0] == "UNAVAILABLE":
+        """Make a call, and repeat it once if the server is unavailable; return the code's name and the response."""
+        response = self._ask(method, wire)
+        if response[0] == "UNAVAILABLE":
             self.reconnects += 1
-            answer = self._ask(method, wire)
-        return answer
+            response = self._ask(method, wire)
+        return response
 
     def close(self) -> None:
         """Close the channel."""

@@ -1,6 +1,6 @@
-"""Make the peers' environments: ``python -m benchmarks.environments [NAME...] [--envs DIR]``.
+"""Create the environments of the peers: ``python -m benchmarks.environments [NAME...] [--envs DIR]``.
 
-Each is a venv of its own, so that no peer's requirements touch another's. One that is there is left as it is.
+Each is a separate venv, so that requirements do not conflict. Existing environments are not changed.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def find_python(version: str) -> str:
     pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
     candidates = [sys.executable, shutil.which(f"python{version}"), *map(str, reversed(pyenv))]
     for candidate in filter(None, candidates):
-        told = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
-        if told.stdout.startswith(f"Python {version}."):
+        version_output = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+        if version_output.stdout.startswith(f"Python {version}."):
             return candidate
     raise LookupError(f"there is no Python {version} on the path or with pyenv")
 

@@ -1,4 +1,4 @@
-"""The figures of one round, and what many rounds come to."""
+"""The figures of one round, and their medians over many rounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Load:
     seconds: float
     p50_ms: float
     p99_ms: float
-    answered_bytes: int
+    response_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of a server, once its first answer was right.
+    """One start of a server, up to its first correct response.
 
     Args:
-        seconds: from the command to that answer.
+        seconds: from the command to that response.
         resident_bytes: of all its processes, pages that they share counted for each.
         proportional_bytes: the same, shared pages counted once.
     """

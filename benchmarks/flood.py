@@ -1,4 +1,4 @@
-"""The attacker: all connections of an attack in one thread, from bytes that are ready to be sent."""
+"""The attacker: all connections of an attack in one thread, which send prepared bytes."""
 
 from __future__ import annotations
 

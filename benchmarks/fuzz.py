@@ -1,8 +1,8 @@
-"""Knock at the doors with inputs that nobody would send: ``python -m benchmarks.fuzz``. Exits with 1 if one gave way.
+"""Send malformed inputs to every parser: ``python -m benchmarks.fuzz``. Exits with 1 if one failed.
 
-A fault is an exception that is none of ours, an answer of 5xx, an input that takes too long, a process that dies, or
-memory that grows; of each kind, one is told. Inputs are made by changing known ones; one whose
-outcome is new is changed in its turn. The same seed and number of processes make the same inputs.
+A failure is an exception that is not one of ours, a 5xx response, an input that takes too long, a process that dies, or
+growing memory; one of each kind is reported. Inputs are mutations of known ones; an input with a new outcome is mutated
+further. The same seed and number of processes result in the same inputs.
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ class Tally:
     end_bytes: int = 0
     faults: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
-    def add_fault(self, kind: str, told: str, given: bytes) -> None:
+    def add_fault(self, kind: str, text: str, given: bytes) -> None:
         """Keep a fault, unless there is one of its kind."""
-        self.faults.setdefault(kind, (told, given))
+        self.faults.setdefault(kind, (text, given))
 
 
 def fuzz_door(name: str, count: int, seed: str, limit_seconds: float, note: Callable[[bytes], None]) -> Tally:
@@ -205,7 +205,7 @@ def _try(knock: Knock, given: bytes, limit_seconds: float, tally: Tally) -> str 
 
 
 def _kind_of(error: BaseException) -> str:
-    """What a wrong answer said, or where in the package something was raised."""
+    """Return the text of a wrong response, or the place in the package of an exception."""
     if isinstance(error, Fault):
         return shape(str(error))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "seldon_spec" in frame.filename]
@@ -283,9 +283,9 @@ def main(arguments: Sequence[str]) -> int:
         began = time.monotonic()
         tallies = [trial.result() for trial in [_Trial(task, given.seconds) for task in tasks]]
         _report(tasks[0].door, tallies, time.monotonic() - began)
-        faults += [(tasks[0].door, told, data) for tally in tallies for told, data in tally.faults.values()]
-    for index, (door, told, data) in enumerate(faults):
-        print(f"\n{door}: {data[:300]!r}\n{told}")
+        faults += [(tasks[0].door, text, data) for tally in tallies for text, data in tally.faults.values()]
+    for index, (door, text, data) in enumerate(faults):
+        print(f"\n{door}: {data[:300]!r}\n{text}")
         if given.keep:
             given.keep.mkdir(parents=True, exist_ok=True)
             (given.keep / f"{door}-{index}").write_bytes(data)

@@ -88,7 +88,7 @@ class Connection:
         self._begun: dict[int, float] = {}
         self._received = b""
         self.durations: list[float] = []
-        self.answered_bytes = self.failed = 0
+        self.response_bytes = self.failed = 0
 
     @property
     def is_busy(self) -> bool:
@@ -127,7 +127,7 @@ class Connection:
         if kind in (_SETTINGS, _PING) and not flags & _ACK:
             self.socket.sendall(_frame(kind, _ACK, 0, payload if kind == _PING else b""))
         elif kind == _DATA:
-            self.answered_bytes += len(payload)
+            self.response_bytes += len(payload)
         has_ended = kind == _RST_STREAM or (kind in (_HEADERS, _DATA) and bool(flags & _END_STREAM))
         if has_ended:
             self.failed += kind == _RST_STREAM
@@ -151,7 +151,7 @@ def load(url: str, body: bytes, heads: Heads, connections: int, streams: int, se
         while any(client.is_busy for client in clients):
             ready = selector.select(_WAIT_SECONDS)
             if not ready:
-                raise TimeoutError(f"no answer within {_WAIT_SECONDS} seconds")
+                raise TimeoutError(f"no response within {_WAIT_SECONDS} seconds")
             for key, _ in ready:
                 ended = key.data.receive()
                 if ended and time.perf_counter() - begun < seconds:
@@ -163,7 +163,7 @@ def load(url: str, body: bytes, heads: Heads, connections: int, streams: int, se
     figures = {
         "requests": len(durations),
         "microseconds": round(took * 1e6),
-        "bytes": sum(client.answered_bytes for client in clients),
+        "bytes": sum(client.response_bytes for client in clients),
         "p50_microseconds": round(find_quantile(durations, 0.5)),
         "p99_microseconds": round(find_quantile(durations, 0.99)),
         "failed": sum(client.failed for client in clients),

@@ -1,7 +1,7 @@
-"""Ends the servers of a comparison that was itself killed; it is started by it, and waits at the end of a pipe.
+"""Ends the servers of a killed comparison. The comparison starts it; it waits at the end of a pipe.
 
-Each line of standard input is a server's process: said once when it has been started, and again when it has ended. Once
-the pipe is closed, what was said an odd number of times still runs.
+Each line of standard input is the ID of a server process, written at its start and again at its end. When the pipe is
+closed, an ID that was written an odd number of times is still running.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks import processes
 
 @contextmanager
 def guarding() -> Iterator[Callable[[int], None]]:
-    """Start the guard, and give what tells it of a server's start and end."""
+    """Start the guard, and yield a function that reports the start or the end of a server."""
     # A session of its own, so that a ^C at the terminal does not end the guard before the servers.
     guard = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.guard"],
@@ -29,12 +29,12 @@ def guarding() -> Iterator[Callable[[int], None]]:
     assert guard.stdin is not None
     pipe = guard.stdin
 
-    def tell(pid: int) -> None:
+    def notify(pid: int) -> None:
         pipe.write(f"{pid}\n")
         pipe.flush()
 
     try:
-        yield tell
+        yield notify
     finally:
         pipe.close()
         guard.wait()

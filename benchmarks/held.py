@@ -1,9 +1,9 @@
-"""How the gRPC port bears clients that misbehave: after how long a good call is answered meanwhile.
+"""Measure the latency of a valid gRPC call while other clients misbehave.
 
     python -m benchmarks.held
 
-Thirty connections of each kind are held; ``ok`` means that another client's small call was answered within half a
-second. The tables of tests/server ask much more; this one is to be read.
+Thirty connections of each kind are kept open; ``ok`` means that another client's small call completed within half a
+second. The tables of tests/server cover much more.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ ENDING: dict[str, tuple[bytes, bytes]] = {
     "settings flood": (HELLO + frame(Kind.SETTINGS) * 20000, b""),
     "ping flood": (HELLO + frame(Kind.PING, b"12345678") * 20000, b""),
 }  # fmt: skip
-"""What is sent, and what stands in the last words before the server ends the call or the connection."""
+"""The bytes to send, and a part of the server's last bytes before it ends the call or the connection."""
 
 
 def hold(server: OwnServer, sent: bytes) -> str:
@@ -87,7 +87,7 @@ def hold(server: OwnServer, sent: bytes) -> str:
 
 
 def end(server: OwnServer, sent: bytes, expected: bytes) -> str:
-    """What a client is told who says this, and a good call afterwards."""
+    """Send these bytes, then make a valid call, and describe the responses."""
     heard = b""
     with socket.create_connection(("127.0.0.1", server.grpc), ANSWER_SECONDS) as client:
         try:
@@ -99,17 +99,17 @@ def end(server: OwnServer, sent: bytes, expected: bytes) -> str:
         except ConnectionError:
             pass  # an end, too
     verdict = judge(server)
-    return verdict if expected in heard else f"not told, {verdict}"
+    return verdict if expected in heard else f"not reported, {verdict}"
 
 
 def judge(server: OwnServer) -> str:
-    """After how long a good call of a new client is answered."""
+    """Measure the latency of a valid call of a new client."""
     client = GrpcClient(server.grpc)
     began = time.perf_counter()
-    code, answer = client.ask(PREDICT, text("good"))
+    code, response = client.ask(PREDICT, text("good"))
     seconds = time.perf_counter() - began
     client.close()
-    is_fine = code == "OK" and b"good" in answer and seconds < WITHIN_SECONDS
+    is_fine = code == "OK" and b"good" in response and seconds < WITHIN_SECONDS
     return f"{'ok' if is_fine else 'NO'} {seconds:.2f} s"
 
 
@@ -126,7 +126,7 @@ def side_by_side(server: OwnServer) -> str:
 
 
 def respawn(server: OwnServer) -> str:
-    """After how long a call is answered once the worker has been killed."""
+    """Measure the latency of a call after the worker was killed."""
     client = GrpcClient(server.grpc)
     client.ask(PREDICT, text("x"))
     for worker in server.processes() - {server.process.pid}:
@@ -140,7 +140,7 @@ def respawn(server: OwnServer) -> str:
 
 
 def drain(server: OwnServer) -> str:
-    """Whether a call under way is answered after SIGTERM, and all processes end with 0."""
+    """Check that a call in progress completes after SIGTERM, and that all processes exit with 0."""
     client = GrpcClient(server.grpc)
     client.ask(PREDICT, text("x"))
     with ThreadPoolExecutor(1) as pool:

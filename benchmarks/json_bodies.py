@@ -18,7 +18,7 @@ def encode_seldon(form: Form, array: Array) -> bytes:
 
 
 def decode_seldon(body: bytes) -> Array:
-    """The array of a SeldonMessage, in whichever form it is."""
+    """Return the array of a SeldonMessage of any payload type."""
     data = json.loads(body)["data"]
     if "ndarray" in data:
         return np.array(data["ndarray"], dtype=np.float64)

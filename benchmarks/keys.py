@@ -57,7 +57,7 @@ EFFECTS = (
     Effect(("max_message_bytes",), {"max_message_bytes": 1000}, send_large_message),
     Effect(("request_timeout_seconds",), {"request_timeout_seconds": 0.2}, outlast),
     Effect(("on_timeout",), {"on_timeout": "replace"}, hang, base={"request_timeout_seconds": 0.2}),
-    Effect(("header_timeout_seconds",), {"header_timeout_seconds": 1}, cut(_HEAD, "a head that does not end")),
+    Effect(("header_timeout_seconds",), {"header_timeout_seconds": 1}, cut(_HEAD, "a request head that does not end")),
     Effect(
         ("body_timeout_seconds",),
         {"body_timeout_seconds": 1},
@@ -66,7 +66,7 @@ EFFECTS = (
     Effect(
         ("keep_alive_seconds",),
         {"keep_alive_seconds": 1},
-        cut(rest_request("/ready", method="GET"), "a client that asks once"),
+        cut(rest_request("/ready", method="GET"), "a client that sends one request"),
     ),
     Effect(
         ("tls.certificate", "tls.key"), {"tls": TLS}, compare_speed, "server.pem, server-key.pem", tls=trusting_anyone()
@@ -138,16 +138,16 @@ def render_observed(observed: Observed) -> str:
     """The table as Markdown, and a sentence on how it was made."""
     rows = [[", ".join(f"`{key}`" for key in row.keys), row.value, row.effect] for row in observed.rows]
     return (
-        f"{observed.machine.date}, {observed.machine.processor}, {observed.machine.cores} cores, which the client has a"
-        f" part of. Ratios are to a server without the key, medians of {observed.rounds} alternating rounds of"
+        f"{observed.machine.date}, {observed.machine.processor}, {observed.machine.cores} cores, shared with the"
+        f" client. Ratios compare with a server without the key; medians of {observed.rounds} alternating rounds of"
         f" {observed.seconds} s.\n\n{render_table(['key', 'value', 'effect'], rows, numbers=False)}\n"
     )
 
 
 def _find_unknown_flags() -> set[str]:
     """The flags of the table that this ``serve`` does not have."""
-    told = subprocess.run([sys.executable, "-m", "seldon_spec", "serve", "--help"], capture_output=True, check=True)
-    known = set(told.stdout.decode().split())
+    shown = subprocess.run([sys.executable, "-m", "seldon_spec", "serve", "--help"], capture_output=True, check=True)
+    known = set(shown.stdout.decode().split())
     return {flag for effect in EFFECTS for flag in effect.flags[:1]} - known
 
 
@@ -160,7 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=5, help="of a load; %(default)s")
     add("--seconds", type=int, default=3, help="of a round; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the table there")
-    add("--page", type=Path, metavar="FILE", help="rewrite what stands between the marks of this page")
+    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
     add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the table is this file's")
     return parser
 
@@ -179,7 +179,7 @@ def observe(names: Sequence[str] | None, rounds: int, seconds: int) -> Observed:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Observe, and tell."""
+    """Observe, and print the table."""
     given = make_parser().parse_args(arguments)
     if given.source is None:
         observed = observe(given.key, given.rounds, given.seconds)

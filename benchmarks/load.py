@@ -42,7 +42,7 @@ def load_by_wrk(url: str, body: Path, pressure: Pressure) -> Load:
     """POST the body over HTTP/1.1, on many connections at once.
 
     Raises:
-        LoadFailed: a status other than 2xx or 3xx, an error of a socket, or no answer in time.
+        LoadFailed: a status other than 2xx or 3xx, an error of a socket, or no response in time.
     """
     amount = ["-t1", f"-c{pressure.connections}", f"-d{pressure.seconds}s", "--timeout", "60s"]
     values = [] if pressure.heads in (None, Heads.PLAIN) else [str(_write_values(body, pressure.heads))]
@@ -53,7 +53,7 @@ def load_by_calls(url: str, body: Path, pressure: Pressure, heads: Heads) -> Loa
     """Make calls of gRPC with these headers, on many connections at once.
 
     Raises:
-        LoadFailed: a call was reset, a connection was closed, or no answer came in time.
+        LoadFailed: a call was reset, a connection was closed, or no response in time.
     """
     amount = map(str, (pressure.connections, pressure.streams, pressure.seconds))
     command = [sys.executable, "-m", "benchmarks.grpc_load", url, str(body), heads.value, *amount]
@@ -79,14 +79,14 @@ def load_by_h2load(
     """POST the body by h2load; ``kind`` are its flags for the protocol.
 
     Raises:
-        LoadFailed: a status other than 200, or a request that was not answered.
+        LoadFailed: a status other than 200, or a request without a response.
     """
     amount = (
         [f"-n{pressure.serial_requests}", "-c1", "-m1"]
         if is_serial
         else [f"-D{pressure.seconds}", f"-c{pressure.connections}", f"-m{pressure.streams}"]
     )
-    # Windows of 64 and 256 MB, so that no large answer waits for the client.
+    # Windows of 64 and 256 MB, so that no large response waits for the client.
     command = ["h2load", *kind, *amount, "-t1", "-w26", "-W28", "-d", str(body), f"--log-file={log}", url]
     log.unlink(missing_ok=True)  # h2load appends
     return parse_h2load(_run(command, pressure), log.read_text(encoding="ascii"))
@@ -111,17 +111,17 @@ def parse_wrk(text: str) -> Load:
     """Read the lines that post.lua prints.
 
     Raises:
-        LoadFailed: they are not there, none was answered, or a request failed.
+        LoadFailed: they are missing, there was no response, or a request failed.
     """
     figures = {name: float(value) for name, value in re.findall(r"^figure (\w+) (\S+)$", text, re.MULTILINE)}
     if not figures.get("requests") or figures["failed"]:
-        raise LoadFailed(f"wrk saw failures, or no answer:\n{text}")
+        raise LoadFailed(f"wrk saw failures, or no response:\n{text}")
     return Load(
         requests=int(figures["requests"]),
         seconds=figures["microseconds"] / 1e6,
         p50_ms=figures["p50_microseconds"] / 1e3,
         p99_ms=figures["p99_microseconds"] / 1e3,
-        answered_bytes=int(figures["bytes"]),
+        response_bytes=int(figures["bytes"]),
     )
 
 
@@ -129,13 +129,13 @@ def parse_h2load(text: str, log: str) -> Load:
     """Read h2load's summary, and its log: a line a request of begin, status and duration, both times in microseconds.
 
     Raises:
-        LoadFailed: a status other than 200, a request failed, or none was answered.
+        LoadFailed: a status other than 200, a request failed, or there was no response.
     """
     rows = [(int(begin), status, int(took)) for begin, status, took in map(str.split, log.splitlines())]
     failed = re.search(r"^requests:.* (\d+) failed, (\d+) errored, (\d+) timeout", text, re.MULTILINE)
     data = re.search(r"^traffic:.*\((\d+)\) data", text, re.MULTILINE)
     if not rows or not failed or not data or any(map(int, failed.groups())) or {row[1] for row in rows} != {"200"}:
-        raise LoadFailed(f"h2load saw failures, or no answer:\n{text}")
+        raise LoadFailed(f"h2load saw failures, or no response:\n{text}")
     span = max(begin + took for begin, _, took in rows) - min(begin for begin, _, _ in rows)
     durations = [took / 1e3 for _, _, took in rows]
     return Load(len(rows), span / 1e6, find_quantile(durations, 0.5), find_quantile(durations, 0.99), int(data[1]))

@@ -1,4 +1,4 @@
-"""A server's processes, as Linux tells of them in /proc: which they are, their processor time and memory; their end."""
+"""The processes of a server from Linux' /proc: their IDs, processor time and memory; and ending them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORGET_PEAK = "5"
 
 
 class Memory(Enum):
-    """A figure of memory, and where it stands."""
+    """A memory figure, and the file that contains it."""
 
     RESIDENT = ("status", "VmRSS")
     PEAK = ("status", "VmHWM")

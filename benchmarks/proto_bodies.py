@@ -33,7 +33,7 @@ def encode_seldon(form: Form, array: Array) -> bytes:
 
 
 def decode_seldon(message: bytes) -> Array:
-    """The array of a SeldonMessage, in whichever form it is.
+    """Return the array of a SeldonMessage of any payload type.
 
     Raises:
         ValueError: it holds no array.
@@ -47,7 +47,7 @@ def decode_seldon(message: bytes) -> Array:
         case [(_, memoryview() as body)]:
             return np.array(_decode_list(body), dtype=np.float64)
         case _:
-            raise ValueError("the answer holds no array")
+            raise ValueError("the response has no array")
 
 
 def encode_v2(_form: Form, array: Array) -> bytes:

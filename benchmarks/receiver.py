@@ -15,7 +15,7 @@ class _Receiver(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
-        """Read the body, and answer with a message that has no fields set."""
+        """Read the body, and respond with a message without fields."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")

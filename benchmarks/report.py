@@ -59,14 +59,14 @@ def _render_machine(results: Results) -> str:
         f"{machine.date}, {machine.processor}, {machine.cores} cores, {machine.memory_bytes / 1024 / MEBIBYTE:.0f} GiB,"
         f" {machine.system}, Linux {machine.kernel}; {machine.tools}.\n"
         f"Model {settings.model}. Figures are medians; starts: {settings.starts}; rounds: {settings.rounds}, each of"
-        f" {settings.seconds} s, or of large requests one after the other: {settings.serial_requests}.\n"
-        f"Connections: {settings.connections}, gRPC calls at once on each: {settings.streams}."
+        f" {settings.seconds} s, or for large requests, sent one at a time: {settings.serial_requests}.\n"
+        f"Connections: {settings.connections}, concurrent gRPC calls on each: {settings.streams}."
         f" × is the ratio to {results.servers[0].name}: more is better."
     )
 
 
 def _render_speed(results: Results) -> Iterator[str]:
-    head = ["requests/s", "×", "CPU ms a request", "×", "p50 ms", "p99 ms", "peak MiB"]
+    head = ["requests/s", "×", "CPU ms per request", "×", "p50 ms", "p99 ms", "peak MiB"]
     for name, servers in _by_workload(results):
         base = _find_base(name, results)
         rows = [[_label(each, results), *_speed_cells(median_sample(each.samples[name]), base)] for each in servers]
@@ -78,7 +78,7 @@ def _speed_cells(sample: Sample, base: Sample | None) -> list[str]:
         show_number(sample.requests_per_second),
         _times(sample.requests_per_second, base.requests_per_second if base else None),
         show_number(sample.cpu_ms),
-        # The less of it the better, so this ratio stands on its head.
+        # Less is better, so this ratio is inverted.
         _times(base.cpu_ms, sample.cpu_ms) if base else "-",
         show_number(sample.p50_ms),
         show_number(sample.p99_ms),
@@ -115,7 +115,7 @@ def _render_memory(results: Results) -> Iterator[str]:
 
 
 def _render_starts(results: Results) -> str:
-    head = ["server", "first right answer s", "×", "idle RSS MiB", "×", "idle PSS MiB", "processes"]
+    head = ["server", "first correct response s", "×", "idle RSS MiB", "×", "idle PSS MiB", "processes"]
     base = median_start(results.servers[0].starts)
     rows = []
     for each in results.servers:
@@ -146,11 +146,11 @@ def _render_workloads(servers: Sequence[ServerResults]) -> str:
     rows = []
     for workload in WORKLOADS.values():
         sizes = [each.request_bytes[workload.name] for each in servers if workload.name in each.request_bytes]
-        told = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "not measured here"
-        asked = "one after the other" if workload.is_serial else "many at once"
+        size = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "not measured here"
+        asked = "one at a time" if workload.is_serial else "concurrently"
         form = f"{workload.form.value}, {workload.shape[0]}×{workload.shape[1]} doubles"
-        rows.append([workload.name, form, asked, told])
-    table = render_table(["workload", "request", "asked", "body, bytes"], rows, numbers=False)
+        rows.append([workload.name, form, asked, size])
+    table = render_table(["workload", "request", "sent", "body, bytes"], rows, numbers=False)
     left_out = ";\n".join(f"- {each}" for each in NOT_MEASURED)
     return f"## Workloads\n\n{table}\n\nNot measured:\n\n{left_out}."
 
@@ -173,13 +173,13 @@ def _label(server: ServerResults, results: Results) -> str:
 
 
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
-    """A table of Markdown; ``numbers`` stand at the right, in all columns but the first."""
+    """Return a Markdown table; ``numbers`` are right-aligned, in all columns except the first."""
     rule = ["---", *(["---:"] if numbers else ["---"]) * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
 def show_number(value: float) -> str:
-    """Three digits, or all that stand before the point."""
+    """Return three digits, or all digits before the decimal point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report, or put it into a page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("results", nargs="+", type=Path, help="the JSON of comparisons")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="rewrite what stands between the marks of this page")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
     given = parser.parse_args(arguments)
     report = render_report([read_results(each.read_text(encoding="utf-8")) for each in given.results])
     if given.page is None:

@@ -29,7 +29,7 @@ class Count:
 
     kind: str
     sent: int = 0
-    answered: int = 0
+    responses: int = 0
     reconnects: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -64,8 +64,8 @@ def _ask_grpc(server: OwnServer, count: Count, share: Share) -> None:
     client = GrpcClient(server.grpc)
 
     def ask() -> None:
-        code, answer = client.ask(METHOD, WIRE)
-        if code != "OK" or not answer:
+        code, response = client.ask(METHOD, WIRE)
+        if code != "OK" or not response:
             raise RuntimeError(code)
 
     _repeat(ask, count, share)
@@ -81,7 +81,7 @@ def _repeat(ask: Callable[[], None], count: Count, share: Share) -> None:
         except Exception as error:
             count.failures.append(repr(error)[:300])
         else:
-            count.answered += 1
+            count.responses += 1
 
 
 CLIENTS: dict[str, Callable[[OwnServer, Count, Share], None]] = {
@@ -92,7 +92,7 @@ CLIENTS: dict[str, Callable[[OwnServer, Count, Share], None]] = {
 
 
 def load(server: OwnServer, requests: int, meanwhile: Callable[[], bool]) -> list[Count]:
-    """Send requests from two clients of each kind, and do something again and again until all are answered.
+    """Send requests from two clients of each kind, and repeat an action until all have a response.
 
     Args:
         server: to send them to.
@@ -117,7 +117,7 @@ def _report(mode: str, counts: Sequence[Count], seconds: float, replaced: int) -
         own = [count for count in counts if count.kind == kind]
         failures = [failure for count in own for failure in count.failures]
         print(
-            f"  {kind:24} sent {sum(count.sent for count in own):7}, ok {sum(count.answered for count in own):7},"
+            f"  {kind:24} sent {sum(count.sent for count in own):7}, ok {sum(count.responses for count in own):7},"
             f" failed {len(failures)}, reconnects {sum(count.reconnects for count in own)}",
             flush=True,
         )

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import processes
-from benchmarks.answers import NotServed, WrongAnswer, ask, check_answer
 from benchmarks.dialects import Dialect, frame
 from benchmarks.figures import Load, Sample, Start
 from benchmarks.load import GRPC, HTTP1, LoadFailed, Pressure, load_by_calls, load_by_h2load, load_by_wrk
 from benchmarks.processes import Memory
+from benchmarks.responses import NotServed, WrongResponse, ask, check_response
 from benchmarks.servers import Place, Server
 from benchmarks.workloads import WORKLOADS, Model, Transport, Workload
 
@@ -24,11 +24,11 @@ STOP_SECONDS = 5.0
 FIRST = (WORKLOADS["rest-small"], WORKLOADS["grpc-small"])
 """What a server is asked to see that it has started."""
 _LEAST_SHARE = 0.9
-"""Of a right answer's bytes, that another may have: a number whose last bits differ can have fewer digits."""
+"""The share of bytes that another correct response may have: a number whose last bits differ can have fewer digits."""
 
 
 class ServerFailed(Exception):
-    """A server did not start, did not answer, or answered wrongly; the end of its log is told."""
+    """A server did not start or respond, or its response was wrong; the message has the end of its log."""
 
 
 def reserve_ports(stack: contextlib.ExitStack, count: int) -> list[int]:
@@ -60,10 +60,10 @@ class RunningServer:
     _requests: dict[str, bytes] = field(default_factory=dict)
 
     def wait_until_right(self) -> Start:
-        """Ask for a small prediction on each transport until the answers are right.
+        """Request a small prediction on each transport until the responses are correct.
 
         Raises:
-            ServerFailed: it ended, answered wrongly, or gave no answer within START_SECONDS.
+            ServerFailed: it ended, or sent a wrong response or none within START_SECONDS.
         """
         seconds = [self._wait_for(workload) for workload in FIRST if self.server.dialect(workload.transport)]
         stats = processes.read_stats()
@@ -78,32 +78,32 @@ class RunningServer:
         while True:
             try:
                 self._ask(workload, seconds=10.0)
-            except WrongAnswer as error:
+            except WrongResponse as error:
                 raise self._failed(f"{workload.name}: {error}") from error
             except NotServed as error:
                 if time.perf_counter() - self.began > START_SECONDS:
-                    raise self._failed(f"no answer within {START_SECONDS:.0f} seconds: {error}") from error
+                    raise self._failed(f"no response within {START_SECONDS:.0f} seconds: {error}") from error
             else:
                 return time.perf_counter() - self.began
             with contextlib.suppress(subprocess.TimeoutExpired):
                 raise self._failed(f"it ended with exit code {self.process.wait(timeout=0.01)}")
 
     def check(self, workload: Workload) -> int:
-        """Ask once; the length of the right answer.
+        """Send one request; return the length of the correct response.
 
         Raises:
-            ServerFailed: the answer is an error, or wrong.
+            ServerFailed: the response is an error, or wrong.
         """
         try:
             return len(self._ask(workload))
-        except (NotServed, WrongAnswer) as error:
+        except (NotServed, WrongResponse) as error:
             raise self._failed(f"{workload.name}: {error}") from error
 
     def measure(self, workload: Workload, pressure: Pressure) -> Sample:
-        """One round: a checked answer, then the load.
+        """Run one round: a checked response, then the load.
 
         Raises:
-            ServerFailed: an answer was an error, or wrong, or shorter than a right one.
+            ServerFailed: a response was an error, or wrong, or shorter than a correct one.
         """
         length = self.check(workload)
         processes.forget_peak(self.process.pid)
@@ -113,9 +113,9 @@ class RunningServer:
         except LoadFailed as error:
             raise self._failed(f"{workload.name}: {error}") from error
         used = processes.read_processor_seconds(self.process.pid) - before
-        if load.answered_bytes < load.requests * length * (_LEAST_SHARE if self.place.model.relative_tolerance else 1):
+        if load.response_bytes < load.requests * length * (_LEAST_SHARE if self.place.model.relative_tolerance else 1):
             raise self._failed(
-                f"{workload.name}: {load.requests} answers have {load.answered_bytes} bytes, right ones {length} each"
+                f"{workload.name}: {load.requests} responses have {load.response_bytes} bytes, not {length} each"
             )
         peak = processes.read_memory(self.process.pid, Memory.PEAK)
         return Sample(load.requests / load.seconds, used / load.requests * 1e3, load.p50_ms, load.p99_ms, peak)
@@ -146,11 +146,11 @@ class RunningServer:
         return self.place.http if workload.transport is Transport.REST else self.place.grpc
 
     def _ask(self, workload: Workload, seconds: float = START_SECONDS) -> bytes:
-        """The body of a right answer, with gRPC's frame around it."""
+        """Return the body of a correct response, in a gRPC frame."""
         dialect = self._dialect(workload)
-        answer = ask(self._port(workload), dialect, workload, self.request(workload), seconds)
-        check_answer(answer, dialect, self.place.model, self.place.model.predict(workload.make_array()))
-        return answer if workload.transport is Transport.REST else frame(answer)
+        response = ask(self._port(workload), dialect, workload, self.request(workload), seconds)
+        check_response(response, dialect, self.place.model, self.place.model.predict(workload.make_array()))
+        return response if workload.transport is Transport.REST else frame(response)
 
     def _load(self, workload: Workload, pressure: Pressure) -> Load:
         body = self.folder / f"{workload.name}.body"

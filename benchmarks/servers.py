@@ -47,7 +47,7 @@ class Server:
         grpc: how it is asked over gRPC; None if it is not.
         environment: the folder under ``--envs`` that it is installed in; None is this interpreter's.
         most_workers: of how many it can make use; None is of any number.
-        is_fixed: it predicts nothing, so its answers are of the model it was started for and cost nothing.
+        is_fixed: it predicts nothing; its fixed responses are those of its model.
         requires: the modules that it needs beside its own.
         variables: more of its environment.
         note: what a reader has to know to read its figures.
@@ -96,11 +96,11 @@ def _own(**server: Any) -> Callable[[Place], Files]:
     """A seldon.yaml, with more keys of its ``server`` as given, beside the class."""
 
     def write(place: Place) -> Files:
-        told = {"host": "127.0.0.1", "workers": place.workers, "max_message_bytes": MAX_MESSAGE_BYTES, **server}
+        settings = {"host": "127.0.0.1", "workers": place.workers, "max_message_bytes": MAX_MESSAGE_BYTES, **server}
         keys = {
             "class_name": place.model.class_name,
             "ports": {"http": place.http, "grpc": place.grpc, "metrics": place.metrics},
-            "server": told,
+            "server": settings,
         }
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
         return {"seldon.yaml": text, **_class(place)}
@@ -155,15 +155,15 @@ def _bentoml(place: Place) -> Files:
 
 
 def _fixed(file: str, dialect: Dialect) -> Callable[[Place], Files]:
-    """Right answers to each workload of the dialect, to be given without a look at the request."""
+    """Return a correct response to each workload of the dialect, to be sent for any request."""
 
     def write(place: Place) -> Files:
-        answers = {
-            f"{workload.name}.answer": dialect.encode(workload.form, place.model.predict(workload.make_array()))
+        responses = {
+            f"{workload.name}.response": dialect.encode(workload.form, place.model.predict(workload.make_array()))
             for workload in WORKLOADS.values()
             if workload.transport is dialect.transport and place.model.takes(workload)
         }
-        return {**_peer(file), **answers}
+        return {**_peer(file), **responses}
 
     return write
 
@@ -187,7 +187,7 @@ SERVERS = {
             "seldon-spec-json",
             OWN_COMMAND,
             _own(log={"format": "json", "access": True}),
-            note="the same, with `server.log: {format: json, access: true}`: a line a request, into a file",
+            note="the same, with `server.log: {format: json, access: true}`: a line per request, into a file",
         ),
         Server(
             "seldon-spec-traced",
@@ -211,7 +211,8 @@ SERVERS = {
             " --metrics-port {metrics} --workers {workers} --grpc-workers {workers}",
             _seldon_core,
             environment="seldon312",
-            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address, so takes all",
+            note="its defaults, with the limit of gRPC messages raised; it has no flag for an address,"
+            " so it listens on all",
         ),
         Server(
             "mlserver",
@@ -260,7 +261,7 @@ SERVERS = {
             None,
             environment="probes",
             is_fixed=True,
-            note="predicts nothing: answers written beforehand, the bound of any server on uvicorn",
+            note="predicts nothing: fixed responses, the upper bound for any server on uvicorn",
         ),
         Server(
             "fixed-loop",
@@ -271,7 +272,7 @@ SERVERS = {
             environment="probes",
             most_workers=1,
             is_fixed=True,
-            note="predicts nothing: a bare loop of asyncio, uvloop and httptools, the bound of the client too",
+            note="predicts nothing: a bare loop of asyncio, uvloop and httptools, the upper bound for the client too",
         ),
         Server(
             "fixed-grpcio",

@@ -1,7 +1,7 @@
 """A server under a mixture of everything for a long time: ``python -m benchmarks.soak``.
 
-Tells what each process holds of memory and of open files after a warm-up and at the end, with all clients idle. Exits
-with 1 where something has grown by more than the allowed drift, or an answer was not the one expected.
+Prints the memory and the open files of each process after a warm-up and at the end, with all clients idle. Exits with 1
+if one has grown by more than the allowed drift, or if a response was not the expected one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Served:
 """
 
 MOST_WRONG = 1000
-"""Answers, after which no more is asked."""
+"""The number of wrong responses after which a client stops."""
 
 _MULTIPART = b'--b\r\nContent-Disposition: form-data; name="strData"\r\n\r\ntext\r\n--b--\r\n'
 _MEDIUM = [[row * 0.1 + column / 7 for column in range(30)] for row in range(30)]
@@ -124,7 +124,7 @@ class Clients:
         self.wrong: Counter[str] = Counter()
 
     def send(self, requests: int, grpc_percent: int) -> None:
-        """Send so many requests, and wait for all answers."""
+        """Send this many requests, and wait for all responses."""
         calls = requests * grpc_percent // 100 if self._grpc else 0
         each_rest = (requests - calls) // len(self._rest)
         shares: list[tuple[Callable[[], str | None], int]] = [(each, each_rest) for each in self._rest]
@@ -233,7 +233,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it; 1 where there was too much drift, or a wrong answer."""
+    """Run the test; return 1 for too much drift or a wrong response."""
     given = make_parser().parse_args(arguments)
     with (
         serving(SOURCE, {"workers": given.workers, "log": {"level": "CRITICAL"}}) as server,
@@ -245,7 +245,7 @@ def main(arguments: Sequence[str]) -> int:
         clients.send(given.requests, given.grpc)
         seconds = time.monotonic() - began
         after = {pid: read_held(pid) for pid in server.processes()}
-    print(f"{given.requests} requests in {seconds:.0f} s, {sum(clients.wrong.values())} answered wrongly")
+    print(f"{given.requests} requests in {seconds:.0f} s, {sum(clients.wrong.values())} wrong responses")
     for wrong, count in clients.wrong.most_common(10):
         print(f"  {count} times {wrong}")
     is_fine = _report(before, after, given.drift)

@@ -90,7 +90,7 @@ def _peer(file: str) -> Callable[[Place], Files]:
     def write(place: Place) -> Files:
         if file.endswith(".conf"):
             return {file: source.format(http=place.http, grpc=place.grpc)}
-        return {file: source, "live.answer": b"{}", "predict.answer": b"{}"}
+        return {file: source, "live.response": b"{}", "predict.response": b"{}"}
 
     return write
 
@@ -420,7 +420,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=2.0, help="of an attack in one mode; %(default)s")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the environments; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the results there")
-    add("--page", type=Path, metavar="FILE", help="rewrite what stands between the marks of this page")
+    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
     add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the results are this file's")
     return parser
 

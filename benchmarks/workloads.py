@@ -1,4 +1,4 @@
-"""What is asked: the models, and one row for each workload. Knows no server and no wire."""
+"""The models, and one row for each workload. Independent of servers and wire formats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Transport(Enum):
 
 
 class Form(Enum):
-    """How an array stands in a message of the Seldon protocol; the other protocols have one form only."""
+    """The payload type of an array in the Seldon protocol; the other protocols have one only."""
 
     NDARRAY = "ndarray"
     TENSOR = "tensor"
@@ -81,7 +81,7 @@ class Model:
     Args:
         name: what ``--model`` calls it: the class.
         module: the file it is in.
-        relative_tolerance: how far an answer may lie from what the class computes here.
+        relative_tolerance: the allowed relative difference of a response from the local result.
         columns: the only width of rows that it takes; None: it takes any.
         requires: the modules that it imports beside numpy.
     """
@@ -107,7 +107,7 @@ class Model:
         return self.columns in (None, workload.shape[1])
 
     def predict(self, array: Array) -> Array:
-        """What a right answer holds."""
+        """Return the correct result."""
         return np.asarray(_make(self).predict(array, []), dtype=np.float64)
 
 

@@ -29,7 +29,7 @@ FLOWERS = {
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Find loopback ports that nobody listens on now; all are held until the last is found, so they differ."""
+    """Find free loopback ports; all are held until the last is found, so they differ."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(each.getsockname()[1]) for each in held]
     for each in held:
@@ -47,7 +47,7 @@ def start_server(folder: Path, ports: list[int], log: IO[str]) -> subprocess.Pop
 
 
 def wait_until_ready(server: subprocess.Popen[str], http: int) -> float:
-    """Ask for ``/ready`` until it is answered 200, and give the seconds that this took.
+    """Poll ``/ready`` until it returns 200, and return the seconds that this took.
 
     Raises:
         RuntimeError: the server ended, or was not ready within START_SECONDS.
@@ -67,10 +67,10 @@ def wait_until_ready(server: subprocess.Popen[str], http: int) -> float:
 
 
 def ask(url: str) -> None:
-    """Ask the server at ``url`` for all flowers and print its answer as a table."""
+    """Request predictions for all flowers from the server at ``url`` and print them as a table."""
     rows = json.dumps(list(FLOWERS.values()))
-    asked = subprocess.run([*SELDON_SPEC, "predict", rows, "--at", url], stdout=subprocess.PIPE, text=True, check=True)
-    data = json.loads(asked.stdout)["data"]
+    result = subprocess.run([*SELDON_SPEC, "predict", rows, "--at", url], stdout=subprocess.PIPE, text=True, check=True)
+    data = json.loads(result.stdout)["data"]
     print(f"\n{url}")
     print(" " * 18 + "".join(f"{kind:>12}" for kind in data["names"]))
     for flower, probabilities in zip(FLOWERS, data["ndarray"], strict=True):
@@ -79,7 +79,7 @@ def ask(url: str) -> None:
 
 
 def stop_server(server: subprocess.Popen[str]) -> int:
-    """Ask the server to end, as a container's engine does, and give its exit code."""
+    """Send SIGTERM, as a container engine does, and return the exit code."""
     server.send_signal(signal.SIGTERM)
     try:
         return server.wait(timeout=STOP_SECONDS)
@@ -89,7 +89,7 @@ def stop_server(server: subprocess.Popen[str]) -> int:
 
 
 def main(folder: Path) -> int:
-    """Run the demo; 0 when every answer came and the server ended cleanly."""
+    """Run the demo; return 0 if all requests succeeded and the server exited cleanly."""
     ports = find_free_ports(3)
     http, grpc, _ = ports
     with tempfile.TemporaryFile("w+") as log:
@@ -104,7 +104,7 @@ def main(folder: Path) -> int:
         finally:
             code = stop_server(server)
         if failure is None and code == 0:
-            print("\nThe server was told to stop and ended with exit code 0.")
+            print("\nThe server stopped on SIGTERM with exit code 0.")
             return 0
         log.seek(0)
         print(f"{failure or f'the server ended with exit code {code}'}; its log:\n{log.read()}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What docs/differences.md claims, where it is cheap to hold; the contract's own tables are elsewhere."""
+"""The statements of docs/differences.md that are cheap to verify; the tables of the contract are elsewhere."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from seldon_spec.protocols.status import STATUSES as ERRORS
 PAGE = (Path(__file__).parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
 REFERENCE = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
-TOLD = {word for quoted in re.findall(r"`([^`]+)`", PROSE) for word in re.split(r"[ =]", quoted)}
+QUOTED = {word for quoted in re.findall(r"`([^`]+)`", PROSE) for word in re.split(r"[ =]", quoted)}
 
 
 @pytest.mark.parametrize("row", [row for row in VARIABLES if row.instead or not row.path], ids=lambda row: row.name)
-def test_a_variable_without_an_effect_is_told_with_the_reason(row: Variable) -> None:
-    assert row.name in TOLD
+def test_a_variable_without_effect_is_listed(row: Variable) -> None:
+    assert row.name in QUOTED
 
 
 @pytest.mark.parametrize("row", VARIABLES, ids=lambda row: row.name)
@@ -34,12 +34,12 @@ NOT_HONOURED = {option.flag for option in OPTIONS if option.help.startswith("acc
 
 
 @pytest.mark.parametrize("flag", sorted(NOT_HONOURED))
-def test_a_flag_without_an_effect_is_told(flag: str) -> None:
-    assert flag in TOLD
+def test_a_flag_without_effect_is_listed(flag: str) -> None:
+    assert flag in QUOTED
 
 
-def test_what_has_an_effect_is_not_told_as_having_none() -> None:
-    section = PAGE.split("### Accepted, without an effect")[1].split("## ")[0]
+def test_settings_with_an_effect_are_not_listed_as_having_none() -> None:
+    section = PAGE.split("### Accepted without effect")[1].split("## ")[0]
     names = set(re.findall(r"[A-Z]+_[A-Z_]+", section.replace("`server", "")))
     honoured = {name for name in known_variables() if name not in ("GRPC_WORKERS",)}
     assert not names & honoured
@@ -48,25 +48,25 @@ def test_what_has_an_effect_is_not_told_as_having_none() -> None:
 def test_every_key_that_the_page_names_is_there() -> None:
     keys = {".".join(path) for path, _ in fields()}
     sections = {key.split(".")[0] for key in keys}
-    named = {word for word in TOLD if re.fullmatch(r"(server|ports|flask)(\.\w+)+", word)}
+    named = {word for word in QUOTED if re.fullmatch(r"(server|ports|flask)(\.\w+)+", word)}
     assert named
     assert named <= keys | sections
 
 
 @pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda row: row.name)
-def test_the_annotations_are_told(annotation: Annotation) -> None:
-    assert annotation.name in TOLD
+def test_the_annotations_are_listed(annotation: Annotation) -> None:
+    assert annotation.name in QUOTED
 
 
 STATUSES = {row.http for row in ERRORS.values()} | {404, 405}
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES - {400, 500}))
-def test_every_status_that_the_original_does_not_have_is_told(status: int) -> None:
+def test_every_status_that_the_original_does_not_have_is_listed(status: int) -> None:
     assert re.search(rf"\b{status}\b", PAGE.split("## Errors")[1].split("## Metrics")[0])
 
 
-def test_an_unknown_path_is_the_client_s_mistake() -> None:
+def test_an_unknown_path_is_a_client_error() -> None:
     assert [describe_http(status, "").reason == INTERNAL_ERROR for status in (404, 405, 500)] == [False, False, True]
 
 
@@ -74,7 +74,7 @@ CODES = {row.grpc for row in ERRORS.values()} - {"RESOURCE_EXHAUSTED"}  # the or
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_every_code_of_grpc_is_told(code: str) -> None:
+def test_every_grpc_code_is_listed(code: str) -> None:
     assert code in PAGE
 
 

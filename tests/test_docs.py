@@ -1,4 +1,4 @@
-"""The documents say what the package does: every key, every command, and no page of another day."""
+"""The documentation is complete and up to date: every key, every command, every generated page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def test_the_reference_page_is_made_from_the_schema_of_today() -> None:
+def test_the_reference_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     assert page == load_script("make_reference").render_reference(), "run scripts/make_reference.py"
 
@@ -45,17 +45,19 @@ def test_every_key_has_its_heading(path: FieldPath) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_told(command: str) -> None:
+def test_every_command_is_documented(command: str) -> None:
     assert f"`seldon-spec {command}" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
-def test_no_command_is_told_that_is_not_there() -> None:
-    told = re.findall(r"^\| `seldon-spec (\w+)", (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), re.M)
-    assert sorted(told) == COMMANDS
+def test_no_other_command_is_documented() -> None:
+    documented = re.findall(
+        r"^\| `seldon-spec (\w+)", (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), re.M
+    )
+    assert sorted(documented) == COMMANDS
 
 
 def walk(values: Any, schema: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
-    """The paths of a file's keys, as deep as the schema names keys."""
+    """Yield the paths of a file's keys, as deep as the schema names keys."""
     for key, value in values.items():
         yield (*path, key)
         known = schema.get("properties", {}).get(key, {})
@@ -68,7 +70,7 @@ def test_the_example_shows_every_key() -> None:
     assert set(PATHS) <= shown
 
 
-def test_the_example_says_a_word_of_every_line() -> None:
+def test_every_line_of_the_example_has_a_comment() -> None:
     bare = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip() and "#" not in line]
     assert bare == ["  threshold: 0.5", "  MODEL_DIR: /models"]
 
@@ -82,7 +84,7 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_example_gives_the_defaults() -> None:
-    """Where the schema has a default that the example does not change on purpose, both say the same."""
+    """Where the schema has a default that the example does not change intentionally, both agree."""
     changed = {("version",), ("parameters",), ("environment",), ("flask", "SECRET_KEY")}
     example = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     for path, schema in fields():

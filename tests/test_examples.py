@@ -151,7 +151,7 @@ def ask_v2_grpc(server: RunningServer, request: Mapping[str, Any]) -> Any:
         values = [value.encode() for value in tensor["data"]] if is_text else tensor["data"]
         getattr(entry.contents, CONTENTS[tensor["datatype"]]).extend(values)
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc}") as channel:
-        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", None, None)
         try:
             response = ModelInferResponse.FromString(call(message.SerializeToString(), timeout=30))
         except grpc.RpcError as error:

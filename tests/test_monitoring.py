@@ -1,4 +1,4 @@
-"""The dashboard and the rules in examples/monitoring: each name and label that they ask for is on a server's page."""
+"""The dashboard and the rules in examples/monitoring use only names and labels that a server exposes."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ BY_PROMETHEUS = {"job", "instance"}
 OF_TABLES = {"__name__"}
 
 Labels = dict[str, set[str]]
-"""The labels of a family's series, with the values that they have."""
+"""The labels of a metric's series, with their values."""
 
 
 @dataclass(frozen=True)
 class Selector:
-    """What an expression takes from the page: a name, or none, and the label, operator and value of each matcher."""
+    """A selector of an expression: a name, or none, and the label, operator and value of each matcher."""
 
     name: str
     matchers: tuple[tuple[str, str, str], ...]
@@ -50,7 +50,7 @@ class Selector:
 
 @dataclass(frozen=True)
 class Expression:
-    """What is told of a PromQL expression: its selectors, the labels it groups by, and the functions it calls."""
+    """The relevant parts of a PromQL expression: its selectors and the labels that it groups by."""
 
     selectors: tuple[Selector, ...]
     grouped_by: tuple[str, ...]
@@ -89,7 +89,7 @@ class Watched:
 
 
 def ask(port: int, body: bytes) -> int:
-    """The status of the answer."""
+    """Send a prediction and return the status."""
     url = f"http://127.0.0.1:{port}/predict"
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
@@ -102,7 +102,7 @@ def ask(port: int, body: bytes) -> int:
 
 @pytest.fixture(scope="module")
 def page(serve_folder: Serve, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Labels]:
-    """The labels of each name on the page of a server that has answered two requests at once, and refused another."""
+    """Return the labels of each name that a server exposes after a batch of two requests and a refused one."""
     folder = tmp_path_factory.mktemp("watched")
     (folder / "Watched.py").write_text(MODEL)
     # the model waits for the second request, and for no third
@@ -127,7 +127,7 @@ def page(serve_folder: Serve, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 @pytest.fixture(scope="module")
 def known(page: dict[str, Labels]) -> dict[str, Labels]:
-    """What may be asked for: the page, what Prometheus adds to it, and what the recording rules make of it."""
+    """Return all known names: those of the page, of Prometheus, and of the recording rules."""
     names: dict[str, Labels] = {"up": {}, **page}
     jobs = {job["job_name"] for job in SCRAPING["scrape_configs"]}
     for labels in names.values():
@@ -141,7 +141,7 @@ def known(page: dict[str, Labels]) -> dict[str, Labels]:
 
 
 @pytest.mark.parametrize("text", list(expressions()))
-def test_what_is_asked_for_is_on_the_page(known: Mapping[str, Labels], text: str) -> None:
+def test_queried_metrics_are_exposed(known: Mapping[str, Labels], text: str) -> None:
     expression = Expression.parse(text)
     assert expression.selectors
     for selector in expression.selectors:
@@ -175,7 +175,7 @@ def test_panels_explain_themselves(panel: dict[str, Any]) -> None:
         assert shown <= {*Expression.parse(target["expr"]).grouped_by, "instance", "worker_id"}
 
 
-def test_panels_have_numbers_and_places_of_their_own() -> None:
+def test_panels_have_distinct_ids_and_positions() -> None:
     assert len({panel["id"] for panel in PANELS}) == len({panel["title"] for panel in PANELS}) == len(PANELS)
     cells = [
         cell
@@ -188,7 +188,7 @@ def test_panels_have_numbers_and_places_of_their_own() -> None:
     assert all(x < 24 for x, _ in cells)
 
 
-def test_the_dashboard_asks_which_data_source_and_which_models(page: Mapping[str, Labels]) -> None:
+def test_the_dashboard_selects_a_data_source_and_models(page: Mapping[str, Labels]) -> None:
     source, model = DASHBOARD["templating"]["list"]
     assert (source["name"], source["type"], source["query"]) == ("datasource", "datasource", "prometheus")
     match = re.fullmatch(r"label_values\((\w+), (\w+)\)", model["query"]["query"])
@@ -199,7 +199,7 @@ def test_the_dashboard_asks_which_data_source_and_which_models(page: Mapping[str
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_alerts_say_what_is_wrong(rule: dict[str, Any]) -> None:
+def test_alerts_have_a_description(rule: dict[str, Any]) -> None:
     assert re.fullmatch(r"\d+[mh]", rule["for"])
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(rule["annotations"]) == {"summary", "description"}
@@ -211,9 +211,9 @@ def test_alerts_say_what_is_wrong(rule: dict[str, Any]) -> None:
     assert shown <= grouped - {"le"}
 
 
-def test_alerts_are_those_that_the_readme_tells_of() -> None:
-    told = re.findall(r"`(SeldonSpec\w+)`", (FOLDER / "README.md").read_text(encoding="utf-8"))
-    assert told == [rule["alert"] for rule in ALERTS]
+def test_the_readme_lists_the_alerts() -> None:
+    listed = re.findall(r"`(SeldonSpec\w+)`", (FOLDER / "README.md").read_text(encoding="utf-8"))
+    assert listed == [rule["alert"] for rule in ALERTS]
 
 
 def test_prometheus_finds_the_server_and_the_rules() -> None:

@@ -1,4 +1,4 @@
-"""The profiler's command of the page "Running it" runs as it is there."""
+"""The profiling command on the operations page works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "running.md"
+PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
 
 BURNING = """
 import math

@@ -1,7 +1,7 @@
-"""The README and the quick start, run as they stand: files are written, commands run, and answers are those printed.
+"""Run the README and the quick start: write their files, run their commands, and compare the output.
 
-A block whose first line is ``# NAME.ext`` is that file. In a console block a line with ``$`` is a command, and the
-lines below it are what it prints. The commands of a block run as one script, as a reader pastes them.
+A block whose first line is ``# NAME.ext`` is that file. In a console block, a line with ``$`` is a command, and the
+lines below it are its output. The commands of a block run as one script, as a reader pastes them.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ parser.add_argument("-d")
 parser.add_argument("--retry", type=int)
 parser.add_argument("--retry-connrefused", action="store_true")
 parser.add_argument("url")
-asked = parser.parse_args()
-headers = dict(header.split(": ", 1) for header in asked.H)
-request = urllib.request.Request(asked.url, asked.d.encode(), headers)
-for attempt in range(asked.retry, -1, -1):
+arguments = parser.parse_args()
+headers = dict(header.split(": ", 1) for header in arguments.H)
+request = urllib.request.Request(arguments.url, arguments.d.encode(), headers)
+for attempt in range(arguments.retry, -1, -1):
     try:
         sys.stdout.write(urllib.request.urlopen(request).read().decode())
         break
@@ -47,7 +47,7 @@ for attempt in range(asked.retry, -1, -1):
             raise
         time.sleep(1)
 """
-"""What of curl the pages use, for a machine that has none."""
+"""The part of curl that the pages use, for a machine without curl."""
 
 
 def read_blocks(page: str) -> Iterator[tuple[str, str]]:
@@ -55,7 +55,7 @@ def read_blocks(page: str) -> Iterator[tuple[str, str]]:
 
 
 def read_steps(console: str) -> Iterator[tuple[str, str]]:
-    """Each command of a console block with what it prints."""
+    """Yield each command of a console block with its output."""
     for step in re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]:
         command, _, printed = step.partition("\n")
         yield command, printed
@@ -114,6 +114,6 @@ def test_the_page_does_what_it_shows(
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "serve"])
-def test_the_commands_of_the_readme_are_there(target: str) -> None:
+def test_the_make_targets_of_the_readme_exist(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -2,7 +2,7 @@
 
 
 class Identity:
-    """Answers with what it is asked."""
+    """Returns its input."""
 
     def predict(self, x, names=None):  # noqa: ARG002
         """The array as it came."""

@@ -1,4 +1,4 @@
-"""A class with ``predict`` as a service of BentoML, told by ``settings.json`` in its folder."""
+"""A class with ``predict`` as a BentoML service, named by ``settings.json`` in its folder."""
 
 import json
 from importlib import import_module

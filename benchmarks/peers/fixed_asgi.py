@@ -1,11 +1,11 @@
-"""An ASGI application that reads a request and gives an answer written beforehand: what uvicorn costs alone.
+"""An ASGI application that reads a request and returns a fixed response: the cost of uvicorn alone.
 
-``/NAME`` is answered with the file ``NAME.answer`` of the working folder.
+The response to ``/NAME`` is the file ``NAME.response`` of the working folder.
 """
 
 from pathlib import Path
 
-ANSWERS = {f"/{path.stem}": path.read_bytes() for path in Path().glob("*.answer")}
+RESPONSES = {f"/{path.stem}": path.read_bytes() for path in Path().glob("*.response")}
 
 
 async def app(scope, receive, send):
@@ -14,7 +14,7 @@ async def app(scope, receive, send):
         raise NotImplementedError(scope["type"])
     while (await receive()).get("more_body"):
         pass
-    answer = ANSWERS.get(scope["path"])
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer or b"")).encode())]
-    await send({"type": "http.response.start", "status": 404 if answer is None else 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer or b""})
+    response = RESPONSES.get(scope["path"])
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(response or b"")).encode())]
+    await send({"type": "http.response.start", "status": 404 if response is None else 200, "headers": headers})
+    await send({"type": "http.response.body", "body": response or b""})

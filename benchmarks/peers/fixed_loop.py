@@ -1,6 +1,6 @@
-"""The least a Python server of HTTP/1.1 can do: asyncio on uvloop, httptools, and answers written beforehand.
+"""The least a Python server of HTTP/1.1 can do: asyncio on uvloop, httptools, and fixed responses.
 
-``fixed_loop.py PORT`` answers ``/NAME`` with the file ``NAME.answer`` of the working folder.
+``fixed_loop.py PORT`` responds to ``/NAME`` with the file ``NAME.response`` of the working folder.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ import uvloop
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
-ANSWERS = {
-    f"/{path.stem}".encode(): HEAD % len(answer) + answer
-    for path in Path().glob("*.answer")
-    for answer in (path.read_bytes(),)
+RESPONSES = {
+    f"/{path.stem}".encode(): HEAD % len(response) + response
+    for path in Path().glob("*.response")
+    for response in (path.read_bytes(),)
 }
 
 
 class Connection(asyncio.Protocol):
-    """One connection; a request is answered when its last byte is there."""
+    """One connection; the response to a request is sent after its last byte has arrived."""
 
     def connection_made(self, transport):
         """Make the parser, which calls the methods that begin with on."""
@@ -37,8 +37,8 @@ class Connection(asyncio.Protocol):
         self.path = url
 
     def on_message_complete(self):
-        """Answer."""
-        self.transport.write(ANSWERS.get(self.path, NOT_FOUND))
+        """Send the response."""
+        self.transport.write(RESPONSES.get(self.path, NOT_FOUND))
 
 
 async def main():

@@ -18,5 +18,5 @@ class Runtime(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """One input to one output."""
-        answer = self.served.predict(NumpyCodec.decode_input(payload.inputs[0]))
-        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("y", answer)])
+        response = self.served.predict(NumpyCodec.decode_input(payload.inputs[0]))
+        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("y", response)])

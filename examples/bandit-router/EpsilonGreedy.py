@@ -1,16 +1,16 @@
-"""A router that learns from feedback which branch earns most."""
+"""A router that learns from feedback which branch has the highest reward."""
 
 import random
 
 
 class EpsilonGreedy:
-    """Mostly takes the branch with the best mean reward, and now and then another one.
+    """Selects the branch with the highest mean reward, and sometimes a random other branch.
 
     Args:
-        n_branches: how many children the router has.
-        epsilon: how often it explores, from 0 to 1.
-        best_branch: the one it starts with.
-        seed: of the exploring; null: another one with each start.
+        n_branches: number of children of the router.
+        epsilon: probability of exploring, from 0 to 1.
+        best_branch: the initial branch.
+        seed: of the exploration; null: a new one at each start.
     """
 
     def __init__(self, n_branches: int, epsilon: float = 0.1, best_branch: int = 0, seed: int | None = None):
@@ -26,7 +26,7 @@ class EpsilonGreedy:
         return self.best_branch
 
     def send_feedback(self, X, names, reward, truth, routing=None):
-        # The reward belongs to the branch that this router took; without it there is nothing to learn.
+        # The reward belongs to the branch that this router selected; without the branch nothing can be learned.
         if routing is None or not 0 <= routing < len(self.counts):
             return
         self.counts[routing] += 1

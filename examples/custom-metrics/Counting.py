@@ -1,13 +1,13 @@
-"""Metrics and tags of one's own."""
+"""Custom metrics and tags."""
 
 from seldon_spec import SeldonResponse
 
 
 class Counting:
-    """Adds up the columns, and tells what it has done.
+    """Sums the columns, and reports metrics and tags.
 
     Args:
-        model_version: a tag of every answer.
+        model_version: a tag of every response.
     """
 
     def __init__(self, model_version: str):
@@ -17,7 +17,7 @@ class Counting:
     def predict(self, X, names):
         self.calls += 1
         negative = int((X < 0).sum())
-        # What concerns this one request goes with its answer.
+        # Tags and metrics of this request only are part of its result.
         return SeldonResponse(
             data=X.sum(axis=1, keepdims=True),
             tags={"has_negative": negative > 0},
@@ -25,11 +25,11 @@ class Counting:
         )
 
     def tags(self):
-        """For every answer."""
+        """Return the tags of every response."""
         return {"model_version": self.model_version}
 
     def metrics(self):
-        """For every call: a counter is added to, a gauge is set, a timer takes milliseconds."""
+        """Return metrics after every call: a counter is added to, a gauge is set, a timer takes milliseconds."""
         return [
             {"key": "calls", "type": "GAUGE", "value": self.calls},
             {"key": "work", "type": "TIMER", "value": 20, "tags": {"step": "sum"}},

@@ -1,10 +1,10 @@
-"""An image in, what it shows out."""
+"""Measures the brightness of an image."""
 
 from png import read_png
 
 
 class Brightness:
-    """How bright an image is, and its mean colour."""
+    """Returns the brightness of an image and its mean colour."""
 
     def predict(self, image, names):
         pixels = read_png(image)

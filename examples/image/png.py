@@ -1,4 +1,4 @@
-"""PNG to an array with numpy and zlib; real services have Pillow or OpenCV in their requirements."""
+"""Decodes PNG to an array with numpy and zlib; use Pillow or OpenCV in production."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 
 
 def read_png(data):
-    """The pixels of an image of 8 bits that is not interlaced: height x width x channels."""
+    """Return the pixels of a non-interlaced 8-bit image: height x width x channels."""
     if not data.startswith(SIGNATURE):
         raise ValueError("binData is not a PNG image")
     chunks = dict.fromkeys((b"IHDR", b"IDAT"), b"")
@@ -27,7 +27,7 @@ def read_png(data):
 
 
 def unfilter(lines, step):
-    """Each line is coded as differences to its neighbours, in the way that its first byte says."""
+    """Decode the lines: each is coded as differences from its neighbours, by the filter that its first byte names."""
     above = [0] * (lines.shape[1] - 1)
     pixels = []
     for kind, *line in lines.tolist():
@@ -40,6 +40,6 @@ def unfilter(lines, step):
 
 
 def predict_byte(kind, left, up, upper_left):
-    if kind == 4:  # Paeth: whichever neighbour is nearest to left + up - upper_left
+    if kind == 4:  # Paeth: the neighbour that is nearest to left + up - upper_left
         return min((left, up, upper_left), key=lambda value: abs(left + up - upper_left - value))
     return (0, left, up, (left + up) // 2)[kind]

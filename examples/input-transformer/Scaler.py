@@ -1,15 +1,15 @@
-"""Features to the scale on which a model was trained."""
+"""Scales features as for the training of a model."""
 
 import numpy as np
 
 
 class Scaler:
-    """Subtracts each column's mean, divides by its deviation, and clips what is far out.
+    """Subtracts the mean of each column, divides by its deviation, and clips large values.
 
     Args:
         means: one for each column.
         deviations: one for each column.
-        limit: the farthest that a scaled value may be from 0; null: any.
+        limit: the maximum absolute scaled value; null: no limit.
     """
 
     def __init__(self, means: list, deviations: list, limit: float | None = None):

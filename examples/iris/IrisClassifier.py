@@ -1,4 +1,4 @@
-"""A scikit-learn classifier, served: the class is all that the model needs."""
+"""A scikit-learn classifier."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import numpy as np
 
 
 class IrisClassifier:
-    """Tells three kinds of iris apart by the sizes of sepal and petal, in centimetres."""
+    """Classifies three species of iris by the sizes of sepal and petal, in centimetres."""
 
     def __init__(self, model_file="iris.joblib", digits=4):
-        """Load what train.py wrote; ``digits`` rounds the probabilities."""
+        """Load the model that train.py wrote; ``digits`` rounds the probabilities."""
         trained = joblib.load(Path(__file__).with_name(model_file))
         self.classifier, self.class_names = trained["classifier"], trained["class_names"]
         self.digits = digits
 
     def predict(self, X, features_names=None):
-        """Give the probability of each kind for each row of four sizes."""
+        """Return the probability of each species for each row of four sizes."""
         return np.round(self.classifier.predict_proba(np.asarray(X, dtype=float)), self.digits)
 
     def tags(self):
-        """Say with each answer what gave it."""
+        """Return the name of the classifier, for each response."""
         return {"classifier": type(self.classifier).__name__}

@@ -1,4 +1,4 @@
-"""Train the iris classifier on scikit-learn's own data and write iris.joblib beside this file."""
+"""Train the iris classifier on scikit-learn's own data and write iris.joblib next to this file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several models' answers as one."""
+"""Combines the responses of several models."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from seldon_spec import SeldonMicroserviceException
 
 
 class MeanEnsemble:
-    """The weighted mean of what the models said.
+    """Returns the weighted mean of the models' responses.
 
     Args:
-        weights: one for each model; null: all count alike.
+        weights: one for each model; null: equal weights.
     """
 
     def __init__(self, weights: list | None = None):
@@ -18,5 +18,5 @@ class MeanEnsemble:
     def aggregate(self, Xs, names):
         shapes = sorted({np.shape(X) for X in Xs})
         if len(shapes) > 1:
-            raise SeldonMicroserviceException(f"the models' answers have different shapes: {shapes}", status_code=422)
+            raise SeldonMicroserviceException(f"the responses have different shapes: {shapes}", status_code=422)
         return np.average(Xs, axis=0, weights=self.weights)

@@ -1,8 +1,8 @@
-"""The smallest class that is a model."""
+"""The smallest model."""
 
 
 class MyModel:
-    """Gives back what it is asked."""
+    """Returns its input."""
 
     def predict(self, X, features_names=None):
         return X

@@ -1,14 +1,14 @@
-"""How far each row lies from what has been seen so far."""
+"""Measures the distance of each row from the previous rows."""
 
 import numpy as np
 
 
 class Mahalanobis:
-    """The squared Mahalanobis distance from a mean and a covariance that are learned as rows pass.
+    """Returns the squared Mahalanobis distance from a mean and a covariance that are learned from previous rows.
 
     Args:
-        threshold: a row that is farther is an outlier.
-        start_after: how many rows have to be seen before the distance is measured; more than there are columns.
+        threshold: a row with a larger distance is an outlier.
+        start_after: number of rows before the distance is measured; must exceed the number of columns.
     """
 
     def __init__(self, threshold: float = 25.0, start_after: int = 5):
@@ -26,12 +26,12 @@ class Mahalanobis:
         distance = self.measure(row)
         is_outlier = distance > self.threshold
         self.outliers += is_outlier
-        if not is_outlier:  # what lies far out must not become what is usual
+        if not is_outlier:  # outliers must not change the mean and the covariance
             self.learn(row)
         return round(distance, 3)
 
     def measure(self, row):
-        if self.count < self.start_after:  # too few rows tell no spread
+        if self.count < self.start_after:  # too few rows to estimate the covariance
             return 0.0
         deviation = row - self.mean
         covariance = self.products / (self.count - 1)

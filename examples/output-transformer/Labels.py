@@ -1,12 +1,12 @@
-"""A model's probabilities as words."""
+"""Converts the probabilities of a model to labels."""
 
 
 class Labels:
-    """Names the likeliest class of each row.
+    """Returns the label of the most probable class of each row.
 
     Args:
         labels: one for each column of the probabilities.
-        at_least: below this probability the answer is ``unsure``.
+        at_least: below this probability the label is ``unsure``.
     """
 
     def __init__(self, labels: list, at_least: float = 0.5):

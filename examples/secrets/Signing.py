@@ -6,11 +6,11 @@ import os
 
 
 class Signing:
-    """Signs a text with a key that no file of this folder holds.
+    """Signs a text with a key that is in no file of this folder.
 
     Args:
-        key: what signs.
-        salt: goes before each text.
+        key: the signing key.
+        salt: a prefix of each text.
     """
 
     def __init__(self, key: str, salt: str):

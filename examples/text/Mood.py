@@ -1,4 +1,4 @@
-"""Text in, an object out."""
+"""Maps a text to an object."""
 
 import re
 
@@ -7,7 +7,7 @@ BAD = frozenset({"bad", "awful", "hate", "broken", "sad"})
 
 
 class Mood:
-    """Counts words that sound good or bad; a stand-in for a language model."""
+    """Counts positive and negative words; a placeholder for a language model."""
 
     def predict(self, text, names):
         if not isinstance(text, str):

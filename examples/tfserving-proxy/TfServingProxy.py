@@ -1,4 +1,4 @@
-"""Hands requests on to a TensorFlow Serving, over its REST API or its gRPC API."""
+"""Forwards requests to TensorFlow Serving, over its REST API or its gRPC API."""
 
 import json
 import urllib.error
@@ -12,16 +12,16 @@ from seldon_spec import SeldonMicroserviceException
 
 
 class TfServingProxy:
-    """A model that lives in another server; its parameters are those of Seldon's TensorFlow proxy.
+    """A model in another server; the parameters are those of Seldon's TensorFlow proxy.
 
     Args:
-        rest_endpoint: e.g. ``http://localhost:8501``.
-        grpc_endpoint: e.g. ``localhost:8500``; if it is given, gRPC is used.
-        model_name: under which TensorFlow Serving has the model.
+        rest_endpoint: for example ``http://localhost:8501``.
+        grpc_endpoint: for example ``localhost:8500``; if set, gRPC is used.
+        model_name: name of the model in TensorFlow Serving.
         signature_name: of the model.
         model_input: the name of its input; over REST a model with one input needs none.
         model_output: the name of its output; over REST a model with one output needs none.
-        timeout_seconds: how long an answer may take.
+        timeout_seconds: timeout of a request.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class TfServingProxy:
     def predict_rest_api(self, X):
         rows = np.asarray(X).tolist()
         body = {"inputs": {self.model_input: rows}} if self.model_input else {"instances": rows}
-        answer = self.post(json.dumps({"signature_name": self.signature_name, **body}).encode())
-        outputs = answer["outputs" if self.model_input else "predictions"]
-        # A model with one output answers with its value alone.
+        response = self.post(json.dumps({"signature_name": self.signature_name, **body}).encode())
+        outputs = response["outputs" if self.model_input else "predictions"]
+        # A model with one output returns only its value.
         return np.asarray(find_output(outputs, self.model_output) if isinstance(outputs, dict) else outputs)
 
     def post(self, body):

@@ -1,7 +1,7 @@
-"""A small server that speaks TensorFlow Serving's REST and gRPC APIs, to try the proxy without TensorFlow.
+"""A small server with TensorFlow Serving's REST and gRPC APIs, to try the proxy without TensorFlow.
 
-It has one model, ``half_plus_two``, with the input ``x`` and the output ``y``. It prints the variables with which the
-proxy finds it, and ends when its input does.
+It has one model, ``half_plus_two``, with the input ``x`` and the output ``y``. It prints the variables that
+connect the proxy to it, and exits at the end of its input.
 """
 
 import json
@@ -25,13 +25,13 @@ class Rest(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != f"/v1/models/{MODEL}:predict":
-            self.answer(404, {"error": f"Could not find any versions of model at {self.path}"})
+            self.respond(404, {"error": f"Could not find any versions of model at {self.path}"})
         elif "instances" in body:
-            self.answer(200, {"predictions": half_plus_two(body["instances"]).tolist()})
+            self.respond(200, {"predictions": half_plus_two(body["instances"]).tolist()})
         else:
-            self.answer(200, {"outputs": half_plus_two(body["inputs"]["x"]).tolist()})
+            self.respond(200, {"outputs": half_plus_two(body["inputs"]["x"]).tolist()})
 
-    def answer(self, status, tree):
+    def respond(self, status, tree):
         body = json.dumps(tree).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

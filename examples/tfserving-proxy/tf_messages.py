@@ -1,8 +1,7 @@
-"""The messages of TensorFlow Serving's Predict, as far as the proxy needs them, and arrays in them.
+"""The messages of TensorFlow Serving's Predict that the proxy needs, and conversion of arrays.
 
-Names of messages do not stand on the wire, and a map is a list of keys and values there: these have the numbers and
-types of TensorFlow's fields, in a descriptor pool of their own, so TensorFlow may be installed beside them and need
-not be.
+The wire format has no message names, and encodes a map as a list of keys and values. These messages have the numbers
+and types of TensorFlow's fields, in a private descriptor pool, so TensorFlow is not required and does not conflict.
 """
 
 import numpy as np
@@ -53,7 +52,7 @@ PredictResponse = GetMessageClass(POOL.FindMessageTypeByName("tf_messages.Predic
 
 
 def write_tensor(array, tensor):
-    """Whole numbers as int64, all others as float32, which is what TensorFlow's models usually take."""
+    """Encode integers as int64, all others as float32, which TensorFlow models usually expect."""
     dtype = 9 if array.dtype.kind in "iu" else 1
     tensor.dtype = dtype
     for size in array.shape:
@@ -63,11 +62,11 @@ def write_tensor(array, tensor):
 
 def read_tensor(tensor):
     if tensor.dtype not in DTYPES:
-        raise ValueError(f"TensorFlow Serving answered with a tensor of type {tensor.dtype}")
+        raise ValueError(f"TensorFlow Serving returned a tensor of type {tensor.dtype}")
     dtype, member = DTYPES[tensor.dtype]
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.tensor_content:
         return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
     values = np.array(getattr(tensor, member), dtype)
-    # one value for a whole tensor is how TensorFlow writes a constant one
+    # TensorFlow writes a constant tensor as a single value
     return np.broadcast_to(values, shape) if values.size == 1 else values.reshape(shape)

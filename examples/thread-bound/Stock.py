@@ -1,4 +1,4 @@
-"""A model that only the thread which made it may use."""
+"""A model that is bound to the thread that created it."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ ARTICLES = [("apple", 3), ("pear", 0), ("plum", 12)]
 
 
 class Stock:
-    """Looks articles up in a database; ``sqlite3`` refuses a connection to any thread but the one that opened it."""
+    """Looks up articles in a database; ``sqlite3`` allows only the thread that opened a connection to use it."""
 
     def __init__(self):
         self.connection = sqlite3.connect(":memory:")

@@ -1,4 +1,4 @@
-"""Boosted trees that xgboost trained."""
+"""Boosted trees trained by xgboost."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import xgboost
 
 
 class Rings:
-    """Whether a point lies in a ring.
+    """Classifies points as inside or outside a ring.
 
     Args:
-        model_file: what ``train.py`` wrote, beside this file.
+        model_file: the file that ``train.py`` wrote, next to this one.
     """
 
     def __init__(self, model_file: str = "rings.json"):

@@ -1,4 +1,4 @@
-"""Train on points that are drawn at random, always the same, and write rings.json beside this file."""
+"""Train on random points with a fixed seed and write rings.json next to this file."""
 
 from pathlib import Path
 

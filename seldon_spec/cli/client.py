@@ -237,7 +237,7 @@ def open_channel(parts: SplitResult, credentials: Credentials) -> Iterator[Calla
 
         def call(method: str, message: bytes) -> bytes:
             try:
-                response: bytes = channel.unary_unary(method)(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
+                response: bytes = channel.unary_unary(method, None, None)(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
             except grpc.RpcError as error:
                 url = mask_urls(parts.geturl())
                 raise NoResponse(f"{url} returned {error.code().name}: {error.details()}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,6 +12,10 @@ from seldon_spec.inference.message import Codec, Operation
 
 Decompress: TypeAlias = Callable[[bytes | memoryview], bytes]
 """Decompresses a message."""
+
+
+Metadata: TypeAlias = Iterable[tuple[bytes, bytes]]
+"""The metadata of a call, and other header fields of its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,15 @@ class StreamMethod:
     Attributes:
         operation: of each message.
         wrap: returns the response message for what the codec has encoded.
-        encode_error: returns the response message for an error; None: an error ends the call.
+        encode_error: returns the response message for an error, given the error and what ``identify`` has returned for
+            its request; None: an error ends the call.
+        identify: returns what the response to a request that fails contains of it; called on the event loop.
     """
 
     operation: Operation
     wrap: Callable[[bytes], bytes] = bytes
-    encode_error: Callable[[BaseException], bytes] | None = None
+    encode_error: Callable[[BaseException, bytes], bytes] | None = None
+    identify: Callable[[bytes | memoryview], bytes] = lambda _request: b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +48,10 @@ class DirectMethod:
     """A method that does not call the model.
 
     Attributes:
-        respond: returns the response, given the request and whether the model is ready; called on the event loop.
-            Raises ``SeldonSpecError``.
+        respond: returns the response to a request; called on the event loop. Raises ``SeldonSpecError``.
     """
 
-    respond: Callable[[bytes, bool], bytes]
+    respond: Callable[[bytes], bytes]
 
 
 GrpcMethod: TypeAlias = ModelMethod | StreamMethod | DirectMethod
@@ -61,9 +67,18 @@ class GrpcProtocol:
         make_codec: returns the codec of messages that are compressed, given how to decompress them, on a model thread;
             None: of messages that are not compressed.
         describe: returns the name of the status and the text for an error.
+        open_paths: of the methods that need no token.
+        bind_codec: returns the codec of calls with the same metadata, given a codec and the metadata; None: the codec
+            needs none.
+        ignored_metadata: that ``bind_codec`` does not read.
+        check_loaded: raises NotServing while the model is not loaded; None: calls wait until it is.
     """
 
     services: Mapping[str, Mapping[str, GrpcMethod]]
     pool: DescriptorPool
     make_codec: Callable[[Decompress | None], Codec]
     describe: Callable[[BaseException], tuple[str, str]]
+    open_paths: frozenset[bytes] = frozenset()
+    bind_codec: Callable[[Codec, Metadata], Codec] | None = None
+    ignored_metadata: frozenset[bytes] = frozenset()
+    check_loaded: Callable[[], None] | None = None

@@ -1,13 +1,14 @@
 """Which requests need a bearer token, for every port, engine and transport.
 
-Without a token, only these are handled: routes whose table entry needs none (the probes), the gRPC health service, and
-CORS preflights, which browsers send without a token. ``/health/status`` needs a token because it runs the user's code.
+Without a token, only these are handled: probes, the gRPC health service and what a protocol has like it, and CORS
+preflights, which browsers send without a token. ``/health/status`` needs a token because it runs the user's code.
 Unknown paths and methods need one too, so that a client without a token cannot find out which ones exist.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection
 
 from seldon_spec.config.model import AuthSpec
 from seldon_spec.errors import Unauthenticated
@@ -22,9 +23,11 @@ class TokenAuth:
 
     Args:
         auth: with its tokens resolved; None: no request needs a token.
+        open_paths: of the gRPC methods that need no token, beside those of the health service.
     """
 
-    def __init__(self, auth: AuthSpec | None = None) -> None:
+    def __init__(self, auth: AuthSpec | None = None, open_paths: Collection[bytes] = ()) -> None:
+        self._open_paths = open_paths
         self._tokens = [] if auth is None else [str(token).encode() for token in auth.tokens]
 
     @property
@@ -52,7 +55,7 @@ class TokenAuth:
 
     def check_grpc(self, path: bytes, find: Find) -> None:
         """Check a call, whose path is ``/service/method``; raises what ``check`` raises."""
-        if not path.startswith(_HEALTH_PREFIX):
+        if not path.startswith(_HEALTH_PREFIX) and path not in self._open_paths:
             self.check(find)
 
     def _is_known(self, authorization: bytes | None) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.grpc_protocol import GrpcProtocol
+from seldon_spec.protocols.open_inference_v2.grpc_methods import open_inference_v2_grpc
 from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
@@ -88,9 +90,10 @@ class Engine:
         page = MetricsPage(render_metrics, spec.unit.metrics_path, TokenAuth(spec.server.auth))
         self._rest = _listen(self._rest_app, sockets.http, spec, capacity)
         self._metrics = _listen(page, sockets.metrics, spec, capacity)
-        self._grpc = (
-            None if sockets.grpc is None else _listen_for_grpc(self._bridge, request_log, sockets.grpc, spec, capacity)
-        )
+        self._grpc: GrpcListener | None = None
+        if sockets.grpc is not None:
+            protocols = (SELDON_V1, open_inference_v2_grpc(spec, dispatcher))
+            self._grpc = _listen_for_grpc(self._bridge, request_log, protocols, sockets.grpc, spec, capacity)
         self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
 
     def start(self) -> None:
@@ -146,14 +149,19 @@ def _listen(app: HttpApp, listening: socket.socket, spec: Spec, capacity: Capaci
 
 
 def _listen_for_grpc(
-    bridge: ExecutorBridge, request_log: RequestLog, bound: socket.socket, spec: Spec, capacity: Capacity
+    bridge: ExecutorBridge,
+    request_log: RequestLog,
+    protocols: Sequence[GrpcProtocol],
+    bound: socket.socket,
+    spec: Spec,
+    capacity: Capacity,
 ) -> GrpcListener:
     tls = find_tls_files(spec)
     if spec.server.engine == "uvicorn":
         from seldon_spec.server.uvicorn_engine.grpc import GrpcioServer
 
-        return GrpcioServer(bridge, request_log, spec, (SELDON_V1,), port_of(bound), tls)
+        return GrpcioServer(bridge, request_log, spec, protocols, port_of(bound), tls)
     from seldon_spec.server.grpc.port import GrpcPort
 
     context = None if tls is None else tls.make_context("h2")
-    return GrpcPort(bridge, request_log, spec, (SELDON_V1,), bound, context, capacity=capacity)
+    return GrpcPort(bridge, request_log, spec, protocols, bound, context, capacity=capacity)

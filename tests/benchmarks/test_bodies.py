@@ -1,4 +1,4 @@
-"""Requests in every dialect: another reader, the one of the field, finds the array in them; answers are read back."""
+"""Requests in every dialect: independent decoders find the array in them; responses are decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchmarks import dialects, json_bodies, proto_bodies, protowire
-from benchmarks.answers import WrongAnswer, check_answer
+from benchmarks.responses import WrongResponse, check_response
 from benchmarks.workloads import MODELS, WORKLOADS, Array, Form, Transport, Workload
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
@@ -43,12 +43,12 @@ def test_a_message_of_v2_has_its_numbers_where_the_protocol_has_them() -> None:
 
 
 @given(array=MATRICES)
-def test_an_answer_of_v2_is_read_back(array: Array) -> None:
+def test_a_v2_response_is_decoded(array: Array) -> None:
     """A response has its outputs where a request has its inputs."""
     assert np.array_equal(proto_bodies.decode_v2(proto_bodies.encode_v2(Form.TENSOR, array)), array)
 
 
-JSON_ANSWERS = {
+JSON_RESPONSES = {
     "seldon-ndarray": (dialects.SELDON_REST, {"data": {"names": [], "ndarray": [[1, 2.5]]}, "meta": {}}),
     "seldon-tensor": (dialects.SELDON_REST, {"data": {"tensor": {"shape": [1, 2], "values": [1, 2.5]}}}),
     "v2": (dialects.V2_REST, {"outputs": [{"name": "y", "shape": [1, 2], "datatype": "FP64", "data": [1, 2.5]}]}),
@@ -57,8 +57,8 @@ JSON_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("dialect", "tree"), JSON_ANSWERS.values(), ids=JSON_ANSWERS)
-def test_a_json_answer_is_read(dialect: dialects.Dialect, tree: object) -> None:
+@pytest.mark.parametrize(("dialect", "tree"), JSON_RESPONSES.values(), ids=JSON_RESPONSES)
+def test_a_json_response_is_decoded(dialect: dialects.Dialect, tree: object) -> None:
     assert dialect.decode(json.dumps(tree).encode()).tolist() == [[1, 2.5]]
 
 
@@ -113,25 +113,25 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("body", "says"), WRONG.values(), ids=WRONG)
-def test_a_wrong_answer_is_told(body: bytes, says: str) -> None:
-    with pytest.raises(WrongAnswer, match=says):
-        check_answer(body, dialects.SELDON_REST, MODELS["Identity"], ARRAY)
+def test_a_wrong_response_is_reported(body: bytes, says: str) -> None:
+    with pytest.raises(WrongResponse, match=says):
+        check_response(body, dialects.SELDON_REST, MODELS["Identity"], ARRAY)
 
 
 @pytest.mark.parametrize("message", [b"", b"\x1a\x00", b"\x08\x01"], ids=["empty", "data of nothing", "status"])
-def test_a_message_without_an_array_is_told(message: bytes) -> None:
-    with pytest.raises(WrongAnswer, match="cannot be read"):
-        check_answer(message, dialects.SELDON_GRPC, MODELS["Identity"], ARRAY)
+def test_a_message_without_an_array_is_reported(message: bytes) -> None:
+    with pytest.raises(WrongResponse, match="cannot be read"):
+        check_response(message, dialects.SELDON_GRPC, MODELS["Identity"], ARRAY)
 
 
 def test_arithmetic_may_differ_in_the_last_bits_only() -> None:
     model = MODELS["SmallOp"]
     wanted = model.predict(ARRAY)
     assert wanted.shape == (1, 3)
-    check_answer(
+    check_response(
         json.dumps({"data": {"ndarray": (wanted * (1 + 1e-12)).tolist()}}).encode(), dialects.SELDON_REST, model, wanted
     )
-    with pytest.raises(WrongAnswer):
-        check_answer(
+    with pytest.raises(WrongResponse):
+        check_response(
             json.dumps({"data": {"ndarray": (wanted * 1.001).tolist()}}).encode(), dialects.SELDON_REST, model, wanted
         )

@@ -71,7 +71,7 @@ def test_our_own_server_is_compared(tmp_path: Path, command_environ: dict[str, s
 @needs_tools
 @needs_scikit
 def test_batching_is_compared(tmp_path: Path, command_environ: dict[str, str]) -> None:
-    """Its answers are right ones, and each server has been asked on both transports."""
+    """Its responses are correct, and each server has had requests on both transports."""
     settings = Settings(Mode.SPEED, "Logistic", 1, 1, 1, 4, 4, 1)
     servers = [SERVERS["seldon-spec"], SERVERS["seldon-spec-batched"]]
     workloads = [WORKLOADS["rest-small"], WORKLOADS["grpc-small"]]
@@ -84,7 +84,7 @@ def test_batching_is_compared(tmp_path: Path, command_environ: dict[str, str]) -
 @needs_scikit
 @pytest.mark.parametrize("name", ["Logistic", "Forest"])
 def test_many_rows_have_the_results_of_each_but_for_their_last_digits(name: str) -> None:
-    """As docs/running.md tells of merged calls."""
+    """As docs/operations.md describes batched calls."""
     rows = np.random.default_rng(7).standard_normal((1000, 4))
     singly = np.vstack([MODELS[name].predict(row[None]) for row in rows[:100]])
     np.testing.assert_allclose(MODELS[name].predict(rows)[:100], singly, rtol=1e-13, atol=0)
@@ -158,8 +158,8 @@ def _spoil(server: Server, text: str) -> Server:
 @needs_tools
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(WRONG, "4 of its 4 numbers are other ones"), ("raise SystemExit(3)", "it ended with exit code")],
-    ids=["wrong answers", "no start"],
+    [(WRONG, "4 of its 4 numbers differ"), ("raise SystemExit(3)", "it ended with exit code")],
+    ids=["wrong responses", "no start"],
 )
 def test_a_comparison_fails_loudly(text: str, says: str, tmp_path: Path, command_environ: dict[str, str]) -> None:
     settings = Settings(Mode.SPEED, "Identity", 1, 1, 1, 1, 1, 1)
@@ -192,7 +192,7 @@ def test_every_process_of_a_server_ends(tmp_path: Path, command_environ: dict[st
 
 
 @needs_linux
-def test_what_is_missing_is_told(tmp_path: Path, command_environ: dict[str, str]) -> None:
+def test_missing_programs_are_reported(tmp_path: Path, command_environ: dict[str, str]) -> None:
     command = [sys.executable, "-m", "benchmarks.compare", "--server", "mlserver", "--envs", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=command_environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -18,7 +18,7 @@ from benchmarks.report import BEGIN, END, place_in_page
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "seldon.schema.json"
 PUBLISHED = ROOT / "benchmarks" / "results" / "keys.json"
-PAGE = ROOT / "docs" / "running.md"
+PAGE = ROOT / "docs" / "operations.md"
 NO_EFFECT = {"host"}
 """Where a server listens is no figure."""
 
@@ -36,9 +36,9 @@ def _find_leaves(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 def test_every_key_of_the_server_has_a_row() -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]["server"]
-    told = [key for effect in EFFECTS if not effect.flags for key in effect.keys]
-    assert len(told) == len(set(told))
-    assert set(told) == set(_find_leaves(schema)) - NO_EFFECT
+    keys = [key for effect in EFFECTS if not effect.flags for key in effect.keys]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == set(_find_leaves(schema)) - NO_EFFECT
 
 
 def test_the_published_table_has_every_row() -> None:
@@ -69,19 +69,22 @@ def _observe(tmp_path: Path, *keys: str) -> dict[str, str]:
 
 def test_bounds_are_observed_on_real_servers(tmp_path: Path) -> None:
     effects = _observe(tmp_path, "max_body_bytes", "max_message_bytes", "auth.tokens", "tls.client_ca", "log.level")
-    assert effects.pop("log.level").startswith("0 lines of the start and 5 of an exception in the class; by default ")
+    assert effects.pop("log.level").startswith("0 log lines at start and 5 for an exception in the class; by default ")
     assert effects == {
-        "max_body_bytes": "a body of 2,000 bytes is told 413",
-        "max_message_bytes": "a message of 2,000 bytes is told RESOURCE_EXHAUSTED",
-        "auth.tokens": "with the token, 200; without, 401 over REST and UNAUTHENTICATED over gRPC; `/ready` is told 200",
-        "tls.client_ca": "a client with a certificate is told 200, one without is cut in the handshake",
+        "max_body_bytes": "a body of 2,000 bytes gets 413",
+        "max_message_bytes": "a message of 2,000 bytes gets RESOURCE_EXHAUSTED",
+        "auth.tokens": "with the token, 200; without, 401 over REST and UNAUTHENTICATED over gRPC; `/ready` returns 200",
+        "tls.client_ca": "a client with a certificate gets 200; one without fails in the TLS handshake",
     }
 
 
 def test_time_is_observed_on_real_servers(tmp_path: Path) -> None:
     effects = _observe(tmp_path, "request_timeout_seconds", "keep_alive_seconds", "serve --reload")
-    assert re.fullmatch(r"a prediction of 1 s is told 504 after \d+\.\d\d s", effects["request_timeout_seconds"])
-    assert re.fullmatch(r"a client that asks once is told 200 and closed after .* s", effects["keep_alive_seconds"])
+    assert re.fullmatch(r"a prediction of 1 s gets 504 after \d+\.\d\d s", effects["request_timeout_seconds"])
+    assert re.fullmatch(
+        r"a client that sends one request gets 200, and the connection is closed after .* s",
+        effects["keep_alive_seconds"],
+    )
     assert re.fullmatch(r"an edit of the class is served \d+\.\d\d s later", effects["serve --reload"])
 
 
@@ -90,7 +93,7 @@ def test_time_is_observed_on_real_servers(tmp_path: Path) -> None:
 def test_speed_is_compared_on_real_servers(tmp_path: Path) -> None:
     effects = _observe(tmp_path, "batching.max_rows", "tls.certificate, tls.key")
     ratio, time = r"× \d+\.\d\d", r"[\d.]+"
-    figures = rf"requests/s {ratio}, CPU a request {ratio}, p50 {time} → {time} ms"
+    figures = rf"requests/s {ratio}, CPU per request {ratio}, p50 {time} → {time} ms"
     assert re.fullmatch(f".*: {figures}", effects["batching.max_rows"])
     assert re.fullmatch(figures, effects["tls.certificate, tls.key"])
 

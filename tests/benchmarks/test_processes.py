@@ -1,4 +1,4 @@
-"""Processes and what they cost, as Linux tells it."""
+"""Processes and their cost, from Linux' /proc."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_the_time_of_a_child_that_has_ended_is_counted() -> None:
 GUARDED = """
 import os, subprocess, sys
 from benchmarks.guard import guarding
-with guarding() as tell:
+with guarding() as notify:
     server = subprocess.Popen([sys.executable, "-c", "import sys, time; time.sleep(600)"], start_new_session=True)
-    tell(server.pid)
+    notify(server.pid)
     print(server.pid, flush=True)
     os.kill(os.getpid(), 9)
 """
@@ -86,5 +86,5 @@ def test_the_servers_of_a_killed_comparison_are_ended() -> None:
 
 
 def _is_dead(pid: int) -> bool:
-    """Nobody may be there to collect an orphan's exit code."""
+    """There may be no process to reap an orphan."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

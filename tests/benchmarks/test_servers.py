@@ -26,11 +26,11 @@ PLACE = Place(http=1001, grpc=1002, metrics=1003, workers=2, model=MODELS["Ident
 def test_a_server_is_started_on_its_ports(server: Server) -> None:
     """By its command or by its files; and no placeholder of the command is left."""
     words = server.words(PLACE, Path("/envs"))
-    told = " ".join(words) + " ".join(
+    text = " ".join(words) + " ".join(
         text for name, text in server.files(PLACE).items() if isinstance(text, str) and not name.endswith(".py")
     )
-    assert ("1001" in told) == (server.rest is not None)
-    assert ("1002" in told) == (server.grpc is not None)
+    assert ("1001" in text) == (server.rest is not None)
+    assert ("1002" in text) == (server.grpc is not None)
     assert not any("{" in word for word in words)
 
 
@@ -90,12 +90,12 @@ def test_a_server_that_would_be_left_out_is_refused(capsys: pytest.CaptureFixtur
     assert "of no use with 2 workers: lone" in capsys.readouterr().err
 
 
-def test_a_fixed_server_has_right_answers() -> None:
+def test_a_fixed_server_has_correct_responses() -> None:
     server = SERVERS["fixed-loop"]
     assert server.rest is not None
-    answer = server.files(PLACE)["rest-small.answer"]
-    assert isinstance(answer, bytes)
-    assert server.rest.decode(answer).shape == (1, 4)
+    response = server.files(PLACE)["rest-small.response"]
+    assert isinstance(response, bytes)
+    assert server.rest.decode(response).shape == (1, 4)
 
 
 def test_a_model_of_one_width_is_asked_for_no_other() -> None:
@@ -112,12 +112,12 @@ def test_a_workload_that_does_not_fit_is_refused(capsys: pytest.CaptureFixture[s
     assert "Narrow takes 4 columns, unlike those of rest-medium" in capsys.readouterr().err
 
 
-def test_a_module_that_is_not_installed_is_told(tmp_path: Path) -> None:
+def test_a_module_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     model = replace(MODELS["Identity"], requires=("json", "no_such_module", "no_such_package.part"))
-    told = [line for line in find_missing(["seldon-spec"], tmp_path, model) if "import" in line]
-    assert told == [f"{sys.executable} cannot import {name}" for name in ("no_such_module", "no_such_package.part")]
+    text = [line for line in find_missing(["seldon-spec"], tmp_path, model) if "import" in line]
+    assert text == [f"{sys.executable} cannot import {name}" for name in ("no_such_module", "no_such_package.part")]
 
 
 def test_what_is_not_installed_is_told_with_its_command(tmp_path: Path) -> None:
-    told = [line for line in find_missing(DEFAULT_SERVERS, tmp_path) if "environments" in line]
-    assert [line.partition(": ")[2].split()[3] for line in told] == ["mlserver", "seldon312"]
+    text = [line for line in find_missing(DEFAULT_SERVERS, tmp_path) if "environments" in line]
+    assert [line.partition(": ")[2].split()[3] for line in text] == ["mlserver", "seldon312"]

@@ -41,8 +41,8 @@ class Echo:
             raise ComponentFailed("failed") from ValueError("failed")
         return self.finish_batched(request, None if payload == "none" else payload, record)
 
-    def batch_message(self, request: Request) -> Message | None:
-        return request.message
+    def batch_message(self, request: Request) -> None:
+        """It takes none."""
 
     def call_batch(self, operation: Operation, message: Message) -> None:
         """It takes none."""

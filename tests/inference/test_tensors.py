@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import pytest
 
 from seldon_spec.config.model import UnitSpec
+from seldon_spec.errors import ComponentFailed, PayloadError
 from seldon_spec.inference.component.adapter import Adapter
-from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Tensor, join_messages
+from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Tensor, TensorMessage, join_messages
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 
@@ -113,3 +116,84 @@ def test_a_combiner_gets_each_message_as_a_model_would() -> None:
     assert message.payload["Xs"][1] == "x"
     assert message.payload["names"] == [["a", "b"], ["c"]]
     assert message.meta == {"puid": "p"}
+
+
+def typed(tensors: list[Tensor], content_type: str | None = None, names: list[str] | None = None) -> tuple[Any, Any]:
+    model = Model()
+    message = TensorMessage(PayloadType.TENSORS, tensors, names or [], {}, content_type=content_type)
+    Adapter(model, UnitSpec()).call(Request(Operation.PREDICT, message, Received()), list)  # type: ignore[arg-type]
+    X, found = model.got  # noqa: N806
+    return X, found
+
+
+DAY = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+ELEMENTS: dict[str, tuple[str, bytes, Any]] = {
+    "str": ("str", "é".encode(), "é"),
+    "bytes": ("bytes", b"a", b"a"),
+    "base64": ("base64", b"/w==", b"\xff"),
+    "datetime": ("datetime", b"2024-05-01T12:00:00+00:00", DAY),
+    "datetime-z": ("datetime", b"2024-05-01T12:00:00Z", DAY),
+    "other": ("pillow_image", b"a", "a"),
+}
+
+
+@pytest.mark.parametrize(("content_type", "sent", "expected"), ELEMENTS.values(), ids=ELEMENTS.keys())
+def test_a_content_type_decides_the_type_of_elements(content_type: str, sent: bytes, expected: Any) -> None:
+    X, _ = typed([Tensor("x", texts(sent, sent), "BYTES", content_type=content_type)])  # noqa: N806
+    assert X.tolist() == [expected, expected]
+
+
+@pytest.mark.parametrize("content_type", ["str", "base64", "datetime", "json"])
+def test_elements_that_are_not_of_their_content_type(content_type: str) -> None:
+    with pytest.raises(PayloadError, match=f"input 'x': an element is not of content_type {content_type}"):
+        typed([Tensor("x", texts(b"\xff"), "BYTES", content_type=content_type)])
+
+
+def test_json_of_one_element_is_the_value_and_of_several_an_array() -> None:
+    assert typed([Tensor("x", texts(b'{"a":[1]}'), "BYTES", content_type="json")])[0] == {"a": [1]}
+    X, _ = typed([Tensor("x", texts(b"1", b"[2]"), "BYTES", content_type="json")])  # noqa: N806
+    assert X.tolist() == [1, [2]]
+    with pytest.raises(PayloadError, match="nested more than 100 levels"):
+        typed([Tensor("x", texts(b"[" * 101 + b"]" * 101), "BYTES", content_type="json")])
+
+
+def test_elements_that_are_not_utf_8_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        typed([Tensor("logged-once", texts(b"\xff"), "BYTES")])
+    assert caplog.text.count("input 'logged-once' has elements that are not UTF-8") == 1
+
+
+def test_content_type_dict_is_a_dict_of_arrays() -> None:
+    X, names = typed([Tensor("x", np.ones(2))], "dict")  # noqa: N806
+    assert (list(X), X["x"].tolist(), names) == (["x"], [1, 1], ["x"])
+
+
+def test_content_type_pd_is_a_table_that_keeps_the_types() -> None:
+    columns = [
+        Tensor("i", np.array([1, 2], np.int8)),
+        Tensor("t", texts(b"a", b"b"), "BYTES"),
+        Tensor("f", np.array([[0.5], [1.5]], np.float32)),
+    ]
+    X, names = typed(columns, "pd")  # noqa: N806
+    assert (names, X.shape) == (["i", "t", "f"], (2, 3))
+    assert [str(X[name].dtype) for name in ("i", "f")] == ["int8", "float32"]
+    assert X["t"].tolist() == ["a", "b"]
+    X, names = typed([Tensor("x", np.ones((1, 2)))], "pd", ["a", "b"])  # noqa: N806
+    assert (names, X.shape) == (["a", "b"], (1, 2))
+    with pytest.raises(PayloadError, match="content_type pd requires inputs of shape"):
+        typed([Tensor("x", np.ones(2)), Tensor("y", np.ones(3))], "pd")
+
+
+def test_without_pandas_content_type_pd_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ComponentFailed, match="content_type pd requires pandas, which is not installed"):
+        typed([Tensor("x", np.ones(2))], "pd")
+
+
+def test_arrays_belong_to_the_class() -> None:
+    sent = np.frombuffer(np.ones(4).tobytes()).reshape(2, 2)
+    for tensors in ([Tensor("x", sent)], [Tensor("x", sent), Tensor("y", sent)]):
+        X, _ = typed(tensors)  # noqa: N806
+        for array in X.values() if isinstance(X, dict) else [X]:
+            assert array.flags.writeable
+            assert not np.shares_memory(array, sent)

@@ -1,7 +1,7 @@
-"""The pages on moving over and on deploying, run unchanged, and compared with the tables that the loader reads.
+"""Run the commands of the migration and deployment pages, and compare their tables with the loader.
 
-A block with a title is that file. In a console block a line with ``$`` is a command, and the lines below it are what
-it prints.
+A block with a title is that file. In a console block, a line with ``$`` is a command, and the lines below it are its
+output.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _write_files(page: str, folder: Path) -> None:
 
 
 def _steps(page: str) -> list[tuple[str, str]]:
-    """Each command with what it prints, from every console block."""
+    """Return each command of every console block with its output."""
     steps = []
     for language, _, text in BLOCK.findall(page):
         if language == "console":
@@ -58,7 +58,7 @@ def _run(command: str, folder: Path, environ: dict[str, str]) -> str:
 
 
 def _ask(command: str, server: RunningServer) -> str:
-    """What the page's curl gets, with the port of the server under test."""
+    """Return the response to the page's curl command, with the port of the server under test."""
     words = shlex.split(command)
     url = next(word for word in words if word.startswith("http:")).replace(":9000", f":{server.http}")
     body = words[words.index("-d") + 1].encode()
@@ -67,7 +67,7 @@ def _ask(command: str, server: RunningServer) -> str:
         return str(response.read().decode())
 
 
-def test_the_page_on_moving_over_does_what_it_shows(
+def test_the_migration_page_shows_real_output(
     tmp_path: Path, command_environ: dict[str, str], serve_folder: Serve
 ) -> None:
     _write_files(MIGRATION, tmp_path)
@@ -87,7 +87,7 @@ def test_the_page_on_moving_over_does_what_it_shows(
 
 
 def _with_workers_of_one(folder: Path) -> Path:
-    """A copy that one worker serves, which is enough to ask it, and whose secret is a file that the test can give."""
+    """Copy the folder, with one worker and a secret from a file that the test writes."""
     copy = folder.parent / f"{folder.name}-served"
     shutil.copytree(folder, copy)
     text = (copy / "seldon.yaml").read_text().replace("workers: 2", "workers: 1")
@@ -96,7 +96,7 @@ def _with_workers_of_one(folder: Path) -> Path:
     return copy
 
 
-def test_the_page_on_deploying_shows_what_holds(tmp_path: Path, command_environ: dict[str, str]) -> None:
+def test_the_deployment_page_shows_real_output(tmp_path: Path, command_environ: dict[str, str]) -> None:
     _write_files(MIGRATION, tmp_path)
     (tmp_path / "requirements.txt").unlink()
     (tmp_path / "seldon.yaml").write_text("class_name: IrisClassifier\nparameters: {threshold: 0.75}\n")

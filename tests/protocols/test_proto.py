@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.protocols.seldon_v1.proto import FILE, read_descriptor_set
+from seldon_spec.protocols.open_inference_v2 import proto as open_inference
+from seldon_spec.protocols.seldon_v1 import proto as seldon
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = (FILE, "tensor.proto")
+SCHEMAS = {seldon.FILE: seldon, open_inference.FILE: open_inference}
+FILES = {seldon.FILE: seldon, "tensor.proto": seldon, open_inference.FILE: open_inference}
 
 
 def _described(name: str) -> dict[str, dict[str, int]]:
     """Every message and enum of a file of ours, with the number of each member."""
-    (file,) = [file for file in read_descriptor_set().file if file.name == name]
+    (file,) = [file for file in FILES[name].read_descriptor_set().file if file.name == name]
     found: dict[str, dict[str, int]] = {}
 
     def note(holder: Any) -> None:
@@ -54,18 +56,37 @@ def test_descriptor_set_has_the_members_and_numbers_of_the_schema(name: str) -> 
     assert _described(name) == _written(name)
 
 
-def test_regenerated_descriptor_is_the_committed_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("schema", "package"), SCHEMAS.items(), ids=SCHEMAS.keys())
+def test_regenerated_descriptor_is_the_committed_one(schema: str, package: Any, tmp_path: Path) -> None:
     pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed")
     fresh = tmp_path / "fresh.binpb"
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
-        "import make_proto; make_proto.compile_descriptor_set(Path(sys.argv[2]))"
+        "import make_proto; make_proto.compile_descriptor_set(sys.argv[3], Path(sys.argv[2]))"
     )
-    subprocess.run([sys.executable, "-c", code, str(ROOT / "scripts"), str(fresh)], check=True)
-    ours = {file.name: file for file in read_descriptor_set().file}
-    made = {file.name: file for file in type(read_descriptor_set()).FromString(fresh.read_bytes()).file}
-    assert [made[name] for name in FILES] == [ours[name] for name in FILES]
+    subprocess.run([sys.executable, "-c", code, str(ROOT / "scripts"), str(fresh), schema], check=True)
+    ours = {file.name: file for file in package.read_descriptor_set().file}
+    made = {file.name: file for file in type(package.read_descriptor_set()).FromString(fresh.read_bytes()).file}
     assert list(made) == list(ours)
+    names = [name for name in made if name in FILES]  # the others are those of the installed protobuf
+    assert [made[name] for name in names] == [ours[name] for name in names]
+    assert schema in names
+
+
+def test_the_packages_of_other_clients_may_register_the_same_messages() -> None:
+    """tritonclient and kserve register the package ``inference`` in the default pool."""
+    code = """
+from google.protobuf import descriptor_pool
+from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, read_descriptor_set
+for file in read_descriptor_set().file:
+    file.name = "grpc_service.proto"
+    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
+theirs = descriptor_pool.Default().FindMessageTypeByName("inference.ModelInferRequest")
+assert theirs is not ModelInferRequest.DESCRIPTOR
+print(ModelInferRequest(id="registered").id)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "registered\n", done.stderr
 
 
 def test_the_pool_is_private() -> None:

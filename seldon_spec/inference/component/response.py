@@ -73,6 +73,11 @@ def _convert(
     payload: Any, operation: Operation, request: Message, meta: dict[str, Any], class_names: ClassNames | None
 ) -> Message:
     """Build the message for a type of another library, or one of Python's rarer ones."""
+    if isinstance(request, TensorMessage):
+        if payload is None:
+            return Message(PayloadType.JSON, None, None, meta)
+        if isinstance(payload, (bool, int, float)):
+            return _array_message(np.asarray(payload), request, meta, None)
     if isinstance(payload, memoryview):
         return Message(PayloadType.BINARY, bytes(payload), None, meta)
     opened = open_container(payload)
@@ -98,7 +103,13 @@ def _named_message(arrays: NamedArrays, request: Message, meta: dict[str, Any]) 
     or else an object of lists.
     """
     if isinstance(request, TensorMessage):
-        tensors = [Tensor(name, array) for name, array in arrays.items()]
+        sent = {
+            id(tensor.array): tensor for tensor in request.payload
+        }  # an input that is returned keeps its parameters
+        tensors = [
+            Tensor(name, array, parameters=sent[id(array)].parameters if id(array) in sent else {})
+            for name, array in arrays.items()
+        ]
         return Message(PayloadType.TENSORS, tensors, [], meta, request.encoding)
     values: list[Array] = list(arrays.values())
     if len(values) == 1:

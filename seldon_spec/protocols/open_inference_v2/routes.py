@@ -13,10 +13,10 @@ from seldon_spec.inference.message import Codec, Operation
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
 from seldon_spec.protocols.open_inference_v2.errors import describe, describe_http
+from seldon_spec.protocols.open_inference_v2.head_codec import IGNORED_HEADERS, HeadCodec
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
 from seldon_spec.protocols.open_inference_v2.pages import show_index, show_model, show_server, show_statistics
-from seldon_spec.protocols.open_inference_v2.rest_codec import IGNORED_HEADERS, HeadCodec
 from seldon_spec.protocols.route import Body, RequestInfo, RestProtocol, Route, StatePage
 from seldon_spec.protocols.seldon_v1.json_codec import PassthroughCodec
 

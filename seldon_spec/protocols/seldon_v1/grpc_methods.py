@@ -59,7 +59,7 @@ def _make_method(operation: Operation | None) -> GrpcMethod:
     return DirectMethod(_refuse_graph_metadata) if operation is None else ModelMethod(operation)
 
 
-def _refuse_graph_metadata(_request: bytes, _is_ready: bool) -> bytes:  # noqa: FBT001 - see DirectMethod
+def _refuse_graph_metadata(_request: bytes) -> bytes:
     raise UnsupportedOperation("GraphMetadata not available on the Model level.")
 
 

@@ -57,7 +57,7 @@ def _call(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _responses() -> dict[str, Any]:
     content = {JSON: {"schema": _MESSAGE}}
     return {
-        "200": {"description": "The answer.", "content": content},
+        "200": {"description": "The response.", "content": content},
         "default": {"description": "What went wrong, in status.", "content": content},
     }
 

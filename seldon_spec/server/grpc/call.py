@@ -5,15 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
+from seldon_spec.errors import RequestError
 from seldon_spec.inference.message import Codec, Operation
 from seldon_spec.observability.request_context import ID_HEADER, ContextFactory, Find, RequestContext, working_on
-from seldon_spec.protocols.grpc_protocol import DirectMethod, StreamMethod
+from seldon_spec.protocols.grpc_protocol import DirectMethod, GrpcProtocol, StreamMethod
 from seldon_spec.server.bridge import ExecutorBridge, PendingCall
 from seldon_spec.transport.grpc.call import CallHandler, GrpcCall, RefusedCall, SingleCall, StreamCall
 from seldon_spec.transport.grpc.headers import ACCEPT_ENCODING, INITIAL_METADATA, write_trailers
-from seldon_spec.transport.grpc.health import Health, ServingStatus
 from seldon_spec.transport.grpc.messages import Message
-from seldon_spec.transport.http2.fields import write_text
+from seldon_spec.transport.http2.fields import Fields, write_text
 from seldon_spec.transport.http2.frame_sender import FrameSender
 from seldon_spec.transport.http2.receive_windows import ReceiveWindows
 
@@ -27,9 +27,11 @@ class MethodHandler(CallHandler):
 
     Attributes:
         find: returns the values of the header fields that are used.
+        fields: all header fields.
     """
 
     find: Find
+    fields: Fields
 
 
 @dataclass(slots=True)
@@ -40,12 +42,14 @@ class ModelHandler(MethodHandler):
         bridge: to the model threads.
         operation: of the model.
         codec, compressed_codec: of messages that are not compressed, and of those that are.
+        protocol: of the method.
     """
 
     bridge: ExecutorBridge
     operation: Operation
     codec: Codec
     compressed_codec: Codec
+    protocol: GrpcProtocol
 
 
 @dataclass(slots=True)
@@ -65,11 +69,9 @@ class DirectHandler(MethodHandler):
 
     Attributes:
         method: has the responses.
-        health: its status is that of the model.
     """
 
     method: DirectMethod
-    health: Health
 
 
 class MethodCall(GrpcCall):
@@ -188,32 +190,63 @@ class UnaryCall(ModelCall, SingleCall):
             self.respond(call.response.body, self.end_context("OK"))
 
 
-class ModelStreamCall(ModelCall, StreamCall):
-    """A stream of messages, each of which calls the model and has its own context."""
+class LoadedUnaryCall(UnaryCall):
+    """A unary call that fails while the model is not loaded."""
 
     __slots__ = ()
 
+    def begin(self, message: Message) -> None:
+        check_loaded = self._handler.protocol.check_loaded
+        assert check_loaded is not None
+        check_loaded()
+        self.submit(message)
+
+
+class ModelStreamCall(ModelCall, StreamCall):
+    """A stream of messages, each of which calls the model and has its own context."""
+
+    __slots__ = ("_identity",)
+
     _handler: StreamHandler
 
-    process = ModelCall.submit
+    def process(self, message: Message) -> None:
+        method, check_loaded = self._handler.method, self._handler.protocol.check_loaded
+        if method.encode_error is None:
+            self.submit(message)
+            return
+        message = self.read_plain(message)
+        self._is_compressed = False
+        self._identity = method.identify(message)
+        try:
+            if check_loaded is not None:
+                check_loaded()
+            self.submit(message)
+        except RequestError as error:
+            if self._context is None:
+                self.begin_context()
+            self._reply_error(error)
 
     def make_headers(self) -> bytes:
         self.begin_context()
         return self.end_context("OK")
 
     def finish(self, call: PendingCall) -> None:
-        method = self._handler.method
         self._call = None
         if call.response is not None:
-            self.reply(method.wrap(call.response.body), self.end_context("OK"))
+            self.reply(self._handler.method.wrap(call.response.body), self.end_context("OK"))
             return
         assert call.error is not None
-        if method.encode_error is None:
+        if self._handler.method.encode_error is None:
             self.fail(call.error)
         else:
-            with working_on(self._context):
-                status, _ = self._handler.describe(call.error)
-            self.reply(method.encode_error(call.error), self.end_context(status))
+            self._reply_error(call.error)
+
+    def _reply_error(self, error: BaseException) -> None:
+        encode_error = self._handler.method.encode_error
+        assert encode_error is not None
+        with working_on(self._context):
+            status, _ = self._handler.describe(error)
+        self.reply(encode_error(error, self._identity), self.end_context(status))
 
 
 class DirectCall(MethodCall, SingleCall):
@@ -225,8 +258,7 @@ class DirectCall(MethodCall, SingleCall):
 
     def begin(self, message: Message) -> None:
         self.begin_context()
-        is_ready = self._handler.health.status is ServingStatus.SERVING
-        response = self._handler.method.respond(bytes(self.read_plain(message)), is_ready)
+        response = self._handler.method.respond(bytes(self.read_plain(message)))
         self.respond(response, self.end_context("OK"))
 
 

@@ -10,11 +10,13 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError, SeldonSpecError, UnsupportedOperation
+from seldon_spec.inference.message import Codec
 from seldon_spec.observability.request_context import (
     ID_HEADERS,
     SOUND_ID,
@@ -23,12 +25,13 @@ from seldon_spec.observability.request_context import (
     RequestLog,
     VaryingContextFactory,
 )
-from seldon_spec.protocols.grpc_protocol import DirectMethod, GrpcMethod, GrpcProtocol, StreamMethod
+from seldon_spec.protocols.grpc_protocol import DirectMethod, GrpcMethod, GrpcProtocol, Metadata, StreamMethod
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.grpc.call import (
     DirectCall,
     DirectHandler,
+    LoadedUnaryCall,
     LoggedRefusal,
     MethodCall,
     ModelHandler,
@@ -122,7 +125,7 @@ class GrpcPort(Listener):
         self._bridge = bridge
         self._request_log = request_log
         self._max_bytes = min(server.max_message_bytes, MAX_WINDOW - FIRST_WINDOW)
-        self._auth = TokenAuth(server.auth)
+        self._auth = TokenAuth(server.auth, frozenset(path for protocol in protocols for path in protocol.open_paths))
         self._health = Health([service for protocol in protocols for service in protocol.services])
         self._deadlines = Deadlines(self._loop)
         self._describe: Describe = partial(_describe, protocols[0].describe)
@@ -196,18 +199,21 @@ class GrpcPort(Listener):
             for encoding in ENCODINGS
             if encoding != "identity"
         }
-        describe = partial(_describe, protocol.describe)
+        describe, bind = partial(_describe, protocol.describe), protocol.bind_codec
+        unary_call = UnaryCall if protocol.check_loaded is None else LoadedUnaryCall
 
         def open_call(method: GrpcMethod, head: CallHead) -> Open:
             seconds, contexts = head.timeout_seconds, self._find_contexts(head.find)
-            common = (self._max_bytes, head.encoding, seconds, self._deadlines, describe, head.find)
+            common = (self._max_bytes, head.encoding, seconds, self._deadlines, describe, head.find, head.fields)
             if isinstance(method, DirectMethod):
-                return partial(DirectCall, DirectHandler(*common, method, self._health), seconds, contexts, b"")
-            compressed_codec = compressed_codecs.get(head.encoding, codec)
-            model = (*common, self._bridge, method.operation, codec, compressed_codec)
+                return partial(DirectCall, DirectHandler(*common, method), seconds, contexts, b"")
+            codecs = codec, compressed_codecs.get(head.encoding, codec)
+            if bind is not None:
+                codecs = bind(codecs[0], head.fields), bind(codecs[1], head.fields)
+            model = (*common, self._bridge, method.operation, *codecs, protocol)
             if isinstance(method, StreamMethod):
                 return partial(ModelStreamCall, StreamHandler(*model, method), seconds, contexts, b"")
-            return partial(UnaryCall, ModelHandler(*model), seconds, contexts, b"")
+            return partial(unary_call, ModelHandler(*model), seconds, contexts, b"")
 
         return open_call
 
@@ -303,6 +309,10 @@ class _VariedCalls:
         self._path = find(b":path") or b""
         self._token_place = places.get(b"authorization") if auth.is_closed else None
         self._timeout_place = places.get(b"grpc-timeout")
+        self._places = places
+        self._bind = None
+        if isinstance(self._handler, ModelHandler) and not self._handler.protocol.ignored_metadata.issuperset(places):
+            self._bind = self._handler.protocol.bind_codec
         self._contexts = None
         if not request_log.headers.isdisjoint(places):
             route = _read_route(find)
@@ -317,6 +327,20 @@ class _VariedCalls:
             seconds = self._seconds if self._timeout_place is None else read_timeout(values[self._timeout_place])
         except RequestError:
             return None
+        handler = self._handler if self._bind is None else self._rebind(self._bind, values)
         if self._contexts is None:
-            return partial(self._call, self._handler, seconds, self._constant_contexts, b"")
-        return partial(self._call, self._handler, seconds, *self._contexts.plan_encoded(values))
+            return partial(self._call, handler, seconds, self._constant_contexts, b"")
+        return partial(self._call, handler, seconds, *self._contexts.plan_encoded(values))
+
+    def _rebind(self, bind: Callable[[Codec, Metadata], Codec], values: Sequence[bytes]) -> ModelHandler:
+        """Return the handler with codecs for the metadata of the call with these values."""
+        handler: ModelHandler = self._handler
+        metadata = [
+            (name, decode_text(values[self._places[name]]) if name in self._places else value)
+            for name, value in handler.fields
+        ]
+        return replace(
+            handler,
+            codec=bind(handler.codec, metadata),
+            compressed_codec=bind(handler.compressed_codec, metadata),
+        )

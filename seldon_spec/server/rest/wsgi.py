@@ -30,7 +30,7 @@ class WsgiApp(Protocol):
 
 
 class WsgiResponse(NamedTuple):
-    """The arguments of ``RequestCycle.answer``."""
+    """The arguments of ``RequestCycle.respond``."""
 
     head: ResponseHead
     body: bytes

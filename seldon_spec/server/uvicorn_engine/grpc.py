@@ -34,7 +34,7 @@ from seldon_spec.transport.tls import TlsFiles
 logger = logging.getLogger(__name__)
 
 Describe = Callable[[BaseException], tuple[str, str]]
-Respond = Callable[[bytes, RequestContext | None], Awaitable[bytes]]
+Respond = Callable[[bytes, RequestContext | None, Any], Awaitable[bytes]]
 
 
 class GrpcioServer:
@@ -62,12 +62,12 @@ class GrpcioServer:
         self._request_log = request_log
         self._services = [service for protocol in protocols for service in protocol.services]
         self._describe = protocols[0].describe
-        self._is_serving = False
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
+        open_paths = frozenset(path for protocol in protocols for path in protocol.open_paths)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(
-            interceptors=[_AuthInterceptor(TokenAuth(spec.server.auth), self._refuse)],
+            interceptors=[_AuthInterceptor(TokenAuth(spec.server.auth, open_paths), self._refuse)],
             options=[
                 ("grpc.max_receive_message_length", spec.server.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
@@ -87,7 +87,7 @@ class GrpcioServer:
                 grpc.method_handlers_generic_handler(
                     service,
                     {
-                        name: self._make_handler(method, f"/{service}/{name}", codec, protocol.describe)
+                        name: self._make_handler(method, f"/{service}/{name}", codec, protocol)
                         for name, method in methods.items()
                     },
                 )
@@ -130,12 +130,10 @@ class GrpcioServer:
 
     def set_serving(self) -> None:
         """Set the health service to SERVING."""
-        self._is_serving = True
         self._do(self._set_health(health_pb2.HealthCheckResponse.SERVING))
 
     def set_not_serving(self) -> None:
         """Set the health service to NOT_SERVING for good."""
-        self._is_serving = False
         self._do(self._health.enter_graceful_shutdown())
 
     async def drain(self) -> None:
@@ -165,12 +163,13 @@ class GrpcioServer:
     # Calls
 
     def _make_handler(
-        self, method: GrpcMethod, path: str, codec: Codec, describe: Describe
+        self, method: GrpcMethod, path: str, codec: Codec, protocol: GrpcProtocol
     ) -> grpc.RpcMethodHandler[Any, Any]:
         if isinstance(method, DirectMethod):
             respond: Respond = partial(self._respond_directly, method)
         else:
-            respond = partial(self._call_model, method.operation, codec)
+            respond = partial(self._call_model, method.operation, codec, protocol)
+        describe = protocol.describe
         if isinstance(method, StreamMethod):
             return grpc.stream_stream_rpc_method_handler(partial(self._handle_stream, method, respond, path, describe))
         return grpc.unary_unary_rpc_method_handler(partial(self._handle_unary, respond, path, describe))
@@ -214,7 +213,7 @@ class GrpcioServer:
     ) -> bytes:
         """Return the response to a message; an error ends the call, unless the method encodes errors."""
         try:
-            body = await respond(request, context)
+            body = await respond(request, context, rpc)
         except asyncio.CancelledError:
             if context is not None:
                 self._request_log.abandon(context)
@@ -222,7 +221,7 @@ class GrpcioServer:
         except Exception as error:
             if method is not None and method.encode_error is not None:
                 self._end(error, describe, context)
-                raise _EncodedError(method.encode_error(error)) from error
+                raise _EncodedError(method.encode_error(error, method.identify(request))) from error
             await self._abort(rpc, error, describe, context)
             raise  # abort has raised already
         if context is not None:
@@ -254,12 +253,24 @@ class GrpcioServer:
         status, text = self._end(error, describe, context)
         await rpc.abort(grpc.StatusCode[status], text)
 
-    async def _respond_directly(self, method: DirectMethod, request: bytes, _context: RequestContext | None) -> bytes:
-        return method.respond(request, self._is_serving)
+    async def _respond_directly(
+        self, method: DirectMethod, request: bytes, _context: RequestContext | None, _rpc: Any
+    ) -> bytes:
+        return method.respond(request)
 
     async def _call_model(
-        self, operation: Operation, codec: Codec, request: bytes, context: RequestContext | None
+        self,
+        operation: Operation,
+        codec: Codec,
+        protocol: GrpcProtocol,
+        request: bytes,
+        context: RequestContext | None,
+        rpc: Any,
     ) -> bytes:
+        if protocol.check_loaded is not None:
+            protocol.check_loaded()
+        if protocol.bind_codec is not None:
+            codec = protocol.bind_codec(codec, _list_metadata(rpc.invocation_metadata()))
         response: asyncio.Future[EncodedResponse] = self._loop.create_future()
         call = self._bridge.submit(operation, request, codec, _finish, response, context)
         del request  # so that it is released as soon as it is decoded
@@ -321,6 +332,13 @@ def _finder(metadata: Any) -> Find:
         return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
     return find
+
+
+def _list_metadata(metadata: Any) -> list[tuple[bytes, bytes]]:
+    return [
+        (key.encode(), value.encode("latin-1", "replace") if isinstance(value, str) else value)
+        for key, value in metadata
+    ]
 
 
 def _finish(call: PendingCall) -> None:

@@ -68,6 +68,7 @@ class CallHead:
         encoding: the compression of messages.
         timeout_seconds: None: no timeout.
         size: of the fields as HTTP/2 counts it, about, in bytes.
+        fields: all of them.
         find: returns the first value of a field.
     """
 
@@ -77,6 +78,7 @@ class CallHead:
     encoding: str
     timeout_seconds: float | None
     size: int
+    fields: Fields
     find: Callable[[bytes], bytes | None]
 
 
@@ -96,6 +98,7 @@ def read_head(fields: Fields) -> CallHead:
         encoding=named.get(b"grpc-encoding", b"identity").decode("latin-1"),
         timeout_seconds=None if timeout is None else read_timeout(timeout),
         size=sum(len(name) + len(value) + 32 for name, value in fields),
+        fields=fields,
         find=named.get,
     )
 

@@ -187,7 +187,7 @@ def test_declared_columns_and_content_types_apply_unless_the_request_says_otherw
     codec = V2JsonCodec(ModelInfo("model", inputs=inputs))
     table = {"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}
     assert read_json(json.dumps({"inputs": [table]}).encode(), codec).names == ["a", "b"]
-    text = {"name": "t", "shape": [1], "datatype": "BYTES", "data": ["a"]}
+    text: dict[str, Any] = {"name": "t", "shape": [1], "datatype": "BYTES", "data": ["a"]}
     assert read_json(json.dumps({"inputs": [text]}).encode(), codec).payload[0].content_type == "str"
     text["parameters"] = {"content_type": "base64"}
     both = read_json(json.dumps({"inputs": [text, table]}).encode(), codec)
@@ -197,7 +197,8 @@ def test_declared_columns_and_content_types_apply_unless_the_request_says_otherw
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT64", "BYTES", "BOOL"])
 def test_arrays_of_json_are_writable_and_those_of_binary_data_are_views(datatype: str) -> None:
-    values: list[Any] = {"BYTES": ["a"] * 1500, "BOOL": [True] * 1500}.get(datatype, [1] * 1500)
+    value: Any = {"BYTES": "a", "BOOL": True}.get(datatype, 1)
+    values = [value] * 1500
     assert one(datatype, [1500], values).payload[0].array.flags.writeable
     if datatype != "BYTES":
         raw = np.array(values, find_datatype(datatype).dtype).tobytes()
@@ -206,7 +207,7 @@ def test_arrays_of_json_are_writable_and_those_of_binary_data_are_views(datatype
 
 
 def test_json_and_binary_inputs_together() -> None:
-    inputs = [
+    inputs: list[dict[str, Any]] = [
         {"name": "a", "datatype": "INT16", "shape": [2], "parameters": {"binary_data_size": 4}},
         {"name": "b", "datatype": "FP64", "shape": [1], "data": [0.5]},
         {"name": "c", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 5}},

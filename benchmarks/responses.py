@@ -1,4 +1,4 @@
-"""Real answers to real requests, over HTTP/1.1 and through grpcio, and whether they are right."""
+"""Send single requests over HTTP/1.1 and grpcio, and check their responses."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ TIMEOUT_SECONDS = 120.0
 
 
 class NotServed(Exception):
-    """No answer, or one that is an error: while a server starts, a reason to ask again."""
+    """No response, or an error: retry while the server starts."""
 
 
-class WrongAnswer(Exception):
-    """An answer that is called good, and is not."""
+class WrongResponse(Exception):
+    """A successful response with a wrong result."""
 
 
 def ask(port: int, dialect: Dialect, workload: Workload, request: bytes, seconds: float = TIMEOUT_SECONDS) -> bytes:
-    """The body or message of the answer to one request.
+    """Return the body or message of the response to one request.
 
     Raises:
-        NotServed: nobody listens, the HTTP status is not 200, or the gRPC status is not OK.
+        NotServed: no server listens, the HTTP status is not 200, or the gRPC status is not OK.
     """
     send = _post if dialect.transport is Transport.REST else _call
     return send(port, dialect.path_of(workload), request, seconds)
@@ -36,37 +36,37 @@ def _post(port: int, path: str, body: bytes, seconds: float) -> bytes:
     try:
         connection.request("POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        answer = response.read()
+        payload = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise NotServed(f"POST {path}: {error!r}") from error
     finally:
         connection.close()
     if response.status != 200:
-        raise NotServed(f"POST {path}: HTTP {response.status} {answer[:300]!r}")
-    return answer
+        raise NotServed(f"POST {path}: HTTP {response.status} {payload[:300]!r}")
+    return payload
 
 
 def _call(port: int, path: str, message: bytes, seconds: float) -> bytes:
     unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", unlimited) as channel:
         try:
-            answer: bytes = channel.unary_unary(path, None, None)(message, timeout=seconds)
+            payload: bytes = channel.unary_unary(path, None, None)(message, timeout=seconds)
         except grpc.RpcError as error:
             raise NotServed(f"{path}: {error.code().name} {(error.details() or '')[:300]}") from error
-    return answer
+    return payload
 
 
-def check_answer(answer: bytes, dialect: Dialect, model: Model, wanted: Array) -> None:
-    """Compare an answer with what the model computes here.
+def check_response(payload: bytes, dialect: Dialect, model: Model, wanted: Array) -> None:
+    """Compare a response with the local result of the model.
 
     Raises:
-        WrongAnswer: it cannot be read, has another shape, or a number in it is another.
+        WrongResponse: it cannot be read, has another shape, or a number differs.
     """
     try:
-        got = dialect.decode(answer)
+        got = dialect.decode(payload)
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise WrongAnswer(f"it cannot be read ({error!r}): {answer[:300]!r}") from error
+        raise WrongResponse(f"it cannot be read ({error!r}): {payload[:300]!r}") from error
     if got.shape != wanted.shape:
-        raise WrongAnswer(f"its shape is {got.shape}, not {wanted.shape}")
+        raise WrongResponse(f"its shape is {got.shape}, not {wanted.shape}")
     if not np.allclose(got, wanted, rtol=model.relative_tolerance, atol=0.0):
-        raise WrongAnswer(f"{np.count_nonzero(got != wanted)} of its {wanted.size} numbers are other ones")
+        raise WrongResponse(f"{np.count_nonzero(got != wanted)} of its {wanted.size} numbers differ")

@@ -1,0 +1,171 @@
+"""The gRPC service of the Open Inference Protocol, with the calls of Triton's extensions that are served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
+
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import NotServing, PayloadError
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.message import Codec, Operation, Request
+from seldon_spec.protocols.grpc_protocol import (
+    Decompress,
+    DirectMethod,
+    GrpcMethod,
+    GrpcProtocol,
+    Metadata,
+    ModelMethod,
+    StreamMethod,
+)
+from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
+from seldon_spec.protocols.open_inference_v2.errors import describe
+from seldon_spec.protocols.open_inference_v2.head_codec import IGNORED_HEADERS, DescribingCodec
+from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
+from seldon_spec.protocols.open_inference_v2.pages import show_index, show_model, show_server, show_statistics
+from seldon_spec.protocols.open_inference_v2.proto import (
+    PACKAGE,
+    POOL,
+    ModelInferResponse,
+    ModelStreamInferResponse,
+    message_class,
+)
+from seldon_spec.protocols.open_inference_v2.proto_codec import V2ProtoCodec
+from seldon_spec.protocols.protobuf_wire import NotPlain, iter_members, write_varint
+
+SERVICE = f"{PACKAGE}.GRPCInferenceService"
+
+_ID = 0x1A
+"""The tag of ``ModelInferRequest.id``."""
+
+_INFER_RESPONSE = b"\x12"
+"""The tag of ``ModelStreamInferResponse.infer_response``."""
+
+IGNORED_METADATA = IGNORED_HEADERS | {
+    b":authority",
+    b":method",
+    b":path",
+    b":scheme",
+    b"content-type",
+    b"grpc-accept-encoding",
+    b"grpc-encoding",
+    b"grpc-timeout",
+    b"te",
+}
+"""The header fields of a request that the class does not get."""
+
+
+class CompressedV2ProtoCodec(V2ProtoCodec):
+    """Decodes compressed messages; they are decompressed on a model thread, not on the event loop.
+
+    Args:
+        model: see ``V2ProtoCodec``.
+        decompress: of the connection; ``decode`` raises what it raises.
+    """
+
+    def __init__(self, model: ModelInfo, decompress: Decompress) -> None:
+        super().__init__(model)
+        self._decompress = decompress
+
+    def decode(self, operation: Operation, wire: Any) -> Request:
+        if isinstance(wire, InferBody):
+            plain = InferBody(self._decompress(memoryview(wire.body)), puid=wire.puid, headers=wire.headers)
+            return super().decode(operation, plain)
+        return super().decode(operation, self._decompress(wire))
+
+
+def open_inference_v2_grpc(spec: Spec, dispatcher: Dispatcher) -> GrpcProtocol:
+    """Return the service for the model of a spec.
+
+    Args:
+        spec: of the model.
+        dispatcher: of the component; its state is shown.
+    """
+    model = make_model_info(spec)
+
+    def make_codec(decompress: Decompress | None) -> Codec:
+        return V2ProtoCodec(model) if decompress is None else CompressedV2ProtoCodec(model, decompress)
+
+    def bind_codec(codec: Codec, metadata: Metadata) -> Codec:
+        return cast("Codec", DescribingCodec(codec, lambda: metadata, IGNORED_METADATA))
+
+    def check_loaded() -> None:
+        if dispatcher.component is None:
+            raise NotServing(dispatcher.describe_state())
+
+    methods: dict[str, GrpcMethod] = {
+        **_make_direct_methods(model, dispatcher),
+        "ModelInfer": ModelMethod(Operation.PREDICT),
+        "ModelStreamInfer": StreamMethod(Operation.PREDICT, _wrap, _encode_error, _read_id),
+    }
+    return GrpcProtocol(
+        services={SERVICE: methods},
+        pool=POOL,
+        make_codec=make_codec,
+        describe=_describe,
+        open_paths=frozenset({f"/{SERVICE}/ServerLive".encode(), f"/{SERVICE}/ServerReady".encode()}),
+        bind_codec=bind_codec,
+        ignored_metadata=IGNORED_METADATA,
+        check_loaded=check_loaded,
+    )
+
+
+def _make_direct_methods(model: ModelInfo, dispatcher: Dispatcher) -> dict[str, GrpcMethod]:
+    def is_model_ready(request: Any) -> dict[str, Any]:
+        model.check(request.name, request.version)
+        return {"ready": dispatcher.is_ready}
+
+    responders: dict[str, Callable[[Any], dict[str, Any]]] = {
+        "ServerLive": lambda _request: {"live": True},
+        "ServerReady": lambda _request: {"ready": dispatcher.is_ready},
+        "ModelReady": is_model_ready,
+        "ServerMetadata": lambda _request: show_server(),
+        "ModelMetadata": lambda request: show_model(model, dispatcher, request.name, request.version),
+        "ModelStatistics": lambda request: show_statistics(model, dispatcher, request.name, request.version),
+        "RepositoryIndex": lambda request: {"models": show_index(model, dispatcher, is_ready_only=request.ready)},
+    }
+    return {name: _make_direct_method(name, show) for name, show in responders.items()}
+
+
+def _make_direct_method(name: str, show: Callable[[Any], dict[str, Any]]) -> DirectMethod:
+    request_class, response_class = message_class(f"{name}Request"), message_class(f"{name}Response")
+
+    def respond(wire: bytes) -> bytes:
+        try:
+            request = request_class.FromString(wire)
+        except DecodeError as error:
+            raise PayloadError(f"the request is not a {name}Request: {error}") from error
+        encoded: bytes = ParseDict(show(request), response_class()).SerializeToString()
+        return encoded
+
+    return DirectMethod(respond)
+
+
+def _describe(error: BaseException) -> tuple[str, str]:
+    found = describe(error)
+    return found.grpc, found.details
+
+
+def _wrap(response: bytes) -> bytes:
+    return b"".join((_INFER_RESPONSE, write_varint(len(response)), response))
+
+
+def _encode_error(error: BaseException, identifier: bytes) -> bytes:
+    response = ModelInferResponse(id=identifier.decode(errors="replace"))
+    text = describe(error).details
+    encoded: bytes = ModelStreamInferResponse(error_message=text, infer_response=response).SerializeToString()
+    return encoded
+
+
+def _read_id(request: bytes | memoryview) -> bytes:
+    """Return the ID of a request; empty if it has none, or is malformed."""
+    try:
+        for tag, start, end, _ in iter_members(request, 0, len(request)):
+            if tag == _ID:
+                return bytes(request[start:end])
+    except (NotPlain, IndexError):
+        return b""
+    return b""
