@@ -201,15 +201,15 @@ def differs(expected: Any, found: Any, tolerance: float) -> bool:
 
 def check_row(server: RunningServer, row: Mapping[str, Any], transport: str, tolerance: float) -> None:
     if "samples" in row:
-        found = read_samples(server)
-        assert {name: pytest.approx(found.get(name)) for name in row["samples"]} == row["samples"]
+        samples = read_samples(server)
+        assert {name: pytest.approx(samples.get(name)) for name in row["samples"]} == row["samples"]
         return
     answer = ASK[transport](server, row)
     if "error" in row:
         assert row["error"] in answer
     else:
-        as_compared = (lambda tree: tree) if is_v2(row) else as_message
-        assert not differs(as_compared(row["answer"]), as_compared(answer), tolerance), f"{row['says']}: {answer}"
+        expected, found = (row["answer"], answer) if is_v2(row) else (as_message(row["answer"]), as_message(answer))
+        assert not differs(expected, found, tolerance), f"{row['says']}: {answer}"
 
 
 def test_it_is_valid_and_renders(folder: Path, command_environ: dict[str, str]) -> None:

@@ -236,8 +236,9 @@ def open_channel(parts: SplitResult, credentials: Credentials) -> Iterator[Calla
     ) as channel:
 
         def call(method: str, message: bytes) -> bytes:
+            send = channel.unary_unary(method, None, None)
             try:
-                response: bytes = channel.unary_unary(method, None, None)(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
+                response: bytes = send(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
             except grpc.RpcError as error:
                 url = mask_urls(parts.geturl())
                 raise NoResponse(f"{url} returned {error.code().name}: {error.details()}") from None

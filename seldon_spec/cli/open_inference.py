@@ -142,7 +142,7 @@ def _response_to_json(body: bytes) -> str:
         parameters: Mapping[str, Any] = options.parameters
         if parameters:
             head["parameters"] = dict(parameters)
-        text, _ = write_response(head, tensors, False)
+        text, _ = write_response(head, tensors, forms=False)
     except PayloadError as error:
         raise NoResponse(f"the response has no form in JSON: {error}") from None
     return text.decode()
