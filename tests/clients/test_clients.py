@@ -43,7 +43,7 @@ def test_the_client_gets_what_it_expects(
 ) -> None:
     folder = request.config.getoption("--clients")
     assert folder is not None, "run make test-clients, or pass --clients DIR"
-    command = [f"{folder}/.venv-{SCRIPTS[script]}/bin/python", "-B", "-m", f"tests.clients.{script}"]
+    command = [f"{Path(folder).resolve()}/.venv-{SCRIPTS[script]}/bin/python", "-B", "-m", f"tests.clients.{script}"]
     done = subprocess.run(
         [*command, check, str(server.http), str(server.grpc)],
         cwd=HERE.parents[1],
