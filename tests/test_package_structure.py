@@ -49,17 +49,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    (
-        "protocols.json_style",
-        "protocols.json_numbers",
-        "protocols.protobuf_wire",
-        "protocols.status",
-        "protocols.grpc_protocol",
-    ),
+    ("protocols.json_style", "protocols.json_numbers", "protocols.protobuf_wire"),
+    ("protocols.status", "protocols.grpc_protocol"),
     ("protocols.route",),
-    ("protocols.seldon_v1.proto",),
+    ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),
     ("protocols.seldon_v1",),
-    ("protocols.open_inference_v2.proto",),
     ("protocols.open_inference_v2",),
     # servers and processes
     ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.inference.message import Message, NamedArrays, PayloadType, Tensor
+from seldon_spec.inference.message import AggregateMessage, Message, NamedArrays, PayloadType, Tensor
 
 
 def find_group(message: Message) -> Hashable | None:
@@ -65,9 +65,11 @@ def concat_rows(messages: Sequence[Message]) -> Message:
 def count_rows(message: Message) -> float:
     """Return the number of rows of a request; NaN if it has none."""
     payload = message.payload
+    if isinstance(message, AggregateMessage):
+        return math.nan
     if message.payload_type is PayloadType.TENSORS and payload:
         shape = payload[0].array.shape
-        return shape[0] if len(shape) > 1 or (len(payload) > 1 and shape) else 1
+        return shape[0] if shape else 1
     shape = getattr(payload, "shape", None)
     if shape is None:
         return math.nan

@@ -207,15 +207,19 @@ def _make_tracing(spec: Spec) -> Tracing | None:
     try:
         # imports the packages of an extra, which read variables
         from seldon_spec.observability.tracing import make_tracing
-        from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS
-        from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-        from seldon_spec.protocols.seldon_v1.routes import ROUTES
+        from seldon_spec.protocols.open_inference_v2.grpc_methods import INFER_PATHS
+        from seldon_spec.protocols.open_inference_v2.routes import list_operation_paths
+        from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
+        from seldon_spec.protocols.seldon_v1.routes import OPERATION_PATHS
         from seldon_spec.transport.grpc.headers import STATUS
 
         return make_tracing(
             spec,
-            rest_routes=[route.path for route in ROUTES if route.operation is not None],
-            grpc_routes=[f"/{PACKAGE}.{service}/{name}" for service, methods in METHODS.items() for name in methods],
+            rest_routes=[*OPERATION_PATHS, *list_operation_paths(spec)],
+            grpc_routes=[
+                *(f"/{service}/{name}" for service, methods in SELDON_V1.services.items() for name in methods),
+                *INFER_PATHS,
+            ],
             grpc_status_numbers=STATUS,
         )
     except Exception as error:

@@ -154,6 +154,14 @@ def test_named_arrays_share_a_call_of_infer() -> None:
     assert sorted(together.calls) == [1, 1, 3]
 
 
+def test_vectors_share_a_call_of_infer() -> None:
+    wires = [v2([1.0, 2.0], "y"), v2([3.0], "y"), v2([4.0, 5.0, 6.0], "y")]
+    user = Inferring()
+    responses = send(user, *wires)
+    assert [json.loads(body)["outputs"][0]["data"] for body in responses] == [[2, 4], [6], [8, 10, 12]]
+    assert user.calls == [6]
+
+
 def test_a_hook_with_parameters_gets_each_request_alone() -> None:
     class WithParameters(Inferring):
         def infer(self, inputs: dict[str, Any], parameters: Any = None) -> Any:  # noqa: ARG002

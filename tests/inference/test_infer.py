@@ -206,6 +206,12 @@ def test_results_that_are_not_the_declared_outputs(result: Any, text: str) -> No
         call(Echo(result), tensors(x=("FP32", [1, 2], [1, 2])), (X,), (Y, Z))
 
 
+def test_an_input_and_an_output_may_have_the_same_name() -> None:
+    body = tensors(x=("FP32", [1, 2], [1, 2]))
+    tree = call(Echo({"x": np.ones((1, 2), np.int64)}), body, (X,), (TensorSpec("x", "INT8", (-1, 2)),))
+    assert outputs_of(tree) == [("x", "INT8", [1, 2], [1, 1])]
+
+
 def test_one_array_is_the_only_output() -> None:
     body = tensors(x=("FP32", [1, 2], [1, 2]))
     assert outputs_of(call(Echo(np.array([2.5])), body, (X,), (Y,))) == [("y", "FP32", [1], [2.5])]

@@ -167,9 +167,8 @@ class Adapter:
         if operation is Operation.FEEDBACK:
             self._record_reward(request, record)
         if operation is Operation.PREDICT:
-            if self._infers_all or (self._infer is not None and request.codec.has_tensors):
+            if self._infer is not None and (self._infers_all or request.codec.has_tensors):
                 message = request.message
-                assert self._infer is not None
                 return self._respond(operation, self._infer(message), message, {}, record)
             if self._main is not Operation.PREDICT and request.codec.has_tensors:
                 operation = self._require_main()

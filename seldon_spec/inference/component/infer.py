@@ -74,7 +74,7 @@ class InferHook:
         inputs, outputs: as declared; empty: they are not checked.
 
     Attributes:
-        takes_rows: whether it gets nothing but the arrays, so that several requests can share a call.
+        takes_rows: whether it gets nothing but arrays of any number of rows, so that several requests can share a call.
     """
 
     def __init__(self, method: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
@@ -82,8 +82,9 @@ class InferHook:
         self._keywords = _find_keywords(method)
         self._inputs = {spec.name: spec for spec in inputs}
         self._outputs = {spec.name: spec for spec in outputs}
-        self._types = {spec.name: find_datatype(spec.datatype) for spec in (*inputs, *outputs)}
-        self.takes_rows = not self._keywords
+        self._input_types = {spec.name: find_datatype(spec.datatype) for spec in inputs}
+        self._output_types = {spec.name: find_datatype(spec.datatype) for spec in outputs}
+        self.takes_rows = not self._keywords and all(spec.shape[:1] == (_VARIABLE,) for spec in inputs)
 
     def __call__(self, message: Message) -> Any:
         """Call the method with the arrays of a message.
@@ -111,10 +112,7 @@ class InferHook:
 
     def _read_inputs(self, message: Message) -> dict[str, Array]:
         if message.payload_type is PayloadType.TENSORS:
-            arrays = {
-                tensor.name: decode_elements(tensor, prefers_text=False)
-                for tensor in message.payload  # their datatypes are exact
-            }
+            arrays = {tensor.name: decode_elements(tensor, prefers_text=False) for tensor in message.payload}
             is_exact = True
         else:
             arrays, is_exact = self._name_arrays(message), False
@@ -126,7 +124,7 @@ class InferHook:
         checked = {}
         for name, spec in self._inputs.items():
             if name in arrays:
-                checked[name] = _check_input(arrays[name], spec, self._types[name], is_exact=is_exact)
+                checked[name] = _check_input(arrays[name], spec, self._input_types[name], is_exact=is_exact)
             elif not spec.optional:
                 raise PayloadError(f"input {name!r} is missing")
         return checked
@@ -172,7 +170,7 @@ class InferHook:
             raise ResultError(f"infer returned output {unknown!r:.100}; the outputs are {', '.join(self._outputs)}")
         for name, spec in self._outputs.items():
             if name in arrays:
-                arrays[name] = _check_output(arrays[name], spec, self._types[name])
+                arrays[name] = _check_output(arrays[name], spec, self._output_types[name])
             elif not requested or name in requested:
                 raise ResultError(f"infer returned no output {name!r}")
         return arrays

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.config.model import TensorSpec
-from seldon_spec.errors import PayloadError, UnknownModel
+from seldon_spec.errors import PayloadError, ResultError, UnknownModel
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.json_default import plain_tree
 from seldon_spec.inference.message import (
@@ -19,6 +19,7 @@ from seldon_spec.inference.message import (
     Message,
     Operation,
     PayloadType,
+    Response,
     Tensor,
     TensorMessage,
     join_messages,
@@ -147,6 +148,17 @@ class OpenInferenceCodec:
         for tensor in tensors:
             tensor.array = tensor.array.copy()
         return self._message(tensors, InferOptions(parameters=response_parameters(message, shows_metrics=False)), None)
+
+    def _response_message(self, response: Response) -> Message:
+        """Return the message of a response.
+
+        Raises:
+            ResultError: a raw hook returned something that is no message of Seldon's protocol.
+        """
+        try:
+            return response.message
+        except PayloadError as error:
+            raise ResultError(f"the response of a raw hook is no message: {error}") from error
 
     def _message(self, tensors: list[Tensor], options: InferOptions, wire: InferBody | None) -> TensorMessage:
         """Return the message of a request."""

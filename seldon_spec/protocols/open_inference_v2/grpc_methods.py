@@ -38,6 +38,9 @@ from seldon_spec.protocols.protobuf_wire import NotPlain, iter_members, write_va
 
 SERVICE = f"{PACKAGE}.GRPCInferenceService"
 
+INFER_PATHS = (f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer")
+"""The methods that call the model."""
+
 _ID = 0x1A
 """The tag of ``ModelInferRequest.id``."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
+from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.message import (
     WITHOUT_BODY,
     AggregateMessage,
@@ -12,6 +12,7 @@ from seldon_spec.inference.message import (
     EncodedResponse,
     Message,
     Operation,
+    PayloadType,
     Request,
     Response,
     Transport,
@@ -33,7 +34,7 @@ from seldon_spec.protocols.open_inference_v2.request import (
     read_infer_request,
 )
 from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
-from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
 
 _EMPTY = b""
 _OCTETS = (b"content-type", b"application/octet-stream")
@@ -65,6 +66,8 @@ class V2JsonCodec(OpenInferenceCodec):
         Raises:
             PayloadError: the body is not a request.
         """
+        if operation in WITHOUT_BODY:
+            return Message(PayloadType.NOTHING, None)
         described = body if type(body) is InferBody else None
         wire = body if described is None else described.body
         name = None if described is None else described.model_name
@@ -109,14 +112,11 @@ class V2JsonCodec(OpenInferenceCodec):
             PayloadError: the request asks for an output that there is not, or for one in JSON that has no such form.
             ResultError: the class returned something that has no form in the protocol.
         """
-        message = response.message
+        message = self._response_message(response)
         if request.operation is Operation.ROUTE:
             return EncodedResponse(write_json(_find_branch(message)))
         _, options = requested_model(request.message, self._model)
-        try:
-            return self._write(message, options)
-        except UnwritableResult as error:
-            raise ResultError(str(error)) from error
+        return self._write(message, options)
 
     def _write(self, message: Message, options: InferOptions, member: str = "outputs") -> EncodedResponse:
         tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
@@ -133,6 +133,41 @@ class V2JsonCodec(OpenInferenceCodec):
         if json_size is None:
             return EncodedResponse(body)
         return EncodedResponse(body, None, (_OCTETS, (_JSON_SIZE, b"%d" % json_size)))
+
+
+class V2PassthroughCodec(V2JsonCodec):
+    """Bodies to the class and back as they are; only its raw hook can read them.
+
+    Args:
+        model: the served model.
+    """
+
+    def __init__(self, model: ModelInfo) -> None:
+        super().__init__(model, PassthroughCodec())
+
+    def read_message(self, operation: Operation, body: Any) -> Message:
+        """Return nothing for an operation without a body.
+
+        Raises:
+            PayloadError: for any other operation, because the class has no hook that reads the body.
+        """
+        if operation in WITHOUT_BODY:
+            return super().read_message(operation, body)
+        raise PayloadError("PAYLOAD_PASSTHROUGH is on, and the class has no predict_raw that returned a response")
+
+    def read_raw(self, operation: Operation, body: Any) -> bytes:  # noqa: ARG002 - it is the body for every operation
+        """Return the body itself."""
+        return bytes(body.body if type(body) is InferBody else body)
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        """Return the class's own bytes or text.
+
+        Raises:
+            ResultError: it is neither.
+        """
+        if response.codec is None:
+            return super().encode(response, request)
+        return EncodedResponse(self.write_raw(response.raw))
 
 
 def _find_forms(options: InferOptions) -> OutputForm:

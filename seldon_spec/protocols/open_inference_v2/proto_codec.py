@@ -12,6 +12,7 @@ from seldon_spec.inference.message import (
     EncodedResponse,
     Message,
     Operation,
+    PayloadType,
     Request,
     Response,
     Transport,
@@ -57,13 +58,15 @@ class V2ProtoCodec(OpenInferenceCodec):
             raise UnsupportedOperation(f"the protocol has no {operation.value} on gRPC")
         return Request(operation, wire, self)
 
-    def read_message(self, operation: Operation, body: Any) -> Message:  # noqa: ARG002 - all have the same request
+    def read_message(self, operation: Operation, body: Any) -> Message:
         """Read the message of a request.
 
         Raises:
             PayloadError: the body is not a request.
             UnknownModel: it is for another model or version.
         """
+        if operation in WITHOUT_BODY:
+            return Message(PayloadType.NOTHING, None)
         described = body if type(body) is InferBody else None
         tensors, options = read_request(*parse_request(body if described is None else described.body))
         self._model.check(options.model_name, options.version or "")
@@ -84,7 +87,7 @@ class V2ProtoCodec(OpenInferenceCodec):
             PayloadError: the request asks for an output that there is not.
             ResultError: the class returned something that has no form in the protocol.
         """
-        message = response.message
+        message = self._response_message(response)
         name, options = requested_model(request.message, self._model)
         tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
         head = build_response(name, self._model.version, options.id)

@@ -97,7 +97,7 @@ def make_output(name: str, array: Array, parameters: Mapping[str, Any]) -> Tenso
     Raises:
         ResultError: the protocol has no datatype for the array.
     """
-    array = fill_masked(array)
+    array = np.asarray(fill_masked(array))
     if array.ndim == 0:
         array = array.reshape(1)
     datatype = datatype_of(array, name)

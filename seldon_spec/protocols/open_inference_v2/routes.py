@@ -14,11 +14,10 @@ from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
 from seldon_spec.protocols.open_inference_v2.errors import describe, describe_http
 from seldon_spec.protocols.open_inference_v2.head_codec import IGNORED_HEADERS, HeadCodec
-from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec, V2PassthroughCodec
 from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
 from seldon_spec.protocols.open_inference_v2.pages import show_index, show_model, show_server, show_statistics
 from seldon_spec.protocols.route import Body, RequestInfo, RestProtocol, Route, StatePage
-from seldon_spec.protocols.seldon_v1.json_codec import PassthroughCodec
 
 _MODEL = "/v2/models/{model}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
@@ -34,20 +33,18 @@ OPERATION_ROUTES = tuple(
 
 def open_inference_v2(spec: Spec) -> RestProtocol:
     """Return the Open Inference Protocol for the model of a spec."""
-    model, is_passthrough = make_model_info(spec), spec.unit.is_passthrough
-
-    def make_codec(_route: Route) -> Codec:
-        return PassthroughCodec() if is_passthrough else V2JsonCodec(model)
+    model = make_model_info(spec)
+    codec_class = V2PassthroughCodec if spec.unit.is_passthrough else V2JsonCodec
 
     def bind_codec(codec: Codec, info: RequestInfo) -> Codec:
         model.check(info.parameters["model"], info.parameters.get("version", ""))
-        return codec if is_passthrough else cast("Codec", HeadCodec(codec, info, spec.server.max_body_bytes))
+        return cast("Codec", HeadCodec(codec, info, spec.server.max_body_bytes))
 
     return RestProtocol(
         "Open Inference Protocol V2",
         (*OPERATION_ROUTES, *_make_pages(model)),
         JsonStyle(sort_keys=False),
-        make_codec,
+        lambda _route: codec_class(model),
         describe,
         describe_http,
         prefix="/v2",
@@ -55,6 +52,16 @@ def open_inference_v2(spec: Spec) -> RestProtocol:
         ignored_headers=IGNORED_HEADERS,
         waits_for_model=False,
     )
+
+
+def list_operation_paths(spec: Spec) -> list[str]:
+    """Return the paths of the routes that call the model, with the names of the model that are known."""
+    model = make_model_info(spec)
+    return [
+        route.path.format(model=name, version=model.version)
+        for route in OPERATION_ROUTES
+        for name in (model.name, *model.aliases)
+    ]
 
 
 def _make_pages(model: ModelInfo) -> tuple[Route, ...]:

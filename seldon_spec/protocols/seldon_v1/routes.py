@@ -56,6 +56,8 @@ ROUTES: tuple[Route, ...] = (
     Route("ready", "/ready", ("GET",), page=Page.READY, is_probe=True),
 )
 
+OPERATION_PATHS = tuple(route.path for route in ROUTES if route.operation is not None)
+
 
 def seldon_v1(style: JsonStyle, *, is_passthrough: bool = False) -> RestProtocol:
     """Return Seldon's protocol.

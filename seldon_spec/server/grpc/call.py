@@ -42,6 +42,7 @@ class ModelHandler(MethodHandler):
         bridge: to the model threads.
         operation: of the model.
         codec, compressed_codec: of messages that are not compressed, and of those that are.
+        unbound_codecs: the same two, without the metadata of these calls.
         protocol: of the method.
     """
 
@@ -49,6 +50,7 @@ class ModelHandler(MethodHandler):
     operation: Operation
     codec: Codec
     compressed_codec: Codec
+    unbound_codecs: tuple[Codec, Codec]
     protocol: GrpcProtocol
 
 

@@ -133,6 +133,7 @@ class GrpcPort(Listener):
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
         uses = {**dict.fromkeys(request_log.tracer_headers, Use.TEXT), **_USES}
+        self._uses = uses
         self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._find_handler, self._vary, uses, SOUND_ID.fullmatch)
         self.limits = H2Limits(
             budget_bytes=max(_BUDGET_MESSAGES * self._max_bytes, _MIN_BUDGET_BYTES),
@@ -207,10 +208,10 @@ class GrpcPort(Listener):
             common = (self._max_bytes, head.encoding, seconds, self._deadlines, describe, head.find, head.fields)
             if isinstance(method, DirectMethod):
                 return partial(DirectCall, DirectHandler(*common, method), seconds, contexts, b"")
-            codecs = codec, compressed_codecs.get(head.encoding, codec)
+            unbound = codecs = codec, compressed_codecs.get(head.encoding, codec)
             if bind is not None:
-                codecs = bind(codecs[0], head.fields), bind(codecs[1], head.fields)
-            model = (*common, self._bridge, method.operation, *codecs, protocol)
+                codecs = bind(codec, head.fields), bind(unbound[1], head.fields)
+            model = (*common, self._bridge, method.operation, *codecs, unbound, protocol)
             if isinstance(method, StreamMethod):
                 return partial(ModelStreamCall, StreamHandler(*model, method), seconds, contexts, b"")
             return partial(unary_call, ModelHandler(*model), seconds, contexts, b"")
@@ -265,6 +266,11 @@ class GrpcPort(Listener):
         """Return what creates the calls whose headers differ from those of one only in the values of these fields."""
         if not isinstance(open_call, partial) or not issubclass(cast("type", open_call.func), MethodCall):
             return None
+        handler = open_call.args[0]
+        if isinstance(handler, ModelHandler) and handler.protocol.bind_codec is not None:
+            without_values = set(names) - self._uses.keys()  # a template does not keep theirs
+            if not handler.protocol.ignored_metadata.issuperset(without_values):
+                return None
         places = {name: place for place, name in enumerate(names)}
         return _VariedCalls(open_call, places, self._auth, self._request_log).open_call
 
@@ -339,8 +345,5 @@ class _VariedCalls:
             (name, decode_text(values[self._places[name]]) if name in self._places else value)
             for name, value in handler.fields
         ]
-        return replace(
-            handler,
-            codec=bind(handler.codec, metadata),
-            compressed_codec=bind(handler.compressed_codec, metadata),
-        )
+        codec, compressed_codec = handler.unbound_codecs
+        return replace(handler, codec=bind(codec, metadata), compressed_codec=bind(compressed_codec, metadata))

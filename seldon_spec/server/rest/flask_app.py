@@ -171,8 +171,7 @@ class _Views:
 
 def _raw_path() -> str:
     """Return the path of the request as the router takes it."""
-    path: str = flask.request.environ["PATH_INFO"]
-    return path
+    return flask.request.path.encode().decode("latin-1")
 
 
 def _find_header(name: bytes) -> bytes | None:

@@ -18,7 +18,7 @@ from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
 from seldon_spec.inference.message import EncodedResponse, Message, Operation, PayloadType, Request, join_messages
 from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
-from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec, V2PassthroughCodec
 from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, ModelInferResponse
 from seldon_spec.protocols.open_inference_v2.proto_codec import V2ProtoCodec
 from seldon_spec.protocols.open_inference_v2.proto_message import CONTENTS
@@ -452,3 +452,37 @@ def test_a_raw_response_goes_to_the_next_component_as_tensors() -> None:
     response = Adapter(Raw(), UnitSpec()).call(request, record)
     following = Request.from_response(Operation.PREDICT, response, codec)
     assert following.message.payload[0].array.tolist() == [[1, 2]]
+
+
+FAILED = {"status": {"status": 1, "info": "failed", "code": 500}}
+RAW_WRONG: dict[str, tuple[Any, str]] = {
+    "no-message": (FAILED, "the response of a raw hook is no message: Invalid request data type"),
+    "text": ("text", "the response of a raw hook is no message"),
+}
+
+
+@pytest.mark.parametrize(("result", "text"), RAW_WRONG.values(), ids=RAW_WRONG.keys())
+def test_raw_hooks_that_return_no_message(result: Any, text: str) -> None:
+    user = type("Model", (), {"predict_raw": lambda self, message: result})()  # noqa: ARG005
+    with pytest.raises(ResultError, match=text):
+        send(user, _input())
+
+
+def test_payload_passthrough_passes_bodies_unchanged() -> None:
+    class Reversing:
+        def predict_raw(self, body: bytes) -> bytes:
+            return body[::-1]
+
+    codec = V2PassthroughCodec(MODEL)
+    for body in (b"any bytes", InferBody(memoryview(b"any bytes"), 3, "model")):
+        request = codec.decode(Operation.PREDICT, body)
+        response = Adapter(Reversing(), UnitSpec()).call(request, record)
+        assert codec.encode(response, request).body == b"setyb yna"
+    with pytest.raises(PayloadError, match="PAYLOAD_PASSTHROUGH is on"):
+        Adapter(Returning([1]), UnitSpec()).call(codec.decode(Operation.PREDICT, b"{}"), record)
+
+
+@pytest.mark.parametrize("codec", [V2JsonCodec(MODEL), V2ProtoCodec(MODEL)], ids=["json", "proto"])
+def test_operations_without_a_body(codec: Any) -> None:
+    request = codec.decode(Operation.HEALTH, None)
+    assert Adapter(Returning([1]), UnitSpec()).call(request, record).message.payload == "healthy"

@@ -15,9 +15,12 @@ import orjson
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
 from seldon_spec.protocols.json_numbers import SHORT_BYTES, NotPlain, Text, decode_text, is_orjson_exact, read_array
+from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS
 
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n]*[\[\-0-9])')
+_MAX_FAILURES = 4
 _FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
+_INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 
 
 def read_json(wire: Text) -> Any:
@@ -61,13 +64,18 @@ def read_with_arrays(view: memoryview) -> Any:
     """Return the result of ``read_plain``, with arrays as the ``data`` of inputs; None if there are none."""
     arrays: list[Array] = []
     pieces: list[memoryview | bytes] = []
-    start = at = 0
+    start = at = failures = 0
     while (found := _DATA.search(view, at)) is not None:
         at = found.end()
         try:
             array, end = read_array(view, at)
         except (NotPlain, ValueError, TypeError, RuntimeError):  # the latter three are raised by the parsers
+            failures += 1
+            if failures > _MAX_FAILURES:  # each may have read the whole rest of the text
+                return None
             continue
+        if len(arrays) == MAX_TENSORS:  # each copies a piece of the text
+            return None
         pieces += (view[start:at], b"NaN")
         arrays.append(array)
         start = at = end
@@ -106,9 +114,9 @@ def _read_around(text: bytes, arrays: list[Array]) -> Any:
 
 def _fits(entry: dict[str, Any]) -> bool:
     """Return whether the reference makes the same array of an input."""
-    array = entry["data"]
-    if array.dtype.kind == "f" and entry.get("datatype") not in _FLOATS:
-        return False  # a large integer may have been rounded
+    array, datatype = entry["data"], str(entry.get("datatype"))
+    if datatype not in _FLOATS and (datatype not in _INTEGERS or array.dtype.kind == "f"):
+        return False  # among floats, a large integer may have been rounded
     if array.ndim == 2:
         if list(array.shape) != entry.get("shape"):
             return False

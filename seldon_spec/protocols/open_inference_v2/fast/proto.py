@@ -24,6 +24,7 @@ from seldon_spec.protocols.open_inference_v2.proto_message import (
     write_plain,
     write_raw,
 )
+from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS
 from seldon_spec.protocols.protobuf_wire import NotPlain, iter_members, write_varint
 
 Parts: TypeAlias = "tuple[Any, Sequence[Raw], Sequence[Any] | None]"
@@ -74,6 +75,8 @@ def _split_request(view: memoryview) -> Parts:
     contents: list[Any] = []
     kept = 0
     for tag, start, end, begin in iter_members(view, 0, len(view)):
+        if len(raw) > MAX_TENSORS or len(contents) > MAX_TENSORS:  # the library reads so many faster
+            raise NotPlain
         if tag == _RAW:
             head.append(view[kept:begin])
             raw.append(view[start:end])
@@ -106,13 +109,11 @@ def _split_input(view: memoryview, start: int, end: int) -> tuple[bytes | memory
 
 
 def _read_contents(view: memoryview, start: int, end: int) -> Any:
-    members = list(iter_members(view, start, end)) if end > start and view[start] in _PACKED else []
-    if len(members) == 1:
-        tag, first, last, _ = members[0]
+    if end > start and view[start] in _PACKED:
+        tag, first, last, _ = next(iter_members(view, start, end))
         dtype = _PACKED[tag]
-        if (last - first) % dtype.itemsize:
-            raise NotPlain
-        return np.frombuffer(view[first:last], dtype).copy()
+        if last == end and (last - first) % dtype.itemsize == 0:
+            return np.frombuffer(view[first:last], dtype).copy()
     return InferTensorContents.FromString(bytes(view[start:end]))
 
 
