@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is imported is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo serve test test-all test-latest test-image lint types docs lock clean
+.PHONY: help demo serve test test-all test-latest test-image test-clients lint types docs lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found, and on the oldest dependencies'
 	@echo 'make test-oldest, make test-latest  the tests on the oldest and on the newest dependencies; TESTS="tests/config ..." selects'
 	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
+	@echo 'make test-clients  installs the clients of Triton and KServe, and sends requests from them to the server'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -45,6 +46,10 @@ test-all: $(foreach version,$(SUPPORTED),$(if $(call find_python,$(version)),tes
 # A rule of its own, so that the pattern of the tests below does not take "image" for a version of Python.
 test-image: .venv-$(VERSION)/.wheel
 	$(call run_tests,.venv-$(VERSION),tests/image,-m image)
+
+# The clients cannot be imported together: each has an environment of its own.
+test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/clients/.venv-kserve/.locked
+	$(call run_tests,.venv-$(VERSION),tests/clients,-m clients --clients ../clients)
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -81,13 +86,17 @@ examples/iris/iris.joblib: examples/iris/train.py .venv/.package
 	$(BIN)/python examples/iris/train.py
 
 # Lock files: every environment below holds exactly what one of them pins.
-LOCK = .venv-lock/bin/uv pip compile --quiet --python-version $(firstword $(SUPPORTED)) --generate-hashes --no-annotate \
-    --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) pyproject.toml examples/iris/requirements.txt
+COMPILE = .venv-lock/bin/uv pip compile --quiet --python-version $(firstword $(SUPPORTED)) --generate-hashes --no-annotate \
+    --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+LOCK = $(COMPILE) pyproject.toml examples/iris/requirements.txt
+LOCK_GROUP = $(COMPILE) --universal
 
 lock: .venv-lock/.uv
 	$(LOCK) --universal --group build --group docs --group lint --group test --output-file requirements/dev.txt
 	$(LOCK) --universal --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
 	$(LOCK) --group test --constraint tests/oldest.txt --output-file requirements/oldest.txt
+	$(LOCK_GROUP) --group client-triton --output-file requirements/client-triton.txt
+	$(LOCK_GROUP) --group client-kserve --output-file requirements/client-kserve.txt
 
 .venv-lock/.uv:
 	$(PYTHON) -m venv .venv-lock
@@ -129,6 +138,11 @@ endef
 
 .venv-%/.wheel: requirements/dev.txt build/.wheel
 	$(call install_wheel,.venv-$*,$(if $(filter $*,$(VERSION)),$(PYTHON),$(call find_python,$*)),$<)
+
+build/clients/.venv-%/.locked: requirements/client-%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes --no-compile --requirement $<
+	@touch $@
 
 # The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
 .venv-oldest/.wheel: requirements/oldest.txt build/.wheel

@@ -96,6 +96,18 @@ def _describe_value(path: FieldPath, schema: Schema) -> Iterator[str]:
     yield f"- Default: {_default(path, schema)}"
     yield f"- Variable: {' or '.join(f'`{name}`' for name in _variables(path))}"
     yield f"- Example:\n\n{_indent(_example(path, schema))}"
+    if path != ("parameters",) and "properties" in schema.get("items", {}):
+        yield from _describe_entries(schema["items"])
+
+
+def _describe_entries(schema: Schema) -> Iterator[str]:
+    """Yield a table of the keys of the mappings in a list."""
+    yield "The keys of a mapping in the list:\n"
+    yield "| key | | allowed | default |\n|---|---|---|---|"
+    for key, child in schema["properties"].items():
+        default = "required" if key in schema["required"] else f"`{json.dumps(child['default'])}`"
+        yield f"| `{key}` | {child['description']} | {_escape(describe(child))} | {default} |"
+    yield ""
 
 
 def _default(path: FieldPath, schema: Schema) -> str:

@@ -123,12 +123,13 @@ def _working_directory(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def predict_once(spec: Spec, message: bytes) -> str:
+def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:
     """Load the class and run one prediction, on the calling thread.
 
     Args:
         spec: from :func:`prepare`.
         message: a request as JSON.
+        is_v2: whether it is one of the Open Inference Protocol, not of Seldon's.
 
     Returns:
         The response as JSON, in the spec's JSON style.
@@ -137,11 +138,13 @@ def predict_once(spec: Spec, message: bytes) -> str:
     from seldon_spec.inference.assembly import dispatcher_for
     from seldon_spec.inference.message import Operation
     from seldon_spec.protocols.json_style import JsonStyle
+    from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+    from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
     from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
     dispatcher = dispatcher_for(spec)
     built = dispatcher.build()
-    codec = JsonCodec(JsonStyle.from_flask(spec.flask))
+    codec = V2JsonCodec(make_model_info(spec)) if is_v2 else JsonCodec(JsonStyle.from_flask(spec.flask))
     reply = dispatcher.submit(Operation.PREDICT, message, codec)
     reply.add_done_callback(lambda _reply: dispatcher.stop())
     log = logging.getLogger(processor.__name__)

@@ -43,6 +43,7 @@ STOP_SECONDS = 30
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("seldon-spec")
     group.addoption("--rewrite-golden", action="store_true", help="write the golden files anew instead of comparing")
+    group.addoption("--clients", metavar="DIR", help="the folder with the environments of other projects' clients")
     group.addoption("--installed", action="store_true", help="the package under test has to be an installed wheel")
 
 

@@ -11,10 +11,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ["demo", "dev", "oldest"]
+OWN = ["demo", "dev", "oldest"]
+CLIENTS = ["client-kserve", "client-triton"]
+LOCKS = [*OWN, *CLIENTS]
 PYTHONS = ["3.10.0", "3.10.13", "3.11.7", "3.12.1", "3.13.0"]
 PIN = re.compile(r"(?P<requirement>[a-z0-9-]+==[\w.+]+(?: ; [^\\]+?)?)(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})+)")
-GROUPS = {"demo": ["build"], "dev": ["build", "docs", "lint", "test"], "oldest": ["test"]}
+GROUPS = {"demo": ["build"], "dev": ["build", "docs", "lint", "test"], "oldest": ["test"], **{n: [n] for n in CLIENTS}}
 
 
 def read_entries(lock: str) -> list[str]:
@@ -43,12 +45,13 @@ def read_pins(lock: str, python: str) -> dict[str, str]:
 
 
 def read_requirements(lock: str, python: str) -> list[Requirement]:
-    """What a lock file has to provide: the package's dependencies, its groups and the example of the demo."""
+    """What a lock file has to provide: its groups, and of our own the package's dependencies and the demo's example."""
     tomllib: Any = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     example = (ROOT / "examples" / "iris" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     groups = [project["dependency-groups"][group] for group in GROUPS[lock]]
-    found = [Requirement(line) for lines in (project["project"]["dependencies"], example, *groups) for line in lines]
+    own = (project["project"]["dependencies"], example) if lock in OWN else ()
+    found = [Requirement(line) for lines in (*own, *groups) for line in lines]
     environment = {"python_version": python.rpartition(".")[0], "sys_platform": "linux"}
     return [each for each in found if each.marker is None or each.marker.evaluate(environment)]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,11 +32,11 @@ class NoResponse(SeldonSpecError):
     """The server could not be reached, or the response is an error."""
 
 
-def read_message(data: str) -> bytes:
-    """Return the message given by DATA, as JSON.
+def read_data(data: str) -> list[Any] | bytes:
+    """Return the value given by DATA: a list of rows, or the JSON text of a complete request.
 
     Args:
-        data: a JSON array of rows, a complete message as a JSON object, ``@FILE``, or ``-`` for stdin.
+        data: a JSON array of rows, a complete request as a JSON object, ``@FILE``, or ``-`` for stdin.
 
     Raises:
         BadData: it is none of these.
@@ -50,10 +51,15 @@ def read_message(data: str) -> bytes:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise BadData(f"DATA is not JSON: {reason}{where}") from None
     if isinstance(value, list):
-        return json.dumps({"data": {"ndarray": value}}).encode()
+        return value
     if isinstance(value, dict):
         return text.encode() if isinstance(text, str) else text
     raise BadData('DATA is neither a JSON array, e.g. [[1, 2]], nor a complete message, e.g. {"strData": "text"}')
+
+
+def make_message(data: list[Any] | bytes) -> bytes:
+    """Return a message of Seldon's protocol for the value of ``read_data``."""
+    return json.dumps({"data": {"ndarray": data}}).encode() if isinstance(data, list) else data
 
 
 def _read(data: str) -> str | bytes:
@@ -102,12 +108,11 @@ class Credentials:
         return None if self.ca is None else _read_file(self.ca)
 
 
-def send_message(url: str, message: bytes, credentials: Credentials = Credentials()) -> str:
-    """Send a message to ``http://…``, ``https://…``, ``grpc://…`` or ``grpcs://…``; return the response as JSON text.
+def parse_url(url: str) -> SplitResult:
+    """Return the parts of the URL of a server: ``http://…``, ``https://…``, ``grpc://…`` or ``grpcs://…``.
 
     Raises:
-        BadData: a file of ``credentials`` cannot be read.
-        NoResponse: the server cannot be reached, or the response is an error.
+        NoResponse: it is not such a URL.
     """
     parts = urlsplit(url)
     try:
@@ -118,19 +123,36 @@ def send_message(url: str, message: bytes, credentials: Credentials = Credential
         raise NoResponse(
             f"{mask_urls(url)} is not the URL of a server; allowed: http://HOST:PORT, or https, grpc, grpcs"
         )
-    send = _send_grpc if parts.scheme.startswith("grpc") else _send_rest
-    return send(parts, message, credentials)
+    return parts
 
 
-def _send_rest(parts: SplitResult, message: bytes, credentials: Credentials) -> str:
+def send_message(url: str, message: bytes, credentials: Credentials = Credentials()) -> str:
+    """Send a message of Seldon's protocol to a server; return the response as JSON text.
+
+    Raises:
+        BadData: a file of ``credentials`` cannot be read.
+        NoResponse: the server cannot be reached, or the response is an error.
+    """
+    parts = parse_url(url)
+    if parts.scheme.startswith("grpc"):
+        return _send_grpc(parts, message, credentials)
+    return send_rest(parts, parts.path.rstrip("/") or PREDICTIONS, message, credentials)
+
+
+def send_rest(parts: SplitResult, path: str, message: bytes | None, credentials: Credentials) -> str:
+    """Send a JSON body by POST, or a GET request without one; return the body of the response.
+
+    Raises:
+        NoResponse: the server cannot be reached, or the response is an error.
+    """
     # http.client ignores the proxy variables: the URL is contacted directly.
     connection = _connect(parts, credentials)
-    path = parts.path.rstrip("/") or PREDICTIONS
-    headers = {"Content-Type": "application/json", **credentials.headers()}
-    status, body = _request(connection, "POST", path, message, headers)
+    headers = credentials.headers() | ({} if message is None else {"Content-Type": "application/json"})
+    status, body = _request(connection, "GET" if message is None else "POST", path, message, headers)
     text = body.decode("utf-8", "replace")
     if status != http.client.OK:
-        raise NoResponse(f"{mask_urls(parts.geturl())} returned {status}: {_reason(text)}")
+        url = mask_urls(parts._replace(path=path).geturl() if message is None else parts.geturl())
+        raise NoResponse(f"{url} returned {status}: {_reason(text)}")
     return text
 
 
@@ -166,30 +188,45 @@ def _request(
 
 
 def _reason(text: str) -> str:
+    """Return the reason in the body of an error of either protocol."""
     try:
-        status: Any = json.loads(text)["status"]
-        return f"{status['reason']}: {status['info']}"
+        error: Any = json.loads(text)
+        return str(error["error"]) if "error" in error else f"{error['status']['reason']}: {error['status']['info']}"
     except (ValueError, KeyError, TypeError):
         return text[:500]
 
 
 def _send_grpc(parts: SplitResult, message: bytes, credentials: Credentials) -> str:
-    import grpc
-
     from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
     from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, message_to_tree, tree_to_message
 
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     try:
         request = tree_to_message(json.loads(message), SeldonMessage())
     except ERRORS as error:
         raise BadData(f"DATA is not a message: {error}") from None
+    response = SeldonMessage()
+    with open_channel(parts, credentials) as call:
+        response.ParseFromString(call("/seldon.protos.Model/Predict", request.SerializeToString()))
+    return json.dumps(message_to_tree(response, is_bare=True), sort_keys=True, separators=(",", ":"))
+
+
+@contextlib.contextmanager
+def open_channel(parts: SplitResult, credentials: Credentials) -> Iterator[Callable[[str, bytes], bytes]]:
+    """Connect to a gRPC server; yield a function that sends a message to a method and returns the response.
+
+    Raises:
+        NoResponse: by the function: the server cannot be reached, or the response is an error.
+    """
+    import grpc
+
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     unlimited = [
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_http_proxy", 0),
     ]
     address = f"{host}:{parts.port or 5000}"
+    metadata = tuple(credentials.headers().items())
     with (
         grpc.insecure_channel(address, options=unlimited)
         if parts.scheme == "grpc"
@@ -197,16 +234,17 @@ def _send_grpc(parts: SplitResult, message: bytes, credentials: Credentials) -> 
             address, grpc.ssl_channel_credentials(credentials.root_certificates()), options=unlimited
         )
     ) as channel:
-        call = channel.unary_unary(
-            "/seldon.protos.Model/Predict",
-            request_serializer=lambda m: m.SerializeToString(),
-            response_deserializer=SeldonMessage.FromString,
-        )
-        try:
-            response = call(request, timeout=TIMEOUT_SECONDS, metadata=tuple(credentials.headers().items()))
-        except grpc.RpcError as error:
-            raise NoResponse(f"{mask_urls(parts.geturl())} returned {error.code().name}: {error.details()}") from None
-    return json.dumps(message_to_tree(response, is_bare=True), sort_keys=True, separators=(",", ":"))
+
+        def call(method: str, message: bytes) -> bytes:
+            send = channel.unary_unary(method, None, None)
+            try:
+                response: bytes = send(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
+            except grpc.RpcError as error:
+                url = mask_urls(parts.geturl())
+                raise NoResponse(f"{url} returned {error.code().name}: {error.details()}") from None
+            return response
+
+        yield call
 
 
 def check_ready(spec: Spec) -> None:

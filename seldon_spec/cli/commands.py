@@ -56,11 +56,11 @@ def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
         return error.diagnostics
 
 
-def init(folder: Path, service_type: ServiceType, class_name: str) -> None:
+def init(folder: Path, service_type: ServiceType, class_name: str, *, has_infer: bool = False) -> None:
     """Write the files of a new project, and print the next commands."""
     from seldon_spec.cli.scaffold import make_files, write_files
 
-    files = make_files(service_type, class_name)
+    files = make_files(service_type, class_name, has_infer=has_infer)
     write_files(folder, files)
     where = "" if folder == Path() else f" {folder}"
     write_stderr(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
@@ -190,23 +190,44 @@ def serve(path: Path, flags: Flags = NO_FLAGS, *, flag_names: Flags = NO_FLAGS, 
 
 
 def predict(
-    data: str, at: str, flags: Flags = NO_FLAGS, *, ca: Path | None = None, token_file: Path | None = None
+    data: str,
+    at: str,
+    flags: Flags = NO_FLAGS,
+    *,
+    protocol: str | None = None,
+    ca: Path | None = None,
+    token_file: Path | None = None,
 ) -> None:
-    """Print one prediction: of a running server if ``at`` is a URL, else computed in this process."""
-    from seldon_spec.cli import client
+    """Print one prediction: of a running server if ``at`` is a URL, else computed in this process.
 
-    message = client.read_message(data)
+    Args:
+        data: as ``client.read_data`` takes it.
+        at: a path or a URL.
+        flags: of the spec.
+        protocol: ``v1`` or ``v2``; None: v2 for a URL with a path of it, else v1.
+        ca, token_file: of ``client.Credentials``.
+    """
+    from seldon_spec.cli import client, open_inference
+
+    given = client.read_data(data)
     if "://" in at:
-        response = client.send_message(at, message, client.Credentials(ca, token_file))
+        credentials = client.Credentials(ca, token_file)
+        if protocol == "v2" or (protocol is None and open_inference.is_open_inference_url(at)):
+            response = open_inference.send(at, given, credentials)
+        else:
+            response = client.send_message(at, client.make_message(given), credentials)
     else:
         from seldon_spec.app import predict_once, prepare
 
         spec = _require_hook(load(Path(at), os.environ, flags))
+        is_v2 = protocol == "v2"
+        declared = [(tensor.name, tensor.datatype) for tensor in spec.inputs]
+        message = open_inference.make_request(given, declared) if is_v2 else client.make_message(given)
         stdout = _redirect_stdout()
         try:
             prepared = prepare(spec)
             print_diagnostics(spec.diagnostics, with_summary=False)
-            response = predict_once(prepared, message)
+            response = predict_once(prepared, message, is_v2=is_v2)
         finally:
             sys.stdout = stdout
     _print(response.rstrip("\n") + "\n")

@@ -75,6 +75,13 @@ class BuilderName(str, Enum):
     BUILDAH = "buildah"
 
 
+class ProtocolName(str, Enum):
+    """Protocols of a request."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
 class FindingsFormat(str, Enum):
     """Output formats of findings."""
 
@@ -127,6 +134,9 @@ def init(
         typer.Option("--service-type", case_sensitive=False, help="The role of the class in a graph."),
     ] = (ServiceType.MODEL),
     class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class name.")] = None,
+    infer: Annotated[
+        bool, typer.Option("--infer", help="Write a MODEL with named inputs and outputs (method infer).")
+    ] = False,
 ) -> None:
     """Write a new project: seldon.yaml, a class, a test and further files."""
     from seldon_spec.cli.scaffold import DEFAULT_NAMES, is_class_name
@@ -134,7 +144,9 @@ def init(
     name = DEFAULT_NAMES[service_type] if class_name is None else class_name
     if not is_class_name(name):
         raise typer.BadParameter(f'"{name}" is not a valid class name', param_hint="--class-name")
-    commands.init(folder, service_type, name)
+    if infer and service_type is not ServiceType.MODEL:
+        raise typer.BadParameter("needs the service type MODEL", param_hint="--infer")
+    commands.init(folder, service_type, name, has_infer=infer)
 
 
 @app.command()
@@ -297,6 +309,12 @@ def predict(
     *,
     at: Annotated[str, typer.Option("--at", metavar="PATH|URL", help="A folder, a file, or a server URL.")] = ".",
     settings: SetOption = None,
+    protocol: Annotated[
+        ProtocolName | None,
+        typer.Option(
+            "--protocol", help="v1: Seldon's; v2: Open Inference. Default: v2 for a URL with the path /v2/…, else v1."
+        ),
+    ] = None,
     ca: Annotated[
         Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
     ] = None,
@@ -309,7 +327,8 @@ def predict(
         raise typer.BadParameter("cannot be combined with the URL of a running server", param_hint="--set")
     if "://" not in at and (ca or token_file):
         raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
-    commands.predict(data, at, _flags(settings), ca=ca, token_file=token_file)
+    name = None if protocol is None else protocol.value
+    commands.predict(data, at, _flags(settings), protocol=name, ca=ca, token_file=token_file)
 
 
 @app.command()

@@ -36,14 +36,14 @@ def is_class_name(text: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text)) and not keyword.iskeyword(text)
 
 
-def make_files(service_type: ServiceType, class_name: str) -> dict[str, str]:
-    """Return the texts of the files, by name."""
+def make_files(service_type: ServiceType, class_name: str, *, has_infer: bool = False) -> dict[str, str]:
+    """Return the texts of the files, by name; with ``has_infer``, of a MODEL with named tensors."""
     values = {"class_name": class_name, "service_type": service_type.value, "name": default_name(class_name)}
 
     def fill(template: str) -> str:
         return Template((_TEMPLATES / template).read_text("utf-8")).substitute(values)
 
-    kind = service_type.value
+    kind = "infer" if has_infer else service_type.value
     return {
         SPEC_FILE: fill("seldon.yaml.txt") + fill(f"{kind}.yaml.txt"),
         f"{class_name}.py": fill(f"{kind}.py.txt"),

@@ -35,7 +35,7 @@ def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace 
         user_class = import_class(spec.class_name, spec.folder)
         progress.begin(f"loading {spec.class_name}")
         component = build_component(
-            user_class, spec.parameters, spec.unit, spec.service_type, spec.inputs, spec.outputs
+            user_class, spec.parameters, spec.unit, spec.service_type, spec.inputs, spec.outputs, spec.platform
         )
         component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
         if component.uses_flask:  # a batch of requests would have to share one flask.request

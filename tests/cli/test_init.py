@@ -22,37 +22,45 @@ Serve = Callable[[Path], AbstractContextManager[Any]]
 FILES = {"seldon.yaml", "requirements.txt", ".dockerignore", "seldon.schema.json"}
 
 
-def _init(folder: Path, service_type: ServiceType) -> None:
-    assert run(["init", str(folder), "--service-type", service_type.value, "--class-name", "Fresh"]) == 0
+KINDS = [*(["--service-type", kind.value] for kind in ServiceType), ["--infer"]]
 
 
-@pytest.mark.parametrize("service_type", ServiceType)
+def _init(folder: Path, kind: list[str]) -> None:
+    assert run(["init", str(folder), *kind, "--class-name", "Fresh"]) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[-1])
 def test_a_new_folder_is_right_and_complete(
-    service_type: ServiceType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "new" / "folder"
-    _init(folder, service_type)
+    _init(folder, kind)
     assert {path.name for path in folder.iterdir()} == {*FILES, "Fresh.py", "test_Fresh.py"}
     assert run(["validate", str(folder), "--strict"]) == 0
-    assert load(folder, {}).service_type is service_type
+    assert load(folder, {}).service_type.value in (kind[-1], "MODEL")
     assert json.loads((folder / "seldon.schema.json").read_text()) == load_schema()
     assert (folder / "seldon.yaml").read_text().startswith("# yaml-language-server: $schema=./seldon.schema.json\n")
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("service_type", ServiceType)
-def test_a_new_folder_passes_its_own_test(service_type: ServiceType, tmp_path: Path) -> None:
-    _init(tmp_path, service_type)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[-1])
+def test_a_new_folder_passes_its_own_test(kind: list[str], tmp_path: Path) -> None:
+    _init(tmp_path, kind)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("service_type", ServiceType)
-def test_a_new_folder_serves(service_type: ServiceType, tmp_path: Path, serve_folder: Serve) -> None:
-    _init(tmp_path, service_type)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[-1])
+def test_a_new_folder_serves(kind: list[str], tmp_path: Path, serve_folder: Serve) -> None:
+    _init(tmp_path, kind)
     with serve_folder(tmp_path):
         pass
+
+
+def test_infer_is_a_method_of_a_model(tmp_path: Path) -> None:
+    assert run(["init", str(tmp_path / "x"), "--infer", "--service-type", "ROUTER"]) == 2
+    assert not (tmp_path / "x").exists()
 
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.variables import TABLE, field_variables
 from seldon_spec.config.loader import default_name, load, plain
-from seldon_spec.config.model import LogLevel, SecretRef, ServiceType, Spec
+from seldon_spec.config.model import LogLevel, SecretRef, ServiceType, Spec, TensorSpec
 from seldon_spec.config.schema.lookup import (
     field_schema,
     fields,
@@ -116,6 +116,8 @@ SAMPLES = {
     "index_url": ("https://pypi.example.com/simple", "https://pypi.example.com/simple"),
     "workdir": ("/app", "/app"),
     "labels": ('{"a": "b"}', {"a": "b"}),
+    "inputs": ('["a", "b"]', (TensorSpec("input-0", "FP64", (-1, 2), columns=("a", "b")),)),
+    "outputs": ('[{"name": "y", "datatype": "INT8", "shape": [-1, 3.0]}]', (TensorSpec("y", "INT8", (-1, 3)),)),
     "name": ("iris", "iris"),
     "python": ("3.11", "3.11"),
     "APPLICATION_ROOT": ("/x", "/x"),
@@ -283,6 +285,33 @@ def test_references_are_kept_as_names(folder: Path) -> None:
 def test_the_loader_reads_no_variable_of_the_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUNICORN_WORKERS", "7")
     assert load(folder, {}).server.workers == 1
+
+
+TENSORS = """\
+class_name: MyModel
+inputs:
+  - {name: image, datatype: UINT8, shape: [-1, 28, 28], description: A digit.}
+  - {name: query, datatype: BYTES, shape: [], content_type: str, optional: true}
+outputs: [{name: score, datatype: FP32, shape: [-1]}]
+platform: seldon_python
+"""
+
+
+def test_inputs_and_outputs_are_tensors_of_the_spec(folder: Path) -> None:
+    (folder / "MyModel.py").write_text("class MyModel:\n    def infer(self, inputs): ...\n")
+    spec = load(_write(folder, TENSORS), {})
+    assert spec.inputs == (
+        TensorSpec("image", "UINT8", (-1, 28, 28), description="A digit."),
+        TensorSpec("query", "BYTES", (), "str", optional=True),
+    )
+    assert spec.outputs == (TensorSpec("score", "FP32", (-1,)),)
+    assert spec.platform == "seldon_python"
+
+
+def test_a_variable_replaces_the_whole_list_of_inputs(folder: Path) -> None:
+    environ = {"SELDON_SPEC__INPUTS": '[{"name": "x", "datatype": "FP32", "shape": [-1, 2], "columns": ["a", "b"]}]'}
+    spec = load(_write(folder, "class_name: MyModel\ninputs: [a, b, c]\n"), environ)
+    assert spec.inputs == (TensorSpec("x", "FP32", (-1, 2), columns=("a", "b")),)
 
 
 def test_the_example_file_is_right_and_shows_every_key(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.config.model import UnitSpec
+from seldon_spec.config.model import TensorSpec, UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.contract import SeldonNotImplementedError
 from seldon_spec.inference.component.metadata import read_metadata
@@ -36,6 +36,16 @@ def test_the_image_gives_name_and_version(image: str, expected: tuple[str, str])
 def test_the_operator_s_stand_over_the_class_s() -> None:
     told = {"name": "class", "platform": "class"}
     assert read(told, UnitSpec(metadata={"name": "operator"})) == {**EMPTY, "name": "operator", "platform": "class"}
+
+
+def test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() -> None:
+    user = type("Model", (), {"init_metadata": lambda self: {"inputs": [{}], "outputs": [{}], "platform": "class"}})()
+    inputs = [TensorSpec("x", "BF16", (-1, 2), columns=("a", "b"), description="two numbers")]
+    shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
+    of_class = {**EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"}
+    assert read_metadata(user, UnitSpec(), inputs) == of_class
+    unit = UnitSpec(metadata={"platform": "operator", "outputs": []})
+    assert read_metadata(user, unit, inputs, inputs, "file") == {**EMPTY, "inputs": shown, "platform": "operator"}
 
 
 VALID: dict[str, dict[str, Any]] = {

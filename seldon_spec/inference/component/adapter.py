@@ -62,6 +62,7 @@ def build_component(
     service_type: ServiceType,
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[TensorSpec] = (),
+    platform: str | None = None,
 ) -> Adapter:
     """Build the user's object, read its metadata, and load it.
 
@@ -70,14 +71,15 @@ def build_component(
         parameters: its keyword arguments.
         unit: what the operator sets for this component.
         service_type: an OUTLIER_DETECTOR also has its scores called.
-        inputs, outputs: as declared, for the hook ``infer``.
+        inputs, outputs: as declared, for the metadata and the hook ``infer``.
+        platform: as declared, for the metadata.
 
     Raises:
         ComponentFailed: the class raised.
     """
     with user_code():
         user = user_class(**parameters)
-    metadata = read_metadata(user, unit)
+    metadata = read_metadata(user, unit, inputs, outputs, platform)
     _load(user)
     return Adapter(user, unit, service_type, metadata, inputs, outputs)
 

@@ -1,12 +1,12 @@
-"""The model's metadata: ``init_metadata()``, overridden by the operator's, and validated (contract section 8)."""
+"""The model's metadata (contract section 8): of ``init_metadata()``, overridden by the declared and the operator's."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seldon_spec.config.model import UnitSpec
+from seldon_spec.config.model import TensorSpec, UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.hooks import call_user, is_not_implemented
 
@@ -19,7 +19,7 @@ _OBJECT: dict[str, Any] = {"type": "object"}
 _ARRAYS = ("tensor", "ndarray", "tftensor")
 _DATATYPES = (
     *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
-    *("FP16", "FP32", "FP64", "BYTES"),
+    *("FP16", "FP32", "FP64", "BF16", "BYTES"),
 )
 
 
@@ -61,8 +61,19 @@ SCHEMA = _closed(
 """The JSON Schema of metadata."""
 
 
-def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
+def read_metadata(
+    user: object,
+    unit: UnitSpec,
+    inputs: Sequence[TensorSpec] = (),
+    outputs: Sequence[TensorSpec] = (),
+    platform: str | None = None,
+) -> dict[str, Any] | None:
     """Read the metadata of the class and complete them.
+
+    Args:
+        user: the object.
+        unit: what the operator sets; its metadata override all others.
+        inputs, outputs, platform: as declared, if they are; they override those of the class.
 
     Returns:
         The six members; None if the contract does not allow them; the error is logged.
@@ -70,7 +81,11 @@ def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
     Raises:
         ComponentFailed: the class raised.
     """
-    given = {**_call_init_metadata(user), **(unit.metadata or {})}
+    own, operators = _call_init_metadata(user), unit.metadata or {}
+    declared: dict[str, Any] = {} if platform is None else {"platform": platform}
+    for key, tensors in (("inputs", inputs), ("outputs", outputs)):
+        if tensors:
+            declared[key] = [{"name": t.name, "datatype": t.datatype, "shape": list(t.shape)} for t in tensors]
     image, _, version = (unit.image or "").rpartition(":")
     metadata = {
         "name": image if unit.image else unit.name or "",
@@ -79,9 +94,11 @@ def read_metadata(user: object, unit: UnitSpec) -> dict[str, Any] | None:
         "inputs": [],
         "outputs": [],
         "custom": {},
-        **given,
+        **own,
+        **declared,
+        **operators,
     }
-    return metadata if not given or _is_valid(metadata) else None
+    return metadata if not (own or operators) or _is_valid(metadata) else None
 
 
 def _call_init_metadata(user: object) -> dict[str, Any]:

@@ -1,0 +1,3 @@
+class MyModel:
+    async def infer(self, inputs: "dict[str, object]", *, context):
+        return inputs
