@@ -72,7 +72,7 @@ class ViaMakeApp:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         response = self._app.test_client().open(path, method=method, data=body, headers=dict(headers or {}))
-        return response.status_code, response.headers, response.get_data()  # type: ignore[return-value]
+        return response.status_code, response.headers, response.get_data()
 
 
 @pytest.fixture(scope="module")
