@@ -44,7 +44,6 @@ class ModelInfo:
         version: None: the model has none.
         inputs, outputs: as declared; empty: they are unknown.
         aliases: further names.
-        platform: in the metadata; None: that of the class.
         takes_any_name: whether requests may give any other name (routers and combiners).
         shows_metrics: whether the metrics of a call are in its response.
     """
@@ -54,7 +53,6 @@ class ModelInfo:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     aliases: frozenset[str] = frozenset()
-    platform: str | None = None
     takes_any_name: bool = False
     shows_metrics: bool = False
 

@@ -16,7 +16,6 @@ def make_model_info(spec: Spec) -> ModelInfo:
         inputs=spec.inputs,
         outputs=spec.outputs,
         aliases=frozenset() if spec.unit.id is None else frozenset({spec.unit.id}),
-        platform=spec.platform,
         takes_any_name=spec.service_type in (ServiceType.ROUTER, ServiceType.COMBINER),
         shows_metrics=spec.unit.has_metrics_in_response and is_explicit,
     )

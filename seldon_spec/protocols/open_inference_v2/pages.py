@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seldon_spec import __version__
-from seldon_spec.config.model import TensorSpec
 from seldon_spec.errors import NotServing, UnwritableResult
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
@@ -52,14 +51,10 @@ def show_model(model: ModelInfo, dispatcher: Dispatcher, name: str, version: str
     return {
         "name": name or model.name,
         **({} if model.version is None else {"versions": [model.version]}),
-        "platform": metadata["platform"] if model.platform is None else model.platform,
-        "inputs": _show_declared(model.inputs) or _show_tensors(metadata["inputs"], "input"),
-        "outputs": _show_declared(model.outputs) or _show_tensors(metadata["outputs"], "output"),
+        "platform": metadata["platform"],
+        "inputs": _show_tensors(metadata["inputs"], "input"),
+        "outputs": _show_tensors(metadata["outputs"], "output"),
     }
-
-
-def _show_declared(tensors: Sequence[TensorSpec]) -> list[dict[str, Any]]:
-    return [{"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in tensors]
 
 
 def _show_tensors(entries: Sequence[Mapping[str, Any]], kind: str) -> list[dict[str, Any]]:
