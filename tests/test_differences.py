@@ -11,8 +11,9 @@ from seldon_spec.cli.microservice import OPTIONS
 from seldon_spec.config.layers.variables import ANNOTATIONS, Annotation, Reading, Variable, known_variables
 from seldon_spec.config.layers.variables import TABLE as VARIABLES
 from seldon_spec.config.schema.lookup import fields
+from seldon_spec.errors import InferUnsupported, UnknownModel
 from seldon_spec.protocols.seldon_v1.errors import INTERNAL_ERROR, describe_http
-from seldon_spec.protocols.status import STATUSES as ERRORS
+from seldon_spec.protocols.status import STATUSES as ALL_ERRORS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
 REFERENCE = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -57,6 +58,9 @@ def test_every_key_that_the_page_names_is_there() -> None:
 def test_the_annotations_are_listed(annotation: Annotation) -> None:
     assert annotation.name in QUOTED
 
+
+ERRORS = {kind: row for kind, row in ALL_ERRORS.items() if kind not in (InferUnsupported, UnknownModel)}
+"""Those that Seldon's protocol has; the Open Inference Protocol has the other two."""
 
 STATUSES = {row.http for row in ERRORS.values()} | {404, 405}
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 Wire: TypeAlias = "bytes | bytearray | memoryview"
 
 _WITH_LENGTH = 2
+_KIND = 0x87  # the bits of a tag for the kind of its value, and for more bytes of the tag
 
 
 class NotPlain(Exception):
@@ -23,7 +24,7 @@ def iter_members(wire: Wire, at: int, end: int) -> Iterator[tuple[int, int, int,
     """
     while at < end:
         tag, size, start = wire[at], wire[at + 1], at + 2
-        if tag > 0x7F or tag & 7 != _WITH_LENGTH:
+        if tag & _KIND != _WITH_LENGTH:
             raise NotPlain
         if size > 0x7F:
             size, start = read_varint(wire, at + 1)

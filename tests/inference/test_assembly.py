@@ -122,7 +122,7 @@ def test_interleaved_calls_and_one_page(
         assert sorted(sample.labels["model_name"] for sample in loads) == [FIRST, SECOND]
         assert families["changing"].type == "histogram"  # that of the component that started last
         assert {sample.labels["model_name"] for sample in families["changing"].samples} == {SECOND}
-    assert [record.getMessage().count("leaves out the gauge changing") for record in caplog.records] == [1]
+    assert sum("leaves out the gauge changing" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_components_with_equal_labels_share_their_series() -> None:

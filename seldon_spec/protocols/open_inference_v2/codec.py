@@ -262,7 +262,6 @@ def _parameter(value: Any) -> bool | int | float | str:
     return json.dumps(plain_tree(value))
 
 
-def requested_model(message: Message, model: ModelInfo) -> tuple[str, InferOptions]:
-    """Return the name of the model for the response to a request, and what the request says of the response."""
-    options = message.encoding if isinstance(message.encoding, InferOptions) else InferOptions()
-    return options.model_name or model.name, options
+def options_of(message: Message) -> InferOptions:
+    """Return what a request says of its response."""
+    return message.encoding if isinstance(message.encoding, InferOptions) else InferOptions()

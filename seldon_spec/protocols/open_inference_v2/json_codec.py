@@ -22,11 +22,12 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     InferBody,
     ModelInfo,
     OpenInferenceCodec,
-    requested_model,
+    options_of,
     response_parameters,
 )
 from seldon_spec.protocols.open_inference_v2.fast.json_reader import read_json
 from seldon_spec.protocols.open_inference_v2.fast.json_writer import OutputForm, write_json, write_response
+from seldon_spec.protocols.open_inference_v2.raw_request import read_raw_request
 from seldon_spec.protocols.open_inference_v2.request import (
     MAX_TENSORS,
     InferOptions,
@@ -77,19 +78,14 @@ class V2JsonCodec(OpenInferenceCodec):
         if size is None:
             tensors, options = read_infer_request(read_json(wire), _EMPTY, name)
         elif size == 0:
-            tensors, options = self._read_raw_request(wire, name)
+            tensors = [read_raw_request(wire, self._model.inputs)]
+            options = InferOptions(is_binary=True, model_name=name or "")
         else:
             if not 0 < size <= len(wire):
                 raise PayloadError(f"Inference-Header-Content-Length is {size}, and the body has {len(wire)} bytes")
             view = memoryview(wire)
             tensors, options = read_infer_request(read_json(view[:size]), view[size:], name)
         return self._message(tensors, options, described)
-
-    def _read_raw_request(self, wire: Any, name: str | None) -> tuple[list[Any], InferOptions]:
-        """Read a request that is nothing but the data of the only input, whose type and shape are declared."""
-        from seldon_spec.protocols.open_inference_v2.raw_request import read_raw_request  # few requests are raw
-
-        return [read_raw_request(wire, self._model.inputs)], InferOptions(is_binary=True, model_name=name or "")
 
     def _read_responses(self, tree: object, name: str | None) -> AggregateMessage:
         if not isinstance(tree, list):
@@ -102,8 +98,7 @@ class V2JsonCodec(OpenInferenceCodec):
     def write_request(self, message: Message) -> bytes:
         if isinstance(message, AggregateMessage):
             return b"[" + b",".join([self._write(part, InferOptions()).body for part in message.parts]) + b"]"
-        encoded = self._write(message, InferOptions(), "inputs")
-        return encoded.body
+        return self._write(message, InferOptions(), "inputs").body
 
     def encode(self, response: Response, request: Request) -> EncodedResponse:
         """Encode a response with the outputs and in the form that the request asks for; that of a router is a list.
@@ -115,8 +110,7 @@ class V2JsonCodec(OpenInferenceCodec):
         message = self._response_message(response)
         if request.operation is Operation.ROUTE:
             return EncodedResponse(write_json(_find_branch(message)))
-        _, options = requested_model(request.message, self._model)
-        return self._write(message, options)
+        return self._write(message, options_of(request.message))
 
     def _write(self, message: Message, options: InferOptions, member: str = "outputs") -> EncodedResponse:
         tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
@@ -128,8 +122,7 @@ class V2JsonCodec(OpenInferenceCodec):
         parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
         if parameters:
             head["parameters"] = parameters
-        forms = _find_forms(options)
-        body, json_size = write_response(head, tensors, forms, member)
+        body, json_size = write_response(head, tensors, _find_forms(options), member)
         if json_size is None:
             return EncodedResponse(body)
         return EncodedResponse(body, None, (_OCTETS, (_JSON_SIZE, b"%d" % json_size)))

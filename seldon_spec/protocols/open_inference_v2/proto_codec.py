@@ -21,7 +21,7 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     InferBody,
     ModelInfo,
     OpenInferenceCodec,
-    requested_model,
+    options_of,
     response_parameters,
 )
 from seldon_spec.protocols.open_inference_v2.fast.proto import parse_request, write_message
@@ -88,9 +88,9 @@ class V2ProtoCodec(OpenInferenceCodec):
             ResultError: the class returned something that has no form in the protocol.
         """
         message = self._response_message(response)
-        name, options = requested_model(request.message, self._model)
+        options = options_of(request.message)
         tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
-        head = build_response(name, self._model.version, options.id)
+        head = build_response(options.model_name or self._model.name, self._model.version, options.id)
         parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
         if parameters:
             write_parameters(head.parameters, parameters)

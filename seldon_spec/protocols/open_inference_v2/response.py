@@ -11,13 +11,12 @@ import numpy as np
 
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.inference.arrays import Array, fill_masked
+from seldon_spec.inference.component.infer import DEFAULT_OUTPUT
 from seldon_spec.inference.datatypes import BYTES, datatype_of
 from seldon_spec.inference.json_default import find_array, plain_tree
 from seldon_spec.inference.message import Message, PayloadType, Tensor
 from seldon_spec.protocols.open_inference_v2.binary import make_objects
 from seldon_spec.protocols.open_inference_v2.request import RequestedOutput
-
-DEFAULT_OUTPUT = "output-0"
 
 _TEXT = {"content_type": "str"}
 _JSON = {"content_type": "json"}
