@@ -273,6 +273,9 @@ def test_the_length_of_the_json_may_differ_on_a_connection(serve: Callable[..., 
     try:
         for number in range(40):
             body, headers = with_binary(*[float(number)] * (number % 7 + 1), id="x" * number)
+            connection.request("POST", INFER, body, {"Inference-Header-Content-Length": f"x{number % 5}"})
+            refused = connection.getresponse()
+            read_error((refused.status, dict(refused.headers), refused.read()), 400)
             connection.request("POST", INFER, body, headers)
             response = json.loads(connection.getresponse().read())
             assert response["outputs"][0]["data"] == [float(number)] * (number % 7 + 1)

@@ -64,11 +64,11 @@ def _show_tensors(entries: Sequence[Mapping[str, Any]], kind: str) -> list[dict[
     """
     tensors = []
     for index, entry in enumerate(entries):
+        default = {"name": f"{kind}-{index}", "datatype": "FP64", "shape": [-1]}
         if "datatype" in entry:
-            tensors.append({key: entry[key] for key in ("name", "datatype", "shape")})
+            tensors.append({**default, **entry})
         elif entry.get("messagetype") in _ARRAY_TYPES:
-            shape = entry.get("schema", {}).get("shape", [-1])
-            tensors.append({"name": f"{kind}-{index}", "datatype": "FP64", "shape": shape})
+            tensors.append({**default, "shape": entry.get("schema", {}).get("shape", [-1])})
     return tensors
 
 

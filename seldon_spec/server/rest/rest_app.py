@@ -118,11 +118,9 @@ class RestApp:
             places = {name: place for place, name in enumerate(names)}
             path = read_path(head.path)
             contexts = VaryingContextFactory(self._request_log, head.find, places, "rest", head.method, path)
-        binds = (
-            isinstance(handler, OperationHandler)
-            and match.protocol.bind_codec is not None
-            and not match.protocol.ignored_headers.issuperset(names)
-        )
+        binds = match.protocol.bind_codec is not None and not match.protocol.ignored_headers.issuperset(names)
+        if binds and not isinstance(handler, OperationHandler):  # it may be an error of these headers
+            return lambda head, _values: self.find_handler(head)
         if contexts is None and not checks_token and not binds:
             return lambda _head, _values: handler
 
