@@ -49,7 +49,7 @@ test-image: .venv-$(VERSION)/.wheel
 
 # The clients cannot be imported together: each has an environment of its own.
 test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/clients/.venv-kserve/.locked
-	$(call run_tests,.venv-$(VERSION),tests/clients,-m clients --clients ../clients)
+	$(call run_tests,.venv-$(VERSION),tests/clients tests/test_readme.py,-m clients --clients ../clients)
 
 lint: .venv/.tools
 	$(BIN)/ruff check

@@ -132,19 +132,22 @@ def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:
         is_v2: whether it is one of the Open Inference Protocol, not of Seldon's.
 
     Returns:
-        The response as JSON, in the spec's JSON style.
+        The response as JSON; that of Seldon's protocol in the spec's JSON style.
     """
     from seldon_spec.inference import processor
     from seldon_spec.inference.assembly import dispatcher_for
-    from seldon_spec.inference.message import Operation
+    from seldon_spec.inference.message import Codec, Operation
     from seldon_spec.protocols.json_style import JsonStyle
-    from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
-    from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
     from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
     dispatcher = dispatcher_for(spec)
     built = dispatcher.build()
-    codec = V2JsonCodec(make_model_info(spec)) if is_v2 else JsonCodec(JsonStyle.from_flask(spec.flask))
+    codec: Codec = JsonCodec(JsonStyle.from_flask(spec.flask))
+    if is_v2:
+        from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+        from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
+
+        codec = V2JsonCodec(make_model_info(spec))
     reply = dispatcher.submit(Operation.PREDICT, message, codec)
     reply.add_done_callback(lambda _reply: dispatcher.stop())
     log = logging.getLogger(processor.__name__)

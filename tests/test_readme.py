@@ -19,12 +19,16 @@ from pathlib import Path
 
 import pytest
 
+ReservePorts = Callable[[int], AbstractContextManager[list[int]]]
+
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/quickstart.md"]
+PAGES = ["README.md", "docs/quickstart.md", "docs/protocols.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVE = "seldon-spec serve &"
 RUN_SECONDS = 60
-FILE = re.compile(r"# ([\w.]+\.\w+)\n")
+FILE = re.compile(r"(?:#|//) ([\w.]+\.\w+)\n")
+TRITON = "python triton_client.py"
+"""Runs in the environment of ``make test-clients`` only."""
 CURL = """\
 #!{python}
 import argparse, sys, time, urllib.error, urllib.request
@@ -32,12 +36,12 @@ parser = argparse.ArgumentParser()
 parser.add_argument("-s", action="store_true")
 parser.add_argument("-H", action="append", default=[])
 parser.add_argument("-d")
-parser.add_argument("--retry", type=int)
+parser.add_argument("--retry", type=int, default=0)
 parser.add_argument("--retry-connrefused", action="store_true")
 parser.add_argument("url")
 arguments = parser.parse_args()
 headers = dict(header.split(": ", 1) for header in arguments.H)
-request = urllib.request.Request(arguments.url, arguments.d.encode(), headers)
+request = urllib.request.Request(arguments.url, arguments.d and arguments.d.encode(), headers)
 for attempt in range(arguments.retry, -1, -1):
     try:
         sys.stdout.write(urllib.request.urlopen(request).read().decode())
@@ -83,34 +87,67 @@ def run_block(commands: list[str], folder: Path, environ: dict[str, str]) -> str
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_page_does_what_it_shows(
+def run_page(
     page: str,
-    tmp_path: Path,
-    command_environ: dict[str, str],
-    reserve_ports: Callable[[int], AbstractContextManager[list[int]]],
-) -> None:
-    environ = {**command_environ, "PATH": f"{command_environ['PATH']}:{tmp_path / 'bin'}"}
+    folder: Path,
+    environ: dict[str, str],
+    reserve_ports: ReservePorts,
+    is_run: Callable[[list[str]], bool],
+) -> list[str]:
+    """Write the files of a page, run the console blocks that ``is_run`` selects, and return their commands."""
+    environ = {**environ, "PATH": f"{environ['PATH']}:{folder / 'bin'}"}
     if shutil.which("curl") is None:
-        (tmp_path / "bin").mkdir()
-        (tmp_path / "bin" / "curl").write_text(CURL.format(python=sys.executable))
-        (tmp_path / "bin" / "curl").chmod(0o755)
+        (folder / "bin").mkdir()
+        (folder / "bin" / "curl").write_text(CURL.format(python=sys.executable))
+        (folder / "bin" / "curl").chmod(0o755)
     seen: list[str] = []
     for language, text in read_blocks(page):
-        if named := FILE.match(text):
-            (tmp_path / named[1]).write_text(text, encoding="utf-8")
         steps = list(read_steps(text)) if language == "console" else []
         commands = [command for command, _ in steps]
-        seen += commands
         with reserve_ports(3) as (http, grpc, metrics):
             ports = {"HTTP": http, "GRPC": grpc, "METRICS": metrics} if SERVE in commands else {}
             variables = {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port) for name, port in ports.items()}
-            moved = [each.replace(":9000", f":{http}").replace(":5000", f":{grpc}") for each in commands]
-            printed = run_block(moved, tmp_path, {**environ, **variables})
+
+            def move(text: str, http: int = http, grpc: int = grpc) -> str:
+                return text.replace("localhost:9000", f"localhost:{http}").replace(
+                    "localhost:5000", f"localhost:{grpc}"
+                )
+
+            if named := FILE.match(text):
+                (folder / named[1]).write_text(text, encoding="utf-8")
+            if not commands or not is_run(commands):
+                continue
+            for script in (command.split()[1] for command in commands if command.startswith(("python ", "node "))):
+                (folder / script).write_text(move((folder / script).read_text(encoding="utf-8")), encoding="utf-8")
+            printed = run_block(list(map(move, commands)), folder, {**environ, **variables})
         assert printed == "".join(printed for _, printed in steps), commands
+        seen += commands
+    return seen
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_does_what_it_shows(
+    page: str, tmp_path: Path, command_environ: dict[str, str], reserve_ports: ReservePorts
+) -> None:
+    def is_run(commands: list[str]) -> bool:
+        needs_node = any(command.startswith("node ") for command in commands)
+        return TRITON not in commands and not (needs_node and shutil.which("node") is None)
+
+    seen = run_page(page, tmp_path, command_environ, reserve_ports, is_run)
     assert SERVE in seen
     assert len(seen) >= 5
-    assert (tmp_path / "Dockerfile").read_text(encoding="utf-8").startswith("# Rendered by seldon-spec")
+    if page != "docs/protocols.md":
+        assert (tmp_path / "Dockerfile").read_text(encoding="utf-8").startswith("# Rendered by seldon-spec")
+
+
+@pytest.mark.clients
+def test_the_client_of_triton_does_what_the_page_shows(
+    tmp_path: Path, command_environ: dict[str, str], reserve_ports: ReservePorts, pytestconfig: pytest.Config
+) -> None:
+    clients = Path(pytestconfig.getoption("--clients")).resolve() / ".venv-triton" / "bin"
+    environ = {**command_environ, "PATH": f"{clients}:{command_environ['PATH']}"}
+    seen = run_page("docs/protocols.md", tmp_path, environ, reserve_ports, lambda commands: TRITON in commands)
+    assert TRITON in seen
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "serve"])

@@ -55,7 +55,7 @@ def make_request(data: list[Any] | bytes, inputs: Sequence[tuple[str, str]]) -> 
     """Return a request for the value of ``read_data``.
 
     Args:
-        data: rows, which become the values of the only input; a complete request is returned unchanged.
+        data: a list of rows is the array of the only input; a complete request is returned unchanged.
         inputs: name and datatype of each declared input; empty: the datatype is chosen by the values.
 
     Raises:

@@ -102,7 +102,7 @@ def check_service_type(context: RuleContext) -> Iterator[Diagnostic]:
         return
     service_type = ServiceType(context.values.get(("service_type",)) or "MODEL")
     hooks = HOOKS[service_type]
-    if found.hooks.intersection(hooks) or (service_type in _PREDICTING and uses_infer(context, found)):
+    if found.hooks.intersection(hooks) or (service_type in _PREDICTING and uses_infer(context, found) is not False):
         return
     is_required = service_type in _REQUIRED
     key = "service_type" if ("service_type",) in context.values.origins else "class_name"

@@ -13,6 +13,7 @@ from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.extras import check_engine
 from seldon_spec.config.checks.image_files import image_patterns
 from seldon_spec.config.checks.patterns import is_left_out
+from seldon_spec.config.checks.tensor_rules import INFER_ARGUMENTS, uses_infer
 from seldon_spec.config.checks.tls import check_tls, find_unreadable
 from seldon_spec.config.checks.tracing import check_tracing
 from seldon_spec.config.model import ServiceType, ShutdownSpec, TlsSpec
@@ -101,7 +102,11 @@ def _check_batching(context: RuleContext) -> Iterator[Diagnostic]:
         reason = f"a {type_name} processes each request separately"
         yield _without_effect(context, "batching", reason)
         return
-    reasons = {hook: _why_alone(hook, found) for hook in _BATCHED_HOOKS[type_name] if _spellings(hook) & found.hooks}
+    if type_name == ServiceType.MODEL.value and uses_infer(context, found):
+        reasons = {"infer": _why_infer_alone(found)}
+    else:
+        hooks = [hook for hook in _BATCHED_HOOKS[type_name] if _spellings(hook) & found.hooks]
+        reasons = {hook: _why_alone(hook, found) for hook in hooks}
     if reasons and all(reasons.values()):
         reason = "; ".join(each for each in reasons.values() if each)
         yield _without_effect(context, "batching", f"{found.name} processes each request separately: {reason}")
@@ -121,6 +126,18 @@ def _why_alone(hook: str, found: ClassSource) -> str | None:
     if f"{hook}_raw" in raw or len(raw) > 1:  # the other two are for one transport each
         return f"{raw[0]} takes whole messages"
     return f"{hook} takes each request's meta" if hook in found.takes_meta else None
+
+
+def _why_infer_alone(found: ClassSource) -> str | None:
+    """Return why ``infer`` cannot process several requests in one call; None if it can."""
+    if _spellings("predict") & found.hooks:
+        return "it has both infer and predict"
+    signature = found.signatures.get("infer")
+    if signature is None:
+        return None
+    names = {*signature.required, *(argument.name for argument in signature.arguments)}
+    taken = sorted(INFER_ARGUMENTS & names)
+    return f"infer takes each request's {' and '.join(taken)}" if taken else None
 
 
 def _add(key: str) -> str:

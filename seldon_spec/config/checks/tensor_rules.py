@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ INFER_ARGUMENTS = frozenset({"parameters", "context"})
 """The arguments that ``infer`` may have besides the first one; they are passed by name."""
 
 _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping"})
+_OTHERS = frozenset(
+    {"Any", "DataFrame", "Iterable", "List", "NDArray", "Optional", "Sequence", "Tensor", "Tuple", "Union"}
+    | {"bool", "bytes", "float", "int", "list", "ndarray", "object", "str", "tuple"}
+)
+"""The names of types that are no mappings."""
 
 
 def check_tensors(context: RuleContext) -> Iterator[Diagnostic]:
@@ -116,9 +122,9 @@ def _check_input(context: RuleContext, at: FieldPath, tensor: dict[str, Any], *,
 
 
 def check_infer(context: RuleContext) -> Iterator[Diagnostic]:
-    """Report a method ``infer`` that requests do not reach."""
+    """Report a method ``infer`` that no request calls."""
     found = context.class_source
-    if not isinstance(found, ClassSource) or "infer" not in found.signatures or uses_infer(context, found):
+    if not isinstance(found, ClassSource) or "infer" not in found.signatures or uses_infer(context, found) is not False:
         return
     yield Diagnostic(
         "unused-infer",
@@ -131,12 +137,28 @@ def check_infer(context: RuleContext) -> Iterator[Diagnostic]:
     )
 
 
-def uses_infer(context: RuleContext, found: ClassSource) -> bool:
-    """Return whether requests with named tensors call the class's method ``infer``."""
+def uses_infer(context: RuleContext, found: ClassSource) -> bool | None:
+    """Return whether requests with named tensors call the class's method ``infer``; None if it is unknown."""
+    if "infer" not in found.hooks:
+        return False if found.is_whole else None
     if context.values.get(("inputs",)):
-        return "infer" in found.hooks
+        return True
     signature = found.signatures.get("infer")
-    if signature is None or not signature.arguments:
+    if signature is None:
+        return None
+    annotation = signature.arguments[0].annotation if signature.arguments else None
+    return False if annotation is None else _is_mapping(annotation)
+
+
+def _is_mapping(annotation: str) -> bool | None:
+    """Return whether an annotation is a mapping; None for a name that is not known, such as an alias."""
+    try:
+        expression = ast.parse(annotation.strip("'\""), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    if isinstance(expression, ast.BinOp):  # a union
         return False
-    annotation = (signature.arguments[0].annotation or "").strip("'\"")
-    return annotation.split("[")[0].strip().rpartition(".")[2] in _MAPPINGS
+    if isinstance(expression, ast.Subscript):
+        expression = expression.value
+    name = expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")
+    return True if name in _MAPPINGS else False if name in _OTHERS else None

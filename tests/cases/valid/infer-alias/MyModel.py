@@ -1,0 +1,8 @@
+import numpy as np
+
+Tensors = dict[str, np.ndarray]
+
+
+class MyModel:
+    def infer(self, inputs: Tensors):
+        return inputs
