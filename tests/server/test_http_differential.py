@@ -7,6 +7,8 @@ has to be in ``DIFFERENCES``; each of those has an example, and is a difference 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -283,7 +285,12 @@ def has_malformed_host(rest: bytes) -> bool:
 
 
 def is_plain_host(value: bytes) -> bool:
-    return re.fullmatch(rb"(\[[0-9a-f:]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?", value) is not None
+    literal = re.fullmatch(rb"\[([0-9a-f:]+)\](:[0-9]*)?", value)
+    if literal is not None:
+        with contextlib.suppress(ValueError):
+            return bool(ipaddress.IPv6Address(literal[1].decode()))
+        return False
+    return re.fullmatch(rb"[A-Za-z0-9._-]+(:[0-9]*)?", value) is not None
 
 
 def has_obsolete_line(rest: bytes) -> bool:
