@@ -36,7 +36,7 @@ class MmapBuffer:
     __slots__ = ("_end", "_pages")
 
     def __init__(self, size: int) -> None:
-        self._pages = mmap.mmap(-1, size)
+        self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._end = 0
 
     def extend(self, data: bytes | bytearray | memoryview) -> None:
