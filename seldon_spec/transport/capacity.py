@@ -17,7 +17,8 @@ class Holder(Protocol):
     """A connection that buffers bytes.
 
     Attributes:
-        held: buffered bytes of requests, until they have a response, and of responses, until they are sent.
+        held: buffered bytes of requests, until they have a response, and of responses, until they are sent. A large
+            request counts with its pages until it is complete.
     """
 
     held: int

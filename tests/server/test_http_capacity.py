@@ -158,6 +158,17 @@ def test_bodies_that_are_not_whole_are_bounded_together(start: Start) -> None:
     server.wait_for("server.max_buffered_bytes, 4194304, is reached")
 
 
+def test_a_body_of_the_limit_is_received(start: Start) -> None:
+    size = (4 << 20) - 1000  # its last page is not full
+    limits = {"max_buffered_bytes": size, "max_body_bytes": size}
+    server = start(SERVED, server=limits).wait_until_ready()
+    with connect(server) as client:
+        client.sendall(POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size - 1))
+        assert server.predict("small")[0] == 200
+        client.sendall(b"\0")
+        assert read_status(client) == 400  # it is no JSON
+
+
 def test_responses_that_are_not_read_are_bounded_together(start: Start) -> None:
     """Of 400 MB that are asked for, and of which the kernel takes a part."""
     server = start(SERVED, server={"max_buffered_bytes": 32 << 20}).wait_until_ready()

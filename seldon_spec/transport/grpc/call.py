@@ -154,9 +154,11 @@ class GrpcCall(Stream):
             self.windows.reserve(self, size - available - self.receive_window)
 
     def _keep(self, piece: Piece) -> None:
-        parts = self._parts
-        if self._pages is not None:
-            self._pages.extend(piece)
+        parts, pages = self._parts, self._pages
+        if pages is not None:
+            before = pages.allocated
+            pages.extend(piece)
+            self.sender.hold(self, pages.allocated - before - len(piece))  # the stream has counted the piece
         elif len(piece) >= _SMALL_BYTES or len(piece) == self._size:
             parts.append(piece)
         elif parts and isinstance(parts[-1], bytearray):

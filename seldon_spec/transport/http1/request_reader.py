@@ -140,7 +140,8 @@ class RequestReader:
         """Return how many bytes are buffered."""
         size = len(self.buffer)
         if self.stage is Stage.BODY:
-            size += self.head.content_length - self._missing
+            partial = self._partial
+            size += partial.allocated if isinstance(partial, MmapBuffer) else len(partial)
         elif self.stage is Stage.CHUNKS:
             size += len(self._chunks.content)
         return size

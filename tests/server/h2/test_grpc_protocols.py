@@ -156,9 +156,10 @@ def test_reflection_describes_the_services_of_all_protocols(channel: grpc.Channe
     assert database.FindFileContainingSymbol("seldon.protos.Model").package == "seldon.protos"
 
 
-def test_what_a_stream_has_received_is_released_message_by_message(serve_grpc: Any, say: Any) -> None:
+@pytest.mark.parametrize("size", [1_000_000, 1_950_000], ids=["collected", "mapped"])
+def test_what_a_stream_has_received_is_released_message_by_message(serve_grpc: Any, say: Any, size: int) -> None:
     """Together the messages are longer than the limit of what may be buffered, and than the windows."""
-    text = "x" * 1_000_000
+    text = "x" * size
     with serve_grpc((OTHER,), max_buffered_bytes=8 << 20) as served, served.raw() as client:
         client.send(say.frame(8, 0, 0, struct.pack(">I", 1 << 30)))
         client.send(say.headers(1, _path=f"/{SERVICE}/Stream"))

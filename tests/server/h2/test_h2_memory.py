@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.transport.buffers import MmapBuffer
 from seldon_spec.transport.http2 import frames as h2
 from seldon_spec.transport.http2.frames import ErrorCode
 
@@ -13,6 +14,7 @@ Say = Any
 
 SIZE = 1 << 20
 CALLS = 60
+FRAME_BYTES = 100_000
 UNREAD = 4
 """So many responses of the largest message a connection may have unread before its calls have to wait."""
 
@@ -126,3 +128,27 @@ def test_uploads_are_counted_and_released(serve_grpc: Any, say: Say) -> None:
         served.assert_answers()
         assert served.port.capacity.buffered_bytes == len(data) - 1
     assert served.port.capacity.buffered_bytes == 0
+
+
+def test_a_large_upload_is_counted_with_its_pages_and_released(serve_grpc: Any, say: Say) -> None:
+    with serve_grpc(max_message_bytes=8 * SIZE) as served, served.raw() as client:
+        open_windows(client)
+        data = say.message("y" * 5 * SIZE)
+        pieces = [data[at : at + FRAME_BYTES] for at in range(0, len(data), FRAME_BYTES)]
+        client.send(say.headers() + say.body(pieces[0], ends=False))
+        assert client.wait_for(h2.WINDOW_UPDATE, 1)
+        pages = MmapBuffer(len(data) - 5)
+        pages.extend(pieces[0][5:])
+        for count, piece in enumerate(pieces[1:], 1):
+            pages.extend(piece)
+            client.send(say.body(piece, ends=count == len(pieces) - 1))
+            if count == len(pieces) // 2:
+                client.send(h2.ping_frame(b"all seen"))
+                client.wait_for(h2.PING)
+                assert served.port.capacity.buffered_bytes == 5 + pages.allocated
+        client.send(h2.window_frame(1, len(data)))
+        fields, body = client.answer()
+        assert fields[b"grpc-status"] == b"0"
+        assert SeldonMessage.FromString(body[5:]).strData == "y" * 5 * SIZE
+        served.assert_answers()
+        assert served.port.capacity.buffered_bytes == 0
