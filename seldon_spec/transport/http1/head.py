@@ -61,7 +61,7 @@ def find_path(raw: bytes) -> str:
     try:
         return _split_target(method.decode(), target).path
     except MalformedRequest:
-        return ""
+        return target.decode("latin-1")
 
 
 def make_head(method: str, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
