@@ -16,6 +16,7 @@ from seldon_spec.config.model import ServiceType, TensorSpec, UnitSpec
 from seldon_spec.errors import InferUnsupported, PayloadError, ResultError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
+from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.message import EncodedResponse, Message, Operation, PayloadType, Request, join_messages
 from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec, V2PassthroughCodec
@@ -70,6 +71,17 @@ def send_proto(user: object, *, is_raw: bool = False, outputs: Sequence[str] = (
     decoded = codec.decode(Operation.PREDICT, request.SerializeToString())
     encoded = codec.encode(Adapter(user, UnitSpec()).call(decoded, record), decoded)
     return ModelInferResponse.FromString(encoded.body)
+
+
+def test_a_declared_output_of_bf16_is_sent_as_such() -> None:
+    bits = np.array([0x3FC0, 0xC020], "<u2").view(find_datatype("BF16").dtype)
+    model = ModelInfo("model", outputs=(TensorSpec("y", "BF16", (-1,)),))
+    user = Returning(bits)
+    assert send_tree(user, model=model)["outputs"] == [
+        {"name": "y", "shape": [2], "datatype": "BF16", "data": [1.5, -2.5]}
+    ]
+    response = send_proto(user, model=model)
+    assert (response.outputs[0].datatype, response.raw_output_contents) == ("BF16", [b"\xc0\x3f\x20\xc0"])
 
 
 def objects(*items: Any) -> Any:
