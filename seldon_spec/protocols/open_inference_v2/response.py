@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ _DATETIME = {"content_type": "datetime"}
 
 _NUMBERS = frozenset({int, float, bool})
 _STRINGS = frozenset({str})
-_DATES = frozenset({date, datetime})
 
 
 def output_tensors(message: Message, names: Sequence[str]) -> list[Tensor]:
@@ -107,13 +106,16 @@ def make_output(name: str, array: Array, parameters: Mapping[str, Any]) -> Tenso
         return _bytes_output(name, [text.encode() for text in texts], {**parameters, **_DATETIME}, array.shape)
     elements: list[Any] = array.ravel().tolist()
     types = set(map(type, elements))
+    if any(issubclass(kind, np.generic) for kind in types):
+        elements = [value.item() if isinstance(value, np.generic) else value for value in elements]
+        types = set(map(type, elements))
     if types <= _NUMBERS and types:  # an array of objects that holds nothing but numbers
         plain = np.array(elements)
         if plain.dtype != object:
             return Tensor(name, plain.reshape(array.shape), datatype_of(plain, name).name, parameters)
     if types <= _STRINGS:
         parameters = {**parameters, **_TEXT}
-    elif types <= _DATES:
+    elif all(issubclass(kind, date) for kind in types):  # also pandas' own type
         parameters = {**parameters, **_DATETIME}
     return _bytes_output(name, [_element(value) for value in elements], parameters, array.shape)
 

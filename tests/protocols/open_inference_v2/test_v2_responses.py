@@ -117,6 +117,15 @@ RESULTS: dict[str, tuple[Any, list[Output]]] = {
     "text-array": (np.array([["a"], ["bc"]]), [("output-0", "BYTES", [2, 1], ["a", "bc"], STR)]),
     "text-objects": (objects("a", "b"), [("output-0", "BYTES", [2], ["a", "b"], STR)]),
     "number-objects": (objects(1, 2.5), [("output-0", "FP64", [2], [1.0, 2.5], {})]),
+    "numpy-objects": (
+        objects(np.float32(1.5), np.int8(2), np.bool_(1)),
+        [("output-0", "FP64", [3], [1.5, 2.0, 1.0], {})],
+    ),
+    "numpy-text-objects": (objects(np.str_("a"), "b"), [("output-0", "BYTES", [2], ["a", "b"], STR)]),
+    "zoned-dates": (
+        pd.DataFrame({"d": pd.to_datetime([DAY], utc=True)}),
+        [("d", "BYTES", [1], [f"{ISO}+00:00"], DATE)],
+    ),
     "bytes": (b"ab", [("output-0", "BYTES", [1], ["ab"], {})]),
     "bytes-objects": (objects(b"a", b"b"), [("output-0", "BYTES", [2], ["a", "b"], {})]),
     "dates": (np.array(["2024-05-01T12:30"], "M8[s]"), [("output-0", "BYTES", [1], [f"{ISO}.000000"], DATE)]),
