@@ -13,6 +13,7 @@ from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.arrays import MAX_DIMENSIONS, MAX_EMPTY_DIMENSION, Array
 
 _INTEGERS = frozenset({int})
+_MAX_SIZE = (1 << 63) - 1  # a product of larger ones can have too many digits for Python to show it
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +148,14 @@ def check_shape(shape: object, name: str) -> list[int]:
     """Return the shape of a tensor of a request, whose sizes are integers of 0 and more.
 
     Raises:
-        PayloadError: it is none, or has too many dimensions.
+        PayloadError: it is none, or has too many dimensions or too large ones.
     """
     if not isinstance(shape, list) or not _INTEGERS.issuperset(map(type, shape)):
         raise PayloadError(f"input {name!r:.100}: the shape is not a list of integers")
     if len(shape) > MAX_DIMENSIONS:
         raise PayloadError(f"input {name!r:.100}: the shape has more than {MAX_DIMENSIONS} dimensions")
+    if shape and max(shape) > _MAX_SIZE:
+        raise PayloadError(f"input {name!r:.100}: the shape has a size above {_MAX_SIZE}")
     if shape and min(shape) < 0:
         raise PayloadError(f"input {name!r:.100}: the shape {shape} has a negative size")
     return shape

@@ -408,6 +408,12 @@ ERRORS: dict[str, tuple[int, str, str, bytes | None]] = {
     "own status": (409, "POST", INFER, request_of(word("seldon"))),
     "no datatype": (500, "POST", INFER, request_of(word("complex"))),
     "no router": (501, "POST", "/v2/models/model/route", body_of()),
+    "huge sizes": (
+        400,
+        "POST",
+        INFER,
+        request_of(tensor(None, shape=[10**4000, 10**4000], parameters={"binary_data_size": 0})),
+    ),
     "no combiner": (501, "POST", "/v2/models/model/aggregate", b'[{"outputs":[]}]'),
 }
 TEXTS = {"exception": "of the class", "own status": "its own"}

@@ -93,7 +93,7 @@ def _read_integers(datatype: Datatype, values: Any) -> Array:
             values = [int(value) for value in values]
         least, most = min(values), max(values)
     if least < low or most > high:
-        raise _BadValue(f"{least if least < low else most} is outside the range of {datatype.name}")
+        raise _BadValue(f"{least if least < low else most!s:.40} is outside the range of {datatype.name}")
     return np.asarray(values, datatype.dtype)
 
 

@@ -309,6 +309,8 @@ MALFORMED: dict[str, tuple[Any, str]] = {
     "uint64-range": (_input(datatype="UINT64", data=[2**64, 2]), "outside the range of UINT64"),
     "unsigned": (_input(datatype="UINT8", data=[-1, 2]), "-1 is outside the range of UINT8"),
     "fp32-range": (_input(datatype="FP32", data=[1e300, 2]), "outside the range of FP32"),
+    "size-range": (_input(shape=[10**4000, 10**4000]), "the shape has a size above 9223372036854775807"),
+    "long-integer": (_input(datatype="INT8", data=[10**4000, 2]), "input 'x': 10{39} is outside the range of INT8"),
     "bf16-range": (_input(datatype="BF16", data=[3.4e38, 2]), "outside the range of BF16"),
     "huge-integer": (_input(data=[10**400, 2]), "outside the range of FP64"),
     "surrogate": (_input(datatype="BYTES", data=["\ud800", "a"]), "half of a surrogate pair"),
