@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
+from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
 from seldon_spec.inference.arrays import Array, fill_masked
 from seldon_spec.inference.component.infer import DEFAULT_OUTPUT
 from seldon_spec.inference.datatypes import BYTES, datatype_of
@@ -37,7 +37,7 @@ def output_tensors(message: Message, names: Sequence[str]) -> list[Tensor]:
         Tensors with a datatype; the elements of BYTES are ``bytes``.
 
     Raises:
-        ResultError: an array has a type that the protocol has no datatype for.
+        ResultError: an array has a type that the protocol has no datatype for, or two outputs have the same name.
     """
     payload_type, payload = message.payload_type, message.payload
     if payload_type is PayloadType.ARRAY:
@@ -137,7 +137,13 @@ def _bytes_output(
 
 
 def _columns(table: Any, array: Array) -> Iterator[tuple[str, Array]]:
-    """Yield the columns of a table, each in its own type; ``array`` holds all of them in a common one."""
+    """Yield the columns of a table, each in its own type; ``array`` holds all of them in a common one.
+
+    Raises:
+        ResultError: two columns have the same name.
+    """
+    if len(set(map(str, table.columns))) < array.shape[1]:
+        raise ResultError(f"two columns of the result have the same name: {short_repr(list(table.columns))}")
     for index, name in enumerate(table.columns):
         column = table.iloc[:, index] if hasattr(table, "iloc") else table[name]
         found = find_array(column)

@@ -279,6 +279,12 @@ def test_types_that_the_protocol_does_not_have(result: Any) -> None:
             send_one(Returning(result))
 
 
+def test_two_columns_of_the_same_name_are_no_outputs() -> None:
+    for table in (pd.DataFrame([[1, 2]], columns=["a", "a"]), pd.DataFrame([[1, 2]], columns=[1, "1"])):
+        with pytest.raises(ResultError, match="two columns of the result have the same name"):
+            send_tree(Returning(table))
+
+
 class Named(Returning):
     def __init__(self, result: Any, names: list[str]) -> None:
         super().__init__(result)
