@@ -53,7 +53,10 @@ def parse_head(raw: bytes) -> RequestHead:
 
 
 def find_path(raw: bytes) -> str:
-    """Return the path of a request whose head is malformed or not complete; empty: it is not known."""
+    """Return the path of a request whose head is malformed or not complete; empty: it is not known.
+
+    A malformed target is returned as it is.
+    """
     line = _REQUEST_LINE.match(raw)
     if line is None:
         return ""
