@@ -13,6 +13,7 @@ from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.arrays import MAX_DIMENSIONS, MAX_EMPTY_DIMENSION, Array
 
 _INTEGERS = frozenset({int})
+_MAX_SIZE = (1 << 63) - 1  # a product of larger ones can have too many digits for Python to show it
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +110,52 @@ def datatype_of(array: Array, name: str) -> Datatype:
     raise ResultError(f"output {name!r:.100} has the type {dtype}, which no datatype of the protocol can hold")
 
 
+def cast_floats(array: Array, datatype: Datatype) -> Array:
+    """Return floats as elements of a datatype of floats, rounded to the nearest value.
+
+    Raises:
+        OverflowError: a finite value is outside the range of the datatype.
+    """
+    if array.dtype == datatype.dtype:
+        return array
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32 if datatype.name == "BF16" else datatype.dtype)
+    wide = narrow
+    if datatype.name == "BF16":
+        narrow = _round_to_bf16(narrow)
+        wide, narrow = widen_bf16(narrow), narrow.view(datatype.dtype)
+    if (np.isinf(wide) & np.isfinite(array)).any():
+        raise OverflowError
+    return narrow
+
+
+def _round_to_bf16(array: Array) -> Array:
+    """Return the bits of BF16 elements, as uint16, that are nearest to float32 elements; ties go to the even one."""
+    bits = array.astype("<f4", copy=False).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    quiet = (bits >> np.uint32(16)) | np.uint32(0x40)  # rounding must not make a NaN infinite
+    chosen: Array = np.where(np.isnan(array), quiet, rounded).astype("<u2")
+    return chosen
+
+
+def widen_bf16(array: Array) -> Array:
+    """Return BF16 elements, given as their bits or as ml_dtypes' type, as float32."""
+    wide: Array = (array.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return wide
+
+
 def check_shape(shape: object, name: str) -> list[int]:
     """Return the shape of a tensor of a request, whose sizes are integers of 0 and more.
 
     Raises:
-        PayloadError: it is none, or has too many dimensions.
+        PayloadError: it is none, or has too many dimensions or too large ones.
     """
     if not isinstance(shape, list) or not _INTEGERS.issuperset(map(type, shape)):
         raise PayloadError(f"input {name!r:.100}: the shape is not a list of integers")
     if len(shape) > MAX_DIMENSIONS:
         raise PayloadError(f"input {name!r:.100}: the shape has more than {MAX_DIMENSIONS} dimensions")
+    if shape and max(shape) > _MAX_SIZE:
+        raise PayloadError(f"input {name!r:.100}: the shape has a size above {_MAX_SIZE}")
     if shape and min(shape) < 0:
         raise PayloadError(f"input {name!r:.100}: the shape {shape} has a negative size")
     return shape

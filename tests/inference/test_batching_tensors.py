@@ -79,10 +79,10 @@ def v2(rows: Sequence[Any], name: str = "x", datatype: str = "FP64", **more: Any
     return V2, json.dumps({"inputs": [entry], **more}).encode()
 
 
-def columns(*values: list[float]) -> tuple[Codec, bytes]:
+def columns(*values: list[float], names: str = "ab") -> tuple[Codec, bytes]:
     entries = [
         {"name": name, "shape": [len(data)], "datatype": "FP64", "data": data}
-        for name, data in zip("ab", values, strict=True)
+        for name, data in zip(names, values, strict=True)
     ]
     return V2, json.dumps({"inputs": entries}).encode()
 
@@ -105,17 +105,18 @@ def test_requests_of_both_protocols_share_a_call_and_get_their_own_responses() -
         v1([[3.5, 4.0], [5.5, 6.0]]),
         columns([7.5, 8.5], [9.5, 10.5]),
         v1([[0.5, 1.0]], "tensor"),
+        v2([[0.25, 3.0]], "y"),
         binary([[11.5, 12.0]]),
     ]
     together, alone = Doubling(), Doubling()
     assert send(together, *wires) == send(alone, *wires, max_rows=None)
-    assert together.calls == [(7, ["a", "b"])]
+    assert together.calls == [(8, ["a", "b"])]
     assert len(alone.calls) == len(wires)
 
 
 APART: dict[str, tuple[Codec, bytes]] = {
     "datatype": v2([[1.0, 2.0]], datatype="FP32"),
-    "names": v2([[1.0, 2.0]], "y"),
+    "names": columns([1.0], [2.0], names="ba"),
     "width": v2([[1.0, 2.0, 3.0]]),
     "one-dimension": v2([1.0, 2.0]),
     "no-rows": v2(np.zeros((0, 2)).tolist()),

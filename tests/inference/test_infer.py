@@ -161,6 +161,25 @@ def test_safe_casts_of_inputs(datatype: str) -> None:
     assert list(user.got) == ["x"]
 
 
+def test_an_input_of_bf16_is_cast_by_its_values() -> None:
+    user = Echo({"y": np.zeros(1)})
+    call(user, tensors(x=("BF16", [1, 2], [1.5, -2])), (X,))
+    assert (user.got["x"].dtype, user.got["x"].tolist()) == (np.float32, [[1.5, -2]])
+    for datatype, declared in (("BF16", "INT32"), ("UINT16", "BF16"), ("FP32", "BF16")):
+        with pytest.raises(PayloadError, match=f"and {declared} is declared"):
+            call(user, tensors(x=(datatype, [1, 2], [1, 2])), (TensorSpec("x", declared, (-1, 2)),))
+
+
+def test_floats_are_rounded_to_bf16() -> None:
+    x, y = TensorSpec("x", "BF16", (-1,)), TensorSpec("y", "BF16", (-1,))
+    user = Echo({"y": np.array([0.1, -2, np.nan, np.inf], np.float32)})
+    tree = call(user, tensors(x=("BF16", [1], [1])), (x,), (y,))
+    assert outputs_of(tree) == [("y", "BF16", [4], [0.100097656, -2, "NaN", "Infinity"])]
+    user.result = {"y": np.array([3.4e38])}
+    with pytest.raises(ResultError, match="output 'y' of the type float64 has no form as BF16"):
+        call(user, tensors(x=("BF16", [1], [1])), (x,), (y,))
+
+
 RESULTS: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {
     "exact": (
         {"y": np.ones(1, np.float32), "z": np.ones((1, 2), np.int8)},
@@ -280,6 +299,16 @@ V1: dict[str, tuple[bytes, tuple[TensorSpec, ...], dict[str, tuple[str, Any]]]] 
         (A, B),
         {"a": ("int32", [[2], [3]]), "b": ("float32", [1.5, 2.5])},
     ),
+    "text-beside-numbers": (
+        b'{"data":{"names":["b","a","t"],"ndarray":[[1.5,9007199254740993,"7"],[2,3,"u"]]}}',
+        (TensorSpec("a", "INT64", (-1, 1)), B, T),
+        {"a": ("int64", [[9007199254740993], [3]]), "b": ("float32", [1.5, 2]), "t": ("object", ["7", "u"])},
+    ),
+    "truth-beside-text": (
+        b'{"data":{"names":["a","t"],"ndarray":[[true,"u"],[false,"v"]]}}',
+        (TensorSpec("a", "BOOL", (-1,)), T),
+        {"a": ("bool", [True, False]), "t": ("object", ["u", "v"])},
+    ),
     "object": (b'{"jsonData":{"a":[[1]],"b":[0.5]}}', (A, B), {"a": ("int32", [[1]]), "b": ("float32", [0.5])}),
     "text": (b'{"strData":"t"}', (T,), {"t": ("object", ["t"])}),
     "bytes": (b'{"binData":"dA=="}', (TensorSpec("t", "BYTES", (1,)),), {"t": ("object", [b"t"])}),
@@ -301,6 +330,8 @@ V1_WRONG: dict[str, tuple[bytes, str]] = {
     "no-names": (b'{"data":{"ndarray":[[1,2]]}}', "name its columns as the inputs: a, b"),
     "other-names": (b'{"data":{"names":["a","c"],"ndarray":[[1,2]]}}', "unknown input 'c'"),
     "fraction": (b'{"data":{"names":["a","b"],"ndarray":[[1.5,2]]}}', "input 'a' of the type float64 has no form"),
+    "text": (b'{"data":{"names":["a","b"],"ndarray":[["u",2]]}}', "input 'a' of the type <U.* has no form as INT32"),
+    "null": (b'{"data":{"names":["a","b"],"ndarray":[[null,2]]}}', "input 'a' of the type object has no form as INT32"),
     "list": (b'{"jsonData":[1]}', "the request holds no array"),
 }
 

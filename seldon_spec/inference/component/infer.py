@@ -6,6 +6,7 @@ import inspect
 import logging
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from inspect import Parameter
 from typing import Any
 
@@ -16,9 +17,9 @@ from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.arrays import Array, array_from_nested, is_masked
 from seldon_spec.inference.component.hooks import call_user
 from seldon_spec.inference.component.tensors import decode_elements
-from seldon_spec.inference.datatypes import BYTES, Datatype, find_datatype
+from seldon_spec.inference.datatypes import BYTES, Datatype, cast_floats, find_datatype, widen_bf16
 from seldon_spec.inference.json_default import find_array
-from seldon_spec.inference.message import Message, NamedArrays, PayloadType, TensorMessage
+from seldon_spec.inference.message import Message, NamedArrays, PayloadType, Tensor, TensorMessage
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,9 @@ class InferHook:
         for name in arrays:
             if name not in self._inputs:
                 raise PayloadError(f"unknown input {name!r:.100}; the inputs are {', '.join(self._inputs)}")
+        if is_exact:
+            for tensor in message.payload:
+                arrays[tensor.name] = _read_bf16(tensor, arrays[tensor.name], self._input_types[tensor.name])
         checked = {}
         for name, spec in self._inputs.items():
             if name in arrays:
@@ -146,7 +150,10 @@ class InferHook:
         names = message.names
         if not isinstance(names, list) or payload.ndim != 2 or len(names) != payload.shape[1]:
             raise PayloadError(f"the request has one array; name its columns as the inputs: {', '.join(self._inputs)}")
-        return {str(name): payload[:, index] for index, name in enumerate(names)}
+        return {
+            str(name): _read_column(payload[:, index], self._input_types.get(str(name)))
+            for index, name in enumerate(names)
+        }
 
     def read_outputs(self, result: Any, requested: Sequence[str]) -> NamedArrays:
         """Return the arrays that the method returned, as they are declared.
@@ -184,6 +191,44 @@ def _find_keywords(method: Any) -> frozenset[str]:
     if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
         return _OPTIONAL
     return _OPTIONAL.intersection(parameter.name for parameter in parameters)
+
+
+def _read_bf16(tensor: Tensor, array: Array, datatype: Datatype) -> Array:
+    """Return an input of BF16 as float32 unless BF16 is declared, because its array may be bits, of type uint16.
+
+    Raises:
+        PayloadError: BF16 is declared, and the client sends integers.
+    """
+    if tensor.datatype == "BF16":
+        return array if datatype.name == "BF16" else widen_bf16(array)
+    if datatype.name == "BF16" and array.dtype.kind in "biu":
+        raise PayloadError(f"input {tensor.name!r} has the type {array.dtype}, and BF16 is declared")
+    return array
+
+
+def _read_column(column: Array, datatype: Datatype | None) -> Array:
+    """Return a column of an array of Seldon's protocol, whose numbers are text if another column holds text.
+
+    Args:
+        column: the values.
+        datatype: as declared; None: the input is unknown.
+    """
+    if column.dtype.kind not in "OU" or datatype is None or datatype is BYTES:
+        return column
+    values = [_read_number(value) if isinstance(value, str) else value for value in column.tolist()]
+    try:
+        return np.array(values, np.float64 if datatype.limits is None and datatype.name != "BOOL" else None)
+    except (ValueError, TypeError, OverflowError):
+        return column
+
+
+def _read_number(text: str) -> object:
+    """Return the number, the truth value or the text that a text is."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return float(text)
+    return {"True": True, "False": False}.get(text, text)
 
 
 def _check_input(array: Array, spec: TensorSpec, datatype: Datatype, *, is_exact: bool) -> Array:
@@ -278,8 +323,8 @@ def _cast(array: Array, datatype: Datatype, error_type: type[PayloadError | Resu
         if error_type is PayloadError and kind in "iuf" and bool(np.isin(array, (0, 1)).all()):
             return array.astype(np.bool_)
     elif kind in "f" or (kind in "biu" and error_type is PayloadError):
-        with np.errstate(over="ignore"):
-            cast = array.astype(datatype.dtype)
-        if not (np.isinf(cast.astype(np.float64)) & np.isfinite(array)).any():
-            return cast
+        try:
+            return cast_floats(array, datatype)
+        except OverflowError:
+            pass
     raise error_type(f"{what} of the type {array.dtype} has no form as {datatype.name}, which is declared")

@@ -12,6 +12,7 @@ import numpy as np
 from seldon_spec.config.model import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError, UnknownModel
 from seldon_spec.inference.component.tensors import tensors_to_array
+from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.json_default import plain_tree
 from seldon_spec.inference.message import (
     AggregateMessage,
@@ -24,8 +25,8 @@ from seldon_spec.inference.message import (
     TensorMessage,
     join_messages,
 )
-from seldon_spec.protocols.open_inference_v2.request import InferOptions, select_tags
-from seldon_spec.protocols.open_inference_v2.response import output_tensors
+from seldon_spec.protocols.open_inference_v2.request import InferOptions, RequestedOutput, select_tags
+from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
 from seldon_spec.protocols.seldon_v1 import raw_messages
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
@@ -113,7 +114,9 @@ class OpenInferenceCodec:
         self._model = model
         self._raw_codec = raw_codec
         self._inputs = {tensor.name: tensor for tensor in model.inputs}
+        self._only_input = model.inputs[0] if len(model.inputs) == 1 else None
         self._output_names = [tensor.name for tensor in model.outputs]
+        self._bf16_outputs = {tensor.name for tensor in model.outputs if tensor.datatype == "BF16"}
 
     @property
     def raw_codec(self) -> Codec:
@@ -158,6 +161,19 @@ class OpenInferenceCodec:
         except PayloadError as error:
             raise ResultError(f"the response of a raw hook is no message: {error}") from error
 
+    def _outputs(self, message: Message, requested: Sequence[RequestedOutput]) -> list[Tensor]:
+        """Return the requested outputs of a response.
+
+        Raises:
+            PayloadError: there is no output of a requested name.
+            ResultError: the class returned something that has no form in the protocol.
+        """
+        tensors = select_outputs(output_tensors(message, self._output_names), requested)
+        for tensor in tensors if self._bf16_outputs else ():
+            if tensor.name in self._bf16_outputs and tensor.array.dtype == find_datatype("BF16").dtype:
+                tensor.datatype = "BF16"  # its bits are uint16 without ml_dtypes
+        return tensors
+
     def _message(self, tensors: list[Tensor], options: InferOptions, wire: InferBody | None) -> TensorMessage:
         """Return the message of a request."""
         parameters = options.parameters
@@ -191,17 +207,20 @@ class OpenInferenceCodec:
     def _apply_declared(self, tensors: list[Tensor]) -> list[str]:
         """Set the tensors' content types, those that are declared unless the request says otherwise.
 
+        A single tensor is the only declared input, whatever the client calls it.
+
         Returns:
-            The declared names of the columns of a single input.
+            The declared names of the columns of a single input; none if it has another number of columns.
         """
         names: list[str] = []
+        is_only = len(tensors) == 1
         for tensor in tensors:
             if tensor.parameters:
                 tensor.content_type = _content_type(tensor.parameters, f"input {tensor.name!r:.100}")
-            declared = self._inputs.get(tensor.name)
+            declared = self._inputs.get(tensor.name, self._only_input if is_only else None)
             if declared is not None:
                 tensor.content_type = tensor.content_type or declared.content_type
-                if len(tensors) == 1:
+                if is_only and (tensor.array.shape[1:] or (1,)) == (len(declared.columns),):
                     names = list(declared.columns)
         return names
 

@@ -34,7 +34,6 @@ from seldon_spec.protocols.open_inference_v2.request import (
     RequestedOutput,
     read_infer_request,
 )
-from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
 
 _EMPTY = b""
@@ -113,7 +112,7 @@ class V2JsonCodec(OpenInferenceCodec):
         return self._write(message, options_of(request.message))
 
     def _write(self, message: Message, options: InferOptions, member: str = "outputs") -> EncodedResponse:
-        tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
+        tensors = self._outputs(message, options.outputs)
         head: dict[str, Any] = {"model_name": options.model_name or self._model.name}
         if self._model.version is not None:
             head["model_version"] = self._model.version

@@ -27,7 +27,7 @@ from seldon_spec.protocols.open_inference_v2.codec import (
 from seldon_spec.protocols.open_inference_v2.fast.proto import parse_request, write_message
 from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest
 from seldon_spec.protocols.open_inference_v2.proto_message import build_response, read_request, write_parameters
-from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
+from seldon_spec.protocols.open_inference_v2.response import output_tensors
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 
 
@@ -89,7 +89,7 @@ class V2ProtoCodec(OpenInferenceCodec):
         """
         message = self._response_message(response)
         options = options_of(request.message)
-        tensors = select_outputs(output_tensors(message, self._output_names), options.outputs)
+        tensors = self._outputs(message, options.outputs)
         head = build_response(options.model_name or self._model.name, self._model.version, options.id)
         parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
         if parameters:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
 
-from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
+from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
 from seldon_spec.inference.arrays import Array, fill_masked
 from seldon_spec.inference.component.infer import DEFAULT_OUTPUT
 from seldon_spec.inference.datatypes import BYTES, datatype_of
@@ -24,7 +24,6 @@ _DATETIME = {"content_type": "datetime"}
 
 _NUMBERS = frozenset({int, float, bool})
 _STRINGS = frozenset({str})
-_DATES = frozenset({date, datetime})
 
 
 def output_tensors(message: Message, names: Sequence[str]) -> list[Tensor]:
@@ -38,7 +37,7 @@ def output_tensors(message: Message, names: Sequence[str]) -> list[Tensor]:
         Tensors with a datatype; the elements of BYTES are ``bytes``.
 
     Raises:
-        ResultError: an array has a type that the protocol has no datatype for.
+        ResultError: an array has a type that the protocol has no datatype for, or two outputs have the same name.
     """
     payload_type, payload = message.payload_type, message.payload
     if payload_type is PayloadType.ARRAY:
@@ -107,13 +106,16 @@ def make_output(name: str, array: Array, parameters: Mapping[str, Any]) -> Tenso
         return _bytes_output(name, [text.encode() for text in texts], {**parameters, **_DATETIME}, array.shape)
     elements: list[Any] = array.ravel().tolist()
     types = set(map(type, elements))
+    if any(issubclass(kind, np.generic) for kind in types):
+        elements = [value.item() if isinstance(value, np.generic) else value for value in elements]
+        types = set(map(type, elements))
     if types <= _NUMBERS and types:  # an array of objects that holds nothing but numbers
         plain = np.array(elements)
         if plain.dtype != object:
             return Tensor(name, plain.reshape(array.shape), datatype_of(plain, name).name, parameters)
     if types <= _STRINGS:
         parameters = {**parameters, **_TEXT}
-    elif types <= _DATES:
+    elif all(issubclass(kind, date) for kind in types):  # also pandas' own type
         parameters = {**parameters, **_DATETIME}
     return _bytes_output(name, [_element(value) for value in elements], parameters, array.shape)
 
@@ -135,7 +137,13 @@ def _bytes_output(
 
 
 def _columns(table: Any, array: Array) -> Iterator[tuple[str, Array]]:
-    """Yield the columns of a table, each in its own type; ``array`` holds all of them in a common one."""
+    """Yield the columns of a table, each in its own type; ``array`` holds all of them in a common one.
+
+    Raises:
+        ResultError: two columns have the same name.
+    """
+    if len(set(map(str, table.columns))) < array.shape[1]:
+        raise ResultError(f"two columns of the result have the same name: {short_repr(list(table.columns))}")
     for index, name in enumerate(table.columns):
         column = table.iloc[:, index] if hasattr(table, "iloc") else table[name]
         found = find_array(column)

@@ -111,9 +111,11 @@ def _reads_ready(body: Body) -> bool:
     """
     try:
         tree = json.loads(bytes(body) or b"{}")
-        is_ready = tree.get("ready", False)
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise PayloadError(f"the request is not a JSON object: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"the body is not JSON: {error}") from error
+    if not isinstance(tree, dict):
+        raise PayloadError("the request is not a JSON object")
+    is_ready = tree.get("ready", False)
     if not isinstance(is_ready, bool):
         raise PayloadError("ready is not a boolean")
     return is_ready

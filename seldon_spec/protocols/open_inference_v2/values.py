@@ -15,7 +15,7 @@ import numpy as np
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
-from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, check_count
+from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats, check_count, widen_bf16
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, None: math.nan}
 _NUMBERS = frozenset({int, float})
@@ -92,7 +92,7 @@ def _read_integers(datatype: Datatype, values: Any) -> Array:
             values = [int(value) for value in values]
         least, most = min(values), max(values)
     if least < low or most > high:
-        raise _BadValue(f"{least if least < low else most} is outside the range of {datatype.name}")
+        raise _BadValue(f"{least if least < low else most!s:.40} is outside the range of {datatype.name}")
     return np.asarray(values, datatype.dtype)
 
 
@@ -103,13 +103,10 @@ def _read_floats(datatype: Datatype, values: Any) -> Array:
         numbers = np.asarray(values, np.float64)
     except OverflowError:
         raise _BadValue(f"an integer is outside the range of {datatype.name}") from None
-    if datatype.size == numbers.itemsize:
-        return numbers
-    with np.errstate(over="ignore"):
-        narrow = numbers.astype(np.float32 if datatype.name == "BF16" else datatype.dtype)
-    if (np.isinf(narrow) & np.isfinite(numbers)).any():
-        raise _BadValue(f"a value is outside the range of {datatype.name}")
-    return round_to_bf16(narrow).view(datatype.dtype) if datatype.name == "BF16" else narrow
+    try:
+        return cast_floats(numbers, datatype)
+    except OverflowError:
+        raise _BadValue(f"a value is outside the range of {datatype.name}") from None
 
 
 def _read_float(datatype: Datatype, value: object) -> float:
@@ -118,21 +115,6 @@ def _read_float(datatype: Datatype, value: object) -> float:
     if (value is None or type(value) is str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     raise _BadValue(f"{value!r:.40} is not a value of {datatype.name}")
-
-
-def round_to_bf16(array: Array) -> Array:
-    """Return the bits of BF16 elements, as uint16, that are nearest to float32 elements; ties go to the even one."""
-    bits = array.astype("<f4", copy=False).view(np.uint32)
-    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-    quiet = (bits >> np.uint32(16)) | np.uint32(0x40)  # rounding must not make a NaN infinite
-    chosen: Array = np.where(np.isnan(array), quiet, rounded).astype("<u2")
-    return chosen
-
-
-def widen_bf16(array: Array) -> Array:
-    """Return BF16 elements, given as their bits or as ml_dtypes' type, as float32."""
-    wide: Array = (array.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return wide
 
 
 def _read_booleans(datatype: Datatype, values: Any) -> Array:

@@ -53,7 +53,10 @@ def parse_head(raw: bytes) -> RequestHead:
 
 
 def find_path(raw: bytes) -> str:
-    """Return the path of a request whose head is malformed or not complete; empty: it is not known."""
+    """Return the path of a request whose head is malformed or not complete; empty: it is not known.
+
+    A malformed target is returned as it is.
+    """
     line = _REQUEST_LINE.match(raw)
     if line is None:
         return ""
@@ -61,7 +64,7 @@ def find_path(raw: bytes) -> str:
     try:
         return _split_target(method.decode(), target).path
     except MalformedRequest:
-        return ""
+        return target.decode("latin-1")
 
 
 def make_head(method: str, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:

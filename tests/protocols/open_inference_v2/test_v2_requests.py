@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -195,6 +196,24 @@ def test_declared_columns_and_content_types_apply_unless_the_request_says_otherw
     assert both.names == []
 
 
+COLUMNS: dict[str, tuple[str, list[int], list[str]]] = {
+    "declared-name": ("x", [1, 2], ["a", "b"]),
+    "other-name": ("y", [2, 2], ["a", "b"]),
+    "wider": ("x", [1, 3], []),
+    "narrower": ("y", [2, 1], []),
+    "more-dimensions": ("y", [1, 2, 2], []),
+}
+
+
+@pytest.mark.parametrize(("name", "shape", "expected"), COLUMNS.values(), ids=COLUMNS.keys())
+def test_a_single_tensor_has_the_columns_of_the_only_input_if_they_fit(
+    name: str, shape: list[int], expected: list[str]
+) -> None:
+    codec = V2JsonCodec(ModelInfo("model", inputs=(TensorSpec("x", "FP64", (-1, 2), columns=("a", "b")),)))
+    entry = {"name": name, "shape": shape, "datatype": "FP64", "data": [0] * math.prod(shape)}
+    assert read_json(json.dumps({"inputs": [entry]}).encode(), codec).names == expected
+
+
 @pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT64", "BYTES", "BOOL"])
 def test_arrays_of_json_are_writable_and_those_of_binary_data_are_views(datatype: str) -> None:
     value: Any = {"BYTES": "a", "BOOL": True}.get(datatype, 1)
@@ -290,6 +309,9 @@ MALFORMED: dict[str, tuple[Any, str]] = {
     "uint64-range": (_input(datatype="UINT64", data=[2**64, 2]), "outside the range of UINT64"),
     "unsigned": (_input(datatype="UINT8", data=[-1, 2]), "-1 is outside the range of UINT8"),
     "fp32-range": (_input(datatype="FP32", data=[1e300, 2]), "outside the range of FP32"),
+    "size-range": (_input(shape=[10**4000, 10**4000]), "the shape has a size above 9223372036854775807"),
+    "long-integer": (_input(datatype="INT8", data=[10**4000, 2]), "input 'x': 10{39} is outside the range of INT8"),
+    "bf16-range": (_input(datatype="BF16", data=[3.4e38, 2]), "outside the range of BF16"),
     "huge-integer": (_input(data=[10**400, 2]), "outside the range of FP64"),
     "surrogate": (_input(datatype="BYTES", data=["\ud800", "a"]), "half of a surrogate pair"),
     "two-names": (_request(inputs=[_PLAIN, _PLAIN]), "two inputs have the name 'x'"),

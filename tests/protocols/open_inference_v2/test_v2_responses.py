@@ -16,6 +16,7 @@ from seldon_spec.config.model import ServiceType, TensorSpec, UnitSpec
 from seldon_spec.errors import InferUnsupported, PayloadError, ResultError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
+from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.message import EncodedResponse, Message, Operation, PayloadType, Request, join_messages
 from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec, V2PassthroughCodec
@@ -72,6 +73,17 @@ def send_proto(user: object, *, is_raw: bool = False, outputs: Sequence[str] = (
     return ModelInferResponse.FromString(encoded.body)
 
 
+def test_a_declared_output_of_bf16_is_sent_as_such() -> None:
+    bits = np.array([0x3FC0, 0xC020], "<u2").view(find_datatype("BF16").dtype)
+    model = ModelInfo("model", outputs=(TensorSpec("y", "BF16", (-1,)),))
+    user = Returning(bits)
+    assert send_tree(user, model=model)["outputs"] == [
+        {"name": "y", "shape": [2], "datatype": "BF16", "data": [1.5, -2.5]}
+    ]
+    response = send_proto(user, model=model)
+    assert (response.outputs[0].datatype, response.raw_output_contents) == ("BF16", [b"\xc0\x3f\x20\xc0"])
+
+
 def objects(*items: Any) -> Any:
     array = np.empty(len(items), object)
     array[:] = items
@@ -105,6 +117,15 @@ RESULTS: dict[str, tuple[Any, list[Output]]] = {
     "text-array": (np.array([["a"], ["bc"]]), [("output-0", "BYTES", [2, 1], ["a", "bc"], STR)]),
     "text-objects": (objects("a", "b"), [("output-0", "BYTES", [2], ["a", "b"], STR)]),
     "number-objects": (objects(1, 2.5), [("output-0", "FP64", [2], [1.0, 2.5], {})]),
+    "numpy-objects": (
+        objects(np.float32(1.5), np.int8(2), np.bool_(1)),
+        [("output-0", "FP64", [3], [1.5, 2.0, 1.0], {})],
+    ),
+    "numpy-text-objects": (objects(np.str_("a"), "b"), [("output-0", "BYTES", [2], ["a", "b"], STR)]),
+    "zoned-dates": (
+        pd.DataFrame({"d": pd.to_datetime([DAY], utc=True)}),
+        [("d", "BYTES", [1], [f"{ISO}+00:00"], DATE)],
+    ),
     "bytes": (b"ab", [("output-0", "BYTES", [1], ["ab"], {})]),
     "bytes-objects": (objects(b"a", b"b"), [("output-0", "BYTES", [2], ["a", "b"], {})]),
     "dates": (np.array(["2024-05-01T12:30"], "M8[s]"), [("output-0", "BYTES", [1], [f"{ISO}.000000"], DATE)]),
@@ -256,6 +277,12 @@ def test_types_that_the_protocol_does_not_have(result: Any) -> None:
     for send_one in (send_tree, send_proto):
         with pytest.raises(ResultError, match=r"output '(output-0|a)' has the type (complex|float|longdouble)"):
             send_one(Returning(result))
+
+
+def test_two_columns_of_the_same_name_are_no_outputs() -> None:
+    for table in (pd.DataFrame([[1, 2]], columns=["a", "a"]), pd.DataFrame([[1, 2]], columns=[1, "1"])):
+        with pytest.raises(ResultError, match="two columns of the result have the same name"):
+            send_tree(Returning(table))
 
 
 class Named(Returning):

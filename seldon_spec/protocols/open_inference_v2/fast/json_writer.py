@@ -11,10 +11,10 @@ import numpy as np
 import orjson
 
 from seldon_spec.inference.arrays import Array
-from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, find_datatype
+from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, find_datatype, widen_bf16
 from seldon_spec.inference.message import Tensor
 from seldon_spec.protocols.open_inference_v2.binary import write_binary
-from seldon_spec.protocols.open_inference_v2.values import plain_values, widen_bf16
+from seldon_spec.protocols.open_inference_v2.values import plain_values
 
 OutputForm: TypeAlias = "bool | Sequence[bool]"
 """Whether outputs are binary: one value for all, or one for each."""
