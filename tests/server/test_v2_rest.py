@@ -373,6 +373,12 @@ def request_of(*inputs: Any, **more: Any) -> bytes:
 
 ERRORS: dict[str, tuple[int, str, str, bytes | None]] = {
     "no json": (400, "POST", INFER, b"{"),
+    "utf-16": (
+        400,
+        "POST",
+        INFER,
+        '{"inputs":[{"name":"a","shape":[1],"datatype":"INT8","data":[1]}]}'.encode("utf-16"),
+    ),
     "empty": (400, "POST", INFER, b""),
     "not utf-8": (400, "POST", INFER, b'{"id":"\xff"}'),
     "no object": (400, "POST", INFER, b"[]"),

@@ -14,7 +14,7 @@ import orjson
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
-from seldon_spec.protocols.json_numbers import SHORT_BYTES, NotPlain, Text, decode_text, is_orjson_exact, read_array
+from seldon_spec.protocols.json_numbers import SHORT_BYTES, NotPlain, Text, is_orjson_exact, read_array
 from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS
 
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n]*[\[\-0-9])')
@@ -47,17 +47,21 @@ def read_json(wire: Text) -> Any:
 
 
 def read_plain(wire: Text) -> Any:
-    """Parse a text in UTF-8, UTF-16 or UTF-32; integers are whole, NaN and Infinity may be bare words.
+    """Parse a text in UTF-8; integers are whole, NaN and Infinity may be bare words.
 
     Raises:
         PayloadError: it is no JSON.
     """
     try:
-        return json.loads(decode_text(wire))
+        return json.loads(_decode(wire))
     except RecursionError as error:
         raise PayloadError("the body is not JSON that can be read: it is nested too deeply") from error
     except ValueError as error:  # not in its encoding, no JSON, or an integer of thousands of digits
         raise PayloadError(f"the body is not JSON: {error}") from error
+
+
+def _decode(wire: Text) -> str:
+    return wire if isinstance(wire, str) else str(wire, "utf-8-sig")
 
 
 def read_with_arrays(view: memoryview) -> Any:
@@ -102,7 +106,7 @@ def _read_around(text: bytes, arrays: list[Array]) -> Any:
             raise NotPlain
         return array
 
-    tree = json.loads(decode_text(text), parse_constant=fill)
+    tree = json.loads(_decode(text), parse_constant=fill)
     inputs = tree.get("inputs") if isinstance(tree, dict) else None
     if not isinstance(inputs, list):
         raise NotPlain
