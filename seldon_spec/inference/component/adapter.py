@@ -256,11 +256,16 @@ class Adapter:
         recorded = record(metrics) if metrics is not None else []
         own_metrics = NOT_IMPLEMENTED if self._metrics is None else call_hook(self._metrics)
         own = [] if own_metrics is NOT_IMPLEMENTED else record(own_metrics)
+        all_tags = scores
         own_tags = NOT_IMPLEMENTED if self._tags is None else call_hook(self._tags)
+        if own_tags is not NOT_IMPLEMENTED:
+            all_tags = {**all_tags, **_check_tags(own_tags)}
+        if tags is not None:
+            all_tags = {**all_tags, **_check_tags(tags)}
         meta = merge_meta(
             operation,
             message,
-            {**scores, **({} if own_tags is NOT_IMPLEMENTED else _check_tags(own_tags)), **_check_tags(tags)},
+            all_tags,
             [*own, *recorded] if self._unit.has_metrics_in_response else (),
             self._request_path,
         )
