@@ -21,7 +21,6 @@ from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 _TEXT = frozenset({str})
 _FEW = 32  # for so few numbers Python is faster than numpy
-_DATA_MEMBERS = {ArrayEncoding.TENSOR: "tensor", ArrayEncoding.NDARRAY: "ndarray"}
 
 
 def write_message(message: Message, style: JsonStyle) -> bytes:
@@ -73,8 +72,13 @@ def _payload_member(message: Message) -> dict[str, Any]:
 
 def _write_numbers(message: Message, style: JsonStyle) -> bytes | None:
     """Write an array of finite numbers in one line; return None for any other message."""
-    member = _DATA_MEMBERS.get(message.encoding)
-    if style.indent is not None or member is None or not _is_finite(message.payload):
+    if message.encoding is ArrayEncoding.NDARRAY:
+        member = "ndarray"
+    elif message.encoding is ArrayEncoding.TENSOR:
+        member = "tensor"
+    else:
+        return None
+    if style.indent is not None or not _is_finite(message.payload):
         return None
     names = orjson.Fragment(_write_names(message, style))
     numbers, options = _numbers(message)
