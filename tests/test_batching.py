@@ -180,33 +180,33 @@ def test_an_error_is_isolated_and_what_cannot_be_read_is_answered_by_itself(capl
     assert [type(call.error) for call in calls] == [type(None), PayloadError, ComponentFailed, type(None)]
     assert json.loads(bodies(calls)[3])["data"]["ndarray"] == [[6]]
     assert user.calls == [3, 1, 1, 1]
-    told = [record.message for record in caplog.records if record.levelno == logging.ERROR]
-    assert told == ["predict: minus one"]  # of the one request that it belongs to
+    logged = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert logged == ["predict: minus one"]  # of the one request that it belongs to
 
 
-class Telling(Doubling):
+class Tagging(Doubling):
     """Tags and metrics of each request."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = 0
+        self.tagged = 0
 
     def tags(self) -> dict[str, int]:
-        self.told += 1
-        return {"told": self.told}
+        self.tagged += 1
+        return {"tagged": self.tagged}
 
     def metrics(self) -> list[dict[str, Any]]:
         return [{"type": "COUNTER", "key": "asked", "value": 1}]
 
 
 def test_tags_metrics_and_puid_stay_with_their_request() -> None:
-    user = Telling()
+    user = Tagging()
     with queued(user) as queue:
         calls = queue.ask(*[(JSON, body([[i]], meta={"puid": f"p{i}", "tags": {"own": i}})) for i in range(3)])
     metas = [json.loads(text)["meta"] for text in bodies(calls)]
     assert user.calls == [3]
     assert [meta["puid"] for meta in metas] == ["p0", "p1", "p2"]
-    assert [meta["tags"] for meta in metas] == [{"own": i, "told": i + 1} for i in range(3)]
+    assert [meta["tags"] for meta in metas] == [{"own": i, "tagged": i + 1} for i in range(3)]
     assert [meta["metrics"] for meta in metas] == [[{"type": "COUNTER", "key": "asked", "value": 1}]] * 3
     page = Exposition(queue.metrics).render().decode()
     assert next(line for line in page.splitlines() if line.startswith("asked_total")).endswith(" 3.0")

@@ -49,7 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability.metrics",),
     ("observability",),
     # protocols
-    ("protocols.json_style", "protocols.json_numbers", "protocols.protobuf_wire"),
+    ("protocols.json_style", "protocols.json_numbers", "protocols.private_pool", "protocols.protobuf_wire"),
     ("protocols.status", "protocols.grpc_protocol"),
     ("protocols.route",),
     ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),

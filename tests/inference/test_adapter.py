@@ -154,9 +154,9 @@ def test_without_predict_the_answer_is_empty_and_the_log_says_so(caplog: pytest.
 def test_flat_results_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     results = iter([np.zeros((1, 1)), [[1]], [np.zeros(2)], {"a": 1}, "x", np.zeros(2), [1, 2]])
     adapter = Adapter(_model(lambda self, X, names: next(results)), UNIT)
-    for told in [0, 0, 0, 0, 0, 1, 1]:
+    for logged in [0, 0, 0, 0, 0, 1, 1]:
         adapter.call(given(Operation.PREDICT, Message(PayloadType.TEXT, "")), record)
-        assert len(caplog.records) == told
+        assert len(caplog.records) == logged
     assert "fewer than two dimensions" in caplog.text
 
 

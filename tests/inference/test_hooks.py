@@ -240,9 +240,9 @@ def test_feedback_may_hold_what_is_no_number() -> None:
     np.testing.assert_array_equal(got[1], [np.inf, np.nan])
     echo = user(send_feedback=lambda self, X, names: [[float("nan"), float("-inf")]])
     assert ask_rest(echo, Operation.FEEDBACK, FEEDBACK)["data"]["ndarray"] == [["NaN", "-Infinity"]]
-    told: list[str] = []
-    ask_rest(user(send_feedback_rest=lambda self, text: told.append(text)), Operation.FEEDBACK, text)
-    assert json.loads(told[0])["request"]["data"] == {"ndarray": [["NaN"]]}
+    received: list[str] = []
+    ask_rest(user(send_feedback_rest=lambda self, text: received.append(text)), Operation.FEEDBACK, text)
+    assert json.loads(received[0])["request"]["data"] == {"ndarray": [["NaN"]]}
 
 
 def test_metrics_of_a_raw_answer_show_their_method() -> None:
@@ -328,7 +328,7 @@ def test_an_outlier_detector_is_asked_for_scores_once_before_x_is_changed(operat
     assert answer["meta"]["tags"] == {"outlierScore": [1, 2]}
     assert answer["data"]["ndarray"] == [[101], [102]]
     assert asked == [([[1], [2]], ["a"])]
-    assert ask_rest(model, operation, text)["meta"] == {}  # of another type nobody asks
+    assert ask_rest(model, operation, text)["meta"] == {}  # the hooks of other operations are not called
     assert len(asked) == 1
 
 

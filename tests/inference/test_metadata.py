@@ -16,8 +16,8 @@ from seldon_spec.inference.component.metadata import read_metadata
 EMPTY = {"name": "", "versions": [""], "platform": "", "inputs": [], "outputs": [], "custom": {}}
 
 
-def read(told: Any = None, unit: UnitSpec | None = None) -> Any:
-    return read_metadata(type("Model", (), {"init_metadata": lambda self: told})(), unit or UnitSpec())
+def read(own: Any = None, unit: UnitSpec | None = None) -> Any:
+    return read_metadata(type("Model", (), {"init_metadata": lambda self: own})(), unit or UnitSpec())
 
 
 def test_nothing_said() -> None:
@@ -34,8 +34,8 @@ def test_the_image_gives_name_and_version(image: str, expected: tuple[str, str])
 
 
 def test_the_operator_s_stand_over_the_class_s() -> None:
-    told = {"name": "class", "platform": "class"}
-    assert read(told, UnitSpec(metadata={"name": "operator"})) == {**EMPTY, "name": "operator", "platform": "class"}
+    own = {"name": "class", "platform": "class"}
+    assert read(own, UnitSpec(metadata={"name": "operator"})) == {**EMPTY, "name": "operator", "platform": "class"}
 
 
 def test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() -> None:
@@ -80,9 +80,9 @@ INVALID: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("told", INVALID.values(), ids=INVALID.keys())
-def test_invalid_metadata_are_logged_and_withheld(told: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    assert read(told) is None
+@pytest.mark.parametrize("own", INVALID.values(), ids=INVALID.keys())
+def test_invalid_metadata_are_logged_and_withheld(own: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    assert read(own) is None
     assert "the model's metadata are invalid" in caplog.text
 
 

@@ -66,7 +66,9 @@ def test_numbers_over_rest_need_neither_protobuf_nor_another_parser() -> None:
     assert _run(_IMPORTS).strip() == "set()"
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell of a process's peak")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the system does not report the peak memory of a process"
+)
 @pytest.mark.parametrize("encoding", [ArrayEncoding.NDARRAY, ArrayEncoding.TENSOR], ids=["ndarray", "tensor"])
 @pytest.mark.parametrize("wire", ["json", "protobuf"])
 def test_a_large_request_costs_less_than_three_times_its_size(

@@ -37,7 +37,7 @@ GRPC = ProtoCodec()
 
 
 def outcome(ask: Callable[[], Message]) -> Any:
-    """All that a class could see of a message, or what was told to the client."""
+    """All that a class could see of a message, or the error that the client gets."""
     try:
         message = ask()
     except SeldonSpecError as error:
@@ -393,16 +393,16 @@ def test_json_is_written_alike(make: Callable[[], Message], style: JsonStyle) ->
 
 @pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS.keys())
 def test_protobuf_is_written_alike(make: Callable[[], Message]) -> None:
-    def told(write: Callable[[Message], bytes]) -> Any:
+    def encode_or_fail(write: Callable[[Message], bytes]) -> Any:
         try:
             return write(make())
         except SeldonSpecError as error:
             return type(error), str(error)
 
-    expected = told(proto_message.encode_plain)
-    assert told(proto_message.encode_message) == expected
+    expected = encode_or_fail(proto_message.encode_plain)
+    assert encode_or_fail(proto_message.encode_message) == expected
     with pieces_of(30):
-        assert told(proto_message.encode_message) == expected
+        assert encode_or_fail(proto_message.encode_message) == expected
 
 
 def test_default_names_that_a_class_changes_are_its_own() -> None:

@@ -220,9 +220,9 @@ def test_every_route_with_and_without_a_token(
     assert found.get("www-authenticate") == ("Bearer" if status == 401 else None)
     assert found["access-control-allow-origin"] == headers.get("Origin", "*")
     if status in (401, 413) and method != "HEAD":
-        told = {401: "a valid bearer token is required (server.auth)"}
-        told[413] = "the body is larger than server.max_body_bytes, 100000"
-        assert json.loads(content)["status"]["info"] == told[status]
+        texts = {401: "a valid bearer token is required (server.auth)"}
+        texts[413] = "the body is larger than server.max_body_bytes, 100000"
+        assert json.loads(content)["status"]["info"] == texts[status]
     if headers is PREFLIGHT:
         assert found["access-control-allow-headers"] == "authorization, content-type"
         assert "POST" in found["access-control-allow-methods"]

@@ -70,7 +70,7 @@ Start = Callable[..., Any]
 
 
 class Heard(NamedTuple):
-    """What a client is told."""
+    """What a client gets."""
 
     status: int | str
     puid: str | None
@@ -251,11 +251,11 @@ def test_every_line_is_json_and_none_tells_what_was_sent(start: Start) -> None:
     assert TOKEN not in server.log
     assert [line["message"] for line in lines if line["logger"] == "mine"] == ["imported"]
 
-    told = {(line["logger"], line.get("puid")): line for line in lines if line["logger"] != "seldon_spec.access"}
+    logged = {(line["logger"], line.get("puid")): line for line in lines if line["logger"] != "seldon_spec.access"}
     for way in WAYS:
-        failed = told["seldon_spec.inference.processor", puids[way, "fail"]]
+        failed = logged["seldon_spec.inference.processor", puids[way, "fail"]]
         assert "ValueError: failed" in failed["exception"]
-        assert told["stdout", puids[way, "leave_open"]]["message"] == "never finished"
+        assert logged["stdout", puids[way, "leave_open"]]["message"] == "never finished"
     assert any("UserWarning: warned" in line["message"] for line in lines if line["logger"] == "py.warnings")
     dying = [line for line in lines if "uncaught exception in thread dying" in line["message"]]
     assert len(dying) == 3

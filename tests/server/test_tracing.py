@@ -519,9 +519,9 @@ def test_a_receiver_that_is_gone_is_told_of_once_and_keeps_nobody(beside: Any) -
         assert [ask(server, "/predict", ROWS) for _ in range(20)] == [200] * 20
         server.wait_for("WARNING seldon_spec.observability.tracing")
         assert server.stop() == 0
-    told = [line for line in server.lines if "seldon_spec.observability.tracing" in line]
-    assert len(told) <= 3
-    assert all(" WARNING " in line for line in told)
+    logged = [line for line in server.lines if "seldon_spec.observability.tracing" in line]
+    assert len(logged) <= 3
+    assert all(" WARNING " in line for line in logged)
 
 
 def test_a_header_that_cannot_be_read_is_not_shown(beside: Any, receiver: Receiver) -> None:

@@ -1,6 +1,4 @@
-"""The protocol's messages, as classes in a descriptor pool of their own: tritonclient and kserve both register them in
-the default pool, where a name can be registered once.
-"""
+"""The protocol's messages, in a private descriptor pool: tritonclient and kserve register theirs in the default one."""
 
 from __future__ import annotations
 
@@ -8,8 +6,9 @@ from importlib import resources
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
+
+from seldon_spec.protocols.private_pool import make_pool
 
 FILE = "open_inference.proto"
 PACKAGE = "inference"
@@ -20,14 +19,7 @@ def read_descriptor_set() -> FileDescriptorSet:
     return FileDescriptorSet.FromString((resources.files(__name__) / "open_inference.binpb").read_bytes())
 
 
-def _make_pool() -> DescriptorPool:
-    pool = DescriptorPool()
-    for file in read_descriptor_set().file:
-        pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-POOL = _make_pool()
+POOL = make_pool(read_descriptor_set())
 
 
 def message_class(name: str) -> Any:

@@ -1,9 +1,7 @@
 """The protocol's messages, as classes in a descriptor pool of our own.
 
-The pool is private so that the names ``seldon.protos.*`` and ``tensorflow.*`` can be registered once more in this
-process, as an installed ``seldon_core`` or ``tensorflow`` does. There is no generated code: one descriptor set serves
-every protobuf runtime from 4.25 on. It is made by ``scripts/make_proto.py`` with the protoc of grpcio-tools 1.62.3
-(libprotoc 25.1), and never edited.
+The pool is private so that an installed ``seldon_core`` or ``tensorflow`` can register the names ``seldon.protos.*``
+and ``tensorflow.*`` in the same process. The descriptor set is compiled with grpcio-tools 1.62.3 (libprotoc 25.1).
 """
 
 from __future__ import annotations
@@ -12,8 +10,9 @@ from importlib import resources
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
+
+from seldon_spec.protocols.private_pool import make_pool
 
 FILE = "prediction.proto"
 PACKAGE = "seldon.protos"
@@ -24,14 +23,7 @@ def read_descriptor_set() -> FileDescriptorSet:
     return FileDescriptorSet.FromString((resources.files(__name__) / "prediction.binpb").read_bytes())
 
 
-def _make_pool() -> DescriptorPool:
-    pool = DescriptorPool()
-    for file in read_descriptor_set().file:
-        pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-POOL = _make_pool()
+POOL = make_pool(read_descriptor_set())
 
 
 def message_class(name: str) -> Any:
