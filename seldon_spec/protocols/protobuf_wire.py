@@ -54,8 +54,13 @@ def read_varint(wire: Wire, at: int) -> tuple[int, int]:
     raise NotPlain
 
 
+_ONE_BYTE = tuple(bytes((number,)) for number in range(0x80))
+
+
 def write_varint(number: int) -> bytes:
     """Return a number that is not negative as a protobuf varint."""
+    if number < len(_ONE_BYTE):
+        return _ONE_BYTE[number]
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
