@@ -57,6 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocols.open_inference_v2",),
     # servers and processes
     ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
+    ("server.site",),
     ("server.rest", "server.grpc", "server.metrics_port"),
     ("server.uvicorn_engine",),
     ("server.engine",),

@@ -231,6 +231,8 @@ def load_given(given: Mapping[str, Any], folder: Path, environ: Mapping[str, str
     flags, names = _read_flags(given, environ)
     options = LoadOptions(names, needs_file=False, only_warned=_ONLY_WARNINGS)
     spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, options=options)
+    if spec.origin("server", "page").kind is OriginKind.DEFAULT:  # the original has no page
+        spec = replace(spec, server=replace(spec.server, page=False))
     return replace(spec, diagnostics=(*spec.diagnostics, *_find_ineffective(given)))
 
 

@@ -27,6 +27,7 @@ from seldon_spec.config.masking import hide_secrets, mask_finding
 from seldon_spec.config.model import (
     REFERENCE_KEYS,
     SPEC_FILE,
+    ColumnSpec,
     FlaskSpec,
     ImageSpec,
     PortsSpec,
@@ -218,8 +219,8 @@ def _build(values: LayeredValues, folder: Path, file: str, diagnostics: tuple[Di
         server=_make(ServerSpec, tree.get("server", {})),
         image=_make(ImageSpec, tree.get("image", {})),
         environment=MappingProxyType({k: _with_references(v) for k, v in tree.get("environment", {}).items()}),
-        inputs=_make_tensors(tree.get("inputs", [])),
-        outputs=_make_tensors(tree.get("outputs", [])),
+        inputs=_make_tensors(tree.get("inputs", []), "input-0"),
+        outputs=_make_tensors(tree.get("outputs", []), "output-0"),
         platform=tree.get("platform"),
         unit=UnitSpec(name=tree.get("name"), version=tree.get("version"), **tree.get("unit", {})),
         file=file,
@@ -228,11 +229,21 @@ def _build(values: LayeredValues, folder: Path, file: str, diagnostics: tuple[Di
     )
 
 
-def _make_tensors(entries: list[Any]) -> tuple[TensorSpec, ...]:
-    """Return declared tensors; a list of column names is one FP64 input."""
+def _make_tensors(entries: list[Any], default_name: str) -> tuple[TensorSpec, ...]:
+    """Return declared tensors; a list of column names is one FP64 tensor."""
     if entries and isinstance(entries[0], str):
-        return (TensorSpec("input-0", "FP64", (-1, len(entries)), columns=tuple(entries)),)
-    return tuple(_make(TensorSpec, entry) for entry in entries)
+        return (TensorSpec(default_name, "FP64", (-1, len(entries)), columns=tuple(map(_make_column, entries))),)
+    return tuple(_make_tensor(entry) for entry in entries)
+
+
+def _make_tensor(entry: Mapping[str, Any]) -> TensorSpec:
+    values = {"as_" if key == "as" else key: value for key, value in entry.items()}  # as is a keyword of Python
+    values["columns"] = [_make_column(column) for column in entry.get("columns", ())]
+    return _make(TensorSpec, values)
+
+
+def _make_column(entry: str | Mapping[str, Any]) -> ColumnSpec:
+    return ColumnSpec(entry) if isinstance(entry, str) else _make(ColumnSpec, entry)
 
 
 def _make(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -274,7 +285,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name.rstrip("_"): plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

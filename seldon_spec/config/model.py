@@ -72,6 +72,30 @@ def _empty() -> Mapping[str, str]:
     return MappingProxyType({})
 
 
+Scalar: TypeAlias = "bool | int | float | str"
+"""A value of a declared input or output."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
+    """A column of an input or output with two dimensions; its values have the datatype of the tensor.
+
+    Attributes:
+        minimum, maximum, choices: override those of the tensor, unless they are None or empty.
+        optional: whether values may be missing: null or NaN; only of an input.
+        example: a value; only of an input.
+        description: text for people.
+    """
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Scalar, ...] = ()
+    optional: bool = False
+    example: Scalar | None = None
+    description: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """A named input or output of the model.
@@ -79,9 +103,13 @@ class TensorSpec:
     Attributes:
         datatype: a datatype of the Open Inference Protocol, such as ``FP32``.
         shape: -1 for any size.
-        content_type: how the elements of a BYTES input are passed to the class, such as ``str``; None: not declared.
-        columns: the names of the columns of the only input, which has two dimensions.
-        optional: whether a request may omit this input.
+        content_type: how the elements of BYTES are passed to the class, such as ``str``; None: not declared.
+        as_: the key ``as``: what the class gets instead of an array; None: what its argument is annotated as.
+        columns: of the only input or output, which has two dimensions.
+        optional: whether values may be missing and, if the class can do without it, whether a request may omit it.
+        minimum, maximum: the smallest and the largest number.
+        choices: the only values; empty: any.
+        example: a value of the declared shape, or of one row of it.
         description: text for people.
     """
 
@@ -89,9 +117,19 @@ class TensorSpec:
     datatype: str
     shape: tuple[int, ...]
     content_type: str | None = None
-    columns: tuple[str, ...] = ()
+    as_: Literal["array", "dataframe", "polars"] | None = None
+    columns: tuple[ColumnSpec, ...] = ()
     optional: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Scalar, ...] = ()
+    example: JsonValue = None
     description: str | None = None
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +219,8 @@ class ServerSpec:
         tls: None disables TLS.
         auth: None disables authentication.
         batching: None disables batching.
+        validate_requests: what happens to a request that does not match the declared inputs.
+        page: whether ``/`` is a web page.
         tracing: whether requests are traced by OpenTelemetry.
     """
 
@@ -204,6 +244,8 @@ class ServerSpec:
     auth: AuthSpec | None = None
     batching: BatchingSpec | None = None
     log: LogSpec = LogSpec()
+    validate_requests: Literal["off", "warn", "reject"] = "reject"
+    page: bool = True
     tracing: bool = False
     shutdown: ShutdownSpec = ShutdownSpec()
 
@@ -338,6 +380,7 @@ class Spec:
     Attributes:
         folder: the folder of the file and the user's class.
         inputs: a list of column names in the file is one FP64 input ``input-0`` with these columns.
+        outputs: a list of column names in the file is one FP64 output ``output-0`` with these columns.
         platform: in the model's metadata; None: that of ``init_metadata()``, if any.
         file: the name of the file in ``folder``.
         origins: the origin of each value that is not a default.

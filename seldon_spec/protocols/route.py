@@ -1,13 +1,15 @@
-"""What a REST protocol consists of: its route table, its codec, its error format and its OpenAPI document.
+"""What a REST protocol consists of: its route table, its codec, and its error format.
 
 Every handler of a route reads the table: the native handlers, the Flask app, ``make_app``, tracing and OpenAPI.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from seldon_spec.inference.dispatcher import Dispatcher
@@ -30,7 +32,30 @@ class Page(Enum):
     LIVE = "live"
     READY = "ready"
     PING = "pong"
-    OPENAPI = "openapi"
+
+
+class Document:
+    """A response that is the same for every request, such as a page or a description of the API.
+
+    Args:
+        make: returns the content; called once, for the first request.
+        media_type: the header ``Content-Type``.
+        headers: further headers.
+    """
+
+    def __init__(self, make: Callable[[], bytes], media_type: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        self._make = make
+        self.headers = (("Content-Type", media_type), ("Cache-Control", "no-cache"), *headers)
+
+    @cached_property
+    def content(self) -> bytes:
+        """The body."""
+        return self._make()
+
+    @cached_property
+    def etag(self) -> str:
+        """The header ``ETag``."""
+        return f'"{hashlib.sha1(self.content, usedforsecurity=False).hexdigest()}"'
 
 
 StatePage: TypeAlias = Callable[[Dispatcher, Mapping[str, str], Body], tuple[int, Any]]
@@ -51,6 +76,8 @@ class Route:
         operation: the operation of the component to call; None: the route serves a page.
         page: the page to serve, if it is one of ``Page``.
         state_page: the page to serve, if it is another one.
+        document: the document to serve, if it is one.
+        public_document: what requests without a valid token get instead; None: they need one.
         media_types: of the request body; empty: the body is not read. With ``FORM``, the message can also be in the
             form field or the query parameter ``json``; with ``ANY``, the Content-Type is not checked.
         is_probe: whether it is served while the model is busy, without a token, a log line or a place in the queue.
@@ -63,6 +90,8 @@ class Route:
     operation: Operation | None = None
     page: Page | None = None
     state_page: StatePage | None = None
+    document: Document | None = None
+    public_document: Document | None = None
     media_types: tuple[str, ...] = ()
     is_probe: bool = False
     summary: str = ""
@@ -107,7 +136,6 @@ class RestProtocol:
         describe_http: returns the body of an error of HTTP itself, such as an unknown path, from its status and text.
         prefix: the first segment of all of its paths, with a slash before it; it defines the format of errors below it.
             Empty: of all other paths.
-        build_openapi: returns the OpenAPI document, from its title; None: no route serves one.
         bind_codec: returns the codec of requests with one head, given that of the route. It replaces the check of the
             Content-Type and the search for the message. Raises ``RequestError``.
         ignored_headers: headers that ``bind_codec`` does not read.
@@ -121,7 +149,6 @@ class RestProtocol:
     describe: Callable[[BaseException], ErrorBody]
     describe_http: Callable[[int, str], ErrorBody]
     prefix: str = ""
-    build_openapi: Callable[[str], Mapping[str, Any]] | None = None
     bind_codec: Callable[[Codec, RequestInfo], Codec] | None = None
     ignored_headers: frozenset[bytes] = frozenset()
     waits_for_model: bool = True

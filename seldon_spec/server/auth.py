@@ -1,7 +1,8 @@
 """Which requests need a bearer token, for every port, engine and transport.
 
-Without a token, only these are handled: probes, the gRPC health service and what a protocol has like it, and CORS
-preflights, which browsers send without a token. ``/health/status`` needs a token because it runs the user's code.
+Without a token, only these are handled: probes, public documents, the gRPC health service and what a protocol has like
+it, and CORS preflights, which browsers send without a token. ``/health/status`` needs a token because it runs the
+user's code.
 Unknown paths and methods need one too, so that a client without a token cannot find out which ones exist.
 """
 
@@ -44,13 +45,17 @@ class TokenAuth:
             and find(b"access-control-request-method") is not None
         )
 
+    def accepts(self, find: Find) -> bool:
+        """Return True if a request has a valid token or needs none, given the values of its headers."""
+        return not self._tokens or self._is_known(find(b"authorization"))
+
     def check(self, find: Find) -> None:
         """Check the token of a request, given the values of its headers.
 
         Raises:
             Unauthenticated: there is no valid token.
         """
-        if self._tokens and not self._is_known(find(b"authorization")):
+        if not self.accepts(find):
             raise Unauthenticated("a valid bearer token is required (server.auth)")
 
     def check_grpc(self, path: bytes, find: Find) -> None:

@@ -20,7 +20,7 @@ from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.variables import TABLE, field_variables
 from seldon_spec.config.loader import default_name, load, plain
-from seldon_spec.config.model import LogLevel, SecretRef, ServiceType, Spec, TensorSpec
+from seldon_spec.config.model import ColumnSpec, LogLevel, SecretRef, ServiceType, Spec, TensorSpec
 from seldon_spec.config.schema.lookup import (
     field_schema,
     fields,
@@ -116,7 +116,7 @@ SAMPLES = {
     "index_url": ("https://pypi.example.com/simple", "https://pypi.example.com/simple"),
     "workdir": ("/app", "/app"),
     "labels": ('{"a": "b"}', {"a": "b"}),
-    "inputs": ('["a", "b"]', (TensorSpec("input-0", "FP64", (-1, 2), columns=("a", "b")),)),
+    "inputs": ('["a", "b"]', (TensorSpec("input-0", "FP64", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b"))),)),
     "outputs": ('[{"name": "y", "datatype": "INT8", "shape": [-1, 3.0]}]', (TensorSpec("y", "INT8", (-1, 3)),)),
     "name": ("iris", "iris"),
     "python": ("3.11", "3.11"),
@@ -311,7 +311,7 @@ def test_inputs_and_outputs_are_tensors_of_the_spec(folder: Path) -> None:
 def test_a_variable_replaces_the_whole_list_of_inputs(folder: Path) -> None:
     environ = {"SELDON_SPEC__INPUTS": '[{"name": "x", "datatype": "FP32", "shape": [-1, 2], "columns": ["a", "b"]}]'}
     spec = load(_write(folder, "class_name: MyModel\ninputs: [a, b, c]\n"), environ)
-    assert spec.inputs == (TensorSpec("x", "FP32", (-1, 2), columns=("a", "b")),)
+    assert spec.inputs == (TensorSpec("x", "FP32", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b"))),)
 
 
 def test_the_example_file_is_right_and_shows_every_key(tmp_path: Path) -> None:

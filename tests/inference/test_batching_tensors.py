@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seldon_spec.config.model import BatchingSpec, TensorSpec, UnitSpec
+from seldon_spec.config.model import BatchingSpec, ColumnSpec, TensorSpec, UnitSpec
 from seldon_spec.inference.call import Call
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.dispatcher import Dispatcher
@@ -23,7 +23,9 @@ from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 V1 = JsonCodec()
-V2 = V2JsonCodec(ModelInfo("model", inputs=(TensorSpec("x", "FP64", (-1, 2), columns=("a", "b")),)))
+V2 = V2JsonCodec(
+    ModelInfo("model", inputs=(TensorSpec("x", "FP64", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b"))),))
+)
 WAIT_SECONDS = 10
 
 

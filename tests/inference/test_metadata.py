@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.config.model import TensorSpec, UnitSpec
+from seldon_spec.config.model import ColumnSpec, TensorSpec, UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.contract import SeldonNotImplementedError
 from seldon_spec.inference.component.metadata import read_metadata
@@ -40,7 +40,7 @@ def test_the_operator_s_stand_over_the_class_s() -> None:
 
 def test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() -> None:
     user = type("Model", (), {"init_metadata": lambda self: {"inputs": [{}], "outputs": [{}], "platform": "class"}})()
-    inputs = [TensorSpec("x", "BF16", (-1, 2), columns=("a", "b"), description="two numbers")]
+    inputs = [TensorSpec("x", "BF16", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b")), description="two numbers")]
     shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
     of_class = {**EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"}
     assert read_metadata(user, UnitSpec(), inputs) == of_class

@@ -10,6 +10,7 @@ from seldon_spec.protocols.route import Page, RestProtocol, Route
 from seldon_spec.protocols.seldon_v1.errors import describe, describe_http
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.routes import ROUTES, seldon_v1
+from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.rest.responses import ResponseFactory
 from seldon_spec.server.rest.router import Router
 
@@ -26,9 +27,8 @@ MODELS = RestProtocol(
     lambda _route: JsonCodec(),
     describe,
     describe_http,
-    build_openapi=lambda title: {"title": title},
 )
-ROUTER = Router((seldon_v1(JsonStyle()), MODELS))
+ROUTER = Router((seldon_v1(JsonStyle(), "model"), MODELS))
 
 MATCHES: dict[tuple[str, str], tuple[str | None, dict[str, str]]] = {
     ("POST", "/predict"): ("predict", {}),
@@ -92,7 +92,7 @@ def test_tokens_and_probes_depend_on_the_path_alone(method: str, path: str, expe
 def test_requests_without_a_route_get_a_status_and_the_allowed_methods(
     method: str, path: str, status: int, allow: str | None
 ) -> None:
-    responses = ResponseFactory((seldon_v1(JsonStyle()), MODELS), "m")
+    responses = ResponseFactory((seldon_v1(JsonStyle(), "model"), MODELS), TokenAuth())
     response = responses.unmatched(ROUTER.match(method, path), method)
     assert (response.status, dict(response.headers).get("Allow")) == (status, allow)
 

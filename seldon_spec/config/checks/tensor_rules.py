@@ -27,40 +27,41 @@ _OTHERS = frozenset(
 
 def check_tensors(context: RuleContext) -> Iterator[Diagnostic]:
     """Report declared inputs and outputs that contradict themselves, each other or the class."""
-    inputs: list[Any] = context.values.get(("inputs",)) or []
-    if inputs and all(isinstance(entry, str) for entry in inputs):
-        yield from _check_names(context, "column", inputs, [("inputs", str(index)) for index in range(len(inputs))])
+    for key in ("inputs", "outputs"):
+        yield from _check_key(context, key, context.values.get((key,)) or [])
+
+
+def _check_key(context: RuleContext, key: str, entries: Sequence[Any]) -> Iterator[Diagnostic]:
+    if entries and all(isinstance(entry, str) for entry in entries):
+        yield from _check_names(context, "column", entries, [(key, str(index)) for index in range(len(entries))])
         return
-    for index, entry in enumerate(inputs):
-        if isinstance(entry, str) != isinstance(inputs[0], str):
-            at = ("inputs", str(index))
+    for index, entry in enumerate(entries):
+        if isinstance(entry, str) != isinstance(entries[0], str):
+            at = (key, str(index))
             yield Diagnostic(
                 "mixed-inputs",
-                "inputs mixes names of columns and tensors",
+                f"{key} mixes names of columns and tensors",
                 context.item_origin(*at),
                 path=at,
                 allowed="a list of column names only, or a list of tensors only",
-                help="for several inputs, write each as {name, datatype, shape}",
+                help=f"for several {key}, write each as {{name, datatype, shape}}",
             )
             return
-    yield from _check_list(context, "inputs", inputs)
-    yield from _check_list(context, "outputs", context.values.get(("outputs",)) or [])
-    for index, tensor in enumerate(inputs):
-        yield from _check_input(context, ("inputs", str(index)), tensor, is_only=len(inputs) == 1)
-
-
-def _check_list(context: RuleContext, key: str, tensors: Sequence[Any]) -> Iterator[Diagnostic]:
-    if len(tensors) > MAX_TENSORS:
+    if len(entries) > MAX_TENSORS:
         yield Diagnostic(
             "form",
             f"invalid {key}",
             context.origin(key),
             path=(key,),
-            found=f"{len(tensors)} tensors",
+            found=f"{len(entries)} tensors",
             allowed=f"at most {MAX_TENSORS}",
         )
-    paths = [(key, str(index), "name") for index in range(len(tensors))]
-    yield from _check_names(context, key.removesuffix("s"), [tensor["name"] for tensor in tensors], paths)
+    names = [entry["name"] for entry in entries]
+    yield from _check_names(
+        context, key.removesuffix("s"), names, [(key, str(index), "name") for index in range(len(names))]
+    )
+    for index, tensor in enumerate(entries):
+        yield from _check_tensor(context, (key, str(index)), tensor, is_only=len(entries) == 1)
 
 
 def _check_names(
@@ -80,8 +81,12 @@ def _check_names(
         first.setdefault(name, path)
 
 
-def _check_input(context: RuleContext, at: FieldPath, tensor: dict[str, Any], *, is_only: bool) -> Iterator[Diagnostic]:
-    name, shape, columns = tensor["name"], tensor["shape"], tensor.get("columns", [])
+def _check_tensor(
+    context: RuleContext, at: FieldPath, tensor: dict[str, Any], *, is_only: bool
+) -> Iterator[Diagnostic]:
+    name, shape = tensor["name"], tensor["shape"]
+    columns = [column if isinstance(column, str) else column["name"] for column in tensor.get("columns", [])]
+    what = at[0].removesuffix("s")
     if tensor.get("content_type") is not None and tensor["datatype"] != "BYTES":
         yield Diagnostic(
             "content-type-unused",
@@ -95,7 +100,7 @@ def _check_input(context: RuleContext, at: FieldPath, tensor: dict[str, Any], *,
         yield from _check_names(context, "column", columns, [(*path, str(index)) for index in range(len(columns))])
         if not is_only or len(shape) != 2 or shape[1] not in (-1, len(columns)):
             problem = (
-                "inputs has several"
+                f"{at[0]} has several"
                 if not is_only
                 else f"the shape {shape} has {len(shape)}"
                 if len(shape) != 2
@@ -103,11 +108,11 @@ def _check_input(context: RuleContext, at: FieldPath, tensor: dict[str, Any], *,
             )
             yield Diagnostic(
                 "columns-mismatch",
-                f'{join(path)} does not match the input "{clip(name)}"',
+                f'{join(path)} does not match the {what} "{clip(name)}"',
                 context.item_origin(*path),
                 path=path,
                 found=f"{len(columns)} names; {problem}",
-                allowed="the names of the columns of the only input, of shape [-1, number of names]",
+                allowed=f"the names of the columns of the only {what}, of shape [-1, number of names]",
             )
     found = context.class_source
     if tensor.get("optional") and isinstance(found, ClassSource) and found.is_whole and "infer" not in found.hooks:

@@ -221,7 +221,7 @@ class OpenInferenceCodec:
             if declared is not None:
                 tensor.content_type = tensor.content_type or declared.content_type
                 if is_only and (tensor.array.shape[1:] or (1,)) == (len(declared.columns),):
-                    names = list(declared.columns)
+                    names = declared.column_names
         return names
 
 

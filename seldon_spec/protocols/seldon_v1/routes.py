@@ -8,8 +8,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from seldon_spec.inference.message import Codec, Operation
-from seldon_spec.protocols.json_style import JsonStyle
-from seldon_spec.protocols.route import ANY, ANY_JSON, FORM, JSON, MULTIPART, Page, RestProtocol, Route
+from seldon_spec.protocols.json_style import JsonStyle, write_json
+from seldon_spec.protocols.route import (
+    ANY,
+    ANY_JSON,
+    FORM,
+    JSON,
+    MULTIPART,
+    Document,
+    Page,
+    RestProtocol,
+    Route,
+)
 from seldon_spec.protocols.seldon_v1.errors import describe, describe_http
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.protocols.seldon_v1.openapi import build_openapi
@@ -50,7 +60,6 @@ ROUTES: tuple[Route, ...] = (
     ),
     *_read(Operation.HEALTH, "/health/status", "Return the health status of the class."),
     *_read(Operation.METADATA, "/metadata", "Return the metadata of the model."),
-    Route("openapi", "/seldon.json", ("GET",), page=Page.OPENAPI),
     Route("ping", "/health/ping", ("GET",), page=Page.PING, is_probe=True),
     Route("live", "/live", ("GET",), page=Page.LIVE, is_probe=True),
     Route("ready", "/ready", ("GET",), page=Page.READY, is_probe=True),
@@ -59,11 +68,12 @@ ROUTES: tuple[Route, ...] = (
 OPERATION_PATHS = tuple(route.path for route in ROUTES if route.operation is not None)
 
 
-def seldon_v1(style: JsonStyle, *, is_passthrough: bool = False) -> RestProtocol:
+def seldon_v1(style: JsonStyle, title: str, *, is_passthrough: bool = False) -> RestProtocol:
     """Return Seldon's protocol.
 
     Args:
         style: of JSON.
+        title: of the OpenAPI document.
         is_passthrough: whether predict takes and returns the body unchanged (contract section 2.2).
     """
     routes = ROUTES
@@ -76,12 +86,10 @@ def seldon_v1(style: JsonStyle, *, is_passthrough: bool = False) -> RestProtocol
     def make_codec(route: Route) -> Codec:
         return PassthroughCodec(style) if ANY in route.media_types else JsonCodec(style)
 
-    return RestProtocol(
-        "Seldon",
-        routes,
-        style,
-        make_codec,
-        describe,
-        describe_http,
-        build_openapi=lambda title: build_openapi(ROUTES, title),
+    openapi = Document(
+        lambda: write_json(build_openapi(ROUTES, title), style),
+        JSON,
+        [("Content-Disposition", "inline; filename=seldon.json")],
     )
+    document = Route("openapi", "/seldon.json", ("GET",), document=openapi)
+    return RestProtocol("Seldon", (*routes, document), style, make_codec, describe, describe_http)

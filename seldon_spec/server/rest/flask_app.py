@@ -24,6 +24,7 @@ from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Codec, EncodedResponse, Operation
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.route import Page, RequestInfo, Route
+from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import request_timeout
 from seldon_spec.server.rest.flask_runner import CURRENT_CALL
 from seldon_spec.server.rest.protocols import rest_protocols
@@ -88,7 +89,7 @@ class _Views:
         self._protocols = protocols
         self._router = Router(protocols)
         self._timeout_seconds = spec.server.request_timeout_seconds
-        self._responses = ResponseFactory(protocols, spec.name)
+        self._responses = ResponseFactory(protocols, TokenAuth(spec.server.auth))
 
     def add_to(self, app: flask.Flask) -> None:
         """Add a rule for each route; routes with one name share a view."""
@@ -121,8 +122,8 @@ class _Views:
         return self._router.match(flask.request.method, _raw_path())
 
     def _show(self, route: Route, **_parameters: str) -> flask.Response:
-        if route.page is Page.OPENAPI:
-            return _to_flask(self._responses.openapi(self._match(), flask.request.headers.get("If-None-Match")))
+        if route.document is not None:
+            return _to_flask(self._responses.document(route, _find_header))
         if route.page is Page.READY and not self._dispatcher.is_ready:
             raise NotServing(self._dispatcher.describe_state())
         if route.state_page is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,8 +9,9 @@ from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import Find
 from seldon_spec.protocols.json_style import JsonStyle, write_json
-from seldon_spec.protocols.route import Body, ErrorBody, Page, RestProtocol, StatePage
+from seldon_spec.protocols.route import Body, ErrorBody, Page, RestProtocol, Route, StatePage
 from seldon_spec.protocols.status import STATUSES, find_by_class
+from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.rest.router import Match
 
 _HTML = "text/html; charset=utf-8"  # required by the contract for /health/ping
@@ -56,20 +56,12 @@ class ResponseFactory:
 
     Args:
         protocols: the first one defines the format of errors of requests whose path is not known.
-        title: of the OpenAPI document.
+        auth: decides which requests get a public document instead of the document itself.
     """
 
-    def __init__(self, protocols: Sequence[RestProtocol], title: str) -> None:
+    def __init__(self, protocols: Sequence[RestProtocol], auth: TokenAuth) -> None:
         self._default = protocols[0]
-        self._documents = {
-            each.name: write_json(each.build_openapi(title), each.style)
-            for each in protocols
-            if each.build_openapi is not None
-        }
-        self._tags = {
-            name: f'"{hashlib.sha1(document, usedforsecurity=False).hexdigest()}"'
-            for name, document in self._documents.items()
-        }
+        self._auth = auth
 
     def error(self, error: BaseException, protocol: RestProtocol | None = None) -> Response:
         """Return the response to a request that failed, in the format of its protocol."""
@@ -105,24 +97,25 @@ class ResponseFactory:
             return self.error(error, match.protocol)
         return Response(status, json_headers(match.protocol.style), write_json(tree, match.protocol.style))
 
-    def openapi(self, match: Match, if_none_match: str | None) -> Response:
-        """Return the OpenAPI document of the protocol, or 304 if the client has it.
+    def document(self, route: Route, find: Find) -> Response:
+        """Return the document of a route, or 304 if the client has it.
 
         Args:
-            match: the route of the document.
-            if_none_match: the header ``If-None-Match`` of the request.
+            route: has a document.
+            find: returns the value of one of the request's headers.
         """
-        assert match.route is not None
-        name = match.protocol.name
-        headers = [
-            ("Cache-Control", "no-cache"),
-            ("Content-Disposition", f"inline; filename={match.route.path.rpartition('/')[2]}"),
-            ("ETag", self._tags[name]),
-        ]
-        known = {each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")}
-        if known & {self._tags[name], "*"}:
-            return Response(304, headers, b"")
-        return Response(200, [("Content-Type", "application/json"), *headers], self._documents[name])
+        document = route.document
+        if route.public_document is not None and not self._auth.accepts(find):
+            document = route.public_document
+        assert document is not None
+        headers = [*document.headers, ("ETag", document.etag)]
+        if route.public_document is not None:
+            headers.append(("Vary", "Authorization"))
+        given = (find(b"if-none-match") or b"").decode("latin-1")
+        known = {each.strip().removeprefix("W/") for each in given.split(",")}
+        if known & {document.etag, "*"}:
+            return Response(304, headers[1:], b"")
+        return Response(200, headers, document.content)
 
 
 def json_headers(style: JsonStyle) -> list[tuple[str, str]]:

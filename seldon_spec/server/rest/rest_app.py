@@ -14,7 +14,7 @@ from seldon_spec.errors import RequestError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Codec
 from seldon_spec.observability.request_context import ContextFactory, RequestLog, VaryingContextFactory, make_context
-from seldon_spec.protocols.route import Body, Page, RequestInfo, Route
+from seldon_spec.protocols.route import Body, RequestInfo, Route
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge
 from seldon_spec.server.rest.handlers import OperationHandler, PageHandler, PreflightHandler, ProbeHandler
@@ -52,7 +52,6 @@ class RestApp:
         protocols = rest_protocols(spec)
         self._request_log = request_log
         self._router = Router(protocols)
-        self._responses = ResponseFactory(protocols, spec.name)
         self._codecs = {
             route: protocol.make_codec(route)
             for protocol in protocols
@@ -61,6 +60,7 @@ class RestApp:
         }
         self._reader = BodyReader(FormLimits(spec))
         self._auth = TokenAuth(spec.server.auth)
+        self._responses = ResponseFactory(protocols, self._auth)
         self.lifecycle = RequestLifecycle(
             dispatcher, bridge, request_log, spec, self._router, self._responses, make_app
         )
@@ -83,8 +83,8 @@ class RestApp:
         contexts = None if match.is_probe else self._make_contexts(head)
         if route is None:
             return self._fixed(self._responses.unmatched(match, head.method), match, contexts)
-        if route.page is Page.OPENAPI:
-            return PageHandler(self.lifecycle, partial(self._describe, match), contexts, waits=waits)
+        if route.document is not None:
+            return PageHandler(self.lifecycle, partial(self._show, route), contexts, waits=waits)
         if route.state_page is not None:
             show = partial(self._responses.state, route.state_page, self.lifecycle.dispatcher, match)
             return PageHandler(self.lifecycle, lambda _head, body: show(body), contexts, waits=waits)
@@ -156,9 +156,8 @@ class RestApp:
             self.lifecycle, lambda _head, _body: response, contexts, waits=match.protocol.waits_for_model
         )
 
-    def _describe(self, match: Match, head: RequestHead, _body: Body) -> Response:
-        known = head.find(b"if-none-match")
-        return self._responses.openapi(match, None if known is None else known.decode("latin-1"))
+    def _show(self, route: Route, head: RequestHead, _body: Body) -> Response:
+        return self._responses.document(route, head.find)
 
     def _make_contexts(self, head: RequestHead) -> ContextFactory | None:
         return self._request_log.plan(head.find, "rest", head.method, read_path(head.path))

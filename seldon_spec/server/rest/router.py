@@ -57,7 +57,7 @@ class Match:
     @property
     def needs_token(self) -> bool:
         """Return True if the request needs a token; an unknown path needs one too."""
-        return not self.is_probe
+        return not self.is_probe and (self.route is None or self.route.public_document is None)
 
     @property
     def is_probe(self) -> bool:

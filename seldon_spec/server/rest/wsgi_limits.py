@@ -32,7 +32,7 @@ class LimitedApp:
         self._router = Router(protocols)
         self._auth = TokenAuth(spec.server.auth)
         self._max_body_bytes = spec.server.max_body_bytes
-        self._responses = ResponseFactory(protocols, spec.name)
+        self._responses = ResponseFactory(protocols, self._auth)
         self._limits = RequestLimits(max_queue=spec.server.max_queue)
         self._count_at_work = count_at_work
         self._in_flight = 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seldon_spec.config.model import TensorSpec
+from seldon_spec.config.model import ColumnSpec, TensorSpec
 from seldon_spec.errors import PayloadError, UnknownModel, UnsupportedOperation
 from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.message import Operation, PayloadType, Tensor, TensorMessage
@@ -183,7 +183,7 @@ def test_parameters_of_all_five_types_on_grpc() -> None:
 def test_declared_columns_and_content_types_apply_unless_the_request_says_otherwise() -> None:
     inputs = (
         TensorSpec("t", "BYTES", (-1,), content_type="str"),
-        TensorSpec("x", "FP64", (-1, 2), columns=("a", "b")),
+        TensorSpec("x", "FP64", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b"))),
     )
     codec = V2JsonCodec(ModelInfo("model", inputs=inputs))
     table = {"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}
@@ -209,7 +209,9 @@ COLUMNS: dict[str, tuple[str, list[int], list[str]]] = {
 def test_a_single_tensor_has_the_columns_of_the_only_input_if_they_fit(
     name: str, shape: list[int], expected: list[str]
 ) -> None:
-    codec = V2JsonCodec(ModelInfo("model", inputs=(TensorSpec("x", "FP64", (-1, 2), columns=("a", "b")),)))
+    codec = V2JsonCodec(
+        ModelInfo("model", inputs=(TensorSpec("x", "FP64", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b"))),))
+    )
     entry = {"name": name, "shape": shape, "datatype": "FP64", "data": [0] * math.prod(shape)}
     assert read_json(json.dumps({"inputs": [entry]}).encode(), codec).names == expected
 
