@@ -17,7 +17,8 @@ from seldon_spec.errors import RequestError, SpecError
 from seldon_spec.inference.component.adapter import build_component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.observability.metrics import Metrics
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec

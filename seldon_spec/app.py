@@ -136,7 +136,8 @@ def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:
     """
     from seldon_spec.inference import processor
     from seldon_spec.inference.assembly import dispatcher_for
-    from seldon_spec.inference.message import Codec, Operation
+    from seldon_spec.inference.message import Operation
+    from seldon_spec.inference.request import Codec
     from seldon_spec.protocols.json_style import JsonStyle
     from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 

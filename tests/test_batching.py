@@ -23,7 +23,8 @@ from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.observability.metrics import Exposition, Metrics
 from seldon_spec.protocols.seldon_v1.grpc_methods import CompressedProtoCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec

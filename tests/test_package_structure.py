@@ -18,6 +18,7 @@ PACKAGE = Path(next(iter(_spec.submodule_search_locations)))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
+    ("config.contract",),
     ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
     ("config.yaml", "config.schema.lookup"),
     ("config.schema", "config.digest"),
@@ -32,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("transport.grpc",),
     # the inference core
     ("inference.message", "inference.arrays", "inference.user_metrics"),
+    ("inference.request",),
     ("inference.datatypes",),
     (
         "inference.json_default",

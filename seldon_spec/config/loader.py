@@ -17,6 +17,7 @@ from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.checks.class_source import ClassLookup, read_class
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.spec_rules import check_rules
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.digest import digest_document, find_other_file
 from seldon_spec.config.layers.annotations import apply_annotations
 from seldon_spec.config.layers.environment import overlay
@@ -27,7 +28,6 @@ from seldon_spec.config.masking import hide_secrets, mask_finding
 from seldon_spec.config.model import (
     REFERENCE_KEYS,
     SPEC_FILE,
-    ColumnSpec,
     FlaskSpec,
     ImageSpec,
     PortsSpec,
@@ -35,7 +35,6 @@ from seldon_spec.config.model import (
     ServerSpec,
     ServiceType,
     Spec,
-    TensorSpec,
     UnitSpec,
 )
 from seldon_spec.config.paths import Missing, TooLong, Unreadable, is_file, is_folder, read_file

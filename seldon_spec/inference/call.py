@@ -10,7 +10,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextvars import Context, ContextVar
 from typing import Any
 
-from seldon_spec.inference.message import Codec, EncodedResponse, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, EncodedResponse
 
 
 class BaseContext:

@@ -17,9 +17,10 @@ from seldon_spec.inference.call import BaseContext, Call, settle
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Codec, EncodedResponse, Operation
+from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import MetricsSink
 from seldon_spec.inference.processor import RequestProcessor, Trace
+from seldon_spec.inference.request import Codec, EncodedResponse
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from seldon_spec.errors import ComponentFailed, RequestError
 from seldon_spec.inference.batch_arrays import concat_rows, count_rows, find_group, split_rows
 from seldon_spec.inference.call import WORKED_ON, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
-from seldon_spec.inference.message import Operation, Request
+from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import MetricsSink
+from seldon_spec.inference.request import Request
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ class RequestProcessor:
             else:
                 call.body_bytes = getattr(wire, "body_bytes", math.nan)
             request = call.codec.decode(call.operation, wire)
+            request.keeps_rows = component.keeps_rows
             del wire  # no caller holds a large body while its request is processed
             if (call.operation, call.codec.transport) in component.plain:
                 call.rows = count_rows(request.message)

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 
 Decompress: TypeAlias = Callable[[bytes | memoryview], bytes]
 """Decompresses a message."""

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.json_style import JsonStyle
 
 JSON = "application/json"

@@ -19,7 +19,8 @@ from typing import Any
 from seldon_spec.errors import NotServing, Overloaded, RequestTimeout
 from seldon_spec.inference.call import BaseContext, Call
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seldon_spec.config.model import BatchingSpec, ColumnSpec, TensorSpec, UnitSpec
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
+from seldon_spec.config.model import BatchingSpec, UnitSpec
 from seldon_spec.inference.call import Call
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import NullMetrics
+from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec

@@ -22,7 +22,8 @@ from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
-from seldon_spec.inference.message import Operation, Request, Response, join_messages
+from seldon_spec.inference.message import Operation, join_messages
+from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage, SeldonMessageList
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec

@@ -12,8 +12,9 @@ from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.component.response import build_response_message
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
-from seldon_spec.inference.message import Message, Operation, Request, Response, Transport
+from seldon_spec.inference.message import KeepRows, Message, Operation, Transport
 from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
+from seldon_spec.inference.request import Request, Response
 from seldon_spec.observability.metrics import DURATION, Exposition, Metrics
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
@@ -26,6 +27,7 @@ class Echo:
     error_blueprint = None
     metadata = None
     uses_flask = False
+    keeps_rows = KeepRows.NEVER
     custom_service = None
     plain = batchable = frozenset[tuple[Operation, Transport]]()
 

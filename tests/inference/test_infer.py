@@ -10,7 +10,8 @@ from typing import Any, Dict  # noqa: UP035 - an annotation of a class that is t
 import numpy as np
 import pytest
 
-from seldon_spec.config.model import TensorSpec, UnitSpec
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ComponentFailed, PayloadError, ResultError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from seldon_spec.config.model import ColumnSpec, TensorSpec, UnitSpec
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
+from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.contract import SeldonNotImplementedError
 from seldon_spec.inference.component.metadata import read_metadata

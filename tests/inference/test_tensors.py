@@ -12,7 +12,8 @@ import pytest
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ComponentFailed, PayloadError
 from seldon_spec.inference.component.adapter import Adapter
-from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Tensor, TensorMessage, join_messages
+from seldon_spec.inference.message import Message, Operation, PayloadType, Tensor, TensorMessage, join_messages
+from seldon_spec.inference.request import Request
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 
 

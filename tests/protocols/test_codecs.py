@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from seldon_spec.config.model import FlaskSpec
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.inference.component.response import build_response_message, merge_meta
-from seldon_spec.inference.message import FeedbackMessage, Message, Operation, PayloadType, Request, Response
+from seldon_spec.inference.message import FeedbackMessage, Message, Operation, PayloadType
+from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec

@@ -25,7 +25,8 @@ from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ResultError, UnwritableResult
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.response import build_response_message
-from seldon_spec.inference.message import Message, Operation, PayloadType, Request, Response
+from seldon_spec.inference.message import Message, Operation, PayloadType
+from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec

@@ -19,7 +19,8 @@ from hypothesis.extra import numpy as st_numpy
 
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.response import build_response_message, merge_meta
-from seldon_spec.inference.message import LazyBody, Message, Operation, PayloadType
+from seldon_spec.inference.message import Message, Operation, PayloadType
+from seldon_spec.inference.request import LazyBody
 from seldon_spec.protocols import json_numbers
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.protobuf_wire import write_varint

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from seldon_spec import __version__, make_app
-from seldon_spec.config.model import AuthSpec, FlaskSpec, ServerSpec, ServiceType, Spec, TensorSpec, UnitSpec
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.model import AuthSpec, FlaskSpec, ServerSpec, ServiceType, Spec, UnitSpec
 
 CLASS = """
 import numpy as np

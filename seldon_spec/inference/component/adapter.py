@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.config.model import ServiceType, TensorSpec, UnitSpec
-from seldon_spec.errors import ComponentFailed, InferUnsupported, ResultError, UnsupportedOperation
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.model import ServiceType, UnitSpec
+from seldon_spec.errors import ComponentFailed, InferUnsupported, UnsupportedOperation
 from seldon_spec.inference.component.base import RecordMetrics
-from seldon_spec.inference.component.failure import is_named, user_code
+from seldon_spec.inference.component.failure import user_code
 from seldon_spec.inference.component.hooks import (
     NAMES,
     NOT_IMPLEMENTED,
@@ -33,17 +34,18 @@ from seldon_spec.inference.component.hooks import (
 from seldon_spec.inference.component.infer import find_infer
 from seldon_spec.inference.component.metadata import read_metadata
 from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.component.results import check_route, check_tags, is_flat, unwrap
 from seldon_spec.inference.component.tensors import own_payload, tensors_to_array
 from seldon_spec.inference.message import (
+    KeepRows,
     Message,
     NamedArrays,
     Operation,
     PayloadType,
-    Request,
-    Response,
     TensorMessage,
     Transport,
 )
+from seldon_spec.inference.request import Request, Response
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ class Adapter:
         plain, batchable, metadata: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
+        keeps_rows: see ``Component``.
         uses_flask: see ``Component``; set by the caller, who knows the imports.
     """
 
@@ -152,6 +155,7 @@ class Adapter:
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
+        self.keeps_rows = KeepRows.NEVER
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
@@ -233,7 +237,7 @@ class Adapter:
     def call_batch(self, operation: Operation, message: Message) -> Any:
         """Call the user's code once for several requests; see ``Component.call_batch``."""
         infer = self._infer if operation is Operation.PREDICT and self._is_infer(message) else None
-        payload, tags, metrics = _unwrap(self._methods[operation](message) if infer is None else infer(message))
+        payload, tags, metrics = unwrap(self._methods[operation](message) if infer is None else infer(message))
         if tags or metrics:
             return None
         if payload is NOT_IMPLEMENTED:
@@ -248,7 +252,7 @@ class Adapter:
         self, operation: Operation, result: Any, message: Message, scores: Mapping[str, Any], record: RecordMetrics
     ) -> Response:
         """Build the response to a message from what the class returned."""
-        payload, tags, metrics = (result, None, None) if operation is Operation.HEALTH else _unwrap(result)
+        payload, tags, metrics = (result, None, None) if operation is Operation.HEALTH else unwrap(result)
         if operation is Operation.FEEDBACK and payload is None:
             payload = np.array([])
         if operation is Operation.PREDICT and self._infer is not None and self._is_infer(message):
@@ -259,9 +263,9 @@ class Adapter:
         all_tags = scores
         own_tags = NOT_IMPLEMENTED if self._tags is None else call_hook(self._tags)
         if own_tags is not NOT_IMPLEMENTED:
-            all_tags = {**all_tags, **_check_tags(own_tags)}
+            all_tags = {**all_tags, **check_tags(own_tags)}
         if tags is not None:
-            all_tags = {**all_tags, **_check_tags(tags)}
+            all_tags = {**all_tags, **check_tags(tags)}
         meta = merge_meta(
             operation,
             message,
@@ -270,7 +274,7 @@ class Adapter:
             self._request_path,
         )
         if operation is Operation.ROUTE:
-            payload = [[_check_route(payload)]]
+            payload = [[check_route(payload)]]
         return Response(build_response_message(payload, operation, message, meta, self._class_names))
 
     def _is_infer(self, message: Message) -> bool:
@@ -291,7 +295,7 @@ class Adapter:
         payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
         if payload is NOT_IMPLEMENTED:
             return []
-        if not self._has_logged_dimensions and _is_flat(payload):
+        if not self._has_logged_dimensions and is_flat(payload):
             self._has_logged_dimensions = True
             logger.warning(
                 "%s.predict returned an array with fewer than two dimensions: it is sent as it is, without names of "
@@ -355,44 +359,3 @@ def _health_status(hook: PlainHook | None, message: Message) -> Any:
         return "healthy"
     status = call_hook(hook, message)
     return "not implemented - assuming healthy" if status is NOT_IMPLEMENTED else status
-
-
-def _check_route(branch: Any) -> int:
-    """Return the number of the branch that a router chose; a truth value is none.
-
-    Raises:
-        ResultError: it is no integer.
-    """
-    if isinstance(branch, (int, np.integer)) and not isinstance(branch, bool):
-        return int(branch)
-    raise ResultError(f"Routing response must be int but got {str(branch)[:200]}")
-
-
-def _check_tags(tags: Any) -> Mapping[str, Any]:
-    """Return the tags of a hook or a result; a falsy value means none.
-
-    Raises:
-        ResultError: they are no mapping.
-    """
-    if tags is None:
-        return {}
-    if isinstance(tags, Mapping):
-        return tags
-    if tags:
-        raise ResultError(f"tags are a dict, not {type(tags).__name__}")
-    return {}
-
-
-def _is_flat(payload: object) -> bool:
-    """Return whether a result is an array or a list of fewer than two dimensions."""
-    if isinstance(payload, (list, tuple)):
-        return not (payload and (isinstance(payload[0], (list, tuple)) or getattr(payload[0], "ndim", 0) > 0))
-    dimensions = getattr(payload, "ndim", None)
-    return isinstance(dimensions, int) and dimensions < 2 and hasattr(payload, "shape")
-
-
-def _unwrap(result: Any) -> tuple[Any, Mapping[str, Any] | None, Any]:
-    """Return the data, the tags and the metrics of a result; a SeldonResponse of seldon_core has all three."""
-    if is_named(result, "SeldonResponse"):
-        return result.data, getattr(result, "tags", None), getattr(result, "metrics", None)
-    return result, None, None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
-from seldon_spec.inference.message import Message, Operation, Request, Response, Transport
+from seldon_spec.inference.message import KeepRows, Message, Operation, Transport
+from seldon_spec.inference.request import Request, Response
 
 RecordMetrics: TypeAlias = Callable[[object], list[dict[str, Any]]]
 """Checks and records the metrics of one hook; returns them as the response shows them, or raises BadMetric."""
@@ -29,6 +30,10 @@ class Component(Protocol):
     @property
     def uses_flask(self) -> bool:
         """Whether its methods may use ``flask.request`` and the like: REST requests must pass through Flask then."""
+
+    @property
+    def keeps_rows(self) -> KeepRows:
+        """When the messages of its requests keep the values of an array as they were sent."""
 
     @property
     def plain(self) -> frozenset[tuple[Operation, Transport]]:

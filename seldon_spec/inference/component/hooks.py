@@ -17,8 +17,9 @@ from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component import forks
 from seldon_spec.inference.component.failure import is_named, user_code, without_own_frames
 from seldon_spec.inference.component.signature import Binding, bind, call_with
-from seldon_spec.inference.message import FeedbackMessage, Message, Operation, Request, Transport
+from seldon_spec.inference.message import FeedbackMessage, Message, Operation, Transport
 from seldon_spec.inference.model_loop import run_to_completion
+from seldon_spec.inference.request import Request
 
 logger = logging.getLogger(__name__)
 

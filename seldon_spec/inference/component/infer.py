@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.config.model import TensorSpec
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.arrays import Array, array_from_nested, is_masked
 from seldon_spec.inference.component.hooks import call_user

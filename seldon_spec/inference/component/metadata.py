@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seldon_spec.config.model import TensorSpec, UnitSpec
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.hooks import call_user, is_not_implemented
 

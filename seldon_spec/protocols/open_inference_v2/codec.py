@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.config.model import TensorSpec
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError, UnknownModel
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.json_default import plain_tree
 from seldon_spec.inference.message import (
     AggregateMessage,
-    Codec,
+    KeepRows,
     Message,
     Operation,
     PayloadType,
-    Response,
     Tensor,
     TensorMessage,
     join_messages,
 )
+from seldon_spec.inference.request import Codec, Response
 from seldon_spec.protocols.open_inference_v2.request import InferOptions, RequestedOutput, select_tags
 from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
 from seldon_spec.protocols.seldon_v1 import raw_messages
@@ -122,7 +122,7 @@ class OpenInferenceCodec:
     def raw_codec(self) -> Codec:
         return self._raw_codec
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         raise NotImplementedError
 
     def read_raw(self, operation: Operation, body: Any) -> Any:

@@ -11,7 +11,8 @@ from google.protobuf.message import DecodeError
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import NotServing, PayloadError
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import Codec, Operation, Request
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, Request
 from seldon_spec.protocols.grpc_protocol import (
     Decompress,
     DirectMethod,

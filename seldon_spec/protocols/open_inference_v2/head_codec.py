@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from seldon_spec.errors import PayloadError, TooLarge, UnsupportedMediaType
-from seldon_spec.inference.message import Codec, Operation, Request
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, Request
 from seldon_spec.protocols.open_inference_v2.codec import InferBody
 from seldon_spec.protocols.route import RequestInfo
 

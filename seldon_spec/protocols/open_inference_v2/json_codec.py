@@ -8,16 +8,14 @@ from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.message import (
     WITHOUT_BODY,
     AggregateMessage,
-    Codec,
-    EncodedResponse,
+    KeepRows,
     Message,
     Operation,
     PayloadType,
-    Request,
-    Response,
     Transport,
     join_messages,
 )
+from seldon_spec.inference.request import Codec, EncodedResponse, Request, Response
 from seldon_spec.protocols.open_inference_v2.codec import (
     InferBody,
     ModelInfo,
@@ -60,7 +58,7 @@ class V2JsonCodec(OpenInferenceCodec):
         """Return a request; the body is parsed when its message is read."""
         return Request(operation, None if operation in WITHOUT_BODY else wire, self)
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, _keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Read the message of a request, or of the list of responses of an ``aggregate`` request.
 
         Raises:
@@ -137,14 +135,14 @@ class V2PassthroughCodec(V2JsonCodec):
     def __init__(self, model: ModelInfo) -> None:
         super().__init__(model, PassthroughCodec())
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Return nothing for an operation without a body.
 
         Raises:
             PayloadError: for any other operation, because the class has no hook that reads the body.
         """
         if operation in WITHOUT_BODY:
-            return super().read_message(operation, body)
+            return super().read_message(operation, body, keeps_rows)
         raise PayloadError("PAYLOAD_PASSTHROUGH is on, and the class has no predict_raw that returned a response")
 
     def read_raw(self, operation: Operation, body: Any) -> bytes:  # noqa: ARG002 - it is the body for every operation

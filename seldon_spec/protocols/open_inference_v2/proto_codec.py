@@ -8,15 +8,13 @@ from seldon_spec.errors import UnsupportedOperation
 from seldon_spec.inference.message import (
     WITHOUT_BODY,
     AggregateMessage,
-    Codec,
-    EncodedResponse,
+    KeepRows,
     Message,
     Operation,
     PayloadType,
-    Request,
-    Response,
     Transport,
 )
+from seldon_spec.inference.request import Codec, EncodedResponse, Request, Response
 from seldon_spec.protocols.open_inference_v2.codec import (
     InferBody,
     ModelInfo,
@@ -58,7 +56,7 @@ class V2ProtoCodec(OpenInferenceCodec):
             raise UnsupportedOperation(f"the protocol has no {operation.value} on gRPC")
         return Request(operation, wire, self)
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, _keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Read the message of a request.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from seldon_spec.config.model import TensorSpec
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.datatypes import BYTES, find_datatype
 from seldon_spec.inference.message import Tensor

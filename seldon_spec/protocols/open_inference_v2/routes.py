@@ -9,7 +9,8 @@ from typing import Any, cast
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
 from seldon_spec.protocols.open_inference_v2.errors import describe, describe_http

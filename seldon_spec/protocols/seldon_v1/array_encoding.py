@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
-from seldon_spec.inference.arrays import is_numeric
-from seldon_spec.inference.message import Message, Operation, PayloadType
+from seldon_spec.inference.arrays import array_from_nested, is_numeric
+from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType
 
 
 class ArrayEncoding(Enum):
@@ -33,4 +34,26 @@ def set_encoding(message: Message, operation: Operation) -> Message:
     # the executor reads no 64-bit integers of a tftensor in the response of a router (contract section 7.6)
     elif message.encoding is not ArrayEncoding.TFTENSOR or operation is Operation.ROUTE:
         message.encoding = ArrayEncoding.TENSOR
+    return message
+
+
+def read_ndarray(
+    nested: Any, names: Any, meta: dict[str, Any] | None, allowance: int, keeps_rows: KeepRows = KeepRows.NEVER
+) -> Message:
+    """Return the message of nested lists, or of an array that was read instead of them.
+
+    Args:
+        nested: the lists.
+        names, meta: of the message.
+        allowance: see ``array_from_nested``.
+        keeps_rows: see ``Request``.
+
+    Raises:
+        PayloadError: they are no array.
+    """
+    array = array_from_nested(nested, allowance)
+    message = Message(PayloadType.ARRAY, array, names, meta, ArrayEncoding.NDARRAY)
+    is_kept = keeps_rows is KeepRows.ALWAYS or (keeps_rows is KeepRows.IF_MIXED and array.dtype.kind not in "iuf")
+    if is_kept and isinstance(nested, list):
+        message.rows = nested
     return message

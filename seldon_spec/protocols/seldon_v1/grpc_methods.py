@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from seldon_spec.errors import UnsupportedOperation
-from seldon_spec.inference.message import Operation, Request
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Request
 from seldon_spec.protocols.grpc_protocol import Decompress, DirectMethod, GrpcMethod, GrpcProtocol, ModelMethod
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, POOL

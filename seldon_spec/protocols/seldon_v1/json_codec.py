@@ -12,16 +12,14 @@ from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, check_depth
 from seldon_spec.inference.message import (
     WITHOUT_BODY,
     AggregateMessage,
-    EncodedResponse,
-    LazyBody,
+    KeepRows,
     Message,
     Operation,
     PayloadType,
-    Request,
-    Response,
     Transport,
     join_messages,
 )
+from seldon_spec.inference.request import EncodedResponse, LazyBody, Request, Response
 from seldon_spec.protocols.json_numbers import SHORT_BYTES
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
@@ -73,7 +71,7 @@ class JsonCodec(SeldonCodec):
             body = feedback_from_tree(body)
         return Request(operation, body, self)
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Read the message of a request (contract sections 4.1 and 4.3).
 
         Raises:
@@ -95,7 +93,9 @@ class JsonCodec(SeldonCodec):
             # the allowance of one message is divided, so that many small messages claim no more memory than one
             allowance = TEXT_BYTES_ALWAYS // max(1, len(parts))
             return join_messages([message_from_tree(part, allowance) for part in parts])
-        return message_from_tree(_tree_or_array(body) if isinstance(body, LazyBody) else body)
+        if isinstance(body, LazyBody):
+            body = body.tree if keeps_rows is KeepRows.ALWAYS else _tree_or_array(body)
+        return message_from_tree(body, keeps_rows=keeps_rows)
 
     def read_raw(self, operation: Operation, body: Any) -> Any:
         """Return the JSON value as it was sent; feedback as a protobuf message.
@@ -162,7 +162,7 @@ class PassthroughCodec(JsonCodec):
         """Return a request with the body as bytes or text; a multipart body is a JSON value as for ``JsonCodec``."""
         return Request(operation, bytes(wire) if isinstance(wire, (bytearray, memoryview)) else wire, self)
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Read the message of a multipart body.
 
         Raises:
@@ -173,7 +173,7 @@ class PassthroughCodec(JsonCodec):
                 f"Invalid request data type: {type(body).__name__}; PAYLOAD_PASSTHROUGH is on, and the class has no"
                 " predict_raw that returned a response"
             )
-        return super().read_message(operation, body)
+        return super().read_message(operation, body, keeps_rows)
 
     def read_raw(self, operation: Operation, body: Any) -> Any:
         """Return the body itself."""

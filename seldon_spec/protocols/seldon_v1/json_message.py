@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import PayloadError
-from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, check_depth
-from seldon_spec.inference.message import Message, PayloadType
-from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
+from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, Array, array_from_tensor, check_depth
+from seldon_spec.inference.message import KeepRows, Message, PayloadType
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, read_ndarray
 from seldon_spec.protocols.seldon_v1.base64_data import decode_base64
 
 _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
@@ -21,12 +21,15 @@ _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
 _EXPECTED = 'the Seldon protocol expects {"data": {"ndarray": [[...], ...]}}, or one of jsonData, strData and binData'
 
 
-def message_from_tree(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
+def message_from_tree(
+    tree: object, allowance: int = TEXT_BYTES_ALWAYS, keeps_rows: KeepRows = KeepRows.NEVER
+) -> Message:
     """Read a message.
 
     Args:
         tree: the JSON value; it may hold the array itself where JSON has an array's lists.
         allowance: see ``array_from_nested``.
+        keeps_rows: see ``Request``.
 
     Raises:
         PayloadError: it is no message.
@@ -35,7 +38,7 @@ def message_from_tree(tree: object, allowance: int = TEXT_BYTES_ALWAYS) -> Messa
         raise PayloadError(f"Invalid request data type: {describe_tree(tree)}; {_EXPECTED}")
     meta = _decode_meta(tree)
     if "data" in tree:
-        return _decode_data(tree["data"], meta, allowance)
+        return _decode_data(tree["data"], meta, allowance, keeps_rows)
     if "jsonData" in tree:
         check_depth(tree["jsonData"])
         return Message(PayloadType.JSON, tree["jsonData"], meta=meta)
@@ -67,7 +70,7 @@ def _decode_meta(tree: dict[str, Any]) -> dict[str, Any] | None:
     return meta
 
 
-def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> Message:
+def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int, keeps_rows: KeepRows) -> Message:
     if not isinstance(data, dict):
         raise PayloadError(f"data is {describe_tree(data)}, not an object; {_EXPECTED}")
     names = data.get("names", [])
@@ -78,9 +81,7 @@ def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int) -> M
     if "tensor" in data:
         return Message(PayloadType.ARRAY, _decode_tensor(data["tensor"]), names, meta, ArrayEncoding.TENSOR)
     if "ndarray" in data:
-        return Message(
-            PayloadType.ARRAY, array_from_nested(data["ndarray"], allowance), names, meta, ArrayEncoding.NDARRAY
-        )
+        return read_ndarray(data["ndarray"], names, meta, allowance, keeps_rows)
     if "tftensor" in data:
         from seldon_spec.protocols.seldon_v1.json_proto import (
             tftensor_from_tree,  # not at the top: most requests need no protobuf

@@ -11,16 +11,14 @@ from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS
 from seldon_spec.inference.message import (
     WITHOUT_BODY,
     AggregateMessage,
-    EncodedResponse,
-    LazyBody,
+    KeepRows,
     Message,
     Operation,
     PayloadType,
-    Request,
-    Response,
     Transport,
     join_messages,
 )
+from seldon_spec.inference.request import EncodedResponse, LazyBody, Request, Response
 from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
 from seldon_spec.protocols.seldon_v1.codec import SeldonCodec
 from seldon_spec.protocols.seldon_v1.fast import proto as fast_proto
@@ -64,7 +62,7 @@ class ProtoCodec(SeldonCodec):
         body = _parse(_TYPES[operation], wire)
         return Request(operation, check_reward(body) if operation is Operation.FEEDBACK else body, self)
 
-    def read_message(self, operation: Operation, body: Any) -> Message:
+    def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Read the message of a request (contract sections 4.1 and 4.3).
 
         Raises:
@@ -80,12 +78,12 @@ class ProtoCodec(SeldonCodec):
             allowance = TEXT_BYTES_ALWAYS // max(1, len(parts))
             return join_messages([read_message(part, allowance) for part in parts])
         if not isinstance(body, LazyBody):
-            return read_message(body)
+            return read_message(body, keeps_rows=keeps_rows)
         try:
             message = None if body.wire is None else fast_proto.read_message(body.wire, decode_meta)
         except _UNPARSABLE:  # the meta; protobuf reports the error for the whole message
             message = None
-        return read_message(body.tree) if message is None else message
+        return read_message(body.tree, keeps_rows=keeps_rows) if message is None else message
 
     def read_raw(self, operation: Operation, body: Any) -> Any:  # noqa: ARG002 - it is protobuf for every operation
         """Return the protobuf message of the request."""

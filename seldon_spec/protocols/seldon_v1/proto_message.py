@@ -13,10 +13,10 @@ import numpy as np
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from seldon_spec.errors import PayloadError, UnwritableResult
-from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, Array, array_from_nested, array_from_tensor, fill_masked
+from seldon_spec.inference.arrays import TEXT_BYTES_ALWAYS, Array, array_from_tensor, fill_masked
 from seldon_spec.inference.json_default import new_name, plain_value
-from seldon_spec.inference.message import FeedbackMessage, Message, PayloadType
-from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
+from seldon_spec.inference.message import FeedbackMessage, KeepRows, Message, PayloadType
+from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, read_ndarray
 from seldon_spec.protocols.seldon_v1.fast.proto import Wire, write_message, write_tensor
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, SeldonMessage, message_class
 from seldon_spec.protocols.seldon_v1.raw_messages import read_metric
@@ -120,15 +120,16 @@ def _read_array(message: Any) -> Message:
     """Return the array in a part of feedback; an empty one if it holds anything else."""
     if message.WhichOneof("data_oneof") != "data":
         return Message(PayloadType.NOTHING, np.array([]))
-    return _read_data(message.data, {}, TEXT_BYTES_ALWAYS)
+    return _read_data(message.data, {}, TEXT_BYTES_ALWAYS, KeepRows.NEVER)
 
 
-def read_message(message: Any, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
+def read_message(message: Any, allowance: int = TEXT_BYTES_ALWAYS, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
     """Read a SeldonMessage.
 
     Args:
         message: of any descriptor pool.
         allowance: see ``array_from_nested``.
+        keeps_rows: see ``Request``; numbers have one type in protobuf, so that their array holds what was sent.
 
     Raises:
         PayloadError: it holds no payload, or one that is malformed.
@@ -136,7 +137,7 @@ def read_message(message: Any, allowance: int = TEXT_BYTES_ALWAYS) -> Message:
     meta = _read_meta(message.meta) if message.HasField("meta") else {}
     member = message.WhichOneof("data_oneof")
     if member == "data":
-        return _read_data(message.data, meta, allowance)
+        return _read_data(message.data, meta, allowance, keeps_rows)
     if member == "jsonData":
         return Message(PayloadType.JSON, _from_value(message.jsonData), meta=meta)
     if member == "strData":
@@ -163,19 +164,13 @@ _META_MEMBERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _read_data(data: Any, meta: dict[str, Any], allowance: int) -> Message:
+def _read_data(data: Any, meta: dict[str, Any], allowance: int, keeps_rows: KeepRows) -> Message:
     names = list(data.names)
     member = data.WhichOneof("data_oneof")
     if member == "tensor":
         return Message(PayloadType.ARRAY, _read_tensor(data.tensor), names, meta, ArrayEncoding.TENSOR)
     if member == "ndarray":
-        return Message(
-            PayloadType.ARRAY,
-            array_from_nested(_from_list(data.ndarray), allowance),
-            names,
-            meta,
-            ArrayEncoding.NDARRAY,
-        )
+        return read_ndarray(_from_list(data.ndarray), names, meta, allowance, keeps_rows)
     if member == "tftensor":
         return Message(
             PayloadType.ARRAY, decode_tftensor(data.tftensor, allowance), names, meta, ArrayEncoding.TFTENSOR

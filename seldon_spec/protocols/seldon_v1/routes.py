@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.route import (
     ANY,

@@ -6,7 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from seldon_spec.errors import RequestError
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.observability.request_context import ID_HEADER, ContextFactory, Find, RequestContext, working_on
 from seldon_spec.protocols.grpc_protocol import DirectMethod, GrpcProtocol, StreamMethod
 from seldon_spec.server.bridge import ExecutorBridge, PendingCall

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError, SeldonSpecError, UnsupportedOperation
-from seldon_spec.inference.message import Codec
+from seldon_spec.inference.request import Codec
 from seldon_spec.observability.request_context import (
     ID_HEADERS,
     SOUND_ID,

@@ -21,7 +21,8 @@ from werkzeug.exceptions import HTTPException
 from seldon_spec.config.model import FlaskSpec, Spec
 from seldon_spec.errors import ComponentFailed, NotServing, SeldonSpecError
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import Codec, EncodedResponse, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, EncodedResponse
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.route import Page, RequestInfo, Route
 from seldon_spec.server.auth import TokenAuth

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from seldon_spec.errors import NotServing, Overloaded
-from seldon_spec.inference.message import Codec, EncodedResponse, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, EncodedResponse
 from seldon_spec.observability.request_context import ContextFactory, RequestContext, make_context
 from seldon_spec.protocols.route import Body, Page
 from seldon_spec.server.bridge import PendingCall

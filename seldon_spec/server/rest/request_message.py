@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from seldon_spec.config.model import FlaskSpec, Spec
 from seldon_spec.errors import OriginKind, PayloadError, TooLarge, UnsupportedMediaType
-from seldon_spec.inference.message import Codec, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.route import ANY, ANY_JSON, FORM, JSON, MULTIPART, Route
 from seldon_spec.protocols.seldon_v1.fast.json_reader import read_plain
 

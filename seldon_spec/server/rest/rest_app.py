@@ -12,7 +12,7 @@ from functools import partial
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import RequestError
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import Codec
+from seldon_spec.inference.request import Codec
 from seldon_spec.observability.request_context import ContextFactory, RequestLog, VaryingContextFactory, make_context
 from seldon_spec.protocols.route import Body, RequestInfo, Route
 from seldon_spec.server.auth import TokenAuth

@@ -14,7 +14,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import BindFailed, MalformedRequest, RequestError, SeldonSpecError, Unauthenticated
-from seldon_spec.inference.message import Codec, EncodedResponse, Operation
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, EncodedResponse
 from seldon_spec.observability.request_context import (
     ID_HEADER,
     Find,

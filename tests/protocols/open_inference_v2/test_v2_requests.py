@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seldon_spec.config.model import ColumnSpec, TensorSpec
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.errors import PayloadError, UnknownModel, UnsupportedOperation
 from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.message import Operation, PayloadType, Tensor, TensorMessage

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seldon_spec.config.model import ServiceType, TensorSpec, UnitSpec
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import InferUnsupported, PayloadError, ResultError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.contract import SeldonResponse
 from seldon_spec.inference.datatypes import find_datatype
-from seldon_spec.inference.message import EncodedResponse, Message, Operation, PayloadType, Request, join_messages
+from seldon_spec.inference.message import Message, Operation, PayloadType, join_messages
+from seldon_spec.inference.request import EncodedResponse, Request
 from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec, V2PassthroughCodec
 from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, ModelInferResponse

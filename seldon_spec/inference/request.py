@@ -1,0 +1,228 @@
+"""Requests and responses of a component, and the codec interface: built from bytes, and read as messages on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from seldon_spec.inference.message import KeepRows, Message, Operation, Transport
+
+
+@dataclass(slots=True)
+class EncodedResponse:
+    """A response as bytes.
+
+    Attributes:
+        body: the bytes.
+        status: the HTTP status that the component asked for; None: the usual one.
+        headers: HTTP headers that describe the body; they override the usual ones.
+    """
+
+    body: bytes
+    status: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class LazyBody:
+    """A request body that is parsed on first use; a codec may read the message from the bytes instead.
+
+    Attributes:
+        wire: the bytes; None once they have been parsed.
+    """
+
+    __slots__ = ("_parse", "_tree", "wire")
+
+    def __init__(self, wire: Any, parse: Callable[[Any], Any]) -> None:
+        self.wire = wire
+        self._parse = parse
+        self._tree: Any = None
+
+    @property
+    def tree(self) -> Any:
+        """Return the parsed body, always the same object: changes by a ``*_raw`` hook show in the message.
+
+        Raises:
+            PayloadError: the bytes cannot be parsed.
+        """
+        if self.wire is not None:
+            self._tree = self._parse(self.wire)
+            self.wire = None
+        return self._tree
+
+
+class Request:
+    """A request to a component; its message and its raw form are built only when they are read.
+
+    A ``*_raw`` hook gets ``raw`` and may accept what is no valid message, so nothing is checked before.
+
+    Attributes:
+        operation: the operation.
+        body: what the codec's ``decode`` made of the bytes, or a message of other components, which is not changed.
+        codec: builds the other forms.
+        keeps_rows: when the message keeps the values of its array as they were sent.
+    """
+
+    __slots__ = ("_message", "_raw", "body", "codec", "keeps_rows", "operation")
+
+    def __init__(self, operation: Operation, body: Any, codec: Codec) -> None:
+        self.operation = operation
+        self.body = body
+        self.codec = codec
+        self.keeps_rows = KeepRows.NEVER
+        self._message: Message | None = None
+        self._raw: Any = None
+
+    @classmethod
+    def from_response(cls, operation: Operation, response: Response, codec: Codec) -> Request:
+        """Make the request to the next component from the response of the previous one.
+
+        A raw response of the same protocol is sent on as it is, with members that a message does not have.
+
+        Raises:
+            PayloadError, ResultError: the raw response has no form in its protocol.
+        """
+        if response.codec is not None and response.codec.protocol == codec.protocol:
+            return codec.decode(operation, codec.write_raw(response.raw))
+        return cls(operation, response.message, codec)
+
+    @property
+    def message(self) -> Message:
+        """Return the request as the plain hooks get it.
+
+        The body is released on first use: body and message together would be many times the array.
+
+        Raises:
+            PayloadError: it is not what the contract allows for this operation.
+            ResultError: the message of another component has no form in this protocol.
+        """
+        if self._message is None:
+            body = self.body
+            if isinstance(body, Message):
+                self._message = self.codec.receive(body)
+            else:
+                self._message = self.codec.read_message(self.operation, body, self.keeps_rows)
+            self.body = self._raw = None
+        return self._message
+
+    @property
+    def raw(self) -> Any:
+        """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message; read it first.
+
+        Raises:
+            PayloadError: it is nested too deeply.
+            ResultError: the message of another component has no form in this protocol.
+        """
+        if self._raw is None:
+            if isinstance(self.body, Message):  # not kept: the hook's changes show in the message
+                self.body = self.codec.decode(self.operation, self.codec.write_request(self.body)).body
+            self._raw = self.codec.read_raw(self.operation, self.body)
+        return self._raw
+
+
+class Response:
+    """A component's response: a message, or the raw response of a ``*_raw`` hook.
+
+    Attributes:
+        raw: what the hook returned: a protobuf message, or what JSON can encode.
+        codec: the codec of the request that the hook got; None for a response that is a message.
+    """
+
+    __slots__ = ("_message", "codec", "raw")
+
+    def __init__(self, message: Message | None = None, raw: Any = None, codec: Codec | None = None) -> None:
+        self._message = message
+        self.raw = raw
+        self.codec = codec
+
+    @property
+    def message(self) -> Message:
+        """Return the message; that of a raw response is read on first use.
+
+        Raises:
+            PayloadError, ResultError: the raw response is no valid message.
+        """
+        if self._message is None:
+            assert self.codec is not None
+            self._message = self.codec.decode(Operation.PREDICT, self.codec.write_raw(self.raw)).message
+        return self._message
+
+
+class Codec(Protocol):
+    """One encoding of one protocol's messages: bytes to a request, and a response to bytes."""
+
+    @property
+    def protocol(self) -> str:
+        """The name of the protocol; codecs of the same protocol can write each other's raw responses."""
+
+    @property
+    def transport(self) -> Transport:
+        """The transport that carries this encoding; selects the ``*_rest`` or ``*_grpc`` hooks."""
+
+    @property
+    def raw_codec(self) -> Codec:
+        """The codec of the messages that ``*_raw`` hooks get and return; it may be that of another protocol."""
+
+    @property
+    def has_tensors(self) -> bool:
+        """Whether requests hold named tensors, and PREDICT is the operation that the service type has for data."""
+
+    def decode(self, operation: Operation, wire: Any) -> Request:
+        """Return a request; parsing may be delayed until the message or the raw form is read.
+
+        Args:
+            operation: the operation.
+            wire: what the protocol's handler passes: the body, or the body with the headers that describe it.
+
+        Raises:
+            PayloadError: the bytes cannot be parsed.
+        """
+
+    def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
+        """Return the message of a request's body; for ``Request.message``."""
+
+    def read_raw(self, operation: Operation, body: Any) -> Any:
+        """Return the raw form of a request's body; for ``Request.raw``."""
+
+    def receive(self, message: Message) -> Message:
+        """Return the response message of another component, or several joined, as the receiver reads it.
+
+        The result shares nothing with the message that a component could change.
+
+        Raises:
+            PayloadError, ResultError: the message has no form in this protocol.
+        """
+
+    def write_request(self, message: Message) -> Any:
+        """Encode a message as a request; ``decode`` accepts the result.
+
+        Raises:
+            ResultError: the message has no form in this encoding.
+        """
+
+    def write_raw(self, raw: Any) -> Any:
+        """Encode a raw response; ``decode`` accepts the result.
+
+        Raises:
+            ResultError: it has no form in this encoding.
+        """
+
+    def raw_to_tree(self, raw: Any) -> Any:
+        """Return a raw form as a JSON value.
+
+        Raises:
+            UnwritableResult: it has none.
+        """
+
+    def split_metrics(self, raw: Any) -> tuple[list[Any], Any]:
+        """Return the metrics in a raw response's ``meta``, and the same response without them."""
+
+    def add_method_tag(self, raw: Any, method: str) -> Any:
+        """Return a raw response with the method among the tags of each of its metrics that has tags."""
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        """Encode the response to a request, with the encoding of the request where the payload allows it.
+
+        Raises:
+            ResultError: the response has no form in this encoding.
+        """
