@@ -15,6 +15,7 @@ import numpy as np
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import ComponentFailed, InferUnsupported, UnsupportedOperation
+from seldon_spec.inference.component.arguments import Arguments
 from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.failure import user_code
 from seldon_spec.inference.component.hooks import (
@@ -35,9 +36,8 @@ from seldon_spec.inference.component.infer import find_infer
 from seldon_spec.inference.component.metadata import read_metadata
 from seldon_spec.inference.component.response import build_response_message, merge_meta
 from seldon_spec.inference.component.results import check_route, check_tags, is_flat, unwrap
-from seldon_spec.inference.component.tensors import own_payload, tensors_to_array
+from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.message import (
-    KeepRows,
     Message,
     NamedArrays,
     Operation,
@@ -55,6 +55,9 @@ _DECODED_FIRST = frozenset(
 )
 _ROWWISE = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT})
 _SCORED = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT})
+_SCORE = "score"
+_WITH_ARGUMENTS = (*(NAMES[operation] for operation in (*_ROWWISE, Operation.ROUTE)), _SCORE)
+"""The methods that can get a table or an image."""
 
 
 def build_component(
@@ -73,7 +76,7 @@ def build_component(
         parameters: its keyword arguments.
         unit: what the operator sets for this component.
         service_type: an OUTLIER_DETECTOR also has its scores called.
-        inputs, outputs: as declared, for the metadata and the hook ``infer``.
+        inputs, outputs: as declared, for the metadata, the hook ``infer``, and the types of arguments and results.
         platform: as declared, for the metadata.
 
     Raises:
@@ -138,6 +141,8 @@ class Adapter:
             Operation.FEEDBACK: _send_feedback,
             Operation.HEALTH: _health_status,
         }
+        self._arguments = Arguments(user, _WITH_ARGUMENTS, inputs)
+        self._output = outputs[0] if len(outputs) == 1 else None
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
         self._infer = find_infer(user, inputs, outputs)
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
@@ -155,7 +160,7 @@ class Adapter:
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
-        self.keeps_rows = KeepRows.NEVER
+        self.keeps_rows = self._arguments.keeps_rows
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
@@ -180,20 +185,24 @@ class Adapter:
             raw = call_hook(hook, request)
             if raw is not NOT_IMPLEMENTED:
                 return self._raw_response(raw, request, record)
-        message = given = request.message
-        if given.payload_type is PayloadType.TENSORS:
-            message = own_payload(tensors_to_array(given))
+        given = request.message
+        message = self._arguments.make(NAMES[operation], given) if operation in NAMES else given
         # before the method, which may change X
-        scores = {} if self._score is None else self._call_score(self._score, operation, message)
+        scores = {} if self._score is None else self._call_score(self._score, operation, given, message)
         result = self._methods[operation](message)
         if result is NOT_IMPLEMENTED:  # a transformer without this hook returns its input
             result = _input_of(given)
         return self._respond(operation, result, given, scores, record)
 
-    def _call_score(self, score: PlainHook, operation: Operation, message: Message) -> Mapping[str, Any]:
-        """Return the tags of an outlier detector."""
+    def _call_score(
+        self, score: PlainHook, operation: Operation, given: Message, message: Message
+    ) -> Mapping[str, Any]:
+        """Return the tags of an outlier detector, whose methods share an argument of the same type."""
         if operation not in _SCORED:
             return {}
+        kinds = self._arguments.kinds
+        if kinds.get(_SCORE) is not kinds.get(NAMES[operation]):
+            message = self._arguments.make(_SCORE, given)
         found = call_hook(score, message)
         return {} if found is NOT_IMPLEMENTED else {"outlierScore": found}
 
@@ -275,7 +284,7 @@ class Adapter:
         )
         if operation is Operation.ROUTE:
             payload = [[check_route(payload)]]
-        return Response(build_response_message(payload, operation, message, meta, self._class_names))
+        return Response(build_response_message(payload, operation, message, meta, self._class_names, self._output))
 
     def _is_infer(self, message: Message) -> bool:
         """Return whether a request is for the hook for named tensors."""
@@ -289,7 +298,7 @@ class Adapter:
         """Return whether rows of several requests can share a call."""
         if operation is Operation.PREDICT and self._infers_all:
             return self._infer is not None and self._infer.takes_rows
-        return operation in plain and _is_rowwise(user, operation)
+        return operation in plain and NAMES[operation] not in self._arguments.kinds and _is_rowwise(user, operation)
 
     def _predict(self, hook: PlainHook | None, message: Message) -> Any:
         payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)

@@ -15,6 +15,7 @@ import numpy as np
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.arrays import Array, array_from_nested, is_masked
+from seldon_spec.inference.component.arguments import make_table_of
 from seldon_spec.inference.component.hooks import call_user
 from seldon_spec.inference.component.tensors import decode_elements
 from seldon_spec.inference.datatypes import BYTES, Datatype, cast_floats, find_datatype, widen_bf16
@@ -111,7 +112,7 @@ class InferHook:
             }
         return call_user(self._method, arrays, **values)
 
-    def _read_inputs(self, message: Message) -> dict[str, Array]:
+    def _read_inputs(self, message: Message) -> dict[str, Any]:
         if message.payload_type is PayloadType.TENSORS:
             arrays = {tensor.name: decode_elements(tensor, prefers_text=False) for tensor in message.payload}
             is_exact = True
@@ -125,10 +126,11 @@ class InferHook:
         if is_exact:
             for tensor in message.payload:
                 arrays[tensor.name] = _read_bf16(tensor, arrays[tensor.name], self._input_types[tensor.name])
-        checked = {}
+        checked: dict[str, Any] = {}
         for name, spec in self._inputs.items():
             if name in arrays:
-                checked[name] = _check_input(arrays[name], spec, self._input_types[name], is_exact=is_exact)
+                array = _check_input(arrays[name], spec, self._input_types[name], is_exact=is_exact)
+                checked[name] = _make_declared(array, spec)
             elif not spec.optional:
                 raise PayloadError(f"input {name!r} is missing")
         return checked
@@ -258,6 +260,14 @@ def _check_input(array: Array, spec: TensorSpec, datatype: Datatype, *, is_exact
     if not _fits(array.shape, spec.shape):
         raise PayloadError(f"{what} has the shape {list(array.shape)}, and {list(spec.shape)} is declared")
     return array
+
+
+def _make_declared(array: Array, spec: TensorSpec) -> Any:
+    """Return an input as the table that it is declared ``as``, or the array itself."""
+    if spec.as_ in (None, "array"):
+        return array
+    tensor = Tensor(spec.name, array, spec.datatype, content_type=spec.content_type)
+    return make_table_of(tensor, spec.column_names, spec.as_)
 
 
 def _encode_text(array: Array, *, is_text: bool) -> Array:
