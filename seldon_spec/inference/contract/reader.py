@@ -92,8 +92,9 @@ class ContractReader:
         if message.payload_type is PayloadType.TENSORS:
             return self._check_datatype(message.payload[0], self._rules[self._input.name], problems)
         source = array_source(message)
-        if source is None:
+        if source is None or source.is_single:
             problems.add(f"the request holds no array; send rows of {_count(self._columns)}: {_list(self._columns)}")
+            return None
         return source
 
     def _read_rows(self, source: Source, message: Message, problems: Problems) -> Array | None:
@@ -105,7 +106,7 @@ class ContractReader:
         if len(source.shape) != 2 or source.shape[1] != width:
             problems.add(_wrong_shape(self._input, source.shape))
             return None
-        if isinstance(source.values, np.ndarray) and rule.datatype is not BYTES:
+        if type(source.values) is np.ndarray and rule.datatype is not BYTES:  # none is missing
             given: Array = source.values.reshape(source.shape)
             matrix = _cast_matrix(given if order == list(range(width)) else given[:, order], rule)
             if matrix is not None:
@@ -165,7 +166,7 @@ class ContractReader:
                 return {}
             return sources if check_names(sources, names, self._optional, what, problems) else {}
         source = array_source(message)
-        if source is None:
+        if source is None or (source.is_single and len(names) > 1):
             problems.add(f"the request holds no value of the inputs; they are {_list(names)}")
             return {}
         if len(names) == 1:
