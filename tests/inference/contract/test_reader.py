@@ -48,7 +48,7 @@ MIXED = (TensorSpec("x", "FP32", (-1, 2)), TensorSpec("when", "BYTES", (-1,), co
 
 
 def read(inputs: Sequence[TensorSpec], message: Message) -> dict[str, Any]:
-    read = ContractReader(inputs).read(message)
+    read = RequestValidation(inputs, "reject").read_tensors(message)
     return {tensor.name: (tensor.array.dtype.name, tensor.array.tolist()) for tensor in read.payload}
 
 
@@ -323,4 +323,4 @@ def test_a_matrix_is_checked_as_its_values_are(values: list[tuple[float, float, 
         text = problems_of(IRIS, message)
         assert text.startswith("invalid request: " if expected == 1 else f"invalid request ({expected} problems): ")
     else:
-        assert len(ContractReader(IRIS).read(message).payload[0].array) == len(values)
+        assert len(RequestValidation(IRIS, "reject").read_tensors(message).payload[0].array) == len(values)
