@@ -19,7 +19,7 @@ from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array, array_from_nested
 from seldon_spec.inference.component.hooks import find_payload_parameter
-from seldon_spec.inference.component.images import image_bytes, is_image_type, open_image
+from seldon_spec.inference.component.images import open_image
 from seldon_spec.inference.component.tables import (
     Table,
     make_pandas,
@@ -30,6 +30,7 @@ from seldon_spec.inference.component.tables import (
 )
 from seldon_spec.inference.component.tensors import own_payload, table_of_tensors, tensors_to_array
 from seldon_spec.inference.datatypes import find_datatype
+from seldon_spec.inference.image_files import image_bytes, is_image_type
 from seldon_spec.inference.message import KeepRows, Message, PayloadType, Tensor
 
 logger = logging.getLogger(__name__)
@@ -297,8 +298,9 @@ def _read_elements(kind: ArgumentType, message: Message, inputs: Sequence[Tensor
         if len(payload) != 1:
             raise PayloadError(f"the model takes one input; found {len(payload)}")
         tensor: Tensor = payload[0]
-        name, content_type = tensor.name, tensor.content_type or content_type
-        payload = tensor.array
+        name, payload = tensor.name, tensor.array
+        if not is_image_type(content_type):
+            content_type = tensor.content_type
     elif message.payload_type is PayloadType.JSON:
         payload = array_from_nested(payload)
     elements = payload.ravel().tolist() if isinstance(payload, np.ndarray) else [payload]

@@ -133,13 +133,12 @@ def _image_message(images: Any, request: Message, meta: dict[str, Any], output: 
     The output of a request of tensors is BYTES, of shape [N]. In Seldon's protocol an image is binary data, and several
     are an array of base64 text.
     """
-    is_one = not isinstance(images, (list, tuple))
-    files, content_type = write_images([images] if is_one else images, None if output is None else output.content_type)
+    files, content_type = write_images(images, None if output is None else output.content_type)
     if isinstance(request, TensorMessage):
         name = DEFAULT_OUTPUT if output is None else output.name
         tensor = Tensor(name, files, parameters={"content_type": content_type})
         return Message(PayloadType.TENSORS, [tensor], [], meta, request.encoding)
-    if is_one:
+    if not isinstance(images, (list, tuple)):
         return Message(PayloadType.BINARY, files[0], None, meta)
     texts = [base64.b64encode(file).decode("ascii") for file in files.tolist()]
     return _array_message(np.array(texts, dtype=object), request, meta, None)

@@ -11,9 +11,9 @@ import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError, UnknownModel
-from seldon_spec.inference.component.images import is_image_type
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.datatypes import BYTES, find_datatype
+from seldon_spec.inference.image_files import is_image_type
 from seldon_spec.inference.json_default import plain_tree
 from seldon_spec.inference.message import (
     AggregateMessage,

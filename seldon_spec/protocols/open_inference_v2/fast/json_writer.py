@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 
 from seldon_spec.inference.arrays import Array
-from seldon_spec.inference.component.images import encode_images, is_image_type
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, find_datatype, widen_bf16
+from seldon_spec.inference.image_files import encode_images, is_image_type
 from seldon_spec.inference.message import Tensor
 from seldon_spec.protocols.open_inference_v2.binary import write_binary
 from seldon_spec.protocols.open_inference_v2.values import plain_values
