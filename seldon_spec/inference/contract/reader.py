@@ -16,7 +16,7 @@ from seldon_spec.inference.contract.problems import Problems, ValueProblems
 from seldon_spec.inference.contract.quick import QuickCheck
 from seldon_spec.inference.contract.rules import ValueRule, rule_of
 from seldon_spec.inference.contract.sources import Source, array_source, column_sources, tensor_source
-from seldon_spec.inference.contract.values import convert_array, convert_values
+from seldon_spec.inference.contract.values import convert_array, convert_values, missing_values
 from seldon_spec.inference.datatypes import BYTES, widen_bf16
 from seldon_spec.inference.message import Message, PayloadType, Tensor
 
@@ -67,6 +67,21 @@ class ContractReader:
             tensors = self._read_tensors(self._find_sources(message, problems), problems)
         problems.check()
         return replace(message, payload_type=PayloadType.TENSORS, payload=tensors, names=[*self._columns], rows=None)
+
+    def fill_absent(self, message: Message) -> Message:
+        """Return a message of ``read`` with a column of missing values for each absent column of a table."""
+        tensors = message.payload
+        if self._kind is not ContractKind.TABLE or len(tensors) == len(self._inputs):
+            return message
+        found = {tensor.name: tensor for tensor in tensors}
+        rows = len(tensors[0].array) if tensors else 0
+        filled = []
+        for name, tensor in self._inputs.items():
+            if name not in found:
+                array = missing_values(rows, self._rules[name]).reshape((rows, *tensor.shape[1:]))
+                found[name] = Tensor(name, array, tensor.datatype)
+            filled.append(found[name])
+        return replace(message, payload=filled)
 
     # One input with columns
 

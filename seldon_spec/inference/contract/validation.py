@@ -54,6 +54,11 @@ class RequestValidation:
                 logger.warning("server.validate_requests: %s", error)
         return None
 
+    def read_table(self, message: Message) -> Message | None:
+        """Return the result of ``read``, with every column of a table, for a method that gets all of them as one."""
+        read = self.read(message)
+        return None if read is None else self._reader.fill_absent(read)
+
     def read_tensors(self, message: Message) -> Message:
         """Return the message of a request as one of tensors for a method that needs them, whatever the mode.
 
