@@ -218,13 +218,6 @@ def test_tensors_keep_their_types_and_missing_values() -> None:
     assert frame.rows() == [(1, 1.5, "a", True, 1.5), (None, None, None, None, 2.0)]
 
 
-def test_optional_inputs_that_are_absent_are_missing_columns() -> None:
-    inputs = (spec("a", datatype="INT64", optional=True), spec("b"), spec("c", datatype="BYTES", optional=True))
-    frame = table(Message(PayloadType.TENSORS, [Tensor("b", np.array([1.5, 2.5]))]), *inputs)
-    assert dtypes(frame) == {"a": "Int64", "b": "float64", "c": TEXT}
-    assert frame[["a", "c"]].isna().to_numpy().all()
-
-
 def test_a_tensor_of_rows_is_a_table() -> None:
     rows_of = Tensor("x", np.array([[1, 2], [3, 4]], np.int16))
     assert dtypes(make_table_of(rows_of, ["a", "b"])) == {"a": "int16", "b": "int16"}

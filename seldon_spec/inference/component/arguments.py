@@ -24,12 +24,10 @@ from seldon_spec.inference.component.tables import (
     Table,
     make_pandas,
     make_polars,
-    missing_column,
     read_column,
     read_rows,
 )
 from seldon_spec.inference.component.tensors import own_payload, table_of_tensors, tensors_to_array
-from seldon_spec.inference.datatypes import find_datatype
 from seldon_spec.inference.image_files import image_bytes, is_image_type
 from seldon_spec.inference.message import KeepRows, Message, PayloadType, Tensor
 
@@ -222,14 +220,12 @@ def _make_frame(kind: ArgumentType, table: Table) -> Any:
 def _read_table(message: Message, inputs: Sequence[TensorSpec]) -> Table:
     payload = message.payload
     if message.payload_type is PayloadType.TENSORS:
-        table = table_of_tensors(payload, list(message.names))
-    elif message.payload_type is PayloadType.JSON:
-        table = _table_of_json(payload)
-    elif message.payload_type is PayloadType.ARRAY:
-        table = _table_of_rows(message, inputs)
-    else:
-        raise PayloadError(f"the model takes a table, and the request holds {message.payload_type.value}")
-    return _complete(table, inputs)
+        return table_of_tensors(payload, list(message.names))
+    if message.payload_type is PayloadType.JSON:
+        return _table_of_json(payload)
+    if message.payload_type is PayloadType.ARRAY:
+        return _table_of_rows(message, inputs)
+    raise PayloadError(f"the model takes a table, and the request holds {message.payload_type.value}")
 
 
 def _table_of_rows(message: Message, inputs: Sequence[TensorSpec]) -> Table:
@@ -268,21 +264,6 @@ def _table_of_json(tree: Any) -> Table:
 
 def _column_names(inputs: Sequence[TensorSpec]) -> list[str]:
     return inputs[0].column_names if len(inputs) == 1 else [spec.name for spec in inputs]
-
-
-def _complete(table: Table, inputs: Sequence[TensorSpec]) -> Table:
-    """Return the table with the optional inputs that the request omits, in the declared order."""
-    absent = [spec for spec in inputs if spec.optional and spec.name not in table.names]
-    if len(inputs) < 2 or not table.names or not absent or isinstance(table.columns, np.ndarray):
-        return table
-    count = len(table.columns[0])
-    columns = dict(zip(table.names, table.columns, strict=True))
-    for spec in absent:
-        datatype = find_datatype("FP32" if spec.datatype == "BF16" else spec.datatype)
-        columns[spec.name] = missing_column(count, datatype.dtype)
-    order = [spec.name for spec in inputs if spec.name in columns]
-    order += [name for name in table.names if name not in order]
-    return Table(order, [columns[name] for name in order], is_typed=table.is_typed)
 
 
 # Images and bytes

@@ -76,13 +76,6 @@ def read_rows(rows: Sequence[Sequence[Any]]) -> list[Array]:
     return [read_column(list(column)) for column in zip_longest(*rows)]
 
 
-def missing_column(count: int, dtype: np.dtype[Any]) -> Array:
-    """Return a column without a value."""
-    if dtype.kind == "O":
-        return _objects([None] * count)
-    return np.ma.array(np.zeros(count, dtype), mask=True)
-
-
 def import_library(name: str, what: str) -> Any:
     """Return a module that few models need.
 
