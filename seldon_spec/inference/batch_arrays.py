@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from seldon_spec.inference.arrays import Array, is_masked
 from seldon_spec.inference.message import AggregateMessage, Message, NamedArrays, PayloadType, Tensor
 
 
@@ -54,12 +55,18 @@ def concat_rows(messages: Sequence[Message]) -> Message:
     first = messages[0]
     if first.payload_type is PayloadType.TENSORS:
         joined = [
-            replace(tensor, array=np.concatenate([message.payload[index].array for message in messages]))
+            replace(tensor, array=_concat([message.payload[index].array for message in messages]))
             for index, tensor in enumerate(first.payload)
         ]
-        return Message(PayloadType.TENSORS, joined, encoding=first.encoding)
+        return Message(PayloadType.TENSORS, joined, list(first.names), encoding=first.encoding)
     rows = np.concatenate([message.payload for message in messages])
     return Message(PayloadType.ARRAY, rows, list(first.names), encoding=first.encoding)
+
+
+def _concat(arrays: Sequence[Array]) -> Array:
+    concatenate: Any = np.ma.concatenate if any(map(is_masked, arrays)) else np.concatenate
+    joined: Array = concatenate(arrays)
+    return joined
 
 
 def count_rows(message: Message) -> float:

@@ -6,7 +6,6 @@ Imports no library for images.
 from __future__ import annotations
 
 import base64
-import binascii
 
 import numpy as np
 
@@ -39,19 +38,29 @@ def image_bytes(element: object, name: str, index: int) -> bytes:
     Raises:
         PayloadError: it is neither, by its signature.
     """
-    if isinstance(element, bytes) and _has_signature(element):
-        return element
     if not isinstance(element, (str, bytes)):
         found = "missing" if element is None else f"a {type(element).__name__}"
         raise PayloadError(f"input {name}: element {index} is not an image: it is {found}")
     try:
+        return decode_image(element)
+    except ValueError as error:
+        raise PayloadError(f"input {name}: element {index} is not an image: {error}") from None
+
+
+def decode_image(element: str | bytes) -> bytes:
+    """Return an image file, given itself or its base64.
+
+    Raises:
+        ValueError: it is neither, by its signature.
+    """
+    if isinstance(element, bytes) and _has_signature(element):
+        return element
+    try:
         decoded = base64.b64decode(element, validate=True)
-    except (binascii.Error, ValueError):  # ValueError: text that is not ASCII
-        raise PayloadError(
-            f"input {name}: element {index} is not an image: it has no signature of an image format and is not base64"
-        ) from None
+    except ValueError:  # also text that is not ASCII
+        raise ValueError("it has no signature of an image format and is not base64") from None
     if not _has_signature(decoded):
-        raise PayloadError(f"input {name}: element {index} is not an image: it has no signature of an image format")
+        raise ValueError("it has no signature of an image format")
     return decoded
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
@@ -52,10 +53,12 @@ class Inferring:
 
 
 @contextmanager
-def dispatching(user: object, max_rows: int | None = 100) -> Iterator[tuple[Dispatcher, ModelThreads]]:
+def dispatching(
+    user: object, max_rows: int | None = 100, inputs: Sequence[TensorSpec] = ()
+) -> Iterator[tuple[Dispatcher, ModelThreads]]:
     threads = ModelThreads(1)
     batching = None if max_rows is None else BatchingSpec(max_rows)
-    dispatcher = Dispatcher(lambda: Adapter(user, UnitSpec()), threads, NullMetrics(), batching)
+    dispatcher = Dispatcher(lambda: Adapter(user, UnitSpec(), inputs=inputs), threads, NullMetrics(), batching)
     dispatcher.start().result(WAIT_SECONDS)
     try:
         yield dispatcher, threads
@@ -63,9 +66,11 @@ def dispatching(user: object, max_rows: int | None = 100) -> Iterator[tuple[Disp
         dispatcher.stop()
 
 
-def send(user: object, *wires: tuple[Codec, Any], max_rows: int | None = 100) -> list[Any]:
+def send(
+    user: object, *wires: tuple[Codec, Any], max_rows: int | None = 100, inputs: Sequence[TensorSpec] = ()
+) -> list[Any]:
     """Post requests while the only model thread is held, and return their responses or errors."""
-    with dispatching(user, max_rows) as (dispatcher, threads):
+    with dispatching(user, max_rows, inputs) as (dispatcher, threads):
         release, finished = threading.Event(), threading.Semaphore(0)
         threads.submit(lambda: release.wait(WAIT_SECONDS))
         calls = [Call(Operation.PREDICT, wire, codec, lambda _call: finished.release()) for codec, wire in wires]
@@ -186,3 +191,25 @@ def test_results_without_a_row_for_each_row_end_batching() -> None:
     wires = [v2([[1.0, 2.0]]), v2([[3.0, 4.0]]), v2([[5.0, 6.0]])]
     assert send(user, *wires) == send(Summing(), *wires, max_rows=None)
     assert user.calls == [3, 1, 1, 1]
+
+
+class Frames:
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def predict(self, X: pd.DataFrame) -> Any:  # noqa: N803
+        self.calls.append((len(X), X.dtypes.astype(str).tolist()[:1], X["age"].isna().tolist()))
+        return X["job"].to_frame()
+
+
+def test_rows_of_a_declared_table_share_a_call() -> None:
+    """Missing values and the types of the columns are those of the requests."""
+    inputs = (
+        TensorSpec("age", "INT64", (-1,), optional=True),
+        TensorSpec("job", "BYTES", (-1,), content_type="str"),
+    )
+    user = Frames()
+    bodies = [b'{"data":{"ndarray":[[1,"a"]]}}', b'{"data":{"names":["job"],"ndarray":[["b"],["c"]]}}']
+    found = send(user, *((V1, body) for body in bodies), inputs=inputs)
+    assert [json.loads(body)["data"]["ndarray"] for body in found] == [[["a"]], [["b"], ["c"]]]
+    assert user.calls == [(3, ["Int64"], [False, True, True])]

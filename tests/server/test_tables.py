@@ -343,8 +343,8 @@ def test_an_input_that_is_no_image_is_an_error_of_the_client(serve: Serve) -> No
     running = serve(FLIP, IMAGES)
     status, _, body = running.post(b'{"strData": "hello"}')
     info = json.loads(body)["status"]["info"]
-    assert (status, info.startswith("input photo: element 0 is not an image: ")) == (400, True)
-    entry = {"name": "photo", "datatype": "BYTES", "shape": [2], "data": ["a", "b"]}
+    assert (status, info.startswith("invalid request: input photo: element [0]: not an image: ")) == (400, True)
+    entry = {"name": "photo", "datatype": "BYTES", "shape": [2], "data": [base64.b64encode(picture(RED)).decode()] * 2}
     status, _, body = running.post(json.dumps({"inputs": [entry]}).encode(), "/v2/models/model/infer")
     assert (status, json.loads(body)) == (400, {"error": "the model takes one image per request; found 2"})
     with pytest.raises(grpc.RpcError) as raised:

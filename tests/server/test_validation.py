@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,40 @@ def test_named_tensors_have_the_declared_datatypes_in_every_mode(
     running = served(f"infer-{mode}", server=ServerSpec(validate_requests=mode), class_name="Infers")
     assert send(Transport(running, ROWS))[0] == (400 if mode == "reject" else 200)
     assert send(Transport(running, [[1, 2]]))[0] == 200
+
+
+TABLE = (
+    TensorSpec("age", "INT64", (-1,), optional=True),
+    TensorSpec("job", "BYTES", (-1,), content_type="str"),
+)
+FRAMES = """
+import pandas as pd
+
+class {name}:
+    def predict(self, X: pd.DataFrame):
+        return [[len(X), *map(str, X.dtypes)]] * len(X)
+"""
+
+
+@pytest.mark.parametrize("mode", ["off", "warn", "reject"])
+def test_a_table_has_the_declared_dtypes_in_every_mode(mode: Any, tmp_path: Path, serve_in_thread: Serving) -> None:
+    name = f"Frames{mode.title()}"
+    (tmp_path / f"{name}.py").write_text(FRAMES.format(name=name))
+    server = ServerSpec(validate_requests=mode, batching=BatchingSpec(max_rows=64, max_delay_ms=200))
+    with (
+        serve_in_thread(tmp_path, name, inputs=TABLE, server=server) as running,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        bodies = [b'{"data":{"ndarray":[[1,"a"]]}}', b'{"data":{"names":["job"],"ndarray":[["b"],["c"]]}}']
+        found = [json.loads(body)["data"]["ndarray"] for _, _, body in threads.map(running.post, bodies)]
+    counts = [row[0] for rows in found for row in rows]
+    assert set(counts) <= ({3} if mode == "reject" else {1, 2}) | {
+        1,
+        2,
+    }  # rows of one batch, unless a wait was too short
+    assert [len(rows) for rows in found] == [1, 2]
+    assert {dtype for rows in found for row in rows for dtype in row[1:2]} <= {"int64", "Int64"}
+    assert found[1][0][1] == "Int64"
 
 
 OTHERS = {

@@ -15,7 +15,7 @@ import numpy as np
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import InferUnsupported, UnsupportedOperation
-from seldon_spec.inference.component.arguments import Arguments
+from seldon_spec.inference.component.arguments import TABLES, Arguments
 from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.hooks import (
     NAMES,
@@ -113,10 +113,14 @@ class Adapter:
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
         validation = RequestValidation(inputs, validate_requests) if inputs else None
         self._infer = find_infer(user, inputs, outputs, validation)
+        has_tables = not TABLES.isdisjoint(self._arguments.kinds.values())
+        self._validation = None if validation is None or (validation.is_off and not has_tables) else validation
+        self._reads_rows = validation is not None and validate_requests == "reject"
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
         has_predict = Operation.PREDICT in plain or has_raw_predict
         self._infers_all = self._infer is not None and not has_predict
         self._main = _find_main(service_type, {*plain, *(key[0] for key, raw in self._raw.items() if raw)})
+        self._validated = _find_validated(service_type, self._main)
         self.plain = frozenset(
             key
             for key, raw in self._raw.items()
@@ -128,8 +132,6 @@ class Adapter:
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
-        self._validation = None if validation is None or validation.is_off else validation
-        self._validated = _find_validated(service_type, self._main)
         reads_inputs = self._validation is not None or (validation is not None and self._infer is not None)
         self.keeps_rows = KeepRows.IF_MIXED if reads_inputs else self._arguments.keeps_rows
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
@@ -156,8 +158,9 @@ class Adapter:
             if raw is not NOT_IMPLEMENTED:
                 return self._raw_response(raw, request, record)
         given = request.message
-        checked = given if self._validation is None else self._check(operation, request)
-        message = self._arguments.make(NAMES[operation], checked) if operation in NAMES else checked
+        message = checked = given if self._validation is None else self._check(operation, request)
+        if self._arguments.kinds or checked.payload_type is PayloadType.TENSORS:
+            message = self._arguments.make(NAMES[operation], checked)
         # before the method, which may change X
         scores = {} if self._score is None else self._call_score(self._score, operation, checked, message)
         result = self._methods[operation](message)
@@ -214,7 +217,9 @@ class Adapter:
         elif operation is Operation.PREDICT and self._main is not Operation.PREDICT and request.codec.has_tensors:
             return None
         message = request.message if self._validation is None else self._check(operation, request)
-        return tensors_to_array(message) if message.payload_type is PayloadType.TENSORS else message
+        if message.payload_type is not PayloadType.TENSORS or NAMES[operation] in self._arguments.kinds:
+            return message
+        return tensors_to_array(message)
 
     def _read_inputs(self, request: Request) -> Message:
         """Return the message of a request for the hook ``infer``."""
@@ -230,14 +235,19 @@ class Adapter:
             return given
         if request.checked is None:
             assert self._validation is not None
-            request.checked = self._validation.read_table(given) or given
+            needs_types = self._arguments.kinds.get(NAMES[operation]) in TABLES
+            request.checked = self._validation.read_table(given, needs_types=needs_types) or given
         # a text or a file stays what it is, whether it is checked or not
         return given if given.payload_type in (PayloadType.TEXT, PayloadType.BINARY) else request.checked
 
     def call_batch(self, operation: Operation, message: Message) -> Any:
         """Call the user's code once for several requests; see ``Component.call_batch``."""
         infer = self._infer if operation is Operation.PREDICT and self._is_infer(message) else None
-        payload, tags, metrics = unwrap(self._methods[operation](message) if infer is None else infer(message))
+        if infer is None and self._arguments.kinds:
+            result = self._methods[operation](self._arguments.make(NAMES[operation], message))
+        else:
+            result = self._methods[operation](message) if infer is None else infer(message)
+        payload, tags, metrics = unwrap(result)
         if tags or metrics:
             return None
         if payload is NOT_IMPLEMENTED:
@@ -289,7 +299,10 @@ class Adapter:
         """Return whether rows of several requests can share a call."""
         if operation is Operation.PREDICT and self._infers_all:
             return self._infer is not None and self._infer.takes_rows
-        return operation in plain and NAMES[operation] not in self._arguments.kinds and _is_rowwise(user, operation)
+        kind = self._arguments.kinds.get(NAMES[operation])
+        if kind is not None and not (kind in TABLES and self._reads_rows and self._infer is None):
+            return False
+        return operation in plain and _is_rowwise(user, operation)
 
     def _predict(self, hook: PlainHook | None, message: Message) -> Any:
         payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)

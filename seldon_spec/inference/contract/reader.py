@@ -70,9 +70,9 @@ class ContractReader:
 
     def fill_absent(self, message: Message) -> Message:
         """Return a message of ``read`` with a column of missing values for each absent column of a table."""
-        tensors = message.payload
-        if self._kind is not ContractKind.TABLE or len(tensors) == len(self._inputs):
+        if self._kind is not ContractKind.TABLE or len(message.payload) == len(self._inputs):
             return message
+        tensors = message.payload
         found = {tensor.name: tensor for tensor in tensors}
         rows = len(tensors[0].array) if tensors else 0
         filled = []

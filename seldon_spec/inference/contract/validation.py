@@ -54,9 +54,19 @@ class RequestValidation:
                 logger.warning("server.validate_requests: %s", error)
         return None
 
-    def read_table(self, message: Message) -> Message | None:
-        """Return the result of ``read``, with every column of a table, for a method that gets all of them as one."""
+    def read_table(self, message: Message, *, needs_types: bool = False) -> Message | None:
+        """Return the result of ``read``, with every column of a table, for a method that gets all of them as one.
+
+        Args:
+            message: of the request.
+            needs_types: whether the method needs the declared names, datatypes and shapes, whatever the mode.
+
+        Raises:
+            PayloadError: the request does not match the declared inputs.
+        """
         read = self.read(message)
+        if read is None and needs_types:
+            read = self._structure.read(message)
         return None if read is None else self._reader.fill_absent(read)
 
     def read_tensors(self, message: Message) -> Message:

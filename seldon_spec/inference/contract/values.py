@@ -14,6 +14,7 @@ from seldon_spec.inference.contents import DECODERS
 from seldon_spec.inference.contract.problems import Problems, ValueProblems, show
 from seldon_spec.inference.contract.rules import ValueRule
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats
+from seldon_spec.inference.image_files import decode_image, is_image_type
 
 _NUMBERS = frozenset({int, float})
 
@@ -171,7 +172,8 @@ def _bf16_nan(array: Array) -> Any:
 
 def _convert_elements(values: Sequence[Any], rule: ValueRule, problems: ValueProblems) -> Array:
     array: Array = np.empty(len(values), object)
-    decode = DECODERS.get(rule.content_type or "")
+    is_image = is_image_type(rule.content_type)
+    decode = decode_image if is_image else DECODERS.get(rule.content_type or "")
     for index, value in enumerate(values):
         if value is None:
             continue
@@ -183,7 +185,8 @@ def _convert_elements(values: Sequence[Any], rule: ValueRule, problems: ValuePro
             try:
                 array[index] = decode(value)
             except (ValueError, RecursionError, PayloadError) as error:
-                problems.add(index, f"{show(value)} is not {_CONTENT[rule.content_type or '']}: {error}")
+                wrong = "not an image" if is_image else f"{show(value)} is not {_CONTENT[rule.content_type or '']}"
+                problems.add(index, f"{wrong}: {error}")
     return array
 
 
