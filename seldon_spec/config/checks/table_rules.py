@@ -110,7 +110,7 @@ def _check_annotations(
 
 
 def table_types(annotation: str | None) -> frozenset[str]:
-    """Return the values of ``as`` that an annotation may stand for; none for any other annotation."""
+    """Return the values of ``as`` that an annotation may mean; none for any other annotation."""
     try:
         expression = ast.parse((annotation or "").strip("'\""), mode="eval").body
     except (SyntaxError, ValueError, RecursionError):
