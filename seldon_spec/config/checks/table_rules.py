@@ -115,7 +115,13 @@ def table_types(annotation: str | None) -> frozenset[str]:
         expression = ast.parse((annotation or "").strip("'\""), mode="eval").body
     except (SyntaxError, ValueError, RecursionError):
         return frozenset()
+    return _types_in(expression)
+
+
+def _types_in(expression: ast.expr) -> frozenset[str]:
     match expression:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):  # a union, usually with None
+            return _types_in(left) | _types_in(right)
         case ast.Attribute(value=ast.Name(id="pl" | "polars"), attr="DataFrame"):
             return frozenset({"polars"})
         case ast.Attribute(value=ast.Name(id="pd" | "pandas"), attr="DataFrame"):
