@@ -185,7 +185,9 @@ def _feature_names(model: Any) -> list[str] | None:
 
 
 def _steps(model: Any) -> list[Any]:
-    """Return the steps of a pipeline; of any other estimator, itself."""
+    """Return the steps of a pipeline, or of the best one of a search; of any other estimator, itself."""
+    best = _get(model, "best_estimator_")
+    model = model if best is None else best
     steps = _get(model, "steps")
     return [step for _, step in steps] if isinstance(steps, list) and steps else [model]
 
@@ -267,26 +269,21 @@ def _set_categories(column: _Column, values: list[Any], *, is_strict: bool) -> N
 
 
 def _make_inputs(columns: Sequence[_Column]) -> list[Entry]:
-    """Return one FP64 input with columns; if their datatypes differ, an input for each."""
-    if all(column.datatype == "FP64" for column in columns):
-        tensor: Entry = {"name": "input-0", "datatype": "FP64", "shape": [-1, len(columns)]}
+    """Return one input with columns; if their datatypes differ, an input for each."""
+    if len({column.datatype for column in columns}) == 1:
+        tensor = _declare(columns[0].datatype, [-1, len(columns)])
         if len(columns) <= MAX_COLUMNS:
             tensor["columns"] = [{"name": column.name, **column.to_rules()} for column in columns]
-        return [tensor]
+        return [{"name": "input-0", **tensor}]
     if len(columns) > MAX_INPUTS:
         raise ModelFileError(
-            f"the model has {len(columns)} columns of several types; at most {MAX_INPUTS} are supported"
+            f"{len(columns)} columns of several types are too many: at most {MAX_INPUTS} can be inputs"
         )
-    return [
-        {
-            "name": column.name,
-            "datatype": column.datatype,
-            "shape": [-1],
-            **({"content_type": "str"} if column.datatype == "BYTES" else {}),
-            **column.to_rules(),
-        }
-        for column in columns
-    ]
+    return [{"name": column.name, **_declare(column.datatype, [-1]), **column.to_rules()} for column in columns]
+
+
+def _declare(datatype: str, shape: list[int]) -> Entry:
+    return {"datatype": datatype, "shape": shape} | ({"content_type": "str"} if datatype == "BYTES" else {})
 
 
 def _make_outputs(classes: list[Any], method: str, result: Any) -> list[Entry]:
@@ -303,8 +300,7 @@ def _make_outputs(classes: list[Any], method: str, result: Any) -> list[Entry]:
     if classes:
         kinds = {type(value) for value in classes}
         datatype = {str: "BYTES", int: "INT64", bool: "BOOL"}.get(kinds.pop(), "FP64") if len(kinds) == 1 else "BYTES"
-        output = {"name": "label", "datatype": datatype, "shape": shape}
-        output |= {"content_type": "str"} if datatype == "BYTES" else {}
+        output = {"name": "label", **_declare(datatype, shape)}
         return [output | ({"choices": classes} if datatype != "BOOL" and len(classes) <= MAX_COLUMNS else {})]
     return [{"name": "prediction", "datatype": "FP64", "shape": shape}]
 

@@ -129,7 +129,7 @@ def _render_tensors(key: str, tensors: list[Entry]) -> str:
     if key == "outputs" or not columns:
         return f"{key}:\n" + "".join(f"  - {_flow(tensor)}\n" for tensor in tensors)
     names = [column["name"] for column in columns]
-    if all(len(column) == 1 for column in columns):
+    if tensors[0]["datatype"] == "FP64" and all(len(column) == 1 for column in columns):
         text = f"{key}: {_flow(names)}\n"
         return text if len(text) <= _MAX_LINE else f"{key}:\n" + "".join(f"  - {_flow(name)}\n" for name in names)
     (first, value), *others = ((part, value) for part, value in tensors[0].items() if part != "columns")

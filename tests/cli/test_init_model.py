@@ -285,6 +285,21 @@ class TestScikitLearn:
         inputs = {entry["name"]: entry.get("choices") for entry in _spec(tmp_path)["inputs"]}
         assert inputs == {"age": None, "job": ["a", "b", "c"], "grade": None}
 
+    def test_columns_of_one_type_become_one_input_of_it(self, tmp_path: Path) -> None:
+        search, linear = import_module("sklearn.model_selection"), import_module("sklearn.linear_model")
+        pre, pipeline = import_module("sklearn.preprocessing"), import_module("sklearn.pipeline")
+        compose = import_module("sklearn.compose")
+        parts = compose.ColumnTransformer([("texts", pre.OneHotEncoder(), ["job", "free"])])
+        steps = pipeline.make_pipeline(parts, linear.LogisticRegression())
+        model = search.GridSearchCV(steps, {"logisticregression__C": [0.5, 1.0]}, cv=2, error_score=0.0)
+        model.fit(self._table()[["job", "free"]].iloc[[0, 1, 2, 1]], [0, 1, 0, 1])
+        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
+        columns = [{"name": "job", "choices": ["a", "b"]}, {"name": "free", "choices": ["r", "s"]}]
+        assert _spec(tmp_path)["inputs"] == [
+            {"name": "input-0", "datatype": "BYTES", "shape": [-1, 2], "content_type": "str", "columns": columns}
+        ]
+        assert run(["validate", "--strict", str(tmp_path)]) == 0
+
     def test_dropped_columns_are_no_inputs(self, tmp_path: Path) -> None:
         compose, linear = import_module("sklearn.compose"), import_module("sklearn.linear_model")
         parts = compose.ColumnTransformer([("kept", "passthrough", ["age"]), ("dropped", "drop", "job")])

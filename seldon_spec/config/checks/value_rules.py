@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,15 +92,15 @@ def _check_bounds(context: RuleContext, rules: _Rules) -> Iterator[Diagnostic]:
                 path=path,
                 help="delete it; choices can list the values",
             )
-        elif limits is not None and not limits[0] <= value <= limits[1]:
+        elif not math.isfinite(value) or (limits is not None and not limits[0] <= value <= limits[1]):
             yield Diagnostic(
                 "bounds-range",
                 f"{join(path)} is outside the range of {rules.datatype}",
                 context.item_origin(*path),
                 path=path,
                 found=str(value),
-                allowed=f"{limits[0]} to {limits[1]}",
-                help="delete it, or write a larger datatype",
+                allowed="a finite number" if limits is None else f"{limits[0]} to {limits[1]}",
+                help="delete it" if limits is None else "delete it, or write a larger datatype",
             )
     if own and len(rules.bounds) == len(_BOUNDS) and rules.bounds["minimum"][0] > rules.bounds["maximum"][0]:
         key = "minimum" if "minimum" in own else "maximum"
@@ -202,6 +203,8 @@ def _find_type_problem(value: Any, rules: _Rules) -> tuple[str, str | None] | No
         return None if isinstance(value, bool) else (f"{_show(value)} is not a boolean", "true or false")
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return f"{_show(value)} is not a number", None
+    if not math.isfinite(value):
+        return f"{_show(value)} is not a finite number", "a finite number"
     limits = integer_range(rules.datatype)
     if limits is None:
         return None
