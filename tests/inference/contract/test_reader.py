@@ -48,7 +48,7 @@ MIXED = (TensorSpec("x", "FP32", (-1, 2)), TensorSpec("when", "BYTES", (-1,), co
 
 
 def read(inputs: Sequence[TensorSpec], message: Message) -> dict[str, Any]:
-    read = ContractReader(inputs).read(message)
+    read = RequestValidation(inputs, "reject").read_tensors(message)
     return {tensor.name: (tensor.array.dtype.name, tensor.array.tolist()) for tensor in read.payload}
 
 
@@ -293,6 +293,21 @@ def test_values_need_not_be_checked(*, checks_values: bool) -> None:
         reader.read(v1(IRIS, rows([1], names=["length"])))
 
 
+def test_absent_columns_of_a_table_are_filled_with_missing_values() -> None:
+    message = v1(TABLE, rows(["nurse", 31], names=["job", "age"]))
+    read = RequestValidation(TABLE, "reject").read_table(message)
+    assert read is not None
+    assert [(tensor.name, tensor.array.shape) for tensor in read.payload] == [
+        ("age", (1,)),
+        ("job", (1,)),
+        ("income", (1, 1)),
+        ("member", (1,)),
+    ]
+    income, member = read.payload[2].array, read.payload[3].array
+    assert np.isnan(income).all()
+    assert (member.dtype, member.tolist()) == (np.dtype(bool), [None])
+
+
 def test_modes(caplog: pytest.LogCaptureFixture) -> None:
     wrong = v1(IRIS, rows([11, 1, 1]))
     assert RequestValidation(IRIS, "off").read(wrong) is None
@@ -323,4 +338,4 @@ def test_a_matrix_is_checked_as_its_values_are(values: list[tuple[float, float, 
         text = problems_of(IRIS, message)
         assert text.startswith("invalid request: " if expected == 1 else f"invalid request ({expected} problems): ")
     else:
-        assert len(ContractReader(IRIS).read(message).payload[0].array) == len(values)
+        assert len(RequestValidation(IRIS, "reject").read_tensors(message).payload[0].array) == len(values)
