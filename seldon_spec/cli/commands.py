@@ -205,13 +205,14 @@ def predict(
         at: a path or a URL.
         flags: of the spec.
         protocol: ``v1`` or ``v2``; None: v2 for a URL with a path of it, else v1.
-        ca, token_file: of ``client.Credentials``.
+        ca, token_file: of ``Credentials``.
     """
     from seldon_spec.cli import client, open_inference
+    from seldon_spec.client import Credentials
 
     given = client.read_data(data)
     if "://" in at:
-        credentials = client.Credentials(ca, token_file)
+        credentials = Credentials(ca, token_file)
         if protocol == "v2" or (protocol is None and open_inference.is_open_inference_url(at)):
             response = open_inference.send(at, given, credentials)
         else:
