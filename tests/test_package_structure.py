@@ -69,6 +69,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deploy", "migrate"),
     ("compat",),
     ("app",),
+    ("contract_test",),
+    ("testing",),
     ("cli",),
     ("__main__",),
 )

@@ -51,6 +51,12 @@ SetOption = Annotated[
         autocompletion=_complete_setting,
     ),
 ]
+CaOption = Annotated[
+    Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
+]
+TokenOption = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token in this file.")
+]
 
 
 class Format(str, Enum):
@@ -89,6 +95,14 @@ class FindingsFormat(str, Enum):
     JSON = "json"
     GITHUB = "github"
     SARIF = "sarif"
+
+
+class ReportFormat(str, Enum):
+    """Output formats of a contract test."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
 
 
 def run(arguments: list[str]) -> int:
@@ -315,12 +329,8 @@ def predict(
             "--protocol", help="v1: Seldon's; v2: Open Inference. Default: v2 for a URL with the path /v2/…, else v1."
         ),
     ] = None,
-    ca: Annotated[
-        Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token in this file.")
-    ] = None,
+    ca: CaOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Print one prediction, computed here or by a running server (http[s]://… or grpc[s]://…)."""
     if "://" in at and settings:
@@ -329,6 +339,49 @@ def predict(
         raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
     name = None if protocol is None else protocol.value
     commands.predict(data, at, _flags(settings), protocol=name, ca=ca, token_file=token_file)
+
+
+@app.command("test")
+def check_contract(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="URL", help="Test a running server (http[s]://… and grpc[s]://…); repeatable."),
+    ] = None,
+    requests: Annotated[
+        int, typer.Option("--requests", "-n", metavar="N", min=1, help="The number of different valid requests.")
+    ] = 50,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The seed of the random values.")] = 0,
+    budget: Annotated[
+        str, typer.Option("--budget", metavar="TIME", help="The time for all requests, e.g. 30s or 2m.")
+    ] = "30s",
+    stateful: Annotated[
+        bool, typer.Option("--stateful", help="Allow different responses to the same request.")
+    ] = False,
+    contract: Annotated[
+        Path | None,
+        typer.Option("--contract", metavar="FILE", help="Read the contract from a contract.json of Seldon Core."),
+    ] = None,
+    format: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = ReportFormat.TEXT,  # noqa: A002
+    ca: CaOption = None,
+    token_file: TokenOption = None,
+) -> None:
+    """Send generated requests, valid and invalid, over every protocol, and check the responses."""
+    from seldon_spec.contract_test.start import parse_duration
+
+    if not at and (ca or token_file):
+        raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
+    seconds = parse_duration(budget)
+    if not seconds:
+        raise typer.BadParameter(f'"{budget}" is not a time such as 30s, 2m or 500ms', param_hint="--budget")
+    limits = {"seed": seed, "requests": requests, "budget_seconds": seconds, "is_stateful": stateful}
+    credentials = {"ca": ca, "token_file": token_file}
+    code = commands.check_contract(
+        path, _flags(settings), at or (), contract=contract, format=format.value, limits=limits, credentials=credentials
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
