@@ -12,6 +12,18 @@ import typer
 from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
+from seldon_spec.cli.server_options import (
+    BudgetOption,
+    CaOption,
+    ContractOption,
+    ReportFormat,
+    ReportOption,
+    RequestsOption,
+    SeedOption,
+    StatefulOption,
+    TokenOption,
+    UrlsOption,
+)
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.schema.lookup import fields, join, split_path
 from seldon_spec.config.secret_names import HIDDEN, names_secret
@@ -51,12 +63,6 @@ SetOption = Annotated[
         autocompletion=_complete_setting,
     ),
 ]
-CaOption = Annotated[
-    Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
-]
-TokenOption = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token in this file.")
-]
 
 
 class Format(str, Enum):
@@ -95,14 +101,6 @@ class FindingsFormat(str, Enum):
     JSON = "json"
     GITHUB = "github"
     SARIF = "sarif"
-
-
-class ReportFormat(str, Enum):
-    """Output formats of a contract test."""
-
-    TEXT = "text"
-    JSON = "json"
-    JUNIT = "junit"
 
 
 def run(arguments: list[str]) -> int:
@@ -346,25 +344,13 @@ def check_contract(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    at: Annotated[
-        list[str] | None,
-        typer.Option("--at", metavar="URL", help="Test a running server (http[s]://… and grpc[s]://…); repeatable."),
-    ] = None,
-    requests: Annotated[
-        int, typer.Option("--requests", "-n", metavar="N", min=1, help="The number of different valid requests.")
-    ] = 50,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The seed of the random values.")] = 0,
-    budget: Annotated[
-        str, typer.Option("--budget", metavar="TIME", help="The time for all requests, e.g. 30s or 2m.")
-    ] = "30s",
-    stateful: Annotated[
-        bool, typer.Option("--stateful", help="Allow different responses to the same request.")
-    ] = False,
-    contract: Annotated[
-        Path | None,
-        typer.Option("--contract", metavar="FILE", help="Read the contract from a contract.json of Seldon Core."),
-    ] = None,
-    format: Annotated[ReportFormat, typer.Option("--format", help="Output format.")] = ReportFormat.TEXT,  # noqa: A002
+    at: UrlsOption = None,
+    requests: RequestsOption = 50,
+    seed: SeedOption = 0,
+    budget: BudgetOption = "30s",
+    stateful: StatefulOption = False,
+    contract: ContractOption = None,
+    format: ReportOption = ReportFormat.TEXT,  # noqa: A002
     ca: CaOption = None,
     token_file: TokenOption = None,
 ) -> None:
