@@ -36,10 +36,11 @@ class Values:
         """The items as nested lists of the shape."""
         return nest(self.items, self.shape)
 
-    def take_rows(self, start: int, end: int) -> Values:
-        """Return some of the rows."""
+    def take_rows(self, rows: Sequence[int]) -> Values:
+        """Return the rows with these indices."""
         width = math.prod(self.shape[1:])
-        return replace(self, shape=(end - start, *self.shape[1:]), items=self.items[start * width : end * width])
+        items = tuple(item for row in rows for item in self.items[row * width : (row + 1) * width])
+        return replace(self, shape=(len(rows), *self.shape[1:]), items=items)
 
 
 def nest(items: Sequence[Any], shape: Sequence[int]) -> Any:
@@ -59,12 +60,14 @@ class Case:
     Attributes:
         inputs: optional ones may be absent.
         layout: of the contract.
+        is_single: whether the contract has one input only.
         columns: the names of the columns of the only input; empty: they are not sent.
         is_valid: whether the request matches the contract.
     """
 
     inputs: tuple[Values, ...]
     layout: Layout
+    is_single: bool = True
     columns: tuple[str, ...] = ()
     is_valid: bool = True
 
@@ -73,11 +76,10 @@ class Case:
         """The number of rows; None: the inputs have none."""
         return next((values.shape[0] for values in self.inputs if values.has_rows), None)
 
-    def take_rows(self, start: int, end: int) -> Case:
-        """Return the same request with some of its rows."""
+    def take_rows(self, rows: Sequence[int]) -> Case:
+        """Return the same request with the rows with these indices."""
         return replace(
-            self,
-            inputs=tuple(values.take_rows(start, end) if values.has_rows else values for values in self.inputs),
+            self, inputs=tuple(values.take_rows(rows) if values.has_rows else values for values in self.inputs)
         )
 
     def set_item(self, at: int, index: int, value: Any) -> Case:

@@ -81,7 +81,7 @@ class Domain:
     def edges(self) -> tuple[Any, ...]:
         """The values at which a model is most likely to fail; the example first, and None if values are optional."""
         found: list[Any] = [] if self.example is None else [self.example]
-        found += self.choices or self._list_edges()
+        found += [to_item(choice, self) for choice in self.choices] or self._list_edges()
         if self.is_optional:
             found.append(None)
         seen: list[Any] = []
@@ -89,6 +89,10 @@ class Domain:
             if not any(_is_same(value, other) for other in seen):
                 seen.append(value)
         return tuple(seen)
+
+    @cached_property
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(value for value in self.edges if value is not None)
 
     def _list_edges(self) -> list[Any]:
         if self.datatype == "BOOL":
@@ -121,22 +125,24 @@ class Domain:
         if self.example is not None:
             return self.example
         if self.choices:
-            return self.choices[0]
+            return to_item(self.choices[0], self)
         if self.datatype in ("BOOL", "BYTES"):
             return self._list_edges()[0]
         low, high = self.bounds
-        zero = 0 if self.is_integer else 0.0
-        return zero if low <= zero <= high else self._round(low if abs(low) <= abs(high) else high)
+        if low <= 0 <= high:
+            return 0 if self.is_integer else 0.0
+        nearest = low if abs(low) <= abs(high) else high
+        return nearest if self.is_integer else self._round(nearest)
 
-    def make_random(self, rng: random.Random) -> Any:
-        """Return a value; one of the edges in a third of the cases."""
+    def make_random(self, rng: random.Random, *, has_missing: bool = False) -> Any:
+        """Return a value; one of the edges in a third of the cases, but None only if values may be missing here."""
         if self.choices or self.datatype == "BOOL" or self.is_image or rng.random() < 0.3:
-            return rng.choice(self.edges)
+            return rng.choice(self.edges if has_missing else self._values)
         if self.datatype == "BYTES":
             if self.content_type in ("bytes", "base64"):
                 return bytes(rng.randrange(32, 127) for _ in range(rng.randrange(20)))
             if self.content_type in ("datetime", "json"):
-                return rng.choice(self.edges)
+                return rng.choice(self._values)
             return "".join(rng.choice(_WORDS) for _ in range(rng.randrange(6)))
         low, high = self.bounds
         if self.is_integer:

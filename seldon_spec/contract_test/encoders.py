@@ -156,7 +156,7 @@ def message_tree(case: Case, form: str) -> dict[str, Any]:
     """
     if case.layout is not Layout.TENSORS:
         return _table_tree(case, form)
-    if len(case.inputs) != 1:
+    if not case.is_single or len(case.inputs) != 1:
         if form == "tensor":
             raise Unencodable("several inputs are jsonData")
         return {"jsonData": {values.name: _nested(values) for values in case.inputs}}

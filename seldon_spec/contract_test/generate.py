@@ -20,6 +20,7 @@ BATCH = 16
 _ROWS = (1, 2, BATCH)
 _SIZES = (1, 2, 5)
 _MAX_ITEMS = 200_000
+_MISSING_SHARE = 0.2
 _MAX_RANDOM = 2048
 """The number of different values of an array; a larger one repeats them."""
 
@@ -37,7 +38,7 @@ def make_example(contract: Contract) -> Case:
     values = [_make_example(tensor) for tensor in contract.inputs]
     rows = {each.shape[0] for each in values if each.has_rows}
     if len(rows) > 1:  # examples with different numbers of rows
-        values = [each.take_rows(0, 1) if each.has_rows else each for each in values]
+        values = [each.take_rows([0]) if each.has_rows else each for each in values]
     return _make_case(contract, values)
 
 
@@ -57,11 +58,17 @@ def _list_cases(contract: Contract, rng: random.Random) -> Iterator[Case]:
         yield from _drop_optional(contract, rng)
     while True:
         sizes = (rng.choice(_ROWS), rng.choice(_SIZES), rng.choice(_SIZES))
-        yield _make(contract, sizes, lambda domain, _index: domain.make_random(rng))
+        # in few requests, because some protocols have no form for a missing value
+        has_missing = rng.random() < _MISSING_SHARE
+        yield _make(contract, sizes, partial(_choose_random, rng, has_missing=has_missing))
 
 
 def _choose_edge(number: int, domain: Domain, _index: int) -> Any:
     return domain.edges[number % len(domain.edges)]
+
+
+def _choose_random(rng: random.Random, domain: Domain, _index: int, *, has_missing: bool = False) -> Any:
+    return domain.make_random(rng, has_missing=has_missing)
 
 
 def _drop_optional(contract: Contract, rng: random.Random) -> Iterator[Case]:
@@ -71,7 +78,7 @@ def _drop_optional(contract: Contract, rng: random.Random) -> Iterator[Case]:
         optional.discard(contract.inputs[0].name)
     dropped = [{name} for name in sorted(optional)]
     for names in [*dropped, *([optional] if len(optional) > 1 else [])]:
-        case = _make(contract, (2,), lambda domain, _index: domain.make_random(rng))
+        case = _make(contract, (2,), partial(_choose_random, rng))
         yield _make_case(contract, [values for values in case.inputs if values.name not in names])
 
 
@@ -84,7 +91,7 @@ def _make(contract: Contract, sizes: Sequence[int], choose: Choose) -> Case:
 
 def _make_case(contract: Contract, values: Sequence[Values]) -> Case:
     columns = tuple(contract.inputs[0].column_names) if contract.layout is Layout.COLUMNS else ()
-    return Case(tuple(values), contract.layout, columns)
+    return Case(tuple(values), contract.layout, len(contract.inputs) == 1, columns)
 
 
 def _resolve(shape: Sequence[int], sizes: Sequence[int]) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ def violate(contract: Contract, rng: random.Random) -> Iterator[Violation]:
     """Yield violations of every kind that the contract allows to express."""
     base = replace(make_example(contract), is_valid=False)
     if base.rows is not None and base.rows > 1:
-        base = base.take_rows(0, 1)
+        base = base.take_rows([0])
     places = [
         (at, index, domain)
         for at, tensor in enumerate(contract.inputs)

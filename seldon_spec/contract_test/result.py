@@ -61,7 +61,7 @@ def read_tree(tree: Any) -> Result:
         return (Output(None, "BYTES", (1,), (tree["strData"],)),)
     if "binData" in tree:
         try:
-            return (Output(None, "BYTES", (1,), (_to_text(base64.b64decode(tree["binData"])),)),)
+            return (Output(None, "BYTES", (1,), (_to_text(base64.b64decode(tree["binData"], validate=True)),)),)
         except (binascii.Error, TypeError, ValueError) as error:
             raise BadResponse(f"binData is not base64: {error}") from error
     if "jsonData" in tree:

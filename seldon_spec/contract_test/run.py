@@ -30,6 +30,7 @@ _INVALID_SHARE = 0.85
 
 EQUAL = "equal results"
 NO_STATE = "no state between calls"
+ALIVE = "the example after invalid requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +283,14 @@ class ContractTest:
                 request = encoder.encode(example)
             except Unencodable:
                 continue
-            group = self._group(f"valid {encoder.name}")
-            if group.failed:  # it failed before
+            if self._group(f"valid {encoder.name}").failed:  # it may have failed before
                 return
+            group = self._group(ALIVE)
             outcome = self._send(encoder, request, group)
             if not outcome.is_ok:
                 group.failed += 1
-                found = f"{outcome.status}: {outcome.text}"
-                problem = Problem(
-                    "server up", "", "the example succeeds after an invalid request", found, outcome.trace
-                )
+                expected, found = "the example succeeds after an invalid request", f"{outcome.status}: {outcome.text}"
+                problem = Problem("server up", "", expected, found, outcome.trace)
                 self._add_failure(problem, group, "a valid request", curl=self._curl.write(example, encoder))
                 self._is_dead = True
                 raise _Stopped

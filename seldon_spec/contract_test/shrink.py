@@ -63,15 +63,17 @@ def shrink(case: Case, fails: Callable[[Case], bool], contract: Contract, attemp
 
 def _shrink_rows(shrinker: _Shrinker) -> None:
     rows = shrinker.best.rows or 1
-    if rows == 1 or any(shrinker.accept(shrinker.best.take_rows(row, row + 1)) for row in range(rows)):
+    if rows == 1 or any(shrinker.accept(shrinker.best.take_rows([row])) for row in range(rows)):
         return
-    # several rows are needed: halve them as long as one half fails
+    # several rows are needed: halve them as long as one half fails, then remove single ones
     while (rows := shrinker.best.rows or 1) > 2:
-        middle, before = rows // 2, shrinker.best
-        if not (shrinker.accept(before.take_rows(0, middle)) or shrinker.accept(before.take_rows(middle, rows))):
+        whole, middle = shrinker.best, rows // 2
+        if not any(shrinker.accept(whole.take_rows(part)) for part in (range(middle), range(middle, rows))):
             break
-    while (rows := shrinker.best.rows or 1) > 2 and shrinker.accept(shrinker.best.take_rows(0, rows - 1)):
-        pass
+    row = 0
+    while row < (rows := shrinker.best.rows or 1) and rows > 2:
+        if not shrinker.accept(shrinker.best.take_rows([other for other in range(rows) if other != row])):
+            row += 1
 
 
 def _simplify(shrinker: _Shrinker, at: int, simplest: Sequence[object], indices: Sequence[int]) -> None:
