@@ -78,7 +78,11 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
     """
     if isinstance(value, np.ndarray):
         return value
-    shape, leaves, types = flatten_nested(value)
+    return array_from_leaves(*flatten_nested(value), allowance)
+
+
+def array_from_leaves(shape: tuple[int, ...], leaves: list[Any], types: set[type], allowance: int) -> Array:
+    """Return the array of what ``flatten_nested`` returned; see ``array_from_nested``."""
     if types.issubset(_SCALARS):
         return _numbers(leaves).reshape(shape)
     if str in types and types.issubset(_SCALARS | {str}):

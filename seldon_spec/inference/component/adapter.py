@@ -220,7 +220,7 @@ class Adapter:
             return given
         if request.checked is None:
             assert self._validation is not None
-            request.checked = self._validation.read(given) or given
+            request.checked = self._validation.read_table(given) or given
         # a text or a file stays what it is, whether it is checked or not
         return given if given.payload_type in (PayloadType.TEXT, PayloadType.BINARY) else request.checked
 

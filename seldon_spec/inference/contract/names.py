@@ -54,7 +54,7 @@ def order_columns(
             problems.add(f"a row has {found}, and the columns are {len(declared)}: {', '.join(declared[:20])}")
             return None
         return list(range(len(declared)))
-    if names == declared:
+    if names == declared and width in (-1, len(declared)):
         return list(range(len(declared)))
     given = [name if isinstance(name, str) else show(name) for name in names]
     if len(set(given)) < len(given):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -65,15 +64,19 @@ class ValueProblems:
         self._problems = problems
         self._name = name
         self._shape = shape
-        self._shown = 0
+        self._wrong: set[int] = set()
 
     def add(self, index: int, text: str) -> None:
-        """Add a problem of the value at an index, which counts the values in row-major order."""
-        if self._shown >= MAX_SHOWN:
-            self._problems.add_uncounted(1)
+        """Add a problem of the value at an index, which counts the values in row-major order.
+
+        A value that has one already is not reported again.
+        """
+        if index in self._wrong:
             return
-        self._shown += 1
-        if self._shape is None:
+        self._wrong.add(index)
+        if len(self._wrong) > MAX_SHOWN:
+            self._problems.add_uncounted(1)
+        elif self._shape is None:
             self._problems.add(f"row {index}, {self._name}: {text}", index)
         elif not self._shape:
             self._problems.add(f"input {self._name}: {text}")
@@ -83,10 +86,8 @@ class ValueProblems:
 
     def add_where(self, is_wrong: Array, describe: Callable[[int], str]) -> None:
         """Add a problem for each index at which a flat array is True."""
-        indexes = np.flatnonzero(is_wrong)
-        for index in itertools.islice(indexes.tolist(), MAX_SHOWN):
-            self.add(index, describe(index))
-        self._problems.add_uncounted(max(0, len(indexes) - MAX_SHOWN))
+        for index in np.flatnonzero(is_wrong).tolist():
+            self.add(index, describe(index) if len(self._wrong) <= MAX_SHOWN else "")
 
 
 def show(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,10 +13,11 @@ from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.contract.examples import ContractKind, kind_of
 from seldon_spec.inference.contract.names import check_names, order_columns
 from seldon_spec.inference.contract.problems import Problems, ValueProblems
+from seldon_spec.inference.contract.quick import QuickCheck
 from seldon_spec.inference.contract.rules import ValueRule, rule_of
 from seldon_spec.inference.contract.sources import Source, array_source, column_sources, tensor_source
-from seldon_spec.inference.contract.values import convert_array, convert_values
-from seldon_spec.inference.datatypes import BOOL, BYTES, cast_floats, widen_bf16
+from seldon_spec.inference.contract.values import convert_array, convert_values, missing_values
+from seldon_spec.inference.datatypes import BYTES, widen_bf16
 from seldon_spec.inference.message import Message, PayloadType, Tensor
 
 _VARIABLE = -1
@@ -42,20 +42,24 @@ class ContractReader:
             self._input = inputs[0]
             self._columns = inputs[0].column_names
             self._column_rules = [rule_of(inputs[0], column) for column in inputs[0].columns]
-            self._bounds = _make_bounds(self._column_rules)
+        rules = self._column_rules if self._columns else [rule_of(inputs[0])]
+        self._quick = QuickCheck(inputs[0], rules) if len(inputs) == 1 and checks_values else None
         self._optional = frozenset(tensor.name for tensor in inputs if tensor.optional)
 
     def read(self, message: Message) -> Message:
-        """Return the message of a request as one of tensors.
+        """Return the message of a request with the inputs as they are declared.
 
         Returns:
-            The tensors in the declared order; optional ones may be absent. Arrays have the declared datatypes; elements
-            of BYTES are text or bytes, decoded by their content type. Missing values are NaN, None in BYTES, and hidden
-            by a mask in arrays of integers and booleans. ``names`` are those of the columns of a single input.
+            A message of tensors, or the given message with one array. Tensors are in the declared order; optional ones
+            may be absent. Arrays have the declared datatypes; elements of BYTES are text or bytes, decoded by their
+            content type. Missing values are NaN, None in BYTES, and hidden by a mask in arrays of integers and
+            booleans. ``names`` are those of the columns of a single input.
 
         Raises:
             PayloadError: the request does not match the declared inputs; it lists the problems.
         """
+        if self._quick is not None and self._quick.accepts(message):
+            return message
         problems = Problems()
         if self._kind is ContractKind.COLUMNS:
             tensors = self._read_matrix(message, problems)
@@ -63,6 +67,21 @@ class ContractReader:
             tensors = self._read_tensors(self._find_sources(message, problems), problems)
         problems.check()
         return replace(message, payload_type=PayloadType.TENSORS, payload=tensors, names=[*self._columns], rows=None)
+
+    def fill_absent(self, message: Message) -> Message:
+        """Return a message of ``read`` with a column of missing values for each absent column of a table."""
+        tensors = message.payload
+        if self._kind is not ContractKind.TABLE or len(tensors) == len(self._inputs):
+            return message
+        found = {tensor.name: tensor for tensor in tensors}
+        rows = len(tensors[0].array) if tensors else 0
+        filled = []
+        for name, tensor in self._inputs.items():
+            if name not in found:
+                array = missing_values(rows, self._rules[name]).reshape((rows, *tensor.shape[1:]))
+                found[name] = Tensor(name, array, tensor.datatype)
+            filled.append(found[name])
+        return replace(message, payload=filled)
 
     # One input with columns
 
@@ -92,12 +111,13 @@ class ContractReader:
         if message.payload_type is PayloadType.TENSORS:
             return self._check_datatype(message.payload[0], self._rules[self._input.name], problems)
         source = array_source(message)
-        if source is None:
+        if source is None or source.is_single:
             problems.add(f"the request holds no array; send rows of {_count(self._columns)}: {_list(self._columns)}")
+            return None
         return source
 
     def _read_rows(self, source: Source, message: Message, problems: Problems) -> Array | None:
-        rule, width = self._rules[self._input.name], len(self._columns)
+        width = len(self._columns)
         places = order_columns(message.names, self._columns, frozenset(), _width(source), problems)
         if places is None:
             return None
@@ -105,27 +125,8 @@ class ContractReader:
         if len(source.shape) != 2 or source.shape[1] != width:
             problems.add(_wrong_shape(self._input, source.shape))
             return None
-        if isinstance(source.values, np.ndarray) and rule.datatype is not BYTES:
-            given: Array = source.values.reshape(source.shape)
-            matrix = _cast_matrix(given if order == list(range(width)) else given[:, order], rule)
-            if matrix is not None:
-                self._check_matrix(matrix, problems)
-                return matrix
         columns = [source.values[place::width] for place in order]
         return self._convert_columns(columns, source.shape[0], problems)
-
-    def _check_matrix(self, array: Array, problems: Problems) -> None:
-        """Check numbers: all of them at once, and each column only if that finds something."""
-        if not self._checks_values:
-            return
-        if self._bounds is not None:
-            low, high = self._bounds
-            is_right = bool(((array >= low) & (array <= high)).all())
-        else:
-            is_right = array.dtype.kind != "f" or not np.isnan(array).any()
-        for index, rule in enumerate(self._column_rules):
-            if rule.choices or not is_right:
-                rule.check(array[:, index], ValueProblems(problems, rule.name))
 
     def _join_columns(self, columns: dict[str, Source], problems: Problems) -> Array | None:
         if not check_names(columns, self._columns, frozenset(), "column", problems):
@@ -165,7 +166,7 @@ class ContractReader:
                 return {}
             return sources if check_names(sources, names, self._optional, what, problems) else {}
         source = array_source(message)
-        if source is None:
+        if source is None or (source.is_single and len(names) > 1):
             problems.add(f"the request holds no value of the inputs; they are {_list(names)}")
             return {}
         if len(names) == 1:
@@ -244,41 +245,6 @@ class ContractReader:
         if self._checks_values:
             rule.check(array, problems)
         return array
-
-
-def _make_bounds(rules: Sequence[ValueRule]) -> tuple[Array, Array] | None:
-    """Return the smallest and the largest value of each column; None if no column is limited."""
-    if all(rule.minimum is None and rule.maximum is None for rule in rules):
-        return None
-    datatype = rules[0].datatype
-    if datatype.limits is not None:
-        least, most = datatype.limits
-        low = [least if rule.minimum is None else math.ceil(rule.minimum) for rule in rules]
-        high = [most if rule.maximum is None else math.floor(rule.maximum) for rule in rules]
-        return np.array(low, datatype.dtype), np.array(high, datatype.dtype)
-    kind = np.dtype(np.float32) if datatype.name == "BF16" else datatype.dtype
-    return (
-        np.array([-np.inf if rule.minimum is None else rule.minimum for rule in rules], kind),
-        np.array([np.inf if rule.maximum is None else rule.maximum for rule in rules], kind),
-    )
-
-
-def _cast_matrix(array: Array, rule: ValueRule) -> Array | None:
-    """Return numbers in the rule's datatype; None if one of them has no form in it, or it is BF16 or BOOL."""
-    datatype = rule.datatype
-    if datatype.name == "BF16" or datatype is BOOL:
-        return None
-    if array.dtype == datatype.dtype:
-        return array
-    if datatype.limits is None:
-        try:
-            return cast_floats(array if array.dtype.kind == "f" else array.astype(np.float64), datatype)
-        except OverflowError:
-            return None
-    low, high = datatype.limits
-    if array.dtype.kind in "iu" and (not array.size or (int(array.min()) >= low and int(array.max()) <= high)):
-        return array.astype(datatype.dtype)
-    return None
 
 
 def _are_columns(sources: Sequence[Source], problems: Problems) -> bool:

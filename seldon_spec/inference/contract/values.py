@@ -11,7 +11,7 @@ import numpy as np
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.contents import DECODERS
-from seldon_spec.inference.contract.problems import ValueProblems, show
+from seldon_spec.inference.contract.problems import Problems, ValueProblems, show
 from seldon_spec.inference.contract.rules import ValueRule
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats
 
@@ -58,6 +58,11 @@ def convert_values(values: Sequence[Any], rule: ValueRule, problems: ValueProble
         return array
     array = np.array(converted, rule.datatype.dtype)
     return np.ma.array(array, mask=missing) if missing.any() else array
+
+
+def missing_values(count: int, rule: ValueRule) -> Array:
+    """Return an array of so many missing values."""
+    return convert_values([None] * count, rule, ValueProblems(Problems(), rule.name))
 
 
 def convert_array(array: Array, rule: ValueRule, problems: ValueProblems) -> Array:
