@@ -28,8 +28,13 @@ class QuickCheck:
     def __init__(self, tensor: TensorSpec, rules: Sequence[ValueRule]) -> None:
         self._name = tensor.name
         self._datatype = rules[0].datatype
-        self._shape = tensor.shape
+        self._dtype = rules[0].datatype.dtype
+        self._dimensions = len(tensor.shape)
         self._columns = tensor.column_names
+        sizes = [(axis, size) for axis, size in enumerate(tensor.shape) if size != -1]
+        self._sizes = (
+            sizes if not self._columns else [(1, len(self._columns)), *(each for each in sizes if each[0] != 1)]
+        )
         self._is_usable = _is_plain(self._datatype) and not any(rule.choices for rule in rules)
         self._low: list[float] = []
         self._high: list[float] = []
@@ -51,27 +56,30 @@ class QuickCheck:
             if len(tensors) != 1 or tensors[0].name != self._name or tensors[0].datatype != self._datatype.name:
                 return False
             return self._accepts_array(tensors[0].array)
+        names = message.names
         if message.payload_type is not PayloadType.ARRAY or message.rows is not None:
             return False
-        if message.names and message.names != self._columns:
+        if names and names != self._columns:
             return False
-        array = cast_numbers(message.payload, self._datatype)
+        array: Array | None = message.payload
+        if array.dtype is not self._dtype:  # type: ignore[union-attr]
+            array = cast_numbers(message.payload, self._datatype)
         if array is None or not self._accepts_array(array):
             return False
-        message.payload, message.names = array, [*self._columns]
+        message.payload = array
+        if not names:
+            message.names = self._columns.copy()
         return True
 
     def _accepts_array(self, array: Array) -> bool:
-        if type(array) is not np.ndarray or array.dtype != self._datatype.dtype:
+        if type(array) is not np.ndarray or array.dtype != self._dtype:
             return False
         shape = array.shape
-        if len(shape) != len(self._shape):
+        if len(shape) != self._dimensions:
             return False
-        for size, wanted in zip(shape, self._shape, strict=True):
-            if wanted not in (size, -1):
+        for axis, size in self._sizes:
+            if shape[axis] != size:
                 return False
-        if self._columns and shape[1] != len(self._columns):
-            return False
         return not self._is_limited or not array.size or self._are_in_range(array)
 
     def _are_in_range(self, array: Array) -> bool:
@@ -79,8 +87,9 @@ class QuickCheck:
         width = len(self._low)
         if array.size <= _FEW_VALUES:
             values = array.ravel().tolist()
-            rows = len(values) // width
-            low, high = (self._low, self._high) if rows == 1 else (self._low * rows, self._high * rows)
+            low, high = self._low, self._high
+            if len(values) != width:
+                low, high = low * (len(values) // width), high * (len(values) // width)
             for least, value, most in zip(low, values, high, strict=True):  # noqa: SIM110 - a generator takes longer
                 if not least <= value <= most:
                     return False
