@@ -134,6 +134,21 @@ class Domain:
         nearest = low if abs(low) <= abs(high) else high
         return nearest if self.is_integer else self._round(nearest)
 
+    def list_simpler(self, value: Any) -> list[Any]:
+        """Return values that are easier to read than a number, simplest first."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or self.choices:
+            return []
+        low, high = self.bounds
+        declared = [bound for bound in (self.minimum, self.maximum) if bound is not None]
+        whole = int(value) if math.isfinite(value) else 0
+        found: list[Any] = []
+        for candidate in (0, *declared, 1, -1, whole):
+            if candidate == value:
+                break
+            if low <= candidate <= high:
+                found.append(int(candidate) if self.is_integer else self._round(float(candidate)))
+        return found
+
     def make_random(self, rng: random.Random, *, has_missing: bool = False) -> Any:
         """Return a value; one of the edges in a third of the cases, but None only if values may be missing here."""
         if self.choices or self.datatype == "BOOL" or self.is_image or rng.random() < 0.3:
@@ -177,7 +192,8 @@ class Domain:
         """Return why the contract does not allow a value; None if it does."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             is_bounded = self.minimum is not None or self.maximum is not None or self.choices
-            return "a value is missing" if is_bounded and not self.is_optional else None
+            shown = "null" if value is None else "NaN"
+            return f"{shown} instead of a value" if is_bounded and not self.is_optional else None
         if self.choices:
             return (
                 None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from seldon_spec.contract_test.case import Case
 from seldon_spec.contract_test.contract import Contract
-from seldon_spec.contract_test.domain import list_domains
+from seldon_spec.contract_test.domain import Domain, list_domains
 
 MAX_ATTEMPTS = 200
 
@@ -56,8 +56,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], contract: Contract, attemp
     for at, values in enumerate(shrinker.best.inputs):
         domains = tensors.get(values.name)
         if domains is not None:
-            simplest = [domains[index % len(domains)].simplest for index in range(len(values.items))]
-            _simplify(shrinker, at, simplest, range(len(values.items)))
+            _simplify(shrinker, at, domains, range(len(values.items)))
     return shrinker.best
 
 
@@ -76,16 +75,22 @@ def _shrink_rows(shrinker: _Shrinker) -> None:
             row += 1
 
 
-def _simplify(shrinker: _Shrinker, at: int, simplest: Sequence[object], indices: Sequence[int]) -> None:
-    """Replace as many of the items of input ``at`` as possible, all at once or by halves."""
+def _simplify(shrinker: _Shrinker, at: int, domains: Sequence[Domain], indices: Sequence[int]) -> None:
+    """Replace as many of the items of input ``at`` as possible by simple values, all at once or by halves."""
     values = shrinker.best.inputs[at]
+    simplest = {index: domains[index % len(domains)].simplest for index in indices}
     changed = [index for index in indices if repr(values.items[index]) != repr(simplest[index])]
     if not changed:
         return
     chosen = set(changed)
     items = tuple(simplest[index] if index in chosen else item for index, item in enumerate(values.items))
-    if shrinker.accept(shrinker.best.set_input(at, replace(values, items=items))) or len(changed) == 1:
+    if shrinker.accept(shrinker.best.set_input(at, replace(values, items=items))):
+        return
+    if len(changed) == 1:
+        index = changed[0]
+        simpler = domains[index % len(domains)].list_simpler(values.items[index])
+        any(shrinker.accept(shrinker.best.set_item(at, index, value)) for value in simpler)
         return
     middle = len(changed) // 2
-    _simplify(shrinker, at, simplest, changed[:middle])
-    _simplify(shrinker, at, simplest, changed[middle:])
+    _simplify(shrinker, at, domains, changed[:middle])
+    _simplify(shrinker, at, domains, changed[middle:])

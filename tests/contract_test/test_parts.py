@@ -118,6 +118,7 @@ def table(ages: list[int], notes: list[str] | None = None) -> Case:
     [
         pytest.param(bool, table([1]), id="any"),
         pytest.param(lambda case: 7 in case.inputs[0].items, table([7]), id="one-value"),
+        pytest.param(lambda case: max(case.inputs[0].items) > 7, table([9]), id="a-larger-value"),
         pytest.param(lambda case: len(case.inputs) == 2, table([1], [""]), id="an-optional-input"),
         pytest.param(lambda case: "x" in case.inputs[-1].items, table([1], ["x"]), id="a-text"),
         pytest.param(lambda case: (case.rows or 0) >= 2, table([1, 1]), id="two-rows"),
@@ -128,6 +129,17 @@ def table(ages: list[int], notes: list[str] | None = None) -> Case:
 def test_the_smallest_request_that_fails(fails: Any, smallest: Case) -> None:
     case = table([5, 7, 9, 7], ["a", "x", "", "b"])
     assert shrink(case, fails, Contract((AGE, NOTE))) == smallest
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "smallest"),
+    [(73.25, 1.5, 100.0), (73.25, 0.5, 100.0), (-3.75, -4.0, 0.0)],
+)
+def test_a_number_is_replaced_by_one_that_is_easier_to_read(value: float, limit: float, smallest: float) -> None:
+    contract = Contract((TensorSpec("x", "FP64", (-1,), maximum=100, example=0.0),))
+    case = Case((Values("x", "FP64", (1,), (value,), None, has_rows=True),), Layout.TENSORS)
+    found = shrink(case, lambda smaller: smaller.inputs[0].items[0] > limit, contract)
+    assert found.inputs[0].items == (smallest,)
 
 
 def test_the_search_ends() -> None:
