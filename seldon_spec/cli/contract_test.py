@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seldon_spec.cli.exit_codes import print_diagnostics
 from seldon_spec.client import Credentials
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import SPEC_FILE, Spec
@@ -36,6 +37,7 @@ def run_test(
     spec: Spec | None = None
     if not urls or path.is_file() or (path / SPEC_FILE).exists():
         spec = load(path, os.environ, flags)
+        print_diagnostics(spec.diagnostics, path, with_summary=False)
     if urls:
         return run_remote(spec, urls, credentials, options, contract_file)
     assert spec is not None

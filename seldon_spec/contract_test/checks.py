@@ -11,7 +11,7 @@ from seldon_spec.config.contract import TensorSpec
 from seldon_spec.contract_test.case import Case
 from seldon_spec.contract_test.contract import VARIABLE, Contract
 from seldon_spec.contract_test.domain import Domain, list_domains
-from seldon_spec.contract_test.encoders import Encoder
+from seldon_spec.contract_test.encoder import Encoder
 from seldon_spec.contract_test.result import BadResponse, Output, Result, match_declared, show_result
 from seldon_spec.contract_test.senders import Outcome
 from seldon_spec.inference.datatypes import find_datatype

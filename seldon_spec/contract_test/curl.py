@@ -6,8 +6,10 @@ import shlex
 from dataclasses import dataclass
 
 from seldon_spec.contract_test.case import Case
-from seldon_spec.contract_test.encoders import Encoder, Unencodable, dump, infer_tree, message_tree
+from seldon_spec.contract_test.encoder import Encoder, Unencodable, dump
 from seldon_spec.contract_test.senders import v1_path, v2_path
+from seldon_spec.contract_test.v1_encoders import message_tree
+from seldon_spec.contract_test.v2_encoders import infer_tree
 from seldon_spec.inference.message import Operation
 
 

@@ -12,7 +12,7 @@ from seldon_spec.contract_test.case import Case
 from seldon_spec.contract_test.checks import Problem, check_response, check_status
 from seldon_spec.contract_test.contract import Contract
 from seldon_spec.contract_test.curl import CurlWriter
-from seldon_spec.contract_test.encoders import Encoder, Request, Unencodable
+from seldon_spec.contract_test.encoder import Encoder, Request, Unencodable
 from seldon_spec.contract_test.generate import generate, make_example
 from seldon_spec.contract_test.invalid import violate
 from seldon_spec.contract_test.report import Failure, Group, Report

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, quote
 from seldon_spec.app import prepare, working_directory
 from seldon_spec.client import Credentials, NoResponse, connect, open_channel, parse_url, request
 from seldon_spec.config.model import Spec
-from seldon_spec.contract_test.encoders import Encoder, Request
+from seldon_spec.contract_test.encoder import Encoder, Request
 from seldon_spec.errors import ComponentFailed, SeldonSpecError
 from seldon_spec.inference import processor
 from seldon_spec.inference.assembly import dispatcher_for
@@ -182,7 +182,11 @@ class Remote:
         urls: of its ports, at most one for each transport.
         credentials: TLS trust and authentication.
         operation: of Seldon's protocol.
-        model: its name.
+        stack: closes the connection of gRPC.
+
+    Attributes:
+        rest: the URL of REST; None: there is none.
+        model: its name; set before a request of the Open Inference Protocol is sent.
     """
 
     def __init__(

@@ -17,10 +17,12 @@ from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.contract_test.case import Case, Values
 from seldon_spec.contract_test.contract import Contract, Layout, find_layout
 from seldon_spec.contract_test.domain import list_domains
-from seldon_spec.contract_test.encoders import Encoder, Unencodable, make_array, make_encoders
+from seldon_spec.contract_test.encoder import Encoder, Unencodable
+from seldon_spec.contract_test.encoders import make_encoders
 from seldon_spec.contract_test.generate import generate, make_example
 from seldon_spec.contract_test.images import make_image
 from seldon_spec.contract_test.invalid import violate
+from seldon_spec.contract_test.v2_encoders import make_array
 
 INTEGERS = {f"{sign}INT{bits}": bits for sign in ("", "U") for bits in (8, 16, 32, 64)}
 FLOATS = {"FP16": 6e4, "BF16": 3e38, "FP32": 3e38, "FP64": math.inf}
