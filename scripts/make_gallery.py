@@ -28,8 +28,8 @@ requests over REST and gRPC; the responses below are from REST.
 |---|---|---|
 """
 ORDER = (
-    *("minimal", "iris", "text", "image", "named-tensors", "custom-metrics", "secrets", "thread-bound"),
-    *("tfserving-proxy", "xgboost"),
+    *("minimal", "iris", "dataframe", "text", "image", "photo", "named-tensors"),
+    *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost"),
     *("input-transformer", "output-transformer", "bandit-router", "mean-ensemble", "outlier-detector"),
 )
 """The models first, then the other components of a graph."""

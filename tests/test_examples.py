@@ -162,6 +162,7 @@ def ask_v2_grpc(server: RunningServer, request: Mapping[str, Any]) -> Any:
             "datatype": output.datatype,
             "shape": list(output.shape),
             "data": list(getattr(output.contents, CONTENTS[output.datatype])),
+            **({"parameters": {k: v.string_param for k, v in output.parameters.items()}} if output.parameters else {}),
         }
         for output in response.outputs
     ]

@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "inference.call",
         "inference.metrics_sink",
         "inference.contents",
+        "inference.image_files",
     ),
     ("inference.contract",),
     ("inference.component",),

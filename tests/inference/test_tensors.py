@@ -181,7 +181,7 @@ def test_content_type_pd_is_a_table_that_keeps_the_types() -> None:
     assert X["t"].tolist() == ["a", "b"]
     X, names = typed([Tensor("x", np.ones((1, 2)))], "pd", ["a", "b"])  # noqa: N806
     assert (names, X.shape) == (["a", "b"], (1, 2))
-    with pytest.raises(PayloadError, match="content_type pd requires inputs of shape"):
+    with pytest.raises(PayloadError, match=r"a table requires inputs of shape \[N\]"):
         typed([Tensor("x", np.ones(2)), Tensor("y", np.ones(3))], "pd")
 
 

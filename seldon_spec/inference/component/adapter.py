@@ -15,6 +15,7 @@ import numpy as np
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import InferUnsupported, UnsupportedOperation
+from seldon_spec.inference.component.arguments import Arguments
 from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.hooks import (
     NAMES,
@@ -31,7 +32,7 @@ from seldon_spec.inference.component.hooks import (
 from seldon_spec.inference.component.infer import find_infer
 from seldon_spec.inference.component.response import build_response_message, merge_meta
 from seldon_spec.inference.component.results import check_route, check_tags, is_flat, name_outputs, unwrap
-from seldon_spec.inference.component.tensors import own_payload, tensors_to_array
+from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.contract.validation import Mode, RequestValidation
 from seldon_spec.inference.message import (
     AggregateMessage,
@@ -53,6 +54,9 @@ _DECODED_FIRST = frozenset(
 )
 _ROWWISE = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT})
 _SCORED = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT})
+_SCORE = "score"
+_WITH_ARGUMENTS = (*(NAMES[operation] for operation in (*_ROWWISE, Operation.ROUTE)), _SCORE)
+"""The methods that can get a table or an image."""
 
 
 class Adapter:
@@ -104,6 +108,8 @@ class Adapter:
             Operation.FEEDBACK: _send_feedback,
             Operation.HEALTH: _health_status,
         }
+        self._arguments = Arguments(user, _WITH_ARGUMENTS, inputs)
+        self._output = outputs[0] if len(outputs) == 1 else None
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
         validation = RequestValidation(inputs, validate_requests) if inputs else None
         self._infer = find_infer(user, inputs, outputs, validation)
@@ -125,7 +131,7 @@ class Adapter:
         self._validation = None if validation is None or validation.is_off else validation
         self._validated = _find_validated(service_type, self._main)
         reads_inputs = self._validation is not None or (validation is not None and self._infer is not None)
-        self.keeps_rows = KeepRows.IF_MIXED if reads_inputs else KeepRows.NEVER
+        self.keeps_rows = KeepRows.IF_MIXED if reads_inputs else self._arguments.keeps_rows
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
@@ -150,20 +156,24 @@ class Adapter:
             if raw is not NOT_IMPLEMENTED:
                 return self._raw_response(raw, request, record)
         given = request.message
-        message = given if self._validation is None else self._check(operation, request)
-        if message.payload_type is PayloadType.TENSORS:
-            message = own_payload(tensors_to_array(message))
+        checked = given if self._validation is None else self._check(operation, request)
+        message = self._arguments.make(NAMES[operation], checked) if operation in NAMES else checked
         # before the method, which may change X
-        scores = {} if self._score is None else self._call_score(self._score, operation, message)
+        scores = {} if self._score is None else self._call_score(self._score, operation, checked, message)
         result = self._methods[operation](message)
         if result is NOT_IMPLEMENTED:  # a transformer without this hook returns its input
             result = _input_of(given)
         return self._respond(operation, result, given, scores, record)
 
-    def _call_score(self, score: PlainHook, operation: Operation, message: Message) -> Mapping[str, Any]:
-        """Return the tags of an outlier detector."""
+    def _call_score(
+        self, score: PlainHook, operation: Operation, checked: Message, message: Message
+    ) -> Mapping[str, Any]:
+        """Return the tags of an outlier detector, whose methods share an argument of the same type."""
         if operation not in _SCORED:
             return {}
+        kinds = self._arguments.kinds
+        if kinds.get(_SCORE) is not kinds.get(NAMES[operation]):
+            message = self._arguments.make(_SCORE, checked)
         found = call_hook(score, message)
         return {} if found is NOT_IMPLEMENTED else {"outlierScore": found}
 
@@ -265,7 +275,7 @@ class Adapter:
         )
         if operation is Operation.ROUTE:
             payload = [[check_route(payload)]]
-        return Response(build_response_message(payload, operation, message, meta, self._class_names))
+        return Response(build_response_message(payload, operation, message, meta, self._class_names, self._output))
 
     def _is_infer(self, message: Message) -> bool:
         """Return whether a request is for the hook for named tensors."""
@@ -279,7 +289,7 @@ class Adapter:
         """Return whether rows of several requests can share a call."""
         if operation is Operation.PREDICT and self._infers_all:
             return self._infer is not None and self._infer.takes_rows
-        return operation in plain and _is_rowwise(user, operation)
+        return operation in plain and NAMES[operation] not in self._arguments.kinds and _is_rowwise(user, operation)
 
     def _predict(self, hook: PlainHook | None, message: Message) -> Any:
         payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)

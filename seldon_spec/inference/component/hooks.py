@@ -125,6 +125,19 @@ def takes_meta(user: object, name: str) -> bool:
     return _bind_data(user, name).has("meta")
 
 
+def find_payload_parameter(user: object, name: str) -> inspect.Parameter | None:
+    """Return the parameter of a method that gets the payload; None: its signature does not show it."""
+    try:
+        parameters = list(inspect.signature(getattr(user, name)).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    binding = _bind_data(user, name)
+    if "payload" in binding.positional:
+        return next(iter(parameters[binding.positional.index("payload") :]), None)
+    keyword = next((keyword for keyword, value in binding.keywords if value == "payload"), None)
+    return next((parameter for parameter in parameters if parameter.name == keyword), None)
+
+
 _WITHOUT_META = frozenset({"aggregate", "score"})  # unless a parameter has its name (contract section 3.3)
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.arrays import Array, array_from_nested, is_masked
+from seldon_spec.inference.component.arguments import make_table_of
 from seldon_spec.inference.component.hooks import call_user
+from seldon_spec.inference.component.images import are_images, write_images
 from seldon_spec.inference.component.tensors import decode_elements
 from seldon_spec.inference.contract.validation import RequestValidation
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats, find_datatype
@@ -100,6 +102,7 @@ class InferHook:
         self._method = method
         self._keywords = _find_keywords(method)
         self._validation = validation
+        self._tables = {spec.name: spec for spec in inputs if spec.as_ not in (None, "array")}
         self._outputs = {spec.name: spec for spec in outputs}
         self._output_types = {spec.name: find_datatype(spec.datatype) for spec in outputs}
         self.takes_rows = not self._keywords and all(spec.shape[:1] == (_VARIABLE,) for spec in inputs)
@@ -112,7 +115,7 @@ class InferHook:
             ComponentFailed: the method raised.
         """
         is_v2 = isinstance(message, TensorMessage)
-        arrays = {tensor.name: _as_input(tensor, is_v2=is_v2) for tensor in message.payload}
+        arrays = {tensor.name: self._as_input(tensor, is_v2=is_v2) for tensor in message.payload}
         if not self._keywords:
             return call_user(self._method, arrays)
         given = message if isinstance(message, TensorMessage) else TensorMessage(PayloadType.TENSORS, [])
@@ -128,6 +131,12 @@ class InferHook:
                 "inputs": {tensor.name: dict(tensor.parameters) for tensor in given.payload},
             }
         return call_user(self._method, arrays, **values)
+
+    def _as_input(self, tensor: Tensor, *, is_v2: bool) -> Any:
+        array, spec = _as_input(tensor, is_v2=is_v2), self._tables.get(tensor.name)
+        if spec is None or spec.as_ is None:
+            return array
+        return make_table_of(replace(tensor, array=array), spec.column_names, spec.as_)
 
     def read(self, message: Message) -> Message:
         """Return the message of a request as one of the tensors that the method gets.
@@ -156,7 +165,7 @@ class InferHook:
             if result is None or len(self._outputs) > 1:
                 raise ResultError(f"infer returned {type(result).__name__}, not a dict of arrays by name")
             result = {next(iter(self._outputs), DEFAULT_OUTPUT): result}
-        arrays = NamedArrays({name: _as_array(value, name) for name, value in result.items()})
+        arrays = NamedArrays({name: _as_array(value, name, self._outputs.get(name)) for name, value in result.items()})
         if not self._outputs:
             return arrays
         unknown = next((name for name in arrays if name not in self._outputs), None)
@@ -214,11 +223,13 @@ def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
     )
 
 
-def _as_array(value: Any, name: Any) -> Array:
+def _as_array(value: Any, name: Any, spec: TensorSpec | None) -> Array:
     if not isinstance(name, str):
         raise ResultError(f"infer returned a dict with the key {name!r:.100}, which is not text")
     if type(value) is np.ndarray:
         return value
+    if are_images(value):
+        return write_images(value, None if spec is None else spec.content_type)[0]
     array = find_array(value)
     if array is not None:
         return array

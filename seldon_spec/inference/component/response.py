@@ -5,15 +5,20 @@ Source: contract sections 4.2 and 4.3.
 
 from __future__ import annotations
 
+import base64
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
 from seldon_spec.inference.arrays import Array, default_names, is_masked
-from seldon_spec.inference.json_default import find_array, natural_array, open_container
+from seldon_spec.inference.component.images import are_images, write_images
+from seldon_spec.inference.component.infer import DEFAULT_OUTPUT
+from seldon_spec.inference.component.tables import find_column, find_columns, has_one_type, join_columns
+from seldon_spec.inference.json_default import natural_array, open_container
 from seldon_spec.inference.message import (
     AggregateMessage,
     Message,
@@ -32,7 +37,12 @@ ClassNames = Callable[[Any], Any]
 
 
 def build_response_message(
-    payload: Any, operation: Operation, request: Message, meta: dict[str, Any], class_names: ClassNames | None = None
+    payload: Any,
+    operation: Operation,
+    request: Message,
+    meta: dict[str, Any],
+    class_names: ClassNames | None = None,
+    output: TensorSpec | None = None,
 ) -> Message:
     """Build the message for the value that a class returned.
 
@@ -42,6 +52,7 @@ def build_response_message(
         request: the request's message.
         meta: the response's ``meta``; see ``merge_meta``.
         class_names: called only for arrays of two dimensions or more; None: the class has no ``class_names``.
+        output: the only declared output, whose content type is the format of images; None: there is not one.
 
     Raises:
         PayloadError: the request has no message to aggregate. It is checked only here: the class gets such a request
@@ -52,6 +63,8 @@ def build_response_message(
     """
     if operation is Operation.AGGREGATE and request.payload_type is PayloadType.NOTHING:
         raise PayloadError("Invalid request data type: there is no message to aggregate")
+    if are_images(payload):
+        return _image_message(payload, request, meta, output)
     if isinstance(payload, (list, np.ndarray)):
         return _array_message(payload, request, meta, class_names)
     if isinstance(payload, dict):
@@ -66,11 +79,16 @@ def build_response_message(
         return _array_message(list(payload), request, meta, class_names)
     if is_any(payload):
         return Message(PayloadType.CUSTOM, payload, None, meta)
-    return _convert(payload, operation, request, meta, class_names)
+    return _convert(payload, operation, request, meta, class_names, output)
 
 
 def _convert(
-    payload: Any, operation: Operation, request: Message, meta: dict[str, Any], class_names: ClassNames | None
+    payload: Any,
+    operation: Operation,
+    request: Message,
+    meta: dict[str, Any],
+    class_names: ClassNames | None,
+    output: TensorSpec | None,
 ) -> Message:
     """Build the message for a type of another library, or one of Python's rarer ones."""
     if isinstance(request, TensorMessage):
@@ -82,11 +100,13 @@ def _convert(
         return Message(PayloadType.BINARY, bytes(payload), None, meta)
     opened = open_container(payload)
     if opened is not payload:
-        return build_response_message(opened, operation, request, meta, class_names)
-    array = find_array(payload)
+        return build_response_message(opened, operation, request, meta, class_names, output)
+    # a table of pandas or another library names its columns itself
+    columns = getattr(payload, "columns", None)
+    if columns is not None and hasattr(payload, "dtypes") and len(columns) and not has_one_type(payload):
+        return _table_message(payload, request, meta, class_names)
+    array = find_column(payload)
     if array is not None:
-        # a table of pandas or another library names its columns itself
-        columns = getattr(payload, "columns", None)
         message = _array_message(array, request, meta, class_names, columns)
         message.table = None if columns is None else payload
         return message
@@ -94,6 +114,34 @@ def _convert(
         return _array_message(list(payload), request, meta, class_names)
     shown = short_repr(payload)
     raise ResultError(f"Unknown data type returned as payload (must be list or np array):{shown}")
+
+
+def _table_message(table: Any, request: Message, meta: dict[str, Any], class_names: ClassNames | None) -> Message:
+    """Build the message for a table whose columns have types of their own."""
+    columns = find_columns(table)
+    message = _array_message(join_columns(columns), request, meta, class_names, table.columns)
+    message.table = table
+    if len({column.dtype.kind == "f" for column in columns}) > 1 and message.payload.dtype.kind == "f":
+        # integers stay integers in JSON
+        message.original = [list(row) for row in zip(*[column.tolist() for column in columns], strict=True)]
+    return message
+
+
+def _image_message(images: Any, request: Message, meta: dict[str, Any], output: TensorSpec | None) -> Message:
+    """Build the message for an image or a list of images.
+
+    The output of a request of tensors is BYTES, of shape [N]. In Seldon's protocol an image is binary data, and several
+    are an array of base64 text.
+    """
+    files, content_type = write_images(images, None if output is None else output.content_type)
+    if isinstance(request, TensorMessage):
+        name = DEFAULT_OUTPUT if output is None else output.name
+        tensor = Tensor(name, files, parameters={"content_type": content_type})
+        return Message(PayloadType.TENSORS, [tensor], [], meta, request.encoding)
+    if not isinstance(images, (list, tuple)):
+        return Message(PayloadType.BINARY, files[0], None, meta)
+    texts = [base64.b64encode(file).decode("ascii") for file in files.tolist()]
+    return _array_message(np.array(texts, dtype=object), request, meta, None)
 
 
 def _named_message(arrays: NamedArrays, request: Message, meta: dict[str, Any]) -> Message:

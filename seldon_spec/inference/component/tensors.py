@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from seldon_spec.errors import ComponentFailed, PayloadError
+from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array, fill_masked, is_masked
+from seldon_spec.inference.component.tables import Table, make_pandas
 from seldon_spec.inference.contents import DECODERS, decode_text
+from seldon_spec.inference.datatypes import widen_bf16
 from seldon_spec.inference.message import AggregateMessage, Message, PayloadType, Tensor, TensorMessage, join_messages
 
 logger = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ def tensors_to_array(message: Message) -> Message:
     content_type = message.content_type if isinstance(message, TensorMessage) else None
     payload_type, names = PayloadType.ARRAY, message.names
     if content_type == "pd":
-        payload: Any = _make_table(tensors, names)
+        payload: Any = make_pandas(table_of_tensors(tensors, names), "content_type pd")
         names = [str(column) for column in payload.columns]
     elif len(tensors) == 1 and content_type is None:
         payload = fill_masked(decode_elements(tensors[0]))
@@ -86,20 +88,24 @@ def _join_columns(arrays: list[Array]) -> Array:
     return table
 
 
-def _make_table(tensors: list[Tensor], names: list[str]) -> Any:
-    """Return a DataFrame: of a column for each tensor, or of the columns of a single tensor."""
-    try:
-        import pandas  # not at the top: few models need it
-    except ImportError as error:
-        raise ComponentFailed("content_type pd requires pandas, which is not installed") from error
-    arrays = [decode_elements(tensor) for tensor in tensors]
+def table_of_tensors(tensors: Sequence[Tensor], names: list[str]) -> Table:
+    """Return a table with a column for each tensor, or with the columns of a single tensor.
+
+    Args:
+        tensors: several of shape [N] or [N, 1], or one of shape [N, M].
+        names: of the columns of a single tensor; empty: they have none.
+
+    Raises:
+        PayloadError: the tensors have other shapes, or elements are not what their content type says.
+    """
+    arrays = [widen_bf16(tensor.array) if tensor.datatype == "BF16" else decode_elements(tensor) for tensor in tensors]
     if len(arrays) == 1 and arrays[0].ndim == 2 and arrays[0].shape[1] != 1:
-        return pandas.DataFrame(np.array(arrays[0]), columns=names or None)
+        return Table(names, arrays[0], is_typed=True)
     if not arrays or not _are_columns(arrays):
-        raise PayloadError("content_type pd requires inputs of shape [N] or [N, 1] with the same N")
-    return pandas.DataFrame(
-        {tensor.name: np.array(array.reshape(-1)) for tensor, array in zip(tensors, arrays, strict=True)}
-    )
+        raise PayloadError("a table requires inputs of shape [N] or [N, 1] with the same N, or one of shape [N, M]")
+    if len(arrays) > 1 or len(names) != 1:
+        names = [tensor.name for tensor in tensors]
+    return Table(names, [array.reshape(-1) for array in arrays], is_typed=True)
 
 
 def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
@@ -139,6 +145,6 @@ def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
 
 
 def _convert(array: Array, decode: Callable[[Any], Any]) -> Array:
-    converted: Array = np.empty(array.size, dtype=object)
-    converted[:] = [None if element is None else decode(element) for element in array.ravel().tolist()]
-    return converted.reshape(array.shape)
+    elements = [None if element is None else decode(element) for element in array.ravel().tolist()]
+    # unlike an assignment, it keeps an element that is a list
+    return np.fromiter(elements, dtype=object, count=len(elements)).reshape(array.shape)

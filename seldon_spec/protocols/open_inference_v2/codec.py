@@ -12,7 +12,8 @@ import numpy as np
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError, UnknownModel
 from seldon_spec.inference.component.tensors import tensors_to_array
-from seldon_spec.inference.datatypes import find_datatype
+from seldon_spec.inference.datatypes import BYTES, find_datatype
+from seldon_spec.inference.image_files import is_image_type
 from seldon_spec.inference.json_default import plain_tree
 from seldon_spec.inference.message import (
     AggregateMessage,
@@ -116,6 +117,7 @@ class OpenInferenceCodec:
         self._inputs = {tensor.name: tensor for tensor in model.inputs}
         self._only_input = model.inputs[0] if len(model.inputs) == 1 else None
         self._output_names = [tensor.name for tensor in model.outputs]
+        self._image_outputs = {t.name: t.content_type for t in model.outputs if is_image_type(t.content_type)}
         self._bf16_outputs = {tensor.name for tensor in model.outputs if tensor.datatype == "BF16"}
 
     @property
@@ -172,6 +174,9 @@ class OpenInferenceCodec:
         for tensor in tensors if self._bf16_outputs else ():
             if tensor.name in self._bf16_outputs and tensor.array.dtype == find_datatype("BF16").dtype:
                 tensor.datatype = "BF16"  # its bits are uint16 without ml_dtypes
+        for tensor in tensors if self._image_outputs else ():
+            if tensor.name in self._image_outputs and tensor.datatype == BYTES.name:
+                tensor.parameters = {"content_type": self._image_outputs[tensor.name], **tensor.parameters}
         return tensors
 
     def _message(self, tensors: list[Tensor], options: InferOptions, wire: InferBody | None) -> TensorMessage:

@@ -12,6 +12,7 @@ import numpy as np
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
 from seldon_spec.inference.arrays import Array, fill_masked
 from seldon_spec.inference.component.infer import DEFAULT_OUTPUT
+from seldon_spec.inference.component.tables import find_columns
 from seldon_spec.inference.datatypes import BYTES, datatype_of
 from seldon_spec.inference.json_default import find_array, plain_tree
 from seldon_spec.inference.message import Message, PayloadType, Tensor
@@ -142,12 +143,11 @@ def _columns(table: Any, array: Array) -> Iterator[tuple[str, Array]]:
     Raises:
         ResultError: two columns have the same name.
     """
-    if len(set(map(str, table.columns))) < array.shape[1]:
+    names = list(map(str, table.columns))
+    if len(set(names)) < array.shape[1]:
         raise ResultError(f"two columns of the result have the same name: {short_repr(list(table.columns))}")
-    for index, name in enumerate(table.columns):
-        column = table.iloc[:, index] if hasattr(table, "iloc") else table[name]
-        found = find_array(column)
-        yield str(name), array[:, index] if found is None else found
+    columns = find_columns(table) if hasattr(table, "dtypes") else list(array.T)
+    return zip(names, columns, strict=True)
 
 
 def _arrays_of(payload: Any) -> dict[str, Array] | None:

@@ -12,6 +12,7 @@ import orjson
 
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, find_datatype, widen_bf16
+from seldon_spec.inference.image_files import encode_images, is_image_type
 from seldon_spec.inference.message import Tensor
 from seldon_spec.protocols.open_inference_v2.binary import write_binary
 from seldon_spec.protocols.open_inference_v2.values import plain_values
@@ -63,7 +64,10 @@ def write_response(
         else:
             if tensor.parameters:
                 output["parameters"] = tensor.parameters
-            output["data"] = _values(tensor.array, datatype, tensor.name)
+            array = tensor.array
+            if datatype is BYTES and is_image_type(tensor.parameters.get("content_type")):
+                array = encode_images(array)
+            output["data"] = _values(array, datatype, tensor.name)
         outputs.append(output)
     text = write_json({**head, member: outputs})
     if not binary:
