@@ -13,17 +13,20 @@ def make_image(media_type: str, size: int, value: int) -> bytes:
     """Return an RGB image of ``size`` times ``size`` pixels with a gradient that starts at ``value``.
 
     Returns:
-        A file of the media type if Pillow is installed, else a PNG file.
+        A file of the media type if Pillow is installed and writes it, else a PNG file.
     """
     png = _make_png(size, value)
-    if media_type == "image/png":
+    if media_type in ("image/png", "image/*"):
         return png
     try:
         image: Any = import_module("PIL.Image")  # not a dependency: a model that takes other images has it
     except ImportError:
         return png
     stream = io.BytesIO()
-    image.open(io.BytesIO(png)).save(stream, media_type.removeprefix("image/").upper())
+    try:
+        image.open(io.BytesIO(png)).save(stream, media_type.removeprefix("image/").upper())
+    except (KeyError, OSError):  # it has no encoder for the format
+        return png
     return stream.getvalue()
 
 

@@ -255,6 +255,21 @@ def test_an_image_is_a_png_file() -> None:
     assert make_image("image/png", 16, 3) == png != make_image("image/png", 16, 4)
 
 
+@pytest.mark.parametrize(
+    ("media_type", "start"),
+    [
+        ("image/jpeg", b"\xff\xd8\xff"),
+        ("image/gif", b"GIF8"),
+        ("image/bmp", b"BM"),
+        ("image/*", b"\x89PNG"),
+        ("image/unknown", b"\x89PNG"),
+    ],
+)
+def test_an_image_of_another_type_needs_pillow(media_type: str, start: bytes) -> None:
+    pytest.importorskip("PIL")
+    assert make_image(media_type, 16, 0).startswith(start)
+
+
 def labels(contract: Contract) -> dict[str, Case]:
     return {violation.label: violation.case for violation in violate(contract, random.Random(0))}
 
