@@ -13,10 +13,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from seldon_spec.cli.main import run
+from seldon_spec.config.loader import load
+from seldon_spec.config.model import ServerSpec, TlsSpec
 
 if TYPE_CHECKING:
     from tests.conftest import RunningServer, Serve
 
+TLS = Path(__file__).parents[1] / "tls"
 SPEC = """\
 class_name: Model
 name: risk
@@ -237,6 +240,19 @@ def test_a_wrong_token_fails(
     assert {failure["found"].split(":")[0] for failure in tree["failures"]} <= {"401", "UNAUTHENTICATED"}
     assert '-H "Authorization: Bearer $TOKEN"' in tree["failures"][0]["curl"]
     assert f"http://127.0.0.1:{server.http}/" in tree["failures"][0]["curl"]
+
+
+def test_a_server_with_tls(tmp_path: Path, serve_in_thread: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = make_folder(tmp_path, SPEC.replace("name: risk", "name: model"))
+    spec = load(folder, {})
+    pem = {"certificate": str(TLS / "server.pem"), "key": str(TLS / "server-key.pem")}
+    server = ServerSpec(host="127.0.0.1", tls=TlsSpec(**pem))
+    with serve_in_thread(folder, "Model", server=server, inputs=spec.inputs, outputs=spec.outputs) as running:
+        urls = ["--at", f"https://127.0.0.1:{running.http_port}", "--at", f"grpcs://127.0.0.1:{running.grpc_port}"]
+        assert run(["test", str(folder), *urls, "--ca", str(TLS / "ca.pem"), "-n", "5"]) == 0
+        assert capfd.readouterr().out.endswith(" requests, 0 failures, seed 0\n")
+        assert run(["test", str(folder), *urls, "-n", "5"]) == 1
+        assert "certificate" in capfd.readouterr().out
 
 
 def test_a_server_that_does_not_run_fails(
