@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         SeldonNotImplementedError,
         SeldonResponse,
     )
+    from seldon_spec.testing import check_contract
 
 __all__ = [
     "SeldonMicroserviceException",
@@ -20,6 +21,7 @@ __all__ = [
     "SeldonResponse",
     "Spec",
     "SpecError",
+    "check_contract",
     "load",
     "make_app",
 ]
@@ -32,6 +34,7 @@ _HOMES = {
     "SeldonResponse": "seldon_spec.inference.component.contract",
     "Spec": "seldon_spec.config.model",
     "SpecError": "seldon_spec.errors",
+    "check_contract": "seldon_spec.testing",
     "load": "seldon_spec.app",
     "make_app": "seldon_spec.app",
 }

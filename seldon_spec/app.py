@@ -106,7 +106,7 @@ def make_app(spec: Spec) -> Flask:
 
     prepared = prepare(spec)
     dispatcher = dispatcher_for(prepared)
-    with _working_directory(prepared.folder):
+    with working_directory(prepared.folder):
         dispatcher.start().result()
     app = make_flask_app(dispatcher, prepared)
     app.wsgi_app = LimitedApp(app.wsgi_app, prepared, dispatcher.count_at_work)  # type: ignore[method-assign]
@@ -114,7 +114,8 @@ def make_app(spec: Spec) -> Flask:
 
 
 @contextlib.contextmanager
-def _working_directory(folder: Path) -> Iterator[None]:
+def working_directory(folder: Path) -> Iterator[None]:
+    """Change the working directory of the process for the time of a block."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -155,7 +156,7 @@ def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:
     level = log.level
     log.setLevel(logging.CRITICAL)  # the failure is raised to the caller
     try:
-        with _working_directory(spec.folder):
+        with working_directory(spec.folder):
             dispatcher.run()  # on this thread, the main thread of the command
     finally:
         log.setLevel(level)

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.layers", "config.masking"),
     ("config.checks", "config.secrets"),
     ("config",),
+    ("client",),
     # bytes
     ("transport.bounded_cache", "transport.turns", "transport.abuse", "transport.tcp", "transport.buffers"),
     ("transport.capacity", "transport.templates", "transport.header_fields", "transport.tls"),
@@ -71,6 +72,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deploy", "migrate"),
     ("compat",),
     ("app",),
+    ("contract_test",),
+    ("testing",),
     ("cli",),
     ("__main__",),
 )

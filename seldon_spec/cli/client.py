@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from seldon_spec.client import (
+    MAX_FILE_BYTES,
+    BadData,
+    Credentials,
+    NoResponse,
+    connect,
+    open_channel,
+    parse_url,
+    read_file,
+    request,
+)
 from seldon_spec.config.model import Spec
-from seldon_spec.config.paths import decode_text
 from seldon_spec.config.secret_names import mask_urls
-from seldon_spec.errors import SeldonSpecError
 
 PREDICTIONS = "/api/v1.0/predictions"
-TIMEOUT_SECONDS = 300
 PROBE_TIMEOUT_SECONDS = 4
-MAX_DATA_BYTES = 1024 * 1024 * 1024
-
-
-class BadData(SeldonSpecError):
-    """DATA is not a message."""
-
-
-class NoResponse(SeldonSpecError):
-    """The server could not be reached, or the response is an error."""
 
 
 def read_data(data: str) -> list[Any] | bytes:
@@ -64,69 +59,11 @@ def make_message(data: list[Any] | bytes) -> bytes:
 
 def _read(data: str) -> str | bytes:
     if data == "-":
-        return sys.stdin.buffer.read(MAX_DATA_BYTES)
-    return _read_file(Path(data[1:])) if data.startswith("@") else data
+        return sys.stdin.buffer.read(MAX_FILE_BYTES)
+    return read_file(Path(data[1:])) if data.startswith("@") else data
 
 
-def _read_file(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_DATA_BYTES)
-    except (OSError, ValueError) as error:
-        raise BadData(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """TLS trust and authentication of the client.
-
-    Attributes:
-        ca: a PEM file with trusted CA certificates; None for those of the system.
-        token_file: a file with the bearer token.
-    """
-
-    ca: Path | None = None
-    token_file: Path | None = None
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers or metadata to send.
-
-        Raises:
-            BadData: the file cannot be read.
-        """
-        if self.token_file is None:
-            return {}
-        token = decode_text(_read_file(self.token_file), "replace").strip()
-        return {"authorization": f"Bearer {token.encode('ascii', 'replace').decode()}"}
-
-    def root_certificates(self) -> bytes | None:
-        """Return the certificates of ``ca``.
-
-        Raises:
-            BadData: the file cannot be read.
-        """
-        return None if self.ca is None else _read_file(self.ca)
-
-
-def parse_url(url: str) -> SplitResult:
-    """Return the parts of the URL of a server: ``http://…``, ``https://…``, ``grpc://…`` or ``grpcs://…``.
-
-    Raises:
-        NoResponse: it is not such a URL.
-    """
-    parts = urlsplit(url)
-    try:
-        is_usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_usable = False
-    if not is_usable or parts.scheme not in ("http", "https", "grpc", "grpcs"):
-        raise NoResponse(
-            f"{mask_urls(url)} is not the URL of a server; allowed: http://HOST:PORT, or https, grpc, grpcs"
-        )
-    return parts
-
-
-def send_message(url: str, message: bytes, credentials: Credentials = Credentials()) -> str:
+def send_message(url: str, message: bytes, credentials: Credentials) -> str:
     """Send a message of Seldon's protocol to a server; return the response as JSON text.
 
     Raises:
@@ -145,46 +82,14 @@ def send_rest(parts: SplitResult, path: str, message: bytes | None, credentials:
     Raises:
         NoResponse: the server cannot be reached, or the response is an error.
     """
-    # http.client ignores the proxy variables: the URL is contacted directly.
-    connection = _connect(parts, credentials)
+    connection = connect(parts, credentials)
     headers = credentials.headers() | ({} if message is None else {"Content-Type": "application/json"})
-    status, body = _request(connection, "GET" if message is None else "POST", path, message, headers)
+    status, body, _ = request(connection, "GET" if message is None else "POST", path, message, headers)
     text = body.decode("utf-8", "replace")
     if status != http.client.OK:
         url = mask_urls(parts._replace(path=path).geturl() if message is None else parts.geturl())
         raise NoResponse(f"{url} returned {status}: {_reason(text)}")
     return text
-
-
-def _connect(parts: SplitResult, credentials: Credentials) -> http.client.HTTPConnection:
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS)
-    import ssl
-
-    pem = credentials.root_certificates()
-    try:
-        context = ssl.create_default_context(cadata=None if pem is None else pem.decode("ascii", "replace"))
-    except ssl.SSLError:
-        raise BadData(f"{credentials.ca} contains no certificate") from None
-    return http.client.HTTPSConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS, context=context)
-
-
-def _request(
-    connection: http.client.HTTPConnection,
-    method: str,
-    path: str,
-    body: bytes | None = None,
-    headers: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[int, bytes]:
-    try:
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NoResponse(f"no response from {connection.host}:{connection.port}: {reason}") from None
-    finally:
-        connection.close()
 
 
 def _reason(text: str) -> str:
@@ -201,50 +106,13 @@ def _send_grpc(parts: SplitResult, message: bytes, credentials: Credentials) -> 
     from seldon_spec.protocols.seldon_v1.proto.json_form import ERRORS, message_to_tree, tree_to_message
 
     try:
-        request = tree_to_message(json.loads(message), SeldonMessage())
+        message_sent = tree_to_message(json.loads(message), SeldonMessage())
     except ERRORS as error:
         raise BadData(f"DATA is not a message: {error}") from None
     response = SeldonMessage()
     with open_channel(parts, credentials) as call:
-        response.ParseFromString(call("/seldon.protos.Model/Predict", request.SerializeToString()))
+        response.ParseFromString(call("/seldon.protos.Model/Predict", message_sent.SerializeToString()))
     return json.dumps(message_to_tree(response, is_bare=True), sort_keys=True, separators=(",", ":"))
-
-
-@contextlib.contextmanager
-def open_channel(parts: SplitResult, credentials: Credentials) -> Iterator[Callable[[str, bytes], bytes]]:
-    """Connect to a gRPC server; yield a function that sends a message to a method and returns the response.
-
-    Raises:
-        NoResponse: by the function: the server cannot be reached, or the response is an error.
-    """
-    import grpc
-
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    unlimited = [
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.enable_http_proxy", 0),
-    ]
-    address = f"{host}:{parts.port or 5000}"
-    metadata = tuple(credentials.headers().items())
-    with (
-        grpc.insecure_channel(address, options=unlimited)
-        if parts.scheme == "grpc"
-        else grpc.secure_channel(
-            address, grpc.ssl_channel_credentials(credentials.root_certificates()), options=unlimited
-        )
-    ) as channel:
-
-        def call(method: str, message: bytes) -> bytes:
-            send = channel.unary_unary(method, None, None)
-            try:
-                response: bytes = send(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
-            except grpc.RpcError as error:
-                url = mask_urls(parts.geturl())
-                raise NoResponse(f"{url} returned {error.code().name}: {error.details()}") from None
-            return response
-
-        yield call
 
 
 def check_ready(spec: Spec) -> None:
@@ -254,7 +122,7 @@ def check_ready(spec: Spec) -> None:
         NoResponse: it cannot be reached, or is not ready.
     """
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.server.host, spec.server.host)  # noqa: S104 - compared only
-    status, _ = _request(_connect_to_spec(spec, host), "GET", "/ready")
+    status, _, _ = request(_connect_to_spec(spec, host), "GET", "/ready")
     if status != http.client.OK:
         raise NoResponse(f"{host}:{spec.ports.http} is not ready: /ready returned {status}")
 

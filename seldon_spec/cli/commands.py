@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from seldon_spec import __version__
 from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_stderr
@@ -228,13 +228,14 @@ def predict(
         at: a path or a URL.
         flags: of the spec.
         protocol: ``v1`` or ``v2``; None: v2 for a URL with a path of it, else v1.
-        ca, token_file: of ``client.Credentials``.
+        ca, token_file: of ``Credentials``.
     """
     from seldon_spec.cli import client, open_inference
+    from seldon_spec.client import Credentials
 
     given = client.read_data(data)
     if "://" in at:
-        credentials = client.Credentials(ca, token_file)
+        credentials = Credentials(ca, token_file)
         if protocol == "v2" or (protocol is None and open_inference.is_open_inference_url(at)):
             response = open_inference.send(at, given, credentials)
         else:
@@ -254,6 +255,40 @@ def predict(
         finally:
             sys.stdout = stdout
     _print(response.rstrip("\n") + "\n")
+
+
+def check_contract(
+    path: Path,
+    flags: Flags,
+    urls: Sequence[str],
+    *,
+    contract: Path | None,
+    format: str,  # noqa: A002
+    limits: Mapping[str, Any],
+    credentials: Mapping[str, Path | None],
+) -> int:
+    """Test a model by its contract, and print the report. Return the exit code.
+
+    Args:
+        path: the folder of the spec, or the file.
+        flags: of the spec.
+        urls: of a running server; empty: the class is tested in this process.
+        contract: a ``contract.json``.
+        format: of the report.
+        limits: the fields of ``contract_test.run.Options``.
+        credentials: the fields of ``Credentials``.
+    """
+    from seldon_spec.cli.contract_test import render, run_test
+    from seldon_spec.client import Credentials
+    from seldon_spec.contract_test.run import Options
+
+    stdout = _redirect_stdout()
+    try:
+        report = run_test(path, flags, urls, Credentials(**credentials), Options(**limits), contract)
+    finally:
+        sys.stdout = stdout
+    _print(render(report, format))
+    return OK if report.is_ok else USER_ERROR
 
 
 def _require_hook(spec: Spec) -> Spec:

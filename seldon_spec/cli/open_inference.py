@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, quote
 
-from seldon_spec.cli.client import BadData, Credentials, NoResponse, open_channel, parse_url, send_rest
+from seldon_spec.cli.client import send_rest
+from seldon_spec.client import BadData, Credentials, NoResponse, open_channel, parse_url
 from seldon_spec.errors import PayloadError
 
 _MODELS = "/v2/models"

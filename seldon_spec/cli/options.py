@@ -12,6 +12,18 @@ import typer
 from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
+from seldon_spec.cli.server_options import (
+    BudgetOption,
+    CaOption,
+    ContractOption,
+    ReportFormat,
+    ReportOption,
+    RequestsOption,
+    SeedOption,
+    StatefulOption,
+    TokenOption,
+    UrlsOption,
+)
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.schema.lookup import fields, join, split_path
 from seldon_spec.config.secret_names import HIDDEN, names_secret
@@ -329,12 +341,8 @@ def predict(
             "--protocol", help="v1: Seldon's; v2: Open Inference. Default: v2 for a URL with the path /v2/…, else v1."
         ),
     ] = None,
-    ca: Annotated[
-        Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="Send the bearer token in this file.")
-    ] = None,
+    ca: CaOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Print one prediction, computed here or by a running server (http[s]://… or grpc[s]://…)."""
     if "://" in at and settings:
@@ -343,6 +351,37 @@ def predict(
         raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
     name = None if protocol is None else protocol.value
     commands.predict(data, at, _flags(settings), protocol=name, ca=ca, token_file=token_file)
+
+
+@app.command("test")
+def check_contract(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    at: UrlsOption = None,
+    requests: RequestsOption = 50,
+    seed: SeedOption = 0,
+    budget: BudgetOption = "30s",
+    stateful: StatefulOption = False,
+    contract: ContractOption = None,
+    format: ReportOption = ReportFormat.TEXT,  # noqa: A002
+    ca: CaOption = None,
+    token_file: TokenOption = None,
+) -> None:
+    """Send generated requests, valid and invalid, over every protocol, and check the responses."""
+    from seldon_spec.contract_test.start import parse_duration
+
+    if not at and (ca or token_file):
+        raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
+    seconds = parse_duration(budget)
+    if not seconds:
+        raise typer.BadParameter(f'"{budget}" is not a time such as 30s, 2m or 500ms', param_hint="--budget")
+    limits = {"seed": seed, "requests": requests, "budget_seconds": seconds, "is_stateful": stateful}
+    credentials = {"ca": ca, "token_file": token_file}
+    code = commands.check_contract(
+        path, _flags(settings), at or (), contract=contract, format=format.value, limits=limits, credentials=credentials
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
