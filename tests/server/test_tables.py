@@ -239,6 +239,21 @@ def test_a_null_does_not_change_the_type_of_a_column(ask: Callable[[Any, Any], l
     assert found["values"] == [[1, None], [True, None], ["a", None]]
 
 
+MATRIX = """\
+inputs: [{name: x, datatype: INT64, shape: [-1, 2], columns: [{name: a, optional: true}, {name: b}]}]
+"""
+
+
+@pytest.mark.parametrize("ask", V1.values(), ids=V1)
+def test_a_null_in_a_declared_column(ask: Callable[[Any, Any], list[Any]], serve: Serve) -> None:
+    (text,) = ask(serve(PANDAS, MATRIX), {"b": [2, 3], "a": [None, 1]})
+    assert json.loads(text) == {"types": ["Int64", "int64"], "names": ["a", "b"], "values": [[None, 1], [2, 3]]}
+    entry = {"name": "x", "datatype": "INT64", "shape": [2, 2], "data": [None, 2, 1, 3]}
+    body = json.dumps({"inputs": [entry]}).encode()
+    status, _, answer = serve(PANDAS, MATRIX).post(body, "/v2/models/model/infer")
+    assert (status, outputs_of(json.loads(answer))) == (200, [text])
+
+
 # Images
 
 FLIP = """
@@ -255,17 +270,14 @@ class Model:
     def predict(self, X: list[Image.Image], names):
         return [ImageOps.mirror(image) for image in X]
 """
-INVERT_BYTES = """
+FLIP_FILES = """
 import io
 from PIL import Image, ImageOps
 
 class Model:
     def infer(self, inputs: dict):
         images = [ImageOps.mirror(Image.open(io.BytesIO(image))) for image in inputs["photo"]]
-        buffers = [io.BytesIO() for image in images]
-        for image, buffer in zip(images, buffers):
-            image.save(buffer, "PNG")
-        return {"flipped": [buffer.getvalue() for buffer in buffers]}
+        return {"flipped": images}
 """
 IMAGES = """\
 inputs: [{name: photo, datatype: BYTES, shape: [-1], content_type: image/png}]
@@ -315,7 +327,7 @@ def test_an_image_as_binary_data_of_seldon_s_protocol(serve: Serve) -> None:
 
 @pytest.mark.parametrize("ask", [ask_v2_binary, ask_v2_grpc, ask_v2_grpc_raw], ids=["binary", "grpc", "grpc-raw"])
 def test_the_elements_of_infer_are_files(ask: Callable[[Any, Any], list[Any]], serve: Serve) -> None:
-    (found,) = ask(serve(INVERT_BYTES, IMAGES), {"photo": [picture(RED, BLUE)]})
+    (found,) = ask(serve(FLIP_FILES, IMAGES), {"photo": [picture(RED, BLUE)]})
     assert pixels(found) == [BLUE, RED]
 
 
@@ -324,7 +336,7 @@ def test_an_output_that_is_declared_an_image_is_base64_in_json(serve: Serve) -> 
     entry = {**describe("photo", [b""]), "parameters": {"binary_data_size": len(data)}}
     head = json.dumps({"inputs": [entry]}).encode()
     headers = {"Inference-Header-Content-Length": str(len(head))}
-    status, _, body = serve(INVERT_BYTES, IMAGES).rest("POST", "/v2/models/model/infer", head + bytes(data), headers)
+    status, _, body = serve(FLIP_FILES, IMAGES).rest("POST", "/v2/models/model/infer", head + bytes(data), headers)
     assert status == 200, body
     (output,) = json.loads(body)["outputs"]
     assert (output["name"], output["shape"], output["parameters"]) == ("flipped", [1], {"content_type": "image/png"})
