@@ -58,15 +58,17 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A class to serve: its source, and its description in the table."""
+    """A class to serve: its source, its description in the table, and its declared columns."""
 
     source: str
     words: str = ""
+    columns: tuple[str, ...] = ()
 
 
 ECHO = Served(SOURCE)
 COMPUTES = Served(_COMPUTES, "a model that runs 20,000 steps of Python per call: ")
 WAITS = Served(_WAITS, "a model that waits for 10 ms: ")
+DECLARES = Served(SOURCE, "a model with four declared columns: ", ("a", "b", "c", "d"))
 
 CERTIFICATES = Path(__file__).parents[1] / "tests" / "tls"
 TLS = {"certificate": str(CERTIFICATES / "server.pem"), "key": str(CERTIFICATES / "server-key.pem")}
@@ -112,7 +114,9 @@ class Effect:
     def serve(self, pace: Pace) -> AbstractContextManager[OwnServer]:
         """A server that is set like this."""
         settings = {**self.base, **self.server}
-        return serving(self.served.source, settings, flags=self.flags, variables=pace.variables, tls=self.tls)
+        declared = {"SELDON_SPEC__INPUTS": json.dumps(self.served.columns)} if self.served.columns else {}
+        variables = {**pace.variables, **declared}
+        return serving(self.served.source, settings, flags=self.flags, variables=variables, tls=self.tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +327,15 @@ def show_certificate(effect: Effect, pace: Pace) -> str:
         except OSError:
             hidden = "fails in the TLS handshake"
     return f"a client with a certificate gets {shown}; one without {hidden}"
+
+
+def show_page(effect: Effect, pace: Pace) -> str:
+    """Describe the response of the path of the page."""
+    with effect.serve(pace) as server, replace(effect, server={}).serve(pace) as plain:
+        set_, unset = (
+            RestClient(each.http, is_kept=False).ask(rest_request("/", method="GET"))[0] for each in (server, plain)
+        )
+    return f"`GET /` gets {set_}; by default {unset}"
 
 
 def show_token(effect: Effect, pace: Pace) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.effects import (
     COMPUTES,
+    DECLARES,
     TLS,
     WAITS,
     Effect,
@@ -32,6 +33,7 @@ from benchmarks.effects import (
     send_large_body,
     send_large_message,
     show_certificate,
+    show_page,
     show_token,
     trusting_anyone,
     wear_out,
@@ -92,6 +94,8 @@ EFFECTS = (
     Effect(("log.level",), {"log": {"level": "ERROR"}}, log_failure),
     Effect(("log.format",), {"log": {"format": "json"}}, compare_speed),
     Effect(("log.access",), {"log": {"access": True}}, compare_speed),
+    Effect(("validate_requests",), {"validate_requests": "off"}, compare_speed, served=DECLARES),
+    Effect(("page",), {"page": False}, show_page),
     Effect(("tracing",), {"tracing": True}, compare_speed, "true, and every request sampled"),
     Effect(("shutdown.grace_seconds",), {"shutdown": {"grace_seconds": 1}}, end_in_a_call),
     Effect(("shutdown.delay_seconds",), {"shutdown": {"delay_seconds": 1}}, end_late),

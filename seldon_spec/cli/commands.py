@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -14,7 +14,7 @@ from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_
 from seldon_spec.cli.serving import read_annotations
 from seldon_spec.config.checks.class_rules import MISSPELT
 from seldon_spec.config.loader import DEFAULT_OPTIONS, FOR_IMAGE, LoadOptions, load, made_strict
-from seldon_spec.config.model import ServiceType, Spec
+from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
 from seldon_spec.config.paths import leaving_link
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
 
@@ -62,6 +62,29 @@ def init(folder: Path, service_type: ServiceType, class_name: str, *, has_infer:
 
     files = make_files(service_type, class_name, has_infer=has_infer)
     write_files(folder, files)
+    _print_next(folder, files)
+
+
+def init_model(folder: Path, class_name: str, model: Path) -> None:
+    """Write the files that serve the estimator in a file, copy the file, and print the next commands."""
+    from seldon_spec.cli.estimator import read_estimator
+    from seldon_spec.cli.scaffold import make_model_files, write_files
+
+    estimator = read_estimator(model, folder)
+    is_inside = model.absolute().is_relative_to(folder.absolute())
+    name = model.absolute().relative_to(folder.absolute()).as_posix() if is_inside else model.name
+    files = make_model_files(class_name, name, estimator)
+    copies = {} if is_inside else {name: model}
+    write_files(folder, files, copies)
+    if estimator.problem is not None:
+        write_stderr(
+            f"warning: {estimator.name}.{estimator.method} failed for a row that was made from the model's attributes:"
+            f" {estimator.problem}\n     = help: correct inputs in {SPEC_FILE} and the row in test_{class_name}.py"
+        )
+    _print_next(folder, [*files, *copies])
+
+
+def _print_next(folder: Path, files: Iterable[str]) -> None:
     where = "" if folder == Path() else f" {folder}"
     write_stderr(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
 

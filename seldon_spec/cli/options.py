@@ -137,16 +137,30 @@ def init(
     infer: Annotated[
         bool, typer.Option("--infer", help="Write a MODEL with named inputs and outputs (method infer).")
     ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            help="Serve the fitted estimator in a .joblib, .pkl or .pickle file. Loading it runs its code.",
+        ),
+    ] = None,
 ) -> None:
     """Write a new project: seldon.yaml, a class, a test and further files."""
-    from seldon_spec.cli.scaffold import DEFAULT_NAMES, is_class_name
+    from seldon_spec.cli.scaffold import DEFAULT_NAMES, class_name_of, is_class_name
 
-    name = DEFAULT_NAMES[service_type] if class_name is None else class_name
+    default = DEFAULT_NAMES[service_type] if model is None else class_name_of(model)
+    name = default if class_name is None else class_name
     if not is_class_name(name):
         raise typer.BadParameter(f'"{name}" is not a valid class name', param_hint="--class-name")
     if infer and service_type is not ServiceType.MODEL:
         raise typer.BadParameter("needs the service type MODEL", param_hint="--infer")
-    commands.init(folder, service_type, name, has_infer=infer)
+    if model is None:
+        commands.init(folder, service_type, name, has_infer=infer)
+    elif infer or service_type is not ServiceType.MODEL:
+        raise typer.BadParameter("needs the service type MODEL, without --infer", param_hint="--model")
+    else:
+        commands.init_model(folder, name, model)
 
 
 @app.command()
