@@ -199,13 +199,12 @@ DECLARED = PANDAS.replace(": pd.DataFrame", "")
 CONTRACT = """\
 inputs:
 - {name: n, datatype: INT64, shape: [-1]}
-- {name: p, datatype: FP64, shape: [-1]}
+- {name: p, datatype: FP64, shape: [-1], optional: true}
 - {name: t, datatype: BYTES, shape: [-1], content_type: str}
 - {name: b, datatype: BOOL, shape: [-1]}
 """
 AS_TABLE = CONTRACT.replace("name: n,", "name: n, as: dataframe,")
 COLUMNS: dict[str, list[Any]] = {"n": [1, 2], "p": [0.5, np.nan], "t": ["a", "é"], "b": [True, False]}
-COMPLETE = {**COLUMNS, "p": [0.5, 1.0]}
 TEXT = str(pandas.Series([""]).dtype)
 TYPES = ["int64", "float64", TEXT, "bool"]
 KINDS: dict[str, tuple[str, str, list[str]]] = {
@@ -221,11 +220,10 @@ KINDS: dict[str, tuple[str, str, list[str]]] = {
 def test_a_table_keeps_the_types_of_its_columns(
     ask: Callable[[Any, Any], list[Any]], source: str, contract: str, types: list[str], serve: Serve
 ) -> None:
-    columns = COMPLETE if contract else COLUMNS
-    (text,) = ask(serve(source, contract), columns)
+    (text,) = ask(serve(source, contract), COLUMNS)
     found = json.loads(text)
-    shown = [[None if value != value else value for value in values] for values in columns.values()]
-    assert (found["names"], found["values"]) == (list(columns), shown)
+    shown = [[None if value != value else value for value in values] for values in COLUMNS.values()]
+    assert (found["names"], found["values"]) == (list(COLUMNS), shown)
     if ask is ask_v1_grpc and not contract:  # its only numbers are doubles
         types = [types[1], *types[1:]]
     assert found["types"] == types
@@ -237,6 +235,13 @@ def test_a_null_does_not_change_the_type_of_a_column(ask: Callable[[Any, Any], l
     found = json.loads(text)
     assert found["types"] == ["Int64" if ask is ask_v1_rest else "float64", "boolean", TEXT]
     assert found["values"] == [[1, None], [True, None], ["a", None]]
+
+
+@pytest.mark.parametrize("ask", ALL.values(), ids=ALL)
+def test_an_optional_input_that_is_absent_is_a_column(ask: Callable[[Any, Any], list[Any]], serve: Serve) -> None:
+    (text,) = ask(serve(PANDAS, CONTRACT), {name: values for name, values in COLUMNS.items() if name != "p"})
+    found = json.loads(text)
+    assert (found["names"], found["types"], found["values"][1]) == (list(COLUMNS), TYPES, [None, None])
 
 
 MATRIX = """\
