@@ -231,7 +231,8 @@ RESULTS: dict[str, tuple[Callable[[], Any], list[Any]]] = {
     "series": (lambda: pd.Series(pd.array([1, None], dtype="Int64")), [1, None]),
     "polars-series": (lambda: pl.Series([1, None]), [1, None]),
     "polars-truth": (lambda: pl.Series([True, None]), [True, None]),
-    "polars-text": (lambda: pl.Series(["a", None]), ["a", None]),
+    "polars-text": (lambda: pl.Series(["a\0", None]), ["a\0", None]),
+    "polars-text-alone": (lambda: pl.DataFrame({"a": ["\0"], "b": [1]}), [["\0", 1]]),
     "polars-floats": (lambda: pl.Series([0.5, None]), [0.5, None]),
     "polars-dates": (lambda: pl.Series([datetime.date(2024, 1, 1), None]), [HTTP_DAY, None]),
 }

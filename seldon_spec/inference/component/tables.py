@@ -183,9 +183,10 @@ def find_column(column: Any) -> Array | None:
     array = find_array(column)
     if array is None or not hasattr(column, "dtype"):
         return array
-    if callable(getattr(column, "null_count", None)) and column.null_count():  # of polars, whose array has NaN instead
-        values = read_column(column.to_list())
-        return values if values.dtype != object or array.dtype == object else array
+    kind = array.dtype.kind
+    if callable(getattr(column, "null_count", None)):  # of polars, whose array has NaN for null and drops a final NUL
+        is_exact = kind in "mM" or (kind in "biuf" and not column.null_count())
+        return array if is_exact else read_column(column.to_list())
     plain = getattr(column.dtype, "numpy_dtype", None)
     if isinstance(plain, np.dtype) and plain.kind in "biuf":  # a nullable type of pandas
         filled: Array = column.to_numpy(dtype=plain, na_value=0)
