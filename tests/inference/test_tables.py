@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -220,10 +221,18 @@ RESULTS: dict[str, tuple[Callable[[], Any], list[Any]]] = {
     "polars-rich": (rich_polars, [[1, True, "x", "a", HTTP_DAY, 0.5], [None] * 6]),
     "empty": (lambda: pd.DataFrame({"a": [], "b": pd.array([], dtype="Int64")}), []),
     "polars-empty": (lambda: pl.DataFrame({"a": [], "b": []}), []),
+    "lists": (lambda: pd.DataFrame({"a": [[1, 2], [3, 4]], "b": [1, 2]}), [[[1, 2], 1], [[3, 4], 2]]),
+    "polars-lists": (lambda: pl.DataFrame({"a": [[1, 2], [3, 4]], "b": [1, 2]}), [[[1, 2], 1], [[3, 4], 2]]),
+    "polars-arrays": (
+        lambda: pl.DataFrame({"a": pl.Series([[1, 2], [3, 4]], dtype=pl.Array(pl.Int64, 2)), "b": [1, 2]}),
+        [[[1, 2], 1], [[3, 4], 2]],
+    ),
+    "polars-durations": (lambda: pl.Series([datetime.timedelta(seconds=1.5), None]), [1.5, None]),
     "series": (lambda: pd.Series(pd.array([1, None], dtype="Int64")), [1, None]),
     "polars-series": (lambda: pl.Series([1, None]), [1, None]),
     "polars-truth": (lambda: pl.Series([True, None]), [True, None]),
-    "polars-text": (lambda: pl.Series(["a", None]), ["a", None]),
+    "polars-text": (lambda: pl.Series(["a\0", None]), ["a\0", None]),
+    "polars-text-alone": (lambda: pl.DataFrame({"a": ["\0"], "b": [1]}), [["\0", 1]]),
     "polars-floats": (lambda: pl.Series([0.5, None]), [0.5, None]),
     "polars-dates": (lambda: pl.Series([datetime.date(2024, 1, 1), None]), [HTTP_DAY, None]),
 }
@@ -244,7 +253,7 @@ def test_results_keep_the_type_of_each_column_in_json(make: Callable[[], Any], r
     message = SeldonMessage()
     message.data.ndarray.add_list().extend([0])
     answer = SeldonMessage.FromString(send(Returning(make), PROTO, message.SerializeToString()))
-    found = [list(row) if hasattr(row, "__len__") and not isinstance(row, str) else row for row in answer.data.ndarray]
+    found = json_format.MessageToDict(answer.data.ndarray)
     assert found == json.loads(json.dumps(rows), parse_int=float)  # it has one type of numbers
 
 

@@ -199,13 +199,12 @@ DECLARED = PANDAS.replace(": pd.DataFrame", "")
 CONTRACT = """\
 inputs:
 - {name: n, datatype: INT64, shape: [-1]}
-- {name: p, datatype: FP64, shape: [-1]}
+- {name: p, datatype: FP64, shape: [-1], optional: true}
 - {name: t, datatype: BYTES, shape: [-1], content_type: str}
 - {name: b, datatype: BOOL, shape: [-1]}
 """
 AS_TABLE = CONTRACT.replace("name: n,", "name: n, as: dataframe,")
 COLUMNS: dict[str, list[Any]] = {"n": [1, 2], "p": [0.5, np.nan], "t": ["a", "é"], "b": [True, False]}
-COMPLETE = {**COLUMNS, "p": [0.5, 1.0]}
 TEXT = str(pandas.Series([""]).dtype)
 TYPES = ["int64", "float64", TEXT, "bool"]
 KINDS: dict[str, tuple[str, str, list[str]]] = {
@@ -221,11 +220,10 @@ KINDS: dict[str, tuple[str, str, list[str]]] = {
 def test_a_table_keeps_the_types_of_its_columns(
     ask: Callable[[Any, Any], list[Any]], source: str, contract: str, types: list[str], serve: Serve
 ) -> None:
-    columns = COMPLETE if contract else COLUMNS
-    (text,) = ask(serve(source, contract), columns)
+    (text,) = ask(serve(source, contract), COLUMNS)
     found = json.loads(text)
-    shown = [[None if value != value else value for value in values] for values in columns.values()]
-    assert (found["names"], found["values"]) == (list(columns), shown)
+    shown = [[None if value != value else value for value in values] for values in COLUMNS.values()]
+    assert (found["names"], found["values"]) == (list(COLUMNS), shown)
     if ask is ask_v1_grpc and not contract:  # its only numbers are doubles
         types = [types[1], *types[1:]]
     assert found["types"] == types
@@ -237,6 +235,28 @@ def test_a_null_does_not_change_the_type_of_a_column(ask: Callable[[Any, Any], l
     found = json.loads(text)
     assert found["types"] == ["Int64" if ask is ask_v1_rest else "float64", "boolean", TEXT]
     assert found["values"] == [[1, None], [True, None], ["a", None]]
+
+
+@pytest.mark.parametrize("ask", ALL.values(), ids=ALL)
+def test_an_optional_input_that_is_absent_is_a_column(ask: Callable[[Any, Any], list[Any]], serve: Serve) -> None:
+    (text,) = ask(serve(PANDAS, CONTRACT), {name: values for name, values in COLUMNS.items() if name != "p"})
+    found = json.loads(text)
+    assert (found["names"], found["types"], found["values"][1]) == (list(COLUMNS), TYPES, [None, None])
+
+
+MATRIX = """\
+inputs: [{name: x, datatype: INT64, shape: [-1, 2], columns: [{name: a, optional: true}, {name: b}]}]
+"""
+
+
+@pytest.mark.parametrize("ask", V1.values(), ids=V1)
+def test_a_null_in_a_declared_column(ask: Callable[[Any, Any], list[Any]], serve: Serve) -> None:
+    (text,) = ask(serve(PANDAS, MATRIX), {"b": [2, 3], "a": [None, 1]})
+    assert json.loads(text) == {"types": ["Int64", "int64"], "names": ["a", "b"], "values": [[None, 1], [2, 3]]}
+    entry = {"name": "x", "datatype": "INT64", "shape": [2, 2], "data": [None, 2, 1, 3]}
+    body = json.dumps({"inputs": [entry]}).encode()
+    status, _, answer = serve(PANDAS, MATRIX).post(body, "/v2/models/model/infer")
+    assert (status, outputs_of(json.loads(answer))) == (200, [text])
 
 
 # Images
@@ -255,17 +275,14 @@ class Model:
     def predict(self, X: list[Image.Image], names):
         return [ImageOps.mirror(image) for image in X]
 """
-INVERT_BYTES = """
+FLIP_FILES = """
 import io
 from PIL import Image, ImageOps
 
 class Model:
     def infer(self, inputs: dict):
         images = [ImageOps.mirror(Image.open(io.BytesIO(image))) for image in inputs["photo"]]
-        buffers = [io.BytesIO() for image in images]
-        for image, buffer in zip(images, buffers):
-            image.save(buffer, "PNG")
-        return {"flipped": [buffer.getvalue() for buffer in buffers]}
+        return {"flipped": images}
 """
 IMAGES = """\
 inputs: [{name: photo, datatype: BYTES, shape: [-1], content_type: image/png}]
@@ -315,7 +332,7 @@ def test_an_image_as_binary_data_of_seldon_s_protocol(serve: Serve) -> None:
 
 @pytest.mark.parametrize("ask", [ask_v2_binary, ask_v2_grpc, ask_v2_grpc_raw], ids=["binary", "grpc", "grpc-raw"])
 def test_the_elements_of_infer_are_files(ask: Callable[[Any, Any], list[Any]], serve: Serve) -> None:
-    (found,) = ask(serve(INVERT_BYTES, IMAGES), {"photo": [picture(RED, BLUE)]})
+    (found,) = ask(serve(FLIP_FILES, IMAGES), {"photo": [picture(RED, BLUE)]})
     assert pixels(found) == [BLUE, RED]
 
 
@@ -324,7 +341,7 @@ def test_an_output_that_is_declared_an_image_is_base64_in_json(serve: Serve) -> 
     entry = {**describe("photo", [b""]), "parameters": {"binary_data_size": len(data)}}
     head = json.dumps({"inputs": [entry]}).encode()
     headers = {"Inference-Header-Content-Length": str(len(head))}
-    status, _, body = serve(INVERT_BYTES, IMAGES).rest("POST", "/v2/models/model/infer", head + bytes(data), headers)
+    status, _, body = serve(FLIP_FILES, IMAGES).rest("POST", "/v2/models/model/infer", head + bytes(data), headers)
     assert status == 200, body
     (output,) = json.loads(body)["outputs"]
     assert (output["name"], output["shape"], output["parameters"]) == ("flipped", [1], {"content_type": "image/png"})

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ def _objects(values: list[Any]) -> Array:
 
 def read_rows(rows: Sequence[Sequence[Any]]) -> list[Array]:
     """Return the columns of rows of equal length."""
-    return [read_column(list(column)) for column in zip_longest(*rows)]
+    return [read_column(list(column)) for column in zip(*rows, strict=True)]
 
 
 def import_library(name: str, what: str) -> Any:
@@ -184,9 +183,10 @@ def find_column(column: Any) -> Array | None:
     array = find_array(column)
     if array is None or not hasattr(column, "dtype"):
         return array
-    if callable(getattr(column, "null_count", None)) and column.null_count():  # of polars, whose array has NaN instead
-        values = read_column(column.to_list())
-        return values if values.dtype != object or array.dtype == object else array
+    kind = array.dtype.kind
+    if callable(getattr(column, "null_count", None)):  # of polars, whose array has NaN for null and drops a final NUL
+        is_exact = kind in "mM" or (kind in "biuf" and not column.null_count())
+        return array if is_exact else read_column(column.to_list())
     plain = getattr(column.dtype, "numpy_dtype", None)
     if isinstance(plain, np.dtype) and plain.kind in "biuf":  # a nullable type of pandas
         filled: Array = column.to_numpy(dtype=plain, na_value=0)
@@ -217,10 +217,10 @@ def has_one_type(table: Any) -> bool:
 
 def join_columns(columns: Sequence[Array]) -> Array:
     """Return columns as an array of rows: of numbers in their common type, else of objects with None for missing."""
-    if all(column.dtype.kind in "iuf" and not is_masked(column) for column in columns):
+    if all(column.ndim == 1 and column.dtype.kind in "iuf" and not is_masked(column) for column in columns):
         return np.stack(columns, axis=1)
     table = np.empty((len(columns[0]), len(columns)), dtype=object)
     for index, column in enumerate(columns):
         gaps = np.isnan(column) if column.dtype.kind == "f" else np.ma.nomask
-        table[:, index] = np.ma.array(column, mask=gaps).tolist() if np.any(gaps) else column.tolist()
+        table[:, index] = _objects((np.ma.array(column, mask=gaps) if np.any(gaps) else column).tolist())
     return table
