@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "inference.call",
         "inference.metrics_sink",
     ),
+    ("inference.contract",),
     ("inference.component",),
     ("inference.executor", "inference.processor"),
     ("inference.batching",),

@@ -1,0 +1,1 @@
+"""What follows from the declared inputs and outputs of a model."""
