@@ -84,11 +84,16 @@ CASES: dict[str, Case] = {
     ),
     "tensor": Case(
         _INFER,
-        "{'y': np.array([[[np.nan, np.inf]]])}",
+        "{'y': np.array([[[1.5, 2.5]]])}",
         {
             "inputs": (_tensor("x", "FP32", -1, 2, 3, minimum=0, optional=True),),
             "outputs": (_tensor("y", "FP64", -1, 1, 2),),
         },
+    ),
+    "not finite": Case(
+        _INFER,
+        "{'y': np.array([np.nan, np.inf])}",
+        {"inputs": (_tensor("x", "FP16", -1),), "outputs": (_tensor("y", "FP32", -1),)},
     ),
     "scalar": Case(_INFER, "{'y': 1}", {"inputs": (_tensor("x", "INT64"),), "outputs": (_tensor("y", "INT64", -1),)}),
     "several tensors": Case(
@@ -121,7 +126,7 @@ CASES: dict[str, Case] = {
             "outputs": (_tensor("y", "FP64", -1, 1),),
         },
     ),
-    "combiner": Case("aggregate(self, X, names)", "X[0]", {"service_type": ServiceType.COMBINER}),
+    "combiner": Case("aggregate(self, X, names)", "[[1.5]]", {"service_type": ServiceType.COMBINER}),
     "outlier detector": Case("score(self, X, names)", "[0.5]", {"service_type": ServiceType.OUTLIER_DETECTOR}),
     "auth": Case(fields={"server": ServerSpec(host="127.0.0.1", auth=AuthSpec((TOKEN,)), request_timeout_seconds=30)}),
     "passthrough": Case("predict_raw(self, request)", "b'{}'", {"unit": UnitSpec(is_passthrough=True)}),

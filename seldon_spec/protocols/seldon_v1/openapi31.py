@@ -293,18 +293,15 @@ def _message_schema(forms: Sequence[_Form]) -> Schema:
     }
 
 
-_TENSOR = object_schema(
-    {"shape": list_of({"type": "integer"}), "values": list_of({"type": "number"})}, ["shape", "values"]
-)
-_DATA: Schema = {
-    **object_schema(
-        {
-            "names": list_of({"description": "The name of a column."}),
-            "ndarray": {"description": "Nested lists, one for each row."},
-            "tensor": {**_TENSOR, "description": "The values in row-major order."},
-            "tftensor": {"type": "object", "description": "A TensorProto of TensorFlow in JSON form."},
-        }
-    ),
+_TENSOR = {"shape": list_of({"type": "integer"}), "values": list_of({"type": "number"})}
+_DATA: Mapping[str, Schema] = {
+    "names": list_of({"description": "The name of a column."}),
+    "ndarray": {"description": "Nested lists, one for each row."},
+    "tensor": object_schema(_TENSOR, description="The values in row-major order."),
+    "tftensor": {"type": "object", "description": "A TensorProto of TensorFlow in JSON form."},
+}
+_REQUEST_DATA: Schema = {
+    **object_schema({**_DATA, "tensor": {**_DATA["tensor"], "required": list(_TENSOR)}}),
     "anyOf": [{"required": [member]} for member in ("ndarray", "tensor", "tftensor")],
 }
 _ANY_FORMS = (
@@ -314,8 +311,14 @@ _ANY_FORMS = (
     _Form("json", "jsonData", {"description": "Any JSON value."}),
 )
 _SCHEMAS: Mapping[str, Schema] = {
-    "SeldonMessage": object_schema({**{form.member: form.schema for form in _ANY_FORMS}, "meta": ref("Meta")}),
-    "Data": _DATA,
+    "SeldonMessage": object_schema(
+        {
+            **{form.member: form.schema for form in _ANY_FORMS},
+            "data": object_schema(_DATA),  # the response to feedback has no empty members
+            "meta": ref("Meta"),
+        }
+    ),
+    "Data": _REQUEST_DATA,
     "Meta": object_schema(
         {
             "puid": {"description": "The ID of the request, a text; the response repeats it."},
