@@ -14,7 +14,7 @@ from typing import Any
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import ServiceType, Spec, UnitSpec
 from seldon_spec.errors import RequestError, SpecError
-from seldon_spec.inference.component.adapter import build_component
+from seldon_spec.inference.component.build import build_component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.message import Operation

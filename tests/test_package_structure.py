@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "inference.model_loop",
         "inference.call",
         "inference.metrics_sink",
+        "inference.contents",
     ),
     ("inference.contract",),
     ("inference.component",),

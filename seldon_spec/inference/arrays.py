@@ -78,7 +78,11 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
     """
     if isinstance(value, np.ndarray):
         return value
-    shape, leaves, types = _flatten(value)
+    return array_from_leaves(*flatten_nested(value), allowance)
+
+
+def array_from_leaves(shape: tuple[int, ...], leaves: list[Any], types: set[type], allowance: int) -> Array:
+    """Return the array of what ``flatten_nested`` returned; see ``array_from_nested``."""
     if types.issubset(_SCALARS):
         return _numbers(leaves).reshape(shape)
     if str in types and types.issubset(_SCALARS | {str}):
@@ -87,8 +91,12 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
     return _objects(leaves).reshape(shape)
 
 
-def _flatten(value: object) -> tuple[tuple[int, ...], list[Any], set[type]]:
-    """Return the shape of nested lists, their leaves, row-major, and the types of these."""
+def flatten_nested(value: object) -> tuple[tuple[int, ...], list[Any], set[type]]:
+    """Return the shape of nested lists, their leaves, row-major, and the types of these.
+
+    Raises:
+        PayloadError: the rows differ in length, or there are more than 32 levels of lists.
+    """
     shape: list[int] = []
     level: list[Any] = [value]
     while len(level) == 1 and type(level[0]) is list:  # one row, as in most small requests, is the list of leaves

@@ -6,8 +6,8 @@ import sys
 from dataclasses import replace
 
 from seldon_spec.config.model import Spec
-from seldon_spec.inference.component.adapter import build_component
 from seldon_spec.inference.component.base import Component
+from seldon_spec.inference.component.build import build_component
 from seldon_spec.inference.component.importer import import_class, imports_flask
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.dispatcher import Dispatcher
@@ -35,7 +35,14 @@ def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace 
         user_class = import_class(spec.class_name, spec.folder)
         progress.begin(f"loading {spec.class_name}")
         component = build_component(
-            user_class, spec.parameters, spec.unit, spec.service_type, spec.inputs, spec.outputs, spec.platform
+            user_class,
+            spec.parameters,
+            spec.unit,
+            spec.service_type,
+            spec.inputs,
+            spec.outputs,
+            spec.platform,
+            spec.server.validate_requests,
         )
         component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
         if component.uses_flask:  # a batch of requests would have to share one flask.request

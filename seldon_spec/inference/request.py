@@ -61,15 +61,17 @@ class Request:
         body: what the codec's ``decode`` made of the bytes, or a message of other components, which is not changed.
         codec: builds the other forms.
         keeps_rows: when the message keeps the values of its array as they were sent.
+        checked: the message with the inputs as they are declared, for the component that reads it; None: not read yet.
     """
 
-    __slots__ = ("_message", "_raw", "body", "codec", "keeps_rows", "operation")
+    __slots__ = ("_message", "_raw", "body", "checked", "codec", "keeps_rows", "operation")
 
     def __init__(self, operation: Operation, body: Any, codec: Codec) -> None:
         self.operation = operation
         self.body = body
         self.codec = codec
         self.keeps_rows = KeepRows.NEVER
+        self.checked: Message | None = None
         self._message: Message | None = None
         self._raw: Any = None
 

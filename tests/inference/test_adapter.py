@@ -13,7 +13,8 @@ import pytest
 
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import BadMetric, ComponentFailed
-from seldon_spec.inference.component.adapter import Adapter, build_component
+from seldon_spec.inference.component.adapter import Adapter
+from seldon_spec.inference.component.build import build_component
 from seldon_spec.inference.message import Message, Operation, PayloadType
 from seldon_spec.inference.request import Request
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec

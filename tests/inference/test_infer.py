@@ -50,7 +50,9 @@ def call(
 ) -> Any:
     codec = codec or V2JsonCodec(ModelInfo("model", inputs=tuple(inputs), outputs=tuple(outputs)))
     request = codec.decode(Operation.PREDICT, body)
-    response = Adapter(user, UnitSpec(), inputs=inputs, outputs=outputs).call(request, record)
+    adapter = Adapter(user, UnitSpec(), inputs=inputs, outputs=outputs)
+    request.keeps_rows = adapter.keeps_rows
+    response = adapter.call(request, record)
     return json.loads(codec.encode(response, request).body)
 
 
@@ -131,16 +133,16 @@ def test_the_arrays_are_those_of_the_request() -> None:
 
 
 CHECKED: dict[str, tuple[dict[str, Any], str]] = {
-    "missing": ({"q": ("BYTES", [1], ["a"])}, "input 'x' is missing"),
-    "unknown": ({"x": ("FP32", [1, 2], [1, 2]), "z": ("INT8", [1], [1])}, "unknown input 'z'; the inputs are x, q"),
-    "narrowed": ({"x": ("FP64", [1, 2], [1, 2])}, "input 'x' has the type float64, and FP32 is declared"),
-    "integers": ({"x": ("INT32", [1, 2], [1, 2])}, "input 'x' has the type int32, and FP32 is declared"),
-    "width": ({"x": ("FP32", [1, 3], [1, 2, 3])}, r"input 'x' has the shape \[1, 3\], and \[-1, 2\] is declared"),
-    "rank": ({"x": ("FP32", [2], [1, 2])}, r"input 'x' has the shape \[2\]"),
-    "text": ({"x": ("BYTES", [1, 2], ["a", "b"])}, "input 'x' has the type object, and FP32 is declared"),
+    "missing": ({"q": ("BYTES", [1], ["a"])}, "missing input 'x'"),
+    "unknown": ({"x": ("FP32", [1, 2], [1, 2]), "z": ("INT8", [1], [1])}, "unknown input 'z'"),
+    "narrowed": ({"x": ("FP64", [1, 2], [1, 2])}, "input x: the datatype FP64 is not FP32"),
+    "integers": ({"x": ("INT32", [1, 2], [1, 2])}, "input x: the datatype INT32 is not FP32"),
+    "width": ({"x": ("FP32", [1, 3], [1, 2, 3])}, r"input x: the shape \[1, 3\] does not match \[-1, 2\]"),
+    "rank": ({"x": ("FP32", [2], [1, 2])}, r"input x: the shape \[2\] does not match"),
+    "text": ({"x": ("BYTES", [1, 2], ["a", "b"])}, "input x: the datatype BYTES is not FP32"),
     "number": (
         {"x": ("FP32", [1, 2], [1, 2]), "q": ("INT8", [1], [1])},
-        "input 'q' has the type int8, and BYTES is declared",
+        "input q: the datatype INT8 is not BYTES",
     ),
 }
 
@@ -167,7 +169,7 @@ def test_an_input_of_bf16_is_cast_by_its_values() -> None:
     call(user, tensors(x=("BF16", [1, 2], [1.5, -2])), (X,))
     assert (user.got["x"].dtype, user.got["x"].tolist()) == (np.float32, [[1.5, -2]])
     for datatype, declared in (("BF16", "INT32"), ("UINT16", "BF16"), ("FP32", "BF16")):
-        with pytest.raises(PayloadError, match=f"and {declared} is declared"):
+        with pytest.raises(PayloadError, match=f"the datatype {datatype} is not {declared}"):
             call(user, tensors(x=(datatype, [1, 2], [1, 2])), (TensorSpec("x", declared, (-1, 2)),))
 
 
@@ -328,12 +330,12 @@ def test_a_class_with_nothing_else_serves_seldons_protocol(
 
 
 V1_WRONG: dict[str, tuple[bytes, str]] = {
-    "no-names": (b'{"data":{"ndarray":[[1,2]]}}', "name its columns as the inputs: a, b"),
-    "other-names": (b'{"data":{"names":["a","c"],"ndarray":[[1,2]]}}', "unknown input 'c'"),
-    "fraction": (b'{"data":{"names":["a","b"],"ndarray":[[1.5,2]]}}', "input 'a' of the type float64 has no form"),
-    "text": (b'{"data":{"names":["a","b"],"ndarray":[["u",2]]}}', "input 'a' of the type <U.* has no form as INT32"),
-    "null": (b'{"data":{"names":["a","b"],"ndarray":[[null,2]]}}', "input 'a' of the type object has no form as INT32"),
-    "list": (b'{"jsonData":[1]}', "the request holds no array"),
+    "no-names": (b'{"data":{"ndarray":[[1,2,3]]}}', "a row has 3 values, and the columns are 2: a, b"),
+    "other-names": (b'{"data":{"names":["a","c"],"ndarray":[[1,2]]}}', "unknown column 'c'; missing column 'b'"),
+    "fraction": (b'{"data":{"names":["a","b"],"ndarray":[[1.5,2]]}}', "row 0, a: 1.5 is not a whole number"),
+    "text": (b'{"data":{"names":["a","b"],"ndarray":[["u",2]]}}', "row 0, a: 'u' is not a number"),
+    "null": (b'{"data":{"names":["a","b"],"ndarray":[[null,2]]}}', "row 0, a: a value is missing"),
+    "list": (b'{"jsonData":[1]}', "jsonData is a list, not an object"),
 }
 
 

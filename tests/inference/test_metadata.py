@@ -12,17 +12,18 @@ from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.contract import SeldonNotImplementedError
-from seldon_spec.inference.component.metadata import read_metadata
+from seldon_spec.inference.component.metadata import call_init_metadata, complete_metadata
 
 EMPTY = {"name": "", "versions": [""], "platform": "", "inputs": [], "outputs": [], "custom": {}}
 
 
 def read(own: Any = None, unit: UnitSpec | None = None) -> Any:
-    return read_metadata(type("Model", (), {"init_metadata": lambda self: own})(), unit or UnitSpec())
+    user = type("Model", (), {"init_metadata": lambda self: own})()
+    return complete_metadata(call_init_metadata(user), unit or UnitSpec())
 
 
 def test_nothing_said() -> None:
-    assert read_metadata(object(), UnitSpec()) == EMPTY
+    assert complete_metadata(call_init_metadata(object()), UnitSpec()) == EMPTY
 
 
 IMAGES = {"reg:5000/a/b:1.2": ("reg:5000/a/b", "1.2"), "untagged": ("", "untagged"), "a@sha256:f": ("a@sha256", "f")}
@@ -44,9 +45,13 @@ def test_declared_tensors_override_those_of_the_class_and_the_operator_s_both() 
     inputs = [TensorSpec("x", "BF16", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b")), description="two numbers")]
     shown = [{"name": "x", "datatype": "BF16", "shape": [-1, 2]}]
     of_class = {**EMPTY, "inputs": shown, "outputs": [{}], "platform": "class"}
-    assert read_metadata(user, UnitSpec(), inputs) == of_class
+    assert complete_metadata(call_init_metadata(user), UnitSpec(), inputs) == of_class
     unit = UnitSpec(metadata={"platform": "operator", "outputs": []})
-    assert read_metadata(user, unit, inputs, inputs, "file") == {**EMPTY, "inputs": shown, "platform": "operator"}
+    assert complete_metadata(call_init_metadata(user), unit, inputs, inputs, "file") == {
+        **EMPTY,
+        "inputs": shown,
+        "platform": "operator",
+    }
 
 
 VALID: dict[str, dict[str, Any]] = {
@@ -100,6 +105,6 @@ def test_exceptions() -> None:
 
         return type("Model", (), {"init_metadata": init_metadata})()
 
-    assert read_metadata(raising(SeldonNotImplementedError("no")), UnitSpec()) == EMPTY
+    assert complete_metadata(call_init_metadata(raising(SeldonNotImplementedError("no"))), UnitSpec()) == EMPTY
     with pytest.raises(ComponentFailed):
-        read_metadata(raising(ValueError("bad")), UnitSpec())
+        call_init_metadata(raising(ValueError("bad")))

@@ -14,29 +14,27 @@ import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.model import ServiceType, UnitSpec
-from seldon_spec.errors import ComponentFailed, InferUnsupported, UnsupportedOperation
+from seldon_spec.errors import InferUnsupported, UnsupportedOperation
 from seldon_spec.inference.component.base import RecordMetrics
-from seldon_spec.inference.component.failure import user_code
 from seldon_spec.inference.component.hooks import (
     NAMES,
     NOT_IMPLEMENTED,
     PlainHook,
     call_hook,
-    call_user,
     find_class_names,
     find_getter,
     find_plain_hooks,
     find_raw_hooks,
     find_score,
-    is_not_implemented,
     takes_meta,
 )
 from seldon_spec.inference.component.infer import find_infer
-from seldon_spec.inference.component.metadata import read_metadata
 from seldon_spec.inference.component.response import build_response_message, merge_meta
-from seldon_spec.inference.component.results import check_route, check_tags, is_flat, unwrap
+from seldon_spec.inference.component.results import check_route, check_tags, is_flat, name_outputs, unwrap
 from seldon_spec.inference.component.tensors import own_payload, tensors_to_array
+from seldon_spec.inference.contract.validation import Mode, RequestValidation
 from seldon_spec.inference.message import (
+    AggregateMessage,
     KeepRows,
     Message,
     NamedArrays,
@@ -57,49 +55,16 @@ _ROWWISE = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TR
 _SCORED = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT})
 
 
-def build_component(
-    user_class: Callable[..., Any],
-    parameters: Mapping[str, Any],
-    unit: UnitSpec,
-    service_type: ServiceType,
-    inputs: Sequence[TensorSpec] = (),
-    outputs: Sequence[TensorSpec] = (),
-    platform: str | None = None,
-) -> Adapter:
-    """Build the user's object, read its metadata, and load it.
-
-    Args:
-        user_class: the class, or another callable that makes the object.
-        parameters: its keyword arguments.
-        unit: what the operator sets for this component.
-        service_type: an OUTLIER_DETECTOR also has its scores called.
-        inputs, outputs: as declared, for the metadata and the hook ``infer``.
-        platform: as declared, for the metadata.
-
-    Raises:
-        ComponentFailed: the class raised.
-    """
-    with user_code():
-        user = user_class(**parameters)
-    metadata = read_metadata(user, unit, inputs, outputs, platform)
-    _load(user)
-    return Adapter(user, unit, service_type, metadata, inputs, outputs)
-
-
-def _load(user: object) -> None:
-    """Call ``load()`` if there is one; only NotImplementedError means that it is not implemented."""
-    load = getattr(user, "load", None)
-    if load is None:
-        return
-    try:
-        call_user(load)
-    except ComponentFailed as failure:
-        if not isinstance(failure.__cause__, NotImplementedError) and not is_not_implemented(failure):
-            raise
-
-
 class Adapter:
     """One object of the user's class.
+
+    Args:
+        user: the object.
+        unit: what the operator sets for this component.
+        service_type: an OUTLIER_DETECTOR also has its scores called.
+        metadata: as ``read_metadata`` returns them.
+        inputs, outputs: as declared.
+        validate_requests: what happens to a request that does not match ``inputs``.
 
     Attributes:
         plain, batchable, metadata: see ``Component``.
@@ -117,6 +82,7 @@ class Adapter:
         metadata: Mapping[str, Any] | None = None,
         inputs: Sequence[TensorSpec] = (),
         outputs: Sequence[TensorSpec] = (),
+        validate_requests: Mode = "reject",
     ) -> None:
         self._class_name = type(user).__name__
         self._unit = unit
@@ -127,7 +93,7 @@ class Adapter:
         self._score = find_score(user) if service_type is ServiceType.OUTLIER_DETECTOR else None
         self._tags = find_getter(user, "tags")
         self._metrics = find_getter(user, "metrics")
-        self._class_names = find_class_names(user)
+        self._class_names = find_class_names(user) or name_outputs(outputs)
         self._has_logged_dimensions = False
         methods: dict[Operation, Callable[[PlainHook | None, Message], Any]] = {
             Operation.PREDICT: self._predict,
@@ -139,7 +105,8 @@ class Adapter:
             Operation.HEALTH: _health_status,
         }
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
-        self._infer = find_infer(user, inputs, outputs)
+        validation = RequestValidation(inputs, validate_requests) if inputs else None
+        self._infer = find_infer(user, inputs, outputs, validation)
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
         has_predict = Operation.PREDICT in plain or has_raw_predict
         self._infers_all = self._infer is not None and not has_predict
@@ -155,7 +122,10 @@ class Adapter:
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
-        self.keeps_rows = KeepRows.NEVER
+        self._validation = None if validation is None or validation.is_off else validation
+        self._validated = _find_validated(service_type, self._main)
+        reads_inputs = self._validation is not None or (validation is not None and self._infer is not None)
+        self.keeps_rows = KeepRows.IF_MIXED if reads_inputs else KeepRows.NEVER
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
@@ -172,17 +142,17 @@ class Adapter:
             self._record_reward(request, record)
         if operation is Operation.PREDICT:
             if self._infer is not None and (self._infers_all or request.codec.has_tensors):
-                message = request.message
-                return self._respond(operation, self._infer(message), message, {}, record)
+                return self._respond(operation, self._infer(self._read_inputs(request)), request.message, {}, record)
             if self._main is not Operation.PREDICT and request.codec.has_tensors:
                 operation = self._require_main()
         for hook in self._raw[operation, request.codec.transport]:
             raw = call_hook(hook, request)
             if raw is not NOT_IMPLEMENTED:
                 return self._raw_response(raw, request, record)
-        message = given = request.message
-        if given.payload_type is PayloadType.TENSORS:
-            message = own_payload(tensors_to_array(given))
+        given = request.message
+        message = given if self._validation is None else self._check(operation, request)
+        if message.payload_type is PayloadType.TENSORS:
+            message = own_payload(tensors_to_array(message))
         # before the method, which may change X
         scores = {} if self._score is None else self._call_score(self._score, operation, message)
         result = self._methods[operation](message)
@@ -227,12 +197,32 @@ class Adapter:
 
     def batch_message(self, request: Request) -> Message | None:
         """Return the message whose rows can be joined with others; see ``Component.batch_message``."""
-        message = request.message
-        if request.operation is not Operation.PREDICT or not request.codec.has_tensors:
-            return message
-        if self._infer is not None:
-            return message if self._infer.takes_rows else None
-        return tensors_to_array(message) if self._main is Operation.PREDICT else None
+        operation = request.operation
+        if operation is Operation.PREDICT and self._infer is not None:
+            if self._infers_all or request.codec.has_tensors:
+                return self._read_inputs(request) if self._infer.takes_rows else None
+        elif operation is Operation.PREDICT and self._main is not Operation.PREDICT and request.codec.has_tensors:
+            return None
+        message = request.message if self._validation is None else self._check(operation, request)
+        return tensors_to_array(message) if message.payload_type is PayloadType.TENSORS else message
+
+    def _read_inputs(self, request: Request) -> Message:
+        """Return the message of a request for the hook ``infer``."""
+        if request.checked is None:
+            assert self._infer is not None
+            request.checked = self._infer.read(request.message)
+        return request.checked
+
+    def _check(self, operation: Operation, request: Request) -> Message:
+        """Return the message of a request, with the inputs as they are declared if the operation takes them."""
+        given = request.message
+        if operation not in self._validated or isinstance(given, AggregateMessage):
+            return given
+        if request.checked is None:
+            assert self._validation is not None
+            request.checked = self._validation.read_table(given) or given
+        # a text or a file stays what it is, whether it is checked or not
+        return given if given.payload_type in (PayloadType.TEXT, PayloadType.BINARY) else request.checked
 
     def call_batch(self, operation: Operation, message: Message) -> Any:
         """Call the user's code once for several requests; see ``Component.call_batch``."""
@@ -325,6 +315,15 @@ def _find_main(service_type: ServiceType, hooks: Container[Operation]) -> Operat
     if service_type is ServiceType.OUTLIER_DETECTOR:
         return Operation.PREDICT if Operation.PREDICT in hooks else Operation.TRANSFORM_INPUT
     return None
+
+
+def _find_validated(service_type: ServiceType, main: Operation | None) -> frozenset[Operation]:
+    """Return the operations whose requests hold the declared inputs."""
+    if service_type is ServiceType.OUTLIER_DETECTOR:
+        return _SCORED
+    if service_type is ServiceType.ROUTER:
+        return frozenset({Operation.ROUTE})
+    return frozenset() if main is None else frozenset({main})
 
 
 def _input_of(message: Message) -> Any:

@@ -62,27 +62,24 @@ SCHEMA = _closed(
 """The JSON Schema of metadata."""
 
 
-def read_metadata(
-    user: object,
+def complete_metadata(
+    own: Mapping[str, Any],
     unit: UnitSpec,
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[TensorSpec] = (),
     platform: str | None = None,
 ) -> dict[str, Any] | None:
-    """Read the metadata of the class and complete them.
+    """Complete the metadata of the class.
 
     Args:
-        user: the object.
+        own: of the class, as ``call_init_metadata`` returns them.
         unit: what the operator sets; its metadata override all others.
         inputs, outputs, platform: as declared, if they are; they override those of the class.
 
     Returns:
         The six members; None if the contract does not allow them; the error is logged.
-
-    Raises:
-        ComponentFailed: the class raised.
     """
-    own, operators = _call_init_metadata(user), unit.metadata or {}
+    operators = unit.metadata or {}
     declared: dict[str, Any] = {} if platform is None else {"platform": platform}
     for key, tensors in (("inputs", inputs), ("outputs", outputs)):
         if tensors:
@@ -102,7 +99,12 @@ def read_metadata(
     return metadata if not (own or operators) or _is_valid(metadata) else None
 
 
-def _call_init_metadata(user: object) -> dict[str, Any]:
+def call_init_metadata(user: object) -> dict[str, Any]:
+    """Return the metadata of the class; empty if it has none.
+
+    Raises:
+        ComponentFailed: the class raised.
+    """
     if not hasattr(user, "init_metadata"):
         return {}
     try:

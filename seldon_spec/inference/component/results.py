@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import ResultError
 from seldon_spec.inference.component.failure import is_named
+
+
+def name_outputs(outputs: Sequence[TensorSpec]) -> Callable[[Any], Any] | None:
+    """Return a function from the default column names to those of the only declared output; None if it has none."""
+    if len(outputs) != 1 or not outputs[0].columns:
+        return None
+    names = outputs[0].column_names
+    return lambda default: list(names) if len(names) == len(default) else default
 
 
 def check_route(branch: Any) -> int:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import logging
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from seldon_spec.errors import ComponentFailed, PayloadError
-from seldon_spec.inference.arrays import Array, check_depth
+from seldon_spec.inference.arrays import Array, fill_masked, is_masked
+from seldon_spec.inference.contents import DECODERS, decode_text
 from seldon_spec.inference.message import AggregateMessage, Message, PayloadType, Tensor, TensorMessage, join_messages
 
 logger = logging.getLogger(__name__)
@@ -46,7 +43,7 @@ def tensors_to_array(message: Message) -> Message:
         payload: Any = _make_table(tensors, names)
         names = [str(column) for column in payload.columns]
     elif len(tensors) == 1 and content_type is None:
-        payload = decode_elements(tensors[0])
+        payload = fill_masked(decode_elements(tensors[0]))
         if tensors[0].content_type == "json" and payload.size == 1:
             payload_type, payload = PayloadType.JSON, payload.reshape(-1)[0]
     else:
@@ -79,8 +76,10 @@ def _are_columns(arrays: list[Array]) -> bool:
 
 
 def _join_columns(arrays: list[Array]) -> Array:
-    columns = [array.reshape(-1) for array in arrays]
-    is_numeric = all(column.dtype.kind in "biufc" for column in columns)
+    is_numeric = all(array.dtype.kind in "biufc" for array in arrays)
+    if not is_numeric:
+        arrays = [np.ma.filled(array.astype(object), None) if is_masked(array) else array for array in arrays]
+    columns = [fill_masked(array).reshape(-1) for array in arrays]
     table: Array = np.empty((len(columns[0]), len(columns)), np.result_type(*columns) if is_numeric else object)
     for index, column in enumerate(columns):
         table[:, index] = column
@@ -116,7 +115,7 @@ def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
     array: Array = tensor.array
     if array.dtype != object:
         return array
-    decode = _DECODERS.get(tensor.content_type or "")
+    decode = DECODERS.get(tensor.content_type or "")
     if decode is not None:
         try:
             return _convert(array, decode)
@@ -127,7 +126,7 @@ def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
     if tensor.content_type == "bytes" or not prefers_text:
         return array
     try:
-        return _convert(array, _decode_text)
+        return _convert(array, decode_text)
     except UnicodeDecodeError:
         if tensor.name not in _logged and len(_logged) < 100:
             _logged.add(tensor.name)
@@ -141,36 +140,5 @@ def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
 
 def _convert(array: Array, decode: Callable[[Any], Any]) -> Array:
     converted: Array = np.empty(array.size, dtype=object)
-    converted[:] = list(map(decode, array.ravel().tolist())) if array.size else []
+    converted[:] = [None if element is None else decode(element) for element in array.ravel().tolist()]
     return converted.reshape(array.shape)
-
-
-def _decode_text(element: Any) -> Any:
-    return str(element, "utf-8") if isinstance(element, bytes) else element
-
-
-def _decode_base64(element: Any) -> bytes:
-    try:
-        return base64.b64decode(element, validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
-
-
-def _decode_datetime(element: Any) -> datetime:
-    text: str = _decode_text(element)
-    return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)  # Python 3.10 knows no Z
-
-
-def _decode_json(element: Any) -> Any:
-    value = json.loads(_decode_text(element))
-    check_depth(value)
-    return value
-
-
-_DECODERS: Mapping[str, Callable[[Any], Any]] = {
-    "str": _decode_text,
-    "base64": _decode_base64,
-    "datetime": _decode_datetime,
-    "json": _decode_json,
-}
-"""The conversion of an element for each content type; others change nothing."""

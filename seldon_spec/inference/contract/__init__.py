@@ -1,1 +1,1 @@
-"""What follows from the declared inputs and outputs of a model."""
+"""The model contract: example values of the declared inputs, and whether a request matches them."""

@@ -75,7 +75,12 @@ def select_tags(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_infer_request(
-    tree: object, binary: Raw = b"", model_name: str | None = None, member: str = "inputs"
+    tree: object,
+    binary: Raw = b"",
+    model_name: str | None = None,
+    member: str = "inputs",
+    *,
+    allows_null: bool = False,
 ) -> tuple[list[Tensor], InferOptions]:
     """Read an inference request, or a response as a request.
 
@@ -84,6 +89,7 @@ def read_infer_request(
         binary: the binary data of inputs, in the order of the inputs; empty if there is none.
         model_name: as requested in the path.
         member: the name of the list of tensors.
+        allows_null: whether a value of any datatype may be null; otherwise only one of floats.
 
     Returns:
         The tensors; those in binary form are read-only views of ``binary``.
@@ -101,7 +107,7 @@ def read_infer_request(
     tensors: list[Tensor] = []
     at = 0
     for entry in inputs:
-        tensor, at = _read_input(entry, binary, at)
+        tensor, at = _read_input(entry, binary, at, allows_null=allows_null)
         tensors.append(tensor)
     if at != len(binary):
         raise PayloadError(f"{len(binary) - at} bytes of binary data belong to no input")
@@ -109,7 +115,7 @@ def read_infer_request(
     return tensors, _read_options(tree, model_name or "", is_request=member == "inputs")
 
 
-def _read_input(entry: object, binary: Raw, at: int) -> tuple[Tensor, int]:
+def _read_input(entry: object, binary: Raw, at: int, *, allows_null: bool) -> tuple[Tensor, int]:
     """Read an input, whose binary data starts at ``at`` if it has any; return it and where that data ends."""
     if not isinstance(entry, dict):
         raise PayloadError("an input is not an object")
@@ -122,7 +128,8 @@ def _read_input(entry: object, binary: Raw, at: int) -> tuple[Tensor, int]:
         if data is None:
             hint = "; shared memory is not supported" if _SHARED_MEMORY in parameters else ""
             raise PayloadError(f"input {name!r:.100} has neither data nor binary_data_size{hint}")
-        return Tensor(name, read_values(datatype, shape, data, name), datatype.name, parameters), at
+        array = read_values(datatype, shape, data, name, allows_null=allows_null)
+        return Tensor(name, array, datatype.name, parameters), at
     size = parameters["binary_data_size"]
     if data is not None:
         raise PayloadError(f"input {name!r:.100} has both data and binary_data_size")

@@ -26,7 +26,7 @@ class _BadValue(Exception):
     """A value is not of its tensor's datatype; the text says which and why."""
 
 
-def read_values(datatype: Datatype, shape: list[int], data: object, name: str) -> Array:
+def read_values(datatype: Datatype, shape: list[int], data: object, name: str, *, allows_null: bool = False) -> Array:
     """Return the array of a tensor's ``data``.
 
     Args:
@@ -34,9 +34,10 @@ def read_values(datatype: Datatype, shape: list[int], data: object, name: str) -
         shape: of the tensor, without a negative size.
         data: a list, flat or nested as the shape; or a flat array of int64 or float64, read without lists.
         name: of the tensor, for messages.
+        allows_null: whether integers, booleans and texts may be null, as floats may.
 
     Returns:
-        An array that owns its memory; for BYTES of ``bytes`` objects.
+        An array that owns its memory; for BYTES of ``bytes`` objects. A mask hides null; it is None among texts.
 
     Raises:
         PayloadError: a value is not of the datatype, or their count or nesting does not fit the shape.
@@ -44,6 +45,8 @@ def read_values(datatype: Datatype, shape: list[int], data: object, name: str) -
     flat = data if isinstance(data, np.ndarray) else _flatten(shape, data, name)
     check_count(shape, len(flat), name)
     try:
+        if allows_null and isinstance(flat, list) and None in flat and (datatype in (BOOL, BYTES) or datatype.limits):
+            return _read_with_null(datatype, flat).reshape(shape)
         return _reader(datatype)(datatype, flat).reshape(shape)
     except _BadValue as error:
         raise PayloadError(f"input {name!r:.100}: {error}") from None
@@ -55,6 +58,14 @@ def _reader(datatype: Datatype) -> Callable[[Datatype, Any], Array]:
     if datatype is BOOL:
         return _read_booleans
     return _read_floats if datatype.limits is None else _read_integers
+
+
+def _read_with_null(datatype: Datatype, values: list[Any]) -> Array:
+    missing = np.array([value is None for value in values])
+    known = _reader(datatype)(datatype, [value for value in values if value is not None])
+    array = np.full(len(values), None) if datatype is BYTES else np.zeros(len(values), datatype.dtype)
+    array[~missing] = known
+    return array if datatype is BYTES else np.ma.array(array, mask=missing)
 
 
 def _flatten(shape: list[int], data: object, name: str) -> list[Any]:

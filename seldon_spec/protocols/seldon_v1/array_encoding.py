@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from seldon_spec.inference.arrays import array_from_nested, is_numeric
+from seldon_spec.inference.arrays import array_from_leaves, array_from_nested, flatten_nested, is_numeric
 from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType
+
+_NUMBERS = frozenset({int, float})
 
 
 class ArrayEncoding(Enum):
@@ -51,9 +53,11 @@ def read_ndarray(
     Raises:
         PayloadError: they are no array.
     """
-    array = array_from_nested(nested, allowance)
+    if keeps_rows is KeepRows.NEVER or not isinstance(nested, list):
+        return Message(PayloadType.ARRAY, array_from_nested(nested, allowance), names, meta, ArrayEncoding.NDARRAY)
+    shape, leaves, types = flatten_nested(nested)
+    array = array_from_leaves(shape, leaves, types, allowance)
     message = Message(PayloadType.ARRAY, array, names, meta, ArrayEncoding.NDARRAY)
-    is_kept = keeps_rows is KeepRows.ALWAYS or (keeps_rows is KeepRows.IF_MIXED and array.dtype.kind not in "iuf")
-    if is_kept and isinstance(nested, list):
+    if keeps_rows is KeepRows.ALWAYS or not types <= _NUMBERS:
         message.rows = nested
     return message

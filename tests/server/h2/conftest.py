@@ -17,7 +17,7 @@ import hpack
 import pytest
 
 from seldon_spec.config.model import LogSpec, PortsSpec, ServerSpec, ServiceType, Spec, UnitSpec
-from seldon_spec.inference.component.adapter import build_component
+from seldon_spec.inference.component.build import build_component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.observability.metrics import Metrics

@@ -1,0 +1,104 @@
+"""The problems of one request, each with its location, limited in number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from seldon_spec.errors import PayloadError, short_repr
+from seldon_spec.inference.arrays import Array
+
+MAX_SHOWN = 20
+MAX_VALUE = 40
+"""The characters of a value that a problem shows."""
+
+
+class Problems:
+    """Collects problems; all are counted, and the first ones of each place are kept.
+
+    Attributes:
+        count: of all problems.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: list[tuple[int, str]] = []
+
+    def add(self, text: str, row: int = -1) -> None:
+        """Add a problem of a row; -1: of the whole request."""
+        self.count += 1
+        self._kept.append((row, text))
+
+    def add_uncounted(self, count: int) -> None:
+        """Add problems that are not shown."""
+        self.count += count
+
+    def describe(self) -> str:
+        """Return all problems as one text, in the order of the rows."""
+        shown = [text for _, text in sorted(self._kept, key=lambda kept: kept[0])[:MAX_SHOWN]]
+        head = "invalid request" if self.count == 1 else f"invalid request ({self.count} problems)"
+        more = [f"and {self.count - len(shown)} more"] if self.count > len(shown) else []
+        return f"{head}: {'; '.join([*shown, *more])}"
+
+    def check(self) -> None:
+        """Raise the problems, if there are any.
+
+        Raises:
+            PayloadError: there are.
+        """
+        if self.count:
+            raise PayloadError(self.describe())
+
+
+class ValueProblems:
+    """The problems of the values of one column or input.
+
+    Args:
+        problems: collects them.
+        name: of the column or input.
+        shape: of its values; None: they are a column, whose indexes are rows.
+    """
+
+    def __init__(self, problems: Problems, name: str, shape: Sequence[int] | None = None) -> None:
+        self._problems = problems
+        self._name = name
+        self._shape = shape
+        self._wrong: set[int] = set()
+
+    def add(self, index: int, text: str) -> None:
+        """Add a problem of the value at an index, which counts the values in row-major order.
+
+        A value that has one already is not reported again.
+        """
+        if index in self._wrong:
+            return
+        self._wrong.add(index)
+        if len(self._wrong) > MAX_SHOWN:
+            self._problems.add_uncounted(1)
+        elif self._shape is None:
+            self._problems.add(f"row {index}, {self._name}: {text}", index)
+        elif not self._shape:
+            self._problems.add(f"input {self._name}: {text}")
+        else:
+            place = [int(step) for step in np.unravel_index(index, tuple(self._shape))]
+            self._problems.add(f"input {self._name}: element {place}: {text}", place[0])
+
+    def add_where(self, is_wrong: Array, describe: Callable[[int], str]) -> None:
+        """Add a problem for each index at which a flat array is True."""
+        for index in np.flatnonzero(is_wrong).tolist():
+            self.add(index, describe(index) if len(self._wrong) <= MAX_SHOWN else "")
+
+
+def show(value: object) -> str:
+    """Return a value as a problem shows it: as JSON has it, text in quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, np.generic):
+        return show(value.item())
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    text = short_repr(value, 10 * MAX_VALUE)
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."

@@ -1,0 +1,291 @@
+"""The inputs of a request as they are declared: named, ordered, of the declared datatypes; or all of its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.inference.arrays import Array
+from seldon_spec.inference.contract.examples import ContractKind, kind_of
+from seldon_spec.inference.contract.names import check_names, order_columns
+from seldon_spec.inference.contract.problems import Problems, ValueProblems
+from seldon_spec.inference.contract.quick import QuickCheck
+from seldon_spec.inference.contract.rules import ValueRule, rule_of
+from seldon_spec.inference.contract.sources import Source, array_source, column_sources, tensor_source
+from seldon_spec.inference.contract.values import convert_array, convert_values, missing_values
+from seldon_spec.inference.datatypes import BYTES, widen_bf16
+from seldon_spec.inference.message import Message, PayloadType, Tensor
+
+_VARIABLE = -1
+
+
+class ContractReader:
+    """Reads requests of declared inputs.
+
+    Args:
+        inputs: as declared, at least one.
+        checks_values: whether ranges, choices and missing values are checked too; otherwise names, datatypes and
+            shapes only.
+    """
+
+    def __init__(self, inputs: Sequence[TensorSpec], *, checks_values: bool = True) -> None:
+        self._kind = kind_of(inputs)
+        self._inputs = {tensor.name: tensor for tensor in inputs}
+        self._rules = {tensor.name: rule_of(tensor) for tensor in inputs}
+        self._checks_values = checks_values
+        self._columns: list[str] = []
+        if self._kind is ContractKind.COLUMNS:
+            self._input = inputs[0]
+            self._columns = inputs[0].column_names
+            self._column_rules = [rule_of(inputs[0], column) for column in inputs[0].columns]
+        rules = self._column_rules if self._columns else [rule_of(inputs[0])]
+        self._quick = QuickCheck(inputs[0], rules) if len(inputs) == 1 and checks_values else None
+        self._optional = frozenset(tensor.name for tensor in inputs if tensor.optional)
+
+    def read(self, message: Message) -> Message:
+        """Return the message of a request with the inputs as they are declared.
+
+        Returns:
+            A message of tensors, or the given message with one array. Tensors are in the declared order; optional ones
+            may be absent. Arrays have the declared datatypes; elements of BYTES are text or bytes, decoded by their
+            content type. Missing values are NaN, None in BYTES, and hidden by a mask in arrays of integers and
+            booleans. ``names`` are those of the columns of a single input.
+
+        Raises:
+            PayloadError: the request does not match the declared inputs; it lists the problems.
+        """
+        if self._quick is not None and self._quick.accepts(message):
+            return message
+        problems = Problems()
+        if self._kind is ContractKind.COLUMNS:
+            tensors = self._read_matrix(message, problems)
+        else:
+            tensors = self._read_tensors(self._find_sources(message, problems), problems)
+        problems.check()
+        return replace(message, payload_type=PayloadType.TENSORS, payload=tensors, names=[*self._columns], rows=None)
+
+    def fill_absent(self, message: Message) -> Message:
+        """Return a message of ``read`` with a column of missing values for each absent column of a table."""
+        tensors = message.payload
+        if self._kind is not ContractKind.TABLE or len(tensors) == len(self._inputs):
+            return message
+        found = {tensor.name: tensor for tensor in tensors}
+        rows = len(tensors[0].array) if tensors else 0
+        filled = []
+        for name, tensor in self._inputs.items():
+            if name not in found:
+                array = missing_values(rows, self._rules[name]).reshape((rows, *tensor.shape[1:]))
+                found[name] = Tensor(name, array, tensor.datatype)
+            filled.append(found[name])
+        return replace(message, payload=filled)
+
+    # One input with columns
+
+    def _read_matrix(self, message: Message, problems: Problems) -> list[Tensor]:
+        columns = self._find_named_columns(message, problems)
+        if columns is not None:
+            array = self._join_columns(columns, problems)
+        else:
+            source = self._find_only(message, problems)
+            array = None if source is None else self._read_rows(source, message, problems)
+        return [] if array is None else [Tensor(self._input.name, array, self._input.datatype)]
+
+    def _find_named_columns(self, message: Message, problems: Problems) -> dict[str, Source] | None:
+        """Return the columns of a request that sends each by its name; None if it sends rows."""
+        payload = message.payload
+        if message.payload_type is PayloadType.TENSORS:
+            names = {tensor.name for tensor in payload}
+            if len(payload) == 1 and (self._input.name in names or names.isdisjoint(self._columns)):
+                return None
+            return {tensor.name: tensor_source(tensor) for tensor in payload}
+        if message.payload_type is PayloadType.JSON:
+            return column_sources(payload, problems)
+        return None
+
+    def _find_only(self, message: Message, problems: Problems) -> Source | None:
+        """Return the values of a request with one array; None if it has none, which is a problem."""
+        if message.payload_type is PayloadType.TENSORS:
+            return self._check_datatype(message.payload[0], self._rules[self._input.name], problems)
+        source = array_source(message)
+        if source is None or source.is_single:
+            problems.add(f"the request holds no array; send rows of {_count(self._columns)}: {_list(self._columns)}")
+            return None
+        return source
+
+    def _read_rows(self, source: Source, message: Message, problems: Problems) -> Array | None:
+        width = len(self._columns)
+        places = order_columns(message.names, self._columns, frozenset(), _width(source), problems)
+        if places is None:
+            return None
+        order = [place for place in places if place is not None]
+        if len(source.shape) != 2 or source.shape[1] != width:
+            problems.add(_wrong_shape(self._input, source.shape))
+            return None
+        columns = [source.values[place::width] for place in order]
+        return self._convert_columns(columns, source.shape[0], problems)
+
+    def _join_columns(self, columns: dict[str, Source], problems: Problems) -> Array | None:
+        if not check_names(columns, self._columns, frozenset(), "column", problems):
+            return None
+        sources = [columns[name] for name in self._columns]
+        if not _are_columns(sources, problems):
+            return None
+        return self._convert_columns([source.values for source in sources], len(sources[0].values), problems)
+
+    def _convert_columns(self, columns: Sequence[Any], count: int, problems: Problems) -> Array:
+        converted = []
+        for values, rule in zip(columns, self._column_rules, strict=True):
+            found = ValueProblems(problems, rule.name)
+            converted.append(self._convert(values, rule, found))
+        return np.ma.stack(converted, axis=1) if _has_mask(converted) else _stack(converted, count)
+
+    # Inputs by name
+
+    def _find_sources(self, message: Message, problems: Problems) -> dict[str, Source]:
+        """Return the values of each input by its name; unknown and missing inputs are problems."""
+        payload, names = message.payload, list(self._inputs)
+        is_table = self._kind is ContractKind.TABLE
+        what = "column" if is_table and message.payload_type is not PayloadType.TENSORS else "input"
+        if message.payload_type is PayloadType.TENSORS:
+            found = {tensor.name: tensor for tensor in payload}
+            if len(names) == 1 and len(found) == 1:  # whatever the client calls it
+                found = dict(zip(names, found.values(), strict=True))
+            if not check_names(found, names, self._optional, what, problems):
+                return {}
+            checked = {
+                name: self._check_datatype(tensor, self._rules[name], problems) for name, tensor in found.items()
+            }
+            return {name: source for name, source in checked.items() if source is not None}
+        if message.payload_type is PayloadType.JSON:
+            sources = column_sources(payload, problems, is_table=is_table)
+            if sources is None:
+                return {}
+            return sources if check_names(sources, names, self._optional, what, problems) else {}
+        source = array_source(message)
+        if source is None or (source.is_single and len(names) > 1):
+            problems.add(f"the request holds no value of the inputs; they are {_list(names)}")
+            return {}
+        if len(names) == 1:
+            return {names[0]: source}
+        return self._split_table(source, message, problems)
+
+    def _split_table(self, source: Source, message: Message, problems: Problems) -> dict[str, Source]:
+        """Return the columns of the rows of a request by the names of inputs."""
+        names = list(self._inputs)
+        if len(source.shape) != 2:
+            problems.add(f"the shape {list(source.shape)} is not that of rows; each row has {_list(names)}")
+            return {}
+        order = order_columns(message.names, names, self._optional, source.shape[1], problems)
+        if order is None:
+            return {}
+        width = source.shape[1]
+        return {
+            name: Source((source.shape[0],), source.values[place::width])
+            for name, place in zip(names, order, strict=True)
+            if place is not None
+        }
+
+    def _read_tensors(self, sources: Mapping[str, Source], problems: Problems) -> list[Tensor]:
+        if self._kind is ContractKind.TABLE and not _are_columns(list(sources.values()), problems):
+            return []
+        tensors = []
+        for name, tensor in self._inputs.items():
+            source = sources.get(name)
+            if source is None:
+                continue
+            shape = self._fit_shape(source, tensor, problems)
+            if shape is None:
+                continue
+            is_column = self._kind is ContractKind.TABLE
+            found = ValueProblems(problems, name, None if is_column else shape)
+            rule = self._rules[name]
+            if source.content_type is not None:
+                rule = replace(rule, content_type=source.content_type)
+            array = self._convert(source.values, rule, found).reshape(shape)
+            content_type = None
+            if rule.datatype is BYTES:
+                content_type = None if rule.content_type is None else "bytes"  # decoded
+            tensors.append(Tensor(name, array, tensor.datatype, source.parameters, content_type))
+        return tensors
+
+    def _fit_shape(self, source: Source, tensor: TensorSpec, problems: Problems) -> tuple[int, ...] | None:
+        """Return the shape of an input's array; None if it does not fit, which is a problem."""
+        given, declared = source.shape, tensor.shape
+        if _fits(given, declared):
+            return given
+        if not source.is_exact:
+            if len(given) == 1 and len(declared) == 2 and declared[1] == 1:
+                return (given[0], 1)  # a column
+            if source.is_single:  # a text or a file
+                shape = tuple(1 if size == _VARIABLE else size for size in declared)
+                if all(size == 1 for size in shape):
+                    return shape
+        problems.add(_wrong_shape(tensor, given))
+        return None
+
+    # Values
+
+    def _check_datatype(self, tensor: Tensor, rule: ValueRule, problems: Problems) -> Source | None:
+        """Return the values of a tensor; None if its datatype is not a safe cast, which is a problem."""
+        source = tensor_source(tensor)
+        if source.can_be(rule):
+            if source.datatype == "BF16" and rule.datatype.name != "BF16":
+                source.values = widen_bf16(source.values)
+            return source
+        problems.add(f"input {tensor.name}: the datatype {source.datatype} is not {rule.datatype.name}")
+        return None
+
+    def _convert(self, values: Any, rule: ValueRule, problems: ValueProblems) -> Array:
+        convert: Any = convert_array if isinstance(values, np.ndarray) else convert_values
+        array: Array = convert(values, rule, problems)
+        if self._checks_values:
+            rule.check(array, problems)
+        return array
+
+
+def _are_columns(sources: Sequence[Source], problems: Problems) -> bool:
+    """Return whether values are columns of one length; otherwise that is a problem."""
+    if any(len(source.shape) not in (1, 2) or source.shape[1:] not in ((), (1,)) for source in sources):
+        problems.add("a column has more than one dimension")
+        return False
+    lengths = sorted({source.shape[0] for source in sources})
+    if len(lengths) > 1:
+        problems.add(f"the columns differ in length: {', '.join(map(str, lengths[:5]))}")
+    return len(lengths) < 2
+
+
+def _stack(columns: Sequence[Array], count: int) -> Array:
+    joined: Array = np.empty((count, len(columns)), columns[0].dtype)
+    for index, column in enumerate(columns):
+        joined[:, index] = column
+    return joined
+
+
+def _has_mask(arrays: Sequence[Array]) -> bool:
+    return any(isinstance(array, np.ma.MaskedArray) for array in arrays)
+
+
+def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
+    return len(shape) == len(declared) and all(
+        wanted in (_VARIABLE, size) for size, wanted in zip(shape, declared, strict=True)
+    )
+
+
+def _wrong_shape(tensor: TensorSpec, shape: Sequence[int]) -> str:
+    return f"input {tensor.name}: the shape {list(shape)} does not match {list(tensor.shape)}"
+
+
+def _width(source: Source) -> int:
+    return source.shape[1] if len(source.shape) == 2 else -1
+
+
+def _count(names: Sequence[str]) -> str:
+    return f"{len(names)} column{'' if len(names) == 1 else 's'}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

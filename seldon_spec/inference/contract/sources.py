@@ -1,0 +1,106 @@
+"""The values of an input as a request holds them, whatever the protocol and the type of the payload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from seldon_spec.errors import PayloadError
+from seldon_spec.inference.arrays import Array, flatten_nested
+from seldon_spec.inference.contract.problems import Problems, show
+from seldon_spec.inference.contract.rules import ValueRule
+from seldon_spec.inference.datatypes import datatype_of
+from seldon_spec.inference.message import Message, PayloadType, Tensor
+
+
+@dataclass(slots=True)
+class Source:
+    """Values of a request.
+
+    Attributes:
+        shape: of the values.
+        values: flat, row-major: an array, or a list of JSON values.
+        datatype: as sent; None: the protocol names none, so that the values decide.
+        parameters, content_type: see ``Tensor``.
+        is_single: whether it is one text or one file without a shape of its own.
+    """
+
+    shape: tuple[int, ...]
+    values: Any
+    datatype: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    content_type: str | None = None
+    is_single: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the request names datatype and shape."""
+        return self.datatype is not None
+
+    def can_be(self, rule: ValueRule) -> bool:
+        """Return whether the datatype is the rule's, or one whose values it can hold.
+
+        Floats may be integers if values may be missing, because many clients have NaN only.
+        """
+        name, wanted = self.datatype, rule.datatype
+        if name is None or name == wanted.name:
+            return True
+        if name == "BF16":
+            return wanted.name in ("FP32", "FP64")
+        if "BYTES" in (name, wanted.name) or wanted.name == "BF16":
+            return False
+        if rule.optional and not rule.is_float and self.values.dtype.kind == "f":
+            return True
+        return bool(np.can_cast(self.values.dtype, wanted.dtype, "safe"))
+
+
+def tensor_source(tensor: Tensor) -> Source:
+    """Return the values of a tensor."""
+    array: Array = tensor.array
+    datatype = tensor.datatype or datatype_of(array, tensor.name).name
+    return Source(array.shape, array.reshape(-1), datatype, tensor.parameters, tensor.content_type)
+
+
+def array_source(message: Message) -> Source | None:
+    """Return the values of a message with one array, one text or one file; None for any other message."""
+    payload = message.payload
+    if message.payload_type in (PayloadType.TEXT, PayloadType.BINARY):
+        return Source((), [payload], is_single=True)
+    if message.rows is not None:
+        shape, leaves, _ = flatten_nested(message.rows)
+        return Source(shape, leaves)
+    if isinstance(payload, np.ndarray):
+        flat = payload.reshape(-1)
+        return Source(payload.shape, flat if flat.dtype.kind in "biuf" else flat.tolist())
+    return None
+
+
+def column_sources(payload: object, problems: Problems, *, is_table: bool = True) -> dict[str, Source] | None:
+    """Return the values of a JSON object of nested lists by name, or of a list of objects with one value per column.
+
+    Args:
+        payload: the value.
+        problems: get what is wrong with it.
+        is_table: whether a list of objects is allowed.
+
+    Returns:
+        None if there is a problem.
+    """
+    if is_table and isinstance(payload, list) and payload and all(isinstance(row, dict) for row in payload):
+        names = dict.fromkeys(name for row in payload for name in row)
+        return {str(name): Source((len(payload),), [row.get(name) for row in payload]) for name in names}
+    if not isinstance(payload, dict):
+        problems.add(f"jsonData is {show(payload)}, not an object with a list for each input")
+        return None
+    sources = {}
+    for name, value in payload.items():
+        try:
+            shape, leaves, _ = flatten_nested(value)
+        except PayloadError as error:
+            problems.add(f"input {name}: {error}")
+            return None
+        sources[str(name)] = Source(shape, leaves)
+    return sources

@@ -1,0 +1,341 @@
+"""Requests of both protocols, read as the declared inputs say, or rejected with all of their problems."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
+from seldon_spec.errors import PayloadError
+from seldon_spec.inference.contract.reader import ContractReader
+from seldon_spec.inference.contract.validation import RequestValidation
+from seldon_spec.inference.message import KeepRows, Message, Operation
+from seldon_spec.inference.request import Codec
+from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
+from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+
+IRIS = (
+    TensorSpec(
+        "flower",
+        "FP64",
+        (-1, 3),
+        columns=(
+            ColumnSpec("length", minimum=0, maximum=10),
+            ColumnSpec("width", maximum=5),
+            ColumnSpec("kind", choices=(1, 2), optional=True),
+        ),
+        minimum=-1,
+    ),
+)
+PLAIN = (TensorSpec("x", "FP64", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b"))),)
+WHOLE = (TensorSpec("x", "UINT8", (-1, 2), columns=(ColumnSpec("a"), ColumnSpec("b", maximum=200.5))),)
+TABLE = (
+    TensorSpec("age", "INT32", (-1,), minimum=0, maximum=150),
+    TensorSpec("job", "BYTES", (-1,), content_type="str", choices=("cook", "nurse")),
+    TensorSpec("income", "FP32", (-1, 1), optional=True),
+    TensorSpec("member", "BOOL", (-1,), optional=True),
+)
+IMAGE = (TensorSpec("image", "UINT8", (-1, 2, 2), maximum=250),)
+TEXT = (TensorSpec("text", "BYTES", (-1,), content_type="str", choices=("a", "b")),)
+MIXED = (TensorSpec("x", "FP32", (-1, 2)), TensorSpec("when", "BYTES", (-1,), content_type="datetime", optional=True))
+
+
+def read(inputs: Sequence[TensorSpec], message: Message) -> dict[str, Any]:
+    read = RequestValidation(inputs, "reject").read_tensors(message)
+    return {tensor.name: (tensor.array.dtype.name, tensor.array.tolist()) for tensor in read.payload}
+
+
+def v1(inputs: Sequence[TensorSpec], tree: Any) -> Message:
+    return _message(JsonCodec(), tree)
+
+
+def v2(inputs: Sequence[TensorSpec], **tensors: tuple[str, list[int], list[Any]]) -> Message:
+    entries = [{"name": n, "datatype": d, "shape": s, "data": v} for n, (d, s, v) in tensors.items()]
+    return _message(V2JsonCodec(ModelInfo("model", inputs=tuple(inputs))), {"inputs": entries})
+
+
+def _message(codec: Codec, tree: Any) -> Message:
+    request = codec.decode(Operation.PREDICT, json.dumps(tree).encode())
+    request.keeps_rows = KeepRows.IF_MIXED
+    return request.message
+
+
+def rows(*values: Any, names: list[Any] | None = None) -> dict[str, Any]:
+    return {"data": {"ndarray": list(values), **({} if names is None else {"names": names})}}
+
+
+def problems_of(inputs: Sequence[TensorSpec], message: Message) -> str:
+    with pytest.raises(PayloadError) as caught:
+        ContractReader(inputs).read(message)
+    return str(caught.value)
+
+
+NAN = float("nan")
+RIGHT: dict[str, tuple[tuple[TensorSpec, ...], Any, dict[str, Any]]] = {
+    "positional": (PLAIN, rows([1, 2], [3, 4.5]), {"x": ("float64", [[1, 2], [3, 4.5]])}),
+    "integers": (PLAIN, rows([1, 2]), {"x": ("float64", [[1, 2]])}),
+    "in-order": (PLAIN, rows([1, 2], names=["a", "b"]), {"x": ("float64", [[1, 2]])}),
+    "reordered": (PLAIN, rows([1, 2], names=["b", "a"]), {"x": ("float64", [[2, 1]])}),
+    "default-names": (PLAIN, rows([1, 2], names=["t:0", "t:1"]), {"x": ("float64", [[1, 2]])}),
+    "tensor": (PLAIN, {"data": {"tensor": {"shape": [1, 2], "values": [1, 2]}}}, {"x": ("float64", [[1, 2]])}),
+    "no-rows": (PLAIN, {"data": {"tensor": {"shape": [0, 2], "values": []}}}, {"x": ("float64", [])}),
+    "columns-by-name": (PLAIN, {"jsonData": {"b": [2, 4], "a": [1, 3]}}, {"x": ("float64", [[1, 2], [3, 4]])}),
+    "records": (PLAIN, {"jsonData": [{"b": 2, "a": 1}]}, {"x": ("float64", [[1, 2]])}),
+    "infinity": (PLAIN, rows([1, float("inf")]), {"x": ("float64", [[1, float("inf")]])}),
+    "bounds": (IRIS, rows([0, 5, 1], [10, -1, 2]), {"flower": ("float64", [[0, 5, 1], [10, -1, 2]])}),
+    "whole": (WHOLE, rows([255, 200]), {"x": ("uint8", [[255, 200]])}),
+    "whole-floats": (WHOLE, rows([255.0, 1.0]), {"x": ("uint8", [[255, 1]])}),
+    "table": (
+        TABLE,
+        rows([30, "cook", 1.5, True], [31, "nurse", None, None]),
+        {
+            "age": ("int32", [30, 31]),
+            "job": ("object", ["cook", "nurse"]),
+            "income": ("float32", [[1.5], [pytest.approx(NAN, nan_ok=True)]]),
+            "member": ("bool", [True, None]),
+        },
+    ),
+    "table-by-name": (
+        TABLE,
+        rows(["nurse", 31], names=["job", "age"]),
+        {"age": ("int32", [31]), "job": ("object", ["nurse"])},
+    ),
+    "table-of-numbers": (
+        TABLE[:1] + TABLE[2:3],
+        rows([1, 2.5]),
+        {"age": ("int32", [1]), "income": ("float32", [[2.5]])},
+    ),
+    "image": (IMAGE, rows([[1, 2], [3, 4]]), {"image": ("uint8", [[[1, 2], [3, 4]]])}),
+    "text": (TEXT, {"strData": "a"}, {"text": ("object", ["a"])}),
+    "texts": (TEXT, rows("a", "b"), {"text": ("object", ["a", "b"])}),
+    "json": (MIXED, {"jsonData": {"x": [[1, 2]]}}, {"x": ("float32", [[1, 2]])}),
+}
+
+
+@pytest.mark.parametrize(("inputs", "tree", "expected"), RIGHT.values(), ids=RIGHT.keys())
+def test_requests_of_seldons_protocol(inputs: tuple[TensorSpec, ...], tree: Any, expected: dict[str, Any]) -> None:
+    assert read(inputs, v1(inputs, tree)) == expected
+
+
+V2_RIGHT: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], dict[str, Any]]] = {
+    "rows": (PLAIN, {"x": ("FP64", [1, 2], [1, 2])}, {"x": ("float64", [[1, 2]])}),
+    "any-name": (PLAIN, {"input-0": ("FP32", [1, 2], [1, 2])}, {"x": ("float64", [[1, 2]])}),
+    "bf16": (PLAIN, {"x": ("BF16", [1, 2], [1.5, 2])}, {"x": ("float64", [[1.5, 2]])}),
+    "columns": (
+        PLAIN,
+        {"b": ("FP64", [2], [2, 4]), "a": ("INT32", [2, 1], [1, 3])},
+        {"x": ("float64", [[1, 2], [3, 4]])},
+    ),
+    "table": (
+        TABLE,
+        {"job": ("BYTES", [2], ["cook", "nurse"]), "age": ("INT8", [2], [1, 2]), "member": ("BOOL", [2], [True, None])},
+        {"age": ("int32", [1, 2]), "job": ("object", ["cook", "nurse"]), "member": ("bool", [True, None])},
+    ),
+    "tensors": (
+        MIXED,
+        {"x": ("FP32", [1, 2], [1, 2]), "when": ("BYTES", [2], [None, None])},
+        {"x": ("float32", [[1, 2]]), "when": ("object", [None, None])},
+    ),
+}
+
+
+@pytest.mark.parametrize(("inputs", "tensors", "expected"), V2_RIGHT.values(), ids=V2_RIGHT.keys())
+def test_requests_of_v2(inputs: tuple[TensorSpec, ...], tensors: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert read(inputs, v2(inputs, **tensors)) == expected
+
+
+def test_a_single_input_has_the_names_of_its_columns() -> None:
+    assert ContractReader(PLAIN).read(v1(PLAIN, rows([1, 2], names=["b", "a"]))).names == ["a", "b"]
+    assert ContractReader(PLAIN).read(v2(PLAIN, x=("FP64", [1, 2], [1, 2]))).names == ["a", "b"]
+
+
+def test_integers_may_come_as_floats_where_values_may_be_missing() -> None:
+    inputs = (TensorSpec("a", "INT64", (-1,), optional=True), TensorSpec("b", "FP64", (-1,)))
+    found = read(inputs, v2(inputs, a=("FP64", [2], [1, None]), b=("FP64", [2], [1, 2])))
+    assert found["a"] == ("int64", [1, None])
+    text = problems_of(inputs, v2(inputs, a=("FP64", [2], [1.5, None]), b=("FP64", [2], [1, 2])))
+    assert text == "invalid request: row 0, a: 1.5 is not a whole number"
+
+
+WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
+    "text": (PLAIN, rows([1, 2], [3, "abc"]), ": row 1, b: 'abc' is not a number"),
+    "number-in-quotes": (PLAIN, rows(["1", 2]), ": row 0, a: '1' is not a number"),
+    "boolean": (PLAIN, rows([True, 2]), ": row 0, a: true is not a number"),
+    "null": (PLAIN, rows([None, 2]), ": row 0, a: a value is missing"),
+    "nan": (PLAIN, rows([1, NAN]), ": row 0, b: a value is missing"),
+    "list": (PLAIN, rows([1, {"a": 1}]), ": row 0, b: an object is not a number"),
+    "width": (PLAIN, rows([1, 2, 3]), ": a row has 3 values, and the columns are 2: a, b"),
+    "flat": (PLAIN, rows(1, 2), r": input x: the shape [2] does not match [-1, 2]"),
+    "unknown": (
+        PLAIN,
+        rows([1, 2], names=["a", "bb"]),
+        " (2 problems): unknown column 'bb', did you mean 'b'?; missing column 'b'",
+    ),
+    "missing": (PLAIN, rows([1], names=["a"]), ": missing column 'b'"),
+    "more": (PLAIN, rows([1, 2, 3], names=["a", "b", "c"]), ": unknown column 'c'"),
+    "twice": (PLAIN, rows([1, 2], names=["a", "a"]), ": two columns have the name 'a'"),
+    "names-and-width": (PLAIN, rows([1, 2, 3], names=["a", "b"]), ": a row has 3 values, and names has 2"),
+    "names-of-numbers": (PLAIN, rows([1, 2], names=[0, 1]), " (4 problems): unknown column '0'"),
+    "low": (IRIS, rows([-1, 1, 1]), ": row 0, length: -1.0 is less than the minimum 0"),
+    "high": (IRIS, rows([1, 5.5, 1]), ": row 0, width: 5.5 is greater than the maximum 5"),
+    "inherited": (IRIS, rows([1, -2, 1]), ": row 0, width: -2.0 is less than the minimum -1"),
+    "choice": (IRIS, rows([1, 1, 3]), ": row 0, kind: 3.0 is not one of 1, 2"),
+    "several": (
+        IRIS,
+        rows([11, 1, 1], ["x", 6, None]),
+        " (3 problems): row 0, length: 11.0 is greater than the maximum 10; row 1, length: 'x' is not a number; "
+        "row 1, width: 6.0 is greater than the maximum 5",
+    ),
+    "range-of-type": (WHOLE, rows([256, 1]), ": row 0, a: 256 is outside the range of UINT8"),
+    "fraction": (WHOLE, rows([1.5, 1]), ": row 0, a: 1.5 is not a whole number"),
+    "whole-bound": (WHOLE, rows([1, 201]), ": row 0, b: 201 is greater than the maximum 200.5"),
+    "huge": (WHOLE, rows([2**70, 1]), ": row 0, a: 1180591620717411303424 is outside the range of UINT8"),
+    "huge-float": (PLAIN, rows([10**400, "x"]), " (2 problems): row 0, a: 1000"),
+    "table": (
+        TABLE,
+        rows(["old", "pilot", "x", "yes"], [151, None, 1, 1]),
+        " (6 problems): row 0, age: 'old' is not a number; row 0, job: 'pilot' is not one of 'cook', 'nurse'; "
+        "row 0, income: 'x' is not a number; row 0, member: 'yes' is not a boolean; "
+        "row 1, age: 151 is greater than the maximum 150; row 1, job: a value is missing",
+    ),
+    "table-missing": (TABLE, rows([1], names=["age"]), ": missing column 'job'"),
+    "table-width": (TABLE, rows([1, "cook"]), ": a row has 2 values, and the columns are 4: age, job, income, member"),
+    "table-shape": (TABLE, rows(1, 2), ": the shape [2] is not that of rows; each row has age, job, income, member"),
+    "number-for-text": (TABLE, rows([1, 5, 1, None]), ": row 0, job: 5 is not text"),
+    "lengths": (TABLE, {"jsonData": {"age": [1, 2], "job": ["cook"]}}, ": the columns differ in length: 1, 2"),
+    "element": (
+        IMAGE,
+        rows([[1, 2], [251, 4]]),
+        ": input image: element [0, 1, 0]: 251 is greater than the maximum 250",
+    ),
+    "element-type": (IMAGE, rows([[1, 2], ["x", 4]]), ": input image: element [0, 1, 0]: 'x' is not a number"),
+    "rank": (IMAGE, rows([1, 2]), ": input image: the shape [1, 2] does not match [-1, 2, 2]"),
+    "text-choice": (TEXT, {"strData": "c"}, ": input text: element [0]: 'c' is not one of 'a', 'b'"),
+    "text-for-numbers": (PLAIN, {"strData": "c"}, ": the request holds no array; send rows of 2 columns: a, b"),
+    "missing-input": (MIXED, {"jsonData": {}}, ": missing input 'x'"),
+    "unknown-input": (MIXED, {"jsonData": {"x": [[1, 2]], "y": [1]}}, ": unknown input 'y'"),
+    "ragged-input": (MIXED, {"jsonData": {"x": [[1], [1, 2]]}}, ": input x: the rows of an array differ in length"),
+    "not-a-date": (
+        MIXED,
+        {"jsonData": {"x": [[1, 2]], "when": ["2024-01-01", "soon"]}},
+        ": input when: element [1]: 'soon' is not a date and time of ISO 8601: ",
+    ),
+    "array-for-several": (MIXED, {"binData": "AAAA"}, ": the request holds no value of the inputs; they are x, when"),
+}
+
+
+@pytest.mark.parametrize(("inputs", "tree", "text"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_requests_of_seldons_protocol(inputs: tuple[TensorSpec, ...], tree: Any, text: str) -> None:
+    assert problems_of(inputs, v1(inputs, tree)).startswith(f"invalid request{text}")
+
+
+V2_WRONG: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], str]] = {
+    "datatype": (PLAIN, {"x": ("BYTES", [1, 2], ["1", "2"])}, ": input x: the datatype BYTES is not FP64"),
+    "unsafe": (WHOLE, {"x": ("INT16", [1, 2], [1, 2])}, ": input x: the datatype INT16 is not UINT8"),
+    "shape": (PLAIN, {"x": ("FP64", [2], [1, 2])}, ": input x: the shape [2] does not match [-1, 2]"),
+    "bounds": (IRIS, {"flower": ("FP64", [1, 3], [11, 0, 1])}, ": row 0, length: 11.0 is greater than the maximum 10"),
+    "null": (PLAIN, {"x": ("FP64", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
+    "null-integer": (WHOLE, {"x": ("UINT8", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
+    "missing": (TABLE, {"age": ("INT32", [1], [1])}, ": missing input 'job'"),
+    "unknown": (
+        TABLE,
+        {"age": ("INT32", [1], [1]), "jobs": ("BYTES", [1], ["cook"])},
+        " (2 problems): unknown input 'jobs', did you mean 'job'?; missing input 'job'",
+    ),
+    "values": (
+        TABLE,
+        {"age": ("INT32", [2], [1, -1]), "job": ("BYTES", [2], ["pilot", "cook"])},
+        " (2 problems): row 0, job: 'pilot' is not one of 'cook', 'nurse'; row 1, age: -1 is less than the minimum 0",
+    ),
+    "lengths": (
+        TABLE,
+        {"age": ("INT32", [2], [1, 1]), "job": ("BYTES", [1], ["cook"])},
+        ": the columns differ in length",
+    ),
+    "not-utf-8": (TEXT, {"text": ("BYTES", [1], ["ä"])}, ": input text: element [0]: 'ä' is not one of 'a', 'b'"),
+}
+
+
+@pytest.mark.parametrize(("inputs", "tensors", "text"), V2_WRONG.values(), ids=V2_WRONG.keys())
+def test_wrong_requests_of_v2(inputs: tuple[TensorSpec, ...], tensors: dict[str, Any], text: str) -> None:
+    assert problems_of(inputs, v2(inputs, **tensors)).startswith(f"invalid request{text}")
+
+
+def test_the_number_of_shown_problems_is_limited() -> None:
+    text = problems_of(IRIS, v1(IRIS, rows(*[[11, 6, 3] for _ in range(1000)])))
+    assert text.startswith("invalid request (3000 problems): row 0, length: ")
+    assert text.endswith("; and 2980 more")
+    assert text.count("; ") == 20
+
+
+def test_a_long_value_is_cut() -> None:
+    text = problems_of(PLAIN, v1(PLAIN, rows([1, "x" * 5000])))
+    assert len(text) < 120
+
+
+@pytest.mark.parametrize("checks_values", [True, False])
+def test_values_need_not_be_checked(*, checks_values: bool) -> None:
+    reader = ContractReader(IRIS, checks_values=checks_values)
+    message = v1(IRIS, rows([11, NAN, 3]))
+    if checks_values:
+        with pytest.raises(PayloadError, match="3 problems"):
+            reader.read(message)
+    else:
+        assert reader.read(message).payload[0].array.shape == (1, 3)
+    with pytest.raises(PayloadError, match="missing column"):
+        reader.read(v1(IRIS, rows([1], names=["length"])))
+
+
+def test_absent_columns_of_a_table_are_filled_with_missing_values() -> None:
+    message = v1(TABLE, rows(["nurse", 31], names=["job", "age"]))
+    read = RequestValidation(TABLE, "reject").read_table(message)
+    assert read is not None
+    assert [(tensor.name, tensor.array.shape) for tensor in read.payload] == [
+        ("age", (1,)),
+        ("job", (1,)),
+        ("income", (1, 1)),
+        ("member", (1,)),
+    ]
+    income, member = read.payload[2].array, read.payload[3].array
+    assert np.isnan(income).all()
+    assert (member.dtype, member.tolist()) == (np.dtype(bool), [None])
+
+
+def test_modes(caplog: pytest.LogCaptureFixture) -> None:
+    wrong = v1(IRIS, rows([11, 1, 1]))
+    assert RequestValidation(IRIS, "off").read(wrong) is None
+    assert RequestValidation(IRIS, "warn").read(wrong) is None
+    assert "server.validate_requests: invalid request: row 0, length: 11.0 is greater" in caplog.text
+    with pytest.raises(PayloadError, match="row 0, length"):
+        RequestValidation(IRIS, "reject").read(wrong)
+    assert RequestValidation(IRIS, "warn").read_tensors(wrong).payload[0].array.tolist() == [[11, 1, 1]]
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-(10**6), 10**6)
+
+
+@given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=8))
+def test_a_matrix_is_checked_as_its_values_are(values: list[tuple[float, float, float]]) -> None:
+    """The vectorised checks find what a comparison of single values finds."""
+    limits = [(0, 10, ()), (-1, 5, ()), (-1, None, (1, 2))]
+    expected = 0
+    for row in values:
+        for value, (low, high, choices) in zip(row, limits, strict=True):
+            if np.isnan(value):
+                expected += 0 if choices else 1
+                continue
+            is_wrong = value < low or (high is not None and value > high) or (choices and value not in choices)
+            expected += bool(is_wrong)
+    message = v1(IRIS, {"data": {"tensor": {"shape": [len(values), 3], "values": [v for row in values for v in row]}}})
+    if expected:
+        text = problems_of(IRIS, message)
+        assert text.startswith("invalid request: " if expected == 1 else f"invalid request ({expected} problems): ")
+    else:
+        assert len(RequestValidation(IRIS, "reject").read_tensors(message).payload[0].array) == len(values)
