@@ -124,11 +124,23 @@ def common_element_schema(columns: Sequence[TensorSpec], others: Sequence[str | 
     return any_of(element_schema(replace(column, minimum=None, maximum=None, choices=()), others) for column in columns)
 
 
-def array_schema(shape: Sequence[int], items: Schema) -> Schema:
-    """Return the schema of nested lists of a shape."""
-    for size in reversed(shape):
-        items = {**list_of(items), **_length(size)}
+def array_schema(shape: Sequence[int], items: Schema, *, has_rows: bool) -> Schema:
+    """Return the schema of nested lists of a shape.
+
+    Args:
+        shape: -1 for any size.
+        items: of the innermost lists.
+        has_rows: whether a list of lists has at least one, because an empty list does not show the inner sizes.
+    """
+    for level, size in enumerate(reversed(shape)):
+        is_free = size == -1 and level > 0 and has_rows
+        items = {**list_of(items), **({"minItems": 1} if is_free else _length(size))}
     return items
+
+
+def flat_schema(shape: Sequence[int], items: Schema) -> Schema:
+    """Return the schema of the values of an array in row-major order."""
+    return {**list_of(items), **_length(-1 if -1 in shape else math.prod(shape))}
 
 
 def row_schema(columns: Sequence[TensorSpec], others: Mapping[str, Sequence[str | None]]) -> Schema:

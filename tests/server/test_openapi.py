@@ -133,6 +133,7 @@ VIOLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "below the minimum": ("columns", {"data": {"ndarray": [[-1, 3.5, 2]]}}),
     "not a choice": ("columns", {"data": {"ndarray": [[1, 3.5, 3]]}}),
     "missing value": ("columns", {"data": {"ndarray": [[None, 3.5, 2]]}}),
+    "no rows": ("columns", {"data": {"ndarray": []}}),
     "too few columns": ("columns", {"data": {"ndarray": [[1, 3.5]]}}),
     "unknown column": ("columns", {"data": {"names": ["length", "width", "x"], "ndarray": [[1, 3.5, 2]]}}),
     "column is missing": ("columns", {"data": {"names": ["length", "width"], "ndarray": [[1, 3.5]]}}),
@@ -182,6 +183,7 @@ V2_REQUESTS: dict[str, tuple[str, list[dict[str, Any]], bool]] = {
     "no input": ("columns", [], False),
     "optional input": ("several tensors", [_input("image", "UINT8", [1, 4, 4, 3], [0] * 48)], True),
     "required input": ("several tensors", [_input("query", "BYTES", [1], ["text"])], False),
+    "too many values": ("scalar", [_input("x", "INT64", [], [1, 2])], False),
     "too large": ("several tensors", [_input("image", "UINT8", [1, 4, 4, 3], [256] * 48)], False),
 }
 

@@ -25,6 +25,7 @@ from seldon_spec.protocols.openapi import (
     common_element_schema,
     content_of,
     element_schema,
+    flat_schema,
     has_small_example,
     is_number,
     list_of,
@@ -199,23 +200,20 @@ def _tensor_schema(tensor: TensorSpec, tensors: Sequence[TensorSpec], *, is_requ
     if is_float:
         others = _NOT_FINITE if not is_request else (None, "NaN") if tensor.optional else ()
     columns = columns_of(tensors) if tensor.columns else ()
-    flat = element_schema(tensor, others)
-    forms = [list_of(flat)]
     if columns:
         missing = {column.name: (None, "NaN") for column in columns if column.optional and is_float}
-        rows = row_schema(columns, missing if is_request else dict.fromkeys((c.name for c in columns), others))
-        any_missing = (None, "NaN") if missing and is_request else others
-        forms = [list_of(common_element_schema(columns, any_missing)), list_of(rows)]
-    elif len(tensor.shape) > 1:
-        forms.append(array_schema(tensor.shape, flat))
-    if not is_request:
-        forms = forms[:1]
+        flat = common_element_schema(columns, (None, "NaN") if missing and is_request else others)
+        nested = list_of(row_schema(columns, missing))
+    else:
+        flat = element_schema(tensor, others)
+        nested = array_schema(tensor.shape, flat, has_rows=True)
+    values = flat_schema(tensor.shape, flat)
     members = {
         "name": {"const": tensor.name},
         "datatype": {"const": tensor.datatype},
         "shape": shape_schema(tensor.shape),
         "parameters": ref("Parameters"),
-        "data": any_of(forms),
+        "data": any_of([values, nested]) if is_request and len(tensor.shape) > 1 else values,
     }
     required = [name for name in members if name != "parameters" and (is_request or name != "data")]
     return {**annotate(tensor), **object_schema(members, required)}
@@ -277,7 +275,7 @@ _SCHEMAS: Mapping[str, Schema] = {
     ),
     "Parameters": {
         "type": "object",
-        "properties": {"binary_data_output": _BOOLEAN, "binary_data": _BOOLEAN, "binary_data_size": _COUNT},
+        "properties": {"binary_data_output": _BOOLEAN, "binary_data": _BOOLEAN},
         "additionalProperties": _VALUE,
     },
     "InferenceError": object_schema({"error": _TEXT}, ["error"]),

@@ -24,6 +24,7 @@ from seldon_spec.protocols.openapi import (
     common_element_schema,
     content_of,
     element_schema,
+    flat_schema,
     has_one_element,
     has_small_example,
     is_number,
@@ -209,9 +210,9 @@ def _list_forms(tensors: Sequence[TensorSpec], *, is_request: bool) -> Sequence[
     if columns_of(tensors):
         forms += _list_table_forms(tensors, is_request=is_request)
     elif len(tensors) == 1:
-        forms += _list_array_forms(tensors[0])
+        forms += _list_array_forms(tensors[0], is_request=is_request)
     if not forms or not is_request:
-        forms.append(_named_form(tensors))
+        forms.append(_named_form(tensors, is_request=is_request))
     return forms
 
 
@@ -221,19 +222,20 @@ def _list_table_forms(tensors: Sequence[TensorSpec], *, is_request: bool) -> Ite
     names = [column.name for column in columns]
     missing = {column.name: (None,) for column in columns if column.optional}
     exact: Schema = {"const": names} if is_request else _NAMES
-    rows = object_schema({"names": exact, "ndarray": list_of(row_schema(columns, missing))}, ["ndarray"])
+    array = list_of(row_schema(columns, missing)) | ({"minItems": 1} if is_request else {})
+    rows = object_schema({"names": exact, "ndarray": array}, ["ndarray"])
     if is_request:
-        value = common_element_schema(columns, (None,) if missing else ())
         # columns of one input cannot be absent
         required = names if len(tensors) == 1 else [column.name for column in columns if not column.optional]
         some = {**list_of({"enum": names}), "uniqueItems": True, "minItems": len(required)}
         if 0 < len(required) < len(names):
             some["allOf"] = [{"contains": {"const": name}} for name in required]
+        values = list_of(common_element_schema(columns, (None,) if missing else ()))
+        array = {**list_of({**values, "minItems": len(required), "maxItems": len(names)}), "minItems": 1}
         described = "The columns in another order, as `names` says."
-        other = object_schema(
-            {"names": some, "ndarray": list_of(list_of(value))}, ["names", "ndarray"], description=described
+        rows = any_of(
+            [rows, object_schema({"names": some, "ndarray": array}, ["names", "ndarray"], description=described)]
         )
-        rows = any_of([rows, other])
     yield _Form("rows", "data", rows, {"names": names, "ndarray": [row]})
     if all(map(is_number, columns)):
         tensor = _tensor_schema((-1, len(columns)), common_element_schema(columns))
@@ -241,7 +243,7 @@ def _list_table_forms(tensors: Sequence[TensorSpec], *, is_request: bool) -> Ite
         yield _Form("tensor", "data", data, {"names": names, "tensor": {"shape": [1, len(columns)], "values": row}})
 
 
-def _list_array_forms(tensor: TensorSpec) -> Iterator[_Form]:
+def _list_array_forms(tensor: TensorSpec, *, is_request: bool) -> Iterator[_Form]:
     """Yield the forms of the only input or output."""
     missing = (None,) if tensor.optional else ()
     element, is_small = element_schema(tensor), has_small_example(tensor)
@@ -253,7 +255,7 @@ def _list_array_forms(tensor: TensorSpec) -> Iterator[_Form]:
             is_plain = tensor.content_type == "bytes"
             content = base64.b64encode(str(value).encode()).decode() if is_plain else value
             yield _Form("binary", "binData", {**element, **_BASE64}, content)
-    nested = {**annotate(tensor), **array_schema(tensor.shape, element_schema(tensor, missing))}
+    nested = {**annotate(tensor), **array_schema(tensor.shape, element_schema(tensor, missing), has_rows=is_request)}
     example = {"ndarray": example_array(tensor)} if is_small else None
     yield _Form("ndarray", "data", object_schema({"ndarray": nested}, ["ndarray"]), example)
     if is_number(tensor):
@@ -263,12 +265,14 @@ def _list_array_forms(tensor: TensorSpec) -> Iterator[_Form]:
         yield _Form("tensor", "data", data, example)
 
 
-def _named_form(tensors: Sequence[TensorSpec]) -> _Form:
+def _named_form(tensors: Sequence[TensorSpec], *, is_request: bool) -> _Form:
     """Return the form of several inputs or outputs, each by its name."""
     members = {
         tensor.name: {
             **annotate(tensor),
-            **array_schema(tensor.shape, element_schema(tensor, (None,) if tensor.optional else ())),
+            **array_schema(
+                tensor.shape, element_schema(tensor, (None,) if tensor.optional else ()), has_rows=is_request
+            ),
         }
         for tensor in tensors
     }
@@ -280,7 +284,7 @@ def _named_form(tensors: Sequence[TensorSpec]) -> _Form:
 
 
 def _tensor_schema(shape: Sequence[int], element: Schema) -> Schema:
-    return object_schema({"shape": shape_schema(shape), "values": list_of(element)}, ["shape", "values"])
+    return object_schema({"shape": shape_schema(shape), "values": flat_schema(shape, element)}, ["shape", "values"])
 
 
 def _message_schema(forms: Sequence[_Form]) -> Schema:
