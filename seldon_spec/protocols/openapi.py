@@ -88,12 +88,27 @@ def element_schema(tensor: TensorSpec, others: Sequence[str | None] = ()) -> Sch
         others: further values, such as None for one that is missing.
     """
     schema = _value_schema(tensor)
-    return {"anyOf": [schema, {"enum": list(others)}]} if others else schema
+    if not others:
+        return schema
+    missing = [{"type": "null"}] if None in others else []
+    texts = [other for other in others if other is not None]
+    return {"anyOf": [schema, *missing, *([{"type": "string", "enum": texts}] if texts else [])]}
 
 
 def _value_schema(tensor: TensorSpec) -> Schema:
+    schema = _type_schema(tensor)
     if tensor.choices:
-        return {"enum": list(tensor.choices)}
+        return {"type": schema["type"], "enum": list(tensor.choices)}
+    limits = find_datatype(tensor.datatype).limits
+    low, high = tensor.minimum, tensor.maximum
+    if limits is not None:
+        low = limits[0] if low is None else max(low, limits[0])
+        high = limits[1] if high is None else min(high, limits[1])
+    bounds = {"minimum": low, "maximum": high}
+    return {**schema, **{key: bound for key, bound in bounds.items() if bound is not None}}
+
+
+def _type_schema(tensor: TensorSpec) -> Schema:
     datatype = find_datatype(tensor.datatype)
     if datatype is BYTES:
         content_type = tensor.content_type or ""
@@ -102,18 +117,10 @@ def _value_schema(tensor: TensorSpec) -> Schema:
         return {"type": "string", **form}
     if datatype.name == "BOOL":
         return {"type": "boolean"}
-    low, high = tensor.minimum, tensor.maximum
-    if datatype.limits is None:
-        schema: Schema = {"type": "number"}
-        if datatype.name in _FLOAT_FORMATS:
-            schema["format"] = _FLOAT_FORMATS[datatype.name]
-    else:
-        schema = {"type": "integer", "format": datatype.name.lower()}
-        smallest, largest = datatype.limits
-        low = smallest if low is None else max(low, smallest)
-        high = largest if high is None else min(high, largest)
-    bounds = {"minimum": low, "maximum": high}
-    return {**schema, **{key: bound for key, bound in bounds.items() if bound is not None}}
+    if datatype.limits is not None:
+        return {"type": "integer", "format": datatype.name.lower()}
+    format_ = _FLOAT_FORMATS.get(datatype.name)
+    return {"type": "number", **({} if format_ is None else {"format": format_})}
 
 
 def common_element_schema(columns: Sequence[TensorSpec], others: Sequence[str | None] = ()) -> Schema:
@@ -166,6 +173,12 @@ def shape_schema(shape: Sequence[int]) -> Schema:
     if not shape:
         del schema["prefixItems"]
     return schema
+
+
+def exact_list(values: Sequence[str]) -> Schema:
+    """Return the schema of a list of exactly these texts."""
+    # "const" of a list is valid too, but not every client generator can read it
+    return {"type": "array", "prefixItems": [{"const": value} for value in values], **_length(len(values))}
 
 
 def _length(size: int) -> Schema:

@@ -216,7 +216,8 @@ def _tensor_schema(tensor: TensorSpec, tensors: Sequence[TensorSpec], *, is_requ
         "data": any_of([values, nested]) if is_request and len(tensor.shape) > 1 else values,
     }
     required = [name for name in members if name != "parameters" and (is_request or name != "data")]
-    return {**annotate(tensor), **object_schema(members, required)}
+    title = f"{'Input' if is_request else 'Output'} {tensor.name}"
+    return {**annotate(tensor), **object_schema(members, required), "title": title}
 
 
 _VALUE = {"type": ["boolean", "number", "string"]}
@@ -269,7 +270,7 @@ _SCHEMAS: Mapping[str, Schema] = {
             "datatype": {"enum": sorted(NAMES)},
             "shape": list_of(_COUNT),
             "parameters": ref("Parameters"),
-            "data": {"type": "array", "description": "The values in row-major order, flat or nested as the shape."},
+            "data": {**list_of({}), "description": "The values in row-major order, flat or nested as the shape."},
         },
         ["name", "datatype", "shape"],
     ),

@@ -24,6 +24,7 @@ from seldon_spec.protocols.openapi import (
     common_element_schema,
     content_of,
     element_schema,
+    exact_list,
     flat_schema,
     has_one_element,
     has_small_example,
@@ -117,9 +118,9 @@ def describe_seldon(spec: Spec, protocol: RestProtocol) -> ApiPart:
             paths[route.path] = {"get": _describe_probe(route, _PROBES[route.page], protocol, errors)}
     schemas = {**_SCHEMAS, "ModelMetadata": METADATA_SCHEMA}
     if not _TAKES_INPUTS.isdisjoint(operations):
-        schemas["SeldonRequest"] = _message_schema(inputs)
+        schemas |= _message_schemas("SeldonRequest", inputs)
     if outputs and not _RETURNS_OUTPUTS.isdisjoint(operations):
-        schemas["SeldonResponse"] = _message_schema(outputs)
+        schemas |= _message_schemas("SeldonResponse", outputs)
     return ApiPart(paths, schemas, errors.components)
 
 
@@ -221,7 +222,7 @@ def _list_table_forms(tensors: Sequence[TensorSpec], *, is_request: bool) -> Ite
     columns, row = columns_of(tensors), example_row(tensors)
     names = [column.name for column in columns]
     missing = {column.name: (None,) for column in columns if column.optional}
-    exact: Schema = {"const": names} if is_request else _NAMES
+    exact = exact_list(names) if is_request else _NAMES
     array = list_of(row_schema(columns, missing)) | ({"minItems": 1} if is_request else {})
     rows = object_schema({"names": exact, "ndarray": array}, ["ndarray"])
     if is_request:
@@ -287,14 +288,14 @@ def _tensor_schema(shape: Sequence[int], element: Schema) -> Schema:
     return object_schema({"shape": shape_schema(shape), "values": flat_schema(shape, element)}, ["shape", "values"])
 
 
-def _message_schema(forms: Sequence[_Form]) -> Schema:
-    return {
-        "type": "object",
-        "properties": {"meta": ref("Meta")},
-        "anyOf": [
-            {"title": form.title, "properties": {form.member: form.schema}, "required": [form.member]} for form in forms
-        ],
+def _message_schemas(name: str, forms: Sequence[_Form]) -> dict[str, Schema]:
+    """Return the schema of a message, and that of each form of it by a name of its own, as client generators need."""
+    schemas = {
+        name + form.title.title().replace(" ", ""): object_schema({form.member: form.schema}, [form.member])
+        for form in forms
     }
+    message = {"type": "object", "properties": {"meta": ref("Meta")}, "anyOf": [ref(each) for each in schemas]}
+    return {name: message, **schemas}
 
 
 _TENSOR = {"shape": list_of({"type": "integer"}), "values": list_of({"type": "number"})}
