@@ -14,7 +14,6 @@ from jsonschema import Draft202012Validator
 
 import seldon_spec
 from seldon_spec.config.model import PortsSpec, Spec
-from seldon_spec.protocols.seldon_v1.routes import ROUTES
 from seldon_spec.server.rest.protocols import rest_protocols
 from tests.server.openapi_cases import CASES, TOKEN, Case
 
@@ -105,7 +104,6 @@ PATHS = {
     "combiner": {"/aggregate", "/v2/models/iris/aggregate"},
     "outlier detector": {"/transform-input", "/api/v1.0/predictions", "/v2/models/iris/infer"},
 }
-OPERATIONS = {route.path for route in ROUTES if route.operation is not None}
 
 
 @pytest.mark.parametrize(("name", "paths"), PATHS.items(), ids=PATHS)
