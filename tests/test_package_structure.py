@@ -58,6 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocols.json_style", "protocols.json_numbers", "protocols.private_pool", "protocols.protobuf_wire"),
     ("protocols.status", "protocols.grpc_protocol"),
     ("protocols.route",),
+    ("protocols.openapi",),
     ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),
     ("protocols.seldon_v1",),
     ("protocols.open_inference_v2",),

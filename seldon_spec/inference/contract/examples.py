@@ -18,7 +18,7 @@ from seldon_spec.config.contract import Scalar, TensorSpec
 
 _TEXTS = {
     "base64": base64.b64encode(b"data").decode(),
-    "datetime": "2024-01-31T12:00:00",
+    "datetime": "2024-01-31T12:00:00Z",
     "json": "{}",
 }
 """The example of an element of BYTES for its content type; of others it is plain text."""
@@ -155,10 +155,12 @@ def _declared_array(tensor: TensorSpec) -> list[Any] | None:
         depth, value = depth + 1, value[0] if value else None
     if value is None:
         return None
-    has_free_rows = tensor.shape[:1] == (-1,)
-    if has_free_rows and depth == len(tensor.shape) - 1:
-        return [_to_lists(example)]
-    return cast("list[Any]", _to_lists(example[:1] if has_free_rows else example))
+    array, rank = _to_lists(example), len(tensor.shape)
+    if depth == rank and tensor.shape[:1] == (-1,):
+        array = array[:1]
+    for _ in range(depth, rank):
+        array = [array]
+    return cast("list[Any]", array) if depth <= rank else None
 
 
 def _to_lists(value: Any) -> Any:

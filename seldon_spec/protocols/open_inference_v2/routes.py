@@ -22,11 +22,15 @@ from seldon_spec.protocols.route import Body, RequestInfo, RestProtocol, Route, 
 
 _MODEL = "/v2/models/{model}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
-_OPERATIONS = {"infer": Operation.PREDICT, "route": Operation.ROUTE, "aggregate": Operation.AGGREGATE}
+_OPERATIONS = {
+    "infer": (Operation.PREDICT, "Infer."),
+    "route": (Operation.ROUTE, "Choose the branch of a router."),
+    "aggregate": (Operation.AGGREGATE, "Combine several responses into one."),
+}
 
 OPERATION_ROUTES = tuple(
-    Route(f"v2-{name}", f"{path}/{name}", ("POST",), operation)
-    for name, operation in _OPERATIONS.items()
+    Route(f"v2-{name}", f"{path}/{name}", ("POST",), operation, summary=summary)
+    for name, (operation, summary) in _OPERATIONS.items()
     for path in (_MODEL, _VERSION)
 )
 """The routes that call the model; Seldon Core's executor uses ``route`` and ``aggregate``."""
@@ -89,18 +93,25 @@ def _make_pages(model: ModelInfo) -> tuple[Route, ...]:
     def list_index(dispatcher: Dispatcher, _parameters: Mapping[str, str], body: Body) -> tuple[int, Any]:
         return 200, show_index(model, dispatcher, is_ready_only=_reads_ready(body))
 
-    pages: dict[str, tuple[StatePage, tuple[str, ...]]] = {
-        "v2-server": (show_metadata, ("/v2", "/v2/")),
-        "v2-models": (list_models, ("/v2/models",)),
-        "v2-stats": (show_stats, ("/v2/models/stats", f"{_MODEL}/stats", f"{_VERSION}/stats")),
-        "v2-model": (show_one, (_MODEL, _VERSION)),
-        "v2-model-ready": (show_ready, (f"{_MODEL}/ready", f"{_VERSION}/ready")),
+    pages: dict[str, tuple[StatePage, str, tuple[str, ...]]] = {
+        "v2-server": (show_metadata, "Return the metadata of the server.", ("/v2",)),
+        "v2-models": (list_models, "List the models.", ("/v2/models",)),
+        "v2-stats": (show_stats, "Return the statistics of the model.", (f"{_MODEL}/stats", f"{_VERSION}/stats")),
+        "v2-model": (show_one, "Return the metadata of the model.", (_MODEL, _VERSION)),
+        "v2-model-ready": (show_ready, "Return whether the model is ready.", (f"{_MODEL}/ready", f"{_VERSION}/ready")),
     }
+    live, ready = "Return whether the server is running.", "Return whether the server is ready."
     return (
-        Route("v2-live", "/v2/health/live", ("GET",), state_page=show_live, is_probe=True),
-        Route("v2-ready", "/v2/health/ready", ("GET",), state_page=show_ready, is_probe=True),
-        *(Route(name, path, ("GET",), state_page=page) for name, (page, paths) in pages.items() for path in paths),
-        Route("v2-index", "/v2/repository/index", ("POST",), state_page=list_index),
+        Route("v2-live", "/v2/health/live", ("GET",), state_page=show_live, is_probe=True, summary=live),
+        Route("v2-ready", "/v2/health/ready", ("GET",), state_page=show_ready, is_probe=True, summary=ready),
+        Route("v2-server", "/v2/", ("GET",), state_page=show_metadata),
+        Route("v2-stats", "/v2/models/stats", ("GET",), state_page=show_stats),
+        *(
+            Route(name, path, ("GET",), state_page=page, summary=summary)
+            for name, (page, summary, paths) in pages.items()
+            for path in paths
+        ),
+        Route("v2-index", "/v2/repository/index", ("POST",), state_page=list_index, summary="List the models' states."),
     )
 
 

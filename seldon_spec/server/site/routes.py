@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from seldon_spec.config.model import Spec
-from seldon_spec.protocols.route import RestProtocol, Route
+from seldon_spec.protocols.json_style import JsonStyle, write_json
+from seldon_spec.protocols.route import JSON, Document, RestProtocol, Route
 
 
-def make_site(_spec: Spec, protocols: tuple[RestProtocol, ...]) -> RestProtocol:
+def make_site(spec: Spec, protocols: tuple[RestProtocol, RestProtocol]) -> RestProtocol:
     """Return the pages of a spec, as a protocol without operations.
 
     Args:
-        protocols: the first one defines the format of errors.
+        spec: the model.
+        protocols: Seldon's, which defines the format of errors, and the Open Inference Protocol.
     """
-    routes: tuple[Route, ...] = ()
+
+    def make_openapi() -> bytes:
+        from seldon_spec.server.site.openapi import build_openapi  # not at the top: most servers do not need it
+
+        return write_json(build_openapi(spec, *protocols), JsonStyle(sort_keys=False))
+
+    routes = (Route("openapi-31", "/openapi.json", ("GET",), document=Document(make_openapi, JSON)),)
     return replace(protocols[0], name="pages", routes=routes)

@@ -52,6 +52,8 @@ def test_kind_of_inputs(inputs: list[TensorSpec], kind: ContractKind | None) -> 
         pytest.param(_column("x", shape=()), 1.0, id="a scalar"),
         pytest.param(_column("x", shape=(2, 0)), [[], []], id="no elements"),
         pytest.param(_column("x", example=7), [7], id="an example of a row of one"),
+        pytest.param(_column("x", shape=(-1, 1), example=7), [[7]], id="an example of a column"),
+        pytest.param(_column("x", example=((7, 8),)), [1.0], id="an example of another shape"),
         pytest.param(_column("x", example=(7, 8)), [7], id="an example of the shape"),
         pytest.param(_column("x", shape=(-1, 2), example=(7, 8)), [[7, 8]], id="an example of a row"),
         pytest.param(_column("x", shape=(2, 2), example=((1, 2), (3, 4))), [[1, 2], [3, 4]], id="of a fixed shape"),
