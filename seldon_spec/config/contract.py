@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 
-Scalar: TypeAlias = "bool | int | float | str"
+Scalar: TypeAlias = bool | int | float | str
 """A value of a declared input or output."""
 
 
@@ -45,7 +45,7 @@ class TensorSpec:
         optional: whether values may be missing and, if the class can do without it, whether a request may omit it.
         minimum, maximum: the smallest and the largest number.
         choices: the only values; empty: any.
-        example: a value of the declared shape, or of one row of it.
+        example: a value of the declared shape, or of one row of it, as nested tuples.
         description: text for people.
     """
 

@@ -238,7 +238,12 @@ def _make_tensors(entries: list[Any], default_name: str) -> tuple[TensorSpec, ..
 def _make_tensor(entry: Mapping[str, Any]) -> TensorSpec:
     values = {"as_" if key == "as" else key: value for key, value in entry.items()}  # as is a keyword of Python
     values["columns"] = [_make_column(column) for column in entry.get("columns", ())]
-    return _make(TensorSpec, values)
+    return replace(_make(TensorSpec, values), example=_to_tuples(entry.get("example")))
+
+
+def _to_tuples(value: Any) -> Any:
+    """Return nested lists as nested tuples, which can be hashed."""
+    return tuple(map(_to_tuples, value)) if isinstance(value, list) else value
 
 
 def _make_column(entry: str | Mapping[str, Any]) -> ColumnSpec:

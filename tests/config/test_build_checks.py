@@ -437,6 +437,28 @@ def test_an_import_without_a_requirement_is_reported(
     assert found(tmp_path, {**files, "MyModel.py": f"{head}\n\n\n{CLASS}"}, image) == expected
 
 
+AS_ERROR, AS_WARNING = ["error missing-requirement seldon.yaml:2"], ["warning missing-requirement seldon.yaml:2"]
+TABLES: list[tuple[str, str, Files, str, list[str]]] = [
+    ("pandas", "dataframe", {}, "", AS_ERROR),
+    ("polars", "polars", {"requirements.txt": "pandas"}, "", AS_ERROR),
+    ("there", "dataframe", {"requirements.txt": "pandas>=2"}, "", []),
+    ("array", "array", {}, "", []),
+    ("own-base", "dataframe", {}, "image: {base: 'registry.example.com/ml:1'}", AS_WARNING),
+    ("imported", "dataframe", {"MyModel.py": PANDAS}, "", ERROR),
+]
+
+
+@pytest.mark.parametrize(
+    ("as_", "files", "image", "expected"), [row[1:] for row in TABLES], ids=[row[0] for row in TABLES]
+)
+def test_a_table_without_its_package_is_reported(
+    as_: str, files: Files, image: str, expected: list[str], tmp_path: Path
+) -> None:
+    inputs = f"inputs: [{{name: x, datatype: FP32, shape: [-1, 2], as: {as_}}}]"
+    spec = f"class_name: MyModel\n{inputs}\n{image}\n"
+    assert found(tmp_path, {"MyModel.py": CLASS, **files, "seldon.yaml": spec}) == expected
+
+
 SHADOWS: list[tuple[str, Files, str, list[str]]] = [
     ("library", {"json.py": ""}, "", ["warning shadowed-module json.py:1"]),
     ("dependency", {"numpy.py": ""}, "", ["warning shadowed-module numpy.py:1"]),

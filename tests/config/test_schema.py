@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import keyword
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.loader import plain
 from seldon_spec.config.model import (
     AuthSpec,
@@ -111,6 +113,32 @@ def test_the_top_level_has_the_spec_s_fields() -> None:
         schema = lookup.load_schema()["properties"].get(f.name, {})
         if f.default is not MISSING and "default" in schema and not is_dataclass(f.default):
             assert plain(f.default) == schema["default"], f.name
+
+
+ENTRIES = [
+    (TensorSpec, ("inputs", "0"), set()),
+    (ColumnSpec, ("inputs", "0", "columns", "0"), set()),
+    (TensorSpec, ("outputs", "0"), {"as", "optional", "example"}),
+    (ColumnSpec, ("outputs", "0", "columns", "0"), {"optional"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("entry", "path", "of_inputs"), ENTRIES, ids=[f"{path[0]}-{entry.__name__}" for entry, path, _ in ENTRIES]
+)
+def test_inputs_and_outputs_have_the_dataclass_s_fields_and_defaults(
+    entry: type, path: tuple[str, ...], of_inputs: set[str]
+) -> None:
+    """A field whose name is a keyword of Python ends with an underscore, which the key does not have."""
+    schema = lookup.field_schema(path)
+    assert schema is not None
+    assert set(schema["properties"]) == {f.name.rstrip("_") for f in fields(entry)} - of_inputs
+    for f in fields(entry):
+        assert f.name == f.name.rstrip("_") or keyword.iskeyword(f.name.rstrip("_"))
+        child = schema["properties"].get(f.name.rstrip("_"), {})
+        assert (f.default is MISSING) is (f.name in schema["required"])
+        if "default" in child:
+            assert plain(f.default) == child["default"], f.name
 
 
 def test_the_guide_s_flask_settings_are_there() -> None:

@@ -22,6 +22,7 @@ from seldon_spec.config.checks.requirements import (
     normalise,
     requirements_files,
 )
+from seldon_spec.config.checks.table_rules import needed_packages
 from seldon_spec.config.model import ImageSpec
 from seldon_spec.config.paths import exists, is_file, is_folder, is_inside
 from seldon_spec.config.schema.lookup import join
@@ -75,7 +76,7 @@ def _find_build_problems(context: RuleContext, requirements: Requirements) -> It
 
 
 def _concerns_packages(context: RuleContext, scan: ImportScan) -> bool:
-    """Return whether the class imports packages, or the folder has modules with names of packages."""
+    """Return whether the class or its inputs need packages, or the folder has modules with names of packages."""
     from seldon_spec.config.checks.distributions import (
         ADDED,
         REMOVED,
@@ -84,6 +85,8 @@ def _concerns_packages(context: RuleContext, scan: ImportScan) -> bool:
         with_dependencies,
     )
 
+    if any(needed_packages(context)):
+        return True
     usual = sys.stdlib_module_names - REMOVED.keys() - ADDED.keys()
     own = {normalise(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in own_requirement_lines()}
     names = {path.stem for path in context.folder.glob("*.py")} | {file.partition("/")[0] for file in scan.files}

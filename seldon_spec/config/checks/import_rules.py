@@ -25,8 +25,10 @@ from seldon_spec.config.checks.extras import find_extras
 from seldon_spec.config.checks.imports import Import, ImportScan
 from seldon_spec.config.checks.requirement_versions import is_installed, own_requirements, parse
 from seldon_spec.config.checks.requirements import Line, LineKind, Requirements, local_paths, normalise
+from seldon_spec.config.checks.table_rules import needed_packages
 from seldon_spec.config.checks.target import Target
 from seldon_spec.config.paths import exists, is_inside
+from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
 
 if TYPE_CHECKING:
@@ -119,7 +121,8 @@ def _missing(
     # An extra often has the name of the package that it adds: transformers[torch].
     names = packages.names.union(packages.guesses, *packages.extras.values())
     missing = [each for top, each in wanted.items() if not _is_available(top, names, target)]
-    if not missing:
+    absent = {top: path for path, top in needed_packages(context) if not _is_available(top, names, target)}
+    if not missing and not absent:
         return
     installed, is_known = _follow_installed(packages.names, packages.extras)
     is_locked = requirements.is_hashed or any(line.kind is LineKind.UV_LOCK for line in requirements.lines)
@@ -128,6 +131,20 @@ def _missing(
             continue
         is_error = each.is_certain and packages.is_complete and (is_known or is_locked)
         yield _report_missing(context, requirements, each, target, is_error=is_error)
+    for top, path in absent.items():
+        if top not in installed and top not in wanted:
+            yield Diagnostic(
+                "missing-requirement",
+                f"{join(path)} needs {top}, which no requirement of the image provides",
+                context.item_origin(*path),
+                Severity.ERROR if packages.is_complete and (is_known or is_locked) else Severity.WARNING,
+                path,
+                help=f"add {top} to {_file_of(requirements)}",
+            )
+
+
+def _file_of(requirements: Requirements) -> str:
+    return requirements.files[0] if requirements.files else "requirements.txt"
 
 
 def _is_available(top: str, packages: set[str], target: Target) -> bool:
@@ -218,7 +235,7 @@ def _report_missing(
     context: RuleContext, requirements: Requirements, each: Import, target: Target, *, is_error: bool
 ) -> Diagnostic:
     position = context.locate(each.position)
-    file = requirements.files[0] if requirements.files else "requirements.txt"
+    file = _file_of(requirements)
     package = package_of(each.top)
     help_text = f"add {package} to {file}" + ("" if is_error else ", unless another requirement installs it")
     if home := _home(context.folder, each.top):

@@ -8,6 +8,8 @@ from typing import Any
 
 from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.table_rules import check_tables
+from seldon_spec.config.checks.value_rules import check_values
 from seldon_spec.config.schema.describe import clip
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
@@ -62,6 +64,8 @@ def _check_key(context: RuleContext, key: str, entries: Sequence[Any]) -> Iterat
     )
     for index, tensor in enumerate(entries):
         yield from _check_tensor(context, (key, str(index)), tensor, is_only=len(entries) == 1)
+    if key == "inputs":
+        yield from check_tables(context)
 
 
 def _check_names(
@@ -114,16 +118,7 @@ def _check_tensor(
                 found=f"{len(columns)} names; {problem}",
                 allowed=f"the names of the columns of the only {what}, of shape [-1, number of names]",
             )
-    found = context.class_source
-    if tensor.get("optional") and isinstance(found, ClassSource) and found.is_whole and "infer" not in found.hooks:
-        yield Diagnostic(
-            "optional-without-infer",
-            f'{found.name} has no infer method, so the input "{clip(name)}" cannot be optional',
-            context.item_origin(*at, "optional"),
-            path=(*at, "optional"),
-            related=(("the class", context.locate(found.position)),),
-            help="write def infer(self, inputs: dict), or delete optional",
-        )
+    yield from check_values(context, at, tensor)
 
 
 def check_infer(context: RuleContext) -> Iterator[Diagnostic]:
