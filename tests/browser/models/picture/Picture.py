@@ -1,0 +1,5 @@
+class Picture:
+    """Returns the picture."""
+
+    def predict(self, X, names):
+        return X
