@@ -7,6 +7,8 @@ const MAX_TEXT = 200000;
 const MAX_RECENT = 10;
 const MAX_RECENT_TEXT = 20000;
 const POLL_MILLISECONDS = 2000;
+/** The live values are means of the time between the first and the last of them. */
+const SAMPLES = 6;
 const SPARKLINE_POINTS = 60;
 
 const $ = (id) => document.getElementById(id);
@@ -91,7 +93,7 @@ function showValue(value) {
 
 const shorten = (text, length = MAX_TEXT) => (text.length > length ? `${text.slice(0, length)} …` : text);
 
-const selected = (name) => document.querySelector(`#request input[name="${name}"]:checked`)?.value;
+const selected = (name) => document.querySelector(`#switches input[name="${name}"]:checked`)?.value;
 const protocol = () => selected("protocol");
 const view = () => selected("view") ?? "json";
 const operation = () => facts.operations[Number(selected("operation") ?? 0)];
@@ -213,7 +215,8 @@ function toColumns(names, table) {
   const count = Math.max(0, ...table.map((row) => row.length));
   const columns = Array.from({ length: count }, (_value, index) => {
     const declared = findColumn(names[index], index, count);
-    return { ...declared, name: names[index] ?? (count === 1 && declared ? declared.name : `output ${index}`) };
+    const name = names[index] ?? (count === 1 && declared ? declared.name : `output ${index}`);
+    return { ...declared, name: facts.outputs[0]?.columns && declared ? declared.name : name };
   });
   return { ...EMPTY, columns, rows: table };
 }
@@ -476,11 +479,9 @@ function renderTable() {
   const lines = rows.slice(0, MAX_SHOWN_ROWS).map((row, index) => renderRow(row, index, outputs));
   $("rows").replaceChildren(make("thead", {}, head), make("tbody", {}, ...lines));
   const hidden = rows.length - lines.length;
-  $("table-hint").textContent = hidden > 0 ? `${hidden} more rows are not shown; they are sent too.` : TABLE_HINT;
+  $("more-rows").textContent = hidden > 0 ? `${hidden} more rows are not shown; they are sent too.` : "";
   $("download").hidden = predictions === null;
 }
-
-let TABLE_HINT = "";
 
 function renderRow(row, index, outputs) {
   const cells = facts.fields.map((field, at) => {
@@ -586,9 +587,13 @@ function downloadTable() {
   URL.revokeObjectURL(url);
 }
 
-function startTable() {
-  TABLE_HINT = $("table-hint").textContent;
+function resetTable() {
   rows = [facts.fields.map((field) => field.example)];
+  predictions = null;
+  renderTable();
+}
+
+function startTable() {
   $("rows").addEventListener("input", ({ target }) => {
     rows[target.dataset.row][target.dataset.column] = target.value;
     updateCode();
@@ -613,7 +618,7 @@ function startTable() {
     target.value = "";
   });
   acceptDrop($("table-view"), takeFile);
-  renderTable();
+  resetTable();
 }
 
 function acceptDrop(element, take) {
@@ -703,13 +708,10 @@ function renderRecent() {
 }
 
 function restore(entry) {
-  const choose = (name, value) => {
-    const radio = document.querySelector(`#request input[name="${name}"][value="${value}"]`);
+  for (const [name, value] of Object.entries({ protocol: entry.protocol, operation: entry.operation, view: "json" })) {
+    const radio = document.querySelector(`#switches input[name="${name}"][value="${value}"]`);
     if (radio) radio.checked = true;
-  };
-  choose("protocol", entry.protocol);
-  choose("operation", entry.operation);
-  choose("view", "json");
+  }
   drafts.set(draftKey(), entry.text);
   showView();
   $("message").focus();
@@ -728,19 +730,10 @@ function showView() {
 function reset() {
   clearErrors();
   setStatus("");
-  drafts.delete(draftKey());
-  if (facts.kind) {
-    const views = [selected("protocol"), selected("view"), selected("operation")];
-    $("request").reset();
-    ["protocol", "view", "operation"].forEach((name, at) => {
-      const radio = document.querySelector(`#request input[name="${name}"][value="${views[at]}"]`);
-      if (radio) radio.checked = true;
-    });
-    facts.fields.forEach((field, index) => field.widget === "image" && setImage(index, field.example));
-    rows = [facts.fields.map((field) => field.example)];
-    predictions = null;
-    if ($("rows")) renderTable();
-  }
+  drafts.clear();
+  $("request").reset();
+  if (facts.kind) facts.fields.forEach((field, index) => field.widget === "image" && setImage(index, field.example));
+  if ($("rows")) resetTable();
   $("response").hidden = true;
   showView();
 }
@@ -915,7 +908,8 @@ async function copyCode() {
 
 // --- live values ---
 
-let previous = null;
+/** The counts of the last seconds, and the rates that the graph shows. */
+let samples = [];
 let rates = [];
 
 function readCounts(statistics) {
@@ -923,20 +917,22 @@ function readCounts(statistics) {
   return { time: performance.now(), success, fail, queue };
 }
 
-const showMilliseconds = (total, last) => {
-  const count = total.count - last.count;
-  return count > 0 ? `${((total.ns - last.ns) / count / 1e6).toPrecision(3)} ms` : "–";
-};
+const countRequests = (sample) => sample.success.count + sample.fail.count;
+const countRate = (now, last, count) => (1000 * (count(now) - count(last))) / (now.time - last.time);
+const showRate = (rate) => `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} / s`;
 
-function showLive(now, last) {
-  const seconds = (now.time - last.time) / 1000;
-  const errors = now.fail.count - last.fail.count;
-  const rate = (now.success.count - last.success.count + errors) / seconds;
-  $("live-rate").textContent = `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} / s`;
-  $("live-latency").textContent = showMilliseconds(now.success, last.success);
-  $("live-queue").textContent = showMilliseconds(now.queue, last.queue);
-  $("live-errors").textContent = `${(errors / seconds).toFixed(1)} / s`;
-  rates = [...rates, rate].slice(-SPARKLINE_POINTS);
+function showMean(now, last) {
+  const count = now.count - last.count;
+  return count > 0 ? `${((now.ns - last.ns) / count / 1e6).toPrecision(3)} ms` : "–";
+}
+
+function showLive() {
+  const [first, now] = [samples[0], samples.at(-1)];
+  $("live-rate").textContent = showRate(countRate(now, first, countRequests));
+  $("live-errors").textContent = showRate(countRate(now, first, (sample) => sample.fail.count));
+  $("live-latency").textContent = showMean(now.success, first.success);
+  $("live-queue").textContent = showMean(now.queue, first.queue);
+  rates = [...rates, countRate(now, samples.at(-2), countRequests)].slice(-SPARKLINE_POINTS);
   const top = Math.max(1, ...rates);
   const points = rates.map((each, index) => `${(120 * index) / (SPARKLINE_POINTS - 1)},${29 - (28 * each) / top}`);
   $("sparkline").querySelector("polyline").setAttribute("points", points.join(" "));
@@ -944,20 +940,19 @@ function showLive(now, last) {
 
 async function poll() {
   if (document.hidden) {
-    previous = null;
+    samples = [];
     return;
   }
   try {
     const [statistics, index] = await Promise.all(
       [request("v2/models/stats"), request("v2/repository/index", { method: "POST" })].map(async (each) => (await each).json()),
     );
-    const now = readCounts(statistics);
-    if (previous) showLive(now, previous);
-    previous = now;
+    samples = [...samples, readCounts(statistics)].slice(-SAMPLES);
+    if (samples.length > 1) showLive();
     const { state, reason } = index[0];
     setState(state === "READY" ? "ready" : reason || "not ready", state === "READY");
   } catch {
-    previous = null;
+    samples = [];
     setState("not reachable", false);
   }
 }
@@ -997,23 +992,20 @@ function startPage() {
   if (facts.kind) facts.fields.forEach((field, index) => field.widget === "image" && startImage(index));
   if ($("rows")) startTable();
   $("request").addEventListener("submit", submit);
-  $("request").addEventListener("change", ({ target }) => {
-    if (target.type === "radio") {
-      if (target.name === "view" && target.value === "json") drafts.clear();
-      showView();
-    } else updateCode();
+  $("switches").addEventListener("change", ({ target }) => {
+    // The editor starts with what the form or the table has.
+    if (target.name === "view") drafts.clear();
+    showView();
   });
   $("request").addEventListener("input", ({ target }) => {
-    if (target.type === "radio") return;
     if (target === $("message")) drafts.set(draftKey(), target.value);
     else if (target.dataset.field !== undefined) setFieldError(Number(target.dataset.field), "");
     updateCode();
   });
-  $("reset").addEventListener("click", reset);
+  $("restore").addEventListener("click", reset);
   $("language").addEventListener("change", updateCode);
   $("copy").addEventListener("click", copyCode);
   if (token) document.querySelectorAll("nav a").forEach((link) => link.addEventListener("click", openDocument));
-  document.addEventListener("visibilitychange", poll);
   showView();
   pollForever();
 }

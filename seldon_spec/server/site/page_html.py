@@ -55,8 +55,8 @@ _PAGE = """\
 <div class="work">
 <section class="card" aria-labelledby="request-title">
 <h2 id="request-title">Request</h2>
+<div class="toolbar" id="switches">{switches}</div>
 <form id="request" novalidate>
-<div class="toolbar">{switches}</div>
 {form}
 {table}
 <div id="json-view" class="view"{json_hidden}>
@@ -65,7 +65,7 @@ _PAGE = """\
 <p class="error" id="message-error"></p>
 </div>
 <div class="actions"><button class="primary" id="send">Send</button>
-<button type="button" id="reset">Reset</button></div>
+<button type="button" id="restore">Reset</button></div>
 </form>
 <p id="status" class="status" role="status"></p>
 <div id="recent" hidden><h3>Recent requests</h3><ol id="recent-list"></ol></div>
@@ -94,7 +94,7 @@ _PAGE = """\
 </dl>
 <svg id="sparkline" viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="Requests per second">
 <polyline points=""></polyline></svg>
-<p class="hint">Means of the last 2 seconds; the graph shows requests per second.</p>
+<p class="hint">Of the last 10 seconds. The graph shows requests per second.</p>
 </section>
 {contract}
 </div>
@@ -106,11 +106,12 @@ _PAGE = """\
 
 _TABLE = """\
 <div id="table-view" class="view" hidden>
-<p class="hint" id="table-hint">Type values, paste rows from a spreadsheet into a cell, or drop a CSV file here.</p>
+<p class="hint">Type values, paste rows from a spreadsheet into a cell, or drop a CSV file here.</p>
 <div class="toolbar"><label class="file">Open a CSV file<input id="csv" type="file" accept=".csv,.tsv,text/csv"></label>
 <button type="button" id="add-row">Add a row</button>
 <button type="button" id="download" hidden>Download as CSV</button></div>
 <div class="scroll" tabindex="0" role="region" aria-label="Rows"><table id="rows"></table></div>
+<p class="hint" id="more-rows"></p>
 </div>"""
 
 
@@ -249,11 +250,8 @@ def _render_tensor(tensor: TensorSpec) -> str:
 
 
 def _render_entry(name: str, facts: Sequence[str], description: str | None, style: str = "") -> str:
-    text = f"<p>{escape(description)}</p>" if description else ""
-    return (
-        f'<div class="entry{style}"><dt>{escape(name)}</dt>'
-        f'<dd><span class="facts">{escape(_join(facts))}</span>{text}</dd></div>'
-    )
+    text = " ".join(part for part in (_join(facts), description) if part)
+    return f'<div class="entry{style}"><dt>{escape(name)}</dt><dd class="hint">{escape(text)}</dd></div>'
 
 
 def _describe_rules(tensor: TensorSpec) -> list[str]:

@@ -12,5 +12,7 @@ class Delivery:
         if "stops" in inputs:
             minutes = minutes + 3 * np.asarray(inputs["stops"], float).reshape(-1)
         risk = np.where(np.asarray(inputs["is_fragile"], bool), 0.75, 0.25)
-        labels = np.array([f"{name}: {note}" for name, note in zip(inputs["vehicle"], inputs["note"], strict=True)], object)
+        labels = np.array(
+            [f"{name}: {note}" for name, note in zip(inputs["vehicle"], inputs["note"], strict=True)], object
+        )
         return {"minutes": minutes, "risk": risk, "label": labels}
