@@ -70,7 +70,9 @@ def test_recent_requests_are_kept_in_the_tab(open_model: OpenModel, choose: Choo
         other.close()
 
 
-@pytest.mark.parametrize("text", ["{", '{"data": {"ndarray": "x"}}'], ids=["syntax", "payload"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"data": {"tensor": {"shape": [3], "values": [1]}}}'], ids=["syntax", "payload"]
+)
 def test_errors_without_a_field_are_announced(open_model: OpenModel, text: str) -> None:
     page = open_model("plain")
     page.locator("#message").fill(text)
@@ -120,10 +122,10 @@ def test_a_combiner_gets_a_list_of_responses_over_v2(open_model: OpenModel, choo
 
 def test_live_values_follow_the_requests(open_model: OpenModel) -> None:
     page = open_model("plain")
-    page.wait_for_function("samples.length > 0")
+    page.wait_for_function("() => samples.length > 0")
     send(page)
-    page.wait_for_function("!document.querySelector('#live-rate').textContent.startsWith('0.0')")
-    page.wait_for_function("document.querySelector('#live-latency').textContent.endsWith(' ms')")
+    page.wait_for_function("() => !document.querySelector('#live-rate').textContent.startsWith('0.0')")
+    page.wait_for_function("() => document.querySelector('#live-latency').textContent.endsWith(' ms')")
     assert page.locator("#live-queue").inner_text().endswith(" ms")
     assert page.locator("#state").inner_text() == "ready"
     assert page.locator("#sparkline polyline").get_attribute("points")
@@ -131,7 +133,7 @@ def test_live_values_follow_the_requests(open_model: OpenModel) -> None:
 
 def test_nothing_is_polled_while_the_tab_is_hidden(open_model: OpenModel) -> None:
     page = open_model("plain")
-    page.wait_for_function("samples.length > 0")
+    page.wait_for_function("() => samples.length > 0")
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     polled: list[str] = []
     page.on("request", lambda request: polled.append(request.url))

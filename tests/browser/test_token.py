@@ -8,7 +8,7 @@ from typing import Any
 OpenModel = Callable[..., Any]
 Choose = Callable[[Any, str], None]
 
-TOKEN = "a token of the tests"
+TOKEN = "only-for-the-tests"
 VARIABLES = {"SELDON_SPEC__SERVER__AUTH__TOKENS": '[{"from_env": "PAGE_TOKEN"}]', "PAGE_TOKEN": TOKEN}
 
 

@@ -246,10 +246,12 @@ function readV1(message) {
   return EMPTY;
 }
 
-/** Members of an object that are lists of one length are columns. */
+/** Members of an object that are lists of one length are columns; those that are declared come first, in their order. */
 function readMembers(value) {
   if (!isNested(value) || Array.isArray(value)) return { ...EMPTY, others: [{ name: "jsonData", value }] };
-  return joinColumns(Object.entries(value).map(([name, each]) => ({ ...findColumn(name), name, value: each })));
+  const declared = facts.outputs.map((output) => output.name).filter((name) => name in value);
+  const names = new Set([...declared, ...Object.keys(value)]);
+  return joinColumns([...names].map((name) => ({ ...findColumn(name), name, value: value[name] })));
 }
 
 function joinColumns(entries) {
