@@ -12,6 +12,7 @@ const SAMPLES = 6;
 const SPARKLINE_POINTS = 60;
 
 const $ = (id) => document.getElementById(id);
+const on = (id, event, handle) => $(id).addEventListener(event, handle);
 
 /** The facts of the model, from the data block of the page. */
 let facts = null;
@@ -293,26 +294,26 @@ function readResponse(message) {
   return message.outputs ? readV2(message) : readV1(message);
 }
 
-const isProbability = (column) => column.minimum === 0 && column.maximum === 1 && /^(FP|BF)/.test(column.datatype ?? "");
-
 function renderValue(value, column) {
-  if (column.isImage && typeof value === "string") {
-    return make("img", { src: `data:${column.contentType};base64,${value}`, alt: column.name });
+  if (column.imageType && typeof value === "string") {
+    return make("img", { src: `data:${column.imageType};base64,${value}`, alt: column.name });
   }
   const text = make("span", { class: typeof value === "string" ? "value" : "value number" }, shorten(showValue(value), 2000));
-  if (!isProbability(column) || typeof value !== "number") return text;
+  if (!column.isProbability || typeof value !== "number") return text;
   const fill = make("span");
   fill.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
   return make("span", { class: "probability" }, make("span", { class: "bar", "aria-hidden": "true" }, fill), text);
 }
 
+const region = (name) => ({ tabindex: "0", role: "region", "aria-label": name });
+
 function renderOther(entry) {
-  if (entry.isImage || !isNested(entry.value)) {
+  if (entry.imageType || !isNested(entry.value)) {
     const value = Array.isArray(entry.value) ? entry.value[0] : entry.value;
     return renderValue(value, entry);
   }
   const text = shorten(formatJson(entry.value), 20000);
-  return make("pre", { tabindex: "0", role: "region", "aria-label": entry.name }, text);
+  return make("pre", region(entry.name), text);
 }
 
 function showResult({ columns, rows: table, others }) {
@@ -330,7 +331,7 @@ function showResult({ columns, rows: table, others }) {
       make("tr", {}, make("th", { scope: "row" }, String(index)), ...columns.map((column, at) => make("td", {}, renderValue(row[at], column)))),
     );
     const whole = make("table", {}, make("thead", {}, head), make("tbody", {}, ...lines));
-    parts.push(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rows of the response" }, whole));
+    parts.push(make("div", { class: "scroll", ...region("Rows of the response") }, whole));
     if (table.length > MAX_SHOWN_ROWS) parts.push(make("p", { class: "hint" }, `${table.length - MAX_SHOWN_ROWS} more rows`));
   }
   $("result").replaceChildren(...parts);
@@ -496,7 +497,6 @@ function renderRow(row, index, outputs) {
       "aria-label": `${field.name}, row ${index}`,
       "aria-invalid": problem ? "true" : null,
       "aria-describedby": problem ? id : null,
-      autocomplete: "off",
       size: "8",
     });
     return make("td", {}, input, ...(problem ? [make("p", { class: "error", id }, problem)] : []));
@@ -589,19 +589,21 @@ function downloadTable() {
   URL.revokeObjectURL(url);
 }
 
+const exampleRow = () => facts.fields.map((field) => field.example);
+
 function resetTable() {
-  rows = [facts.fields.map((field) => field.example)];
+  rows = [exampleRow()];
   predictions = null;
   renderTable();
 }
 
 function startTable() {
-  $("rows").addEventListener("input", ({ target }) => {
+  on("rows", "input", ({ target }) => {
     rows[target.dataset.row][target.dataset.column] = target.value;
     updateCode();
   });
-  $("rows").addEventListener("paste", pasteCells);
-  $("rows").addEventListener("click", ({ target }) => {
+  on("rows", "paste", pasteCells);
+  on("rows", "click", ({ target }) => {
     if (target.dataset.remove === undefined) return;
     rows.splice(Number(target.dataset.remove), 1);
     predictions?.rows.splice(Number(target.dataset.remove), 1);
@@ -609,13 +611,13 @@ function startTable() {
     renderTable();
     updateCode();
   });
-  $("add-row").addEventListener("click", () => {
-    rows.push(facts.fields.map((field) => field.example));
+  on("add-row", "click", () => {
+    rows.push(exampleRow());
     renderTable();
     updateCode();
   });
-  $("download").addEventListener("click", downloadTable);
-  $("csv").addEventListener("change", ({ target }) => {
+  on("download", "click", downloadTable);
+  on("csv", "change", ({ target }) => {
     if (target.files.length) takeFile(target.files[0]);
     target.value = "";
   });
@@ -643,7 +645,7 @@ function setImage(index, base64) {
   const preview = $(`field-${index}`).parentElement.querySelector("img");
   images.set(index, base64);
   preview.hidden = base64 === "";
-  preview.src = base64 ? `data:${facts.fields[index].contentType};base64,${base64}` : "data:,";
+  preview.src = base64 ? `data:${facts.fields[index].imageType};base64,${base64}` : "data:,";
 }
 
 function takeImage(index, file) {
@@ -753,16 +755,15 @@ function pythonLiteral(value) {
 }
 
 const url = () => new URL(operation()[protocol()].path, location.href).href;
-const needsToken = () => facts.hasToken;
 
 function writeCurl(text) {
-  const auth = needsToken() ? ` \\\n  -H "Authorization: Bearer $TOKEN"` : "";
+  const auth = facts.hasToken ? ` \\\n  -H "Authorization: Bearer $TOKEN"` : "";
   return `curl -s ${quoteShell(url())} \\\n  -H 'Content-Type: application/json'${auth} \\\n  -d ${quoteShell(text)}`;
 }
 
 function writeRequests(text) {
-  const auth = needsToken() ? `, headers={"Authorization": f"Bearer {os.environ['TOKEN']}"}` : "";
-  return `${needsToken() ? "import os\n\n" : ""}import requests
+  const auth = facts.hasToken ? `, headers={"Authorization": f"Bearer {os.environ['TOKEN']}"}` : "";
+  return `${facts.hasToken ? "import os\n\n" : ""}import requests
 
 message = ${pythonLiteral(parseJson(text))}
 response = requests.post(${JSON.stringify(url())}, json=message${auth}, timeout=60)
@@ -770,7 +771,7 @@ print(response.json())`;
 }
 
 function writeJavaScript(text) {
-  const auth = needsToken() ? ", Authorization: `Bearer ${token}`" : "";
+  const auth = facts.hasToken ? ", Authorization: `Bearer ${token}`" : "";
   return `const message = ${text.trim()};
 const response = await fetch(${JSON.stringify(url())}, {
   method: "POST",
@@ -788,7 +789,7 @@ function toProtobuf(message) {
   const tensors = inputs.map((input) => {
     const field = facts.datatypes[input.datatype]?.contents;
     if (!field) throw new Error(`${input.datatype} has only the raw form on gRPC`);
-    const isFile = facts.fields.find((each) => each.name === input.name)?.isImage;
+    const isFile = facts.fields.find((each) => each.name === input.name)?.imageType;
     const data = [input.data].flat(Infinity);
     const values = input.datatype === "BYTES" && !isFile ? data.map(encodeBase64) : data;
     return { name: input.name, datatype: input.datatype, shape: input.shape, parameters: convert(input.parameters), contents: { [field]: values } };
@@ -813,24 +814,20 @@ function writeGrpc(text) {
   const isSecure = location.protocol === "https:";
   const connect = isSecure ? `grpc.secure_channel(${target}, grpc.ssl_channel_credentials())` : `grpc.insecure_channel(${target})`;
   const message = pythonLiteral(JSON.stringify(toProtobuf(parseJson(text))));
-  const auth = needsToken()
+  const auth = facts.hasToken
     ? `
 
 class Token(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
-    def intercept_unary_unary(self, proceed, details, request):
-        return proceed(self.add(details), request)
+    def intercept(self, proceed, details, request):
+        return proceed(details._replace(metadata=[("authorization", f"Bearer {os.environ['TOKEN']}")]), request)
 
-    def intercept_stream_stream(self, proceed, details, requests):
-        return proceed(self.add(details), requests)
-
-    def add(self, details):
-        return details._replace(metadata=[("authorization", f"Bearer {os.environ['TOKEN']}")])
+    intercept_unary_unary = intercept_stream_stream = intercept
 
 
 channel = grpc.intercept_channel(${connect}, Token())`
     : `
 channel = ${connect}`;
-  return `${needsToken() ? "import os\n\n" : ""}import grpc
+  return `${facts.hasToken ? "import os\n\n" : ""}import grpc
 from google.protobuf import descriptor_pool, json_format, message_factory
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 ${auth}
@@ -847,7 +844,7 @@ print(json_format.MessageToJson(call(request, timeout=60)))`;
 function writeTriton(text) {
   const { inputs = [] } = parseJson(text);
   const root = new URL(".", location.href);
-  const isFile = (input) => facts.fields.find((each) => each.name === input.name)?.isImage;
+  const isFile = (input) => facts.fields.find((each) => each.name === input.name)?.imageType;
   const lines = inputs.map((input, index) => {
     const type = facts.datatypes[input.datatype]?.numpy;
     if (!type) throw new Error(`numpy has no ${input.datatype}`);
@@ -857,9 +854,9 @@ function writeTriton(text) {
     return `input_${index} = triton.InferInput(${pythonLiteral(input.name)}, ${pythonLiteral(input.shape)}, ${pythonLiteral(input.datatype)})
 input_${index}.set_data_from_numpy(np.array(${values}, ${dtype}).reshape(${pythonLiteral(input.shape)}))`;
   });
-  const modules = [...(inputs.some(isFile) ? ["import base64"] : []), ...(needsToken() ? ["import os"] : [])];
+  const modules = [...(inputs.some(isFile) ? ["import base64"] : []), ...(facts.hasToken ? ["import os"] : [])];
   const secure = root.protocol === "https:" ? ", ssl=True" : "";
-  const headers = needsToken() ? `, headers={"Authorization": f"Bearer {os.environ['TOKEN']}"}` : "";
+  const headers = facts.hasToken ? `, headers={"Authorization": f"Bearer {os.environ['TOKEN']}"}` : "";
   return `${modules.length ? `${modules.join("\n")}\n\n` : ""}import numpy as np
 import tritonclient.http as triton
 
@@ -993,20 +990,20 @@ function startPage() {
   drafts = new Map();
   if (facts.kind) facts.fields.forEach((field, index) => field.widget === "image" && startImage(index));
   if ($("rows")) startTable();
-  $("request").addEventListener("submit", submit);
-  $("switches").addEventListener("change", ({ target }) => {
+  on("request", "submit", submit);
+  on("switches", "change", ({ target }) => {
     // The editor starts with what the form or the table has.
     if (target.name === "view") drafts.clear();
     showView();
   });
-  $("request").addEventListener("input", ({ target }) => {
+  on("request", "input", ({ target }) => {
     if (target === $("message")) drafts.set(draftKey(), target.value);
     else if (target.dataset.field !== undefined) setFieldError(Number(target.dataset.field), "");
     updateCode();
   });
-  $("restore").addEventListener("click", reset);
-  $("language").addEventListener("change", updateCode);
-  $("copy").addEventListener("click", copyCode);
+  on("restore", "click", reset);
+  on("language", "change", updateCode);
+  on("copy", "click", copyCode);
   if (token) document.querySelectorAll("nav a").forEach((link) => link.addEventListener("click", openDocument));
   showView();
   pollForever();
@@ -1026,7 +1023,7 @@ async function logIn(given) {
 
 async function startLogin() {
   const fail = (text) => ($("token-error").textContent = text);
-  $("login").addEventListener("submit", async (event) => {
+  on("login", "submit", async (event) => {
     event.preventDefault();
     fail("");
     try {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -39,6 +39,7 @@ OPERATIONS: dict[ServiceType, tuple[Operation, ...]] = {
 
 _ROLES = {Operation.ROUTE, Operation.AGGREGATE}
 _GENERAL = "Generic"
+_FLOATS = ("FP16", "FP32", "FP64", "BF16")
 _MAX_EXAMPLE = 4096
 """The largest example of a field, in characters."""
 
@@ -121,7 +122,7 @@ def collect_facts(spec: Spec, fields: Sequence[FieldInfo]) -> dict[str, Any]:
         "model": spec.name,
         "kind": kind and kind.value,
         "fields": [_show_field(field) for field in fields],
-        "input": _show_tensor(spec.inputs[0]) if kind is ContractKind.COLUMNS else None,
+        "input": _show_tensor(replace(spec.inputs[0], columns=())) if kind is ContractKind.COLUMNS else None,
         "outputs": [_show_tensor(tensor) for tensor in spec.outputs],
         "operations": [_show_operation(operation, spec) for operation in OPERATIONS[spec.service_type]],
         "datatypes": {name: _show_datatype(name) for name in NAMES},
@@ -141,15 +142,11 @@ def _show_field(field: FieldInfo) -> dict[str, Any]:
 
 
 def _show_tensor(tensor: TensorSpec) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "name": tensor.name,
-        "datatype": tensor.datatype,
-        "shape": tensor.shape,
-        "isImage": is_image(tensor),
-        "contentType": tensor.content_type,
-        "minimum": tensor.minimum,
-        "maximum": tensor.maximum,
-    }
+    shown: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype}
+    if is_image(tensor):
+        shown["imageType"] = tensor.content_type
+    if (tensor.minimum, tensor.maximum) == (0, 1) and tensor.datatype in _FLOATS:
+        shown["isProbability"] = True
     if tensor.columns:
         shown["columns"] = [_show_tensor(column) for column in list_columns([tensor])]
     return shown

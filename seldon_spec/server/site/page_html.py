@@ -56,12 +56,12 @@ _PAGE = """\
 <section class="card" aria-labelledby="request-title">
 <h2 id="request-title">Request</h2>
 <div class="toolbar" id="switches">{switches}</div>
-<form id="request" novalidate>
+<form id="request" novalidate autocomplete="off">
 {form}
 {table}
 <div id="json-view" class="view"{json_hidden}>
 <label for="message">Message (JSON)</label>
-<textarea id="message" rows="12" spellcheck="false" autocomplete="off" aria-describedby="message-error"></textarea>
+<textarea id="message" rows="12" spellcheck="false" class="code" aria-describedby="message-error"></textarea>
 <p class="error" id="message-error"></p>
 </div>
 <div class="actions"><button class="primary" id="send">Send</button>
@@ -177,7 +177,7 @@ def _render_form(fields: Iterable[FieldInfo]) -> str:
 def _render_field(index: int, field: FieldInfo) -> str:
     tensor, name = field.tensor, f"field-{index}"
     facts = [tensor.datatype, *([_show_shape(tensor)] if field.widget == "json" else []), *_describe_rules(tensor)]
-    described = f'id="{name}" data-field="{index}" aria-describedby="{name}-hint {name}-error" autocomplete="off"'
+    described = f'id="{name}" data-field="{index}" aria-describedby="{name}-hint {name}-error"'
     hint = " ".join(part for part in (_join(facts), tensor.description) if part)
     is_wide = field.widget in ("json", "image") or (field.widget == "text" and tensor.shape != (-1,))
     return (
@@ -206,7 +206,9 @@ def _render_widget(field: FieldInfo, attributes: str) -> str:
         )
     if field.widget == "json":
         rows = 3 if field.example else 6
-        return f'<textarea {attributes} rows="{rows}" spellcheck="false">{escape(field.example)}</textarea>'
+        return (
+            f'<textarea {attributes} rows="{rows}" spellcheck="false" class="code">{escape(field.example)}</textarea>'
+        )
     if tensor.shape == (-1,) and tensor.content_type != "str":
         return f'<input type="text" {attributes} value="{escape(field.example)}">'
     return f'<textarea {attributes} rows="2">{escape(field.example)}</textarea>'
