@@ -223,8 +223,8 @@ def _bounds(tensor: TensorSpec) -> str:
     limits = find_datatype(tensor.datatype).limits
     low, high = tensor.minimum, tensor.maximum
     if limits is not None:
-        low = limits[0] if low is None else max(math.ceil(low), limits[0])
-        high = limits[1] if high is None else min(math.floor(high), limits[1])
+        low = limits[0] if low is None else math.ceil(low)
+        high = limits[1] if high is None else math.floor(high)
     found = {"min": low, "max": high, "step": "any" if limits is None else 1}
     return "".join(f' {name}="{show_value(value)}"' for name, value in found.items() if value is not None)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 
 from seldon_spec import SeldonMicroserviceException
@@ -9,7 +11,7 @@ MAXIMA = {"sepal_length": 10, "sepal_width": 10, "petal_length": 10, "petal_widt
 class Flowers:
     """Returns the probability of each species, from the distance to its centre."""
 
-    def predict(self, X, names):
+    def predict(self, X: Any, names: Any) -> Any:
         X = np.asarray(X, dtype=float)
         problems = [
             f"row {row}, {name}: {value:g} is greater than the maximum {most}"
@@ -23,5 +25,5 @@ class Flowers:
         weights = np.exp(-((X[:, None, :] - CENTRES) ** 2).sum(axis=2))
         return np.round(weights / weights.sum(axis=1, keepdims=True), 4)
 
-    def class_names(self):
+    def class_names(self) -> list[str]:
         return ["setosa", "versicolor", "virginica"]
