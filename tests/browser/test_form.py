@@ -194,3 +194,28 @@ def test_values_are_reset_to_the_example(open_model: OpenModel, choose: Choose) 
     assert field(page, "petal_width").input_value() == "0.2"
     assert page.locator("[aria-invalid]").count() == 0
     assert page.locator('input[value="v2"]').is_checked()
+
+
+@protocols
+def test_tensors_have_a_json_field_each(open_model: OpenModel, choose: Choose, protocol: str) -> None:
+    page = open_model("tensors")
+    choose(page, protocol)
+    assert field(page, "matrix").input_value() == "[[[1, 2], [3, 4]]]"
+    field(page, "matrix").fill("[[[1, 2], [3, 4.5]]]")
+    field(page, "caption").fill("é; two\nlines")
+    page.click("#send")
+    page.wait_for_selector("#response:not([hidden])")
+    assert page.locator("#result").inner_text().split("\n")[-2:] == ["é; two", "lines"]
+    assert "10.5" in page.locator("#response-text").text_content()
+    assert str(64 * 64 * 3) in page.locator("#response-text").text_content()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"), [("[", "this is not JSON: "), ("", "a value is missing")], ids=["syntax", "empty"]
+)
+def test_a_json_field_that_is_not_json_is_not_sent(open_model: OpenModel, text: str, error: str) -> None:
+    page = open_model("tensors")
+    field(page, "matrix").fill(text)
+    page.click("#send")
+    page.wait_for_selector("#status.failed")
+    assert page.locator("#field-0-error").inner_text().startswith(error)

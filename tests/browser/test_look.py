@@ -1,6 +1,6 @@
 """Every state of the page is accessible, fits every width, and is readable in both themes.
 
-With ``--screenshots DIR``, each state that the documentation shows is written to a file; see scripts/make_screenshots.py.
+With ``--screenshots DIR``, the states that the documentation shows are written to files: scripts/make_screenshots.py.
 """
 
 from __future__ import annotations
@@ -82,20 +82,23 @@ def show_document(page: Any, _choose: Choose) -> None:
 
 
 class State(NamedTuple):
+    """A model, what the test does on its page, the variables of the server, and the theme that the documentation shows."""
+
     model: str
     show: Callable[[Any, Choose], None]
     variables: Mapping[str, str] = NO_VARIABLES
-    in_docs: bool = False
+    shown: str = ""
 
 
 CLOSED = {"SELDON_SPEC__SERVER__AUTH__TOKENS": '[{"from_env": "PAGE_TOKEN"}]', "PAGE_TOKEN": TOKEN}
 STATES = {
-    "form": State("flowers", show_form, in_docs=True),
+    "form": State("flowers", show_form, shown="light"),
     "problems": State("flowers", show_problems),
-    "table": State("flowers", show_table, in_docs=True),
+    "table": State("flowers", show_table, shown="dark"),
     "table-problems": State("flowers", show_table_problems),
     "types": State("delivery", show_types),
     "picture": State("picture", show_picture),
+    "tensors": State("tensors", show_types),
     "editor": State("plain", show_editor),
     "names": State("hostile", show_picture),
     "token": State("flowers", show_token, CLOSED),
@@ -110,7 +113,7 @@ def test_a_state_is_accessible_and_fits(
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe  # only `make test-browser` installs it
 
-    model, show, variables, in_docs = STATES[state]
+    model, show, variables, shown = STATES[state]
     page = open_model(model, variables, color_scheme=theme, reduced_motion="reduce")
     show(page, choose)
     for width in WIDTHS:
@@ -118,11 +121,11 @@ def test_a_state_is_accessible_and_fits(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         violations = Axe().run(page).response["violations"]
         assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in violations] == [], width
-        _write_screenshot(page, request, in_docs and width == 1280, f"page-{state}-{theme}.png")
+        _write_screenshot(page, request, shown == theme and width == 1280, f"page-{state}-{theme}.png")
 
 
-def _write_screenshot(page: Any, request: pytest.FixtureRequest, is_shown: bool, name: str) -> None:
+def _write_screenshot(page: Any, request: pytest.FixtureRequest, is_written: bool, name: str) -> None:
     folder = request.config.getoption("--screenshots")
-    if folder is not None and is_shown:
+    if folder is not None and is_written:
         page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
         page.screenshot(path=Path(folder) / name, full_page=True)

@@ -247,6 +247,16 @@ def test_each_input_has_its_field(
     assert len(page) < 20_000
 
 
+@pytest.mark.parametrize("size", [224, 2048], ids=["made-by-the-script", "empty"])
+def test_a_large_example_is_not_in_the_page(load_text: Callable[[str], Spec], size: int) -> None:
+    inputs = f"[{{name: a, datatype: UINT8, shape: [-1, {size}, {size}, 3]}}]"
+    spec = load_text(f"class_name: Model\nname: model\ninputs: {inputs}\n")
+    page = make_app(spec).test_client().get("/").get_data(as_text=True)
+    (field,) = read_facts(page)["fields"]
+    assert field.get("fill") == ([[1, size, size, 3], 1] if size == 224 else None)
+    assert len(page) < 20_000
+
+
 def test_a_number_field_has_the_limits_of_its_datatype(load_text: Callable[[str], Spec]) -> None:
     spec = load_text(
         "class_name: Model\nname: model\ninputs: [{name: n, datatype: INT8, shape: [-1], minimum: -0.5},"

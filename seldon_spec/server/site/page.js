@@ -657,6 +657,12 @@ function takeImage(index, file) {
   reader.readAsDataURL(file);
 }
 
+/** Make an example that is too large for the document; as the default, so that the form can be reset to it. */
+function startLarge(index, [shape, value]) {
+  const count = shape.reduce((product, size) => product * size, 1);
+  $(`field-${index}`).defaultValue = JSON.stringify(nest(Array(count).fill(value), shape));
+}
+
 function startImage(index) {
   const chooser = $(`field-${index}`);
   setImage(index, facts.fields[index].example);
@@ -988,7 +994,12 @@ function startPage() {
   facts = JSON.parse($("facts").textContent);
   images = new Map();
   drafts = new Map();
-  if (facts.kind) facts.fields.forEach((field, index) => field.widget === "image" && startImage(index));
+  if (facts.kind) {
+    facts.fields.forEach((field, index) => {
+      if (field.widget === "image") startImage(index);
+      if (field.fill) startLarge(index, field.fill);
+    });
+  }
   if ($("rows")) startTable();
   on("request", "submit", submit);
   on("switches", "change", ({ target }) => {

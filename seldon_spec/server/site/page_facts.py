@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.contract import Scalar, TensorSpec
 from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.inference.contract.examples import (
     ContractKind,
     example_array,
     example_tensor,
+    example_value,
     kind_of,
     list_columns,
 )
@@ -40,8 +42,11 @@ OPERATIONS: dict[ServiceType, tuple[Operation, ...]] = {
 _ROLES = {Operation.ROUTE, Operation.AGGREGATE}
 _GENERAL = "Generic"
 _FLOATS = ("FP16", "FP32", "FP64", "BF16")
-_MAX_EXAMPLE = 4096
-"""The largest example of a field, in characters."""
+_MAX_ELEMENTS = 256
+"""The largest example of an input in the page."""
+
+_MAX_FILLED = 1_000_000
+"""The largest one that the script makes."""
 
 _DEFAULT = TensorSpec("input-0", "FP64", (-1, 2), example=(1.0, 2.0))
 
@@ -56,12 +61,14 @@ class FieldInfo:
             for a single element, or "json".
         example: the text of the widget at first.
         rank: of the input; a column has the rank of its input.
+        fill: the shape and the value of an example that is too large for the page; None: ``example`` is the example.
     """
 
     tensor: TensorSpec
     widget: str
     example: str
     rank: int
+    fill: tuple[list[int], Scalar] | None = None
 
 
 def is_image(tensor: TensorSpec) -> bool:
@@ -87,11 +94,18 @@ def _make_input_field(tensor: TensorSpec) -> FieldInfo:
     has_one_element = tensor.datatype == BYTES.name and all(size in (-1, 1) for size in tensor.shape)
     if has_one_element and (is_image(tensor) or tensor.content_type in (None, "str")):
         return FieldInfo(tensor, "image" if is_image(tensor) else "text", show_value(_first(tensor)), len(tensor.shape))
-    count = 1
-    for size in tensor.shape:
-        count *= max(size, 1)
-    example = json.dumps(example_array(tensor)) if count <= _MAX_EXAMPLE else ""
-    return FieldInfo(tensor, "json", example if len(example) <= _MAX_EXAMPLE else "", len(tensor.shape))
+    rank = len(tensor.shape)
+    if _count_elements(tensor) <= _MAX_ELEMENTS:
+        return FieldInfo(tensor, "json", json.dumps(example_array(tensor)), rank)
+    if tensor.example is None and _count_elements(tensor) <= _MAX_FILLED:
+        shape = [abs(size) for size in tensor.shape]
+        return FieldInfo(tensor, "json", "", rank, (shape, example_value(tensor)))
+    return FieldInfo(tensor, "json", "", rank)
+
+
+def _count_elements(tensor: TensorSpec) -> int:
+    """Return the number of elements of the smallest example."""
+    return math.prod(abs(size) for size in tensor.shape)
 
 
 def _choose_widget(column: TensorSpec) -> str:
@@ -134,6 +148,7 @@ def collect_facts(spec: Spec, fields: Sequence[FieldInfo]) -> dict[str, Any]:
 def _show_field(field: FieldInfo) -> dict[str, Any]:
     return {
         **_show_tensor(field.tensor),
+        **({} if field.fill is None else {"fill": field.fill}),
         "widget": field.widget,
         "example": field.example,
         "optional": field.tensor.optional,
@@ -191,7 +206,7 @@ def _make_examples(inputs: Sequence[TensorSpec], operation: Operation) -> tuple[
     """Return a message of each protocol for the editor of a model whose form does not make one."""
     if inputs and operation is not Operation.AGGREGATE:
         return None, None
-    tensors = inputs or (_DEFAULT,)
+    tensors = tuple(tensor for tensor in inputs if _count_elements(tensor) <= _MAX_ELEMENTS) or (_DEFAULT,)
     v2 = [
         {"name": each.name, "datatype": each.datatype, "shape": shape, "data": data}
         for each in tensors
