@@ -252,7 +252,7 @@ function readMembers(value) {
   if (!isNested(value) || Array.isArray(value)) return { ...EMPTY, others: [{ name: "jsonData", value }] };
   const declared = facts.outputs.map((output) => output.name).filter((name) => name in value);
   const names = new Set([...declared, ...Object.keys(value)]);
-  return joinColumns([...names].map((name) => ({ ...findColumn(name), name, value: value[name] })));
+  return joinColumns([...names].flatMap((name) => splitColumns({ ...findColumn(name), name, value: value[name] })));
 }
 
 function joinColumns(entries) {
@@ -265,19 +265,26 @@ function joinColumns(entries) {
 }
 
 function readV2(message) {
-  const entries = (message.outputs ?? []).flatMap((output) => {
-    const declared = facts.outputs.find((each) => each.name === output.name) ?? (facts.outputs.length === 1 ? facts.outputs[0] : {});
-    const array = nest((output.data ?? []).flat(Infinity), output.shape ?? []);
-    if (output.shape?.length !== 2) return [{ ...declared, name: output.name, value: array }];
-    const names = declared.columns?.map((column) => column.name) ?? readNames(output.parameters?.names);
-    return Array.from({ length: output.shape[1] }, (_value, index) => ({
-      ...declared,
-      ...(declared.columns?.[index] ?? {}),
-      name: names[index] ?? (output.shape[1] === 1 ? output.name : `${output.name} ${index}`),
-      value: array.map((row) => row[index]),
-    }));
+  const entries = (message.outputs ?? []).flatMap(({ name, data, shape, parameters }) => {
+    const declared = facts.outputs.find((each) => each.name === name) ?? (facts.outputs.length === 1 ? facts.outputs[0] : {});
+    const value = nest((data ?? []).flat(Infinity), shape ?? []);
+    return splitColumns({ ...declared, name, value }, readNames(parameters?.names));
   });
   return joinColumns(entries);
+}
+
+/** The columns of an output of rows; any other output is itself. */
+function splitColumns(entry, names = []) {
+  const { value } = entry;
+  const isRow = (row) => Array.isArray(row) && row.length === value[0].length && !row.some(isNested);
+  if (!Array.isArray(value) || value.length === 0 || !value.every(isRow)) return [entry];
+  const name = value[0].length === 1 ? () => entry.name : (index) => `${entry.name} ${index}`;
+  return value[0].map((_value, index) => ({
+    ...entry,
+    ...entry.columns?.[index],
+    name: entry.columns?.[index]?.name ?? names[index] ?? name(index),
+    value: value.map((row) => row[index]),
+  }));
 }
 
 function readNames(names) {
