@@ -144,8 +144,8 @@ def test_a_dropped_file_with_quotes_is_predicted_and_downloaded(open_table: Open
         "bicycle",
         "true",
         'ring "twice", please',
-        "",
-        "60",
+        "4",
+        "72",
         "0.75",
         'bicycle: ring "twice", please',
     ]
