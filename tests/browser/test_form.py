@@ -87,12 +87,12 @@ def test_columns_of_several_types_are_predicted(open_model: OpenModel, choose: C
 def test_problems_of_values_are_shown_at_their_fields(open_model: OpenModel, choose: Choose, protocol: str) -> None:
     page = open_model("flowers")
     choose(page, protocol)
-    field(page, "sepal_width").fill("12")
+    field(page, "sepal_width").fill("12.5")
     field(page, "petal_width").fill("6.5")
     page.click("#send")
     page.wait_for_selector("#status.failed")
     assert page.locator("#status").inner_text() == "Error 400: 2 values are not valid"
-    assert page.locator("#field-1-error").inner_text() == "12 is greater than the maximum 10"
+    assert page.locator("#field-1-error").inner_text() == "12.5 is greater than the maximum 10"
     assert page.locator("#field-3-error").inner_text() == "6.5 is greater than the maximum 5"
     assert page.locator("[aria-invalid]").count() == 2
     assert page.evaluate("document.activeElement.id") == "field-1"

@@ -177,12 +177,12 @@ def test_problems_are_shown_at_their_cells(open_table: OpenModel, tmp_path: Path
     page.locator("#csv").set_input_files(tmp_path / "rows.csv")
     page.wait_for_function("() => rows.length === 1003")
     page.evaluate("rows[1002][3] = '9'")
-    page.locator('[data-row="2"][data-column="1"]').fill("11")
+    page.locator('[data-row="2"][data-column="1"]').fill("11.5")
     page.click("#send")
     page.wait_for_selector("#rows .error")
     cell = page.locator('[data-row="2"][data-column="1"]')
     assert (cell.get_attribute("aria-invalid"), cell.get_attribute("aria-describedby")) == ("true", "cell-2-1")
-    assert page.locator("#cell-2-1").inner_text() == "11 is greater than the maximum 10"
+    assert page.locator("#cell-2-1").inner_text() == "11.5 is greater than the maximum 10"
     cell.fill("3")
     page.click("#send")
     page.wait_for_function("() => cellErrors.has('1002,3')")
