@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is imported is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo serve test test-all test-latest test-image test-clients lint types docs lock clean
+.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser lint types docs lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -28,6 +28,7 @@ help:
 	@echo 'make test-oldest, make test-latest  the tests on the oldest and on the newest dependencies; TESTS="tests/config ..." selects'
 	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
 	@echo 'make test-clients  installs the clients of Triton and KServe, and sends requests from them to the server'
+	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -50,6 +51,10 @@ test-image: .venv-$(VERSION)/.wheel
 # The clients cannot be imported together: each has an environment of its own.
 test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/clients/.venv-kserve/.locked
 	$(call run_tests,.venv-$(VERSION),tests/clients tests/test_readme.py,-m clients --clients ../clients)
+
+# In an environment of its own: pytest runs with Playwright.
+test-browser: .venv-browser/.wheel
+	$(call run_tests,.venv-browser,tests/browser,-m browser $(PARALLEL))
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -95,6 +100,7 @@ lock: .venv-lock/.uv
 	$(LOCK) --universal --group build --group docs --group lint --group test --output-file requirements/dev.txt
 	$(LOCK) --universal --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
 	$(LOCK) --group test --constraint tests/oldest.txt --output-file requirements/oldest.txt
+	$(LOCK) --universal --group test --group browser --output-file requirements/browser.txt
 	$(LOCK_GROUP) --group client-triton --output-file requirements/client-triton.txt
 	$(LOCK_GROUP) --group client-kserve --output-file requirements/client-kserve.txt
 
@@ -143,6 +149,9 @@ build/clients/.venv-%/.locked: requirements/client-%.txt
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --require-hashes --no-compile --requirement $<
 	@touch $@
+
+.venv-browser/.wheel: requirements/browser.txt build/.wheel
+	$(call install_wheel,.venv-browser,$(PYTHON),$<)
 
 # The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
 .venv-oldest/.wheel: requirements/oldest.txt build/.wheel

@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("seldon-spec")
     group.addoption("--rewrite-golden", action="store_true", help="write the golden files anew instead of comparing")
     group.addoption("--clients", metavar="DIR", help="the folder with the environments of other projects' clients")
+    group.addoption("--screenshots", metavar="DIR", help="write images of the web page to the folder")
     group.addoption("--installed", action="store_true", help="the package under test has to be an installed wheel")
 
 

@@ -29,6 +29,8 @@ def test_the_package_is_the_installed_one(request: pytest.FixtureRequest) -> Non
         "schemas/seldon.schema.json",
         "schemas/prediction.proto",
         "protocols/seldon_v1/proto/prediction.binpb",
+        "server/site/page.css",
+        "server/site/page.js",
     ],
 )
 def test_the_package_carries_its_data(file: str) -> None:

@@ -11,12 +11,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-OWN = ["demo", "dev", "oldest"]
+OWN = ["browser", "demo", "dev", "oldest"]
 CLIENTS = ["client-kserve", "client-triton"]
 LOCKS = [*OWN, *CLIENTS]
 PYTHONS = ["3.10.0", "3.10.13", "3.11.7", "3.12.1", "3.13.0"]
 PIN = re.compile(r"(?P<requirement>[a-z0-9-]+==[\w.+]+(?: ; [^\\]+?)?)(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})+)")
-GROUPS = {"demo": ["build"], "dev": ["build", "docs", "lint", "test"], "oldest": ["test"], **{n: [n] for n in CLIENTS}}
+GROUPS = {
+    "browser": ["browser", "test"],
+    "demo": ["build"],
+    "dev": ["build", "docs", "lint", "test"],
+    "oldest": ["test"],
+    **{n: [n] for n in CLIENTS},
+}
 
 
 def read_entries(lock: str) -> list[str]:

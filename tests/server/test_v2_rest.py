@@ -447,7 +447,7 @@ def test_malformed_binary_data(served: Any, body: bytes, headers: dict[str, str]
 
 
 def test_other_paths_keep_seldons_errors(served: Any) -> None:
-    for path in ("/nothing", "/v20", "/v2x/models", "/"):
+    for path in ("/nothing", "/v20", "/v2x/models", "/v2.html"):
         status, _, body = served.rest("GET", path)
         assert (status, "status" in json.loads(body)) == (404, True)
 

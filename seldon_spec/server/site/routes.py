@@ -7,6 +7,7 @@ from dataclasses import replace
 from seldon_spec.config.model import Spec
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.route import JSON, Document, RestProtocol, Route
+from seldon_spec.server.site.page import make_page
 
 
 def make_site(spec: Spec, protocols: tuple[RestProtocol, RestProtocol]) -> RestProtocol:
@@ -22,5 +23,6 @@ def make_site(spec: Spec, protocols: tuple[RestProtocol, RestProtocol]) -> RestP
 
         return write_json(build_openapi(spec, *protocols), JsonStyle(sort_keys=False))
 
-    routes = (Route("openapi-31", "/openapi.json", ("GET",), document=Document(make_openapi, JSON)),)
+    openapi = Route("openapi-31", "/openapi.json", ("GET",), document=Document(make_openapi, JSON))
+    routes: tuple[Route, ...] = (openapi, *(make_page(spec) if spec.server.page else ()))
     return replace(protocols[0], name="pages", routes=routes)
