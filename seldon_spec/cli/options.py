@@ -16,6 +16,7 @@ from seldon_spec.cli.server_options import (
     BudgetOption,
     CaOption,
     ContractOption,
+    ProtocolName,
     ReportFormat,
     ReportOption,
     RequestsOption,
@@ -85,13 +86,6 @@ class BuilderName(str, Enum):
     DOCKER = "docker"
     PODMAN = "podman"
     BUILDAH = "buildah"
-
-
-class ProtocolName(str, Enum):
-    """Protocols of a request."""
-
-    V1 = "v1"
-    V2 = "v2"
 
 
 class FindingsFormat(str, Enum):

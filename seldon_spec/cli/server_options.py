@@ -17,6 +17,13 @@ class ReportFormat(str, Enum):
     JUNIT = "junit"
 
 
+class ProtocolName(str, Enum):
+    """Protocols of a request."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
 CaOption = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", help="Trust these CA certificates instead of the system's.")
 ]

@@ -35,7 +35,6 @@ from seldon_spec.inference.component.results import check_route, check_tags, is_
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.contract.validation import Mode, RequestValidation
 from seldon_spec.inference.message import (
-    AggregateMessage,
     KeepRows,
     Message,
     NamedArrays,
@@ -115,12 +114,13 @@ class Adapter:
         self._infer = find_infer(user, inputs, outputs, validation)
         has_tables = not TABLES.isdisjoint(self._arguments.kinds.values())
         self._validation = None if validation is None or (validation.is_off and not has_tables) else validation
+        self._has_arguments = bool(self._arguments.kinds)
         self._reads_rows = validation is not None and validate_requests == "reject"
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
         has_predict = Operation.PREDICT in plain or has_raw_predict
         self._infers_all = self._infer is not None and not has_predict
         self._main = _find_main(service_type, {*plain, *(key[0] for key, raw in self._raw.items() if raw)})
-        self._validated = _find_validated(service_type, self._main)
+        self._validated = frozenset() if self._validation is None else _find_validated(service_type, self._main)
         self.plain = frozenset(
             key
             for key, raw in self._raw.items()
@@ -148,18 +148,19 @@ class Adapter:
             return Response(Message(PayloadType.JSON, self.metadata))
         if operation is Operation.FEEDBACK:
             self._record_reward(request, record)
-        if operation is Operation.PREDICT:
-            if self._infer is not None and (self._infers_all or request.codec.has_tensors):
-                return self._respond(operation, self._infer(self._read_inputs(request)), request.message, {}, record)
-            if self._main is not Operation.PREDICT and request.codec.has_tensors:
-                operation = self._require_main()
+        is_predict = operation is Operation.PREDICT
+        if is_predict and self._infer is not None and (self._infers_all or request.codec.has_tensors):
+            return self._respond(operation, self._infer(self._read_inputs(request)), request.message, {}, record)
+        if is_predict and self._main is not Operation.PREDICT and request.codec.has_tensors:
+            operation = self._require_main()
         for hook in self._raw[operation, request.codec.transport]:
             raw = call_hook(hook, request)
             if raw is not NOT_IMPLEMENTED:
                 return self._raw_response(raw, request, record)
-        given = request.message
-        message = checked = given if self._validation is None else self._check(operation, request)
-        if self._arguments.kinds or checked.payload_type is PayloadType.TENSORS:
+        message = checked = given = request.message
+        if operation in self._validated:
+            message = checked = self._check(operation, request, given)
+        if self._has_arguments or checked.payload_type is PayloadType.TENSORS:
             message = self._arguments.make(NAMES[operation], checked)
         # before the method, which may change X
         scores = {} if self._score is None else self._call_score(self._score, operation, checked, message)
@@ -216,7 +217,9 @@ class Adapter:
                 return self._read_inputs(request) if self._infer.takes_rows else None
         elif operation is Operation.PREDICT and self._main is not Operation.PREDICT and request.codec.has_tensors:
             return None
-        message = request.message if self._validation is None else self._check(operation, request)
+        message = request.message
+        if operation in self._validated:
+            message = self._check(operation, request, message)
         if message.payload_type is not PayloadType.TENSORS or NAMES[operation] in self._arguments.kinds:
             return message
         return tensors_to_array(message)
@@ -228,22 +231,24 @@ class Adapter:
             request.checked = self._infer.read(request.message)
         return request.checked
 
-    def _check(self, operation: Operation, request: Request) -> Message:
-        """Return the message of a request, with the inputs as they are declared if the operation takes them."""
-        given = request.message
-        if operation not in self._validated or isinstance(given, AggregateMessage):
-            return given
-        if request.checked is None:
+    def _check(self, operation: Operation, request: Request, given: Message) -> Message:
+        """Return the message of a request with the inputs as they are declared."""
+        checked = request.checked
+        if checked is None:
             assert self._validation is not None
-            needs_types = self._arguments.kinds.get(NAMES[operation]) in TABLES
-            request.checked = self._validation.read_table(given, needs_types=needs_types) or given
-        # a text or a file stays what it is, whether it is checked or not
-        return given if given.payload_type in (PayloadType.TEXT, PayloadType.BINARY) else request.checked
+            checked = given
+            if not self._validation.accepts(given):
+                needs_types = self._arguments.kinds.get(NAMES[operation]) in TABLES
+                checked = self._validation.read_table(given, needs_types=needs_types) or given
+                if given.payload_type in (PayloadType.TEXT, PayloadType.BINARY):
+                    checked = given  # a text or a file stays what it is, whether it is checked or not
+            request.checked = checked
+        return checked
 
     def call_batch(self, operation: Operation, message: Message) -> Any:
         """Call the user's code once for several requests; see ``Component.call_batch``."""
         infer = self._infer if operation is Operation.PREDICT and self._is_infer(message) else None
-        if infer is None and self._arguments.kinds:
+        if infer is None and self._has_arguments:
             result = self._methods[operation](self._arguments.make(NAMES[operation], message))
         else:
             result = self._methods[operation](message) if infer is None else infer(message)

@@ -28,13 +28,12 @@ class QuickCheck:
     def __init__(self, tensor: TensorSpec, rules: Sequence[ValueRule]) -> None:
         self._name = tensor.name
         self._datatype = rules[0].datatype
-        self._dtype = rules[0].datatype.dtype
+        self._datatype_name = self._datatype.name
+        self._dtype = self._datatype.dtype
         self._dimensions = len(tensor.shape)
         self._columns = tensor.column_names
-        sizes = [(axis, size) for axis, size in enumerate(tensor.shape) if size != -1]
-        self._sizes = (
-            sizes if not self._columns else [(1, len(self._columns)), *(each for each in sizes if each[0] != 1)]
-        )
+        shape = (tensor.shape[0], len(self._columns)) if self._columns else tensor.shape
+        self._sizes = [(axis, size) for axis, size in enumerate(shape) if size != -1]
         self._is_usable = _is_plain(self._datatype) and not any(rule.choices for rule in rules)
         self._low: list[float] = []
         self._high: list[float] = []
@@ -42,7 +41,7 @@ class QuickCheck:
             self._low, self._high = _list_bounds(rules, self._datatype)
         self._least, self._most = (np.array(bounds, self._datatype.dtype) for bounds in (self._low, self._high))
         self._has_bounds = any(rule.minimum is not None or rule.maximum is not None for rule in rules)
-        self._is_limited = self._has_bounds or self._datatype.limits is None
+        self._has_integers = self._datatype.limits is not None
 
     def accepts(self, message: Message) -> bool:
         """Return whether the request matches the input for certain.
@@ -53,7 +52,7 @@ class QuickCheck:
             return False
         if message.payload_type is PayloadType.TENSORS:
             tensors = message.payload
-            if len(tensors) != 1 or tensors[0].name != self._name or tensors[0].datatype != self._datatype.name:
+            if len(tensors) != 1 or tensors[0].name != self._name or tensors[0].datatype != self._datatype_name:
                 return False
             return self._accepts_array(tensors[0].array)
         names = message.names
@@ -61,10 +60,12 @@ class QuickCheck:
             return False
         if names and names != self._columns:
             return False
-        array: Array | None = message.payload
-        if array.dtype is not self._dtype:  # type: ignore[union-attr]
-            array = cast_numbers(message.payload, self._datatype)
-        if array is None or not self._accepts_array(array):
+        array = message.payload
+        if array.dtype is not self._dtype:
+            array = cast_numbers(array, self._datatype)
+            if array is None:
+                return False
+        if not self._accepts_array(array):
             return False
         message.payload = array
         if not names:
@@ -80,23 +81,31 @@ class QuickCheck:
         for axis, size in self._sizes:
             if shape[axis] != size:
                 return False
-        return not self._is_limited or not array.size or self._are_in_range(array)
+        if array.size > _FEW_VALUES:
+            return self._are_in_range(array)
+        if self._has_bounds:
+            return self._are_few_in_range(array.ravel().tolist())
+        return self._has_integers or not math.isnan(sum(array.ravel().tolist()))
+
+    def _are_few_in_range(self, values: list[float]) -> bool:
+        low, high = self._low, self._high
+        if len(values) != len(low):
+            rows = len(values) // len(low)
+            low, high = low * rows, high * rows
+        for least, value, most in zip(low, values, high, strict=True):  # noqa: SIM110 - a generator takes longer
+            if not least <= value <= most:
+                return False
+        return True
 
     def _are_in_range(self, array: Array) -> bool:
         """Return whether no value is missing or outside its bounds."""
+        if not self._has_bounds:
+            if self._has_integers:
+                return True
+            if array.flags.c_contiguous:
+                flat = array.reshape(-1)
+                return not math.isnan(np.dot(flat, flat))  # squares do not cancel: it is NaN only if an element is
         width = len(self._low)
-        if array.size <= _FEW_VALUES:
-            values = array.ravel().tolist()
-            low, high = self._low, self._high
-            if len(values) != width:
-                low, high = low * (len(values) // width), high * (len(values) // width)
-            for least, value, most in zip(low, values, high, strict=True):  # noqa: SIM110 - a generator takes longer
-                if not least <= value <= most:
-                    return False
-            return True
-        if not self._has_bounds and array.flags.c_contiguous:
-            flat = array.reshape(-1)
-            return not math.isnan(np.dot(flat, flat))  # squares do not cancel: it is NaN only if an element is
         table = array.reshape(-1, width) if width > 1 else array.reshape(-1)
         # NaN is the smallest and the largest value, and is in no range
         return bool((table.min(axis=0) >= self._least).all() and (table.max(axis=0) <= self._most).all())

@@ -46,6 +46,10 @@ class ContractReader:
         self._quick = QuickCheck(inputs[0], rules) if len(inputs) == 1 and checks_values else None
         self._optional = frozenset(tensor.name for tensor in inputs if tensor.optional)
 
+    def accepts(self, message: Message) -> bool:
+        """Return whether ``read`` would return the given message, if that can be said quickly."""
+        return self._quick is not None and self._quick.accepts(message)
+
     def read(self, message: Message) -> Message:
         """Return the message of a request with the inputs as they are declared.
 
@@ -58,7 +62,7 @@ class ContractReader:
         Raises:
             PayloadError: the request does not match the declared inputs; it lists the problems.
         """
-        if self._quick is not None and self._quick.accepts(message):
+        if self.accepts(message):
             return message
         problems = Problems()
         if self._kind is ContractKind.COLUMNS:

@@ -36,6 +36,10 @@ class RequestValidation:
         """Whether no request is checked."""
         return self._mode == "off"
 
+    def accepts(self, message: Message) -> bool:
+        """Return whether the request matches the only input for certain; see ``QuickCheck``."""
+        return self._mode != "off" and self._reader.accepts(message)
+
     def read(self, message: Message) -> Message | None:
         """Return the message of a request with the inputs as they are declared; see ``ContractReader.read``.
 
