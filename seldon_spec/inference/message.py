@@ -69,6 +69,7 @@ class Tensor:
         datatype: the name that the protocol has for the type; None: the array's dtype says it all.
         parameters: what else the sender says about this tensor.
         content_type: what the elements of BYTES are, such as ``str``: from the parameters or from the declared inputs.
+        wrong: the error, if values are not of the datatype; the array then holds them as they were sent.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Tensor:
     datatype: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     content_type: str | None = None
+    wrong: Exception | None = None
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ INPUTS = (
         "input-0", "FP32", (-1, 2), columns=(ColumnSpec("a", minimum=0, maximum=10), ColumnSpec("b", choices=(1, 2)))
     ),
 )
-TEXT = "invalid request (2 problems): row 1, a: -1.0 is less than the minimum 0; row 1, b: 3.0 is not one of 1, 2"
+TEXT = "invalid request (2 problems): row 1, a: -1 is less than the minimum 0; row 1, b: 3 is not one of 1, 2"
 ROWS: list[list[float]] = [[1, 2], [-1, 3]]
 
 

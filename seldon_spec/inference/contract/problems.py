@@ -10,6 +10,7 @@ from seldon_spec.errors import PayloadError, short_repr
 from seldon_spec.inference.arrays import Array
 
 MAX_SHOWN = 20
+_MAX_EXACT = 1 << 53
 MAX_VALUE = 40
 """The characters of a value that a problem shows."""
 
@@ -96,6 +97,8 @@ def show(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, np.generic):
         return show(value.item())
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT:
+        value = int(value)  # most were sent so
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, (list, dict)):

@@ -12,7 +12,7 @@ from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array, flatten_nested
 from seldon_spec.inference.contract.problems import Problems, show
 from seldon_spec.inference.contract.rules import ValueRule
-from seldon_spec.inference.datatypes import datatype_of
+from seldon_spec.inference.datatypes import datatype_of, find_datatype
 from seldon_spec.inference.message import Message, PayloadType, Tensor
 
 
@@ -52,16 +52,20 @@ class Source:
             return wanted.name in ("FP32", "FP64")
         if "BYTES" in (name, wanted.name) or wanted.name == "BF16":
             return False
-        if rule.optional and not rule.is_float and self.values.dtype.kind == "f":
+        dtype = find_datatype(name).dtype
+        if rule.optional and not rule.is_float and dtype.kind == "f":
             return True
-        return bool(np.can_cast(self.values.dtype, wanted.dtype, "safe"))
+        return bool(np.can_cast(dtype, wanted.dtype, "safe"))
 
 
 def tensor_source(tensor: Tensor) -> Source:
     """Return the values of a tensor."""
     array: Array = tensor.array
     datatype = tensor.datatype or datatype_of(array, tensor.name).name
-    return Source(array.shape, array.reshape(-1), datatype, tensor.parameters, tensor.content_type)
+    flat: Any = array.reshape(-1)
+    if tensor.wrong is not None and array.dtype == object:
+        flat = flat.tolist()
+    return Source(array.shape, flat, datatype, tensor.parameters, tensor.content_type)
 
 
 def array_source(message: Message) -> Source | None:

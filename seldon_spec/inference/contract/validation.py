@@ -51,6 +51,9 @@ class RequestValidation:
         """
         if self._mode == "reject":
             return self._reader.read(message)
+        for tensor in message.payload if message.payload_type is PayloadType.TENSORS else ():
+            if tensor.wrong is not None:
+                raise tensor.wrong
         if self._mode == "warn":
             try:
                 return self._reader.read(message)

@@ -72,9 +72,8 @@ class V2JsonCodec(OpenInferenceCodec):
         size = None if described is None else described.json_size
         if operation is Operation.AGGREGATE:
             return self._read_responses(read_json(wire), name)
-        allows_null = keeps_rows is not KeepRows.NEVER
         if size is None:
-            tensors, options = read_infer_request(read_json(wire), _EMPTY, name, allows_null=allows_null)
+            tensors, options = read_infer_request(read_json(wire), _EMPTY, name, keeps_rows=keeps_rows)
         elif size == 0:
             tensors = [read_raw_request(wire, self._model.inputs)]
             options = InferOptions(is_binary=True, model_name=name or "")
@@ -82,7 +81,7 @@ class V2JsonCodec(OpenInferenceCodec):
             if not 0 < size <= len(wire):
                 raise PayloadError(f"Inference-Header-Content-Length is {size}, and the body has {len(wire)} bytes")
             view = memoryview(wire)
-            tensors, options = read_infer_request(read_json(view[:size]), view[size:], name, allows_null=allows_null)
+            tensors, options = read_infer_request(read_json(view[:size]), view[size:], name, keeps_rows=keeps_rows)
         return self._message(tensors, options, described)
 
     def _read_responses(self, tree: object, name: str | None) -> AggregateMessage:

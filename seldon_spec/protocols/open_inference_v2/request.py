@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import MAX_DEPTH, check_depth
 from seldon_spec.inference.datatypes import check_shape, find_datatype
-from seldon_spec.inference.message import Tensor
+from seldon_spec.inference.message import KeepRows, Tensor
 from seldon_spec.protocols.open_inference_v2.binary import Raw, read_binary
-from seldon_spec.protocols.open_inference_v2.values import read_values
+from seldon_spec.protocols.open_inference_v2.values import WrongValues, read_values
 
 MAX_TENSORS = 1024
 
@@ -79,8 +79,7 @@ def read_infer_request(
     binary: Raw = b"",
     model_name: str | None = None,
     member: str = "inputs",
-    *,
-    allows_null: bool = False,
+    keeps_rows: KeepRows = KeepRows.NEVER,
 ) -> tuple[list[Tensor], InferOptions]:
     """Read an inference request, or a response as a request.
 
@@ -89,7 +88,8 @@ def read_infer_request(
         binary: the binary data of inputs, in the order of the inputs; empty if there is none.
         model_name: as requested in the path.
         member: the name of the list of tensors.
-        allows_null: whether a value of any datatype may be null; otherwise only one of floats.
+        keeps_rows: see ``Request``. Unless it is NEVER, a value of any datatype may be null, not only one of floats; if
+            it is IF_MIXED, wrong values are those of ``Tensor.wrong``.
 
     Returns:
         The tensors; those in binary form are read-only views of ``binary``.
@@ -107,7 +107,7 @@ def read_infer_request(
     tensors: list[Tensor] = []
     at = 0
     for entry in inputs:
-        tensor, at = _read_input(entry, binary, at, allows_null=allows_null)
+        tensor, at = _read_input(entry, binary, at, keeps_rows)
         tensors.append(tensor)
     if at != len(binary):
         raise PayloadError(f"{len(binary) - at} bytes of binary data belong to no input")
@@ -115,7 +115,7 @@ def read_infer_request(
     return tensors, _read_options(tree, model_name or "", is_request=member == "inputs")
 
 
-def _read_input(entry: object, binary: Raw, at: int, *, allows_null: bool) -> tuple[Tensor, int]:
+def _read_input(entry: object, binary: Raw, at: int, keeps_rows: KeepRows) -> tuple[Tensor, int]:
     """Read an input, whose binary data starts at ``at`` if it has any; return it and where that data ends."""
     if not isinstance(entry, dict):
         raise PayloadError("an input is not an object")
@@ -128,7 +128,12 @@ def _read_input(entry: object, binary: Raw, at: int, *, allows_null: bool) -> tu
         if data is None:
             hint = "; shared memory is not supported" if _SHARED_MEMORY in parameters else ""
             raise PayloadError(f"input {name!r:.100} has neither data nor binary_data_size{hint}")
-        array = read_values(datatype, shape, data, name, allows_null=allows_null)
+        try:
+            array = read_values(datatype, shape, data, name, allows_null=keeps_rows is not KeepRows.NEVER)
+        except WrongValues as error:
+            if keeps_rows is not KeepRows.IF_MIXED:
+                raise
+            return Tensor(name, error.values.reshape(shape), datatype.name, parameters, wrong=error), at
         return Tensor(name, array, datatype.name, parameters), at
     size = parameters["binary_data_size"]
     if data is not None:

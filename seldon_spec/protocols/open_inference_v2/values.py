@@ -26,6 +26,18 @@ class _BadValue(Exception):
     """A value is not of its tensor's datatype; the text says which and why."""
 
 
+class WrongValues(PayloadError):
+    """A value is not of its tensor's datatype.
+
+    Attributes:
+        values: all values of the tensor as they were sent, as a flat array.
+    """
+
+    def __init__(self, text: str, values: Array) -> None:
+        super().__init__(text)
+        self.values = values
+
+
 def read_values(datatype: Datatype, shape: list[int], data: object, name: str, *, allows_null: bool = False) -> Array:
     """Return the array of a tensor's ``data``.
 
@@ -40,7 +52,8 @@ def read_values(datatype: Datatype, shape: list[int], data: object, name: str, *
         An array that owns its memory; for BYTES of ``bytes`` objects. A mask hides null; it is None among texts.
 
     Raises:
-        PayloadError: a value is not of the datatype, or their count or nesting does not fit the shape.
+        WrongValues: a value is not of the datatype.
+        PayloadError: their count or nesting does not fit the shape.
     """
     flat = data if isinstance(data, np.ndarray) else _flatten(shape, data, name)
     check_count(shape, len(flat), name)
@@ -49,7 +62,8 @@ def read_values(datatype: Datatype, shape: list[int], data: object, name: str, *
             return _read_with_null(datatype, flat).reshape(shape)
         return _reader(datatype)(datatype, flat).reshape(shape)
     except _BadValue as error:
-        raise PayloadError(f"input {name!r:.100}: {error}") from None
+        sent = flat if isinstance(flat, np.ndarray) else np.fromiter(flat, object, len(flat))
+        raise WrongValues(f"input {name!r:.100}: {error}", sent) from None
 
 
 def _reader(datatype: Datatype) -> Callable[[Datatype, Any], Array]:

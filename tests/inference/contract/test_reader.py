@@ -183,15 +183,15 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
     "twice": (PLAIN, rows([1, 2], names=["a", "a"]), ": two columns have the name 'a'"),
     "names-and-width": (PLAIN, rows([1, 2, 3], names=["a", "b"]), ": a row has 3 values, and names has 2"),
     "names-of-numbers": (PLAIN, rows([1, 2], names=[0, 1]), " (4 problems): unknown column '0'"),
-    "low": (IRIS, rows([-1, 1, 1]), ": row 0, length: -1.0 is less than the minimum 0"),
+    "low": (IRIS, rows([-1, 1, 1]), ": row 0, length: -1 is less than the minimum 0"),
     "high": (IRIS, rows([1, 5.5, 1]), ": row 0, width: 5.5 is greater than the maximum 5"),
-    "inherited": (IRIS, rows([1, -2, 1]), ": row 0, width: -2.0 is less than the minimum -1"),
-    "choice": (IRIS, rows([1, 1, 3]), ": row 0, kind: 3.0 is not one of 1, 2"),
+    "inherited": (IRIS, rows([1, -2, 1]), ": row 0, width: -2 is less than the minimum -1"),
+    "choice": (IRIS, rows([1, 1, 3]), ": row 0, kind: 3 is not one of 1, 2"),
     "several": (
         IRIS,
         rows([11, 1, 1], ["x", 6, None]),
-        " (3 problems): row 0, length: 11.0 is greater than the maximum 10; row 1, length: 'x' is not a number; "
-        "row 1, width: 6.0 is greater than the maximum 5",
+        " (3 problems): row 0, length: 11 is greater than the maximum 10; row 1, length: 'x' is not a number; "
+        "row 1, width: 6 is greater than the maximum 5",
     ),
     "range-of-type": (WHOLE, rows([256, 1]), ": row 0, a: 256 is outside the range of UINT8"),
     "fraction": (WHOLE, rows([1.5, 1]), ": row 0, a: 1.5 is not a whole number"),
@@ -240,7 +240,7 @@ V2_WRONG: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], str]] = {
     "datatype": (PLAIN, {"x": ("BYTES", [1, 2], ["1", "2"])}, ": input x: the datatype BYTES is not FP64"),
     "unsafe": (WHOLE, {"x": ("INT16", [1, 2], [1, 2])}, ": input x: the datatype INT16 is not UINT8"),
     "shape": (PLAIN, {"x": ("FP64", [2], [1, 2])}, ": input x: the shape [2] does not match [-1, 2]"),
-    "bounds": (IRIS, {"flower": ("FP64", [1, 3], [11, 0, 1])}, ": row 0, length: 11.0 is greater than the maximum 10"),
+    "bounds": (IRIS, {"flower": ("FP64", [1, 3], [11, 0, 1])}, ": row 0, length: 11 is greater than the maximum 10"),
     "null": (PLAIN, {"x": ("FP64", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
     "null-integer": (WHOLE, {"x": ("UINT8", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
     "missing": (TABLE, {"age": ("INT32", [1], [1])}, ": missing input 'job'"),
@@ -259,6 +259,17 @@ V2_WRONG: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], str]] = {
         {"age": ("INT32", [2], [1, 1]), "job": ("BYTES", [1], ["cook"])},
         ": the columns differ in length",
     ),
+    "texts": (
+        PLAIN,
+        {"x": ("FP64", [2, 2], [1, "abc", True, "NaN"])},
+        " (3 problems): row 0, b: 'abc' is not a number; row 1, a: true is not a number; row 1, b: 'NaN' is not a number",
+    ),
+    "range": (WHOLE, {"x": ("UINT8", [1, 2], [300, 1])}, ": row 0, a: 300 is outside the range of UINT8"),
+    "wrong-text": (
+        TABLE,
+        {"age": ("INT8", [1], ["old"]), "job": ("BYTES", [1], [5])},
+        " (2 problems): row 0, age: 'old' is not a number; row 0, job: 5 is not text",
+    ),
     "not-utf-8": (TEXT, {"text": ("BYTES", [1], ["ä"])}, ": input text: element [0]: 'ä' is not one of 'a', 'b'"),
 }
 
@@ -273,6 +284,13 @@ def test_the_number_of_shown_problems_is_limited() -> None:
     assert text.startswith("invalid request (3000 problems): row 0, length: ")
     assert text.endswith("; and 2980 more")
     assert text.count("; ") == 20
+
+
+def test_wrong_values_are_refused_where_requests_are_not_rejected() -> None:
+    message = v2(PLAIN, x=("FP64", [1, 2], [1, "abc"]))
+    for mode in ("off", "warn"):
+        with pytest.raises(PayloadError, match="input 'x': 'abc' is not a value of FP64"):
+            RequestValidation(PLAIN, mode).read(message)
 
 
 def test_a_long_value_is_cut() -> None:
@@ -312,7 +330,7 @@ def test_modes(caplog: pytest.LogCaptureFixture) -> None:
     wrong = v1(IRIS, rows([11, 1, 1]))
     assert RequestValidation(IRIS, "off").read(wrong) is None
     assert RequestValidation(IRIS, "warn").read(wrong) is None
-    assert "server.validate_requests: invalid request: row 0, length: 11.0 is greater" in caplog.text
+    assert "server.validate_requests: invalid request: row 0, length: 11 is greater" in caplog.text
     with pytest.raises(PayloadError, match="row 0, length"):
         RequestValidation(IRIS, "reject").read(wrong)
     assert RequestValidation(IRIS, "warn").read_tensors(wrong).payload[0].array.tolist() == [[11, 1, 1]]
