@@ -219,6 +219,14 @@ def test_it_is_valid_and_renders(folder: Path, command_environ: dict[str, str]) 
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# ")
 
 
+def test_it_passes_its_contract_test(folder: Path, command_environ: dict[str, str]) -> None:
+    if "inputs" not in yaml.safe_load((folder / "seldon.yaml").read_text(encoding="utf-8")):
+        pytest.skip("declares no inputs")
+    command = [sys.executable, "-m", "seldon_spec", "test", "--requests", "10"]
+    run = subprocess.run(command, cwd=folder, env=command_environ, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_it_answers(
     folder: Path, command_environ: dict[str, str], serve_folder: Serve, request: pytest.FixtureRequest
 ) -> None:
