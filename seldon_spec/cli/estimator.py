@@ -48,6 +48,7 @@ class Estimator:
         outputs: in the format of seldon.yaml.
         packages: the distributions of its modules with their installed versions.
         row: a valid row of values, in the order of the columns.
+        is_flat: whether it predicts one value for a row, not a row of them.
         problem: why it cannot predict that row; None if it can.
     """
 
@@ -59,6 +60,7 @@ class Estimator:
     outputs: list[Entry]
     packages: dict[str, str]
     row: list[Any]
+    is_flat: bool
     problem: str | None = None
 
     @property
@@ -122,6 +124,7 @@ def read_estimator(path: Path, folder: Path) -> Estimator:
         _make_outputs(_classes(model), method, result),
         _find_packages(model, loader, takes_frame=names is not None),
         row,
+        result is not None and result.ndim == 1,
         problem,
     )
 
@@ -286,6 +289,9 @@ def _declare(datatype: str, shape: list[int]) -> Entry:
     return {"datatype": datatype, "shape": shape} | ({"content_type": "str"} if datatype == "BYTES" else {})
 
 
+_DATATYPES = {"float32": "FP32", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
+
+
 def _make_outputs(classes: list[Any], method: str, result: Any) -> list[Entry]:
     """Return the output: probabilities with a column for each class, labels, or numbers.
 
@@ -296,13 +302,18 @@ def _make_outputs(classes: list[Any], method: str, result: Any) -> list[Entry]:
         output: Entry = {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(classes)]}
         output |= {"minimum": 0, "maximum": 1}
         return [output | ({"columns": list(map(str, classes))} if len(classes) <= MAX_COLUMNS else {})]
-    shape = [-1, *result.shape[1:]] if result is not None else [-1]
+    name = "label" if classes else "prediction"
+    shape, columns = [-1], {}
+    if result is not None:
+        is_flat = result.ndim == 1  # the class returns a column
+        shape, columns = [-1, *(result.shape[1:] or [1])], {"columns": [name]} if is_flat else {}
     if classes:
         kinds = {type(value) for value in classes}
         datatype = {str: "BYTES", int: "INT64", bool: "BOOL"}.get(kinds.pop(), "FP64") if len(kinds) == 1 else "BYTES"
-        output = {"name": "label", **_declare(datatype, shape)}
+        output = {"name": name, **_declare(datatype, shape), **columns}
         return [output | ({"choices": classes} if datatype != "BOOL" and len(classes) <= MAX_COLUMNS else {})]
-    return [{"name": "prediction", "datatype": "FP64", "shape": shape}]
+    datatype = "FP64" if result is None else _DATATYPES.get(str(result.dtype), "FP64")
+    return [{"name": name, "datatype": datatype, "shape": shape, **columns}]
 
 
 def _try_row(model: Any, method: str, columns: Sequence[_Column] | None, row: list[Any]) -> tuple[Any, str | None]:

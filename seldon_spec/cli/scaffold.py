@@ -78,6 +78,7 @@ def make_model_files(class_name: str, model_file: str, estimator: Estimator) -> 
         "imports": pandas and ("\n" if estimator.loader == "joblib" else "\n\n") + pandas,
         "annotation": ": pd.DataFrame" if is_frame else "",
         "method": estimator.method,
+        "shape": ".reshape(-1, 1)" if estimator.is_flat else "",
         "result": "the probability of each class" if has_probabilities else "one prediction",
         "names": _literal(estimator.names),
         "row": _literal(estimator.row),

@@ -97,10 +97,10 @@ def test_a_model_in_the_folder_is_served(folder: Path, serve_folder: Serve, caps
     assert capsys.readouterr().out == ""
     spec = _spec(folder)
     assert (spec["name"], spec["inputs"]) == ("doubler", ["x0", "x1"])
-    assert spec["outputs"] == [{"name": "prediction", "datatype": "FP64", "shape": [-1]}]
+    assert spec["outputs"] == [{"name": "prediction", "datatype": "FP64", "shape": [-1, 1], "columns": ["prediction"]}]
     assert spec["image"]["model_files"] == ["doubler.pkl"]
     with serve_folder(folder) as server:
-        assert _predict(server, {"data": {"ndarray": [[1, 2], [3, 4]]}})["data"]["ndarray"] == [6.0, 14.0]
+        assert _predict(server, {"data": {"ndarray": [[1, 2], [3, 4]]}})["data"]["ndarray"] == [[6.0], [14.0]]
 
 
 def test_a_new_project_passes_its_own_test(folder: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_classifier_without_probabilities_has_labels(
 ) -> None:
     model = _save(folder, "Doubler", n_features_in_=1, classes_=_array(classes))
     assert run(["init", str(folder), "--model", str(model)]) == 0
-    assert _spec(folder)["outputs"] == [{"name": "label", "shape": [-1], **output}]
+    assert _spec(folder)["outputs"] == [{"name": "label", "shape": [-1, 1], "columns": ["label"], **output}]
     assert run(["validate", "--strict", str(folder)]) == 0
 
 
@@ -347,6 +347,7 @@ class TestScikitLearn:
         assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
         spec = _spec(tmp_path)
         assert spec["inputs"] == ["age", "grade"]
-        shape = [-1] if targets == 1 else [-1, 2]
-        assert spec["outputs"] == [{"name": "prediction", "datatype": "FP64", "shape": shape}]
+        columns = {"columns": ["prediction"]} if targets == 1 else {}
+        shape = [-1, targets]
+        assert spec["outputs"] == [{"name": "prediction", "datatype": "FP64", "shape": shape, **columns}]
         assert run(["validate", "--strict", str(tmp_path)]) == 0

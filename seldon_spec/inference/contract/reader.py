@@ -12,7 +12,7 @@ from seldon_spec.config.contract import TensorSpec
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.contract.examples import ContractKind, kind_of
 from seldon_spec.inference.contract.names import check_names, order_columns
-from seldon_spec.inference.contract.problems import Problems, ValueProblems
+from seldon_spec.inference.contract.problems import Problems, ValueProblems, show
 from seldon_spec.inference.contract.quick import QuickCheck
 from seldon_spec.inference.contract.rules import ValueRule, rule_of
 from seldon_spec.inference.contract.sources import Source, array_source, column_sources, tensor_source
@@ -135,9 +135,9 @@ class ContractReader:
     def _join_columns(self, columns: dict[str, Source], problems: Problems) -> Array | None:
         if not check_names(columns, self._columns, frozenset(), "column", problems):
             return None
-        sources = [columns[name] for name in self._columns]
-        if not _are_columns(sources, problems):
+        if not _are_columns(columns, problems):
             return None
+        sources = [columns[name] for name in self._columns]
         return self._convert_columns([source.values for source in sources], len(sources[0].values), problems)
 
     def _convert_columns(self, columns: Sequence[Any], count: int, problems: Problems) -> Array:
@@ -194,7 +194,7 @@ class ContractReader:
         }
 
     def _read_tensors(self, sources: Mapping[str, Source], problems: Problems) -> list[Tensor]:
-        if self._kind is ContractKind.TABLE and not _are_columns(list(sources.values()), problems):
+        if self._kind is ContractKind.TABLE and not _are_columns(sources, problems):
             return []
         tensors = []
         for name, tensor in self._inputs.items():
@@ -251,14 +251,16 @@ class ContractReader:
         return array
 
 
-def _are_columns(sources: Sequence[Source], problems: Problems) -> bool:
+def _are_columns(columns: Mapping[str, Source], problems: Problems) -> bool:
     """Return whether values are columns of one length; otherwise that is a problem."""
+    sources = columns.values()
     if any(len(source.shape) not in (1, 2) or source.shape[1:] not in ((), (1,)) for source in sources):
         problems.add("a column has more than one dimension")
         return False
-    lengths = sorted({source.shape[0] for source in sources})
+    lengths = {source.shape[0]: name for name, source in reversed(list(columns.items()))}
     if len(lengths) > 1:
-        problems.add(f"the columns differ in length: {', '.join(map(str, lengths[:5]))}")
+        shown = [f"{show(name)} has {length}" for length, name in sorted(lengths.items())[:5]]
+        problems.add(f"the columns differ in length: {', '.join(shown)}")
     return len(lengths) < 2
 
 

@@ -88,11 +88,13 @@ def column_sources(payload: object, problems: Problems, *, is_table: bool = True
     Args:
         payload: the value.
         problems: get what is wrong with it.
-        is_table: whether a list of objects is allowed.
+        is_table: whether a list of objects, or a single one, is allowed.
 
     Returns:
         None if there is a problem.
     """
+    if is_table and isinstance(payload, dict) and not any(isinstance(value, list) for value in payload.values()):
+        payload = [payload]  # one row
     if is_table and isinstance(payload, list) and payload and all(isinstance(row, dict) for row in payload):
         names = dict.fromkeys(name for row in payload for name in row)
         return {str(name): Source((len(payload),), [row.get(name) for row in payload]) for name in names}

@@ -87,6 +87,7 @@ RIGHT: dict[str, tuple[tuple[TensorSpec, ...], Any, dict[str, Any]]] = {
     "tensor": (PLAIN, {"data": {"tensor": {"shape": [1, 2], "values": [1, 2]}}}, {"x": ("float64", [[1, 2]])}),
     "no-rows": (PLAIN, {"data": {"tensor": {"shape": [0, 2], "values": []}}}, {"x": ("float64", [])}),
     "columns-by-name": (PLAIN, {"jsonData": {"b": [2, 4], "a": [1, 3]}}, {"x": ("float64", [[1, 2], [3, 4]])}),
+    "record": (PLAIN, {"jsonData": {"b": 2, "a": 1}}, {"x": ("float64", [[1, 2]])}),
     "records": (PLAIN, {"jsonData": [{"b": 2, "a": 1}]}, {"x": ("float64", [[1, 2]])}),
     "infinity": (PLAIN, rows([1, float("inf")]), {"x": ("float64", [[1, float("inf")]])}),
     "bounds": (IRIS, rows([0, 5, 1], [10, -1, 2]), {"flower": ("float64", [[0, 5, 1], [10, -1, 2]])}),
@@ -209,7 +210,11 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
     "table-width": (TABLE, rows([1, "cook"]), ": a row has 2 values, and the columns are 4: age, job, income, member"),
     "table-shape": (TABLE, rows(1, 2), ": the shape [2] is not that of rows; each row has age, job, income, member"),
     "number-for-text": (TABLE, rows([1, 5, 1, None]), ": row 0, job: 5 is not text"),
-    "lengths": (TABLE, {"jsonData": {"age": [1, 2], "job": ["cook"]}}, ": the columns differ in length: 1, 2"),
+    "lengths": (
+        TABLE,
+        {"jsonData": {"age": [1, 2], "job": ["cook"]}},
+        ": the columns differ in length: 'job' has 1, 'age' has 2",
+    ),
     "element": (
         IMAGE,
         rows([[1, 2], [251, 4]]),
