@@ -229,6 +229,25 @@ def test_a_table_has_the_declared_dtypes_in_every_mode(mode: Any, tmp_path: Path
     assert found[1][0][1] == "Int64"
 
 
+NULLS = """
+class {name}:
+    def predict(self, X, names):
+        return [[repr(value) for value in row] for row in X.tolist()]
+"""
+
+
+def test_missing_values_are_none_among_others_and_nan_among_numbers(tmp_path: Path, serve_in_thread: Serving) -> None:
+    numbers = (TABLE[0], TensorSpec("income", "FP32", (-1,), optional=True))
+    for name, inputs, row, expected in (
+        ("NullsMixed", TABLE, b'[null,"x"]', ["None", "'x'"]),
+        ("NullsNumbers", numbers, b"[null,1]", ["nan", "1.0"]),
+    ):
+        (tmp_path / f"{name}.py").write_text(NULLS.format(name=name))
+        with serve_in_thread(tmp_path, name, inputs=inputs) as running:
+            _, _, body = running.post(b'{"data":{"ndarray":[' + row + b"]}}")
+        assert json.loads(body)["data"]["ndarray"] == [expected]
+
+
 OTHERS = {
     ServiceType.TRANSFORMER: "transform-input",
     ServiceType.OUTLIER_DETECTOR: "transform-input",

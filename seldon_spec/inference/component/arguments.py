@@ -71,6 +71,7 @@ _LIST_NAMES = frozenset({"list", "List", "Sequence"})
 _ONE_ELEMENT = frozenset({ArgumentType.IMAGE, ArgumentType.BYTES})
 _OF_IMAGES = frozenset({ArgumentType.IMAGE, ArgumentType.IMAGES})
 _DEFAULT_INPUT = "input-0"
+_MAX_GAPS = 10_000
 
 
 def find_argument(user: object, name: str, inputs: Sequence[TensorSpec]) -> ArgumentType | None:
@@ -256,6 +257,8 @@ def _table_of_json(tree: Any) -> Table:
         return Table(list(tree), [read_column(column) for column in tree.values()])
     if isinstance(tree, list) and all(isinstance(row, dict) for row in tree):
         names = list(dict.fromkeys(name for row in tree for name in row))
+        if len(names) * len(tree) > 10 * sum(map(len, tree)) + _MAX_GAPS:
+            raise PayloadError("the objects of jsonData have different keys: they are no rows of a table")
         return Table(names, [read_column([row.get(name) for row in tree]) for name in names])
     raise PayloadError(
         "the model takes a table: jsonData is a list of objects, or an object with a list for each column"

@@ -80,12 +80,18 @@ def _are_columns(arrays: list[Array]) -> bool:
 def _join_columns(arrays: list[Array]) -> Array:
     is_numeric = all(array.dtype.kind in "biufc" for array in arrays)
     if not is_numeric:
-        arrays = [np.ma.filled(array.astype(object), None) if is_masked(array) else array for array in arrays]
+        arrays = [_mask_to_none(array) if is_masked(array) else array for array in arrays]
     columns = [fill_masked(array).reshape(-1) for array in arrays]
     table: Array = np.empty((len(columns[0]), len(columns)), np.result_type(*columns) if is_numeric else object)
     for index, column in enumerate(columns):
         table[:, index] = column
     return table
+
+
+def _mask_to_none(array: Array) -> Array:
+    values: Array = np.ma.getdata(array).astype(object)
+    values[np.ma.getmaskarray(array)] = None
+    return values
 
 
 def table_of_tensors(tensors: Sequence[Tensor], names: list[str]) -> Table:

@@ -6,7 +6,12 @@ import difflib
 from collections.abc import Collection, Sequence
 
 from seldon_spec.inference.arrays import default_names
-from seldon_spec.inference.contract.problems import Problems, show
+from seldon_spec.inference.contract.problems import MAX_SHOWN, Problems, show
+
+_MAX_HINTS = 3
+_MAX_CANDIDATES = 50
+_MAX_LENGTH = 64
+"""The limits of suggestions, which compare each pair of names."""
 
 
 def check_names(
@@ -15,22 +20,27 @@ def check_names(
     """Return whether the given names are the declared ones, in any order; otherwise that is a problem.
 
     Args:
-        given: of the request.
+        given: of the request, each once.
         declared: all that are allowed.
         optional: those that may be absent.
         what: they are names of: ``column`` or ``input``.
         problems: get a problem for each unknown and each missing name.
     """
-    before = problems.count
-    missing = [name for name in declared if name not in given and name not in optional]
-    for name in given:
-        if name not in declared:
-            close = difflib.get_close_matches(name, [each for each in declared if each not in given], n=1)
+    known, found = set(declared), set(given)
+    absent = [name for name in declared if name not in found]
+    unknown = [name for name in given if name not in known]
+    missing = [name for name in absent if name not in optional]
+    candidates = [name for name in absent if len(name) <= _MAX_LENGTH][:_MAX_CANDIDATES]
+    for index, name in enumerate(unknown[:MAX_SHOWN]):
+        hint = ""
+        if index < _MAX_HINTS and len(name) <= _MAX_LENGTH:
+            close = difflib.get_close_matches(name, candidates, n=1)
             hint = f", did you mean {show(close[0])}?" if close else ""
-            problems.add(f"unknown {what} {show(name)}{hint}")
-    for name in missing:
+        problems.add(f"unknown {what} {show(name)}{hint}")
+    for name in missing[:MAX_SHOWN]:
         problems.add(f"missing {what} {show(name)}")
-    return problems.count == before
+    problems.add_uncounted(max(0, len(unknown) - MAX_SHOWN) + max(0, len(missing) - MAX_SHOWN))
+    return not unknown and not missing
 
 
 def order_columns(
@@ -42,29 +52,35 @@ def order_columns(
         names: of the request's columns; none, or the default ones, mean the declared order.
         declared: the names in order.
         optional: those that may be absent.
-        width: the number of values in a row; -1: unknown.
+        width: the number of values in a row.
         problems: get what is wrong with the names.
 
     Returns:
         None if there is a problem.
     """
-    if not isinstance(names, (list, tuple)) or not names or list(names) == list(default_names(len(names))):
-        if width not in (-1, len(declared)):
-            found = f"{width} value{'' if width == 1 else 's'}"
-            problems.add(f"a row has {found}, and the columns are {len(declared)}: {', '.join(declared[:20])}")
-            return None
-        return list(range(len(declared)))
-    if names == declared and width in (-1, len(declared)):
-        return list(range(len(declared)))
+    if not isinstance(names, (list, tuple)):
+        names = []
+    if names and len(names) != width:
+        problems.add(f"a row has {_count(width, 'value')}, and there are {_count(len(names), 'name')} of columns")
+        return None
+    if list(names) == list(declared):
+        return list(range(width))
+    if not names or list(names) == list(default_names(width)):
+        if width == len(declared):
+            return list(range(width))
+        columns = ", ".join(declared[:MAX_SHOWN]) + (", ..." if len(declared) > MAX_SHOWN else "")
+        problems.add(f"a row has {_count(width, 'value')}, and the columns are {len(declared)}: {columns}")
+        return None
     given = [name if isinstance(name, str) else show(name) for name in names]
-    if len(set(given)) < len(given):
-        twice = next(name for name in given if given.count(name) > 1)
+    places = {name: place for place, name in enumerate(given)}
+    if len(places) < len(given):
+        twice = next(name for place, name in enumerate(given) if places[name] != place)
         problems.add(f"two columns have the name {show(twice)}")
         return None
     if not check_names(given, declared, optional, "column", problems):
         return None
-    if width not in (-1, len(given)):
-        problems.add(f"a row has {width} values, and names has {len(given)}")
-        return None
-    places = {name: place for place, name in enumerate(given)}
     return [places.get(name) for name in declared]
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

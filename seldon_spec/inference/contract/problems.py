@@ -10,13 +10,18 @@ from seldon_spec.errors import PayloadError, short_repr
 from seldon_spec.inference.arrays import Array
 
 MAX_SHOWN = 20
-_MAX_EXACT = 1 << 53
 MAX_VALUE = 40
 """The characters of a value that a problem shows."""
 
+_MAX_KEPT = 400
+_MAX_COUNTED = 10_000
+"""The number of single problems after which the rest of a request is not read."""
+
+_MAX_EXACT = 1 << 53
+
 
 class Problems:
-    """Collects problems; all are counted, and the first ones of each place are kept.
+    """Collects problems; the first ones are kept.
 
     Attributes:
         count: of all problems.
@@ -25,11 +30,20 @@ class Problems:
     def __init__(self) -> None:
         self.count = 0
         self._kept: list[tuple[int, str]] = []
+        self._is_complete = True
 
     def add(self, text: str, row: int = -1) -> None:
-        """Add a problem of a row; -1: of the whole request."""
+        """Add a problem of a row; -1: of the whole request.
+
+        Raises:
+            PayloadError: there are too many.
+        """
         self.count += 1
-        self._kept.append((row, text))
+        if len(self._kept) < _MAX_KEPT:
+            self._kept.append((row, text))
+        if self.count >= _MAX_COUNTED:
+            self._is_complete = False
+            self.check()
 
     def add_uncounted(self, count: int) -> None:
         """Add problems that are not shown."""
@@ -38,7 +52,8 @@ class Problems:
     def describe(self) -> str:
         """Return all problems as one text, in the order of the rows."""
         shown = [text for _, text in sorted(self._kept, key=lambda kept: kept[0])[:MAX_SHOWN]]
-        head = "invalid request" if self.count == 1 else f"invalid request ({self.count} problems)"
+        count = f"{self.count} problems" if self._is_complete else f"{self.count} or more problems"
+        head = "invalid request" if self.count == 1 else f"invalid request ({count})"
         more = [f"and {self.count - len(shown)} more"] if self.count > len(shown) else []
         return f"{head}: {'; '.join([*shown, *more])}"
 
@@ -53,7 +68,7 @@ class Problems:
 
 
 class ValueProblems:
-    """The problems of the values of one column or input.
+    """The problems of the values of one column or input; a value has one at most.
 
     Args:
         problems: collects them.
@@ -66,29 +81,40 @@ class ValueProblems:
         self._name = name
         self._shape = shape
         self._wrong: set[int] = set()
+        self._is_wrong: Array | None = None
+        self._shown = 0
 
     def add(self, index: int, text: str) -> None:
-        """Add a problem of the value at an index, which counts the values in row-major order.
-
-        A value that has one already is not reported again.
-        """
+        """Add a problem of the value at an index, which counts the values in row-major order."""
         if index in self._wrong:
             return
         self._wrong.add(index)
-        if len(self._wrong) > MAX_SHOWN:
-            self._problems.add_uncounted(1)
-        elif self._shape is None:
+        self._show(index, text)
+
+    def add_where(self, is_wrong: Array, describe: Callable[[int], str]) -> None:
+        """Add a problem for each index at which a flat array is True."""
+        is_new = is_wrong if self._is_wrong is None else is_wrong & ~self._is_wrong
+        if self._wrong:
+            is_new = is_new.copy()
+            is_new[list(self._wrong)] = False
+        indexes = np.flatnonzero(is_new)
+        if not len(indexes):
+            return
+        self._is_wrong = is_new if self._is_wrong is None else self._is_wrong | is_new
+        shown = max(0, MAX_SHOWN - self._shown)
+        for index in indexes[:shown].tolist():
+            self._show(index, describe(index))
+        self._problems.add_uncounted(len(indexes) - min(shown, len(indexes)))
+
+    def _show(self, index: int, text: str) -> None:
+        self._shown += 1
+        if self._shape is None:
             self._problems.add(f"row {index}, {self._name}: {text}", index)
         elif not self._shape:
             self._problems.add(f"input {self._name}: {text}")
         else:
             place = [int(step) for step in np.unravel_index(index, tuple(self._shape))]
             self._problems.add(f"input {self._name}: element {place}: {text}", place[0])
-
-    def add_where(self, is_wrong: Array, describe: Callable[[int], str]) -> None:
-        """Add a problem for each index at which a flat array is True."""
-        for index in np.flatnonzero(is_wrong).tolist():
-            self.add(index, describe(index) if len(self._wrong) <= MAX_SHOWN else "")
 
 
 def show(value: object) -> str:

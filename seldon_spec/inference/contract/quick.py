@@ -124,10 +124,10 @@ def _list_bounds(rules: Sequence[ValueRule], datatype: Datatype) -> tuple[list[f
         low = [least if rule.minimum is None else max(least, math.ceil(rule.minimum)) for rule in rules]
         high = [most if rule.maximum is None else min(most, math.floor(rule.maximum)) for rule in rules]
         return [*low], [*high]
-    kind = datatype.dtype.type  # a bound of 0.1 allows the float32 that is nearest to 0.1
+    bounds = [rule.bounds for rule in rules]
     return (
-        [-math.inf if rule.minimum is None else float(kind(rule.minimum)) for rule in rules],
-        [math.inf if rule.maximum is None else float(kind(rule.maximum)) for rule in rules],
+        [-math.inf if low is None else low for low, _ in bounds],
+        [math.inf if high is None else high for _, high in bounds],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from seldon_spec.inference.contract.names import check_names, order_columns
 from seldon_spec.inference.contract.problems import Problems, ValueProblems, show
 from seldon_spec.inference.contract.quick import QuickCheck
 from seldon_spec.inference.contract.rules import ValueRule, rule_of
-from seldon_spec.inference.contract.sources import Source, array_source, column_sources, tensor_source
+from seldon_spec.inference.contract.sources import Source, array_source, column_sources, has_content, tensor_source
 from seldon_spec.inference.contract.values import convert_array, convert_values, missing_values
 from seldon_spec.inference.datatypes import BYTES, widen_bf16
+from seldon_spec.inference.image_files import is_image_type
 from seldon_spec.inference.message import Message, PayloadType, Tensor
 
 _VARIABLE = -1
@@ -91,29 +92,35 @@ class ContractReader:
 
     def _read_matrix(self, message: Message, problems: Problems) -> list[Tensor]:
         columns = self._find_named_columns(message, problems)
-        if columns is not None:
-            array = self._join_columns(columns, problems)
-        else:
-            source = self._find_only(message, problems)
-            array = None if source is None else self._read_rows(source, message, problems)
+        source = None if columns is not None or problems.count else self._find_only(message, problems)
+        if problems.count:
+            return []
+        array = self._join_columns(columns, problems) if columns is not None else None
+        if source is not None:
+            array = self._read_rows(source, message, problems)
         return [] if array is None else [Tensor(self._input.name, array, self._input.datatype)]
 
     def _find_named_columns(self, message: Message, problems: Problems) -> dict[str, Source] | None:
         """Return the columns of a request that sends each by its name; None if it sends rows."""
         payload = message.payload
+
+        def is_known(names: Collection[str]) -> bool:
+            return check_names(names, self._columns, frozenset(), "column", problems)
+
         if message.payload_type is PayloadType.TENSORS:
-            names = {tensor.name for tensor in payload}
-            if len(payload) == 1 and (self._input.name in names or names.isdisjoint(self._columns)):
+            tensors = {tensor.name: tensor for tensor in payload}
+            if len(tensors) == 1 and (self._input.name in tensors or tensors.keys().isdisjoint(self._columns)):
                 return None
-            return {tensor.name: tensor_source(tensor) for tensor in payload}
+            return self._check_datatypes(tensors, self._rules, problems) if is_known(tensors) else {}
         if message.payload_type is PayloadType.JSON:
-            return column_sources(payload, problems)
+            return column_sources(payload, is_known, frozenset(), problems)
         return None
 
     def _find_only(self, message: Message, problems: Problems) -> Source | None:
         """Return the values of a request with one array; None if it has none, which is a problem."""
         if message.payload_type is PayloadType.TENSORS:
-            return self._check_datatype(message.payload[0], self._rules[self._input.name], problems)
+            only = {self._input.name: message.payload[0]}
+            return self._check_datatypes(only, self._rules, problems).get(self._input.name)
         source = array_source(message)
         if source is None or source.is_single:
             problems.add(f"the request holds no array; send rows of {_count(self._columns)}: {_list(self._columns)}")
@@ -122,19 +129,18 @@ class ContractReader:
 
     def _read_rows(self, source: Source, message: Message, problems: Problems) -> Array | None:
         width = len(self._columns)
-        places = order_columns(message.names, self._columns, frozenset(), _width(source), problems)
-        if places is None:
-            return None
-        order = [place for place in places if place is not None]
-        if len(source.shape) != 2 or source.shape[1] != width:
+        if source.shape == (0,) and not source.is_exact:  # no rows
+            source.shape = (0, width)
+        if len(source.shape) != 2 or (source.is_exact and source.shape[1] != width):
             problems.add(_wrong_shape(self._input, source.shape))
             return None
-        columns = [source.values[place::width] for place in order]
+        places = order_columns(message.names, self._columns, frozenset(), source.shape[1], problems)
+        if places is None:
+            return None
+        columns = [source.values[place::width] for place in places if place is not None]
         return self._convert_columns(columns, source.shape[0], problems)
 
-    def _join_columns(self, columns: dict[str, Source], problems: Problems) -> Array | None:
-        if not check_names(columns, self._columns, frozenset(), "column", problems):
-            return None
+    def _join_columns(self, columns: Mapping[str, Source], problems: Problems) -> Array | None:
         if not _are_columns(columns, problems):
             return None
         sources = [columns[name] for name in self._columns]
@@ -152,23 +158,21 @@ class ContractReader:
     def _find_sources(self, message: Message, problems: Problems) -> dict[str, Source]:
         """Return the values of each input by its name; unknown and missing inputs are problems."""
         payload, names = message.payload, list(self._inputs)
-        is_table = self._kind is ContractKind.TABLE
-        what = "column" if is_table and message.payload_type is not PayloadType.TENSORS else "input"
-        if message.payload_type is PayloadType.TENSORS:
+        is_tensors = message.payload_type is PayloadType.TENSORS
+        what = "column" if self._kind is ContractKind.TABLE and not is_tensors else "input"
+
+        def is_known(given: Collection[str]) -> bool:
+            return check_names(given, names, self._optional, what, problems)
+
+        if is_tensors:
             found = {tensor.name: tensor for tensor in payload}
             if len(names) == 1 and len(found) == 1:  # whatever the client calls it
                 found = dict(zip(names, found.values(), strict=True))
-            if not check_names(found, names, self._optional, what, problems):
-                return {}
-            checked = {
-                name: self._check_datatype(tensor, self._rules[name], problems) for name, tensor in found.items()
-            }
-            return {name: source for name, source in checked.items() if source is not None}
+            return self._check_datatypes(found, self._rules, problems) if is_known(found) else {}
         if message.payload_type is PayloadType.JSON:
-            sources = column_sources(payload, problems, is_table=is_table)
-            if sources is None:
-                return {}
-            return sources if check_names(sources, names, self._optional, what, problems) else {}
+            return column_sources(
+                payload, is_known, self._optional, problems, is_table=self._kind is ContractKind.TABLE
+            )
         source = array_source(message)
         if source is None or (source.is_single and len(names) > 1):
             problems.add(f"the request holds no value of the inputs; they are {_list(names)}")
@@ -180,8 +184,12 @@ class ContractReader:
     def _split_table(self, source: Source, message: Message, problems: Problems) -> dict[str, Source]:
         """Return the columns of the rows of a request by the names of inputs."""
         names = list(self._inputs)
+        if source.shape == (0,):  # no rows
+            source.shape = (0, len(message.names or names))
         if len(source.shape) != 2:
-            problems.add(f"the shape {list(source.shape)} is not that of rows; each row has {_list(names)}")
+            problems.add(
+                f"the shape {list(source.shape)} is not that of rows; send a list for each row, with {_list(names)}"
+            )
             return {}
         order = order_columns(message.names, names, self._optional, source.shape[1], problems)
         if order is None:
@@ -207,7 +215,7 @@ class ContractReader:
             is_column = self._kind is ContractKind.TABLE
             found = ValueProblems(problems, name, None if is_column else shape)
             rule = self._rules[name]
-            if source.content_type is not None:
+            if source.content_type is not None and not is_image_type(rule.content_type):
                 rule = replace(rule, content_type=source.content_type)
             array = self._convert(source.values, rule, found).reshape(shape)
             content_type = None
@@ -222,6 +230,8 @@ class ContractReader:
         if _fits(given, declared):
             return given
         if not source.is_exact:
+            if given == (0,) and declared[:1] == (_VARIABLE,):  # nothing
+                return (0, *(max(size, 0) for size in declared[1:]))
             if len(given) == 1 and len(declared) == 2 and declared[1] == 1:
                 return (given[0], 1)  # a column
             if source.is_single:  # a text or a file
@@ -233,15 +243,29 @@ class ContractReader:
 
     # Values
 
-    def _check_datatype(self, tensor: Tensor, rule: ValueRule, problems: Problems) -> Source | None:
-        """Return the values of a tensor; None if its datatype is not a safe cast, which is a problem."""
-        source = tensor_source(tensor)
-        if source.can_be(rule):
-            if source.datatype == "BF16" and rule.datatype.name != "BF16":
-                source.values = widen_bf16(source.values)
-            return source
-        problems.add(f"input {tensor.name}: the datatype {source.datatype} is not {rule.datatype.name}")
-        return None
+    def _check_datatypes(
+        self, tensors: Mapping[str, Tensor], rules: Mapping[str, ValueRule], problems: Problems
+    ) -> dict[str, Source]:
+        """Return the values of tensors whose datatype is a safe cast; that of any other is a problem.
+
+        Args:
+            tensors: by the name of their input or column.
+            rules: by the same names; the rule of the only input is that of its columns.
+            problems: get the wrong datatypes and content types.
+        """
+        sources = {}
+        for name, tensor in tensors.items():
+            rule = rules.get(name) or rules[self._input.name]
+            source = tensor_source(tensor)
+            if not source.can_be(rule):
+                problems.add(f"input {name}: the datatype {source.datatype} is not {rule.datatype.name}")
+            elif not has_content(source.content_type, rule):
+                problems.add(f"input {name}: the content type {show(source.content_type)} is not {rule.content_type}")
+            else:
+                if source.datatype == "BF16" and rule.datatype.name != "BF16":
+                    source.values = widen_bf16(source.values)
+                sources[name] = source
+        return sources
 
     def _convert(self, values: Any, rule: ValueRule, problems: ValueProblems) -> Array:
         convert: Any = convert_array if isinstance(values, np.ndarray) else convert_values
@@ -283,10 +307,6 @@ def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
 
 def _wrong_shape(tensor: TensorSpec, shape: Sequence[int]) -> str:
     return f"input {tensor.name}: the shape {list(shape)} does not match {list(tensor.shape)}"
-
-
-def _width(source: Source) -> int:
-    return source.shape[1] if len(source.shape) == 2 else -1
 
 
 def _count(names: Sequence[str]) -> str:

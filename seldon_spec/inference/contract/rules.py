@@ -12,7 +12,7 @@ import numpy as np
 from seldon_spec.config.contract import ColumnSpec, Scalar, TensorSpec
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.contract.problems import ValueProblems, show
-from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, find_datatype, widen_bf16
+from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats, find_datatype, widen_bf16
 
 _MAX_CHOICES = 10
 
@@ -44,8 +44,22 @@ class ValueRule:
 
     @cached_property
     def _choice_array(self) -> Array:
-        array: Array = np.array(self.choices, object if self.datatype is BYTES else self.datatype.dtype)
-        return array
+        return self._round(self.choices)
+
+    @cached_property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The bounds as values of the datatype: 0.1 allows the float32 that is nearest to 0.1."""
+        low, high = (None if bound is None else self._round((bound,)).item() for bound in (self.minimum, self.maximum))
+        return low, high
+
+    def _round(self, values: Sequence[Any]) -> Array:
+        """Return numbers as arrays of the datatype have them; bounds of integers stay as they are."""
+        if not self.is_float:
+            return np.array(values)
+        with np.errstate(over="ignore"):
+            if self.datatype.name != "BF16":
+                return np.array(values, np.float64).astype(self.datatype.dtype)
+            return widen_bf16(cast_floats(np.array(values, np.float64), self.datatype))
 
     @cached_property
     def _choice_set(self) -> frozenset[Any]:
@@ -69,16 +83,13 @@ class ValueRule:
         values = np.ma.getdata(flat)
         if not self.optional and missing.any():
             problems.add_where(missing, lambda _index: "a value is missing")
-        if self.minimum is not None:
-            low = self.minimum
-            problems.add_where(
-                (values < low) & ~missing, lambda index: f"{show(values[index])} is less than the minimum {low}"
-            )
-        if self.maximum is not None:
-            high = self.maximum
-            problems.add_where(
-                (values > high) & ~missing, lambda index: f"{show(values[index])} is greater than the maximum {high}"
-            )
+        low, high = self.bounds
+        if low is not None:
+            text = f"is less than the minimum {self.minimum}"
+            problems.add_where((values < low) & ~missing, lambda index: f"{show(values[index])} {text}")
+        if high is not None:
+            more = f"is greater than the maximum {self.maximum}"
+            problems.add_where((values > high) & ~missing, lambda index: f"{show(values[index])} {more}")
         if self.choices:
             is_wrong = ~np.isin(values, self._choice_array) & ~missing
             problems.add_where(is_wrong, lambda index: f"{show(values[index])} is not one of {self._show_choices()}")
@@ -113,4 +124,5 @@ def rule_of(tensor: TensorSpec, column: ColumnSpec | None = None) -> ValueRule:
         tensor.minimum if column.minimum is None else column.minimum,
         tensor.maximum if column.maximum is None else column.maximum,
         column.choices or tensor.choices,
+        tensor.content_type,
     )

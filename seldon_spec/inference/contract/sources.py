@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array, flatten_nested
+from seldon_spec.inference.contents import DECODERS
 from seldon_spec.inference.contract.problems import Problems, show
 from seldon_spec.inference.contract.rules import ValueRule
 from seldon_spec.inference.datatypes import datatype_of, find_datatype
+from seldon_spec.inference.image_files import is_image_type
 from seldon_spec.inference.message import Message, PayloadType, Tensor
 
 
@@ -50,12 +52,22 @@ class Source:
             return True
         if name == "BF16":
             return wanted.name in ("FP32", "FP64")
-        if "BYTES" in (name, wanted.name) or wanted.name == "BF16":
+        if "BYTES" in (name, wanted.name) or wanted.name == "BF16" or name == "BOOL":
             return False
         dtype = find_datatype(name).dtype
         if rule.optional and not rule.is_float and dtype.kind == "f":
             return True
         return bool(np.can_cast(dtype, wanted.dtype, "safe"))
+
+
+def has_content(content_type: str | None, rule: ValueRule) -> bool:
+    """Return whether elements of this content type can be those of the rule; files may be base64 on the way."""
+    declared = rule.content_type
+    if declared is None or content_type in (None, declared):
+        return True
+    if content_type == "base64":
+        return declared == "bytes" or is_image_type(declared)
+    return content_type not in DECODERS and content_type != "bytes" and not is_image_type(content_type)
 
 
 def tensor_source(tensor: Tensor) -> Source:
@@ -82,31 +94,44 @@ def array_source(message: Message) -> Source | None:
     return None
 
 
-def column_sources(payload: object, problems: Problems, *, is_table: bool = True) -> dict[str, Source] | None:
-    """Return the values of a JSON object of nested lists by name, or of a list of objects with one value per column.
+def column_sources(
+    payload: object,
+    is_known: Callable[[Collection[str]], bool],
+    optional: Collection[str],
+    problems: Problems,
+    *,
+    is_table: bool = True,
+) -> dict[str, Source]:
+    """Return the values of a JSON object with nested lists by name, or of objects with one value for each column.
 
     Args:
-        payload: the value.
-        problems: get what is wrong with it.
-        is_table: whether a list of objects, or a single one, is allowed.
-
-    Returns:
-        None if there is a problem.
+        payload: the value: an object of lists, an object that is one row, or a list of such rows.
+        is_known: returns whether all of these names are allowed and none is missing; otherwise it adds the problems.
+        optional: the names whose value may be null.
+        problems: get what else is wrong.
+        is_table: whether the inputs are columns, so that rows are allowed.
     """
     if is_table and isinstance(payload, dict) and not any(isinstance(value, list) for value in payload.values()):
-        payload = [payload]  # one row
+        payload = [payload] if any(value is not None for value in payload.values()) else payload
     if is_table and isinstance(payload, list) and payload and all(isinstance(row, dict) for row in payload):
         names = dict.fromkeys(name for row in payload for name in row)
-        return {str(name): Source((len(payload),), [row.get(name) for row in payload]) for name in names}
+        if not is_known(names):
+            return {}
+        return {name: Source((len(payload),), [row.get(name) for row in payload]) for name in names}
     if not isinstance(payload, dict):
         problems.add(f"jsonData is {show(payload)}, not an object with a list for each input")
+        return {}
+    given = {name: value for name, value in payload.items() if value is not None or name not in optional}
+    if not is_known(given):
+        return {}
+    sources = {name: _nested_source(name, value, problems) for name, value in given.items()}
+    return {name: source for name, source in sources.items() if source is not None}
+
+
+def _nested_source(name: str, value: object, problems: Problems) -> Source | None:
+    try:
+        shape, leaves, _ = flatten_nested(value)
+    except PayloadError as error:
+        problems.add(f"input {name}: {error}")
         return None
-    sources = {}
-    for name, value in payload.items():
-        try:
-            shape, leaves, _ = flatten_nested(value)
-        except PayloadError as error:
-            problems.add(f"input {name}: {error}")
-            return None
-        sources[str(name)] = Source(shape, leaves)
-    return sources
+    return Source(shape, leaves)

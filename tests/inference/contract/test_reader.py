@@ -182,7 +182,11 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
     "missing": (PLAIN, rows([1], names=["a"]), ": missing column 'b'"),
     "more": (PLAIN, rows([1, 2, 3], names=["a", "b", "c"]), ": unknown column 'c'"),
     "twice": (PLAIN, rows([1, 2], names=["a", "a"]), ": two columns have the name 'a'"),
-    "names-and-width": (PLAIN, rows([1, 2, 3], names=["a", "b"]), ": a row has 3 values, and names has 2"),
+    "names-and-width": (
+        PLAIN,
+        rows([1, 2, 3], names=["a", "b"]),
+        ": a row has 3 values, and there are 2 names of columns",
+    ),
     "names-of-numbers": (PLAIN, rows([1, 2], names=[0, 1]), " (4 problems): unknown column '0'"),
     "low": (IRIS, rows([-1, 1, 1]), ": row 0, length: -1 is less than the minimum 0"),
     "high": (IRIS, rows([1, 5.5, 1]), ": row 0, width: 5.5 is greater than the maximum 5"),
@@ -208,7 +212,11 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
     ),
     "table-missing": (TABLE, rows([1], names=["age"]), ": missing column 'job'"),
     "table-width": (TABLE, rows([1, "cook"]), ": a row has 2 values, and the columns are 4: age, job, income, member"),
-    "table-shape": (TABLE, rows(1, 2), ": the shape [2] is not that of rows; each row has age, job, income, member"),
+    "table-shape": (
+        TABLE,
+        rows(1, 2),
+        ": the shape [2] is not that of rows; send a list for each row, with age, job, income, member",
+    ),
     "number-for-text": (TABLE, rows([1, 5, 1, None]), ": row 0, job: 5 is not text"),
     "lengths": (
         TABLE,
@@ -263,6 +271,12 @@ V2_WRONG: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], str]] = {
         TABLE,
         {"age": ("INT32", [2], [1, 1]), "job": ("BYTES", [1], ["cook"])},
         ": the columns differ in length",
+    ),
+    "boolean": (PLAIN, {"x": ("BOOL", [1, 2], [True, False])}, ": input x: the datatype BOOL is not FP64"),
+    "column-datatype": (
+        WHOLE,
+        {"a": ("FP64", [1], [1]), "b": ("UINT8", [1], [1])},
+        ": input a: the datatype FP64 is not UINT8",
     ),
     "texts": (
         PLAIN,
@@ -329,6 +343,77 @@ def test_absent_columns_of_a_table_are_filled_with_missing_values() -> None:
     income, member = read.payload[2].array, read.payload[3].array
     assert np.isnan(income).all()
     assert (member.dtype, member.tolist()) == (np.dtype(bool), [None])
+
+
+def test_an_image_stays_one_whatever_the_client_calls_it() -> None:
+    inputs = (TensorSpec("photo", "BYTES", (-1,), content_type="image/png"),)
+    png = "iVBORw0KGgo="
+    for content_type in (None, "base64", "image/png", "np"):
+        entry: dict[str, Any] = {"name": "photo", "datatype": "BYTES", "shape": [1], "data": [png]}
+        if content_type is not None:
+            entry["parameters"] = {"content_type": content_type}
+        message = _message(V2JsonCodec(ModelInfo("model", inputs=inputs)), {"inputs": [entry]})
+        assert ContractReader(inputs).read(message).payload[0].array.tolist() == [b"\x89PNG\r\n\x1a\n"]
+    for content_type in ("str", "json", "image/jpeg"):
+        entry = {"name": "photo", "datatype": "BYTES", "shape": [1], "data": [png]}
+        entry["parameters"] = {"content_type": content_type}
+        message = _message(V2JsonCodec(ModelInfo("model", inputs=inputs)), {"inputs": [entry]})
+        text = problems_of(inputs, message)
+        assert text == f"invalid request: input photo: the content type '{content_type}' is not image/png"
+
+
+def test_bounds_are_values_of_the_datatype() -> None:
+    for datatype in ("FP16", "BF16", "FP32", "FP64"):
+        inputs = (TensorSpec("x", datatype, (-1,), minimum=0.1, maximum=0.3),)
+        assert len(ContractReader(inputs).read(v2(inputs, x=(datatype, [2], [0.1, 0.3]))).payload) == 1
+        assert "less than the minimum 0.1" in problems_of(inputs, v2(inputs, x=(datatype, [1], [0.09])))
+
+
+def test_the_work_for_a_wrong_request_is_bounded() -> None:
+    """Names are compared, and problems collected, in linear time; this would take minutes otherwise."""
+    columns = tuple(ColumnSpec(f"column_number_{index}") for index in range(4096))
+    inputs = (TensorSpec("x", "FP64", (-1, 4096), columns=columns),)
+    names = [f"column_numbr_{index}" for index in range(4096)]
+    text = problems_of(inputs, v1(inputs, rows([1.0] * 4096, names=names)))
+    assert text.startswith("invalid request (8192 problems): unknown column 'column_numbr_0', did you mean")
+    text = problems_of(inputs, v1(inputs, rows(["x"] * 4096, ["y"] * 4096, ["z"] * 4096)))
+    assert text.startswith("invalid request (10000 or more problems): row 0, column_number_0: 'x' is not a number")
+    records = [{f"key{index}": 1} for index in range(20_000)]
+    assert "unknown column 'key0'" in problems_of(PLAIN, v1(PLAIN, {"jsonData": records}))
+    text = problems_of(PLAIN, v1(PLAIN, rows([1.0] * 20_000, names=[*map(str, range(19_999)), "5"])))
+    assert text == "invalid request: two columns have the name '5'"
+
+
+def test_names_of_the_client_are_shortened() -> None:
+    name = "size\nFAKE" + "x" * 100_000
+    text = problems_of(TABLE, v2(TABLE, **{name: ("FP64", [1], [1])}))
+    assert "\n" not in text
+    assert len(text) < 300
+
+
+EMPTY: dict[str, tuple[tuple[TensorSpec, ...], Any]] = {
+    "matrix": (PLAIN, rows()),
+    "matrix-with-names": (PLAIN, rows(names=["b", "a"])),
+    "table": (TABLE, rows()),
+    "table-with-names": (TABLE, rows(names=["job", "age"])),
+    "table-by-name": (TABLE, {"jsonData": {"age": [], "job": []}}),
+    "tensor": (IMAGE, rows()),
+}
+
+
+@pytest.mark.parametrize(("inputs", "tree"), EMPTY.values(), ids=EMPTY.keys())
+def test_a_request_may_have_no_rows(inputs: tuple[TensorSpec, ...], tree: Any) -> None:
+    tensors = ContractReader(inputs).read(v1(inputs, tree)).payload
+    assert {len(tensor.array) for tensor in tensors} == {0}
+
+
+def test_null_is_an_absent_optional_input() -> None:
+    assert read(MIXED, v1(MIXED, {"jsonData": {"x": [[1, 2]], "when": None}})) == {"x": ("float32", [[1, 2]])}
+
+
+def test_default_names_may_be_declared() -> None:
+    inputs = (TensorSpec("x", "FP64", (-1, 2), columns=(ColumnSpec("t:1"), ColumnSpec("t:0"))),)
+    assert read(inputs, v1(inputs, rows([1, 2], names=["t:1", "t:0"]))) == {"x": ("float64", [[1, 2]])}
 
 
 def test_modes(caplog: pytest.LogCaptureFixture) -> None:
