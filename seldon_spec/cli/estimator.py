@@ -10,11 +10,14 @@ import importlib
 import importlib.metadata
 import pickle
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seldon_spec.config.schema.fast_check import accepts
+from seldon_spec.config.schema.lookup import field_schema
 from seldon_spec.errors import SeldonSpecError, short_repr
 
 LOADERS: Mapping[str, tuple[str, ...]] = {
@@ -110,9 +113,12 @@ def read_estimator(path: Path, folder: Path) -> Estimator:
     if not isinstance(count, int):
         reason = "neither feature_names_in_ nor n_features_in_"
         raise ModelFileError(f"{path} holds a {_type_name(model)} with {reason}: fit it on a table before you save it")
+    _check_names(path, "column", names or [])
     columns = _describe_columns(model, names or [f"x{index}" for index in range(count)], is_named=names is not None)
     inputs = _make_inputs(columns)
     method = "predict_proba" if callable(getattr(model, "predict_proba", None)) and _classes(model) else "predict"
+    if method == "predict_proba":
+        _check_names(path, "class", list(map(str, _classes(model))))
     row = [column.sample() for column in columns]
     result, problem = _try_row(model, method, columns if names is not None else None, row)
     return Estimator(
@@ -185,6 +191,28 @@ def _get(holder: Any, name: str) -> Any:
 def _feature_names(model: Any) -> list[str] | None:
     names = _get(model, "feature_names_in_")
     return None if names is None else [str(name) for name in names]
+
+
+def _check_names(path: Path, what: str, names: Sequence[str]) -> None:
+    """Raise an error for the first name of a column, or of a class, that seldon.yaml cannot have."""
+    schema = field_schema(("inputs", "0", "name")) or {}
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            problem = "occurs twice"
+        elif not accepts(name, schema, {}):
+            problem = f"is not {schema['x-allowed']}, which are not all spaces"
+        elif any(unicodedata.category(character) in _UNPRINTABLE for character in name):
+            problem = "has a line break or a control character"
+        else:
+            seen.add(name)
+            continue
+        raise ModelFileError(
+            f"{path}: the name {short_repr(name)} of {what} {index} {problem}: rename it, and fit the estimator again"
+        )
+
+
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def _steps(model: Any) -> list[Any]:

@@ -209,6 +209,32 @@ def test_a_file_without_an_estimator_is_reported(
     assert not (folder / "seldon.yaml").exists()
 
 
+NAMES: list[tuple[str, list[str], str]] = [
+    ("empty", ["a", ""], "the name '' of column 1 is not text of 1 to 256 characters"),
+    ("spaces", ["  ", "a"], "the name '  ' of column 0 is not text of 1 to 256 characters"),
+    ("long", ["a" * 257], "of column 0 is not text of 1 to 256 characters"),
+    ("control", ["a\x01"], r"the name 'a\x01' of column 0 has a line break or a control character"),
+    ("separator", ["a\u2028b"], r"the name 'a\u2028b' of column 0 has a line break or a control character"),
+    ("duplicate", ["a", "b", "a"], "the name 'a' of column 2 occurs twice"),
+]
+
+
+@pytest.mark.parametrize(("names", "message"), [row[1:] for row in NAMES], ids=[row[0] for row in NAMES])
+def test_names_that_a_spec_cannot_have_are_reported(
+    names: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = _save(folder, "Doubler", feature_names_in_=names)
+    assert run(["init", str(folder), "--model", str(model)]) == 1
+    assert message in capsys.readouterr().err
+    assert not (folder / "seldon.yaml").exists()
+
+
+def test_classes_are_names_of_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = _save(folder, "Guesser", n_features_in_=1, classes_=_array(["", "yes"]))
+    assert run(["init", str(folder), "--model", str(model)]) == 1
+    assert "the name '' of class 0 is not text" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", [["--infer"], ["--service-type", "ROUTER"]], ids=lambda kind: kind[-1])
 def test_a_model_file_is_of_a_model(kind: list[str], folder: Path) -> None:
     assert run(["init", str(folder), "--model", str(folder / "x.pkl"), *kind]) == 2

@@ -83,15 +83,23 @@ def _check_annotations(
     """Report a first argument that is annotated as another type than it gets."""
     if not inputs or "infer" in found.hooks:
         return
+    first = inputs[0][1]
+    is_list = len(inputs) == 1 and first["datatype"] == "BYTES" and first["shape"] == [-1]
     wanted = next((tensor["as"] for _, tensor in inputs if tensor.get("as") is not None), None)
     odd = _find_odd_input(inputs)
     for hook in _TABLE_HOOKS:
         signature = found.signatures.get(hook)
         argument = signature.arguments[0] if signature and signature.arguments else None
-        annotated = frozenset() if argument is None else table_types(argument.annotation)
-        if signature is None or argument is None or not annotated:
+        if signature is None or argument is None:
             continue
-        if wanted is not None and wanted not in annotated:
+        annotated = table_types(argument.annotation)
+        element = _element_type(argument.annotation) if is_list else None
+        if element is not None:
+            reason = f'the input "{clip(first["name"])}" of shape [-1] may have several elements'
+            remedy = f"write shape: [1], or annotate list[{element}]"
+        elif not annotated:
+            continue
+        elif wanted is not None and wanted not in annotated:
             reason, remedy = f"inputs declare as: {wanted}", "delete as, or change the annotation"
         elif "array" not in annotated and odd is not None:
             reason = f'the input "{clip(odd["name"])}" of shape {odd["shape"]} is not a table'
@@ -111,11 +119,29 @@ def _check_annotations(
 
 def table_types(annotation: str | None) -> frozenset[str]:
     """Return the values of ``as`` that an annotation may mean; none for any other annotation."""
+    expression = _parse(annotation)
+    return frozenset() if expression is None else _types_in(expression)
+
+
+def _element_type(annotation: str | None) -> str | None:
+    """Return the type of an argument that gets exactly one element of BYTES: an image or ``bytes``."""
+    match _parse(annotation):
+        case ast.Name(id="bytes"):
+            return "bytes"
+        case (
+            ast.Attribute(
+                value=ast.Name(id="Image") | ast.Attribute(value=ast.Name(id="PIL"), attr="Image"), attr="Image"
+            ) as found
+        ):
+            return ast.unparse(found)
+    return None
+
+
+def _parse(annotation: str | None) -> ast.expr | None:
     try:
-        expression = ast.parse((annotation or "").strip("'\""), mode="eval").body
+        return ast.parse((annotation or "").strip("'\""), mode="eval").body
     except (SyntaxError, ValueError, RecursionError):
-        return frozenset()
-    return _types_in(expression)
+        return None
 
 
 def _types_in(expression: ast.expr) -> frozenset[str]:

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +71,16 @@ def _make_rules(at: FieldPath, own: Mapping[str, Any], parent: _Rules | None) ->
     )
 
 
-def integer_range(datatype: str) -> tuple[int, int] | None:
+_FLOAT_LIMITS = {
+    "FP16": 65504.0,
+    "BF16": (2 - 2.0**-7) * 2.0**127,
+    "FP32": (2 - 2.0**-23) * 2.0**127,
+    "FP64": sys.float_info.max,
+}
+"""The largest finite number by datatype."""
+
+
+def _integer_range(datatype: str) -> tuple[int, int] | None:
     """Return the smallest and the largest value of an integer datatype; None for any other."""
     match = re.fullmatch(r"(U?)INT(\d+)", datatype)
     if match is None:
@@ -79,9 +89,17 @@ def integer_range(datatype: str) -> tuple[int, int] | None:
     return (0, 2**bits - 1) if match[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
+def _number_range(datatype: str) -> tuple[float, float]:
+    """Return the smallest and the largest finite value of a datatype of numbers."""
+    return _integer_range(datatype) or (-_FLOAT_LIMITS[datatype], _FLOAT_LIMITS[datatype])
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # a large integer cannot be converted to a float
+
+
 def _check_bounds(context: RuleContext, rules: _Rules) -> Iterator[Diagnostic]:
     own = {key: value for key, (value, path) in rules.bounds.items() if path[:-1] == rules.path}
-    limits = integer_range(rules.datatype)
     for key, value in own.items():
         path = (*rules.path, key)
         if rules.datatype in ("BOOL", "BYTES"):
@@ -92,34 +110,66 @@ def _check_bounds(context: RuleContext, rules: _Rules) -> Iterator[Diagnostic]:
                 path=path,
                 help="delete it; choices can list the values",
             )
-        elif not math.isfinite(value) or (limits is not None and not limits[0] <= value <= limits[1]):
+            continue
+        low, high = _number_range(rules.datatype)
+        if not low <= value <= high:
             yield Diagnostic(
                 "bounds-range",
                 f"{join(path)} is outside the range of {rules.datatype}",
                 context.item_origin(*path),
                 path=path,
-                found=str(value),
-                allowed="a finite number" if limits is None else f"{limits[0]} to {limits[1]}",
-                help="delete it" if limits is None else "delete it, or write a larger datatype",
+                found=_show(value),
+                allowed=f"{low} to {high}",
+                help="delete it, or write a larger datatype"
+                if rules.datatype != "FP64" and _is_finite(value)
+                else "delete it",
             )
-    if own and len(rules.bounds) == len(_BOUNDS) and rules.bounds["minimum"][0] > rules.bounds["maximum"][0]:
-        key = "minimum" if "minimum" in own else "maximum"
-        path = (*rules.path, key)
-        minimum, maximum = rules.bounds["minimum"], rules.bounds["maximum"]
-        other = maximum if key == "minimum" else minimum
-        yield Diagnostic(
-            "bounds-order",
-            f"{join(rules.path)}: the minimum {minimum[0]} is greater than the maximum {maximum[0]}",
-            context.item_origin(*path),
-            path=path,
-            notes=(f"{join(other[1])} is {other[0]}: {context.item_origin(*other[1])}",),
-            help="swap them" if len(own) == len(_BOUNDS) else f"give the column a {other[1][-1]} of its own",
-        )
+    if own and len(rules.bounds) == len(_BOUNDS):
+        yield from _check_order(context, rules, own)
+
+
+def _check_order(context: RuleContext, rules: _Rules, own: Mapping[str, float]) -> Iterator[Diagnostic]:
+    """Report bounds that allow no value; ``own`` are those that are not inherited."""
+    minimum, maximum = rules.bounds["minimum"], rules.bounds["maximum"]
+    low, high = _show(minimum[0]), _show(maximum[0])
+    if minimum[0] > maximum[0]:
+        problem, remedy = f"the minimum {low} is greater than the maximum {high}", "swap them"
+    elif (
+        _integer_range(rules.datatype)
+        and minimum[0] > maximum[0] - 1
+        and math.ceil(minimum[0]) > math.floor(maximum[0])
+    ):
+        problem = f"no {rules.datatype} is between the minimum {low} and the maximum {high}"
+        remedy = "write integers, or a datatype of floats"
+    else:
+        return
+    key = "minimum" if "minimum" in own else "maximum"
+    path = (*rules.path, key)
+    other = maximum if key == "minimum" else minimum
+    yield Diagnostic(
+        "bounds-order",
+        f"{join(rules.path)}: {problem}",
+        context.item_origin(*path),
+        path=path,
+        notes=(f"{join(other[1])} is {_show(other[0])}: {context.item_origin(*other[1])}",),
+        help=remedy if len(own) == len(_BOUNDS) else f"give the column a {other[1][-1]} of its own",
+    )
 
 
 def _check_choices(context: RuleContext, rules: _Rules) -> Iterator[Diagnostic]:
+    choices = rules.own.get("choices", ())
+    if choices and rules.datatype == "BYTES" and not _is_plain(rules.content_type):
+        path = (*rules.path, "choices")
+        yield Diagnostic(
+            "choice-value",
+            f"{join(path)} applies to text, and the values are {rules.content_type}",
+            context.item_origin(*path),
+            path=path,
+            help="delete it, or write content_type: str",
+        )
+        return
     first: dict[Any, FieldPath] = {}
-    for index, value in enumerate(rules.own.get("choices", ())):
+    for index, value in enumerate(choices):
         path = (*rules.path, "choices", str(index))
         problem = _find_type_problem(value, rules) or _find_bound_problem(value, rules)
         if problem is not None:
@@ -203,15 +253,20 @@ def _find_type_problem(value: Any, rules: _Rules) -> tuple[str, str | None] | No
         return None if isinstance(value, bool) else (f"{_show(value)} is not a boolean", "true or false")
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return f"{_show(value)} is not a number", None
-    if not math.isfinite(value):
+    if not _is_finite(value):
         return f"{_show(value)} is not a finite number", "a finite number"
-    limits = integer_range(rules.datatype)
-    if limits is None:
-        return None
-    allowed = f"an integer, {limits[0]} to {limits[1]}"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{_show(value)} is not an integer", allowed
-    return None if limits[0] <= value <= limits[1] else (f"{_show(value)} is outside {rules.datatype}", allowed)
+    low, high = _number_range(rules.datatype)
+    allowed = f"{low} to {high}"
+    if _integer_range(rules.datatype):
+        allowed = f"an integer, {allowed}"
+        if isinstance(value, float) and not value.is_integer():
+            return f"{_show(value)} is not an integer", allowed
+    return None if low <= value <= high else (f"{_show(value)} is outside {rules.datatype}", allowed)
+
+
+def _is_plain(content_type: str | None) -> bool:
+    """Return whether elements of BYTES are compared with the choices as they are."""
+    return content_type in (None, "str", "bytes")
 
 
 def _find_text_problem(text: str, content_type: str | None) -> tuple[str, str] | None:
@@ -236,7 +291,7 @@ def _find_bound_problem(value: Any, rules: _Rules) -> tuple[str, str | None] | N
         if key in rules.bounds:
             bound = rules.bounds[key][0]
             if value < bound if key == "minimum" else value > bound:
-                return f"{_show(value)} is {complaint} {bound}", None
+                return f"{_show(value)} is {complaint} {_show(bound)}", None
     return None
 
 

@@ -1,0 +1,6 @@
+from PIL import Image
+
+
+class MyModel:
+    def predict(self, X: list[Image.Image], names=None):
+        return [[image.width] for image in X]
