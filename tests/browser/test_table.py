@@ -86,17 +86,17 @@ FILES: dict[str, tuple[str, list[list[str]], str]] = {
     "reordered": (
         "petal_width,petal_length,sepal_width,sepal_length\n0.3,1.5,3.4,5.0\n",
         [["5.0", "3.4", "1.5", "0.3"]],
-        "1 rows",
+        "1 row",
     ),
     "other-columns": (
         '\ufeffid;"sepal_length";sepal_width;petal_length;petal_width\r\n7;5;3;1;0\r\n',
         [["5", "3", "1", "0"]],
-        "1 rows; ignored columns: id",
+        "1 row; ignored columns: id",
     ),
     "missing-column": (
         "sepal_length,sepal_width,petal_length\n5,3,1\n",
         [["5", "3", "1", ""]],
-        "1 rows; missing columns: petal_width",
+        "1 row; missing columns: petal_width",
     ),
     "no-header": ("5,3,1,0\n6,3,4,1", [["5", "3", "1", "0"], ["6", "3", "4", "1"]], "2 rows"),
 }
