@@ -196,3 +196,11 @@ def test_rows_are_added_and_removed(open_table: OpenModel) -> None:
     assert [row[0] for row in predict(page)] == ["56", "186"]
     page.get_by_label("Remove row 0").click()
     assert read_cells(page) == [["45", "bicycle", "false", "ring twice, please", "2"]]
+
+
+def test_a_number_that_is_too_large_is_sent_as_it_is(open_table: OpenModel) -> None:
+    page = open_table("flowers")
+    page.locator("#rows tbody input").nth(1).fill("1e400")
+    page.click("#send")
+    page.wait_for_selector("#status.failed")
+    assert "'1e400' is not a number" in page.locator("main").inner_text()
