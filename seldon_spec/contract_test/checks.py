@@ -95,7 +95,7 @@ def _check_output(
         yield Problem("shape", name, f"{name}: the shape {list(tensor.shape)}", f"the shape {list(output.shape)}")
         return
     if tensor.shape[:1] == (VARIABLE,) and case.rows is not None and shape[0] != case.rows:
-        yield Problem("rows", name, f"{name}: {case.rows} rows, as in the request", f"{shape[0]} rows")
+        yield Problem("rows", name, f"{name}: {_count_rows(case.rows)}, as in the request", _count_rows(shape[0]))
     if contract.is_exact:
         yield from _check_type(output, tensor)
         columns = tensor.column_names
@@ -113,6 +113,10 @@ def _check_output(
         if problem is not None:
             yield Problem("range", domain.label, f"{domain.label}: {_describe(domain)}", problem)
             return
+
+
+def _count_rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
 
 
 def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:

@@ -191,9 +191,9 @@ class Domain:
     def find_problem(self, value: Any) -> str | None:
         """Return why the contract does not allow a value; None if it does."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
-            is_bounded = self.minimum is not None or self.maximum is not None or self.choices
-            shown = "null" if value is None else "NaN"
-            return f"{shown} instead of a value" if is_bounded and not self.is_optional else None
+            if self.is_optional or self.content_type == "json":  # null is JSON
+                return None
+            return "null" if value is None else "NaN"
         if self.choices:
             return (
                 None

@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 from seldon_spec.contract_test.checks import Problem
 
-_SHOWN_CHARACTERS = 4000
-"""The length of a curl command in a text report."""
+_SHOWN_CHARACTERS = 2000
+"""The length of a request in a text report."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -94,8 +94,8 @@ def _group_line(group: Group) -> str:
     if group.count == 0:
         return f"{group.name}: not sent, the protocol has no form for the values"
     skipped = f" ({group.skipped} not sent, the protocol has no form for their values)" if group.skipped else ""
-    result = "OK" if not group.failed else f"{group.failed} failed"
-    return f"{group.name}: {group.count} {group.unit} {result}{skipped}"
+    result = " OK" if not group.failed else f", {group.failed} failed"
+    return f"{group.name}: {group.count} {group.unit}{result}{skipped}"
 
 
 def _failure_lines(kind: str, failure: Failure) -> list[str]:
@@ -107,12 +107,17 @@ def _failure_lines(kind: str, failure: Failure) -> list[str]:
         f"  found:    {problem.found}",
     ]
     if failure.curl:
-        curl = failure.curl
-        if len(curl) > _SHOWN_CHARACTERS:
-            curl = f"{curl[:_SHOWN_CHARACTERS]}... ({len(curl)} characters; --format json has all of them)"
-        lines.append(f"  request:  {curl}")
+        lines.append(f"  request:  {_shorten(failure.curl)}")
     lines += [f"  | {line}" for line in problem.trace.splitlines()]
     return lines
+
+
+def _shorten(text: str) -> str:
+    left_out = len(text) - _SHOWN_CHARACTERS
+    if left_out <= 0:
+        return text
+    half = _SHOWN_CHARACTERS // 2
+    return f"{text[:half]} [... {left_out} characters left out; --format json has all ...] {text[-half:]}"
 
 
 def _summarise(report: Report) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from seldon_spec.contract_test.case import Case
@@ -13,16 +13,15 @@ from seldon_spec.contract_test.checks import Problem, check_response, check_stat
 from seldon_spec.contract_test.contract import Contract
 from seldon_spec.contract_test.curl import CurlWriter
 from seldon_spec.contract_test.encoder import Encoder, Request, Unencodable
+from seldon_spec.contract_test.failures import Failures
 from seldon_spec.contract_test.generate import generate, make_example
 from seldon_spec.contract_test.invalid import violate
-from seldon_spec.contract_test.report import Failure, Group, Report
+from seldon_spec.contract_test.report import Group, Report
 from seldon_spec.contract_test.result import Result, find_difference, show_result
+from seldon_spec.contract_test.rows_alone import MAX_CASES, can_be_alone, find_dependence
 from seldon_spec.contract_test.senders import NO_RESPONSE, Outcome, Sender
-from seldon_spec.contract_test.shrink import shrink
 
 Clock = Callable[[], float]
-Find = Callable[[Case], "Problem | None"]
-"""Sends a case again; returns the problem of the same check, if there still is one."""
 
 _VALID_SHARE = 0.6
 _INVALID_SHARE = 0.85
@@ -30,6 +29,7 @@ _INVALID_SHARE = 0.85
 
 EQUAL = "equal results"
 NO_STATE = "no state between calls"
+ROWS_ALONE = "rows alone"
 ALIVE = "the example after invalid requests"
 
 
@@ -85,8 +85,7 @@ class ContractTest:
         self._start = clock()
         self._report = Report(title, options.seed)
         self._groups: dict[str, Group] = {}
-        self._found: dict[tuple[str, ...], Failure] = {}
-        self._smallest: list[tuple[Failure, Case, Encoder, Find]] = []
+        self._failures = Failures(self._report, curl, contract)
         self._compares = not options.is_stateful
         self._is_dead = False
 
@@ -98,6 +97,7 @@ class ContractTest:
                 self._group(f"{kind} {encoder.name}")
             if kind == "valid" and self._compares:
                 self._group(EQUAL).unit = self._group(NO_STATE).unit = "comparisons"
+                self._group(ROWS_ALONE)
         if self._contract.lenient_reason:
             report.notes.append(
                 f"{self._contract.lenient_reason}: invalid requests need not be rejected, only survived"
@@ -112,7 +112,7 @@ class ContractTest:
                     if self._is_dead
                     else f"the budget of {self._options.budget_seconds:g}s ended before all {name} requests were sent"
                 )
-        self._shrink_failures()
+        self._failures.shrink(lambda: self._is_dead or self._is_over(1))
         report.groups = list(self._groups.values())
         report.seconds = self._clock() - self._start
         return report
@@ -138,19 +138,26 @@ class ContractTest:
     def _run_valid(self) -> Iterator[None]:
         rng = random.Random(self._options.seed)  # noqa: S311 - reproducible, not secret
         first: tuple[Case, Encoder, Result] | None = None
+        alone = 0
         for case in generate(self._contract, rng, self._options.requests):
             reference: tuple[Encoder, Result] | None = None
+            last: tuple[Encoder, Result] | None = None
             for encoder in self._encoders:
                 result = self._send_valid(case, encoder)
                 yield
                 if result is None or self._options.is_stateful:
                     continue
+                last = (encoder, result)
                 if reference is None:
                     reference = (encoder, result)
                     self._check_repeated(case, encoder, result)
                     first = first or (case, encoder, result)
                 elif self._compares:
                     self._compare(case, reference, encoder, result)
+            if last is not None and self._compares and alone < MAX_CASES and can_be_alone(case, self._contract):
+                alone += 1
+                self._check_rows_alone(case, *last)
+                yield
         if first is not None and self._compares:
             self._check_repeated(*first)
 
@@ -168,7 +175,7 @@ class ContractTest:
             group.failed += 1
         for problem in problems:
             find = partial(self._find_again, problem.key, encoder)
-            self._add_failure(problem, group, "a valid request", case, encoder, find)
+            self._failures.add(problem, group, "a valid request", case, encoder, find)
         if outcome.status == NO_RESPONSE:
             self._is_dead = True
             raise _Stopped
@@ -213,7 +220,7 @@ class ContractTest:
             before = self._read_again(smaller, encoder)
             return None if before is None else _find_state(before, self._read_again(smaller, encoder), "an error")
 
-        self._add_failure(problem, group, "the same request twice", case, encoder, find)
+        self._failures.add(problem, group, "the same request twice", case, encoder, find)
 
     def _compare(self, case: Case, reference: tuple[Encoder, Result], encoder: Encoder, result: Result) -> None:
         group = self._group(EQUAL)
@@ -228,7 +235,26 @@ class ContractTest:
             one, other = self._read_again(smaller, base), self._read_again(smaller, encoder)
             return None if one is None or other is None else _find_unequal(base, one, encoder, other)
 
-        self._add_failure(problem, group, f"{base.name} and {encoder.name}", case, encoder, find)
+        self._failures.add(problem, group, f"{base.name} and {encoder.name}", case, encoder, find)
+
+    def _check_rows_alone(self, case: Case, encoder: Encoder, result: Result) -> None:
+        """Send each row of a request alone; the results are the rows of the result of the request."""
+        group = self._group(ROWS_ALONE)
+
+        def send(row: Case) -> Result | None:
+            return self._check(self._send(encoder, encoder.encode(row), group), row, encoder)[0]
+
+        problem = find_dependence(case, result, send)
+        if problem is None:
+            return
+        group.failed += 1
+
+        def find(smaller: Case) -> Problem | None:
+            whole = self._read_again(smaller, encoder) if can_be_alone(smaller, self._contract) else None
+            send_again = partial(self._read_again, encoder=encoder)
+            return None if whole is None else find_dependence(smaller, whole, send_again)
+
+        self._failures.add(problem, group, "a request of several rows", case, encoder, find)
 
     # Invalid requests
 
@@ -272,7 +298,7 @@ class ContractTest:
         is_warning = is_lenient and not self._is_dead
         if not is_warning:
             group.failed += 1
-        self._add_failure(problem, group, label, curl=curl, is_warning=is_warning)
+        self._failures.add(problem, group, label, curl=curl, is_warning=is_warning)
         if self._is_dead:
             raise _Stopped
 
@@ -291,7 +317,7 @@ class ContractTest:
                 group.failed += 1
                 expected, found = "the example succeeds after an invalid request", f"{outcome.status}: {outcome.text}"
                 problem = Problem("server up", "", expected, found, outcome.trace)
-                self._add_failure(problem, group, "a valid request", curl=self._curl.write(example, encoder))
+                self._failures.add(problem, group, "a valid request", curl=self._curl.write(example, encoder))
                 self._is_dead = True
                 raise _Stopped
             return
@@ -306,47 +332,6 @@ class ContractTest:
             group.count += 1
             group.seconds += self._clock() - started
         return outcome
-
-    def _add_failure(
-        self,
-        problem: Problem,
-        group: Group,
-        label: str,
-        case: Case | None = None,
-        encoder: Encoder | None = None,
-        find: Find | None = None,
-        curl: str = "",
-        *,
-        is_warning: bool = False,
-    ) -> None:
-        """Add a failure to the report, once for each check and subject."""
-        known = self._found.get(problem.key)
-        if known is not None:
-            known.count += 1
-            if group.name not in known.groups:
-                known.groups.append(group.name)
-            return
-        failure = Failure(problem, label, curl, [group.name])
-        self._found[problem.key] = failure
-        (self._report.warnings if is_warning else self._report.failures).append(failure)
-        if case is not None and encoder is not None and find is not None:
-            failure.curl = self._curl.write(case, encoder)
-            self._smallest.append((failure, case, encoder, find))
-
-    def _shrink_failures(self) -> None:
-        """Replace the request of each failure by the smallest one that fails, as far as the budget allows."""
-        for failure, case, encoder, find in self._smallest:
-            problems = [failure.problem]
-
-            def fails(smaller: Case, find: Find = find, problems: list[Problem] = problems) -> bool:
-                problem = None if self._is_dead or self._is_over(1) else find(smaller)
-                if problem is not None:
-                    problems[0] = problem
-                return problem is not None
-
-            smallest = shrink(case, fails, self._contract)
-            failure.problem = replace(problems[0], trace=problems[0].trace or failure.problem.trace)
-            failure.curl = self._curl.write(smallest, encoder)
 
 
 def _find_state(before: Result, after: Result | None, status: str) -> Problem | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -101,8 +102,11 @@ def run_remote(
             has_grpc=remote.has_grpc,
             has_infer=spec is None or spec.service_type not in _NO_INFERENCE,
         )
-        base = "http://localhost:9000" if remote.rest is None else remote.rest.geturl().rstrip("/")
-        curl = CurlWriter(base, remote.model, operation, has_token=credentials.token_file is not None)
+        base = urls[0] if remote.rest is None else remote.rest.geturl()
+        files = (("--ca", credentials.ca), ("--token-file", credentials.token_file))
+        grpc_options = "".join(f" {option} {shlex.quote(str(file))}" for option, file in files if file is not None)
+        has_token = credentials.token_file is not None
+        curl = CurlWriter(base.rstrip("/"), remote.model, operation, has_token, grpc_options)
         title = f"contract test of {remote.model} at {', '.join(urls)}"
         return ContractTest(contract, encoders, remote, curl, options, title, clock).run()
 

@@ -86,17 +86,17 @@ FILES: dict[str, tuple[str, list[list[str]], str]] = {
     "reordered": (
         "petal_width,petal_length,sepal_width,sepal_length\n0.3,1.5,3.4,5.0\n",
         [["5.0", "3.4", "1.5", "0.3"]],
-        "1 rows",
+        "1 row",
     ),
     "other-columns": (
         '\ufeffid;"sepal_length";sepal_width;petal_length;petal_width\r\n7;5;3;1;0\r\n',
         [["5", "3", "1", "0"]],
-        "1 rows; ignored columns: id",
+        "1 row; ignored columns: id",
     ),
     "missing-column": (
         "sepal_length,sepal_width,petal_length\n5,3,1\n",
         [["5", "3", "1", ""]],
-        "1 rows; missing columns: petal_width",
+        "1 row; missing columns: petal_width",
     ),
     "no-header": ("5,3,1,0\n6,3,4,1", [["5", "3", "1", "0"], ["6", "3", "4", "1"]], "2 rows"),
 }
@@ -196,3 +196,11 @@ def test_rows_are_added_and_removed(open_table: OpenModel) -> None:
     assert [row[0] for row in predict(page)] == ["56", "186"]
     page.get_by_label("Remove row 0").click()
     assert read_cells(page) == [["45", "bicycle", "false", "ring twice, please", "2"]]
+
+
+def test_a_number_that_is_too_large_is_sent_as_it_is(open_table: OpenModel) -> None:
+    page = open_table("flowers")
+    page.locator("#rows tbody input").nth(1).fill("1e400")
+    page.click("#send")
+    page.wait_for_selector("#status.failed")
+    assert "'1e400' is not a number" in page.locator("main").inner_text()

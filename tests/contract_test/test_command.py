@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ class Model:
         return {"score": inputs["age"] * 1.0}
 """
 WRONG = MODEL.replace("* 1.0", "* 2.0")
+DEPENDENT = MODEL.replace("* 1.0", '[:1].repeat(len(inputs["age"])) * 2.0')
 FEW = ["--requests", "12"]
 
 
@@ -240,6 +242,24 @@ def test_a_wrong_token_fails(
     assert {failure["found"].split(":")[0] for failure in tree["failures"]} <= {"401", "UNAUTHENTICATED"}
     assert '-H "Authorization: Bearer $TOKEN"' in tree["failures"][0]["curl"]
     assert f"http://127.0.0.1:{server.http}/" in tree["failures"][0]["curl"]
+
+
+def test_a_failure_over_grpc_only_has_a_command_that_sends_it_over_grpc(
+    tmp_path: Path, serve_in_thread: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder(tmp_path, SPEC.replace("name: risk", "name: model"), DEPENDENT)
+    spec = load(folder, {})
+    with serve_in_thread(folder, "Model", inputs=spec.inputs, outputs=spec.outputs) as running:
+        url = f"grpc://127.0.0.1:{running.grpc_port}"
+        assert run(["test", str(folder), "--at", url, *FEW, "--format", "json"]) == 1
+        failures = {failure["check"]: failure for failure in json.loads(capfd.readouterr().out)["failures"]}
+        assert set(failures) == {"range", "rows alone"}
+        for check, at in (("range", url), ("rows alone", f"{url}/v2/models/model")):
+            command = shlex.split(failures[check]["curl"])
+            assert (command[:2], command[-2:]) == (["seldon-spec", "predict"], ["--at", at])
+            assert run(command[1:]) == 0
+            response = json.loads(capfd.readouterr().out.splitlines()[-1])  # the class prints, too
+            assert ("outputs" in response) == (check == "rows alone")
 
 
 def test_a_server_with_tls(tmp_path: Path, serve_in_thread: Any, capfd: pytest.CaptureFixture[str]) -> None:

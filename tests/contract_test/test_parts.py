@@ -270,9 +270,9 @@ def make_report() -> Report:
 def test_the_text_of_a_report() -> None:
     assert FORMATS["text"](make_report()) == (
         "contract test of iris\n"
-        "valid v1 REST: 50 requests 3 failed\n"
+        "valid v1 REST: 50 requests, 3 failed\n"
         "valid v1 REST tensor: not sent, the protocol has no form for the values\n"
-        "valid V2 REST: 49 requests 1 failed (1 not sent, the protocol has no form for their values)\n"
+        "valid V2 REST: 49 requests, 1 failed (1 not sent, the protocol has no form for their values)\n"
         "equal results: 48 comparisons OK\n"
         "note: a note\n"
         "\n"
@@ -295,9 +295,12 @@ def test_the_text_of_a_report() -> None:
 
 def test_a_long_request_is_whole_in_json_only() -> None:
     report = make_report()
-    report.failures[0].curl = "x" * 5000
-    assert "x... (5000 characters; --format json has all of them)" in FORMATS["text"](report)
-    assert json.loads(FORMATS["json"](report))["failures"][0]["curl"] == "x" * 5000
+    curl = report.failures[0].curl = f"curl {'x' * 5000} end"
+    text = FORMATS["text"](report)
+    assert f"x [... {len(curl) - 2000} characters left out; --format json has all ...] x" in text
+    assert "x end\n" in text
+    assert len(text) < 3000
+    assert json.loads(FORMATS["json"](report))["failures"][0]["curl"] == curl
 
 
 def test_the_json_of_a_report() -> None:

@@ -194,7 +194,7 @@ FAILURES = [
             "valid v1 gRPC",
         ],
         "output-0: 2 rows, as in the request",
-        "1 rows",
+        "1 row",
         {"data": {"names": ["age", "income"], "ndarray": [[40.0, 0.0], [40.0, 0.0]]}},
         id="rows-lost",
     ),
@@ -211,6 +211,23 @@ FAILURES = [
         "-1.0 is less than the minimum 0",
         {"data": {"names": ["age", "job"], "ndarray": [[130, "nurse"]]}},
         id="out-of-range",
+    ),
+    pytest.param(
+        COLUMNS,
+        "\n    def predict(self, X, names=None):\n        return np.full((len(X), 1), np.nan)\n",
+        "range",
+        [
+            "valid V2 REST",
+            "valid V2 REST binary",
+            "valid V2 gRPC",
+            "valid v1 REST",
+            "valid v1 REST tensor",
+            "valid v1 gRPC",
+        ],
+        "score: a value",
+        "NaN",
+        {"data": {"names": ["age", "income"], "ndarray": [[40.0, 0.0]]}},
+        id="missing-output",
     ),
     pytest.param(
         UNDECLARED_OUTPUTS,
@@ -245,6 +262,70 @@ FAILURES = [
         id="state-between-calls",
     ),
 ]
+
+
+TWO = "inputs: [a, b]\noutputs: [p]\n"
+
+
+@pytest.mark.parametrize(
+    ("contract", "methods", "found"),
+    [
+        pytest.param(
+            TWO,
+            "        return np.repeat(X[:1, :1], len(X), axis=0)",
+            r"output-0\[1, 0\]: \S+ and \S+ if the row is sent alone",
+            id="first-row",
+        ),
+        pytest.param(
+            TWO,
+            "        return X[:, :1] - X[:, :1].mean()",
+            r"output-0\[0, 0\]: \S+ and 0.0 if the row is sent alone",
+            id="mean",
+        ),
+        pytest.param(
+            TWO,
+            "        if len(X) == 1:\n            raise ValueError('one row')\n        return X[:, :1]",
+            "row 0 alone fails",
+            id="fails-alone",
+        ),
+        pytest.param(
+            "inputs: [a, b]\noutputs: [{name: p, datatype: FP64, shape: [-1, -1]}]\n",
+            "        return X @ X.T",
+            r"row 0 alone: p\[1, 1\] .*; row 1 alone: p\[1, 1\] .*",
+            id="another-shape",
+        ),
+    ],
+)
+def test_a_result_that_depends_on_other_rows_fails(make: Make, contract: str, methods: str, found: str) -> None:
+    folder = make(contract, f"\n    def predict(self, X, names=None):\n{methods}\n")
+    failures = [failure for failure in run(folder, requests=30).failures if failure.problem.check != "status"]
+    (failure,) = failures
+    assert (failure.problem.check, failure.label, failure.groups) == (
+        "rows alone",
+        "a request of several rows",
+        ["rows alone"],
+    )
+    assert failure.problem.expected.startswith("each row has the same result alone as in the request: ")
+    assert re.fullmatch(found, failure.problem.found)
+    assert data_of(failure.curl)["inputs"][0]["shape"] == [2, 2]
+    report = run(folder, requests=30, is_stateful=True)
+    assert "rows alone" not in {group.name for group in report.groups}
+    assert not any(failure.problem.check == "rows alone" for failure in report.failures)
+
+
+@pytest.mark.parametrize(
+    ("contract", "methods", "is_compared"),
+    [
+        pytest.param(COLUMNS, SUM, True, id="columns"),
+        pytest.param(TABLE, SCORES, True, id="table"),
+        pytest.param(TENSORS, MEAN, True, id="tensors"),
+        pytest.param(UNDECLARED_OUTPUTS, SUM, False, id="no-outputs"),
+    ],
+)
+def test_rows_are_sent_alone(make: Make, contract: str, methods: str, is_compared: bool) -> None:
+    report = run(make(contract, methods), requests=50)
+    group = next(group for group in report.groups if group.name == "rows alone")
+    assert (group.count, group.failed) == (10 if is_compared else 0, 0)
 
 
 @pytest.mark.parametrize(("contract", "methods", "check", "groups", "expected", "found", "smallest"), FAILURES)

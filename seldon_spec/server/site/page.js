@@ -57,9 +57,10 @@ const store = {
   },
 };
 
-// Integers beyond 2^53 keep their digits where the browser can do so.
+// Integers beyond 2^53 keep their digits where the browser can do so; a number beyond a double is sent as text, not null.
 function exactNumber(text) {
   const value = Number(text);
+  if (!Number.isFinite(value)) return text;
   const isExact = !/^[-+]?\d+$/.test(text) || Number.isSafeInteger(value) || !JSON.rawJSON;
   return isExact ? value : JSON.rawJSON(text.replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1"));
 }
@@ -69,6 +70,8 @@ function parseJson(text) {
     typeof value === "number" && context?.source ? exactNumber(context.source) : value,
   );
 }
+
+const countRows = (count, more = "") => `${count} ${more}row${count === 1 ? "" : "s"}`;
 
 const isNested = (value) => value !== null && typeof value === "object" && !JSON.isRawJSON?.(value);
 
@@ -339,7 +342,7 @@ function showResult({ columns, rows: table, others }) {
     );
     const whole = make("table", {}, make("thead", {}, head), make("tbody", {}, ...lines));
     parts.push(make("div", { class: "scroll", ...region("Rows of the response") }, whole));
-    if (table.length > MAX_SHOWN_ROWS) parts.push(make("p", { class: "hint" }, `${table.length - MAX_SHOWN_ROWS} more rows`));
+    if (table.length > MAX_SHOWN_ROWS) parts.push(make("p", { class: "hint" }, countRows(table.length - MAX_SHOWN_ROWS, "more ")));
   }
   $("result").replaceChildren(...parts);
   $("raw").open = parts.length === 0;
@@ -462,16 +465,16 @@ async function submitTable() {
     if (!outcome.isOk) return showError(outcome, first);
     const result = readResponse(outcome.value);
     if (result.rows.length !== part.length) {
-      setStatus(`The response has no row for each of the ${part.length} rows`, true);
+      setStatus(`The response has no row for each of the ${countRows(part.length)}`, true);
       return showResponse(result, outcome);
     }
     columns = result.columns;
     results.push(...result.rows);
-    setStatus(`${results.length} of ${rows.length} rows`);
+    setStatus(`${results.length} of ${countRows(rows.length)}`);
   }
   predictions = { columns, rows: results };
   $("response").hidden = true;
-  setStatus(`${results.length} rows, ${Math.round(performance.now() - start)} ms`);
+  setStatus(`${countRows(results.length)}, ${Math.round(performance.now() - start)} ms`);
 }
 
 // --- the table ---
@@ -556,7 +559,7 @@ function takeTable(text, row, column, isWhole) {
   predictions = null;
   clearErrors();
   renderTable();
-  const notes = [`${added.length} rows`];
+  const notes = [countRows(added.length)];
   if (named?.ignored.length) notes.push(`ignored columns: ${named.ignored.join(", ")}`);
   if (named?.missing.length) notes.push(`missing columns: ${named.missing.join(", ")}`);
   setStatus(notes.join("; "), Boolean(named?.missing.length));
