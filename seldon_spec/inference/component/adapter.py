@@ -114,6 +114,7 @@ class Adapter:
         self._infer = find_infer(user, inputs, outputs, validation)
         has_tables = not TABLES.isdisjoint(self._arguments.kinds.values())
         self._validation = None if validation is None or (validation.is_off and not has_tables) else validation
+        self._accepts = None if self._validation is None else self._validation.quick_check
         self._has_arguments = bool(self._arguments.kinds)
         self._reads_rows = validation is not None and validate_requests == "reject"
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
@@ -237,7 +238,7 @@ class Adapter:
         if checked is None:
             assert self._validation is not None
             checked = given
-            if not self._validation.accepts(given):
+            if self._accepts is None or not self._accepts(given):
                 needs_types = self._arguments.kinds.get(NAMES[operation]) in TABLES
                 checked = self._validation.read_table(given, needs_types=needs_types) or given
                 if given.payload_type in (PayloadType.TEXT, PayloadType.BINARY):

@@ -23,6 +23,9 @@ class QuickCheck:
     Args:
         tensor: the input.
         rules: of its columns, or the only one of all its values.
+
+    Attributes:
+        is_usable: whether the input holds numbers without choices, which is all that it can check.
     """
 
     def __init__(self, tensor: TensorSpec, rules: Sequence[ValueRule]) -> None:
@@ -34,10 +37,10 @@ class QuickCheck:
         self._columns = tensor.column_names
         shape = (tensor.shape[0], len(self._columns)) if self._columns else tensor.shape
         self._sizes = [(axis, size) for axis, size in enumerate(shape) if size != -1]
-        self._is_usable = _is_plain(self._datatype) and not any(rule.choices for rule in rules)
+        self.is_usable = _is_plain(self._datatype) and not any(rule.choices for rule in rules)
         self._low: list[float] = []
         self._high: list[float] = []
-        if self._is_usable:
+        if self.is_usable:
             self._low, self._high = _list_bounds(rules, self._datatype)
         self._least, self._most = (np.array(bounds, self._datatype.dtype) for bounds in (self._low, self._high))
         self._has_bounds = any(rule.minimum is not None or rule.maximum is not None for rule in rules)
@@ -48,8 +51,6 @@ class QuickCheck:
 
         An array of Seldon's protocol gets the declared datatype, and the names of the columns.
         """
-        if not self._is_usable:
-            return False
         if message.payload_type is PayloadType.TENSORS:
             tensors = message.payload
             if len(tensors) != 1 or tensors[0].name != self._name or tensors[0].datatype != self._datatype_name:
@@ -63,9 +64,7 @@ class QuickCheck:
         array = message.payload
         if array.dtype is not self._dtype:
             array = cast_numbers(array, self._datatype)
-            if array is None:
-                return False
-        if not self._accepts_array(array):
+        if array is None or not self._accepts_array(array):
             return False
         message.payload = array
         if not names:

@@ -31,6 +31,9 @@ class ContractReader:
         inputs: as declared, at least one.
         checks_values: whether ranges, choices and missing values are checked too; otherwise names, datatypes and
             shapes only.
+
+    Attributes:
+        quick_check: returns True if ``read`` would return the given message; None: there is no such check.
     """
 
     def __init__(self, inputs: Sequence[TensorSpec], *, checks_values: bool = True) -> None:
@@ -44,12 +47,9 @@ class ContractReader:
             self._columns = inputs[0].column_names
             self._column_rules = [rule_of(inputs[0], column) for column in inputs[0].columns]
         rules = self._column_rules if self._columns else [rule_of(inputs[0])]
-        self._quick = QuickCheck(inputs[0], rules) if len(inputs) == 1 and checks_values else None
+        quick = QuickCheck(inputs[0], rules) if len(inputs) == 1 and checks_values else None
+        self.quick_check = None if quick is None or not quick.is_usable else quick.accepts
         self._optional = frozenset(tensor.name for tensor in inputs if tensor.optional)
-
-    def accepts(self, message: Message) -> bool:
-        """Return whether ``read`` would return the given message, if that can be said quickly."""
-        return self._quick is not None and self._quick.accepts(message)
 
     def read(self, message: Message) -> Message:
         """Return the message of a request with the inputs as they are declared.
@@ -63,7 +63,7 @@ class ContractReader:
         Raises:
             PayloadError: the request does not match the declared inputs; it lists the problems.
         """
-        if self.accepts(message):
+        if self.quick_check is not None and self.quick_check(message):
             return message
         problems = Problems()
         if self._kind is ContractKind.COLUMNS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -36,9 +36,10 @@ class RequestValidation:
         """Whether no request is checked."""
         return self._mode == "off"
 
-    def accepts(self, message: Message) -> bool:
-        """Return whether the request matches the only input for certain; see ``QuickCheck``."""
-        return self._mode != "off" and self._reader.accepts(message)
+    @property
+    def quick_check(self) -> Callable[[Message], bool] | None:
+        """What accepts most requests of the only input; see ``QuickCheck.accepts``. None: there is no such check."""
+        return None if self.is_off else self._reader.quick_check
 
     def read(self, message: Message) -> Message | None:
         """Return the message of a request with the inputs as they are declared; see ``ContractReader.read``.
