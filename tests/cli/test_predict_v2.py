@@ -21,7 +21,7 @@ name: echo
 version: "2"
 """
 DECLARED = """\
-inputs: [{name: x, datatype: FP32, shape: [-1, 2]}]
+inputs: [{name: x, datatype: FP32, shape: [-1, 2], optional: true}]
 """
 MODEL = """\
 import numpy as np

@@ -131,9 +131,10 @@ def _read_input(entry: object, binary: Raw, at: int, keeps_rows: KeepRows) -> tu
         try:
             array = read_values(datatype, shape, data, name, allows_null=keeps_rows is not KeepRows.NEVER)
         except WrongValues as error:
+            wrong = PayloadError(str(error))
             if keeps_rows is not KeepRows.IF_MIXED:
-                raise
-            return Tensor(name, error.values.reshape(shape), datatype.name, parameters, wrong=error), at
+                raise wrong from None
+            return Tensor(name, error.values.reshape(shape), datatype.name, parameters, wrong=wrong), at
         return Tensor(name, array, datatype.name, parameters), at
     size = parameters["binary_data_size"]
     if data is not None:

@@ -26,8 +26,8 @@ class _BadValue(Exception):
     """A value is not of its tensor's datatype; the text says which and why."""
 
 
-class WrongValues(PayloadError):
-    """A value is not of its tensor's datatype.
+class WrongValues(Exception):
+    """A value is not of its tensor's datatype; the text says which and why.
 
     Attributes:
         values: all values of the tensor as they were sent, as a flat array.
