@@ -63,7 +63,7 @@ def build_response_message(
     """
     if operation is Operation.AGGREGATE and request.payload_type is PayloadType.NOTHING:
         raise PayloadError("Invalid request data type: there is no message to aggregate")
-    if are_images(payload):
+    if type(payload) is not np.ndarray and are_images(payload):
         return _image_message(payload, request, meta, output)
     if isinstance(payload, (list, np.ndarray)):
         return _array_message(payload, request, meta, class_names)
