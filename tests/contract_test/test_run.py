@@ -116,6 +116,14 @@ def test_a_right_class_passes(make: Make, contract: str, methods: str) -> None:
     assert report.requests == sum(group.count for group in report.groups if group.name != "equal results")
 
 
+EVERYWHERE = [
+    "valid V2 REST",
+    "valid V2 REST binary",
+    "valid V2 gRPC",
+    "valid v1 REST",
+    "valid v1 REST tensor",
+    "valid v1 gRPC",
+]
 FAILURES = [
     pytest.param(
         TABLE,
@@ -168,14 +176,7 @@ FAILURES = [
         COLUMNS,
         "\n    def predict(self, X, names=None):\n        return np.zeros((len(X), 2))\n",
         "shape",
-        [
-            "valid V2 REST",
-            "valid V2 REST binary",
-            "valid V2 gRPC",
-            "valid v1 REST",
-            "valid v1 REST tensor",
-            "valid v1 gRPC",
-        ],
+        EVERYWHERE,
         "output-0: the shape [-1, 1]",
         "the shape [1, 2]",
         {"data": {"names": ["age", "income"], "ndarray": [[40.0, 0.0]]}},
@@ -185,14 +186,7 @@ FAILURES = [
         COLUMNS,
         "\n    def predict(self, X, names=None):\n        return np.zeros((1, 1))\n",
         "rows",
-        [
-            "valid V2 REST",
-            "valid V2 REST binary",
-            "valid V2 gRPC",
-            "valid v1 REST",
-            "valid v1 REST tensor",
-            "valid v1 gRPC",
-        ],
+        EVERYWHERE,
         "output-0: 2 rows, as in the request",
         "1 row",
         {"data": {"names": ["age", "income"], "ndarray": [[40.0, 0.0], [40.0, 0.0]]}},
@@ -216,14 +210,7 @@ FAILURES = [
         COLUMNS,
         "\n    def predict(self, X, names=None):\n        return np.full((len(X), 1), np.nan)\n",
         "range",
-        [
-            "valid V2 REST",
-            "valid V2 REST binary",
-            "valid V2 gRPC",
-            "valid v1 REST",
-            "valid v1 REST tensor",
-            "valid v1 gRPC",
-        ],
+        EVERYWHERE,
         "score: a value",
         "NaN",
         {"data": {"names": ["age", "income"], "ndarray": [[40.0, 0.0]]}},

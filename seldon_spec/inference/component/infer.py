@@ -19,6 +19,7 @@ from seldon_spec.inference.component.arguments import make_table_of
 from seldon_spec.inference.component.hooks import call_user
 from seldon_spec.inference.component.images import are_images, write_images
 from seldon_spec.inference.component.tensors import decode_elements
+from seldon_spec.inference.contract.reader import fits_shape
 from seldon_spec.inference.contract.validation import RequestValidation
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats, find_datatype
 from seldon_spec.inference.json_default import find_array
@@ -217,12 +218,6 @@ def _as_input(tensor: Tensor, *, is_v2: bool) -> Array:
     return encoded.reshape(array.shape)
 
 
-def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
-    return len(shape) == len(declared) and all(
-        wanted in (_VARIABLE, size) for size, wanted in zip(shape, declared, strict=True)
-    )
-
-
 def _as_array(value: Any, name: Any, spec: TensorSpec | None) -> Array:
     if not isinstance(name, str):
         raise ResultError(f"infer returned a dict with the key {name!r:.100}, which is not text")
@@ -250,7 +245,7 @@ def _check_output(array: Array, spec: TensorSpec, datatype: Datatype) -> Array:
         raise ResultError(f"{what} has the type {array.dtype}, and {datatype.name} is declared")
     if not is_text and array.dtype != datatype.dtype:
         array = _cast(array, datatype, what)
-    if not _fits(array.shape, spec.shape):
+    if not fits_shape(array.shape, spec.shape):
         raise ResultError(f"{what} has the shape {list(array.shape)}, and {list(spec.shape)} is declared")
     return array
 

@@ -227,7 +227,7 @@ class ContractReader:
     def _fit_shape(self, source: Source, tensor: TensorSpec, problems: Problems) -> tuple[int, ...] | None:
         """Return the shape of an input's array; None if it does not fit, which is a problem."""
         given, declared = source.shape, tensor.shape
-        if _fits(given, declared):
+        if fits_shape(given, declared):
             return given
         if not source.is_exact:
             if given == (0,) and declared[:1] == (_VARIABLE,):  # nothing
@@ -299,7 +299,8 @@ def _has_mask(arrays: Sequence[Array]) -> bool:
     return any(isinstance(array, np.ma.MaskedArray) for array in arrays)
 
 
-def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
+def fits_shape(shape: Sequence[int], declared: Sequence[int]) -> bool:
+    """Return whether an array has a declared shape, in which -1 is any size."""
     return len(shape) == len(declared) and all(
         wanted in (_VARIABLE, size) for size, wanted in zip(shape, declared, strict=True)
     )

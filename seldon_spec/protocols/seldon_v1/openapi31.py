@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seldon_spec.config.contract import TensorSpec
-from seldon_spec.config.model import ServiceType, Spec
+from seldon_spec.config.model import Spec
 from seldon_spec.errors import UnsupportedMediaType
 from seldon_spec.inference.component.metadata import SCHEMA as METADATA_SCHEMA
 from seldon_spec.inference.contract.examples import example_array, example_row, example_tensor
@@ -36,15 +36,7 @@ from seldon_spec.protocols.openapi import (
     shape_schema,
 )
 from seldon_spec.protocols.route import ANY, FORM, JSON, MULTIPART, Page, RestProtocol, Route
-
-_OPERATIONS = {
-    ServiceType.MODEL: (Operation.PREDICT,),
-    ServiceType.ROUTER: (Operation.ROUTE,),
-    ServiceType.TRANSFORMER: (Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT),
-    ServiceType.COMBINER: (Operation.AGGREGATE,),
-    ServiceType.OUTLIER_DETECTOR: (Operation.TRANSFORM_INPUT, Operation.PREDICT),
-}
-"""The operations that the document lists for a service type."""
+from seldon_spec.protocols.seldon_v1.routes import OPERATIONS
 
 _EVERY_TYPE = (Operation.FEEDBACK, Operation.HEALTH, Operation.METADATA)
 _TAKES_INPUTS = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.ROUTE})
@@ -92,7 +84,7 @@ def describe_seldon(spec: Spec, protocol: RestProtocol) -> ApiPart:
     errors = ErrorResponses(spec, protocol, "SeldonError", encoding_error)
     inputs = list(_list_forms(spec.inputs, is_request=True))
     outputs = list(_list_forms(spec.outputs, is_request=False)) if spec.outputs else []
-    operations = _OPERATIONS[spec.service_type]
+    operations = OPERATIONS[spec.service_type]
     paths: dict[str, Any] = {}
     for operation in (*operations, *_EVERY_TYPE):
         routes = [route for route in protocol.routes if route.operation is operation]

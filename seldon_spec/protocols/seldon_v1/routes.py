@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from seldon_spec.config.model import ServiceType
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.json_style import JsonStyle, write_json
@@ -65,6 +66,15 @@ ROUTES: tuple[Route, ...] = (
     Route("live", "/live", ("GET",), page=Page.LIVE, is_probe=True),
     Route("ready", "/ready", ("GET",), page=Page.READY, is_probe=True),
 )
+
+OPERATIONS: dict[ServiceType, tuple[Operation, ...]] = {
+    ServiceType.MODEL: (Operation.PREDICT,),
+    ServiceType.ROUTER: (Operation.ROUTE,),
+    ServiceType.TRANSFORMER: (Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT),
+    ServiceType.COMBINER: (Operation.AGGREGATE,),
+    ServiceType.OUTLIER_DETECTOR: (Operation.PREDICT, Operation.TRANSFORM_INPUT),
+}
+"""The operations of each service type, the usual one first."""
 
 OPERATION_PATHS = tuple(route.path for route in ROUTES if route.operation is not None)
 

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from seldon_spec.config.contract import Scalar, TensorSpec
-from seldon_spec.config.model import ServiceType, Spec
+from seldon_spec.config.model import Spec
 from seldon_spec.inference.contract.examples import (
     ContractKind,
     example_array,
@@ -28,16 +28,7 @@ from seldon_spec.protocols.open_inference_v2.proto_message import CONTENTS
 from seldon_spec.protocols.open_inference_v2.routes import OPERATION_ROUTES
 from seldon_spec.protocols.seldon_v1.grpc_methods import METHODS, SELDON_V1
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE
-from seldon_spec.protocols.seldon_v1.routes import ROUTES
-
-OPERATIONS: dict[ServiceType, tuple[Operation, ...]] = {
-    ServiceType.MODEL: (Operation.PREDICT,),
-    ServiceType.ROUTER: (Operation.ROUTE,),
-    ServiceType.TRANSFORMER: (Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT),
-    ServiceType.COMBINER: (Operation.AGGREGATE,),
-    ServiceType.OUTLIER_DETECTOR: (Operation.PREDICT, Operation.TRANSFORM_INPUT),
-}
-"""The operations of each service type, the usual one first."""
+from seldon_spec.protocols.seldon_v1.routes import OPERATIONS, ROUTES
 
 _ROLES = {Operation.ROUTE, Operation.AGGREGATE}
 _GENERAL = "Generic"
