@@ -1,4 +1,4 @@
-"""``contract.json``: features and targets of the old testers, for a comment; seldon.yaml has no such key."""
+"""``contract.json``: features and targets of the old testers, for a comment in seldon.yaml."""
 
 from __future__ import annotations
 
