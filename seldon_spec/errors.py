@@ -105,7 +105,14 @@ def short_repr(value: object, limit: int = 200) -> str:
 
 
 class SeldonSpecError(Exception):
-    """Base class of this package's errors; the tables of exit codes and statuses cover each subclass."""
+    """Base class of this package's errors; the tables of exit codes and statuses cover each subclass.
+
+    Attributes:
+        component: the component of a graph that raised it, in a nested graph after the names of the graphs around it
+            (``outer/inner``); errors that are sent to clients begin with it.
+    """
+
+    component: str | None = None
 
 
 class Stopped(BaseException):
@@ -205,6 +212,22 @@ class RequestTimeout(RequestError):
 
 class NotServing(RequestError):
     """The server is starting or stopping and accepts no requests."""
+
+
+class RemoteFailed(RequestError):
+    """The server of a component returned an error, or could not be reached; the client gets the same error.
+
+    Args:
+        info: the text of the error.
+        http: the HTTP status.
+        grpc: the name of the gRPC code.
+        reason: of Seldon's ``status``; None: the usual one of the HTTP status.
+        code: of Seldon's ``status``.
+    """
+
+    def __init__(self, info: str, http: int, grpc: str, reason: str | None = None, code: int = -1) -> None:
+        super().__init__(info)
+        self.http, self.grpc, self.reason, self.code = http, grpc, reason, code
 
 
 class BindFailed(SeldonSpecError):

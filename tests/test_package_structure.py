@@ -18,7 +18,7 @@ PACKAGE = Path(next(iter(_spec.submodule_search_locations)))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
-    ("config.contract",),
+    ("config.contract", "config.graph"),
     ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
     ("config.yaml", "config.schema.lookup"),
     ("config.schema", "config.digest"),
@@ -47,6 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("inference.contract",),
     ("inference.component",),
+    ("inference.graph",),
     ("inference.executor", "inference.processor"),
     ("inference.batching",),
     ("inference.dispatcher",),
@@ -62,6 +63,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),
     ("protocols.seldon_v1",),
     ("protocols.open_inference_v2",),
+    # components of a graph in other processes
+    ("remote",),
     # servers and processes
     ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
     ("server.site",),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from seldon_spec.config.contract import JsonValue, TensorSpec
+from seldon_spec.config.graph import Step
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
 
 SPEC_FILE = "seldon.yaml"
@@ -313,10 +314,36 @@ class UnitSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """A component of a graph: built in this process, or a server with a URL.
+
+    Attributes:
+        spec: what to build; its ``unit`` has the component's name and image. None: only the URL is known.
+        url: of the server, ``http``, ``https``, ``grpc`` or ``grpcs``; None: it is built in this process.
+        timeout_seconds: the limit of a call of the server, within the limit of the whole request; None: only the latter.
+        token: the bearer token that the server requires; after ``prepare_to_load``, a text.
+        ca: the PEM file of the authorities of the server's certificate; None: those of the system.
+        has_feedback: whether feedback is sent to it: its class has the method, or nothing but its URL is known and
+            it is a MODEL or a ROUTER.
+    """
+
+    service_type: ServiceType
+    spec: Spec | None = None
+    url: str | None = None
+    timeout_seconds: float | None = None
+    token: str | SecretRef | None = field(default=None, repr=False)
+    ca: str | None = None
+    has_feedback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """Everything that a Dockerfile or a server needs. Only ``load`` creates it.
 
     Attributes:
+        class_name: the user's class; None: the spec is a graph.
+        graph: the steps of a graph; None: the spec is a class.
+        components: every component of the graph by its name, in call order.
         folder: the folder of the file and the user's class.
         inputs: a list of column names in the file is one FP64 input ``input-0`` with these columns.
         outputs: a list of column names in the file is one FP64 output ``output-0`` with these columns.
@@ -327,7 +354,7 @@ class Spec:
         digest: the digest of the file's values, e.g. ``sha256:…``; independent of variables and flags.
     """
 
-    class_name: str
+    class_name: str | None
     folder: Path = field(compare=False)
     name: str
     service_type: ServiceType = ServiceType.MODEL
@@ -341,6 +368,8 @@ class Spec:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     platform: str | None = None
+    graph: Step | None = None
+    components: Mapping[str, ComponentSpec] = field(default_factory=lambda: MappingProxyType({}))
     unit: UnitSpec = UnitSpec()
     file: str = field(default=SPEC_FILE, compare=False)
     origins: Mapping[FieldPath, Origin] = field(default_factory=dict, compare=False, repr=False)

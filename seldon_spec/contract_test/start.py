@@ -144,7 +144,7 @@ def _find_operation(spec: Spec) -> Operation:
         return Operation.ROUTE
     if spec.service_type is ServiceType.MODEL:
         return Operation.PREDICT
-    found = read_class(spec.folder, spec.class_name)
+    found = read_class(spec.folder, spec.class_name or "")
     hooks = found.hooks if isinstance(found, ClassSource) else frozenset[str]()
 
     def has(prefix: str) -> bool:

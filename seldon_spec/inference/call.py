@@ -37,6 +37,10 @@ class BaseContext:
         """The request's ID."""
         return self._id
 
+    def find_header(self, _name: bytes) -> bytes | None:
+        """Return the first value of one of the headers that the spec needs, by its name in lower case."""
+        return None
+
 
 WORKED_ON: ContextVar[str | BaseContext | None] = ContextVar("worked_on", default=None)
 """The context of the request that this thread handles; for a batch, the IDs of its requests, joined by commas."""
@@ -69,6 +73,7 @@ class Call:
             response was encoded, by ``time.perf_counter``; NaN: it did not happen.
         waited_seconds: between ``decoded_at`` and ``predict_started_at``, for other requests of a batch.
         body_bytes, rows: of the request; NaN: unknown.
+        deadline: when the response is no longer needed, by ``time.perf_counter``.
     """
 
     __slots__ = (
@@ -76,6 +81,7 @@ class Call:
         "body_bytes",
         "codec",
         "context",
+        "deadline",
         "decoded_at",
         "dequeued_at",
         "ended_at",
@@ -116,6 +122,7 @@ class Call:
         self.dequeued_at = self.decoded_at = self.predict_started_at = self.predict_ended_at = self.ended_at = math.nan
         self.body_bytes = self.rows = math.nan
         self.waited_seconds = 0.0
+        self.deadline = math.inf
         self.arrived_at = time.perf_counter()
 
     def give_up(self, _cause: object = None) -> None:

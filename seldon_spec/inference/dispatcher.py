@@ -88,8 +88,8 @@ class Dispatcher:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the component accepts new requests: it has been built, and is not draining."""
-        return not self._is_draining and self._component is not None
+        """Whether the component accepts new requests: it has been built, is ready, and is not draining."""
+        return not self._is_draining and self._component is not None and self._component.is_ready
 
     def describe_state(self) -> str:
         """Return the reason why it is not ready."""

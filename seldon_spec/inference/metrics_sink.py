@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from seldon_spec.config.model import UnitSpec
 from seldon_spec.inference.user_metrics import read_metrics
 
 
@@ -43,6 +44,16 @@ class CallTotals:
     encode: Total = _NOTHING
     rows: Total = _NOTHING
     batched: Total = _NOTHING
+
+
+class ComponentMetrics(Protocol):
+    """Receives the measurements of one component of a graph; called from any thread."""
+
+    def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
+        """Do what ``MetricsSink.record`` does; the series have the labels of the component."""
+
+    def observe(self, method: str, outcome: str, seconds: float) -> None:
+        """Record one call of the component: its method, ``success`` or ``error``, and its duration."""
 
 
 class MetricsSink(Protocol):
@@ -102,6 +113,20 @@ class MetricsSink(Protocol):
     def set_load_seconds(self, seconds: float) -> None:
         """Set the time it took to build the model."""
 
+    def for_component(self, unit: UnitSpec, *, is_shadow: bool = False) -> ComponentMetrics:
+        """Return where the measurements of a component of a graph go.
+
+        Args:
+            unit: the source of its labels.
+            is_shadow: whether it is called as a shadow; its series are separate.
+        """
+
+    def count_branch(self, step: str, branch: int) -> None:
+        """Count one decision of a step of a graph: the index of the branch, -1 for all, or -2 for none."""
+
+    def count_dropped_shadow(self, step: str) -> None:
+        """Count a request that was not copied to a shadow, because too many copies wait."""
+
 
 class NullMetrics:
     """Validates the component's metrics as the server does, and keeps nothing."""
@@ -112,7 +137,11 @@ class NullMetrics:
     def read_totals(self, _methods: Collection[str]) -> CallTotals:
         return CallTotals()
 
+    def for_component(self, _unit: UnitSpec, *, is_shadow: bool = False) -> ComponentMetrics:  # noqa: ARG002
+        return self
+
     def _discard(self, *_args: Any, **_kwargs: Any) -> None:
         pass
 
     observe_call = observe_batch = set_in_flight = set_queued = set_load_seconds = _discard
+    observe = count_branch = count_dropped_shadow = _discard

@@ -62,9 +62,10 @@ class Request:
         codec: builds the other forms.
         keeps_rows: when the message keeps the values of its array as they were sent.
         checked: the message with the inputs as they are declared, for the component that reads it; None: not read yet.
+        target: the component of a graph that is called alone; None: the whole graph.
     """
 
-    __slots__ = ("_message", "_raw", "body", "checked", "codec", "keeps_rows", "operation")
+    __slots__ = ("_message", "_raw", "body", "checked", "codec", "keeps_rows", "operation", "target")
 
     def __init__(self, operation: Operation, body: Any, codec: Codec) -> None:
         self.operation = operation
@@ -72,6 +73,7 @@ class Request:
         self.codec = codec
         self.keeps_rows = KeepRows.NEVER
         self.checked: Message | None = None
+        self.target: str | None = None
         self._message: Message | None = None
         self._raw: Any = None
 

@@ -27,6 +27,7 @@ class Echo:
     error_blueprint = None
     metadata = None
     uses_flask = False
+    is_ready = True
     keeps_rows = KeepRows.NEVER
     custom_service = None
     plain = batchable = frozenset[tuple[Operation, Transport]]()

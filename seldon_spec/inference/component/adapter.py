@@ -73,7 +73,7 @@ class Adapter:
         plain, batchable, metadata: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
-        keeps_rows: see ``Component``.
+        keeps_rows, is_ready: see ``Component``.
         uses_flask: see ``Component``; set by the caller, who knows the imports.
     """
 
@@ -133,6 +133,7 @@ class Adapter:
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
         self.uses_flask = False
+        self.is_ready = True
         reads_inputs = self._validation is not None or (validation is not None and self._infer is not None)
         self.keeps_rows = KeepRows.IF_MIXED if reads_inputs else self._arguments.keeps_rows
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:

@@ -32,6 +32,10 @@ class Component(Protocol):
         """Whether its methods may use ``flask.request`` and the like: REST requests must pass through Flask then."""
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it accepts requests now; a graph depends on other servers."""
+
+    @property
     def keeps_rows(self) -> KeepRows:
         """When the messages of its requests keep the values of an array as they were sent."""
 

@@ -1,0 +1,1 @@
+"""Inference graphs: compositions of components that are components themselves."""

@@ -1,0 +1,1 @@
+"""Components of a graph that are servers of their own: clients over REST and gRPC."""
