@@ -13,10 +13,16 @@ from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
-from seldon_spec.inference.processor import Trace
+from seldon_spec.inference.processor import Trace, TraceComponent
 
 
-def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace | None = None) -> Dispatcher:
+def dispatcher_for(
+    spec: Spec,
+    metrics: MetricsSink | None = None,
+    trace: Trace | None = None,
+    *,
+    trace_component: TraceComponent | None = None,  # noqa: ARG001
+) -> Dispatcher:
     """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet.
 
     One process can have several, of one spec or of different ones.
@@ -25,6 +31,7 @@ def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace 
         spec: its secrets are resolved, and its environment is applied.
         metrics: where measurements go; None: metrics of the class are validated and not kept.
         trace: None: nothing is traced.
+        trace_component: traces the components of a graph; None: they are not traced.
     """
     spec = replace(spec, folder=spec.folder.resolve())  # the working directory may change before the class is imported
     progress = Progress()
