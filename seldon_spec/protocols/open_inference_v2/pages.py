@@ -88,7 +88,8 @@ def show_index(model: ModelInfo, dispatcher: Dispatcher, *, is_ready_only: bool)
         entry["version"] = model.version
     if is_ready:
         return [{**entry, "state": "READY"}]
-    state = "LOADING" if dispatcher.component is None else "UNLOADING"
+    component = dispatcher.component
+    state = "LOADING" if component is None else "UNLOADING" if component.is_ready else "UNAVAILABLE"
     return [{**entry, "state": state, "reason": dispatcher.describe_state()}]
 
 
