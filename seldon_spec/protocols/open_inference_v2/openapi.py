@@ -239,7 +239,12 @@ _STATISTICS = object_schema(
     ["name", "inference_count", "execution_count", "inference_stats"],
 )
 _STATE = object_schema(
-    {"name": _TEXT, "version": _TEXT, "state": {"enum": ["READY", "LOADING", "UNLOADING"]}, "reason": _TEXT},
+    {
+        "name": _TEXT,
+        "version": _TEXT,
+        "state": {"enum": ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]},
+        "reason": _TEXT,
+    },
     ["name", "state"],
 )
 _PAGES: Mapping[str, Schema] = {
