@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Any
 
-from seldon_spec.config.model import Spec
 from seldon_spec.errors import BadMetadata, NotServing, SeldonSpecError, UnknownModel
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.dispatcher import Dispatcher
-
-
-class Node(Protocol):
-    @property
-    def component(self) -> Component: ...
-
-
-class Graph(Component, Protocol):
-    @property
-    def spec(self) -> Spec: ...
-
-    @property
-    def nodes(self) -> Mapping[str, Node]: ...
-
-    def describe_metadata(self) -> dict[str, Any]: ...
+from seldon_spec.inference.graph.graph import Graph
 
 
 def find_graph(dispatcher: Dispatcher) -> Graph:
-    """Return the graph of a dispatcher.
+    """Return the graph that a dispatcher has built.
 
     Raises:
         NotServing: it is not built yet.
@@ -35,11 +20,12 @@ def find_graph(dispatcher: Dispatcher) -> Graph:
     component = dispatcher.component
     if component is None:
         raise NotServing(dispatcher.describe_state())
-    return cast("Graph", component)
+    assert isinstance(component, Graph)
+    return component
 
 
 def find_component(dispatcher: Dispatcher, name: str) -> Component:
-    """Return a component of the graph of a dispatcher.
+    """Return a component of the graph that a dispatcher has built.
 
     Raises:
         NotServing: the graph is not built yet.
@@ -53,7 +39,7 @@ def find_component(dispatcher: Dispatcher, name: str) -> Component:
 
 
 def read_component_metadata(dispatcher: Dispatcher, name: str) -> Mapping[str, Any]:
-    """Return the metadata of a component of the graph of a dispatcher.
+    """Return the metadata of a component of the graph that a dispatcher has built.
 
     Raises:
         BadMetadata: they are invalid.
@@ -67,3 +53,15 @@ def read_component_metadata(dispatcher: Dispatcher, name: str) -> Mapping[str, A
     error: SeldonSpecError = BadMetadata(unavailable) if component.is_ready else NotServing(unavailable)
     error.component = name
     raise error
+
+
+def read_graph_metadata(dispatcher: Dispatcher) -> dict[str, Any]:
+    """Return the metadata of the graph that a dispatcher has built, in the executor's format.
+
+    Raises:
+        BadMetadata, NotServing: see ``read_component_metadata``; without those of one component there are none.
+    """
+    graph = find_graph(dispatcher)
+    for name in graph.nodes:
+        read_component_metadata(dispatcher, name)
+    return graph.describe_metadata()

@@ -15,10 +15,9 @@ _BOOLEAN: Schema = {"type": "boolean"}
 _COMPONENT = "{component}"
 
 _PAGES: Mapping[str, str] = {
-    "metadata": "ModelMetadata",
     "graph-metadata": "GraphMetadata",
     "component-metadata": "ModelMetadata",
-    "status": "GraphStatus",
+    "graph-status": "GraphStatus",
     "component-status": "ComponentStatus",
 }
 """The schemas of the pages by the names of their routes."""

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from seldon_spec.errors import BadMetadata
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.message import WITHOUT_BODY, Operation
-from seldon_spec.protocols.graph_state import find_component, find_graph, read_component_metadata
+from seldon_spec.inference.message import Operation
+from seldon_spec.protocols.graph_state import (
+    find_component,
+    find_graph,
+    read_component_metadata,
+    read_graph_metadata,
+)
 from seldon_spec.protocols.route import Body, Document, Route
 
 _VERSIONS = ("/api/v1.0", "/api/v0.1")
@@ -30,9 +34,9 @@ def make_graph_routes(
         components: the operations of each component by its name.
         document: describes the API.
     """
-    kept = [route for route in routes if route.operation not in WITHOUT_BODY]
-    metadata = Route("metadata", "/metadata", ("GET",), state_page=_show_metadata)
-    status = Route("status", "/health/status", ("GET",), state_page=_show_status)
+    replaced = {f"{version}{path}" for version in _VERSIONS for path in ("/metadata", "/health/status")}
+    kept = [route for route in routes if route.path not in replaced]
+    status = Route("graph-status", "", ("GET",), state_page=_show_status)
     graph = Route("graph-metadata", "", ("GET",), state_page=_show_graph)
     one_metadata = Route("component-metadata", "", ("GET",), state_page=_show_component_metadata)
     one_status = Route("component-status", "", ("GET",), state_page=_show_component_status)
@@ -45,8 +49,6 @@ def make_graph_routes(
     return (
         *kept,
         *(route for name, operations in components.items() for route in _call_component(kept, name, operations)),
-        replace(metadata, summary="Return the metadata of the graph as of one model."),
-        status,
         *(
             replace(route, path=version + path, summary=route.summary if version == _VERSIONS[0] else "")
             for version in _VERSIONS
@@ -71,15 +73,8 @@ def _call_component(routes: Sequence[Route], name: str, operations: Sequence[Ope
         )
 
 
-def _show_metadata(dispatcher: Dispatcher, _parameters: Parameters, _body: Body) -> tuple[int, Any]:
-    metadata = find_graph(dispatcher).metadata
-    if metadata is None:
-        raise BadMetadata("Model metadata unavailable")
-    return 200, metadata
-
-
 def _show_graph(dispatcher: Dispatcher, _parameters: Parameters, _body: Body) -> tuple[int, Any]:
-    return 200, find_graph(dispatcher).describe_metadata()
+    return 200, read_graph_metadata(dispatcher)
 
 
 def _show_component_metadata(dispatcher: Dispatcher, parameters: Parameters, _body: Body) -> tuple[int, Any]:

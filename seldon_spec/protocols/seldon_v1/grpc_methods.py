@@ -16,7 +16,7 @@ from seldon_spec.errors import PayloadError, UnsupportedOperation
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Request
-from seldon_spec.protocols.graph_state import find_graph, read_component_metadata
+from seldon_spec.protocols.graph_state import find_graph, read_component_metadata, read_graph_metadata
 from seldon_spec.protocols.grpc_protocol import Decompress, DirectMethod, GrpcMethod, GrpcProtocol, ModelMethod
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, POOL, SeldonModelMetadata, message_class
@@ -102,31 +102,23 @@ def seldon_v1_grpc(spec: Spec, dispatcher: Dispatcher) -> GrpcProtocol:
         return SELDON_V1
 
     def show_graph(_request: bytes) -> bytes:
-        tree = find_graph(dispatcher).describe_metadata()
+        tree = read_graph_metadata(dispatcher)
         members = {**tree, "inputs": tree["graphinputs"], "outputs": tree["graphoutputs"]}
         return _encode({name: members[name] for name in ("name", "models", "inputs", "outputs")}, _GraphMetadata())
 
-    def show_model(_request: bytes) -> bytes:
-        return _encode(find_graph(dispatcher).metadata or {}, SeldonModelMetadata())
-
-    def show_model_of(request: bytes) -> bytes:
+    def show_model(request: bytes) -> bytes:
         name = _read_name(request)
-        if name in ("", spec.name) and name not in spec.components:
-            return show_model(request)
-        return _encode(read_component_metadata(dispatcher, name), SeldonModelMetadata())
+        is_whole = not name or (name == spec.name and name not in spec.components)
+        found = find_graph(dispatcher).metadata if is_whole else read_component_metadata(dispatcher, name)
+        return _encode(found or {}, SeldonModelMetadata())
 
-    shown = {
-        "Model": {"Metadata": DirectMethod(show_model)},
-        "Seldon": {"ModelMetadata": DirectMethod(show_model_of), "GraphMetadata": DirectMethod(show_graph)},
+    service = f"{PACKAGE}.Seldon"
+    methods = {
+        **SELDON_V1.services[service],
+        "ModelMetadata": DirectMethod(show_model),
+        "GraphMetadata": DirectMethod(show_graph),
     }
-    services = {
-        **SELDON_V1.services,
-        **{
-            f"{PACKAGE}.{service}": {**SELDON_V1.services[f"{PACKAGE}.{service}"], **methods}
-            for service, methods in shown.items()
-        },
-    }
-    return replace(SELDON_V1, services=services)
+    return replace(SELDON_V1, services={**SELDON_V1.services, service: methods})
 
 
 def _encode(tree: Mapping[str, Any], target: Any) -> bytes:

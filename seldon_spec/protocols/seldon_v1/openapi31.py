@@ -124,7 +124,7 @@ def _describe_operations(
     operations = OPERATIONS[spec.service_type]
     for operation in (*operations, *_EVERY_TYPE):
         routes = [each for each in protocol.routes if each.operation is operation and each.component == component]
-        if not routes:  # a graph has pages instead
+        if not routes:  # one component of a graph has pages for it
             continue
         # the first path has other methods too; an alias that is for messages only is the one that clients use
         route = next((each for each in routes if each.methods == ("POST",)), routes[0])
