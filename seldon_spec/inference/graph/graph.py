@@ -25,7 +25,7 @@ from seldon_spec.inference.graph.nodes import Node, Visit
 from seldon_spec.inference.graph.steps import Runner, echo_request
 from seldon_spec.inference.graph.values import Value
 from seldon_spec.inference.graph.work import Work, finish
-from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType, Transport
+from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import MetricsSink
 from seldon_spec.inference.request import Request, Response
 
@@ -158,7 +158,8 @@ class Graph:
         return self._root.run(value, visit)
 
     def _predict(self, request: Request) -> Response:
-        visit = Visit(request.codec)
+        message = request.message if request.codec.has_tensors else None
+        visit = Visit(request.codec, message if isinstance(message, TensorMessage) else None)
         value = Value(request)
         if self._takes_raw[request.codec.transport] and not request.codec.has_tensors:
             value.wire = request.codec.write_raw(request.raw)  # for components that read it unparsed

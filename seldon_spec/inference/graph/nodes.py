@@ -13,7 +13,7 @@ from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.graph.values import Value, blame
 from seldon_spec.inference.graph.work import Work
-from seldon_spec.inference.message import Operation, Transport
+from seldon_spec.inference.message import AggregateMessage, Message, Operation, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import ComponentMetrics
 from seldon_spec.inference.request import Codec, Request, Response
 
@@ -26,6 +26,7 @@ class Visit:
 
     Args:
         codec: of the client.
+        client: the client's message, if it has named tensors: components further on get its parameters as well.
         is_shadow: whether the request is a copy for a shadow.
 
     Attributes:
@@ -34,10 +35,11 @@ class Visit:
         shadows: steps to run after the response, by their names in metrics.
     """
 
-    __slots__ = ("codec", "is_shadow", "request_path", "routing", "shadows")
+    __slots__ = ("client", "codec", "is_shadow", "request_path", "routing", "shadows")
 
-    def __init__(self, codec: Codec, *, is_shadow: bool = False) -> None:
+    def __init__(self, codec: Codec, client: TensorMessage | None = None, *, is_shadow: bool = False) -> None:
         self.codec = codec
+        self.client = client
         self.is_shadow = is_shadow
         self.routing: dict[str, int] = {}
         self.request_path: dict[str, str] = {}
@@ -117,6 +119,8 @@ class Node:
         visit.request_path[self.name] = self._image
         codec = self._find_codec(visit.codec)
         request = value.to_request(operation, codec, is_plain=(operation, codec.transport) in self.component.plain)
+        if visit.client is not None and value.response is not None:
+            _add_client(request.message, visit.client)
         if self._composite is not None:
             return (yield from self._run_composite(self._composite, request, visit))
         if not self.is_remote:
@@ -158,3 +162,15 @@ class Node:
             visit.request_path.update(path)
         if isinstance(routing, dict):
             visit.routing.update({name: int(branch) for name, branch in routing.items()})
+
+
+def _add_client(message: Message, client: TensorMessage) -> None:
+    """Add to the request of a further component what the client said of its own: parameters, headers and ID."""
+    sent = client.meta or {}
+    meta = message.meta = dict(message.meta or {})
+    meta |= {key: sent[key] for key in ("puid", "headers") if key in sent}
+    if sent.get("tags"):
+        meta["tags"] = {**sent["tags"], **(meta.get("tags") or {})}
+    for part in message.parts if isinstance(message, AggregateMessage) else (message,):
+        if isinstance(part, TensorMessage):  # unchanged parameters are not in the response
+            part.parameters, part.headers, part.id = client.parameters, client.headers, client.id

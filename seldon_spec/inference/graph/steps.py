@@ -280,7 +280,7 @@ class ShadowRunner:
     def run(self, value: Value, visit: Visit) -> Work:
         if not visit.is_shadow and random.random() * 100 < self._percent:  # noqa: S311 - not used for security
             visit.shadows.append(
-                (self._name, partial(self._shadow.run, value.fork(), Visit(visit.codec, is_shadow=True)))
+                (self._name, partial(self._shadow.run, value.fork(), Visit(visit.codec, visit.client, is_shadow=True)))
             )
         return self._step.run(value, visit)
 
