@@ -33,6 +33,7 @@ from seldon_spec.process.signals import REPLACE, ServerSignals
 from seldon_spec.process.stop_request import FROM_HANDLER, StopRequest
 from seldon_spec.process.worker_exit import WorkerExit
 from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
+from seldon_spec.remote import connect_component
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.rest.wsgi import WsgiApp
@@ -90,7 +91,7 @@ def run_worker(context: WorkerContext) -> None:
     tracing = _make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
     trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
-    dispatcher = dispatcher_for(spec, metrics, trace, trace_component=trace_component)
+    dispatcher = dispatcher_for(spec, metrics, trace, connect=connect_component, trace_component=trace_component)
     served: Future[None] = Future()
 
     def serve(request_log: RequestLog, signal_pipe: int | None) -> None:

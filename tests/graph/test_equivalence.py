@@ -39,10 +39,9 @@ from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.json_proto import feedback_from_tree
-from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
-from seldon_spec.protocols.seldon_v1.proto import json_form
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage, json_form
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
-from seldon_spec.remote import connect
+from seldon_spec.remote.component import connect
 
 FACTORS = {"m0": 2.0, "m1": 3.0, "m2": 0.5, "t0": 4.0, "t1": 0.25, "r0": 1.0, "r1": 1.0, "k0": 2.0, "k1": 1.0}
 TYPES = {"m": ServiceType.MODEL, "t": ServiceType.TRANSFORMER, "r": ServiceType.ROUTER, "k": ServiceType.COMBINER}
@@ -275,7 +274,10 @@ def ways(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(step=graphs(), tags=REQUESTS)
 def test_all_ways_are_equal(step: Step, tags: dict[str, Any], ways: list[Way], calls: list[Any]) -> None:
-    request = {"data": {"names": ["a", "b"], "ndarray": [[1.0, 2.0], [3.0, 4.0]]}, "meta": {"puid": "p", "tags": tags}}
+    request: dict[str, Any] = {
+        "data": {"names": ["a", "b"], "ndarray": [[1.0, 2.0], [3.0, 4.0]]},
+        "meta": {"puid": "p", "tags": tags},
+    }
     reference = Reference()
     expected: Sent | None
     try:
@@ -288,6 +290,7 @@ def test_all_ways_are_equal(step: Step, tags: dict[str, Any], ways: list[Way], c
         try:
             response = way.ask(dispatcher, Operation.PREDICT, request)
             if expected is None:
+                assert isinstance(response, tuple), f"{way.name}: {response}"
                 assert response[:2] == (500, failed), way.name
                 continue
             seen = [list(call) for call in calls if call[1] != "send_feedback"]
