@@ -346,6 +346,12 @@ def test_the_index_lists_the_components(send: Send) -> None:
     assert {entry["name"]: entry["state"] for entry in index} == dict.fromkeys(["model", *READY], "READY")
 
 
+def test_the_statistics_are_those_of_the_graph(send: Send) -> None:
+    assert send("/v2/models/model/stats")[1]["model_stats"][0]["name"] == "model"
+    status, body = send("/v2/models/iris/stats")
+    assert (status, body["error"]) == (501, "components have no statistics; those of the graph are at model 'model'")
+
+
 # The documents
 
 
