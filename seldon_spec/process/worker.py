@@ -33,6 +33,7 @@ from seldon_spec.process.signals import REPLACE, ServerSignals
 from seldon_spec.process.stop_request import FROM_HANDLER, StopRequest
 from seldon_spec.process.worker_exit import WorkerExit
 from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
+from seldon_spec.remote import connect_component
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.rest.wsgi import WsgiApp
@@ -89,7 +90,8 @@ def run_worker(context: WorkerContext) -> None:
         signals.reset_in_forks(partial(_close_ports_in_fork, context.sockets, context.sockets.ports()))
     tracing = _make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
-    dispatcher = dispatcher_for(spec, metrics, None if tracing is None else tracing.watch)
+    trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
+    dispatcher = dispatcher_for(spec, metrics, trace, connect=connect_component, trace_component=trace_component)
     served: Future[None] = Future()
 
     def serve(request_log: RequestLog, signal_pipe: int | None) -> None:
@@ -166,14 +168,14 @@ def _make_tracing(spec: Spec) -> Tracing | None:
         # imports the packages of an extra, which read variables
         from seldon_spec.observability.tracing import make_tracing
         from seldon_spec.protocols.open_inference_v2.grpc_methods import INFER_PATHS
-        from seldon_spec.protocols.open_inference_v2.routes import list_operation_paths
+        from seldon_spec.protocols.open_inference_v2.routes import list_operation_paths as list_v2_paths
         from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
-        from seldon_spec.protocols.seldon_v1.routes import OPERATION_PATHS
+        from seldon_spec.protocols.seldon_v1.routes import list_operation_paths as list_v1_paths
         from seldon_spec.transport.grpc.headers import STATUS
 
         return make_tracing(
             spec,
-            rest_routes=[*OPERATION_PATHS, *list_operation_paths(spec)],
+            rest_routes=[*list_v1_paths(spec), *list_v2_paths(spec)],
             grpc_routes=[
                 *(f"/{service}/{name}" for service, methods in SELDON_V1.services.items() for name in methods),
                 *INFER_PATHS,

@@ -12,15 +12,18 @@ from typing import TypeVar
 from seldon_spec.errors import (
     BadMetadata,
     BadMetric,
+    CannotCombine,
     ClientTooSlow,
     ComponentFailed,
     CorruptMessage,
     HeadTooLarge,
     InferUnsupported,
+    InvalidRouting,
     MalformedRequest,
     NotServing,
     Overloaded,
     PayloadError,
+    RemoteFailed,
     RequestTimeout,
     ResultError,
     SeldonSpecError,
@@ -61,15 +64,29 @@ STATUSES: Mapping[type[BaseException], ErrorStatus] = {
     UnknownModel: ErrorStatus(404, "NOT_FOUND"),
     UnsupportedOperation: ErrorStatus(400, "UNIMPLEMENTED"),  # 400 and not 501: required by the contract
     ResultError: ErrorStatus(400, "UNKNOWN"),  # 400 although the error is in the class: required by the contract
+    InvalidRouting: ErrorStatus(500, "INTERNAL"),
+    CannotCombine: ErrorStatus(500, "INTERNAL"),
     UnwritableResult: ErrorStatus(500, "UNKNOWN"),
     BadMetadata: ErrorStatus(500, "UNKNOWN"),
     BadMetric: ErrorStatus(500, "UNKNOWN"),
     RequestTimeout: ErrorStatus(504, "DEADLINE_EXCEEDED"),
     NotServing: ErrorStatus(503, "UNAVAILABLE", (("Retry-After", "1"),)),
     ComponentFailed: ErrorStatus(500, "UNKNOWN"),
+    RemoteFailed: ErrorStatus(500, "UNKNOWN"),  # each one has a status of its own
     SeldonSpecError: ErrorStatus(500, "UNKNOWN"),
     BaseException: ErrorStatus(500, "UNKNOWN"),
 }
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the text of an error for clients."""
+    return name_component(error, str(error))
+
+
+def name_component(error: BaseException, text: str) -> str:
+    """Return the text of an error with the name of the component of a graph that raised it, if one did."""
+    component = error.component if isinstance(error, SeldonSpecError) else None
+    return text if component is None else f"component {component}: {text}"
 
 
 def find_by_class(table: Mapping[type[BaseException], T], kind: type[BaseException]) -> T:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +33,8 @@ from seldon_spec.protocols.open_inference_v2.response import output_tensors, sel
 from seldon_spec.protocols.seldon_v1 import raw_messages
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
+C = TypeVar("C", bound="OpenInferenceCodec")
+
 Wire = bytes | bytearray | memoryview
 
 _SEVERAL = frozenset({"pd", "dict"})
@@ -48,6 +52,7 @@ class ModelInfo:
         aliases: further names.
         takes_any_name: whether requests may give any other name (routers and combiners).
         shows_metrics: whether the metrics of a call are in its response.
+        components: the components of a graph by their names; requests may name one of them.
     """
 
     name: str
@@ -57,6 +62,22 @@ class ModelInfo:
     aliases: frozenset[str] = frozenset()
     takes_any_name: bool = False
     shows_metrics: bool = False
+    components: Mapping[str, ModelInfo] = field(default_factory=lambda: MappingProxyType({}))
+
+    def find(self, name: str, version: str = "") -> ModelInfo:
+        """Return the model that a request names, or the component of a graph.
+
+        Raises:
+            UnknownModel: there is no such model or version.
+        """
+        component = self.find_component(name)
+        found = self if component is None else self.components[component]
+        found.check(name, version)
+        return found
+
+    def find_component(self, name: str) -> str | None:
+        """Return the name itself if it is that of a component; None if it is that of the model, or unknown."""
+        return name if name in self.components and name != self.name and name not in self.aliases else None
 
     def check(self, name: str, version: str) -> None:
         """Check the name and the version of a request; an empty one means any.
@@ -65,7 +86,9 @@ class ModelInfo:
             UnknownModel: it is another model or version.
         """
         if name and name != self.name and name not in self.aliases and not self.takes_any_name:
-            raise UnknownModel(f"unknown model {name!r:.200}; the model is {self.name!r}")
+            known = "".join(f", {component!r}" for component in self.components)
+            models = f"the models are {self.name!r}{known}" if known else f"the model is {self.name!r}"
+            raise UnknownModel(f"unknown model {name!r:.200}; {models}")
         if version and version != self.version:
             known = "it has no versions" if self.version is None else f"its version is {self.version!r}"
             raise UnknownModel(f"unknown version {version!r:.200} of model {name or self.name!r}; {known}")
@@ -110,6 +133,7 @@ class OpenInferenceCodec:
     raw_to_tree = staticmethod(raw_messages.to_tree)
     split_metrics = staticmethod(raw_messages.split_metrics)
     add_method_tag = staticmethod(raw_messages.add_method_tag)
+    add_routing = staticmethod(raw_messages.add_routing)
 
     def __init__(self, model: ModelInfo, raw_codec: Codec) -> None:
         self._model = model
@@ -124,6 +148,12 @@ class OpenInferenceCodec:
     def raw_codec(self) -> Codec:
         return self._raw_codec
 
+    def with_inputs(self: C, inputs: tuple[TensorSpec, ...]) -> C:
+        """Return a codec of this encoding with other inputs; see ``Codec.with_inputs``."""
+        codec = copy.copy(self)
+        OpenInferenceCodec.__init__(codec, ModelInfo(self._model.name, inputs=inputs), self._raw_codec)
+        return codec
+
     def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         raise NotImplementedError
 
@@ -134,12 +164,8 @@ class OpenInferenceCodec:
             PayloadError: the body is not a request.
             ResultError: the request has no form in Seldon's protocol.
         """
-        message = self.read_message(operation, body)
-        if isinstance(message, AggregateMessage):
-            parts: Message = join_messages([_to_seldon(part) for part in message.parts])
-        else:
-            parts = _to_seldon(message)
-        return self._raw_codec.decode(operation, self._raw_codec.write_request(parts)).raw
+        message = to_seldon(self.read_message(operation, body))
+        return self._raw_codec.decode(operation, self._raw_codec.write_request(message)).raw
 
     def write_raw(self, raw: Any) -> Any:
         return self._raw_codec.write_raw(raw)
@@ -150,7 +176,13 @@ class OpenInferenceCodec:
         tensors = output_tensors(message, ())
         for tensor in tensors:
             tensor.array = tensor.array.copy()
-        return self._message(tensors, InferOptions(parameters=response_parameters(message, shows_metrics=False)), None)
+        parameters = tag_parameters(message)
+        received = self._message(tensors, InferOptions(parameters=parameters), None)
+        received.parameters = {}  # they are tags of components, which every response on the way keeps
+        kept = {key: message.meta[key] for key in ("metrics", "requestPath") if message.meta and message.meta.get(key)}
+        if kept and received.meta is not None:
+            received.meta |= copy.deepcopy(kept)
+        return received
 
     def _response_message(self, response: Response) -> Message:
         """Return the message of a response.
@@ -237,8 +269,17 @@ def _content_type(parameters: Mapping[str, Any], what: str) -> str | None:
     return value
 
 
-def _to_seldon(message: Message) -> Message:
-    """Return a request as the message of Seldon's protocol that holds the same."""
+def to_seldon(message: Message) -> Message:
+    """Return a request as the message of Seldon's protocol that holds the same; one without tensors is that already.
+
+    Raises:
+        PayloadError: elements are not what their content type says.
+        ResultError: it has no form in Seldon's protocol.
+    """
+    if isinstance(message, AggregateMessage):
+        return join_messages([to_seldon(part) for part in message.parts])
+    if message.payload_type is not PayloadType.TENSORS:
+        return message
     meta = {key: value for key, value in (message.meta or {}).items() if key in ("puid", "tags")}
     message = tensors_to_array(message)
     payload, names = message.payload, message.names
@@ -255,8 +296,8 @@ def _to_seldon(message: Message) -> Message:
     return Message(PayloadType.ARRAY, payload, names, meta, ArrayEncoding.NDARRAY)
 
 
-def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, Any]:
-    """Return the parameters of a response: its tags, and its metrics if clients get them.
+def tag_parameters(message: Message) -> dict[str, Any]:
+    """Return the tags of a message as parameters.
 
     Returns:
         Text, numbers and truth values as they are, anything else as JSON text.
@@ -264,14 +305,25 @@ def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, A
     Raises:
         UnwritableResult: a tag has no form in JSON.
     """
+    tags: Mapping[Any, Any] = (message.meta or {}).get("tags") or {}
+    return {str(name): _parameter(value) for name, value in tags.items()}
+
+
+def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, Any]:
+    """Return the parameters of a response: its tags, the branches of a graph, and its metrics if clients get them.
+
+    Returns:
+        The tags as ``tag_parameters`` does; the others as JSON text.
+
+    Raises:
+        UnwritableResult: a tag has no form in JSON.
+    """
     meta = message.meta
     if not meta:
         return {}
-    parameters = {str(name): _parameter(value) for name, value in (meta.get("tags") or {}).items()}
-    metrics: Sequence[Any] = meta.get("metrics") or ()
-    if metrics and shows_metrics:
-        parameters["metrics"] = json.dumps(plain_tree(metrics))
-    return parameters
+    parameters = tag_parameters(message)
+    shown = ("routing", "metrics") if shows_metrics else ("routing",)
+    return parameters | {name: json.dumps(plain_tree(meta[name])) for name in shown if meta.get(name)}
 
 
 def _parameter(value: Any) -> bool | int | float | str:
