@@ -18,7 +18,7 @@ from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
-from seldon_spec.remote import RemoteComponent, connect
+from seldon_spec.remote.component import RemoteComponent, connect
 
 WAIT_SECONDS = 20
 

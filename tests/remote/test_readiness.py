@@ -14,7 +14,7 @@ from seldon_spec.client import BadData
 from seldon_spec.config.model import AuthSpec, ComponentSpec, SecretRef, ServerSpec, ServiceType, TlsSpec
 from seldon_spec.errors import RemoteFailed, SeldonSpecError
 from seldon_spec.inference.message import Operation
-from seldon_spec.remote import connect
+from seldon_spec.remote.component import connect
 from tests.remote.peers import Connect, GrpcPeer, HttpPeer, LogWait, respond
 
 TLS = Path(__file__).parent.parent / "tls"
