@@ -91,7 +91,8 @@ class RemoteComponent:
             return Response(Message(PayloadType.JSON, self._server.read_metadata(metadata, limit)))
         codec = self._server.codec
         body = None if operation in WITHOUT_BODY else encode_request(operation, request, codec)
-        return WireResponse(self._server.send(operation, body, metadata, limit), codec, self._server.address)
+        wire = self._server.send(operation, body, metadata, limit)
+        return WireResponse(wire, operation, codec, self._server.address)
 
     def batch_message(self, request: Request) -> Message | None:  # noqa: ARG002
         """Return None: no request is part of a batch here; the server may batch them."""
