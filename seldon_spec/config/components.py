@@ -171,18 +171,18 @@ class _GraphLoader:
             uses.setdefault(use.name, use)
         entries = self._values.get(("components",)) or {}
         self._check_settings({*uses, *entries})
+        if raw is None:
+            return self._loaded
         components: dict[str, LoadedComponent] = {}
         for name in [*uses, *(name for name in entries if name not in uses)]:
             if self._check_name(name, uses.get(name)):
                 component = self._load_component(name, uses.get(name))
                 if component is not None:
                     components[name] = component
-        if raw is None:
-            return self._loaded
         for name in entries:
             if name not in uses:
                 origin = self._context.key_origin("components", name)
-                self._report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
+                self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
         compiler = GraphCompiler(raw, {name: each.role for name, each in components.items()}, self._locate)
         self._loaded.steps = compiler.compile()
         self._loader.findings += compiler.problems
@@ -209,7 +209,7 @@ class _GraphLoader:
             return self._context.key_origin("components", name)
         return self._locate(use.path, use.is_key) if use is not None else self._context.origin("components")
 
-    def _report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
+    def report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
         path = ("components", name)
         self._loader.findings.append(Diagnostic(code, message, origin, severity, path, **details))
 
@@ -280,6 +280,8 @@ class _GraphLoader:
                     layered.values.set(path, self._values.get(path), origin)
             return layered
         named = own.folder / (entry.get("path") or name)
+        short = Path(os.path.normpath(named))
+        named = short if os.path.realpath(short) == os.path.realpath(named) else named
         folder, file_name = split_spec_path(named)
         file = folder / file_name
         if is_file(file):
@@ -329,7 +331,7 @@ class _GraphLoader:
         self._loader.findings += layered.values.problems
         text = layered.values.get(("service_type",))
         if text is None:
-            self._report(
+            self.report(
                 "graph-remote-type",
                 f"the service type of {name} is not known",
                 self._context.origin("components", name, "url"),

@@ -129,7 +129,7 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
             each.entry.get("url"),
             each.entry.get("timeout_seconds"),
             with_references(each.entry.get("token")),
-            each.entry.get("ca"),
+            None if each.entry.get("ca") is None else str((layered.folder / each.entry["ca"]).absolute()),
             each.has_feedback,
         )
         for name, each in loaded.components.items()

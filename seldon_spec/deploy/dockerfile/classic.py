@@ -28,6 +28,8 @@ def render_classic(spec: Spec, version: str) -> str:
         NotClassic: the spec needs more than one stage.
         ValueError: a value contains a line break, which a Dockerfile cannot escape.
     """
+    if spec.class_name is None:
+        raise NotClassic("graph: images for Seldon Core's wrapper have one class; render the default style")
     _refuse_other_installers(spec)
     steps = (
         finish.render_header(spec.file, version),
@@ -40,7 +42,7 @@ def render_classic(spec: Spec, version: str) -> str:
         *spec.image.steps.after,
         finish.render_ports(spec.ports),
         "# For platforms that read these two; they override seldon.yaml.\n"
-        f"ENV MODEL_NAME={quoting.quote_value(spec.class_name or '', 'class_name')}\n"
+        f"ENV MODEL_NAME={quoting.quote_value(spec.class_name, 'class_name')}\n"
         f"ENV SERVICE_TYPE={quoting.quote_value(spec.service_type.value, 'service_type')}",
         *build_environment.render_build_environment(spec),
         *finish.render_identity(spec),
