@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.server.conftest import Server, Watch, read_processes
+from tests.server.conftest import GATED, WAIT_SECONDS, Gate, Server, Watch, read_processes
 
 COMMAND = (sys.executable, "-m", "seldon_spec", "serve")
 
@@ -211,6 +212,22 @@ def test_a_graph_calls_its_components_in_processes_of_their_own(graph: GraphFold
     ended = [line for line in server.log.splitlines() if line.endswith("run: stopped")]
     assert not ended[0].startswith(("scaler", "iris", "labels"))  # the front end has stopped first
     assert len(ended) == 4
+
+
+def test_an_interrupt_from_the_terminal_fails_no_request(graph: GraphFolder) -> None:
+    gate = Gate(graph.folder / "models" / "iris")
+    graph.write("models/iris/gated.py", GATED)
+    waiting = IRIS.replace("return X", "gated.pass_gate()\n        return X")
+    graph.write("models/iris/Iris.py", f"import gated\n{waiting}")
+    server = wait_until_serving(graph.start("--apart"))
+    with ThreadPoolExecutor(1) as pool:
+        response = pool.submit(predict, server)
+        gate.wait_until_entered()
+        os.killpg(server.process.pid, signal.SIGINT)
+        server.wait_for("draining open requests")
+        gate.release()
+        assert response.result()["data"]["ndarray"] == [[3.0]]
+    assert server.process.wait(WAIT_SECONDS) == 0
 
 
 @pytest.mark.parametrize("is_front", [True, False])
