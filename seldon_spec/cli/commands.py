@@ -216,11 +216,19 @@ def serve(
     """
     from seldon_spec.cli import serving
 
+    graphs: list[Spec] = []
+
     def read(environ: Mapping[str, str]) -> Spec:
         spec = _load_served(path, environ, flags, flag_names)
-        return spec if component is None else serving.find_component(spec, component)
+        if component is None:
+            return spec
+        graphs[:] = [spec]
+        return serving.find_component(spec, component)
 
-    serving.serve(read, is_watched=is_watched)
+    def list_watched(spec: Spec) -> list[Spec]:
+        return [*serving.list_local_specs(spec), *graphs]
+
+    serving.serve(read, list_watched=list_watched if is_watched else None)
 
 
 def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool, transport: str) -> None:
@@ -233,9 +241,18 @@ def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool
     from seldon_spec.cli.apart import serve_apart
 
     def serve_front(all_flags: Flags, on_reload: Callable[[], None]) -> None:
-        names = {**{field: "--apart" for field in all_flags if field not in flags}, **flag_names}
+        urls = all_flags.keys() - flags.keys()
+        names = {**dict.fromkeys(urls, "--apart"), **flag_names}
+        started = {name for _, name, _ in urls}
+
+        def list_watched(spec: Spec) -> list[Spec]:
+            parts = [component.spec for name, component in spec.components.items() if name in started]
+            return [spec, *(each for part in parts if part is not None for each in serving.list_local_specs(part))]
+
         serving.serve(
-            lambda environ: _load_served(path, environ, all_flags, names), is_watched=is_watched, on_reload=on_reload
+            lambda environ: _load_served(path, environ, all_flags, names),
+            list_watched=list_watched if is_watched else None,
+            on_reload=on_reload,
         )
 
     serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, serve_front)
