@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +26,7 @@ from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.open_inference_v2.proto import message_class as v2_class
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, Feedback, SeldonMessage, SeldonModelMetadata, message_class
 from seldon_spec.server.rest.flask_app import make_app as make_flask_app
+from tests.server.conftest import Gate, Server
 
 if TYPE_CHECKING:
     from tests.conftest import Running
@@ -681,3 +683,43 @@ def _ask(port: int, path: str, body: Any = None) -> tuple[int, Any]:
         return response.status, json.loads(response.read())
     finally:
         connection.close()
+
+
+@pytest.fixture
+def start_graph(
+    tmp_path: Path, command_environ: dict[str, str], reserve_ports: Callable[[int], AbstractContextManager[list[int]]]
+) -> Iterator[Callable[..., Server]]:
+    """Start a server of the graph in a process of its own."""
+    (tmp_path / "seldon.yaml").write_text(f"{GRAPH_FILE}server: {{host: 127.0.0.1, log: {{access: true}}}}\n")
+    names = ("HTTP", "GRPC", "METRICS")
+    servers = []
+    with reserve_ports(3) as ports:
+        places = {f"SELDON_SPEC__PORTS__{name}": str(port) for name, port in zip(names, ports, strict=True)}
+
+        def start(source: str) -> Server:
+            (tmp_path / "Parts.py").write_text(source)
+            command = [sys.executable, "-m", "seldon_spec", "serve", str(tmp_path)]
+            servers.append(Server(command, {**command_environ, **places}))
+            return servers[-1]
+
+        yield start
+        for server in servers:
+            server.end()
+
+
+def test_requests_to_one_component_are_in_the_access_log(start_graph: Callable[..., Server]) -> None:
+    server = start_graph(SOURCE).wait_until_ready()
+    server.rest("POST", "/components/iris/predict", json.dumps(rows(1, 2)))
+    server.wait_for(r"POST /components/iris/predict 200 .* ms")
+    server.rest("GET", "/api/v1.0/metadata/iris")
+    server.wait_for(r"GET /api/v1.0/metadata/iris 200")
+
+
+def test_a_graph_that_is_being_built_is_not_ready(start_graph: Callable[..., Server], gate: Gate) -> None:
+    server = start_graph(f"from gated import pass_gate\npass_gate()\n{SOURCE}").wait_for_addresses()
+    gate.wait_until_entered()
+    for path in ("/api/v1.0/status", "/api/v1.0/status/iris", "/api/v1.0/metadata", "/v2/models/iris/ready"):
+        assert server.rest("GET", path)[0] == 503
+    gate.release()
+    server.wait_for("supervisor: ready")
+    assert server.rest("GET", "/api/v1.0/status")[0] == 200
