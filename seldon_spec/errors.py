@@ -194,6 +194,14 @@ class ResultError(RequestError):
     """The user's code returned a value that no payload type can represent."""
 
 
+class InvalidRouting(ResultError):
+    """A router returned a branch that its graph does not have."""
+
+
+class CannotCombine(ResultError):
+    """The responses of several branches have no mean."""
+
+
 class UnwritableResult(ResultError):
     """The payload type of the result is right, but a value in it cannot be encoded."""
 

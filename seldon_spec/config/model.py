@@ -320,7 +320,7 @@ class ComponentSpec:
     Attributes:
         spec: what to build; its ``unit`` has the component's name and image. None: only the URL is known.
         url: of the server, ``http``, ``https``, ``grpc`` or ``grpcs``; None: it is built in this process.
-        timeout_seconds: the limit of a call of the server, within the limit of the whole request; None: only the latter.
+        timeout_seconds: the limit of one call of the server; None: only that of the whole request.
         token: the bearer token that the server requires; after ``prepare_to_load``, a text.
         ca: the PEM file of the authorities of the server's certificate; None: those of the system.
         has_feedback: whether feedback is sent to it: its class has the method, or nothing but its URL is known and

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 from seldon_spec.config.model import Spec
+from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.build import build_component
 from seldon_spec.inference.component.importer import import_class, imports_flask
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
+from seldon_spec.inference.graph.build import Connect, GraphTools, build_graph
+from seldon_spec.inference.graph.nodes import TraceComponent
 from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
 from seldon_spec.inference.processor import Trace
 
 
-def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace | None = None) -> Dispatcher:
+def dispatcher_for(
+    spec: Spec,
+    metrics: MetricsSink | None = None,
+    trace: Trace | None = None,
+    connect: Connect | None = None,
+    trace_component: TraceComponent | None = None,
+) -> Dispatcher:
     """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet.
 
     One process can have several, of one spec or of different ones.
@@ -25,35 +35,47 @@ def dispatcher_for(spec: Spec, metrics: MetricsSink | None = None, trace: Trace 
         spec: its secrets are resolved, and its environment is applied.
         metrics: where measurements go; None: metrics of the class are validated and not kept.
         trace: None: nothing is traced.
+        connect: returns the client of a component with a URL; None: the spec must not have one.
+        trace_component: None: the calls of a graph's components are not traced.
     """
     spec = replace(spec, folder=spec.folder.resolve())  # the working directory may change before the class is imported
     progress = Progress()
+    threads = ModelThreads(spec.server.threads)
+    sink = metrics or NullMetrics()
 
-    def make_component() -> Component:
-        had_flask = "flask" in sys.modules
-        progress.begin(f"importing {spec.class_name}")
-        user_class = import_class(spec.class_name, spec.folder)
-        progress.begin(f"loading {spec.class_name}")
-        component = build_component(
-            user_class,
-            spec.parameters,
-            spec.unit,
-            spec.service_type,
-            spec.inputs,
-            spec.outputs,
-            spec.platform,
-            spec.server.validate_requests,
-        )
-        component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
-        if component.uses_flask:  # a batch of requests would have to share one flask.request
-            component.batchable = frozenset()
-        return component
+    def build(each: Spec) -> Component:
+        return _build_class(each, progress) if each.graph is None else build_graph(each, tools)
 
+    tools = GraphTools(sink, threads.submit, build, connect, trace_component)
     return Dispatcher(
-        make_component,
-        ModelThreads(spec.server.threads),
-        metrics or NullMetrics(),
+        partial(build, spec),
+        threads,
+        sink,
         spec.server.batching,
         trace,
         progress=progress,
     )
+
+
+def _build_class(spec: Spec, progress: Progress) -> Adapter:
+    """Import, build and load the class of a spec."""
+    assert spec.class_name is not None
+    had_flask = "flask" in sys.modules
+    folder = spec.folder.resolve()
+    progress.begin(f"importing {spec.class_name}")
+    user_class = import_class(spec.class_name, folder)
+    progress.begin(f"loading {spec.class_name}")
+    component = build_component(
+        user_class,
+        spec.parameters,
+        spec.unit,
+        spec.service_type,
+        spec.inputs,
+        spec.outputs,
+        spec.platform,
+        spec.server.validate_requests,
+    )
+    component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(folder)
+    if component.uses_flask:  # a batch of requests would have to share one flask.request
+        component.batchable = frozenset()
+    return component

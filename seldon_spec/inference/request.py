@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.inference.message import KeepRows, Message, Operation, Transport
 
 
@@ -89,6 +90,13 @@ class Request:
         if response.codec is not None and response.codec.protocol == codec.protocol:
             return codec.decode(operation, codec.write_raw(response.raw))
         return cls(operation, response.message, codec)
+
+    @classmethod
+    def from_message(cls, operation: Operation, message: Message, codec: Codec) -> Request:
+        """Make a request from the message of one, which belongs to the component from now on."""
+        request = cls(operation, message, codec)
+        request._message = message
+        return request
 
     @property
     def message(self) -> Message:
@@ -223,6 +231,12 @@ class Codec(Protocol):
 
     def add_method_tag(self, raw: Any, method: str) -> Any:
         """Return a raw response with the method among the tags of each of its metrics that has tags."""
+
+    def add_routing(self, raw: Any, routing: Mapping[str, int], request_path: Mapping[str, str]) -> Any:
+        """Return a raw response with the branches and the components of its request in ``meta``."""
+
+    def with_inputs(self, inputs: tuple[TensorSpec, ...]) -> Codec:
+        """Return the codec of messages to a component of a graph, which has inputs of its own."""
 
     def encode(self, response: Response, request: Request) -> EncodedResponse:
         """Encode the response to a request, with the encoding of the request where the payload allows it.

@@ -12,11 +12,13 @@ from typing import TypeVar
 from seldon_spec.errors import (
     BadMetadata,
     BadMetric,
+    CannotCombine,
     ClientTooSlow,
     ComponentFailed,
     CorruptMessage,
     HeadTooLarge,
     InferUnsupported,
+    InvalidRouting,
     MalformedRequest,
     NotServing,
     Overloaded,
@@ -61,6 +63,8 @@ STATUSES: Mapping[type[BaseException], ErrorStatus] = {
     UnknownModel: ErrorStatus(404, "NOT_FOUND"),
     UnsupportedOperation: ErrorStatus(400, "UNIMPLEMENTED"),  # 400 and not 501: required by the contract
     ResultError: ErrorStatus(400, "UNKNOWN"),  # 400 although the error is in the class: required by the contract
+    InvalidRouting: ErrorStatus(500, "INTERNAL"),
+    CannotCombine: ErrorStatus(500, "INTERNAL"),
     UnwritableResult: ErrorStatus(500, "UNKNOWN"),
     BadMetadata: ErrorStatus(500, "UNKNOWN"),
     BadMetric: ErrorStatus(500, "UNKNOWN"),

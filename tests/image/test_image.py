@@ -227,9 +227,7 @@ def healthcheck(image: Image) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_variables_override_the_image(
-    name: str, images: Callable[[str], Image], run_container: RunContainer
-) -> None:
+def test_variables_override_the_image(name: str, images: Callable[[str], Image], run_container: RunContainer) -> None:
     """The ports come by variables in every test; here the class, its type, its parameters and Flask's settings."""
     image = images(name)
     parameters = [{"name": "threshold", "type": "FLOAT", "value": "0.25"}]

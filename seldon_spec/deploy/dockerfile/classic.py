@@ -40,7 +40,7 @@ def render_classic(spec: Spec, version: str) -> str:
         *spec.image.steps.after,
         finish.render_ports(spec.ports),
         "# For platforms that read these two; they override seldon.yaml.\n"
-        f"ENV MODEL_NAME={quoting.quote_value(spec.class_name or "", 'class_name')}\n"
+        f"ENV MODEL_NAME={quoting.quote_value(spec.class_name or '', 'class_name')}\n"
         f"ENV SERVICE_TYPE={quoting.quote_value(spec.service_type.value, 'service_type')}",
         *build_environment.render_build_environment(spec),
         *finish.render_identity(spec),

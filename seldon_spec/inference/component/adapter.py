@@ -74,6 +74,7 @@ class Adapter:
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
         keeps_rows, is_ready: see ``Component``.
+        has_feedback: whether the class has a hook for feedback.
         uses_flask: see ``Component``; set by the caller, who knows the imports.
     """
 
@@ -126,6 +127,9 @@ class Adapter:
             key
             for key, raw in self._raw.items()
             if key[0] in _DECODED_FIRST and not raw and not (key[0] is Operation.PREDICT and self._has_raw_main(key[1]))
+        )
+        self.has_feedback = Operation.FEEDBACK in plain or any(
+            self._raw[Operation.FEEDBACK, each] for each in Transport
         )
         self.batchable = frozenset(
             key for key in self.plain if self._score is None and self._is_batchable(user, key[0], plain)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from seldon_spec.protocols.open_inference_v2.request import InferOptions, Reques
 from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
 from seldon_spec.protocols.seldon_v1 import raw_messages
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
+
+C = TypeVar("C", bound="OpenInferenceCodec")
 
 Wire = bytes | bytearray | memoryview
 
@@ -110,6 +113,7 @@ class OpenInferenceCodec:
     raw_to_tree = staticmethod(raw_messages.to_tree)
     split_metrics = staticmethod(raw_messages.split_metrics)
     add_method_tag = staticmethod(raw_messages.add_method_tag)
+    add_routing = staticmethod(raw_messages.add_routing)
 
     def __init__(self, model: ModelInfo, raw_codec: Codec) -> None:
         self._model = model
@@ -123,6 +127,12 @@ class OpenInferenceCodec:
     @property
     def raw_codec(self) -> Codec:
         return self._raw_codec
+
+    def with_inputs(self: C, inputs: tuple[TensorSpec, ...]) -> C:
+        """Return a codec of this encoding with other inputs; see ``Codec.with_inputs``."""
+        codec = copy.copy(self)
+        OpenInferenceCodec.__init__(codec, ModelInfo(self._model.name, inputs=inputs), self._raw_codec)
+        return codec
 
     def read_message(self, operation: Operation, body: Any, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         raise NotImplementedError
@@ -150,7 +160,13 @@ class OpenInferenceCodec:
         tensors = output_tensors(message, ())
         for tensor in tensors:
             tensor.array = tensor.array.copy()
-        return self._message(tensors, InferOptions(parameters=response_parameters(message, shows_metrics=False)), None)
+        parameters = response_parameters(message, shows_metrics=False)
+        received = self._message(tensors, InferOptions(parameters=parameters), None)
+        received.parameters = {}  # they are tags of components, which every response on the way keeps
+        kept = {key: message.meta[key] for key in ("metrics", "requestPath") if message.meta and message.meta.get(key)}
+        if kept and received.meta is not None:
+            received.meta |= copy.deepcopy(kept)
+        return received
 
     def _response_message(self, response: Response) -> Message:
         """Return the message of a response.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+from typing import TypeVar
 
 import numpy as np
 
+from seldon_spec.config.contract import TensorSpec
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.message import AggregateMessage, Message, Operation, PayloadType, join_messages
 from seldon_spec.protocols.json_style import JsonStyle, write_part
@@ -14,6 +16,8 @@ from seldon_spec.protocols.seldon_v1 import raw_messages
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_plain
 from seldon_spec.protocols.seldon_v1.json_message import message_from_tree
+
+C = TypeVar("C", bound="SeldonCodec")
 
 _STYLE = JsonStyle()
 
@@ -27,6 +31,11 @@ class SeldonCodec:
     raw_to_tree = staticmethod(raw_messages.to_tree)
     split_metrics = staticmethod(raw_messages.split_metrics)
     add_method_tag = staticmethod(raw_messages.add_method_tag)
+    add_routing = staticmethod(raw_messages.add_routing)
+
+    def with_inputs(self: C, _inputs: tuple[TensorSpec, ...]) -> C:
+        """Return the codec itself: only components know their inputs; see ``Codec.with_inputs``."""
+        return self
 
     def receive(self, message: Message) -> Message:
         """Return a response message as JSON transfers it; see ``Codec.receive``.

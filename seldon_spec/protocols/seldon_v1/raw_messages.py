@@ -6,6 +6,7 @@ Only their member ``meta.metrics`` is read (contract section 3.4).
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from seldon_spec.errors import UnwritableResult
@@ -102,3 +103,31 @@ def read_metric(metric: Any) -> dict[str, Any]:
     if metric.tags:
         tree["tags"] = dict(metric.tags)
     return tree
+
+
+def add_routing(raw: Any, routing: Mapping[str, int], request_path: Mapping[str, str]) -> Any:
+    """Return a raw response with the branches and the components of its request in ``meta``; it is not changed.
+
+    Args:
+        raw: the response; without an object ``meta`` it is returned as it is.
+        routing: the branch by step.
+        request_path: the image by component.
+    """
+    if is_proto(raw):
+        if not hasattr(raw, "meta"):
+            return raw
+        routed = type(raw)()
+        routed.CopyFrom(raw)
+        routed.meta.routing.update(routing)
+        routed.meta.requestPath.update(request_path)
+        return routed
+    meta = (raw.get("meta") or {}) if isinstance(raw, dict) else None
+    if not isinstance(meta, dict):
+        return raw
+    path, branches = meta.get("requestPath") or {}, meta.get("routing") or {}
+    if not isinstance(path, dict) or not isinstance(branches, dict):
+        return raw
+    return {
+        **raw,
+        "meta": {**meta, "requestPath": {**path, **request_path}, "routing": {**branches, **routing}},
+    }

@@ -1,0 +1,251 @@
+"""An inference graph as a component: it runs its steps for predictions, and sends feedback along their path.
+
+Source: Seldon Core's executor, and its Java engine for ``meta``. Differences: docs/differences.md.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import SeldonSpecError, UnsupportedOperation
+from seldon_spec.inference.component.base import RecordMetrics
+from seldon_spec.inference.component.metadata import complete_metadata
+from seldon_spec.inference.component.response import build_response_message
+from seldon_spec.inference.component.service import start_service
+from seldon_spec.inference.graph.feedback import list_receivers
+from seldon_spec.inference.graph.nodes import Node, Visit
+from seldon_spec.inference.graph.steps import Runner, echo_request
+from seldon_spec.inference.graph.values import Value
+from seldon_spec.inference.graph.work import Work, finish
+from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType, TensorMessage, Transport
+from seldon_spec.inference.metrics_sink import MetricsSink
+from seldon_spec.inference.request import Request, Response
+
+logger = logging.getLogger(__name__)
+
+MAX_SHADOWS = 64
+"""The copies for shadows that wait, of one graph; further ones are dropped and counted."""
+
+Defer = Callable[[Callable[[], None]], object]
+"""Runs a task on a model thread, after the requests that wait there already."""
+
+_KEEP = (KeepRows.NEVER, KeepRows.IF_MIXED, KeepRows.ALWAYS)
+
+
+class Graph:
+    """A graph of components.
+
+    Args:
+        spec: of the graph.
+        nodes: its components by name, in call order.
+        root: its steps.
+        ends: the first and the last component, for its metadata.
+        routers: the router of each step whose name is another one.
+        metrics: of the process.
+        defer: runs the shadows.
+
+    Attributes:
+        spec, nodes: see the arguments.
+        metadata, plain, batchable, keeps_rows, uses_flask, error_blueprint, custom_service: see ``Component``.
+        has_feedback: whether feedback is sent to one of its components.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        nodes: Mapping[str, Node],
+        root: Runner,
+        ends: tuple[Node, Node],
+        routers: Mapping[str, str],
+        metrics: MetricsSink,
+        defer: Defer,
+    ) -> None:
+        self.spec = spec
+        self.nodes = nodes
+        self._root = root
+        self._first, self._last = ends
+        self._routers = routers
+        self._metrics = metrics
+        self._defer = defer
+        self._waiting_shadows = 0
+        self._lock = threading.Lock()
+        entries = list(root.list_entries())
+        local = [node.component for node in nodes.values() if not node.is_remote]
+        self.has_feedback = any(node.has_feedback for node in nodes.values())
+        self.metadata = complete_metadata({}, spec.unit, spec.inputs, spec.outputs, spec.platform)
+        self.plain = frozenset(
+            (Operation.PREDICT, transport)
+            for transport in Transport
+            if all(not node.is_remote and (operation, transport) in node.component.plain for node, operation in entries)
+        )
+        self.batchable: frozenset[tuple[Operation, Transport]] = frozenset()
+        self.keeps_rows = max((node.component.keeps_rows for node, _ in entries), key=_KEEP.index)
+        self.uses_flask = any(component.uses_flask for component in local)
+        blueprints = [c.error_blueprint for c in local if c.error_blueprint is not None]
+        self.error_blueprint = blueprints[0] if len(blueprints) == 1 else None
+        services = [c.custom_service for c in local if c.custom_service is not None]
+        self.custom_service = partial(_start_all, services) if services else None
+        self._takes_raw = {
+            transport: any((operation, transport) not in node.component.plain for node, operation in entries)
+            for transport in Transport
+        }
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every component accepts requests."""
+        return all(node.component.is_ready for node in self.nodes.values())
+
+    def describe_state(self) -> str:
+        """Return which components are not ready."""
+        waiting = [name for name, node in self.nodes.items() if not node.component.is_ready]
+        return f"waiting for {', '.join(waiting)}" if waiting else "ready"
+
+    def describe_metadata(self) -> dict[str, Any]:
+        """Return the metadata of the graph in the executor's format; those of a component are None if unknown."""
+        models = {name: node.component.metadata for name, node in self.nodes.items()}
+        first, last = models[self._first.name] or {}, models[self._last.name] or {}
+        return {
+            "name": self.spec.name,
+            "models": models,
+            "graphinputs": first.get("inputs", []),
+            "graphoutputs": last.get("outputs", []),
+        }
+
+    def call(self, request: Request, record: RecordMetrics) -> Response:  # noqa: ARG002 - components have their own
+        """Handle one request; see ``Component.call``.
+
+        Raises:
+            UnsupportedOperation: only components have it.
+        """
+        operation = request.operation
+        if request.target is not None:
+            return self.nodes[request.target].call(request)
+        if operation is Operation.PREDICT:
+            return self._predict(request)
+        if operation is Operation.FEEDBACK:
+            return self._send_feedback(request)
+        if operation is Operation.METADATA:
+            return Response(Message(PayloadType.JSON, self.metadata))
+        if operation is Operation.HEALTH:
+            responses = [node.call(Request(operation, None, request.codec)) for node in self._list_local()]
+            return responses[0] if responses else Response(Message(PayloadType.TEXT, "healthy", meta={}))
+        raise UnsupportedOperation(f"{self.spec.name} is a graph: only its components have this operation")
+
+    def _list_local(self) -> list[Node]:
+        return [node for node in self.nodes.values() if not node.is_remote]
+
+    def batch_message(self, _request: Request) -> None:
+        """Return None: requests are processed alone."""
+
+    def call_batch(self, operation: Operation, message: Message) -> Any:
+        raise NotImplementedError
+
+    def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:
+        raise NotImplementedError
+
+    # Predictions
+
+    def run(self, value: Value, visit: Visit) -> Work:
+        """Run the graph as a part of another one."""
+        return self._root.run(value, visit)
+
+    def _predict(self, request: Request) -> Response:
+        message = request.message if request.codec.has_tensors else None
+        visit = Visit(request.codec, message if isinstance(message, TensorMessage) else None)
+        value = Value(request)
+        if self._takes_raw[request.codec.transport] and not request.codec.has_tensors:
+            value.wire = request.codec.write_raw(request.raw)  # for components that read it unparsed
+        try:
+            value = finish(self._root.run(value, visit))
+        finally:
+            request.operation = Operation.PREDICT
+            for name, make_work in visit.shadows:
+                self._start_shadow(name, make_work)
+        return _complete(value, visit)
+
+    def _start_shadow(self, name: str, make_work: Callable[[], Work]) -> None:
+        with self._lock:
+            is_full = self._waiting_shadows >= MAX_SHADOWS
+            self._waiting_shadows += not is_full
+        if is_full:
+            self._metrics.count_dropped_shadow(name)
+            return
+        try:
+            self._defer(partial(contextvars.copy_context().run, self._run_shadow, name, make_work))
+        except SeldonSpecError:  # the server is stopping
+            self._end_shadow()
+
+    def _run_shadow(self, name: str, make_work: Callable[[], Work]) -> None:
+        try:
+            finish(make_work())
+        except SeldonSpecError as error:
+            logger.warning("shadow %s: %s: %s", name, error.component or name, error)
+        except Exception:
+            logger.exception("shadow %s: unexpected error", name)
+        finally:
+            self._end_shadow()
+
+    def _end_shadow(self) -> None:
+        with self._lock:
+            self._waiting_shadows -= 1
+
+    # Feedback
+
+    def _send_feedback(self, request: Request) -> Response:
+        """Send feedback to the components on the path of its response, the last one first.
+
+        Returns:
+            The first component's response; without one, what a class without ``send_feedback`` responds.
+
+        Raises:
+            PayloadError: the path is not one of this graph.
+            SeldonSpecError: of the first component. Errors of the others are logged and counted.
+        """
+        raw = request.raw  # first, because reading the message releases it
+        message: Any = request.message
+        for step, router in self._routers.items():
+            if step in message.routing:  # a router finds its branch under its own name
+                raw.response.meta.routing[router] = message.routing[step]
+        wire = request.codec.write_raw(raw)
+        receivers = list_receivers(self._root, message.routing)
+        response: Response | None = None
+        for index, node in reversed(list(enumerate(receivers))):
+            try:
+                response = node.call(request.codec.decode(Operation.FEEDBACK, wire))
+            except SeldonSpecError as error:  # noqa: PERF203 - the others get the feedback nevertheless
+                if index == 0:
+                    raise
+                logger.error("feedback: component %s: %s", error.component, error, exc_info=error.__cause__)
+        if response is not None:
+            return response
+        meta = {key: value for key, value in (message.meta or {}).items() if key == "puid"}
+        return Response(build_response_message(np.array([]), Operation.FEEDBACK, message, meta))
+
+
+def _complete(value: Value, visit: Visit) -> Response:
+    """Return the response to the client, with the routing and the path of its request."""
+    response = value.response
+    if response is None:
+        response = Response(echo_request(value.message))
+    if response.codec is not None:
+        raw = response.codec.add_routing(response.raw, visit.routing, visit.request_path)
+        return Response(raw=raw, codec=response.codec)
+    message = response.message
+    meta = dict(message.meta or {})
+    meta["requestPath"] = {**(meta.get("requestPath") or {}), **visit.request_path}
+    meta["routing"] = visit.routing
+    message.meta = meta
+    return response
+
+
+def _start_all(services: Iterable[Callable[[], Any]]) -> None:
+    for service in services:
+        start_service(service)
