@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from seldon_spec.config.model import UnitSpec
+from seldon_spec.observability.metrics import Exposition, Metrics
 from seldon_spec.observability.metrics.definitions import BUILTIN
 
 if TYPE_CHECKING:
@@ -100,9 +102,24 @@ def ask(port: int, body: bytes) -> int:
             return error.code
 
 
+def render_graph() -> str:
+    """Return the page of a graph with a split and a shadow."""
+    metrics = Metrics()
+    for is_shadow in (False, True):
+        component = metrics.for_component(UnitSpec(id="watched"), is_shadow=is_shadow)
+        component.observe("predict", "success", 0.1)
+        component.observe("predict", "error", 0.1)
+    metrics.count_branch("split", 0)
+    metrics.count_dropped_shadow("split")
+    return Exposition(metrics).render().decode()
+
+
 @pytest.fixture(scope="module")
 def page(serve_folder: Serve, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Labels]:
-    """Return the labels of each name that a server exposes after a batch of two requests and a refused one."""
+    """Return the labels of each name that a server exposes after a batch of two requests and a refused one.
+
+    What only graphs expose is added.
+    """
     folder = tmp_path_factory.mktemp("watched")
     (folder / "Watched.py").write_text(MODEL)
     # the model waits for the second request, and for no third
@@ -115,7 +132,7 @@ def page(serve_folder: Serve, tmp_path_factory: pytest.TempPathFactory) -> dict[
             assert list(clients.map(lambda body: ask(server.http, body), [good, good])) == [200, 200]
         assert ask(server.http, b"{") == 400
         with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics}/metrics", timeout=30) as response:
-            text = response.read().decode()
+            text = response.read().decode() + render_graph()
     found: dict[str, Labels] = {}
     for line in text.splitlines():
         if not line.startswith("#"):

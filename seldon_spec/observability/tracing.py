@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import NamedTuple
@@ -57,6 +58,26 @@ class _Trace(NamedTuple):
 
     span: Span
     context: Context
+
+
+class _CurrentSpans(AbstractContextManager[None]):
+    """Makes a context current; at its exit, ends the spans, and records in them what was raised."""
+
+    def __init__(self, spans: Sequence[Span], context: Context) -> None:
+        self._spans = spans
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = attach(self._context)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        try:
+            if error is not None:
+                _record_error(self._spans, error)
+        finally:
+            detach(self._token)
+            for span in self._spans:
+                span.end()
 
 
 class Tracing:
@@ -106,8 +127,7 @@ class Tracing:
         self._set_status(span, status)
         span.end()
 
-    @contextlib.contextmanager
-    def watch(self, calls: Sequence[Call]) -> Iterator[None]:
+    def watch(self, calls: Sequence[Call]) -> AbstractContextManager[None]:
         """Trace the call of the component that processes these calls.
 
         Spans of the user's code are children of the first of them that is sampled.
@@ -116,16 +136,19 @@ class Tracing:
         sampled = [each for each in traces if each.span.is_recording()]
         spans = self._start_call_spans(sampled, len(calls)) if sampled else []
         context = next((each.context for each in (*sampled, *traces)), Context())
-        token = attach(trace.set_span_in_context(spans[0], context) if spans else context)
-        try:
-            yield
-        except BaseException as error:
-            _record_error(spans, error)
-            raise
-        finally:
-            detach(token)
-            for span in spans:
-                span.end()
+        return _CurrentSpans(spans, trace.set_span_in_context(spans[0], context) if spans else context)
+
+    def watch_component(self, name: str, method: str) -> AbstractContextManager[None]:
+        """Trace one call of a component of a graph.
+
+        The span is a child of the current one: ``call``, or the component that contains the graph. Spans of the user's
+        code are its children.
+        """
+        if not trace.get_current_span().is_recording():  # no request, or one that is not sampled
+            return contextlib.nullcontext()
+        attributes = {"seldon.component": name, "seldon.method": method}
+        span = self._tracer.start_span(f"component {name}", attributes=attributes)
+        return _CurrentSpans([span], trace.set_span_in_context(span))
 
     def close(self) -> None:
         """Send the remaining spans, within a time limit."""

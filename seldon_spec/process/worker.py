@@ -131,7 +131,8 @@ def run_worker(context: WorkerContext) -> None:
         signals.reset_in_forks(partial(_close_ports_in_fork, context.sockets, context.sockets.ports()))
     tracing = _make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
-    dispatcher = dispatcher_for(spec, metrics, None if tracing is None else tracing.watch)
+    trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
+    dispatcher = dispatcher_for(spec, metrics, trace, trace_component=trace_component)
     served: Future[None] = Future()
 
     def serve(request_log: RequestLog, signal_pipe: int | None) -> None:

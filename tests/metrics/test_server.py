@@ -1,4 +1,4 @@
-"""The other built-in metrics: batches, gauges, restarts; and that their names are reserved."""
+"""The other built-in metrics: batches, gauges, restarts; and that all names are reserved."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
+from seldon_spec.config.model import UnitSpec
 from seldon_spec.observability.metrics import Exposition, Metrics, RestartCounter, Segments
 from seldon_spec.observability.metrics.definitions import BUILTIN, RESERVED_NAMES
 from seldon_spec.observability.metrics.restarts import Reason
@@ -67,6 +68,9 @@ def full() -> Metrics:
     metrics = Metrics(segments=segments)
     metrics.observe_call("predict", "success", *[1.0] * 7)
     metrics.observe_batch("predict", 1, 1)
+    metrics.for_component(UnitSpec(id="iris")).observe("predict", "success", 0.5)
+    metrics.count_branch("split", 0)
+    metrics.count_dropped_shadow("split")
     set_gauges(metrics)
     return metrics
 

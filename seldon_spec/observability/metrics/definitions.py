@@ -104,6 +104,20 @@ GAUGES = (
 )
 """The gauges at fixed cells of a segment, in their order; ``IN_FLIGHT`` and the others are indexes."""
 
+COMPONENT = _stage("component", "Seconds that a component of a graph took for one call.")
+BRANCHES = MetricDefinition(
+    "seldon_spec_branches_total",
+    MetricKind.COUNTER,
+    "Requests of a route or a split of a graph, by branch: its index, -1 for all, -2 for none.",
+)
+DROPPED_SHADOWS = MetricDefinition(
+    "seldon_spec_dropped_shadow_requests_total",
+    MetricKind.COUNTER,
+    "Requests that were not copied to a shadow because too many copies were waiting.",
+)
+GRAPH = (COMPONENT, BRANCHES, DROPPED_SHADOWS)
+"""Only a graph has them."""
+
 RESTARTS = MetricDefinition(
     "seldon_spec_worker_restarts_total", MetricKind.COUNTER, "Workers that were replaced, by reason."
 )
@@ -114,7 +128,7 @@ DROPPED = MetricDefinition(
     "Values of the model's metrics dropped for lack of space for their series.",
 )
 
-BUILTIN = {definition.name: definition for definition in (*CALLS, *BATCHES, *GAUGES, RESTARTS, DROPPED)}
+BUILTIN = {definition.name: definition for definition in (*CALLS, *BATCHES, *GRAPH, *GAUGES, RESTARTS, DROPPED)}
 RESERVED_NAMES = frozenset(
     definition.name + suffix for definition in BUILTIN.values() for suffix in SUFFIXES[definition.kind]
 )

@@ -93,7 +93,7 @@ class _Component:
     """One component on the page.
 
     Args:
-        metrics: its memory and its standard labels, which override labels of its series.
+        metrics: its memory, and the standard labels of its series; those of a component of a graph have their own.
         samples: those of its series, by key and worker; shared with other components that have the same labels.
     """
 
@@ -134,7 +134,7 @@ class _Component:
         segments = self.segments
         for index in range(segments.count + 1):
             groups = []
-            for entry in segments.builtin_entries(index):
+            for entry in _with_pauses(segments.builtin_entries(index)):
                 if is_group(entry.key):
                     groups.append((entry.key, entry.cell))
                 else:
@@ -165,10 +165,9 @@ class _Component:
         key = series.to_text(), worker
         sample = self._samples.get(key)
         if sample is None:
-            labels = {name: _label_text(name, value) for name, value in series.labels}
+            labels = {**self._labels, **{name: _label_text(name, value) for name, value in series.labels}}
             if worker != _NO_WORKER:
                 labels["worker_id"] = _label_text("worker_id", str(worker))
-            labels.update(self._labels)
             sample = self._samples[key] = _Sample(series, ",".join(labels[name] for name in sorted(labels)))
         return sample
 
@@ -176,10 +175,11 @@ class _Component:
 class Exposition:
     """The metrics of all components in all processes of a server. Rendered by one thread at a time.
 
-    Each series has the standard labels of its component. Counters and histograms are sums over the processes, including
-    those that exited. A gauge is the state of one process: sums would be wrong, and the last value set would hide the
-    others. So each running process has a series of its own, with the number of its segment as the label ``worker_id``.
-    A process that takes over a segment takes over its number, so there are never more series than segments.
+    Each series has the standard labels of its component; the user series of a component of a graph contain them.
+    Counters and histograms are sums over the processes, including those that exited. A gauge is the state of one
+    process: sums would be wrong, and the last value set would hide the others. So each running process has a series of
+    its own, with the number of its segment as the label ``worker_id``. A process that takes over a segment takes over
+    its number, so there are never more series than segments.
 
     Where two processes or components use one name for different types, as after a class was edited, the type of the
     process that started last is exposed. The values of the other are left out, which is logged once.

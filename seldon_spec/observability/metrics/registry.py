@@ -6,7 +6,8 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from seldon_spec.config.model import UnitSpec
@@ -15,11 +16,15 @@ from seldon_spec.inference.user_metrics import MetricType, UserMetric, read_metr
 from seldon_spec.observability.metrics.call_buffer import CallBuffer, is_group
 from seldon_spec.observability.metrics.definitions import (
     BATCHES,
+    BRANCHES,
+    COMPONENT,
+    DROPPED_SHADOWS,
     IN_FLIGHT,
     LOAD,
     QUEUED,
     RESERVED_NAMES,
     SUFFIXES,
+    MetricDefinition,
     MetricKind,
     NameRegistry,
 )
@@ -41,6 +46,24 @@ _KINDS = {
 _MAX_LOGGED = 100  # distinct problems; a class that makes up names for each request must not fill the log
 
 
+_SHADOW = {"shadow": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where user metrics come from.
+
+    Attributes:
+        labels: added to each series; nothing if the page adds them.
+        replaced: the tags of these names are left out, because the series have labels of these names.
+        text: begins log messages about the metrics.
+    """
+
+    labels: Mapping[str, str]
+    replaced: Collection[str]
+    text: str
+
+
 class Metrics:
     """One component's metrics in one worker, in shared memory; a ``MetricsSink``. Thread-safe.
 
@@ -50,7 +73,8 @@ class Metrics:
         index: this worker's segment; counts that another process has left there are continued.
 
     Attributes:
-        labels: the standard labels of the component, which all its series have.
+        labels: the standard labels of the component, which all its series have. In a graph, the user series have those
+            of their component instead.
         observe_call: ``CallBuffer.observe`` itself, because each request calls it.
     """
 
@@ -66,7 +90,9 @@ class Metrics:
             for entry in self.segments.builtin_entries(index)
             if not is_group(entry.key)
         }
+        self._origin = _Origin({}, self.labels, "")
         self._batches: dict[str, list[int | None]] = {}
+        self._counters: dict[tuple[MetricDefinition, str, int | None], int] = {}
         self._values = self.segments.values
         self._in_flight, self._queued, self._load = (
             self.segments.gauge(index, number) for number in (IN_FLIGHT, QUEUED, LOAD)
@@ -80,24 +106,27 @@ class Metrics:
         A metric that Prometheus cannot expose (its name, a tag's name, a name in use for another type) is logged once
         and left out of the page. The others are counted, and the response shows all of them.
         """
+        return self._record(method, metrics, self._origin)
+
+    def _record(self, method: str, metrics: object, origin: _Origin) -> list[dict[str, Any]]:
         checked, shown = read_metrics(metrics, method)
         for metric in checked:
-            self._count(metric, method)
+            self._count(metric, method, origin)
         return shown
 
-    def _count(self, metric: UserMetric, method: str) -> None:
+    def _count(self, metric: UserMetric, method: str, origin: _Origin) -> None:
         try:
             name = check_exposable(metric)
-            # standard labels override tags of the same name on the page
-            tags = {tag: value for tag, value in metric.tags.items() if tag not in self.labels}
-            series = Series(_KINDS[metric.type], name, sort_labels({**tags, "method": method}))
+            tags = {tag: value for tag, value in metric.tags.items() if tag not in origin.replaced}
+            series = Series(_KINDS[metric.type], name, sort_labels({**tags, **origin.labels, "method": method}))
             with self._lock:
                 self._names.claim(series.kind, name)
                 self._add(series, metric.value)
         except ValueError as error:
-            if str(error) not in self._logged and len(self._logged) < _MAX_LOGGED:
-                self._logged.add(str(error))
-                logger.error("a metric is left out of the metrics page: %s (logged once)", error)
+            problem = f"{origin.text}{error}"
+            if problem not in self._logged and len(self._logged) < _MAX_LOGGED:
+                self._logged.add(problem)
+                logger.error("a metric is left out of the metrics page: %s (logged once)", problem)
 
     def _add(self, series: Series, value: float) -> None:
         cell = self._find_or_append(series, self.segments.append)
@@ -115,10 +144,7 @@ class Metrics:
             cells = self._batches.get(method)
             if cells is None:
                 cells = self._batches[method] = [
-                    self._find_or_append(
-                        Series(definition.kind, definition.name, (("method", method),)), self.segments.append_builtin
-                    )
-                    for definition in BATCHES
+                    self._find_builtin(definition, {"method": method}) for definition in BATCHES
                 ]
             for cell, definition, value in zip(cells, BATCHES, (requests, rows), strict=True):
                 if cell is not None:
@@ -136,6 +162,31 @@ class Metrics:
     def set_load_seconds(self, seconds: float) -> None:
         self._values[self._load] = seconds
 
+    def for_component(self, unit: UnitSpec, *, is_shadow: bool = False) -> _GraphComponent:
+        return _GraphComponent(self, unit, is_shadow=is_shadow)
+
+    def count_branch(self, step: str, branch: int) -> None:
+        self._increment(BRANCHES, step, branch)
+
+    def count_dropped_shadow(self, step: str) -> None:
+        self._increment(DROPPED_SHADOWS, step)
+
+    def _increment(self, definition: MetricDefinition, step: str, branch: int | None = None) -> None:
+        with self._lock:
+            key = definition, step, branch
+            cell = self._counters.get(key)
+            if cell is None:
+                labels = {"step": step} if branch is None else {"step": step, "branch": str(branch)}
+                cell = self._find_builtin(definition, labels)
+                if cell is None:
+                    return
+                self._counters[key] = cell
+            self._values[cell] += 1
+
+    def _find_builtin(self, definition: MetricDefinition, labels: Mapping[str, str]) -> int | None:
+        series = Series(definition.kind, definition.name, sort_labels(labels))
+        return self._find_or_append(series, self.segments.append_builtin)
+
     def _find_or_append(self, series: Series, append: Callable[[int, str, int], int | None]) -> int | None:
         """Return a series' first cell; None if there is no space for a new series."""
         cell = self._cells.get(series)
@@ -144,6 +195,38 @@ class Metrics:
             if cell is not None:
                 self._cells[series] = cell
         return cell
+
+
+class _GraphComponent:
+    """One component's metrics in the process of its graph; a ``ComponentMetrics``. Thread-safe.
+
+    Its user series contain the standard labels: one segment holds the series of all components, and a reader in another
+    process does not know their labels.
+    """
+
+    def __init__(self, metrics: Metrics, unit: UnitSpec, *, is_shadow: bool) -> None:
+        labels = standard_labels(unit)
+        self._name = labels["model_name"]
+        self._shadow = _SHADOW if is_shadow else {}
+        self._metrics = metrics
+        self._origin = _Origin({**labels, **self._shadow}, {*labels, *_SHADOW}, f"component {self._name}: ")
+        self._lock = metrics._lock
+        self._values = metrics.segments.values
+        self._cells: dict[tuple[str, str], int] = {}
+
+    def record(self, method: str, metrics: object) -> list[dict[str, Any]]:
+        return self._metrics._record(method, metrics, self._origin)
+
+    def observe(self, method: str, outcome: str, seconds: float) -> None:
+        with self._lock:
+            cell = self._cells.get((method, outcome))
+            if cell is None:
+                labels = {"component": self._name, "method": method, "outcome": outcome, **self._shadow}
+                cell = self._metrics._find_builtin(COMPONENT, labels)
+                if cell is None:
+                    return
+                self._cells[method, outcome] = cell
+            observe(self._values, cell, COMPONENT.bounds, seconds)
 
 
 def check_exposable(metric: UserMetric) -> str:

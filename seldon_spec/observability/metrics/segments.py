@@ -21,8 +21,9 @@ GAUGES = 3
 """The number of built-in gauges, which are at fixed cells of each segment."""
 BUFFER_ROWS = 512
 BUFFER_COLUMNS = 9
-BUILTIN_CELLS = 8192
-"""The space for built-in entries: sixteen groups of calls take 5,800 cells, and the batches 600."""
+BUILTIN_CELLS = 65536
+"""The space for built-in entries: sixteen groups of calls take 5,800 cells, the batches 600, and six series of each of
+200 components of a graph 56,000. Pages that are never written take no memory."""
 
 _USED, _BUILTIN_USED, _HELD, _DROPPED, _FIRST_GAUGE = range(5)
 _BUFFER_STATE = _FIRST_GAUGE + GAUGES

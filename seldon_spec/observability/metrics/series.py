@@ -19,7 +19,7 @@ class Series:
 
     Attributes:
         name: of the metric, without the suffixes of a histogram.
-        labels: without the standard labels of the component.
+        labels: without the standard labels of the component, except for the user series of a component of a graph.
     """
 
     kind: MetricKind

@@ -45,8 +45,9 @@ def _read_histograms(segments: Segments) -> Iterator[tuple[Series, list[float]]]
         for entry in segments.builtin_entries(index):
             if is_group(entry.key):
                 groups.append((entry.key, entry.cell))
-                continue
-            series = Series.from_text(entry.key)
-            if series.name == BATCHES[0].name:
-                yield series, [segments.values[entry.cell + number] for number in range(entry.size)]
+            elif f'"{BATCHES[0].name}"' in entry.key:  # before it is parsed: a graph has many other entries
+                yield (
+                    Series.from_text(entry.key),
+                    [segments.values[entry.cell + number] for number in range(entry.size)],
+                )
         yield from read_calls(segments, index, groups) if groups else ()
