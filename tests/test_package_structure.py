@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("observability",),
     # protocols
     ("protocols.json_style", "protocols.json_numbers", "protocols.private_pool", "protocols.protobuf_wire"),
-    ("protocols.status", "protocols.grpc_protocol"),
+    ("protocols.status", "protocols.grpc_protocol", "protocols.component_codec", "protocols.graph_state"),
     ("protocols.route",),
     ("protocols.openapi",),
     ("protocols.seldon_v1.proto", "protocols.open_inference_v2.proto"),

@@ -209,14 +209,14 @@ def _make_tracing(spec: Spec) -> Tracing | None:
         # imports the packages of an extra, which read variables
         from seldon_spec.observability.tracing import make_tracing
         from seldon_spec.protocols.open_inference_v2.grpc_methods import INFER_PATHS
-        from seldon_spec.protocols.open_inference_v2.routes import list_operation_paths
+        from seldon_spec.protocols.open_inference_v2.routes import list_operation_paths as list_v2_paths
         from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
-        from seldon_spec.protocols.seldon_v1.routes import OPERATION_PATHS
+        from seldon_spec.protocols.seldon_v1.routes import list_operation_paths as list_v1_paths
         from seldon_spec.transport.grpc.headers import STATUS
 
         return make_tracing(
             spec,
-            rest_routes=[*OPERATION_PATHS, *list_operation_paths(spec)],
+            rest_routes=[*list_v1_paths(spec), *list_v2_paths(spec)],
             grpc_routes=[
                 *(f"/{service}/{name}" for service, methods in SELDON_V1.services.items() for name in methods),
                 *INFER_PATHS,

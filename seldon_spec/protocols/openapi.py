@@ -219,6 +219,31 @@ def content_of(media_type: str, schema: Schema, examples: Mapping[str, JsonValue
     return {media_type: entry}
 
 
+def list_component_specs(spec: Spec) -> list[Spec]:
+    """Return the spec of a graph's server for each component of the graph: with its name, version and contract."""
+    specs = []
+    for name, component in spec.components.items():
+        own = component.spec or replace(spec, version=None, inputs=(), outputs=())
+        specs.append(
+            replace(
+                spec,
+                name=name,
+                service_type=component.service_type,
+                version=own.version,
+                inputs=own.inputs,
+                outputs=own.outputs,
+                graph=None,
+                components={},
+            )
+        )
+    return specs
+
+
+def suffix_of(spec: Spec, whole: Spec) -> str:
+    """Return what the names of schemas and operations of one component of a graph end with."""
+    return "" if spec is whole else f"_{spec.name.replace('-', '_')}"
+
+
 class ErrorResponses:
     """The error responses of a protocol.
 

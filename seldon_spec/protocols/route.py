@@ -75,6 +75,7 @@ class Route:
         path: a segment ``{name}`` matches any text without a slash, percent-decoded.
         methods: the HTTP methods; GET implies HEAD, and every path accepts OPTIONS.
         operation: the operation of the component to call; None: the route serves a page.
+        component: the component of a graph that is called alone; None: the whole graph.
         page: the page to serve, if it is one of ``Page``.
         state_page: the page to serve, if it is another one.
         document: the document to serve, if it is one.
@@ -89,6 +90,7 @@ class Route:
     path: str
     methods: tuple[str, ...]
     operation: Operation | None = None
+    component: str | None = None
     page: Page | None = None
     state_page: StatePage | None = None
     document: Document | None = None

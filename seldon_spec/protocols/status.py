@@ -23,6 +23,7 @@ from seldon_spec.errors import (
     NotServing,
     Overloaded,
     PayloadError,
+    RemoteFailed,
     RequestTimeout,
     ResultError,
     SeldonSpecError,
@@ -71,9 +72,21 @@ STATUSES: Mapping[type[BaseException], ErrorStatus] = {
     RequestTimeout: ErrorStatus(504, "DEADLINE_EXCEEDED"),
     NotServing: ErrorStatus(503, "UNAVAILABLE", (("Retry-After", "1"),)),
     ComponentFailed: ErrorStatus(500, "UNKNOWN"),
+    RemoteFailed: ErrorStatus(500, "UNKNOWN"),  # each one has a status of its own
     SeldonSpecError: ErrorStatus(500, "UNKNOWN"),
     BaseException: ErrorStatus(500, "UNKNOWN"),
 }
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the text of an error for clients."""
+    return name_component(error, str(error))
+
+
+def name_component(error: BaseException, text: str) -> str:
+    """Return the text of an error with the name of the component of a graph that raised it, if one did."""
+    component = error.component if isinstance(error, SeldonSpecError) else None
+    return text if component is None else f"component {component}: {text}"
 
 
 def find_by_class(table: Mapping[type[BaseException], T], kind: type[BaseException]) -> T:

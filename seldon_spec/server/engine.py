@@ -13,7 +13,7 @@ from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.observability.request_context import RequestLog
 from seldon_spec.protocols.grpc_protocol import GrpcProtocol
 from seldon_spec.protocols.open_inference_v2.grpc_methods import open_inference_v2_grpc
-from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
+from seldon_spec.protocols.seldon_v1.grpc_methods import seldon_v1_grpc
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.metrics_port import MetricsPage
@@ -92,7 +92,7 @@ class Engine:
         self._metrics = _listen(page, sockets.metrics, spec, capacity)
         self._grpc: GrpcListener | None = None
         if sockets.grpc is not None:
-            protocols = (SELDON_V1, open_inference_v2_grpc(spec, dispatcher))
+            protocols = (seldon_v1_grpc(spec, dispatcher), open_inference_v2_grpc(spec, dispatcher))
             self._grpc = _listen_for_grpc(self._bridge, request_log, protocols, sockets.grpc, spec, capacity)
         self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from seldon_spec.config.model import Spec
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.route import Page, RestProtocol, Route
@@ -28,7 +31,8 @@ MODELS = RestProtocol(
     describe,
     describe_http,
 )
-ROUTER = Router((seldon_v1(JsonStyle(), "model"), MODELS))
+MODEL = Spec(class_name="M", folder=Path(), name="model")
+ROUTER = Router((seldon_v1(MODEL), MODELS))
 
 MATCHES: dict[tuple[str, str], tuple[str | None, dict[str, str]]] = {
     ("POST", "/predict"): ("predict", {}),
@@ -92,7 +96,7 @@ def test_tokens_and_probes_depend_on_the_path_alone(method: str, path: str, expe
 def test_requests_without_a_route_get_a_status_and_the_allowed_methods(
     method: str, path: str, status: int, allow: str | None
 ) -> None:
-    responses = ResponseFactory((seldon_v1(JsonStyle(), "model"), MODELS), TokenAuth())
+    responses = ResponseFactory((seldon_v1(MODEL), MODELS), TokenAuth())
     response = responses.unmatched(ROUTER.match(method, path), method)
     assert (response.status, dict(response.headers).get("Allow")) == (status, allow)
 

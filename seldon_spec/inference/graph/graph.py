@@ -125,9 +125,9 @@ class Graph:
         Raises:
             UnsupportedOperation: only components have it.
         """
-        operation = request.operation
-        if request.target is not None:
-            return self.nodes[request.target].call(request)
+        operation, target, request.target = request.operation, request.target, None
+        if target is not None:
+            return self.nodes[target].call(request)
         if operation is Operation.PREDICT:
             return self._predict(request)
         if operation is Operation.FEEDBACK:

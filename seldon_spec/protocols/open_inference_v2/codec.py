@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,6 +52,7 @@ class ModelInfo:
         aliases: further names.
         takes_any_name: whether requests may give any other name (routers and combiners).
         shows_metrics: whether the metrics of a call are in its response.
+        components: the components of a graph by their names; requests may name one of them.
     """
 
     name: str
@@ -60,6 +62,22 @@ class ModelInfo:
     aliases: frozenset[str] = frozenset()
     takes_any_name: bool = False
     shows_metrics: bool = False
+    components: Mapping[str, ModelInfo] = field(default_factory=lambda: MappingProxyType({}))
+
+    def find(self, name: str, version: str = "") -> ModelInfo:
+        """Return the model that a request names, or the component of a graph.
+
+        Raises:
+            UnknownModel: there is no such model or version.
+        """
+        component = self.find_component(name)
+        found = self if component is None else self.components[component]
+        found.check(name, version)
+        return found
+
+    def find_component(self, name: str) -> str | None:
+        """Return the name itself if it is that of a component; None if it is that of the model, or unknown."""
+        return name if name in self.components and name != self.name and name not in self.aliases else None
 
     def check(self, name: str, version: str) -> None:
         """Check the name and the version of a request; an empty one means any.
@@ -68,7 +86,9 @@ class ModelInfo:
             UnknownModel: it is another model or version.
         """
         if name and name != self.name and name not in self.aliases and not self.takes_any_name:
-            raise UnknownModel(f"unknown model {name!r:.200}; the model is {self.name!r}")
+            known = "".join(f", {component!r}" for component in self.components)
+            models = f"the models are {self.name!r}{known}" if known else f"the model is {self.name!r}"
+            raise UnknownModel(f"unknown model {name!r:.200}; {models}")
         if version and version != self.version:
             known = "it has no versions" if self.version is None else f"its version is {self.version!r}"
             raise UnknownModel(f"unknown version {version!r:.200} of model {name or self.name!r}; {known}")
@@ -160,7 +180,7 @@ class OpenInferenceCodec:
         tensors = output_tensors(message, ())
         for tensor in tensors:
             tensor.array = tensor.array.copy()
-        parameters = response_parameters(message, shows_metrics=False)
+        parameters = tag_parameters(message)
         received = self._message(tensors, InferOptions(parameters=parameters), None)
         received.parameters = {}  # they are tags of components, which every response on the way keeps
         kept = {key: message.meta[key] for key in ("metrics", "requestPath") if message.meta and message.meta.get(key)}
@@ -271,8 +291,8 @@ def _to_seldon(message: Message) -> Message:
     return Message(PayloadType.ARRAY, payload, names, meta, ArrayEncoding.NDARRAY)
 
 
-def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, Any]:
-    """Return the parameters of a response: its tags, and its metrics if clients get them.
+def tag_parameters(message: Message) -> dict[str, Any]:
+    """Return the tags of a message as parameters.
 
     Returns:
         Text, numbers and truth values as they are, anything else as JSON text.
@@ -280,14 +300,25 @@ def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, A
     Raises:
         UnwritableResult: a tag has no form in JSON.
     """
+    tags: Mapping[Any, Any] = (message.meta or {}).get("tags") or {}
+    return {str(name): _parameter(value) for name, value in tags.items()}
+
+
+def response_parameters(message: Message, *, shows_metrics: bool) -> dict[str, Any]:
+    """Return the parameters of a response: its tags, the branches of a graph, and its metrics if clients get them.
+
+    Returns:
+        The tags as ``tag_parameters`` does; the others as JSON text.
+
+    Raises:
+        UnwritableResult: a tag has no form in JSON.
+    """
     meta = message.meta
     if not meta:
         return {}
-    parameters = {str(name): _parameter(value) for name, value in (meta.get("tags") or {}).items()}
-    metrics: Sequence[Any] = meta.get("metrics") or ()
-    if metrics and shows_metrics:
-        parameters["metrics"] = json.dumps(plain_tree(metrics))
-    return parameters
+    parameters = tag_parameters(message)
+    shown = ("routing", "metrics") if shows_metrics else ("routing",)
+    return parameters | {name: json.dumps(plain_tree(meta[name])) for name in shown if meta.get(name)}
 
 
 def _parameter(value: Any) -> bool | int | float | str:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from seldon_spec.errors import ComponentFailed, CorruptMessage, ResultError, UnsupportedOperation
+from seldon_spec.errors import ComponentFailed, CorruptMessage, RemoteFailed, ResultError, UnsupportedOperation
 from seldon_spec.inference.component.failure import is_named
-from seldon_spec.protocols.status import MAX_DETAILS, STATUSES, ErrorStatus, find_by_class
+from seldon_spec.protocols.status import (
+    MAX_DETAILS,
+    STATUSES,
+    ErrorStatus,
+    describe_error,
+    find_by_class,
+    name_component,
+)
 
 _INTERNAL = ErrorStatus(500, "INTERNAL")
 
@@ -56,14 +63,20 @@ class V2Error:
 
 
 def describe(error: BaseException) -> V2Error:
-    """Describe an error; a SeldonMicroserviceException of the user's class keeps its own status and text."""
+    """Describe an error; a SeldonMicroserviceException of the user's class keeps its own status and text.
+
+    So does the error of another server.
+    """
+    if isinstance(error, RemoteFailed):
+        return V2Error(error.http, "INTERNAL" if error.grpc == "UNKNOWN" else error.grpc, describe_error(error))
     cause = error.__cause__
     if isinstance(error, ComponentFailed) and cause is not None and is_named(cause, "SeldonMicroserviceException"):
         status = getattr(cause, "status_code", None)
         status = status if isinstance(status, int) and 400 <= status <= 599 else 500
-        return V2Error(status, _own_status(status), str(getattr(cause, "message", cause)))
+        text = name_component(error, str(getattr(cause, "message", cause)))
+        return V2Error(status, _own_status(status), text)
     found = find_by_class(V2_STATUSES, type(error))
-    return V2Error(found.http, found.grpc, str(error))
+    return V2Error(found.http, found.grpc, describe_error(error))
 
 
 def _own_status(status: int) -> str:

@@ -12,7 +12,8 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import NotServing, PayloadError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
-from seldon_spec.inference.request import Codec, Request
+from seldon_spec.inference.request import Codec, EncodedResponse, Request, Response
+from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.grpc_protocol import (
     Decompress,
     DirectMethod,
@@ -26,7 +27,13 @@ from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
 from seldon_spec.protocols.open_inference_v2.errors import describe
 from seldon_spec.protocols.open_inference_v2.head_codec import IGNORED_HEADERS, DescribingCodec
 from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
-from seldon_spec.protocols.open_inference_v2.pages import show_index, show_model, show_server, show_statistics
+from seldon_spec.protocols.open_inference_v2.pages import (
+    is_model_ready,
+    show_index,
+    show_model,
+    show_server,
+    show_statistics,
+)
 from seldon_spec.protocols.open_inference_v2.proto import (
     PACKAGE,
     POOL,
@@ -42,8 +49,8 @@ SERVICE = f"{PACKAGE}.GRPCInferenceService"
 INFER_PATHS = (f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer")
 """The methods that call the model."""
 
-_ID = 0x1A
-"""The tag of ``ModelInferRequest.id``."""
+_MODEL_NAME, _ID = 0x0A, 0x1A
+"""The tags of two members of ``ModelInferRequest``."""
 
 _INFER_RESPONSE = b"\x12"
 """The tag of ``ModelStreamInferResponse.infer_response``."""
@@ -62,23 +69,52 @@ IGNORED_METADATA = IGNORED_HEADERS | {
 """The header fields of a request that the class does not get."""
 
 
-class CompressedV2ProtoCodec(V2ProtoCodec):
+class CompressedCodec:
     """Decodes compressed messages; they are decompressed on a model thread, not on the event loop.
 
     Args:
-        model: see ``V2ProtoCodec``.
+        codec: of the messages.
         decompress: of the connection; ``decode`` raises what it raises.
     """
 
-    def __init__(self, model: ModelInfo, decompress: Decompress) -> None:
-        super().__init__(model)
+    def __init__(self, codec: Codec, decompress: Decompress) -> None:
+        self._codec = codec
         self._decompress = decompress
+        self.encode = codec.encode
+        self.transport = codec.transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codec, name)
 
     def decode(self, operation: Operation, wire: Any) -> Request:
         if isinstance(wire, InferBody):
             plain = InferBody(self._decompress(memoryview(wire.body)), puid=wire.puid, headers=wire.headers)
-            return super().decode(operation, plain)
-        return super().decode(operation, self._decompress(wire))
+            return self._codec.decode(operation, plain)
+        return self._codec.decode(operation, self._decompress(wire))
+
+
+class GraphProtoCodec(V2ProtoCodec):
+    """The codec of a graph, whose requests name the graph or one of its components.
+
+    Args:
+        model: the graph.
+    """
+
+    def __init__(self, model: ModelInfo) -> None:
+        super().__init__(model)
+        self._components = {name: ComponentCodec(V2ProtoCodec(info), name) for name, info in model.components.items()}
+
+    def decode(self, operation: Operation, wire: Any) -> Request:
+        body = wire.body if isinstance(wire, InferBody) else wire
+        component = self._model.find_component(_read_text(body, _MODEL_NAME).decode(errors="replace"))
+        if component is None:
+            return super().decode(operation, wire)
+        return self._components[component].decode(operation, wire)
+
+    def encode(self, response: Response, request: Request) -> EncodedResponse:
+        if request.codec is self:
+            return super().encode(response, request)
+        return request.codec.encode(response, request)
 
 
 def open_inference_v2_grpc(spec: Spec, dispatcher: Dispatcher) -> GrpcProtocol:
@@ -91,7 +127,8 @@ def open_inference_v2_grpc(spec: Spec, dispatcher: Dispatcher) -> GrpcProtocol:
     model = make_model_info(spec)
 
     def make_codec(decompress: Decompress | None) -> Codec:
-        return V2ProtoCodec(model) if decompress is None else CompressedV2ProtoCodec(model, decompress)
+        codec = GraphProtoCodec(model) if model.components else V2ProtoCodec(model)
+        return codec if decompress is None else cast("Codec", CompressedCodec(codec, decompress))
 
     def bind_codec(codec: Codec, metadata: Metadata) -> Codec:
         return cast("Codec", DescribingCodec(codec, lambda: metadata, IGNORED_METADATA))
@@ -118,14 +155,10 @@ def open_inference_v2_grpc(spec: Spec, dispatcher: Dispatcher) -> GrpcProtocol:
 
 
 def _make_direct_methods(model: ModelInfo, dispatcher: Dispatcher) -> dict[str, GrpcMethod]:
-    def is_model_ready(request: Any) -> dict[str, Any]:
-        model.check(request.name, request.version)
-        return {"ready": dispatcher.is_ready}
-
     responders: dict[str, Callable[[Any], dict[str, Any]]] = {
         "ServerLive": lambda _request: {"live": True},
         "ServerReady": lambda _request: {"ready": dispatcher.is_ready},
-        "ModelReady": is_model_ready,
+        "ModelReady": lambda request: {"ready": is_model_ready(model, dispatcher, request.name, request.version)},
         "ServerMetadata": lambda _request: show_server(),
         "ModelMetadata": lambda request: show_model(model, dispatcher, request.name, request.version),
         "ModelStatistics": lambda request: show_statistics(model, dispatcher, request.name, request.version),
@@ -165,10 +198,14 @@ def _encode_error(error: BaseException, identifier: bytes) -> bytes:
 
 
 def _read_id(request: bytes | memoryview) -> bytes:
-    """Return the ID of a request; empty if it has none, or is malformed."""
+    return _read_text(request, _ID)
+
+
+def _read_text(request: Any, member: int) -> bytes:
+    """Return a text of a request by its tag; empty if it has none, or is malformed."""
     try:
         for tag, start, end, _ in iter_members(request, 0, len(request)):
-            if tag == _ID:
+            if tag == member:
                 return bytes(request[start:end])
     except (NotPlain, IndexError):
         return b""

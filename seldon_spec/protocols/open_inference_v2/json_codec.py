@@ -22,6 +22,7 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     OpenInferenceCodec,
     options_of,
     response_parameters,
+    tag_parameters,
 )
 from seldon_spec.protocols.open_inference_v2.fast.json_reader import read_json
 from seldon_spec.protocols.open_inference_v2.fast.json_writer import OutputForm, write_json, write_response
@@ -116,7 +117,10 @@ class V2JsonCodec(OpenInferenceCodec):
             head["model_version"] = self._model.version
         if options.id is not None:
             head["id"] = options.id
-        parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
+        if member == "outputs":
+            parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
+        else:
+            parameters = tag_parameters(message)
         if parameters:
             head["parameters"] = parameters
         body, json_size = write_response(head, tensors, _find_forms(options), member)

@@ -13,7 +13,8 @@ from seldon_spec.inference.component.infer import DEFAULT_INPUT, DEFAULT_OUTPUT
 from seldon_spec.inference.contract.examples import example_tensor
 from seldon_spec.inference.datatypes import NAMES, find_datatype
 from seldon_spec.inference.message import Operation
-from seldon_spec.protocols.open_inference_v2.pages import show_server
+from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
+from seldon_spec.protocols.open_inference_v2.pages import list_names, show_server
 from seldon_spec.protocols.openapi import (
     ApiPart,
     ErrorResponses,
@@ -28,11 +29,13 @@ from seldon_spec.protocols.openapi import (
     flat_schema,
     has_small_example,
     is_number,
+    list_component_specs,
     list_of,
     object_schema,
     ref,
     row_schema,
     shape_schema,
+    suffix_of,
 )
 from seldon_spec.protocols.route import RestProtocol, Route
 
@@ -55,28 +58,47 @@ def describe_open_inference(spec: Spec, protocol: RestProtocol) -> ApiPart:
     """
     encoding_error = UnsupportedMediaType("the Content-Encoding of the body is neither gzip nor deflate")
     errors = ErrorResponses(spec, protocol, "InferenceError", encoding_error)
-    main = _OPERATIONS.get(spec.service_type, Operation.PREDICT)
     paths: dict[str, Any] = {}
-    for route in protocol.routes:
-        has_version = "{version}" in route.path
-        is_listed = route.summary and route.operation in (None, main) and (spec.version is not None or not has_version)
-        if not is_listed:
-            continue
-        if route.operation is None:
-            described = _describe_page(route, spec, protocol, errors)
-        else:
-            described = _describe_call(route.operation, spec, protocol, errors)
-        name = route.name.replace("-", "_") + ("_version" if has_version else "")
-        path = route.path.format(model=quote(spec.name, safe=""), version=quote(spec.version or "", safe=""))
-        operation = {"operationId": name, "tags": [protocol.name], "summary": route.summary, **described}
-        paths[path] = {route.methods[0].lower(): operation | ({"security": []} if route.is_probe else {})}
-    return ApiPart(paths, _list_schemas(spec, main), errors.components)
+    schemas = {**_SCHEMAS, **{_schema_name(name): schema for name, schema in _PAGES.items()}}
+    for each in (spec, *list_component_specs(spec)):
+        suffix = suffix_of(each, spec)
+        main = _OPERATIONS.get(each.service_type, Operation.PREDICT)
+        schemas |= _list_schemas(each, main, suffix)
+        for route in protocol.routes:
+            if _is_listed(route, each, main, is_component=each is not spec):
+                paths |= _describe_route(route, each, suffix, protocol, errors)
+    return ApiPart(paths, schemas, errors.components)
 
 
-def _describe_call(operation: Operation, spec: Spec, protocol: RestProtocol, errors: ErrorResponses) -> dict[str, Any]:
+def _is_listed(route: Route, spec: Spec, main: Operation, *, is_component: bool) -> bool:
+    """Return whether the document lists a route of a model, or of one component of a graph."""
+    if not route.summary or route.operation not in (None, main):
+        return False
+    if spec.version is None and "{version}" in route.path:
+        return False
+    return not is_component or ("{model}" in route.path and route.name != "v2-stats")
+
+
+def _describe_route(
+    route: Route, spec: Spec, suffix: str, protocol: RestProtocol, errors: ErrorResponses
+) -> dict[str, Any]:
+    """Return the path item of a route by its path."""
+    if route.operation is None:
+        described = _describe_page(route, spec, protocol, errors)
+    else:
+        described = _describe_call(route.operation, spec, suffix, protocol, errors)
+    name = route.name.replace("-", "_") + ("_version" if "{version}" in route.path else "") + suffix
+    path = route.path.format(model=quote(spec.name, safe=""), version=quote(spec.version or "", safe=""))
+    operation = {"operationId": name, "tags": [protocol.name], "summary": route.summary, **described}
+    return {path: {route.methods[0].lower(): operation | ({"security": []} if route.is_probe else {})}}
+
+
+def _describe_call(
+    operation: Operation, spec: Spec, suffix: str, protocol: RestProtocol, errors: ErrorResponses
+) -> dict[str, Any]:
     """Return the request body and the responses of an operation."""
     media_type = protocol.style.mimetype
-    request, response = ref("InferenceRequest"), ref("InferenceResponse")
+    request, response = ref(f"InferenceRequest{suffix}"), ref(f"InferenceResponse{suffix}")
     inputs, outputs = _list_examples(spec.inputs, DEFAULT_INPUT), _list_examples(spec.outputs, DEFAULT_OUTPUT)
     requests: dict[str, Any] = {} if inputs is None else {"request": {"inputs": inputs}}
     responses: dict[str, Any] = {}
@@ -88,7 +110,7 @@ def _describe_call(operation: Operation, spec: Spec, protocol: RestProtocol, err
         content = content_of(media_type, {**list_of({"type": "integer"}), "minItems": 1}, {"branch": [0]})
     elif operation is Operation.AGGREGATE:
         part = {"model_name": "child", "outputs": _list_examples((), DEFAULT_OUTPUT)}
-        request, requests = list_of(ref("ChildResponse")), {"two responses": [part, part]}
+        request, requests = list_of(ref(f"ChildResponse{suffix}")), {"two responses": [part, part]}
     if operation is not Operation.ROUTE:
         content |= {"application/octet-stream": {"schema": {"description": _BINARY}}}
     body = content_of(media_type, request, requests)
@@ -119,7 +141,7 @@ def _list_examples(tensors: Sequence[TensorSpec], default_name: str) -> list[Any
 def _describe_page(route: Route, spec: Spec, protocol: RestProtocol, errors: ErrorResponses) -> dict[str, Any]:
     """Return the request body and the responses of a route without an operation."""
     media_type = protocol.style.mimetype
-    values: Mapping[str, Any] = {"v2-server": show_server(), "v2-models": {"models": [spec.name]}}
+    values = {"v2-server": show_server(), "v2-models": {"models": list_names(make_model_info(spec))}}
     examples = {"response": values[route.name]} if route.name in values else {}
     content = content_of(media_type, ref(_schema_name(route.name)), examples)
     statuses = [] if route.is_probe else [401, 500, 503]
@@ -140,16 +162,16 @@ def _schema_name(route_name: str) -> str:
     return route_name.title().replace("-", "")
 
 
-def _list_schemas(spec: Spec, main: Operation) -> dict[str, Schema]:
-    schemas = {**_SCHEMAS, **{_schema_name(name): schema for name, schema in _PAGES.items()}}
+def _list_schemas(spec: Spec, main: Operation, suffix: str) -> dict[str, Schema]:
+    schemas: dict[str, Schema] = {}
     version = {} if spec.version is None else {"model_version": {"const": spec.version}}
     outputs = _outputs_schema(spec.outputs)
     if main is not Operation.ROUTE:
-        schemas["InferenceResponse"] = _response_schema({**version, "outputs": outputs})
+        schemas[f"InferenceResponse{suffix}"] = _response_schema({**version, "outputs": outputs})
     if main is Operation.AGGREGATE:
-        schemas["ChildResponse"] = _response_schema({"outputs": list_of(ref("Tensor"))})
+        schemas[f"ChildResponse{suffix}"] = _response_schema({"outputs": list_of(ref("Tensor"))})
     else:
-        schemas["InferenceRequest"] = _request_schema(spec)
+        schemas[f"InferenceRequest{suffix}"] = _request_schema(spec)
     return schemas
 
 
@@ -239,7 +261,12 @@ _STATISTICS = object_schema(
     ["name", "inference_count", "execution_count", "inference_stats"],
 )
 _STATE = object_schema(
-    {"name": _TEXT, "version": _TEXT, "state": {"enum": ["READY", "LOADING", "UNLOADING"]}, "reason": _TEXT},
+    {
+        "name": _TEXT,
+        "version": _TEXT,
+        "state": {"enum": ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]},
+        "reason": _TEXT,
+    },
     ["name", "state"],
 )
 _PAGES: Mapping[str, Schema] = {

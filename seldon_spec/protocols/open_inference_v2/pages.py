@@ -10,6 +10,7 @@ from seldon_spec.errors import NotServing, UnwritableResult
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import Total
+from seldon_spec.protocols.graph_state import find_component, read_component_metadata
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
 
 EXTENSIONS = ("binary_tensor_data", "parameters", "statistics")
@@ -33,24 +34,44 @@ def show_server() -> dict[str, Any]:
     return {"name": "seldon-spec", "version": __version__, "extensions": list(EXTENSIONS)}
 
 
-def show_model(model: ModelInfo, dispatcher: Dispatcher, name: str, version: str = "") -> dict[str, Any]:
-    """Return the metadata of the model.
+def is_model_ready(model: ModelInfo, dispatcher: Dispatcher, name: str, version: str) -> bool:
+    """Return whether the model, or a component of a graph, accepts requests.
 
     Raises:
-        UnknownModel: the model has another name or version.
-        NotServing: it is not loaded yet.
-        UnwritableResult: its metadata are not valid.
+        UnknownModel: there is no such model or version.
     """
-    model.check(name, version)
+    model.find(name, version)
+    component = model.find_component(name)
+    return dispatcher.is_ready if component is None else _is_component_ready(dispatcher, component)
+
+
+def _is_component_ready(dispatcher: Dispatcher, name: str) -> bool:
+    return dispatcher.component is not None and find_component(dispatcher, name).is_ready
+
+
+def list_names(model: ModelInfo) -> list[str]:
+    """Return the names of the model and of the components of a graph."""
+    return [model.name, *(name for name in model.components if model.find_component(name))]
+
+
+def show_model(model: ModelInfo, dispatcher: Dispatcher, name: str, version: str = "") -> dict[str, Any]:
+    """Return the metadata of the model, or of a component of a graph.
+
+    Raises:
+        UnknownModel: there is no such model or version.
+        NotServing: it is not loaded yet.
+        BadMetadata, UnwritableResult: its metadata are not valid.
+    """
+    found, component_name = model.find(name, version), model.find_component(name)
     component = dispatcher.component
     if component is None:
         raise NotServing(dispatcher.describe_state())
-    metadata = component.metadata
+    metadata = component.metadata if component_name is None else read_component_metadata(dispatcher, component_name)
     if metadata is None:
         raise UnwritableResult("the model's metadata are invalid; the server has logged the reason")
     return {
         "name": name or model.name,
-        **({} if model.version is None else {"versions": [model.version]}),
+        **({} if found.version is None else {"versions": [found.version]}),
         "platform": metadata["platform"],
         "inputs": _show_tensors(metadata["inputs"], "input"),
         "outputs": _show_tensors(metadata["outputs"], "output"),
@@ -73,23 +94,37 @@ def _show_tensors(entries: Sequence[Mapping[str, Any]], kind: str) -> list[dict[
 
 
 def show_index(model: ModelInfo, dispatcher: Dispatcher, *, is_ready_only: bool) -> list[dict[str, Any]]:
-    """Return the index of the repository, whose only entry is the model.
+    """Return the index of the repository: the model, and the components of a graph.
 
     Args:
         model: the model.
         dispatcher: its state.
-        is_ready_only: whether to omit the model while it is not ready.
+        is_ready_only: whether to omit what is not ready.
     """
-    is_ready = dispatcher.is_ready
-    if is_ready_only and not is_ready:
-        return []
-    entry = {"name": model.name}
-    if model.version is not None:
-        entry["version"] = model.version
-    if is_ready:
-        return [{**entry, "state": "READY"}]
-    state = "LOADING" if dispatcher.component is None else "UNLOADING"
-    return [{**entry, "state": state, "reason": dispatcher.describe_state()}]
+    entries = []
+    for name in list_names(model):
+        found, is_ready = model.find(name), is_model_ready(model, dispatcher, name, "")
+        if is_ready_only and not is_ready:
+            continue
+        entry = {"name": name}
+        if found.version is not None:
+            entry["version"] = found.version
+        if is_ready:
+            entries.append({**entry, "state": "READY"})
+        else:
+            state = _find_state(model, dispatcher, name)
+            entries.append({**entry, "state": state, "reason": dispatcher.describe_state()})
+    return entries
+
+
+def _find_state(model: ModelInfo, dispatcher: Dispatcher, name: str) -> str:
+    """Return the state of a model that is not ready."""
+    component = dispatcher.component
+    if component is None:
+        return "LOADING"
+    if model.find_component(name) is not None:
+        component = find_component(dispatcher, name)
+    return "UNLOADING" if component.is_ready else "UNAVAILABLE"
 
 
 def show_statistics(model: ModelInfo, dispatcher: Dispatcher, name: str = "", version: str = "") -> dict[str, Any]:

@@ -21,6 +21,7 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     OpenInferenceCodec,
     options_of,
     response_parameters,
+    tag_parameters,
 )
 from seldon_spec.protocols.open_inference_v2.fast.proto import parse_request, write_message
 from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest
@@ -75,7 +76,7 @@ class V2ProtoCodec(OpenInferenceCodec):
             raise UnsupportedOperation("the protocol has no aggregate on gRPC")
         tensors = output_tensors(message, ())
         request = ModelInferRequest(model_name=self._model.name)
-        write_parameters(request.parameters, response_parameters(message, shows_metrics=False))
+        write_parameters(request.parameters, tag_parameters(message))
         return write_message(request, tensors, is_raw=True)
 
     def encode(self, response: Response, request: Request) -> EncodedResponse:

@@ -11,13 +11,21 @@ from seldon_spec.errors import PayloadError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec
+from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
 from seldon_spec.protocols.open_inference_v2.errors import describe, describe_http
 from seldon_spec.protocols.open_inference_v2.head_codec import IGNORED_HEADERS, HeadCodec
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec, V2PassthroughCodec
 from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
-from seldon_spec.protocols.open_inference_v2.pages import show_index, show_model, show_server, show_statistics
+from seldon_spec.protocols.open_inference_v2.pages import (
+    is_model_ready,
+    list_names,
+    show_index,
+    show_model,
+    show_server,
+    show_statistics,
+)
 from seldon_spec.protocols.route import Body, RequestInfo, RestProtocol, Route, StatePage
 
 _MODEL = "/v2/models/{model}"
@@ -40,9 +48,14 @@ def open_inference_v2(spec: Spec) -> RestProtocol:
     """Return the Open Inference Protocol for the model of a spec."""
     model = make_model_info(spec)
     codec_class = V2PassthroughCodec if spec.unit.is_passthrough else V2JsonCodec
+    components = {name: ComponentCodec(V2JsonCodec(info), name) for name, info in model.components.items()}
 
     def bind_codec(codec: Codec, info: RequestInfo) -> Codec:
-        model.check(info.parameters["model"], info.parameters.get("version", ""))
+        name = info.parameters["model"]
+        model.find(name, info.parameters.get("version", ""))
+        component = model.find_component(name)
+        if component is not None:
+            codec = cast("Codec", components[component])
         return cast("Codec", HeadCodec(codec, info, spec.server.max_body_bytes))
 
     return RestProtocol(
@@ -62,10 +75,11 @@ def open_inference_v2(spec: Spec) -> RestProtocol:
 def list_operation_paths(spec: Spec) -> list[str]:
     """Return the paths of the routes that call the model, with the names of the model that are known."""
     model = make_model_info(spec)
+    names = {**model.components, **dict.fromkeys((model.name, *model.aliases), model)}
     return [
-        route.path.format(model=name, version=model.version)
+        route.path.format(model=name, version=info.version)
         for route in OPERATION_ROUTES
-        for name in (model.name, *model.aliases)
+        for name, info in names.items()
     ]
 
 
@@ -74,15 +88,15 @@ def _make_pages(model: ModelInfo) -> tuple[Route, ...]:
         return 200, {"live": True}
 
     def show_ready(dispatcher: Dispatcher, parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
-        is_ready, name = dispatcher.is_ready, parameters.get("model")
-        model.check(name or "", parameters.get("version", ""))
+        name = parameters.get("model")
+        is_ready = is_model_ready(model, dispatcher, name or "", parameters.get("version", ""))
         return 200 if is_ready else 503, {"ready": is_ready} if name is None else {"name": name, "ready": is_ready}
 
     def show_metadata(_dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
         return 200, show_server()
 
     def list_models(_dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
-        return 200, {"models": [model.name]}
+        return 200, {"models": list_names(model)}
 
     def show_one(dispatcher: Dispatcher, parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:
         return 200, show_model(model, dispatcher, parameters["model"], parameters.get("version", ""))

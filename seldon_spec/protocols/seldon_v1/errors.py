@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seldon_spec.errors import (
@@ -24,6 +24,7 @@ from seldon_spec.errors import (
     NotServing,
     Overloaded,
     PayloadError,
+    RemoteFailed,
     RequestTimeout,
     ResultError,
     TooLarge,
@@ -34,7 +35,7 @@ from seldon_spec.errors import (
     UnwritableResult,
 )
 from seldon_spec.inference.component.failure import is_named
-from seldon_spec.protocols.status import MAX_DETAILS, STATUSES, find_by_class
+from seldon_spec.protocols.status import MAX_DETAILS, STATUSES, describe_error, find_by_class, name_component
 
 BAD_DATA = "MICROSERVICE_BAD_DATA"
 INTERNAL_ERROR = "MICROSERVICE_INTERNAL_ERROR"
@@ -61,6 +62,7 @@ REASONS: Mapping[type[BaseException], str] = {
     RequestTimeout: "MICROSERVICE_TIMEOUT",
     NotServing: "MICROSERVICE_UNAVAILABLE",
     ComponentFailed: INTERNAL_ERROR,
+    RemoteFailed: INTERNAL_ERROR,
     BaseException: INTERNAL_ERROR,
 }
 
@@ -89,12 +91,19 @@ class Failure:
 
 
 def describe(error: BaseException) -> Failure:
-    """Describe an error; a SeldonMicroserviceException of the user's class keeps its own status, reason and text."""
+    """Describe an error; a SeldonMicroserviceException of the user's class keeps its own status, reason and text.
+
+    So does the error of another server.
+    """
+    if isinstance(error, RemoteFailed):
+        reason = error.reason or describe_http(error.http, "").reason
+        return Failure(error.http, error.grpc, reason, describe_error(error), error.code)
     cause = error.__cause__
     if isinstance(error, ComponentFailed) and cause is not None and is_named(cause, "SeldonMicroserviceException"):
-        return _describe_seldon_exception(cause)
+        failure = _describe_seldon_exception(cause)
+        return replace(failure, info=name_component(error, failure.info))
     status = find_by_class(STATUSES, type(error))
-    return Failure(status.http, status.grpc, find_by_class(REASONS, type(error)), str(error))
+    return Failure(status.http, status.grpc, find_by_class(REASONS, type(error)), describe_error(error))
 
 
 def _describe_seldon_exception(cause: BaseException) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +31,13 @@ def build_openapi(routes: Iterable[Route], title: str) -> dict[str, Any]:
         if route.media_types:
             paths[route.path] = {"post": _call(route.summary, _BODIES.get(route.operation, _MESSAGE))}
         else:
-            paths[route.path] = {"get": {"summary": route.summary, "responses": _responses()}}
+            schema = _MESSAGE if route.state_page is None else {"type": "object"}
+            described = {"summary": route.summary, "responses": _responses(schema)}
+            names = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in re.findall(r"{(\w+)}", route.path)
+            ]
+            paths[route.path] = {"get": described | ({"parameters": names} if names else {})}
     return {
         "openapi": "3.0.0",
         "info": {"title": title, "version": __version__},
@@ -50,15 +57,14 @@ def _call(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
                 FORM: {"schema": form},
             },
         },
-        "responses": _responses(),
+        "responses": _responses(_MESSAGE),
     }
 
 
-def _responses() -> dict[str, Any]:
-    content = {JSON: {"schema": _MESSAGE}}
+def _responses(schema: dict[str, Any]) -> dict[str, Any]:
     return {
-        "200": {"description": "The response.", "content": content},
-        "default": {"description": "What went wrong, in status.", "content": content},
+        "200": {"description": "The response.", "content": {JSON: {"schema": schema}}},
+        "default": {"description": "What went wrong, in status.", "content": {JSON: {"schema": _MESSAGE}}},
     }
 
 

@@ -29,13 +29,16 @@ from seldon_spec.protocols.openapi import (
     has_one_element,
     has_small_example,
     is_number,
+    list_component_specs,
     list_of,
     object_schema,
     ref,
     row_schema,
     shape_schema,
+    suffix_of,
 )
 from seldon_spec.protocols.route import ANY, FORM, JSON, MULTIPART, Page, RestProtocol, Route
+from seldon_spec.protocols.seldon_v1.graph_openapi import GRAPH_SCHEMAS, describe_graph_pages
 from seldon_spec.protocols.seldon_v1.routes import OPERATIONS
 
 _EVERY_TYPE = (Operation.FEEDBACK, Operation.HEALTH, Operation.METADATA)
@@ -82,41 +85,71 @@ def describe_seldon(spec: Spec, protocol: RestProtocol) -> ApiPart:
     """
     encoding_error = UnsupportedMediaType("a body with a Content-Encoding is not read; send it as it is")
     errors = ErrorResponses(spec, protocol, "SeldonError", encoding_error)
+    paths: dict[str, Any] = {}
+    schemas = {**_SCHEMAS, "ModelMetadata": METADATA_SCHEMA}
+    _describe_operations(spec, "", None, protocol, errors, paths, schemas)
+    for component in list_component_specs(spec):
+        suffix = suffix_of(component, spec)
+        _describe_operations(component, suffix, component.name, protocol, errors, paths, schemas)
+    for route in protocol.routes:
+        if route.page in _PROBES:
+            paths[route.path] = {"get": _describe_probe(route, _PROBES[route.page], protocol, errors)}
+    if spec.graph is not None:
+        schemas |= GRAPH_SCHEMAS
+        paths |= describe_graph_pages(spec, protocol, errors)
+    return ApiPart(paths, schemas, errors.components)
+
+
+def _describe_operations(
+    spec: Spec,
+    suffix: str,
+    component: str | None,
+    protocol: RestProtocol,
+    errors: ErrorResponses,
+    paths: dict[str, Any],
+    schemas: dict[str, Schema],
+) -> None:
+    """Add the operations of a component, or of one component of a graph.
+
+    Args:
+        spec: has its service type, inputs and outputs.
+        suffix: of the names of its operations and schemas.
+        component: the name of the component of a graph; None: the whole.
+        protocol: has the routes.
+        errors: their error responses.
+        paths, schemas: where they are added.
+    """
     inputs = list(_list_forms(spec.inputs, is_request=True))
     outputs = list(_list_forms(spec.outputs, is_request=False)) if spec.outputs else []
     operations = OPERATIONS[spec.service_type]
-    paths: dict[str, Any] = {}
     for operation in (*operations, *_EVERY_TYPE):
-        routes = [route for route in protocol.routes if route.operation is operation]
+        routes = [each for each in protocol.routes if each.operation is operation and each.component == component]
+        if not routes:  # one component of a graph has pages for it
+            continue
         # the first path has other methods too; an alias that is for messages only is the one that clients use
         route = next((each for each in routes if each.methods == ("POST",)), routes[0])
         if operation in WITHOUT_BODY:
             described = _describe_read(operation, protocol, errors)
         else:
-            body = _find_body(operation, inputs)
-            described = _describe_call(operation, route.media_types, body, outputs, protocol, errors)
+            body = _find_body(operation, inputs, suffix)
+            described = _describe_call(operation, route.media_types, body, outputs, protocol, errors, suffix)
         others = [f"`{each.path}`" for each in routes if each is not route]
         paths[route.path] = {
             ("post" if route.media_types else "get"): {
-                "operationId": operation.name.lower(),
+                "operationId": operation.name.lower() + suffix,
                 "tags": [protocol.name],
                 "summary": routes[0].summary,
                 **({"description": f"Further paths: {', '.join(others)}."} if others else {}),
                 **described,
             }
         }
-    for route in protocol.routes:
-        if route.page in _PROBES:
-            paths[route.path] = {"get": _describe_probe(route, _PROBES[route.page], protocol, errors)}
-    schemas = {**_SCHEMAS, "ModelMetadata": METADATA_SCHEMA}
     if not _TAKES_INPUTS.isdisjoint(operations):
-        schemas |= _message_schemas("SeldonRequest", inputs)
+        schemas |= _message_schemas(f"SeldonRequest{suffix}", inputs)
     if outputs and not _RETURNS_OUTPUTS.isdisjoint(operations):
-        schemas |= _message_schemas("SeldonResponse", outputs)
-    return ApiPart(paths, schemas, errors.components)
+        schemas |= _message_schemas(f"SeldonResponse{suffix}", outputs)
 
 
-def _find_body(operation: Operation, inputs: Sequence[_Form]) -> _Body:
+def _find_body(operation: Operation, inputs: Sequence[_Form], suffix: str) -> _Body:
     message = ref("SeldonMessage")
     if operation is Operation.FEEDBACK:
         return _Body(ref("Feedback"), {"reward": {"request": _MESSAGE, "reward": 1.0}}, {})
@@ -127,7 +160,7 @@ def _find_body(operation: Operation, inputs: Sequence[_Form]) -> _Body:
     examples = {form.title: {form.member: form.example} for form in inputs if form.example is not None}
     members = dict.fromkeys(form.member for form in inputs)
     parts = {member: any_of(form.schema for form in inputs if form.member == member) for member in members}
-    return _Body(ref("SeldonRequest"), examples, parts)
+    return _Body(ref(f"SeldonRequest{suffix}"), examples, parts)
 
 
 def _describe_call(
@@ -137,11 +170,12 @@ def _describe_call(
     outputs: Sequence[_Form],
     protocol: RestProtocol,
     errors: ErrorResponses,
+    suffix: str,
 ) -> dict[str, Any]:
     """Return the request body and the responses of an operation that takes a message."""
     message, examples = ref("SeldonMessage"), {}
     if operation in _RETURNS_OUTPUTS and outputs:
-        message = ref("SeldonResponse")
+        message = ref(f"SeldonResponse{suffix}")
         examples = {form.title: {form.member: form.example, "meta": {}} for form in outputs if form.example is not None}
     request, response = _describe_body(media_types, body), content_of(protocol.style.mimetype, message, examples)
     if ANY in media_types:
@@ -322,6 +356,7 @@ _SCHEMAS: Mapping[str, Schema] = {
             "tags": {"type": "object"},
             "metrics": list_of({"description": "A metric of the call."}),
             "requestPath": {"type": "object", "description": "The image of each component by its name."},
+            "routing": {"type": "object", "description": "The branch that each step of a graph chose, by its name."},
         }
     ),
     "Feedback": object_schema(

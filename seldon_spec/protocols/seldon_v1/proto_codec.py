@@ -109,7 +109,7 @@ class ProtoCodec(SeldonCodec):
             ResultError: it is no protobuf message and no JSON object that describes a SeldonMessage.
         """
         if isinstance(raw, dict):
-            raw = _build_from_tree(raw, SeldonMessage())
+            raw = build_from_tree(raw, SeldonMessage())
         elif not is_proto(raw):
             raise ResultError(f"a raw hook returns a SeldonMessage, not {type(raw).__name__}")
         encoded: bytes = raw.SerializeToString()
@@ -128,12 +128,17 @@ class ProtoCodec(SeldonCodec):
             return EncodedResponse(self.write_raw(response.raw))
         message = response.message
         if operation is Operation.METADATA:
-            metadata = _build_from_tree(message.payload or {}, SeldonModelMetadata())
+            metadata = build_from_tree(message.payload or {}, SeldonModelMetadata())
             return EncodedResponse(metadata.SerializeToString(deterministic=True))
         return EncodedResponse(encode_message(set_encoding(message, operation)))
 
 
-def _build_from_tree(tree: Any, target: Any) -> Any:
+def build_from_tree(tree: Any, target: Any) -> Any:
+    """Return a protobuf message, given what JSON has of it and an empty one.
+
+    Raises:
+        UnwritableResult: the value does not describe such a message.
+    """
     from seldon_spec.protocols.seldon_v1.proto import json_form  # not at the top: few responses need it
 
     try:

@@ -6,10 +6,13 @@ Source: contract section 2.1; ``/live`` and ``/ready`` are ours.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
-from seldon_spec.config.model import ServiceType
+from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec
+from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.route import (
     ANY,
@@ -23,6 +26,7 @@ from seldon_spec.protocols.route import (
     Route,
 )
 from seldon_spec.protocols.seldon_v1.errors import describe, describe_http
+from seldon_spec.protocols.seldon_v1.graph_routes import make_graph_routes
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
 from seldon_spec.protocols.seldon_v1.openapi import build_openapi
 
@@ -76,31 +80,40 @@ OPERATIONS: dict[ServiceType, tuple[Operation, ...]] = {
 }
 """The operations of each service type, the usual one first."""
 
-OPERATION_PATHS = tuple(route.path for route in ROUTES if route.operation is not None)
 
+def seldon_v1(spec: Spec) -> RestProtocol:
+    """Return Seldon's protocol for the component or the graph of a spec."""
+    style = JsonStyle.from_flask(spec.flask)
 
-def seldon_v1(style: JsonStyle, title: str, *, is_passthrough: bool = False) -> RestProtocol:
-    """Return Seldon's protocol.
+    def describe_api() -> bytes:
+        return write_json(build_openapi(routes, spec.name), style)
 
-    Args:
-        style: of JSON.
-        title: of the OpenAPI document.
-        is_passthrough: whether predict takes and returns the body unchanged (contract section 2.2).
-    """
-    routes = ROUTES
-    if is_passthrough:
-        types = (ANY, *_MESSAGE)
-        routes = tuple(
-            replace(route, media_types=types) if route.operation is Operation.PREDICT else route for route in ROUTES
-        )
-
-    def make_codec(route: Route) -> Codec:
-        return PassthroughCodec(style) if ANY in route.media_types else JsonCodec(style)
-
-    openapi = Document(
-        lambda: write_json(build_openapi(ROUTES, title), style),
-        JSON,
-        [("Content-Disposition", "inline; filename=seldon.json")],
-    )
+    openapi = Document(describe_api, JSON, [("Content-Disposition", "inline; filename=seldon.json")])
+    routes = _list_routes(spec, openapi)
     document = Route("openapi", "/seldon.json", ("GET",), document=openapi)
-    return RestProtocol("Seldon", (*routes, document), style, make_codec, describe, describe_http)
+    return RestProtocol("Seldon", (*routes, document), style, partial(_make_codec, style), describe, describe_http)
+
+
+def list_operation_paths(spec: Spec) -> list[str]:
+    """Return the paths of the routes that call the component, or components of the graph."""
+    return [route.path for route in seldon_v1(spec).routes if route.operation is not None]
+
+
+def _list_routes(spec: Spec, document: Document) -> tuple[Route, ...]:
+    if spec.graph is not None:
+        operations = {
+            name: (*OPERATIONS[component.service_type], Operation.FEEDBACK)
+            for name, component in spec.components.items()
+        }
+        return make_graph_routes(ROUTES, operations, document)
+    if not spec.unit.is_passthrough:
+        return ROUTES
+    types = (ANY, *_MESSAGE)  # predict takes and returns the body unchanged (contract section 2.2)
+    return tuple(
+        replace(route, media_types=types) if route.operation is Operation.PREDICT else route for route in ROUTES
+    )
+
+
+def _make_codec(style: JsonStyle, route: Route) -> Codec:
+    codec = PassthroughCodec(style) if ANY in route.media_types else JsonCodec(style)
+    return codec if route.component is None else cast("Codec", ComponentCodec(codec, route.component))

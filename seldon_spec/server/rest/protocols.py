@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from seldon_spec.config.model import Spec
-from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.routes import open_inference_v2
 from seldon_spec.protocols.route import RestProtocol
 from seldon_spec.protocols.seldon_v1.routes import seldon_v1
@@ -12,6 +11,5 @@ from seldon_spec.server.site.routes import make_site
 
 def rest_protocols(spec: Spec) -> tuple[RestProtocol, ...]:
     """Return the protocols of a spec; and the server's own pages; the first one defines the format of errors."""
-    seldon = seldon_v1(JsonStyle.from_flask(spec.flask), spec.name, is_passthrough=spec.unit.is_passthrough)
-    protocols = (seldon, open_inference_v2(spec))
+    protocols = (seldon_v1(spec), open_inference_v2(spec))
     return (*protocols, make_site(spec, protocols))
