@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from seldon_spec.config.paths import decode_text
 from seldon_spec.config.secret_names import mask_urls
 from seldon_spec.errors import SeldonSpecError
+
+if TYPE_CHECKING:
+    import ssl
 
 TIMEOUT_SECONDS = 300
 MAX_FILE_BYTES = 1024 * 1024 * 1024
@@ -106,16 +109,26 @@ def connect(parts: SplitResult, credentials: Credentials) -> http.client.HTTPCon
     Raises:
         BadData: the file of CA certificates cannot be read.
     """
+    host = str(parts.hostname)
     if parts.scheme == "http":
-        return http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS)
+        return http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_SECONDS)
+    context = make_tls_context(credentials)
+    return http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_SECONDS, context=context)
+
+
+def make_tls_context(credentials: Credentials) -> ssl.SSLContext:
+    """Return what verifies the certificate of a server.
+
+    Raises:
+        BadData: the file of CA certificates cannot be read, or contains none.
+    """
     import ssl
 
     pem = credentials.root_certificates()
     try:
-        context = ssl.create_default_context(cadata=None if pem is None else pem.decode("ascii", "replace"))
+        return ssl.create_default_context(cadata=None if pem is None else pem.decode("ascii", "replace"))
     except ssl.SSLError:
         raise BadData(f"{credentials.ca} contains no certificate") from None
-    return http.client.HTTPSConnection(str(parts.hostname), parts.port, timeout=TIMEOUT_SECONDS, context=context)
 
 
 Response: TypeAlias = tuple[int, bytes, Mapping[str, str]]

@@ -88,7 +88,7 @@ class Request:
             PayloadError, ResultError: the raw response has no form in its protocol.
         """
         if response.codec is not None and response.codec.protocol == codec.protocol:
-            return codec.decode(operation, codec.write_raw(response.raw))
+            return codec.decode(operation, response.write(codec))
         return cls(operation, response.message, codec)
 
     @classmethod
@@ -133,19 +133,40 @@ class Request:
 
 
 class Response:
-    """A component's response: a message, or the raw response of a ``*_raw`` hook.
+    """A component's response: a message, or the raw response of a ``*_raw`` hook or of another server.
+
+    Args:
+        message: None: the response is raw.
+        raw: what the hook returned: a protobuf message, or what JSON can encode.
+        codec: see the attribute.
 
     Attributes:
-        raw: what the hook returned: a protobuf message, or what JSON can encode.
-        codec: the codec of the request that the hook got; None for a response that is a message.
+        codec: the codec of the request that the hook or the server got; None for a response that is a message.
     """
 
-    __slots__ = ("_message", "codec", "raw")
+    __slots__ = ("_message", "_raw", "codec")
 
     def __init__(self, message: Message | None = None, raw: Any = None, codec: Codec | None = None) -> None:
         self._message = message
-        self.raw = raw
+        self._raw = raw
         self.codec = codec
+
+    @property
+    def raw(self) -> Any:
+        """The raw response.
+
+        Raises:
+            ResultError: what a server sent is no message.
+        """
+        return self._raw
+
+    def write(self, codec: Codec) -> Any:
+        """Encode a raw response for a codec of its protocol; ``codec.decode`` accepts the result.
+
+        Raises:
+            ResultError: it has no form in this encoding.
+        """
+        return codec.write_raw(self.raw)
 
     @property
     def message(self) -> Message:
@@ -156,7 +177,7 @@ class Response:
         """
         if self._message is None:
             assert self.codec is not None
-            self._message = self.codec.decode(Operation.PREDICT, self.codec.write_raw(self.raw)).message
+            self._message = self.codec.decode(Operation.PREDICT, self.write(self.codec)).message
         return self._message
 
 

@@ -164,12 +164,8 @@ class OpenInferenceCodec:
             PayloadError: the body is not a request.
             ResultError: the request has no form in Seldon's protocol.
         """
-        message = self.read_message(operation, body)
-        if isinstance(message, AggregateMessage):
-            parts: Message = join_messages([_to_seldon(part) for part in message.parts])
-        else:
-            parts = _to_seldon(message)
-        return self._raw_codec.decode(operation, self._raw_codec.write_request(parts)).raw
+        message = to_seldon(self.read_message(operation, body))
+        return self._raw_codec.decode(operation, self._raw_codec.write_request(message)).raw
 
     def write_raw(self, raw: Any) -> Any:
         return self._raw_codec.write_raw(raw)
@@ -273,8 +269,17 @@ def _content_type(parameters: Mapping[str, Any], what: str) -> str | None:
     return value
 
 
-def _to_seldon(message: Message) -> Message:
-    """Return a request as the message of Seldon's protocol that holds the same."""
+def to_seldon(message: Message) -> Message:
+    """Return a request as the message of Seldon's protocol that holds the same; one without tensors is that already.
+
+    Raises:
+        PayloadError: elements are not what their content type says.
+        ResultError: it has no form in Seldon's protocol.
+    """
+    if isinstance(message, AggregateMessage):
+        return join_messages([to_seldon(part) for part in message.parts])
+    if message.payload_type is not PayloadType.TENSORS:
+        return message
     meta = {key: value for key, value in (message.meta or {}).items() if key in ("puid", "tags")}
     message = tensors_to_array(message)
     payload, names = message.payload, message.names
