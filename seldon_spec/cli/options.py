@@ -73,6 +73,14 @@ class Format(str, Enum):
     JSON = "json"
 
 
+class SpecFormat(str, Enum):
+    """Output formats of the effective spec."""
+
+    TEXT = "text"
+    JSON = "json"
+    MERMAID = "mermaid"
+
+
 class Style(str, Enum):
     """Styles of a Dockerfile."""
 
@@ -205,7 +213,9 @@ def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        SpecFormat, typer.Option("--format", help="Output format; mermaid is a flowchart of the graph.")
+    ] = SpecFormat.TEXT,
 ) -> None:
     """Print the effective spec, each value with its origin."""
     commands.show(path, _flags(settings), format=format.value)

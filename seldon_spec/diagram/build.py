@@ -253,7 +253,7 @@ class _Builder:
         copies = [
             replace(
                 edge,
-                label=", ".join(part for part in (edge.label, f"shadow {_show_percent(step.percent)}") if part),
+                label=", ".join(part for part in (edge.label.partition(":")[0], f"shadow {_show_percent(step.percent)}") if part),
                 branch=None,
                 is_copy=True,
                 is_shadow=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -103,13 +104,13 @@ def count_characters(diagram: Diagram, node: Node) -> tuple[int, int]:
 
 def _label_gap(edge: Edge) -> float:
     """Return the space that the texts of an edge need."""
-    return _CURVE + 22 + _LABEL * max(len(edge.label), _SHARE) if edge.label else 0
+    return math.ceil(_CURVE + 22 + _LABEL * max(len(edge.label), _SHARE)) if edge.label else 0
 
 
 def _choose_width(nodes: Iterable[Node]) -> float:
     """Return the common width of the boxes, by their longest text."""
     texts = [max(BOLD * len(node.label), _REGULAR * len(node.detail)) for node in nodes if node.shape not in _SIZES]
-    return min(_MAX_BOX, max(_MIN_BOX, *(text + _SIDES for text in texts)))
+    return min(_MAX_BOX, max(_MIN_BOX, *(math.ceil(text) + _SIDES for text in texts)))
 
 
 class _Layouter:
