@@ -29,7 +29,7 @@ def render_svg(diagram: Diagram) -> str:
     return "\n".join(
         [
             f'<svg id="graph" viewBox="0 0 {_number(width)} {_number(height)}" role="group"'
-            f' width="{_number(width / _PIXELS_PER_REM)}rem" height="{_number(height / _PIXELS_PER_REM)}rem"'
+            f' width="{width / _PIXELS_PER_REM:g}rem" height="{height / _PIXELS_PER_REM:g}rem"'
             ' aria-labelledby="graph-name" aria-describedby="graph-text">',
             f'<title id="graph-name">The graph {escape(diagram.title)}</title>',
             f'<desc id="graph-text">Requests pass {count} calls of components from left to right. The table below the'
@@ -111,7 +111,8 @@ def _render_edge(edge: Edge, route: Route) -> str:
     half = (bend + after) / 2
     line = f"M{_number(x)} {_number(y)}"
     if y != target:
-        line += f"H{_number(bend)}C{_pair(half, y)} {_pair(half, target)} {_pair(after, target)}"
+        line += f"H{_number(bend)}" if bend != x else ""
+        line += f"C{_pair(half, y)} {_pair(half, target)} {_pair(after, target)}"
     line += f"H{_number(end - _HEAD)}"
     head = f"M{_pair(end, target)}l{-_HEAD} -4v8z"
     classes = "edge" + " copy" * edge.is_copy + " shadow" * edge.is_shadow

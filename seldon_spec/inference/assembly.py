@@ -24,6 +24,7 @@ def dispatcher_for(
     spec: Spec,
     metrics: MetricsSink | None = None,
     trace: Trace | None = None,
+    *,
     connect: Connect | None = None,
     trace_component: TraceComponent | None = None,
 ) -> Dispatcher:

@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 Trace: TypeAlias = Callable[[Sequence[Call]], AbstractContextManager[object]]
 """Returns a context in which the component is called; spans of the user's code belong to these calls."""
-TraceComponent: TypeAlias = Callable[[str, str], AbstractContextManager[object]]
-"""Returns a context in which a component of a graph is called; its arguments are the name and the method."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
