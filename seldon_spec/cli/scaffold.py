@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from seldon_spec import __version__
-from seldon_spec.config.loader import default_name
+from seldon_spec.config.build_spec import default_name
 from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
 from seldon_spec.config.schema.lookup import schema_text
 from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore

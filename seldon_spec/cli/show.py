@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from seldon_spec.config.loader import plain
+from seldon_spec.config.build_spec import plain
 from seldon_spec.config.masking import find_literals, redact
 from seldon_spec.config.model import SecretRef, Spec
 from seldon_spec.config.schema.lookup import groups_keys, join

@@ -15,11 +15,13 @@ DIGEST_VARIABLE = "SELDON_SPEC_DIGEST"
 """Set by the Dockerfile; sets no field."""
 
 
-def digest_document(document: Document) -> str:
-    """Return the SHA-256 of a file's values, e.g. ``sha256:2c26…``."""
+def digest_spec(document: Document, components: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a file's values, e.g. ``sha256:2c26…``, and of the digests of its components."""
     import hashlib
 
     values = document.root.to_json() if document.root is not None else None
+    if components:
+        values = [values, components]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -130,3 +130,19 @@ def _components_of(step: Step) -> Iterator[str]:
         yield from _components_of(child)
     if isinstance(step, CombineStep) and step.combiner is not None:
         yield step.combiner
+
+
+def find_first(step: Step) -> str:
+    """Return the component whose inputs are those of a step: the first one that gets the request as it is."""
+    if isinstance(step, CallStep):
+        return step.component
+    return find_first(list_children(step)[0])
+
+
+def find_last(step: Step) -> str:
+    """Return the component whose outputs are those of a step; of branches, that of the first one."""
+    if isinstance(step, CallStep):
+        return step.component
+    if isinstance(step, CombineStep) and step.combiner is not None:
+        return step.combiner
+    return find_last(step.steps[-1] if isinstance(step, ChainStep) else list_children(step)[0])

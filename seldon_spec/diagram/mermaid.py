@@ -17,7 +17,7 @@ _SHAPES = {
     Shape.COMBINE: ("[\\", "/]"),
     Shape.AVERAGE: ("{{", "}}"),
 }
-_ESCAPED = {**{ord(each): f"#{ord(each)};" for each in '"#&<>`\\'}, ord("\n"): " ", ord("\r"): " "}
+_ESCAPED = {**{ord(each): f"#{ord(each)};" for each in '"#&<>`'}, ord("\n"): " ", ord("\r"): " "}
 
 
 def render_mermaid(spec: Spec) -> str:

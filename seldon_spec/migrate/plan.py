@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seldon_spec.config.build_spec import default_name
 from seldon_spec.config.checks.imports import scan_imports
 from seldon_spec.config.checks.requirement_files import read_requirements
-from seldon_spec.config.loader import default_name
 from seldon_spec.errors import Diagnostic, FieldPath
 from seldon_spec.migrate.candidates import CannotMigrate, Gathered, LeftOut, Rank
 from seldon_spec.migrate.class_name import find_class

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from seldon_spec.cli.main import run
+from seldon_spec.config.build_spec import default_name, plain
 from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.variables import TABLE, field_variables
-from seldon_spec.config.loader import default_name, load, plain
+from seldon_spec.config.loader import load
 from seldon_spec.config.model import LogLevel, SecretRef, ServiceType, Spec
 from seldon_spec.config.schema.lookup import (
     field_schema,

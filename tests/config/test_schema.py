@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from seldon_spec.config.build_spec import plain
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
-from seldon_spec.config.loader import plain
 from seldon_spec.config.model import (
     AuthSpec,
     FlaskSpec,

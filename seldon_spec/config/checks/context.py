@@ -31,8 +31,12 @@ class RuleContext:
     def key_origin(self, *path: str) -> Origin:
         """Return the origin for a diagnostic about the key: in the file, the position of the key."""
         origin = self.origin(*path)
-        found = self.document.find(path) if origin.kind is OriginKind.FILE and not self._is_in_list(path) else None
+        found = self.document.find(path) if self._is_here(origin) and not self._is_in_list(path) else None
         return self.document.origin(found[0]) if found else origin
+
+    def _is_here(self, origin: Origin) -> bool:
+        """Return whether a value is in the document of this context, not in that of a graph around it."""
+        return origin.kind is OriginKind.FILE and origin.name == self.document.file
 
     def _is_in_list(self, path: tuple[str, ...]) -> bool:
         """Return whether the last step names an entry of Seldon's list, which the document finds by index only."""
@@ -44,7 +48,7 @@ class RuleContext:
         lengths = range(len(path) - 1, 0, -1)
         set_at = next((path[:length] for length in lengths if path[:length] in self.values.origins), ())
         origin = self.origin(*set_at)
-        if origin.kind is not OriginKind.FILE or self.document.find(path) is None:
+        if not self._is_here(origin) or self.document.find(path) is None:
             return origin
         return self.document.origin(self.document.value_position(path))
 

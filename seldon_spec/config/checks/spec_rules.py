@@ -27,7 +27,8 @@ from seldon_spec.errors import Diagnostic, FieldPath, OriginKind, Severity
 def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Diagnostic]:
     """Apply every rule; ignores diagnostics of the fields in ``invalid``, which are reported already."""
     rules = (
-        _check_class_name,
+        _check_class_or_graph,
+        _check_graph_keys,
         check_class_exists,
         check_service_type,
         check_signatures,
@@ -49,16 +50,44 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
     return [f for f in findings if not any(f.path[: len(path)] == path for path in invalid)]
 
 
-def _check_class_name(context: RuleContext) -> Iterator[Diagnostic]:
-    if context.values.get(("class_name",)) is None:
+def _check_class_or_graph(context: RuleContext) -> Iterator[Diagnostic]:
+    has_class, has_graph = context.is_set("class_name"), context.is_set("graph")
+    if not has_class and not has_graph:
         yield Diagnostic(
-            "missing-key",
-            'there is no "class_name"',
+            "graph-or-class",
+            'there is no "class_name" and no "graph"',
             context.document.origin(context.document.start()),
             path=("class_name",),
-            allowed="the name of a class, e.g. MyModel or pkg.module.Class",
-            help="add class_name: …, or set MODEL_NAME",
+            allowed="the name of a class, e.g. MyModel or pkg.module.Class, or a graph of components",
+            help="add class_name: …, or set MODEL_NAME; of several components, add graph: …",
         )
+    elif has_class and has_graph:
+        yield Diagnostic(
+            "graph-or-class",
+            "a spec has either class_name or graph, not both",
+            context.key_origin("graph"),
+            path=("graph",),
+            notes=(f"class_name: {context.origin('class_name')}",),
+            help="remove one; to use the class in the graph, write an entry for it in components",
+        )
+
+
+def _check_graph_keys(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report keys without effect in a graph, whose classes are components, and the reverse."""
+    keys: tuple[FieldPath, ...] = (("components",),)
+    reason = "there is no graph"
+    if context.is_set("graph"):
+        keys, reason = (("service_type",), ("parameters",), ("server", "batching")), "this spec is a graph"
+    for path in keys:
+        if context.is_set(*path):
+            yield Diagnostic(
+                "key-without-effect",
+                f"{join(path)} has no effect: {reason}",
+                context.key_origin(*path),
+                Severity.WARNING,
+                path,
+                help="remove it",
+            )
 
 
 def _check_ports(context: RuleContext) -> Iterator[Diagnostic]:
@@ -104,9 +133,12 @@ def _check_environment(context: RuleContext) -> Iterator[Diagnostic]:
 
 def _check_literal_secrets(context: RuleContext) -> Iterator[Diagnostic]:
     for path, origin in context.values.origins.items():
+        is_token = path[:1] == ("components",) and path[2:] == ("token",)
+        if path[:1] == ("components",) and not is_token:  # checked with the component
+            continue
         parent = field_schema(path[:-1])
         is_own_name = parent is not None and takes_any_key(parent)
-        if origin.kind is not OriginKind.FILE or not (is_own_name or path[:-1] == ("flask",)):
+        if origin.kind is not OriginKind.FILE or not (is_own_name or is_token or path[:-1] == ("flask",)):
             continue
         for at, _ in find_literals(path, context.values.get(path)):
             yield Diagnostic(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from seldon_spec.config.checks.context import RuleContext
-from seldon_spec.config.schema.lookup import join
+from seldon_spec.config.schema.lookup import join, own_path
 from seldon_spec.config.yaml.document import Node
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
@@ -15,7 +15,7 @@ def check_booleans(context: RuleContext) -> Iterator[Diagnostic]:
     """Report ``yes``, ``no``, ``on`` and ``off`` in fields of any type, where no type error occurs."""
     for path, node in context.document.scalars():
         is_word = node.is_plain and isinstance(node.value, bool) and node.text.lower() not in ("true", "false")
-        if not is_word or path[:1] != ("parameters",) or _is_typed_boolean(context, path):
+        if not is_word or own_path(path)[:1] != ("parameters",) or _is_typed_boolean(context, path):
             continue
         yield Diagnostic(
             "yaml-boolean",
@@ -35,7 +35,7 @@ _VERSIONS = frozenset({"ver", "version", "release", "tag", "python"})
 def check_texts(context: RuleContext) -> Iterator[Diagnostic]:
     """Report texts with variables that are not expanded, and numbers and nulls that are probably not meant."""
     for path, node in context.document.scalars():
-        if path[:1] not in (("parameters",), ("environment",)) or path[-1] in ("from_env", "from_file"):
+        if own_path(path)[:1] not in (("parameters",), ("environment",)) or path[-1] in ("from_env", "from_file"):
             continue
         value, origin = node.value, context.document.origin(node.position)
         if isinstance(value, str) and _NOT_EXPANDED.match(value):
@@ -54,7 +54,7 @@ def _find_surprise(path: FieldPath, node: Node) -> tuple[str, str] | None:
     text, value = node.text, node.value
     if isinstance(value, str) and not node.is_plain and re.match(r"[A-Za-z]:[\a\b\t\n\v\f\r]", value):
         return "a backslash in double quotes begins an escape", "use single quotes, or double each backslash"
-    if not node.is_plain or path[0] != "parameters":
+    if not node.is_plain or own_path(path)[0] != "parameters":
         return None
     is_version = path[-1].lower().rpartition("_")[2] in _VERSIONS
     if isinstance(value, float) and is_version and repr(value) != text:

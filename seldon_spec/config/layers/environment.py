@@ -14,7 +14,16 @@ from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.special_variables import SPECIAL
 from seldon_spec.config.layers.unit import set_unit
 from seldon_spec.config.layers.variables import TABLE, field_variables
-from seldon_spec.config.schema.lookup import Schema, field_schema, fields, join, load_schema, takes_any_key, types_of
+from seldon_spec.config.schema.lookup import (
+    Schema,
+    field_schema,
+    fields,
+    holds_sections,
+    join,
+    load_schema,
+    takes_any_key,
+    types_of,
+)
 from seldon_spec.config.schema.suggest import guess, suggest_key
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 
@@ -23,7 +32,7 @@ PREFIX = "SELDON_SPEC__"
 
 def generic_variable(path: FieldPath) -> str:
     """Return the ``SELDON_SPEC__`` variable of the field at ``path``."""
-    return PREFIX + "__".join(step.upper() for step in path)
+    return PREFIX + "__".join(step.upper().replace("-", "_") for step in path)
 
 
 def overlay(
@@ -31,14 +40,35 @@ def overlay(
     environ: Mapping[str, str],
     flags: Sequence[Setting],
     hints: Callable[[], ArgumentHints],
+    component: FieldPath | None = None,
 ) -> None:
     """Apply the environment, then the flags; diagnostics are appended to ``values.problems``.
 
-    An empty variable is ignored, except that it sets a boolean to false, as in Seldon Core, and a free key, e.g. in
-    ``parameters``, to the empty text.
+    The settings of the components of a graph are left to their own specs, except for the keys of an entry that no spec
+    has, such as ``url``. An empty variable is ignored, except that it sets a boolean to false, as in Seldon Core, and a
+    free key, e.g. in ``parameters``, to the empty text.
+
+    Args:
+        component: the path of the component whose values they are, e.g. ``("components", "iris")``: only its
+            ``SELDON_SPEC__`` variables apply, and the paths of flags begin with it; None: the served spec.
     """
+    around = component or ()
+    prefix = generic_variable((*around, ""))
+    own = [replace(s, path=s.path[len(around) :]) for s in flags if s.path[: len(around)] == around]
+    if component is not None:
+        own = [setting for setting in own if setting.path and setting.path[0] not in ENTRY_KEYS]
+    generic = [*_without_empty(_generic_settings(values, environ, prefix, hints))]
+    if component is None:
+        _apply_own_variables(values, environ, generic, hints)
+    for setting in [*generic, *_known_settings(values, own)]:
+        apply_setting(values, setting, hints)
+
+
+def _apply_own_variables(
+    values: LayeredValues, environ: Mapping[str, str], generic: list[Setting], hints: Callable[[], ArgumentHints]
+) -> None:
+    """Apply the variables of Seldon's images and of its operator, which concern the served spec only."""
     named = [*_without_empty(_named_settings(environ))]
-    generic = [*_without_empty(_generic_settings(values, environ, hints))]
     _warn_collisions(values, named, generic)
     for setting in named:
         apply_setting(values, setting, hints)
@@ -46,8 +76,6 @@ def overlay(
         if environ.get(row.name, "").strip() and row.reading in SPECIAL:
             SPECIAL[row.reading](values, row, environ[row.name])
     set_unit(values, environ)
-    for setting in [*generic, *_known_settings(values, flags)]:
-        apply_setting(values, setting, hints)
 
 
 def _without_empty(settings: Iterable[Setting]) -> Iterator[Setting]:
@@ -68,21 +96,25 @@ def _named_settings(environ: Mapping[str, str]) -> Iterator[Setting]:
 
 
 def _generic_settings(
-    values: LayeredValues, environ: Mapping[str, str], hints: Callable[[], ArgumentHints]
+    values: LayeredValues, environ: Mapping[str, str], prefix: str, hints: Callable[[], ArgumentHints]
 ) -> Iterator[Setting]:
     for name in sorted(environ):
-        if name.startswith(PREFIX):
-            path = _generic_path(values, name, hints)
+        steps = name.removeprefix(prefix).split("__")
+        is_of_entry = prefix != PREFIX and steps[0].lower() in ENTRY_KEYS  # applied to the values of the graph
+        if name.startswith(prefix) and not is_of_entry:
+            path = _generic_path(values, steps, hints)
             origin = Origin(OriginKind.ENVIRONMENT, name)
             if path is None:
-                values.problems.append(_unknown_variable(name, origin))
-            else:
+                values.problems.append(_unknown_variable(name, prefix, origin))
+            elif not is_of_component(path):
                 yield Setting(path, environ[name], origin)
 
 
 def _known_settings(values: LayeredValues, flags: Sequence[Setting]) -> Iterator[Setting]:
     for setting in flags:
         path = setting.path
+        if is_of_component(path):
+            continue
         if field_schema(path) is None:
             message = f'there is no key "{join(path)}"'
             values.problems.append(Diagnostic("unknown-key", message, setting.origin, path=path, help=_suggest(path)))
@@ -98,9 +130,25 @@ def _suggest(path: FieldPath) -> str | None:
     return suggest_key(path, parent.get("properties", {}))
 
 
-def _generic_path(values: LayeredValues, name: str, hints: Callable[[], ArgumentHints]) -> FieldPath | None:
-    """Return the path of a ``SELDON_SPEC__`` variable: keys of the schema, ignoring case, then possibly a free key."""
-    steps = name[len(PREFIX) :].split("__")
+ENTRY_KEYS = ("path", "url", "timeout_seconds", "token", "ca")
+"""The keys of a component that are not keys of a spec."""
+
+
+def is_of_component(path: FieldPath) -> bool:
+    """Return whether a setting belongs to the spec of a component of the graph."""
+    return path[:1] == ("components",) and len(path) > 2 and path[2] not in ENTRY_KEYS
+
+
+def component_name(step: str) -> str:
+    """Return the name of a component, a DNS label, from its form in the name of a variable."""
+    return step.lower().replace("_", "-")
+
+
+def _generic_path(values: LayeredValues, steps: list[str], hints: Callable[[], ArgumentHints]) -> FieldPath | None:
+    """Return the path of a ``SELDON_SPEC__`` variable: keys of the schema, ignoring case, then possibly a free key.
+
+    The rest of the path of a component's own setting is not resolved.
+    """
     path: FieldPath = ()
     schema: Schema = load_schema()
     for index, step in enumerate(steps):
@@ -110,6 +158,12 @@ def _generic_path(values: LayeredValues, name: str, hints: Callable[[], Argument
             child = field_schema(path)
             assert child is not None
             schema = child
+        elif holds_sections(schema) and step:
+            path = (*path, component_name(step))
+            rest = steps[index + 1 :]
+            if rest and rest[0].lower() not in ENTRY_KEYS:
+                return (*path, *rest)
+            schema = field_schema(path) or {}
         elif takes_any_key(schema) and "__".join(steps[index:]):
             return (*path, _free_key(values, path, "__".join(steps[index:]), hints))
         else:
@@ -132,10 +186,10 @@ def _fold(key: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in key.upper())
 
 
-def _unknown_variable(name: str, origin: Origin) -> Diagnostic:
-    known = {generic_variable(path).removeprefix(PREFIX): path for path, _ in fields()}
-    near = guess(name.removeprefix(PREFIX), known)
-    match = generic_variable(known[near]) if near else None
+def _unknown_variable(name: str, prefix: str, origin: Origin) -> Diagnostic:
+    known = [generic_variable(path).removeprefix(PREFIX) for path, _ in fields()]
+    near = guess(name.removeprefix(prefix), known)
+    match = prefix + near if near else None
     return Diagnostic(
         "unknown-variable",
         f"there is no field for the variable {name}",

@@ -17,10 +17,12 @@ from seldon_spec.config.schema.locations import SourceLocations
 from seldon_spec.config.schema.lookup import (
     Schema,
     field_schema,
+    groups_keys,
     is_reference,
     is_section,
     is_sensitive,
     join,
+    own_path,
     types_of,
 )
 from seldon_spec.config.schema.normalise import normalise
@@ -77,7 +79,7 @@ def apply_setting(values: LayeredValues, setting: Setting, hints: Callable[[], A
     elif setting.path == ("parameters",) and isinstance(value, list):
         for index, entry in enumerate(value):
             set_entry(values, str(index), entry, setting.origin)
-    elif isinstance(value, dict) and not is_reference(schema) and not _is_parameter(setting.path):
+    elif isinstance(value, dict) and groups_keys(setting.path):
         _set_leaves(values, setting.path, value, setting.origin)
     else:
         values.set(setting.path, value, setting.origin)
@@ -92,7 +94,8 @@ def _set_leaves(values: LayeredValues, path: FieldPath, value: Mapping[str, Any]
         values.open(path, origin)
     for key, item in value.items():
         schema = field_schema((*path, key))
-        if isinstance(item, dict) and schema is not None and is_section(schema):
+        is_nested = path[:1] == ("components",) and groups_keys((*path, key))
+        if isinstance(item, dict) and schema is not None and (is_section(schema) or is_nested):
             _set_leaves(values, (*path, key), item, origin)
         else:
             values.set((*path, key), item, origin)
@@ -112,7 +115,7 @@ def read_text(text: str, schema: Schema) -> Any:
     if "null" in types and text.strip().lower() == "null":
         return None
     if "string" in types:
-        return _json_or_text(text, "{" if "object" in types else "[" if "array" in types else "")
+        return _json_or_text(text, "{" * ("object" in types) + "[" * ("array" in types))
     if "boolean" in types:
         return _required(seldon_parameters.read_boolean(text), "is not a boolean")
     if "integer" in types:
@@ -141,9 +144,9 @@ def _read_number(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _json_or_text(text: str, opening: str) -> Any:
-    """Return a reference or a list if the text is JSON that begins with ``opening``; else the text itself."""
-    if opening and text.lstrip().startswith(opening):
+def _json_or_text(text: str, openings: str) -> Any:
+    """Return a mapping or a list if the text is JSON that begins with one of ``openings``; else the text itself."""
+    if text.lstrip().startswith(tuple(openings)):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -192,7 +195,7 @@ def _found(values: LayeredValues, setting: Setting) -> str:
 
 def show_text(path: FieldPath, text: str) -> str:
     """Return a text for a diagnostic, hidden if it may contain a secret."""
-    if is_sensitive(path) or path[:1] in (("parameters",), ("environment",)) or names_secret(text):
+    if is_sensitive(path) or own_path(path)[:1] in (("parameters",), ("environment",)) or names_secret(text):
         return HIDDEN
     is_json = '"' in text and "'" not in text and text.isprintable()
     quoted = f"'{text}'" if is_json else json.dumps(text, ensure_ascii=False)

@@ -11,11 +11,11 @@ from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.parameters import set_entry
 from seldon_spec.config.schema.check import check
 from seldon_spec.config.schema.locations import SourceLocations
-from seldon_spec.config.schema.lookup import groups_keys
+from seldon_spec.config.schema.lookup import groups_keys, own_path
 from seldon_spec.config.schema.normalise import normalise
 from seldon_spec.config.schema.suggest import name_odd_character
 from seldon_spec.config.yaml.document import Document
-from seldon_spec.errors import Diagnostic, FieldPath
+from seldon_spec.errors import Diagnostic, FieldPath, Position
 
 
 def add_file(document: Document, values: LayeredValues) -> set[FieldPath]:
@@ -55,7 +55,7 @@ def add_file(document: Document, values: LayeredValues) -> set[FieldPath]:
     tree = normalise(document.root.to_json(), (), document.written)
     locations = SourceLocations(
         lambda path: document.origin(document.key_position(path)),
-        lambda path: document.origin(document.value_position(path)),
+        lambda path: document.origin(_value_position(document, path)),
         document.written,
     )
     reported = {str(problem.origin) for problem in document.problems}
@@ -100,26 +100,33 @@ def _add_mapping(
         at = (*path, key)
         if at in wrong:
             continue
-        if at == ("parameters",) and isinstance(value, list):
-            _add_parameters(value, document, values, wrong)
+        if own_path(at) == ("parameters",) and isinstance(value, list):
+            _add_parameters(value, at, document, values, wrong)
         elif isinstance(value, dict) and groups_keys(at):
             values.open(at, document.origin(document.key_position(at)))
             _add_mapping(value, at, document, values, wrong)
         elif not _has_invalid_part(at, wrong):
-            values.set(at, value, document.origin(document.value_position(at)))
+            values.set(at, value, document.origin(_value_position(document, at)))
+
+
+def _value_position(document: Document, at: FieldPath) -> Position:
+    """Return the position of a value; of a component's path or URL, also if its entry is only this text."""
+    is_entry = at[-1:] in (("path",), ("url",)) and len(at) > 2 and at[-3] == "components"
+    return document.value_position(at[:-1] if is_entry and document.find(at) is None else at)
 
 
 def _has_invalid_part(at: FieldPath, wrong: set[FieldPath]) -> bool:
     return any(path[: len(at)] == at for path in wrong)
 
 
-def _add_parameters(entries: list[Any], document: Document, values: LayeredValues, wrong: set[FieldPath]) -> None:
+def _add_parameters(
+    entries: list[Any], path: FieldPath, document: Document, values: LayeredValues, wrong: set[FieldPath]
+) -> None:
     """Add Seldon's list of parameters. In a file, unlike in a variable, duplicate names are an error."""
-    values.tree["parameters"] = {}
-    values.origins[("parameters",)] = document.origin(document.key_position(("parameters",)))
+    values.open(path, document.origin(document.key_position(path)))
     first: dict[str, str] = {}
     for index, entry in enumerate(entries):
-        at = ("parameters", str(index))
+        at = (*path, str(index))
         if _has_invalid_part(at, wrong):
             continue
         position = document.value_position((*at, "value"))
@@ -131,10 +138,10 @@ def _add_parameters(entries: list[Any], document: Document, values: LayeredValue
                     f'the parameter "{name}" is given twice',
                     document.origin(document.value_position((*at, "name"))),
                     path=at,
-                    related=(("first given", document.value_position(("parameters", first[name], "name"))),),
+                    related=(("first given", document.value_position((*path, first[name], "name"))),),
                     help="keep one of the two",
                 )
             )
             continue
         first[name] = str(index)
-        set_entry(values, str(index), entry, document.origin(position))
+        set_entry(values, str(index), entry, document.origin(position), path)

@@ -36,5 +36,12 @@ class LayeredValues:
             if not isinstance(here.get(step), dict):
                 here[step] = {}
             here = here[step]
-        self.origins[path] = replace(origin, below=self.origins.get(path), replaced=here.get(path[-1]))
+        self.origins[path] = _put_above(origin, self.origins.get(path), here.get(path[-1]))
         here[path[-1]] = value
+
+
+def _put_above(origin: Origin, below: Origin | None, replaced: object) -> Origin:
+    """Return an origin that overrides another one, also if it overrides others already."""
+    if origin.below is not None:
+        return replace(origin, below=_put_above(origin.below, below, replaced))
+    return origin if below is None else replace(origin, below=below, replaced=replaced)

@@ -13,7 +13,7 @@ from typing import Any
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.schema.lookup import is_sensitive
 from seldon_spec.config.secret_names import HIDDEN
-from seldon_spec.errors import Diagnostic, Origin
+from seldon_spec.errors import Diagnostic, FieldPath, Origin
 
 TRUE_WORDS = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -88,8 +88,10 @@ def _number(type_name: str, text: str) -> float:
         raise NotOfType(type_name) from None
 
 
-def set_entry(values: LayeredValues, index: str, entry: Mapping[str, Any], origin: Origin) -> None:
-    """Set one parameter of Seldon's list; report a value that does not have the parameter's type."""
+def set_entry(
+    values: LayeredValues, index: str, entry: Mapping[str, Any], origin: Origin, path: FieldPath = ("parameters",)
+) -> None:
+    """Set one parameter of Seldon's list at ``path``; report a value that does not have the parameter's type."""
     name = entry["name"]
     try:
         value = convert_entry(entry)
@@ -100,10 +102,10 @@ def set_entry(values: LayeredValues, index: str, entry: Mapping[str, Any], origi
                 "parameter-type",
                 f'the parameter "{name}" {error}',
                 origin,
-                path=("parameters", index, "value"),
+                path=(*path, index, "value"),
                 found=shown,
                 allowed=error.allowed,
             )
         )
         return
-    values.set(("parameters", name), value, origin)
+    values.set((*path, name), value, origin)

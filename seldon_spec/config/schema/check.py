@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from seldon_spec.config.schema.fast_check import accepts
 from seldon_spec.config.schema.locations import SourceLocations
-from seldon_spec.config.schema.lookup import field_schema, load_schema, types_of
+from seldon_spec.config.schema.lookup import field_schema, load_schema, own_path, types_of
 from seldon_spec.errors import Diagnostic, FieldPath
 
 
@@ -22,14 +22,13 @@ def check(value: object, path: FieldPath, locations: SourceLocations) -> list[Di
     """
     schema = field_schema(path)
     assert schema is not None
-    definitions = load_schema()["$defs"]
-    is_accepted = accepts(value, schema, definitions)
+    is_accepted = accepts(value, schema, load_schema())
     not_finite = list(_find_not_finite(value, path))
     if is_accepted and not not_finite:
         return []
     from seldon_spec.config.schema.violations import find_violations, invalid_value
 
-    found = {} if is_accepted else find_violations(value, path, {**schema, "$defs": definitions}, locations)
+    found = {} if is_accepted else find_violations(value, path, schema, locations)
     for at, number in not_finite:
         found.setdefault((at, ""), invalid_value("range", at, number, field_schema(at) or {}, locations))
     return list(found.values())
@@ -37,7 +36,7 @@ def check(value: object, path: FieldPath, locations: SourceLocations) -> list[Di
 
 def _find_not_finite(value: object, path: FieldPath) -> Iterator[tuple[FieldPath, float]]:
     """Yield NaN and infinities of numeric fields: the comparisons of JSON Schema accept them."""
-    if path[:1] == ("parameters",):
+    if own_path(path)[:1] == ("parameters",):
         return
     if isinstance(value, Mapping):
         for key, item in value.items():

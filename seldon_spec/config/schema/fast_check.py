@@ -10,26 +10,28 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from seldon_spec.config.schema.lookup import find_target
+
 Schema = Mapping[str, Any]
 
 _ANNOTATIONS = frozenset({"$schema", "$id", "$defs", "title", "description", "default", "examples"})
 
 
-def accepts(value: Any, schema: Schema, definitions: Schema) -> bool:
+def accepts(value: Any, schema: Schema, root: Schema) -> bool:
     """Return whether the schema accepts a value.
 
     Args:
         value: as ``json.loads`` returns it.
         schema: the subschema to check it against.
-        definitions: the ``$defs`` of the schema, for its references.
+        root: the whole schema, for references.
 
     Raises:
         KeyError: the schema uses an unsupported keyword.
     """
-    if "$ref" in schema and not accepts(value, definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions):
+    if "$ref" in schema and not accepts(value, find_target(root, schema["$ref"]), root):
         return False
     rules = [key for key in schema if key not in _ANNOTATIONS and not key.startswith("x-") and key != "$ref"]
-    return all(_RULES[rule](value, schema, definitions) for rule in rules)
+    return all(_RULES[rule](value, schema, root) for rule in rules)
 
 
 def _is_integer(value: Any) -> bool:
@@ -61,26 +63,26 @@ def _bound(keyword: str, has_type: Callable[[Any], bool], holds: Callable[[Any, 
     return lambda value, schema, _: not has_type(value) or holds(value, schema[keyword])
 
 
-def _properties_fit(value: Any, schema: Schema, definitions: Schema) -> bool:
+def _properties_fit(value: Any, schema: Schema, root: Schema) -> bool:
     if not isinstance(value, dict):
         return True
-    return all(accepts(value[key], child, definitions) for key, child in schema["properties"].items() if key in value)
+    return all(accepts(value[key], child, root) for key, child in schema["properties"].items() if key in value)
 
 
-def _others_fit(value: Any, schema: Schema, definitions: Schema) -> bool:
+def _others_fit(value: Any, schema: Schema, root: Schema) -> bool:
     rest = schema["additionalProperties"]
     if not isinstance(value, dict) or rest is True:
         return True
     others = [key for key in value if key not in schema.get("properties", {})]
-    return not others if rest is False else all(accepts(value[key], rest, definitions) for key in others)
+    return not others if rest is False else all(accepts(value[key], rest, root) for key in others)
 
 
-def _names_fit(value: Any, schema: Schema, definitions: Schema) -> bool:
-    return not isinstance(value, dict) or all(accepts(key, schema["propertyNames"], definitions) for key in value)
+def _names_fit(value: Any, schema: Schema, root: Schema) -> bool:
+    return not isinstance(value, dict) or all(accepts(key, schema["propertyNames"], root) for key in value)
 
 
-def _items_fit(value: Any, schema: Schema, definitions: Schema) -> bool:
-    return not isinstance(value, list) or all(accepts(item, schema["items"], definitions) for item in value)
+def _items_fit(value: Any, schema: Schema, root: Schema) -> bool:
+    return not isinstance(value, list) or all(accepts(item, schema["items"], root) for item in value)
 
 
 def _has_required(value: Any, schema: Schema, _: Schema) -> bool:

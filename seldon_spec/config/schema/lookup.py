@@ -30,8 +30,20 @@ def resolve(schema: Schema) -> Schema:
     """Return a subschema merged over the target of its ``$ref``."""
     if "$ref" not in schema:
         return schema
-    target = load_schema()["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
-    return {**target, **schema}
+    return {**resolve(find_target(load_schema(), schema["$ref"])), **schema}
+
+
+def find_target(root: Schema, reference: str) -> Schema:
+    """Return the subschema of a reference, ``#/$defs/NAME`` or ``#/properties/NAME``."""
+    _, section, name = reference.split("/")
+    return root[section][name]  # type: ignore[no-any-return]
+
+
+def own_path(path: FieldPath) -> FieldPath:
+    """Return the path of a value in the spec of its component: ``components.iris.parameters.a`` is ``parameters.a``."""
+    while path[:1] == ("components",) and len(path) > 2:
+        path = path[2:]
+    return path
 
 
 def field_schema(path: FieldPath) -> Schema | None:
@@ -76,12 +88,18 @@ def fields(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple
 
 def is_section(schema: Schema) -> bool:
     """Return whether a field is a mapping with fixed keys; it may also allow null."""
-    return set(types_of(schema)) - {"null"} == {"object"} and "properties" in schema
+    return "x-section" in schema or (set(types_of(schema)) - {"null"} == {"object"} and "properties" in schema)
 
 
 def takes_any_key(schema: Schema) -> bool:
     """Return whether a mapping allows keys that the schema does not list."""
     return schema.get("additionalProperties") not in (None, False)
+
+
+def holds_sections(schema: Schema) -> bool:
+    """Return whether the values of a mapping with free keys are sections: ``components``."""
+    rest = schema.get("additionalProperties")
+    return isinstance(rest, dict) and is_section(resolve(rest))
 
 
 def is_reference(schema: Schema) -> bool:
@@ -117,11 +135,16 @@ def join(path: FieldPath) -> str:
 
 def is_sensitive(path: FieldPath) -> bool:
     """Return whether a value may be a secret: by the schema for its own keys, by the name for any other key."""
+    if own_path(path)[:1] == ("graph",):  # names of components
+        return False
     schema = load_schema()
     for index, step in enumerate(path):
-        if step not in schema.get("properties", {}):
+        if step in schema.get("properties", {}):
+            schema = resolve(schema["properties"][step])
+        elif holds_sections(schema):
+            schema = resolve(schema["additionalProperties"])
+        else:
             return any(is_secret_name(name) for name in path[index:])
-        schema = resolve(schema["properties"][step])
         if schema.get("x-secret"):
             return True
     return False
@@ -132,6 +155,6 @@ def split_path(text: str) -> FieldPath:
     steps = text.split(".")
     for index in range(1, len(steps)):
         schema = field_schema(tuple(steps[:index]))
-        if schema is not None and takes_any_key(schema):
+        if schema is not None and takes_any_key(schema) and not holds_sections(schema):
             return (*steps[:index], ".".join(steps[index:]))
     return tuple(steps)

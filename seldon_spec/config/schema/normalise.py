@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from seldon_spec.config.schema.lookup import Schema, field_schema, groups_keys, types_of
+from seldon_spec.config.schema.lookup import Schema, field_schema, groups_keys, own_path, types_of
 from seldon_spec.errors import FieldPath
 
 
 def normalise(value: Any, path: FieldPath, written: Callable[[FieldPath], str | None] = lambda _: None) -> Any:
     """Return a JSON value in its canonical form.
 
-    Removes sections that are null but must not be, replaces a number or a boolean by its written text where the schema
-    requires text, and corrects the case of enum values that are not case-sensitive.
+    Writes the text of a component as its path or URL, removes sections that are null but must not be, replaces a number
+    or a boolean by its written text where the schema requires text, and corrects the case of enum values that are not
+    case-sensitive.
 
     Args:
         value: the value of the field at ``path``; ``()`` is the whole file.
@@ -22,7 +23,9 @@ def normalise(value: Any, path: FieldPath, written: Callable[[FieldPath], str | 
         written: returns the text of a scalar as the file has it.
     """
     schema = field_schema(path) or {}
-    if isinstance(value, Mapping) and path[:1] != ("parameters",) and groups_keys(path):
+    if isinstance(value, str) and own_path(path)[:1] == ("components",) and len(own_path(path)) == 2:
+        return {"url" if "://" in value else "path": value}
+    if isinstance(value, Mapping) and own_path(path)[:1] != ("parameters",) and groups_keys(path):
         return {
             key: normalise(item, (*path, key), written)
             for key, item in value.items()

@@ -73,8 +73,8 @@ def suggest_reference(code: str, schema: Schema) -> str | None:
 
 def suggest_value(code: str, at: FieldPath, value: object, written: str | None, schema: Schema) -> str | None:
     """Return a correction of a rejected value, or an example from the schema."""
-    types, definitions = types_of(schema), load_schema()["$defs"]
-    if isinstance(value, (bool, int, float)) and written and accepts(written, schema, definitions):
+    types, root = types_of(schema), load_schema()
+    if isinstance(value, (bool, int, float)) and written and accepts(written, schema, root):
         return f'write it in quotes: "{written}"'
     if value is None and "object" in types:
         return "write its keys below it, or delete the line"
@@ -94,7 +94,6 @@ def suggest_value(code: str, at: FieldPath, value: object, written: str | None, 
 
 def _suggest_mapping(value: object, schema: Schema) -> str | None:
     """Suggest a mapping for a scalar or a list of ``KEY=VALUE``."""
-    definitions = load_schema()["$defs"]
     items = [str(item) for item in (value if isinstance(value, list) else [value])]
     pairs = [pair for item in items if (pair := re.fullmatch(r"([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)", item))]
     if len(pairs) == len(items) > 0 and (takes_any_key(schema) or "value" in schema["properties"]):
@@ -105,14 +104,14 @@ def _suggest_mapping(value: object, schema: Schema) -> str | None:
     for key, child in schema.get("properties", {}).items():
         is_whole = set(schema.get("required", ())) <= {key}
         is_meant = not isinstance(value, (list, Mapping)) and (not isinstance(value, str) or "enum" in child)
-        if is_whole and is_meant and accepts(match_case(value, child), child, definitions):
+        if is_whole and is_meant and accepts(match_case(value, child), child, load_schema()):
             return f"write {show_flow({key: value})}"
     return None
 
 
 def _suggest_text(at: FieldPath, text: str, written: str | None, schema: Schema) -> str | None:
     """Suggest a correction of a text that almost has the required form."""
-    types, definitions = types_of(schema), load_schema()["$defs"]
+    types, root = types_of(schema), load_schema()
     if "enum" in schema:
         synonym = schema.get("x-synonyms", {}).get(text.strip().lower())
         match = synonym or guess(text, [str(choice) for choice in schema["enum"] if choice is not None])
@@ -124,11 +123,11 @@ def _suggest_text(at: FieldPath, text: str, written: str | None, schema: Schema)
         candidates.append(re.sub(r"[\s_]+", "-", text.strip().lower()))
     if str(schema.get("examples", [""])[0]).startswith("/"):
         candidates.append(f"/{text.strip()}")
-    if at == ("class_name",):
+    if at[-1] == "class_name":
         module = re.sub(r"\.py(?=[:/]|$)", "", text.strip().removeprefix("./"))
         candidates.append(re.sub("[/:]", ".", module))
     for candidate in candidates:
-        if candidate != text and accepts(candidate, schema, definitions):
+        if candidate != text and accepts(candidate, schema, root):
             return f'did you mean "{candidate}"?'
     return None
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from seldon_spec.config.schema.describe import TYPE_NAMES, clip, describe, show_value
 from seldon_spec.config.schema.locations import SourceLocations
-from seldon_spec.config.schema.lookup import Schema, field_schema, is_reference, is_sensitive, join, types_of
+from seldon_spec.config.schema.lookup import (
+    Schema,
+    field_schema,
+    is_reference,
+    is_sensitive,
+    join,
+    load_schema,
+    types_of,
+)
 from seldon_spec.config.schema.suggest import suggest_key, suggest_reference, suggest_value
 from seldon_spec.config.secret_names import HIDDEN, names_secret
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, is_index
@@ -30,7 +38,8 @@ def find_violations(
 
     found: dict[tuple[FieldPath, str], Diagnostic] = {}
     # The first violation of a value is reported: a wrong type explains a range or a form that does not match.
-    for error in sorted(Draft202012Validator(schema).iter_errors(value), key=lambda each: each.validator != "type"):
+    validator = Draft202012Validator(load_schema()).evolve(schema=schema)  # references are resolved in the whole schema
+    for error in sorted(validator.iter_errors(value), key=lambda each: each.validator != "type"):
         at = (*path, *(str(step) for step in error.absolute_path))
         for where, diagnostic in _convert(error, at, locations):
             found.setdefault(where, diagnostic)

@@ -59,10 +59,19 @@ class Document:
     """The masked text of lines that contain secrets, by line number."""
     secrets: dict[tuple[int, int], str] = field(default_factory=dict)
     """The text of each scalar that is a secret, by line and column."""
+    first: Position | None = None
+    """The position of the key whose value this is, if it is a part of a file."""
+
+    def part(self, path: FieldPath) -> Document:
+        """Return the mapping at ``path`` as a document, without a root if it is not in the file."""
+        found = self.find(path)
+        root = found[1] if found and isinstance(found[1].value, dict) else None
+        first = self.key_position(path)
+        return Document(self.file, self.lines, root, masked_lines=self.masked_lines, secrets=self.secrets, first=first)
 
     def start(self) -> Position:
         """Return the position of the first character, where missing keys are reported."""
-        return Position(self.file, 1, 1, 1, self.lines[0] if self.lines else "")
+        return self.first or Position(self.file, 1, 1, 1, self.lines[0] if self.lines else "")
 
     def find(self, path: FieldPath) -> tuple[Position, Node] | None:
         """Return the key's position and the node at ``path``; for an item of a list, the position of the item."""

@@ -9,9 +9,9 @@ import dataclasses
 import json
 from collections.abc import Iterator
 
+from seldon_spec.config.build_spec import plain
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.variables import field_variables
-from seldon_spec.config.loader import plain
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity

@@ -1,0 +1,414 @@
+"""Load a spec that may be a graph: its steps, and its components from files and entries.
+
+The values of a component are those of its own file, then those of its entry, its variables and its flags.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.spec_rules import check_rules
+from seldon_spec.config.graph import Step, list_components
+from seldon_spec.config.graph_steps import (
+    LABEL,
+    MAX_COMPONENTS,
+    MAX_LEVELS,
+    GraphCompiler,
+    Role,
+    Use,
+    find_uses,
+    is_label,
+    make_role,
+)
+from seldon_spec.config.layered_spec import LayeredSpec, read_spec, split_spec_path
+from seldon_spec.config.layers.environment import ENTRY_KEYS, component_name, generic_variable, is_of_component, overlay
+from seldon_spec.config.layers.field_text import Setting
+from seldon_spec.config.model import SPEC_FILE, ServiceType
+from seldon_spec.config.paths import is_file
+from seldon_spec.config.schema.lookup import groups_keys
+from seldon_spec.config.schema.suggest import guess
+from seldon_spec.config.yaml.document import Document
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
+
+_FEEDBACK = frozenset({"send_feedback", "send_feedback_raw", "send_feedback_rest", "send_feedback_grpc"})
+_DECISIVE = ("class_name", "graph", "path", "url")
+"""The keys of an entry that decide what the component is."""
+_OF_SERVER = ("flask", "ports", "image")
+"""The sections that have no effect on a component inside the process of its graph."""
+
+
+@dataclass(slots=True)
+class LoadedComponent:
+    """A component of a graph: its entry, and its spec unless only a URL is known."""
+
+    entry: Mapping[str, Any]
+    service_type: ServiceType
+    loaded: LoadedSpec | None
+    has_feedback: bool
+
+
+@dataclass(slots=True)
+class LoadedSpec:
+    """A spec whose rules are checked.
+
+    Attributes:
+        steps: of a graph; None: it is a class, or its graph has errors.
+        components: of a graph, in call order.
+        step_names: of the steps with branches, those of nested graphs too.
+        environment: the variables that it sets in the process, with their origins.
+    """
+
+    layered: LayeredSpec
+    steps: Step | None = None
+    components: dict[str, LoadedComponent] = field(default_factory=dict)
+    step_names: frozenset[str] = frozenset()
+    environment: dict[str, tuple[Any, Origin]] = field(default_factory=dict)
+
+
+class SpecLoader:
+    """Loads one spec with all its components.
+
+    Args:
+        environ: the variables.
+        flags: the flags, with paths from the served spec.
+        checks_build: check what only the build of an image needs.
+
+    Attributes:
+        findings: the diagnostics of all files.
+        documents: the files that were read, by name.
+    """
+
+    def __init__(self, environ: Mapping[str, str], flags: Sequence[Setting], *, checks_build: bool) -> None:
+        self._environ, self._flags, self._checks_build = environ, flags, checks_build
+        self.findings: list[Diagnostic] = []
+        self.documents: dict[str, Document] = {}
+        self._count = 0
+
+    def load(self, layered: LayeredSpec, at: FieldPath = (), files: tuple[tuple[str, str], ...] = ()) -> LoadedSpec:
+        """Check a spec whose layers are merged, and load its components.
+
+        Args:
+            layered: the spec.
+            at: the path of the component that it is; ``()``: the served spec.
+            files: the files of the graphs around it, each with the name of its component.
+        """
+        values, document = layered.values, layered.document
+        self.documents.setdefault(document.file, document)
+        self.findings += [*document.problems, *values.problems]
+        loaded = LoadedSpec(layered)
+        if not layered.is_readable:
+            return loaded
+        layered.wrong |= {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
+        context = RuleContext(values, layered.folder, document, layered.class_source, self._checks_build)
+        if not any(path[:1] == ("graph",) for path in layered.wrong):
+            loaded = _GraphLoader(self, loaded, context, at, files).load()
+        self.findings += check_rules(context, frozenset(layered.wrong))
+        for name, value in (values.get(("environment",)) or {}).items():
+            loaded.environment.setdefault(name, (value, context.origin("environment", name)))
+        return loaded
+
+    def apply_layers(self, layered: LayeredSpec, at: FieldPath) -> None:
+        """Apply the variables and flags of a component."""
+        overlay(layered.values, self._environ, self._flags, layered.hints, at)
+
+    def find_settings(self, at: FieldPath) -> Iterator[tuple[str, Origin]]:
+        """Yield the components of the graph at ``at`` that variables and flags name, with their origins."""
+        prefix = generic_variable((*at, "components", ""))
+        for variable in sorted(self._environ):
+            if variable.startswith(prefix):
+                step = variable.removeprefix(prefix).split("__")[0]
+                yield component_name(step), Origin(OriginKind.ENVIRONMENT, variable)
+        for setting in self._flags:
+            path = setting.path[len(at) :]
+            if setting.path[: len(at)] == at and is_of_component(path):
+                yield path[1], setting.origin
+
+    def count_component(self) -> bool:
+        """Count a component; return whether there are not too many."""
+        self._count += 1
+        return self._count <= MAX_COMPONENTS
+
+
+class _GraphLoader:
+    """Loads the components of one spec, and compiles its steps."""
+
+    def __init__(
+        self,
+        loader: SpecLoader,
+        loaded: LoadedSpec,
+        context: RuleContext,
+        at: FieldPath,
+        files: tuple[tuple[str, str], ...],
+    ) -> None:
+        self._loader, self._loaded, self._context, self._at = loader, loaded, context, at
+        self._layered, self._values = loaded.layered, loaded.layered.values
+        file = os.path.realpath(self._layered.folder / self._layered.file)
+        is_part = self._layered.document.first is not None
+        own = at[-1] if at else self._layered.folder.resolve().name
+        self._files = files if is_part else (*files, (file, own))
+
+    def load(self) -> LoadedSpec:
+        """Load what ``graph`` names; report entries and settings of other components."""
+        raw = self._values.get(("graph",))
+        uses: dict[str, Use] = {}
+        for use in find_uses(raw):
+            uses.setdefault(use.name, use)
+        entries = self._values.get(("components",)) or {}
+        self._check_settings({*uses, *entries})
+        components: dict[str, LoadedComponent] = {}
+        for name in [*uses, *(name for name in entries if name not in uses)]:
+            if self._check_name(name, uses.get(name)):
+                component = self._load_component(name, uses.get(name))
+                if component is not None:
+                    components[name] = component
+        if raw is None:
+            return self._loaded
+        for name in entries:
+            if name not in uses:
+                origin = self._context.key_origin("components", name)
+                self._report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
+        compiler = GraphCompiler(raw, {name: _role_of(each) for name, each in components.items()}, self._locate)
+        self._loaded.steps = compiler.compile()
+        self._loader.findings += compiler.problems
+        names = list_components(self._loaded.steps) if self._loaded.steps is not None else []
+        self._loaded.components = {name: components[name] for name in names if name in components}
+        self._loaded.step_names = frozenset(compiler.names)
+        self._join_environments(components)
+        return self._loaded
+
+    def _locate(self, path: FieldPath, is_key: bool) -> Origin:  # noqa: FBT001 - the type of a callback
+        if not is_key:
+            return self._context.item_origin(*path)
+        origin, document = self._context.origin("graph"), self._layered.document
+        is_here = origin.name == document.file and document.find(path) is not None
+        return document.origin(document.key_position(path)) if is_here else origin
+
+    def _origin_of(self, name: str, use: Use | None, *keys: str) -> Origin:
+        """Return the origin of a component: of a key of its entry, of the entry, or of the step that names it."""
+        for key in keys:
+            if self._context.is_set("components", name, key):
+                return self._context.origin("components", name, key)
+        if self._context.is_set("components", name):
+            return self._context.key_origin("components", name)
+        return self._locate(use.path, use.is_key) if use is not None else self._context.origin("components")
+
+    def _report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
+        path = ("components", name)
+        self._loader.findings.append(Diagnostic(code, message, origin, severity, path, **details))
+
+    def _check_settings(self, known: set[str]) -> None:
+        for name, origin in self._loader.find_settings(self._at):
+            if name not in known:
+                match = guess(name, known)
+                remedy = f'did you mean "{match}"?' if match else None
+                message = f'the graph has no component "{name}"'
+                self._loader.findings.append(
+                    Diagnostic("unknown-component", message, origin, path=("components", name), help=remedy)
+                )
+
+    def _check_name(self, name: str, use: Use | None) -> bool:
+        """Return whether a component may be loaded: its name is valid, and the keys that decide what it is."""
+        at = ("components", name)
+        if any(at[: len(path)] == path for path in self._layered.wrong):
+            return False
+        if any(path[:2] == at and path[2] in _DECISIVE for path in self._layered.wrong):
+            return False
+        if is_label(name):
+            return True
+        better = "-".join(re.findall("[a-z0-9]+", name.lower()))[:63].rstrip("-")
+        origin = self._locate(use.path, use.is_key) if use is not None else self._origin_of(name, use)
+        message = f'"{name}" cannot be the name of a component'
+        remedy = f"name it {better}, with components: {{{better}: {name}}}" if better else None
+        self._loader.findings.append(
+            Diagnostic("graph-name", message, origin, path=("graph",), allowed=LABEL, help=remedy)
+        )
+        return False
+
+    def _load_component(self, name: str, use: Use | None) -> LoadedComponent | None:
+        entry: dict[str, Any] = self._values.get(("components", name)) or {}
+        at = (*self._at, "components", name)
+        if not self._loader.count_component() or len(self._files) > MAX_LEVELS:
+            limit = f"{MAX_LEVELS} graphs inside each other, and {MAX_COMPONENTS} components"
+            origin = self._origin_of(name, use)
+            self._loader.findings.append(
+                Diagnostic("graph-depth", "the graph is too large", origin, path=("graph",), allowed=f"at most {limit}")
+            )
+            return None
+        layered = self._find_layers(name, use, entry)
+        if layered is None:
+            return None
+        self._check_entry(name, entry)
+        _apply_entry(self._values, name, layered)
+        layered.wrong |= {path[2:] for path in self._layered.wrong if path[:2] == ("components", name)}
+        self._loader.apply_layers(layered, at)
+        if not _has_spec(layered):
+            return self._make_remote(name, entry, layered)
+        loaded = self._loader.load(layered, at, self._files)
+        if not layered.is_readable:
+            return None
+        service_type = _service_type_of(loaded)
+        return LoadedComponent(entry, service_type, loaded, _has_feedback(loaded, service_type))
+
+    def _find_layers(self, name: str, use: Use | None, entry: Mapping[str, Any]) -> LayeredSpec | None:
+        """Return the first layer of a component: its file, the part of this file, or nothing if it has only a URL."""
+        own = self._layered
+        if "path" not in entry and ("class_name" in entry or "graph" in entry):
+            layered = LayeredSpec(own.document.part(("components", name)), own.folder, own.file)
+            for path, origin in self._values.origins.items():
+                if path[0] == "image":
+                    layered.values.set(path, self._values.get(path), origin)
+            return layered
+        named = own.folder / (entry.get("path") or name)
+        folder, file_name = split_spec_path(named)
+        file = folder / file_name
+        if is_file(file):
+            return self._check_cycle(name, use, file) and read_spec(named)
+        if entry.get("url") is not None and "path" not in entry:
+            return LayeredSpec(Document(own.document.file, [], first=own.document.start()), own.folder, "")
+        missing = file if "path" in entry else own.folder / name / SPEC_FILE
+        folders = [each.parent.name for each in own.folder.glob(f"*/{SPEC_FILE}")]
+        match = guess(name, [*(self._values.get(("components",)) or {}), *folders])
+        is_described = bool(entry)
+        remedy = (
+            f'did you mean "{match}"?' if match and match != name else f"write {missing}, or an entry in components"
+        )
+        self._loader.findings.append(
+            Diagnostic(
+                "unknown-component",
+                f'the component "{name}" has no spec' if is_described else f'there is no component "{name}"',
+                self._origin_of(name, use, "path"),
+                path=("components", name),
+                found=f"no {missing}",
+                help=remedy if not is_described else "correct the path, or add class_name or url",
+            )
+        )
+        return None
+
+    def _check_cycle(self, name: str, use: Use | None, file: Path) -> Any:
+        """Report a file that is one of the graphs around the component; return whether it is none of them."""
+        real = os.path.realpath(file)
+        index = next((i for i, (each, _) in enumerate(self._files) if each == real), None)
+        if index is None:
+            return True
+        names = [each for _, each in self._files[index:]]
+        self._loader.findings.append(
+            Diagnostic(
+                "graph-cycle",
+                f'the component "{name}" contains itself',
+                self._origin_of(name, use, "path"),
+                path=("components", name),
+                found=" → ".join([*names, names[0]]),
+                help="name the folder of another component",
+            )
+        )
+        return None
+
+    def _check_entry(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Report keys of an entry that do not fit together."""
+        url, token = entry.get("url"), entry.get("token")
+        if url is None:
+            for key in ("timeout_seconds", "token", "ca"):
+                if entry.get(key) is not None:
+                    self._report_unused(name, key, "the component has no url")
+            server = [key for key in entry.get("server") or {} if key != "validate_requests"]
+            if server or any(key in entry for key in _OF_SERVER):
+                key = next((key for key in _OF_SERVER if key in entry), "server")
+                self._report_unused(name, key, "the component is built in the process of its graph", Severity.NOTE)
+        elif token is not None and url.startswith(("http://", "grpc://")):
+            message = f"the token of {name} is sent without encryption"
+            remedy = "use https:// or grpcs://"
+            origin = self._context.origin("components", name, "url")
+            self._report("graph-insecure", message, origin, Severity.WARNING, name, found=url, help=remedy)
+
+    def _report_unused(self, name: str, key: str, reason: str, severity: Severity = Severity.WARNING) -> None:
+        origin = self._context.key_origin("components", name, key)
+        message = f"components.{name}.{key} has no effect: {reason}"
+        self._loader.findings.append(
+            Diagnostic("key-without-effect", message, origin, severity, ("components", name, key), help="remove it")
+        )
+
+    def _make_remote(self, name: str, entry: Mapping[str, Any], layered: LayeredSpec) -> LoadedComponent:
+        """Return a component of which only the URL is known."""
+        self._loader.findings += layered.values.problems
+        text = layered.values.get(("service_type",))
+        if text is None:
+            self._report(
+                "graph-remote-type",
+                f"the service type of {name} is not known",
+                self._context.origin("components", name, "url"),
+                Severity.ERROR,
+                name,
+                allowed=f"one of {', '.join(ServiceType)}",
+                help=f"add service_type, or the folder {self._layered.folder / name}",
+            )
+        service_type = ServiceType(text or "MODEL")
+        return LoadedComponent(entry, service_type, None, service_type in (ServiceType.MODEL, ServiceType.ROUTER))
+
+    def _join_environments(self, components: Mapping[str, LoadedComponent]) -> None:
+        """Collect the variables of the components in this process; report one that has two values."""
+        joined = self._loaded.environment
+        for name, value in (self._values.get(("environment",)) or {}).items():
+            joined[name] = (value, self._context.origin("environment", name))
+        for component in components.values():
+            if component.loaded is None or component.entry.get("url") is not None:
+                continue
+            for name, (value, origin) in component.loaded.environment.items():
+                first, first_origin = joined.setdefault(name, (value, origin))
+                if first != value:
+                    related = (("first given", first_origin.position),) if first_origin.position else ()
+                    message = f"{name} has two values in one process"
+                    remedy = "give it one value, or run a component elsewhere and set its url"
+                    path = ("environment", name)
+                    self._loader.findings.append(
+                        Diagnostic("graph-environment-clash", message, origin, path=path, help=remedy, related=related)
+                    )
+
+
+def _has_spec(layered: LayeredSpec) -> bool:
+    return bool(layered.file)
+
+
+def _role_of(component: LoadedComponent) -> Role:
+    if component.loaded is None:
+        return Role(component.service_type)
+    layered = component.loaded.layered
+    parameters = layered.values.get(("parameters",)) or {}
+    return make_role(component.service_type, layered.class_source, parameters, component.loaded.step_names)
+
+
+def _service_type_of(loaded: LoadedSpec) -> ServiceType:
+    values = loaded.layered.values
+    text = values.get(("service_type",)) if values.get(("graph",)) is None else None
+    return ServiceType(text or "MODEL")
+
+
+def _has_feedback(loaded: LoadedSpec, service_type: ServiceType) -> bool:
+    """Return whether the class takes feedback; of a class that is not known completely, whether it may."""
+    if loaded.steps is not None:
+        return any(component.has_feedback for component in loaded.components.values())
+    source = loaded.layered.class_source
+    if isinstance(source, ClassSource) and (source.is_whole or source.hooks & _FEEDBACK):
+        return bool(source.hooks & _FEEDBACK)
+    return service_type in (ServiceType.MODEL, ServiceType.ROUTER)
+
+
+def _apply_entry(values: Any, name: str, layered: LayeredSpec) -> None:
+    """Put the values of an entry, with their origins, above those of the component's file."""
+    prefix = ("components", name)
+    for path, origin in values.origins.items():
+        own = path[2:]
+        if path[:2] != prefix or not own or own[0] in ENTRY_KEYS:
+            continue
+        value = values.get(path)
+        if isinstance(value, dict) and groups_keys(own):
+            if layered.values.get(own) is None:
+                layered.values.open(own, origin)
+        else:
+            layered.values.set(own, value, origin)
