@@ -16,8 +16,8 @@ _LOW_HEIGHT = 52.0
 """Of boxes without live values."""
 
 _BETWEEN_BRANCHES = 26
-_MIN_GAP = 56
-_CURVE = 40
+_MIN_GAP = 48
+_CURVE = 36
 """The width of the part of an edge that changes its height."""
 
 _GROUP_SIDE, _GROUP_TOP, _GROUP_BOTTOM = 18, 52, 16
@@ -104,7 +104,7 @@ def count_characters(diagram: Diagram, node: Node) -> tuple[int, int]:
 
 def _label_gap(edge: Edge) -> float:
     """Return the space that the texts of an edge need."""
-    return math.ceil(_CURVE + 22 + _LABEL * max(len(edge.label), _SHARE)) if edge.label else 0
+    return math.ceil(_CURVE + 18 + _LABEL * max(len(edge.label), _SHARE)) if edge.label else 0
 
 
 def _choose_width(nodes: Iterable[Node]) -> float:
