@@ -98,6 +98,7 @@ def make_app(spec: Spec) -> Flask:
     """
     from seldon_spec.config.model import Spec
     from seldon_spec.inference.assembly import dispatcher_for
+    from seldon_spec.remote import connect_component
     from seldon_spec.server.rest.flask_app import make_app as make_flask_app
     from seldon_spec.server.rest.wsgi_limits import LimitedApp
 
@@ -105,7 +106,7 @@ def make_app(spec: Spec) -> Flask:
         raise TypeError(f"make_app takes a Spec, not {type(spec).__name__}: write make_app(seldon_spec.load(path))")
 
     prepared = prepare(spec)
-    dispatcher = dispatcher_for(prepared)
+    dispatcher = dispatcher_for(prepared, connect=connect_component)
     with working_directory(prepared.folder):
         dispatcher.start().result()
     app = make_flask_app(dispatcher, prepared)
@@ -141,8 +142,9 @@ def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:
     from seldon_spec.inference.request import Codec
     from seldon_spec.protocols.json_style import JsonStyle
     from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+    from seldon_spec.remote import connect_component
 
-    dispatcher = dispatcher_for(spec)
+    dispatcher = dispatcher_for(spec, connect=connect_component)
     built = dispatcher.build()
     codec: Codec = JsonCodec(JsonStyle.from_flask(spec.flask))
     if is_v2:

@@ -36,6 +36,7 @@ from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 from seldon_spec.protocols.seldon_v1.routes import ROUTES
+from seldon_spec.remote import connect_component
 
 NO_RESPONSE = "no response"
 _REJECTED = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
@@ -162,7 +163,7 @@ def run_model(spec: Spec, operation: Operation, timeout: float = _TIMEOUT_SECOND
         ComponentFailed: the class cannot be imported or built.
     """
     prepared = prepare(spec)
-    dispatcher = dispatcher_for(prepared)
+    dispatcher = dispatcher_for(prepared, connect=connect_component)
     log = logging.getLogger(processor.__name__)
     level = log.level
     log.setLevel(logging.CRITICAL)  # the report shows the failures

@@ -38,12 +38,19 @@ class BaseContext:
         return self._id
 
     def find_header(self, _name: bytes) -> bytes | None:
-        """Return the first value of one of the headers that the spec needs, by its name in lower case."""
+        """Return the first value of a header, or metadata key, that the server keeps; ``name`` in lower case.
+
+        Returns:
+            None if the request does not have it, or the server does not keep it.
+        """
         return None
 
 
 WORKED_ON: ContextVar[str | BaseContext | None] = ContextVar("worked_on", default=None)
-"""The context of the request that this thread handles; for a batch, the IDs of its requests, joined by commas."""
+"""The context of the request that this thread handles; for a batch, the IDs of its requests, joined by commas.
+
+The event loop sets the context's ``call`` to None when the request ends, which may be before the component returns.
+"""
 
 
 def find_request_id() -> str | None:
@@ -62,6 +69,7 @@ class Call:
         then: called with this call, on a model thread, when it is finished; never if the dispatcher is stopped before.
         request_context: None: the request is neither logged nor traced.
         context: the context variables for the component's code; None: the model thread's own.
+        deadline: when the response is no longer needed, by ``time.perf_counter``.
 
     Attributes:
         response: the response; None if there is an error.
@@ -73,7 +81,6 @@ class Call:
             response was encoded, by ``time.perf_counter``; NaN: it did not happen.
         waited_seconds: between ``decoded_at`` and ``predict_started_at``, for other requests of a batch.
         body_bytes, rows: of the request; NaN: unknown.
-        deadline: when the response is no longer needed, by ``time.perf_counter``.
     """
 
     __slots__ = (
@@ -107,6 +114,7 @@ class Call:
         then: Callable[[Any], None],
         request_context: BaseContext | None = None,
         context: Context | None = None,
+        deadline: float = math.inf,
     ) -> None:
         self.operation = operation
         self.wire = wire
@@ -122,7 +130,7 @@ class Call:
         self.dequeued_at = self.decoded_at = self.predict_started_at = self.predict_ended_at = self.ended_at = math.nan
         self.body_bytes = self.rows = math.nan
         self.waited_seconds = 0.0
-        self.deadline = math.inf
+        self.deadline = deadline
         self.arrived_at = time.perf_counter()
 
     def give_up(self, _cause: object = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -93,7 +94,9 @@ class Dispatcher:
 
     def describe_state(self) -> str:
         """Return the reason why it is not ready."""
-        return "the server is stopping" if self._is_draining else self._progress.describe()
+        if self._is_draining:
+            return "the server is stopping"
+        return self._progress.describe() if self._component is None else self._component.describe_state()
 
     @property
     def component(self) -> Component | None:
@@ -129,6 +132,7 @@ class Dispatcher:
         codec: Codec,
         request_context: BaseContext | None = None,
         context: Context | None = None,
+        deadline: float = math.inf,
     ) -> Future[EncodedResponse]:
         """Queue a request whose own thread waits for the response.
 
@@ -137,7 +141,7 @@ class Dispatcher:
             wire: the encoded request, in the form that the codec decodes.
             codec: the protocol's codec.
             request_context: None: neither logs nor traces need one.
-            context: see ``Call``.
+            context, deadline: see ``Call``.
 
         Returns:
             A future of the response, or of the SeldonSpecError that the request caused. Cancelling it keeps a request
@@ -147,7 +151,7 @@ class Dispatcher:
             NotServing: the server has been stopped.
         """
         future: Future[EncodedResponse] = self._threads.promise()
-        call = Call(operation, wire, codec, partial(settle, future), request_context, context)
+        call = Call(operation, wire, codec, partial(settle, future), request_context, context, deadline)
         future.add_done_callback(call.give_up)
         self.post([call])
         return future

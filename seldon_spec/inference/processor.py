@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from seldon_spec.errors import ComponentFailed, RequestError
 from seldon_spec.inference.batch_arrays import concat_rows, count_rows, find_group, split_rows
-from seldon_spec.inference.call import WORKED_ON, Call
+from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import MetricsSink
@@ -255,12 +255,16 @@ def _run_for(calls: Sequence[Call], function: Callable[P, R], *args: P.args, **k
     return _run_with_ids(calls, function, *args, **kwargs)
 
 
+def _join_ids(contexts: Sequence[BaseContext]) -> str:
+    more = [f"+{len(contexts) - _MAX_IDS}"] if len(contexts) > _MAX_IDS else []
+    return ",".join([*(context.id for context in contexts[:_MAX_IDS]), *more])
+
+
 def _run_with_ids(calls: Sequence[Call], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    ids = [call.request_context.id for call in calls if call.request_context is not None]
-    if not ids:
+    contexts = [call.request_context for call in calls if call.request_context is not None]
+    if not contexts:
         return function(*args, **kwargs)
-    more = [f"+{len(ids) - _MAX_IDS}"] if len(ids) > _MAX_IDS else []
-    before = WORKED_ON.set(",".join([*ids[:_MAX_IDS], *more]))
+    before = WORKED_ON.set(contexts[0] if len(calls) == 1 else _join_ids(contexts))
     try:
         return function(*args, **kwargs)
     finally:

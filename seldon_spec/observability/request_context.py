@@ -67,6 +67,9 @@ class RequestContext(BaseContext):
             self._id = self.factory.decode_id(self.encoded_id).decode("ascii")
         return self._id
 
+    def find_header(self, name: bytes) -> bytes | None:
+        return self.factory.find_header(name)
+
 
 class Tracer(Protocol):
     """Traces requests; called on the event loop.
@@ -108,22 +111,32 @@ class RequestLog:
         log: in JSON format, each request gets an ID.
         tracer: None: nothing is traced.
         access: None: there is no access log.
+        kept_headers: the names, in lower case, of the headers that the component reads from the context of each
+            request; None: it needs no contexts.
 
     Attributes:
-        tracer_headers: the names of the headers that the tracer reads.
+        kept_headers: empty if the argument is None.
+        text_headers: the names of the headers that the tracer and the component read.
         headers: the names of all headers that are read.
         is_observed: requests are logged or traced.
     """
 
-    def __init__(self, log: LogSpec, tracer: Tracer | None = None, access: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        log: LogSpec,
+        tracer: Tracer | None = None,
+        access: AccessLog | None = None,
+        kept_headers: frozenset[bytes] | None = None,
+    ) -> None:
         self._tracer = tracer
         self._access = access
         self.is_observed = tracer is not None or access is not None
-        self._makes_ids = log.format is LogFormat.JSON or self.is_observed
+        self._makes_ids = log.format is LogFormat.JSON or self.is_observed or kept_headers is not None
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count(1)
-        self.tracer_headers: Sequence[bytes] = () if tracer is None else tracer.headers
-        self.headers = frozenset((*ID_HEADERS, *self.tracer_headers))
+        self.kept_headers = kept_headers or frozenset()
+        self.text_headers = self.kept_headers.union(() if tracer is None else tracer.headers)
+        self.headers = self.text_headers.union(ID_HEADERS)
 
     def plan(self, find: Find, transport: str, method: str, route: str) -> ContextFactory | None:
         """Return the factory of contexts for requests with one head.
@@ -217,6 +230,10 @@ class ContextFactory:
         context = RequestContext(self, "" if encoded_id else self._brought or self._request_log.make_id(), encoded_id)
         return self._request_log.begin(self._find, context) if self._is_observed else context
 
+    def find_header(self, name: bytes) -> bytes | None:
+        """Do what ``BaseContext.find_header`` does."""
+        return self._find(name) if name in self._request_log.kept_headers else None
+
     def end(self, context: RequestContext, status: int | str) -> None:
         """Do what ``RequestLog.end`` does."""
         if self._is_observed:
@@ -232,7 +249,8 @@ class ContextFactory:
 class VaryingContextFactory:
     """Creates the contexts of requests whose heads differ only in the values of some headers.
 
-    ``plan`` is for values as text; ``plan_encoded`` is for IDs as the transport encodes them.
+    ``plan`` is for values as text; ``plan_encoded`` is for IDs as the transport encodes them, none of which is among
+    the ``text_headers`` of the log.
 
     Args:
         request_log: ends the contexts.
@@ -265,7 +283,7 @@ class VaryingContextFactory:
                 self._constant_id = _read_id(find(header))
                 if self._constant_id is not None:
                     break
-        self._is_traced = not places.keys().isdisjoint(request_log.tracer_headers)
+        self._has_own_headers = not places.keys().isdisjoint(request_log.text_headers)
         self._decode_id = decode_id
         self._with_encoded_id = self._plan_encoded(find)
         self._with_constant_id = request_log.plan_brought(find, self._constant_id, transport, method, self._route)
@@ -292,7 +310,7 @@ class VaryingContextFactory:
             if values[place]:
                 factory, encoded_id = self._with_encoded_id, values[place]
                 break
-        if self._is_traced and factory is not None:
+        if self._has_own_headers and factory is not None:
             factory = self._plan_encoded(partial(self.find, values))
         return factory, encoded_id
 

@@ -12,26 +12,28 @@ import logging
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from seldon_spec.config.model import LogSpec, ServerSpec, Spec
+from seldon_spec.config.model import ServerSpec, Spec
 from seldon_spec.errors import ComponentFailed, Stopped
 from seldon_spec.inference.assembly import dispatcher_for
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.service import start_service
 from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.graph.headers import find_kept_headers
 from seldon_spec.observability.access_log import AccessLog
 from seldon_spec.observability.logs import LogHandler, worker_logs
 from seldon_spec.observability.metrics import Exposition, Metrics, Segments
 from seldon_spec.observability.request_context import RequestLog, Tracer
-from seldon_spec.process.signals import REPLACE, STOPPING, ServerSignals
+from seldon_spec.process.signals import REPLACE, ServerSignals
+from seldon_spec.process.stop_request import FROM_HANDLER, StopRequest
 from seldon_spec.process.worker_exit import WorkerExit
 from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
+from seldon_spec.remote import connect_component
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.rest.wsgi import WsgiApp
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from seldon_spec.observability.tracing import Tracing
 
 logger = logging.getLogger(__name__)
-
-_PIPE, _HANDLER = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,47 +77,6 @@ class WorkerContext:
     exit: WorkerExit | None = None
 
 
-class StopRequest:
-    """The stop signals of a worker: the first one starts the drain, the second one ends it.
-
-    Attributes:
-        is_replaced: another process serves already, so there is no need to report "not ready" for a while first.
-    """
-
-    def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        self.is_replaced = False
-        self._requested_at = 0.0
-        self._counts: dict[int, list[int]] = {}
-
-    def on_signal(self, number: int, source: int = _PIPE) -> None:
-        """Handle a signal; signals of the user's class are ignored.
-
-        Each signal arrives from two sources, one of which the class may block: from the signal pipe, unless an event
-        loop of the class has replaced that, and from the handler on the main thread, when that runs Python code.
-        """
-        counts = self._counts.setdefault(number, [0, 0])
-        counts[source] += 1
-        if counts[source] <= counts[1 - source]:  # the other source has reported it already
-            return
-        if number == REPLACE:
-            self.is_replaced = True
-        elif number not in STOPPING:
-            return
-        elif self.first.is_set():
-            self.second.set()
-        if not self.first.is_set():
-            self._requested_at = time.monotonic()
-            self.first.set()
-
-    def seconds_left(self, grace_seconds: float) -> float:
-        """Return what is left of the grace period: nothing after a second signal."""
-        if self.second.is_set() or not self.first.is_set():
-            return 0.0
-        return max(0.0, self._requested_at + grace_seconds - time.monotonic())
-
-
 def run_worker(context: WorkerContext) -> None:
     """Serve until a signal stops the worker.
 
@@ -132,7 +91,7 @@ def run_worker(context: WorkerContext) -> None:
     tracing = _make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
     trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
-    dispatcher = dispatcher_for(spec, metrics, trace, trace_component=trace_component)
+    dispatcher = dispatcher_for(spec, metrics, trace, connect=connect_component, trace_component=trace_component)
     served: Future[None] = Future()
 
     def serve(request_log: RequestLog, signal_pipe: int | None) -> None:
@@ -148,7 +107,7 @@ def run_worker(context: WorkerContext) -> None:
     try:
         with (
             worker_logs(spec.server.log) as handler,
-            _request_log(spec.server.log, tracing, handler) as request_log,
+            _request_log(spec, tracing, handler) as request_log,
             _signal_pipe(signals, worker_exit) as signal_pipe,
         ):
             loop_thread = threading.Thread(target=serve, args=(request_log, signal_pipe), name="seldon-spec-loop")
@@ -228,14 +187,15 @@ def _make_tracing(spec: Spec) -> Tracing | None:
 
 
 @contextlib.contextmanager
-def _request_log(log: LogSpec, tracer: Tracer | None, handler: LogHandler) -> Iterator[RequestLog]:
+def _request_log(spec: Spec, tracer: Tracer | None, handler: LogHandler) -> Iterator[RequestLog]:
     """Open the log of the worker's requests; on exit, the access log is flushed."""
+    log, kept_headers = spec.server.log, find_kept_headers(spec)
     if not log.access:
-        yield RequestLog(log, tracer)
+        yield RequestLog(log, tracer, kept_headers=kept_headers)
         return
     access = AccessLog(handler.write, log.format)
     try:
-        yield RequestLog(log, tracer, access)
+        yield RequestLog(log, tracer, access, kept_headers)
     finally:
         access.close()
 
@@ -267,7 +227,7 @@ async def _serve(
         signals.callback = lambda number: loop.call_soon_threadsafe(stop.on_signal, number)
     else:
         loop.add_reader(signal_pipe, _read_signals, signal_pipe, stop)
-        worker_exit.forward = lambda number: loop.call_soon_threadsafe(stop.on_signal, number, _HANDLER)
+        worker_exit.forward = lambda number: loop.call_soon_threadsafe(stop.on_signal, number, FROM_HANDLER)
     if context.parent_death_pipe is not None:
         loop.add_reader(context.parent_death_pipe, _on_parent_death, loop, context.parent_death_pipe, stop)
     limits = _request_limits(spec.server, context.send)

@@ -211,6 +211,7 @@ class ExecutorBridge:
             self._in_flight.add(call)
         if self._timeout_seconds is not None:
             call.timer = self._loop.call_later(self._timeout_seconds, self._expire, call)
+            call.deadline = call.arrived_at + self._timeout_seconds
         return call
 
     def queue(self, call: PendingCall) -> None:

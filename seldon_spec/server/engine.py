@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -23,6 +24,11 @@ from seldon_spec.server.sockets import Sockets, port_of
 from seldon_spec.server.transport_settings import buffered_limit, find_tls_files
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.http1.messages import HttpApp
+
+logger = logging.getLogger(__name__)
+
+_READINESS_SECONDS = 1.0
+"""The interval at which a graph's readiness is checked; REST probes check it themselves."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -84,6 +90,7 @@ class Engine:
         limits: RequestLimits,
         render_metrics: Callable[[], bytes],
     ) -> None:
+        self._dispatcher = dispatcher
         self._bridge = ExecutorBridge(dispatcher, limits)
         self._rest_app = RestApp(dispatcher, self._bridge, request_log, spec, make_app)
         capacity = Capacity(asyncio.get_running_loop(), buffered_limit(spec.server))
@@ -95,6 +102,9 @@ class Engine:
             protocols = (seldon_v1_grpc(spec, dispatcher), open_inference_v2_grpc(spec, dispatcher))
             self._grpc = _listen_for_grpc(self._bridge, request_log, protocols, sockets.grpc, spec, capacity)
         self._ports = [self._rest, self._metrics, *([] if self._grpc is None else [self._grpc])]
+        self._can_become_unready = spec.graph is not None
+        self._is_serving: bool | None = None
+        self._readiness_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Start accepting connections."""
@@ -104,13 +114,33 @@ class Engine:
     def set_serving(self, component: Component) -> None:
         """Handle requests: the component is built."""
         self._rest_app.lifecycle.set_component(component)
-        if self._grpc is not None:
+        if self._can_become_unready:
+            self._follow_readiness()
+        elif self._grpc is not None:
             self._grpc.set_serving()
 
     def set_not_serving(self) -> None:
         """Report that the server is about to stop; requests are still handled until ``drain``."""
+        self._stop_following()
         if self._grpc is not None:
             self._grpc.set_not_serving()
+
+    def _follow_readiness(self) -> None:
+        """Report each change of the component's readiness to the log and the gRPC health service."""
+        is_ready, was_ready = self._dispatcher.is_ready, self._is_serving
+        if is_ready is not was_ready:
+            self._is_serving = is_ready
+            if not is_ready:
+                logger.warning("not ready: %s", self._dispatcher.describe_state())
+            elif was_ready is not None:
+                logger.info("ready again")
+            if self._grpc is not None:
+                (self._grpc.set_serving if is_ready else self._grpc.set_not_serving)()
+        self._readiness_timer = asyncio.get_running_loop().call_later(_READINESS_SECONDS, self._follow_readiness)
+
+    def _stop_following(self) -> None:
+        if self._readiness_timer is not None:
+            self._readiness_timer.cancel()
 
     async def drain(self, seconds: float) -> None:
         """Stop accepting connections except for metrics, and wait this long for the requests in flight."""
@@ -129,6 +159,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close everything, even with requests in flight; the dispatcher has been stopped."""
+        self._stop_following()
         self._bridge.stop()
         await asyncio.gather(*(port.close() for port in self._ports))
         self._rest_app.lifecycle.close()

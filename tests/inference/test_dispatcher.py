@@ -32,6 +32,9 @@ class Echo:
     custom_service = None
     plain = batchable = frozenset[tuple[Operation, Transport]]()
 
+    def describe_state(self) -> str:
+        return "ready"
+
     def __init__(self) -> None:
         self.threads = {threading.get_ident()}
 

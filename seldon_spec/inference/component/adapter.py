@@ -143,6 +143,10 @@ class Adapter:
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
+    def describe_state(self) -> str:
+        """Return ``ready``, which it always is."""
+        return "ready"
+
     def call(self, request: Request, record: RecordMetrics) -> Response:
         """Handle one request; see ``Component.call``.
 

@@ -35,6 +35,9 @@ class Component(Protocol):
     def is_ready(self) -> bool:
         """Whether it accepts requests now; a graph depends on other servers."""
 
+    def describe_state(self) -> str:
+        """Return the reason why it is not ready, e.g. ``component iris is not ready``."""
+
     @property
     def keeps_rows(self) -> KeepRows:
         """When the messages of its requests keep the values of an array as they were sent."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TypeVar
+import math
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from seldon_spec.protocols.seldon_v1.json_message import message_from_tree
 C = TypeVar("C", bound="SeldonCodec")
 
 _STYLE = JsonStyle()
+_CONSTANT = frozenset({str, int, bool, type(None)})
+_TEXT = frozenset({str})
 
 
 class SeldonCodec:
@@ -47,7 +50,7 @@ class SeldonCodec:
         """
         if isinstance(message, AggregateMessage):
             return join_messages([self.receive(part) for part in message.parts])
-        meta = json.loads(write_part(message.meta or {}, _STYLE))
+        meta = _copy_meta(message.meta or {})
         if message.payload_type is PayloadType.CUSTOM:  # in protobuf only
             return Message(PayloadType.CUSTOM, copy.deepcopy(message.payload), meta=meta)
         if message.payload_type is not PayloadType.ARRAY:
@@ -57,6 +60,30 @@ class SeldonCodec:
         if array is None or type(message.names) not in (list, tuple) or set(map(type, message.names)) - {str}:
             return message_from_tree(json.loads(write_plain(message, _STYLE)))
         return Message(PayloadType.ARRAY, array, list(message.names), meta, encoding)
+
+
+def _copy_meta(meta: dict[str, Any]) -> Any:
+    """Return a ``meta`` as JSON transfers it."""
+    try:
+        return _copy_plain(meta)
+    except TypeError:
+        return json.loads(write_part(meta, _STYLE))
+
+
+def _copy_plain(value: Any) -> Any:
+    """Return a copy of a JSON value.
+
+    Raises:
+        TypeError: it has another type somewhere, or a number that JSON does not have.
+    """
+    kind = type(value)
+    if kind in _CONSTANT or (kind is float and math.isfinite(value)):
+        return value
+    if kind is list:
+        return [_copy_plain(item) for item in value]
+    if kind is dict and not set(map(type, value)) - _TEXT:
+        return {key: _copy_plain(item) for key, item in value.items()}
+    raise TypeError
 
 
 def _copy_numbers(array: Array) -> Array | None:

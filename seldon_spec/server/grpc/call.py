@@ -154,7 +154,9 @@ class ModelCall(MethodCall):
         handler = self._handler
         codec = handler.compressed_codec if self._is_compressed else handler.codec
         self.begin_context()
-        self._call = handler.bridge.submit(handler.operation, message, codec, _finish, self, self._context)
+        self._call = call = handler.bridge.submit(handler.operation, message, codec, _finish, self, self._context)
+        if self._deadline is not None and self._deadline.ends_at < call.deadline:
+            call.deadline = self._deadline.ends_at
         if self.sender.is_congested:
             self.hold()
 

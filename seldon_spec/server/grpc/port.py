@@ -79,8 +79,8 @@ from seldon_spec.transport.listener import Listener
 
 logger = logging.getLogger(__name__)
 
-_USES = {b"authorization": Use.TEXT, b"grpc-timeout": Use.TEXT, **dict.fromkeys(ID_HEADERS, Use.ID)}
-"""The use of header fields whose values may differ between calls with one handler."""
+_USES = {b"authorization": Use.TEXT, b"grpc-timeout": Use.TEXT}
+"""The use of header fields whose values may differ between calls with one handler, beside those of contexts."""
 
 _MIN_BUDGET_BYTES = 1 << 20
 _BUDGET_MESSAGES = 4
@@ -132,7 +132,8 @@ class GrpcPort(Listener):
         self._methods = self._make_methods(protocols)
         self.call_soon: Callable[[Callable[[], None]], Any] = self._loop.call_soon
         self.call_later: Callable[[float, Callable[[], None]], Any] = self._loop.call_later
-        uses = {**dict.fromkeys(request_log.tracer_headers, Use.TEXT), **_USES}
+        id_use = Use.ID if request_log.text_headers.isdisjoint(ID_HEADERS) else Use.TEXT
+        uses = {**dict.fromkeys(request_log.text_headers, Use.TEXT), **_USES, **dict.fromkeys(ID_HEADERS, id_use)}
         self._uses = uses
         self.heads: HeaderBlockCache[Open] = HeaderBlockCache(self._find_handler, self._vary, uses, SOUND_ID.fullmatch)
         self.limits = H2Limits(
@@ -272,7 +273,7 @@ class GrpcPort(Listener):
             if not handler.protocol.ignored_metadata.issuperset(without_values):
                 return None
         places = {name: place for place, name in enumerate(names)}
-        return _VariedCalls(open_call, places, self._auth, self._request_log).open_call
+        return _VariedCalls(open_call, places, self._uses, self._auth, self._request_log).open_call
 
 
 def _open_with_length(
@@ -301,12 +302,18 @@ class _VariedCalls:
     Args:
         open_call: creates one of these calls.
         places: the places of the values by the names of the fields.
+        uses: of the values by the names of the fields.
         auth: checks each token.
         request_log: creates the contexts of the calls.
     """
 
     def __init__(
-        self, open_call: partial[MethodCall], places: Mapping[bytes, int], auth: TokenAuth, request_log: RequestLog
+        self,
+        open_call: partial[MethodCall],
+        places: Mapping[bytes, int],
+        uses: Mapping[bytes, Use],
+        auth: TokenAuth,
+        request_log: RequestLog,
     ) -> None:
         self._call: Callable[..., Stream] = open_call.func
         self._handler, self._seconds, self._constant_contexts, _ = open_call.args
@@ -316,10 +323,12 @@ class _VariedCalls:
         self._token_place = places.get(b"authorization") if auth.is_closed else None
         self._timeout_place = places.get(b"grpc-timeout")
         self._places = places
+        self._id_places = {place for name, place in places.items() if uses.get(name) is Use.ID}
         self._bind = None
         if isinstance(self._handler, ModelHandler) and not self._handler.protocol.ignored_metadata.issuperset(places):
             self._bind = self._handler.protocol.bind_codec
         self._contexts = None
+        self._has_text_ids = not request_log.text_headers.isdisjoint(ID_HEADERS)
         if not request_log.headers.isdisjoint(places):
             route = _read_route(find)
             self._contexts = VaryingContextFactory(request_log, find, places, "grpc", "POST", route, decode_text)
@@ -333,17 +342,23 @@ class _VariedCalls:
             seconds = self._seconds if self._timeout_place is None else read_timeout(values[self._timeout_place])
         except RequestError:
             return None
-        handler = self._handler if self._bind is None else self._rebind(self._bind, values)
+        handler = self._handler
+        if self._bind is not None:
+            if not all(values[place] for place in self._id_places):  # its text is not among the values
+                return None
+            handler = self._rebind(self._bind, values)
         if self._contexts is None:
             return partial(self._call, handler, seconds, self._constant_contexts, b"")
+        if self._has_text_ids:
+            return partial(self._call, handler, seconds, self._contexts.plan(values), b"")
         return partial(self._call, handler, seconds, *self._contexts.plan_encoded(values))
 
     def _rebind(self, bind: Callable[[Codec, Metadata], Codec], values: Sequence[bytes]) -> ModelHandler:
         """Return the handler with codecs for the metadata of the call with these values."""
         handler: ModelHandler = self._handler
+        texts = [decode_text(value) if place in self._id_places else value for place, value in enumerate(values)]
         metadata = [
-            (name, decode_text(values[self._places[name]]) if name in self._places else value)
-            for name, value in handler.fields
+            (name, texts[self._places[name]] if name in self._places else value) for name, value in handler.fields
         ]
         codec, compressed_codec = handler.unbound_codecs
         return replace(handler, codec=bind(codec, metadata), compressed_codec=bind(compressed_codec, metadata))

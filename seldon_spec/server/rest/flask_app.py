@@ -9,6 +9,8 @@ import concurrent.futures
 import dataclasses
 import json
 import logging
+import math
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -20,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 
 from seldon_spec.config.model import FlaskSpec, Spec
 from seldon_spec.errors import ComponentFailed, NotServing, SeldonSpecError
+from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec, EncodedResponse
@@ -158,8 +161,13 @@ class _Views:
             RequestTimeout: it timed out.
         """
         call = CURRENT_CALL.get()
-        context = None if call is None else call.request_context
-        future = self._dispatcher.submit(operation, wire, codec, context, copy_context())
+        if call is not None:
+            context, deadline = call.request_context, call.deadline
+        else:
+            worked_on = WORKED_ON.get()
+            context = worked_on if isinstance(worked_on, BaseContext) else None
+            deadline = time.perf_counter() + (self._timeout_seconds or math.inf)
+        future = self._dispatcher.submit(operation, wire, codec, context, copy_context(), deadline)
         if call is not None:
             call.add_future(future)
         try:

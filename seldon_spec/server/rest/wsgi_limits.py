@@ -1,4 +1,4 @@
-"""The server's limits for a WSGI application that runs without the server: tokens, body size and queue length."""
+"""What the server does for a WSGI application that runs without it: tokens, limits of body and queue, and IDs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from seldon_spec.config.model import Spec
+from seldon_spec.config.model import LogSpec, Spec
 from seldon_spec.errors import RequestError, TooLarge
+from seldon_spec.inference.graph.headers import find_kept_headers
+from seldon_spec.observability.request_context import ID_HEADER, RequestContext, RequestLog, make_context, working_on
 from seldon_spec.server.auth import TokenAuth
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.rest.protocols import rest_protocols
@@ -19,6 +21,8 @@ from seldon_spec.server.rest.wsgi import Environ, WsgiApp
 
 class LimitedApp:
     """A WSGI application that rejects the requests that the server rejects, with the same responses.
+
+    The other requests get a context in the same cases as in the server, and their responses its ID.
 
     Args:
         app: handles the other requests.
@@ -34,6 +38,7 @@ class LimitedApp:
         self._max_body_bytes = spec.server.max_body_bytes
         self._responses = ResponseFactory(protocols, self._auth)
         self._limits = RequestLimits(max_queue=spec.server.max_queue)
+        self._request_log = RequestLog(LogSpec(), kept_headers=find_kept_headers(spec))
         self._count_at_work = count_at_work
         self._in_flight = 0
         self._lock = threading.Lock()
@@ -54,6 +59,10 @@ class LimitedApp:
         if self._auth.is_preflight(method, find):
             return send(self._responses.empty())
         match = self._router.match(method, environ["PATH_INFO"])
+        contexts = None if match.is_probe else self._request_log.plan(find, "rest", method, environ["PATH_INFO"])
+        context = make_context(contexts)
+        if context is not None:
+            start_response = _with_id(context, start_response)
         try:
             if match.needs_token:
                 self._auth.check(find)
@@ -66,7 +75,8 @@ class LimitedApp:
         except RequestError as error:
             return send(self._responses.error(error, match.protocol))
         try:
-            return self._app(environ, start_response)
+            with working_on(context):
+                return self._app(environ, start_response)
         finally:
             with self._lock:
                 self._in_flight -= 1
@@ -84,3 +94,13 @@ class LimitedApp:
             environ["wsgi.input"] = io.BytesIO(body)
         if length.isdecimal() and int(length) > self._max_body_bytes:
             raise TooLarge(f"the body is larger than server.max_body_bytes, {self._max_body_bytes}")
+
+
+def _with_id(context: RequestContext, start_response: Any) -> Any:
+    """Return a ``start_response`` that adds the request's ID to the headers, and ends the context."""
+
+    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        context.call = None  # break the reference cycle of call and context
+        return start_response(status, [*headers, (ID_HEADER.decode().title(), context.id)], *exc_info)
+
+    return start

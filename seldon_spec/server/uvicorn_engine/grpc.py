@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -63,7 +64,7 @@ class GrpcioServer:
         self._request_log = request_log
         self._services = [service for protocol in protocols for service in protocol.services]
         self._describe = protocols[0].describe
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         open_paths = frozenset(path for protocol in protocols for path in protocol.open_paths)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -134,8 +135,8 @@ class GrpcioServer:
         self._do(self._set_health(health_pb2.HealthCheckResponse.SERVING))
 
     def set_not_serving(self) -> None:
-        """Set the health service to NOT_SERVING for good."""
-        self._do(self._health.enter_graceful_shutdown())
+        """Set the health service to NOT_SERVING; calls are still handled."""
+        self._do(self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING))
 
     async def drain(self) -> None:
         """Accept no more requests, and wait until those in flight have responses."""
@@ -151,7 +152,9 @@ class GrpcioServer:
         await self._server.stop(0)
 
     def _do(self, step: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(self._loop.create_task(step))
+        task = self._loop.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _start(self) -> None:
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -274,6 +277,9 @@ class GrpcioServer:
             codec = protocol.bind_codec(codec, _list_metadata(rpc.invocation_metadata()))
         response: asyncio.Future[EncodedResponse] = self._loop.create_future()
         call = self._bridge.submit(operation, request, codec, _finish, response, context)
+        remaining_seconds = rpc.time_remaining()
+        if remaining_seconds is not None:
+            call.deadline = min(call.deadline, time.perf_counter() + remaining_seconds)
         del request  # so that it is released as soon as it is decoded
         try:
             return (await response).body

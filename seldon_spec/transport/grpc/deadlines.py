@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import Protocol
 
 _ROUNDING_BITS = 7
@@ -26,11 +27,18 @@ class Expiring(Protocol):
 
 
 class Slot:
-    """The calls whose deadlines are the same after rounding."""
+    """The calls whose deadlines are the same after rounding.
 
-    __slots__ = ("_calls", "_deadlines", "_is_kept", "_timer", "_when")
+    Attributes:
+        ends_at: the deadline, by ``time.perf_counter``.
+    """
 
-    def __init__(self, deadlines: Deadlines, when: float, timer: asyncio.TimerHandle, *, is_kept: bool) -> None:
+    __slots__ = ("_calls", "_deadlines", "_is_kept", "_timer", "_when", "ends_at")
+
+    def __init__(
+        self, deadlines: Deadlines, when: float, ends_at: float, timer: asyncio.TimerHandle, *, is_kept: bool
+    ) -> None:
+        self.ends_at = ends_at
         self._deadlines = deadlines
         self._when = when
         self._timer = timer
@@ -70,11 +78,13 @@ class Deadlines:
     def add(self, seconds: float, call: Expiring) -> Slot:
         """End a call after a time; returns the slot to discard it from when it ends earlier."""
         unit = _MIN_UNIT if seconds < _SHORT_SECONDS else math.ldexp(1.0, math.frexp(seconds)[1] - _ROUNDING_BITS)
-        when = math.ceil((self._loop.time() + seconds) / unit) * unit
+        now = self._loop.time()
+        when = math.ceil((now + seconds) / unit) * unit
         slot = self._slots.get(when)
         if slot is None:
             timer = self._loop.call_at(when, self._expire, when)
-            slot = self._slots[when] = Slot(self, when, timer, is_kept=seconds <= _MAX_KEPT_SECONDS)
+            ends_at = time.perf_counter() + when - now
+            slot = self._slots[when] = Slot(self, when, ends_at, timer, is_kept=seconds <= _MAX_KEPT_SECONDS)
         slot.add(call)
         return slot
 
