@@ -71,13 +71,6 @@ class Format(str, Enum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class SpecFormat(str, Enum):
-    """Output formats of the effective spec."""
-
-    TEXT = "text"
-    JSON = "json"
     MERMAID = "mermaid"
 
 
@@ -213,9 +206,7 @@ def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    format: Annotated[  # noqa: A002
-        SpecFormat, typer.Option("--format", help="Output format; mermaid is a flowchart of the graph.")
-    ] = SpecFormat.TEXT,
+    format: Annotated[Format, typer.Option("--format", help="mermaid: a flowchart.")] = Format.TEXT,  # noqa: A002
 ) -> None:
     """Print the effective spec, each value with its origin."""
     commands.show(path, _flags(settings), format=format.value)

@@ -251,13 +251,7 @@ class _Builder:
 
     def _add_shadow(self, step: ShadowStep, open_edges: list[Edge], place: _Place) -> tuple[Block, list[Edge]]:
         copies = [
-            replace(
-                edge,
-                label=", ".join(part for part in (edge.label.partition(":")[0], f"shadow {_show_percent(step.percent)}") if part),
-                branch=None,
-                is_copy=True,
-                is_shadow=True,
-            )
+            replace(edge, label=_name_copy(edge, step.percent), branch=None, is_copy=True, is_shadow=True)
             for edge in open_edges
         ]
         block, open_edges = self._add_step(step.step, open_edges, place)
@@ -312,8 +306,14 @@ def _join(blocks: list[Block]) -> Row:
 
 def describe(component: ComponentSpec, *more: str) -> str:
     """Return the service type of a component, more facts, and the host of a remote one."""
-    host = "" if component.url is None else f"at {urlsplit(component.url).netloc.rpartition('@')[2]}"
+    host = "" if component.url is None else f"at {urlsplit(component.url).netloc}"
     return ", ".join(part for part in (component.service_type.value, *more, host) if part)
+
+
+def _name_copy(edge: Edge, percent: float) -> str:
+    """Return the label of an edge beside another one: the branch, and the part of its requests."""
+    branch = "" if edge.branch is None else f"{edge.branch[1]}, "
+    return f"{branch}shadow {_show_percent(percent)}"
 
 
 def _name_step(name: str, component: str = "") -> str:

@@ -81,7 +81,7 @@ _PAGE = """\
 </dl>
 <svg id="sparkline" viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="Requests per second">
 <polyline points=""></polyline></svg>
-<p class="hint">Of the last 10 seconds. The graph shows requests per second.</p>
+<p class="hint">Of the last 10 seconds. The line shows requests per second.</p>
 </section>
 <div class="side" id="contract">{contract}</div>
 </div>
