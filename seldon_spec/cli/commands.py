@@ -202,15 +202,49 @@ def explain(code: str | None) -> None:
     _print("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
 
 
-def serve(path: Path, flags: Flags = NO_FLAGS, *, flag_names: Flags = NO_FLAGS, is_watched: bool = False) -> None:
-    """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file."""
+def serve(
+    path: Path,
+    flags: Flags = NO_FLAGS,
+    *,
+    flag_names: Flags = NO_FLAGS,
+    is_watched: bool = False,
+    component: str | None = None,
+) -> None:
+    """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file.
+
+    Args:
+        component: the component of a graph that is served alone; None: the whole spec.
+    """
     from seldon_spec.cli import serving
 
+    def read(environ: Mapping[str, str]) -> Spec:
+        spec = _load_served(path, environ, flags, flag_names)
+        return spec if component is None else serving.find_component(spec, component)
+
+    serving.serve(read, is_watched=is_watched)
+
+
+def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool, transport: str) -> None:
+    """Serve a graph whose local components run in processes of their own, until SIGTERM.
+
+    Args:
+        transport: ``rest`` or ``grpc``.
+    """
+    from seldon_spec.cli import serving
+    from seldon_spec.cli.apart import serve_apart
+
+    def serve_front(all_flags: Flags, on_reload: Callable[[], None]) -> None:
+        names = {**{field: "--apart" for field in all_flags if field not in flags}, **flag_names}
+        serving.serve(
+            lambda environ: _load_served(path, environ, all_flags, names), is_watched=is_watched, on_reload=on_reload
+        )
+
+    serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, serve_front)
+
+
+def _load_served(path: Path, environ: Mapping[str, str], flags: Flags, flag_names: Flags) -> Spec:
     options = LoadOptions(flag_names)
-    serving.serve(
-        lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options)),
-        is_watched=is_watched,
-    )
+    return _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options))
 
 
 def predict(

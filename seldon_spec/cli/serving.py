@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from seldon_spec.cli.exit_codes import print_diagnostics
+from seldon_spec.cli.exit_codes import WrongArgument, print_diagnostics
 from seldon_spec.config.checks.extras import require_engine
 from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import Unreadable, decode_text, read_file
+from seldon_spec.config.schema.suggest import guess
 from seldon_spec.errors import SpecError
 
 ANNOTATIONS_FILE = Path("/etc/podinfo/annotations")
@@ -27,12 +29,40 @@ def read_annotations() -> str:
         return ""
 
 
-def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False) -> None:
+def find_component(graph: Spec, name: str) -> Spec:
+    """Return the spec of a component of a graph, with the warnings and notes about it.
+
+    Raises:
+        WrongArgument: there is no such component, or it is a server of its own.
+    """
+    component = graph.components.get(name)
+    if component is None:
+        if not graph.components:
+            raise WrongArgument("--component: the spec is not a graph", "leave out --component")
+        match = guess(name, graph.components)
+        names = ", ".join(graph.components)
+        help_text = f"its components are {names}" if match is None else f'did you mean "{match}"?'
+        raise WrongArgument(f'--component: the graph has no component "{name}"', help_text)
+    if component.spec is None or component.url is not None:
+        problem = f"--component: {name} is served at {component.url}"
+        raise WrongArgument(problem, f"serve it from its own folder, or remove components.{name}.url")
+    folder = component.spec.folder
+    about = [d for d in graph.diagnostics if d.origin.position is None or Path(d.origin.position.file).parent == folder]
+    return replace(component.spec, diagnostics=tuple(about))
+
+
+def serve(
+    read: Callable[[Mapping[str, str]], Spec],
+    *,
+    is_watched: bool = False,
+    on_reload: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until SIGTERM; SIGHUP reloads the spec.
 
     Args:
         read: loads the spec with the given variables; raises SpecError.
-        is_watched: whether a change of a file in the spec's folder reloads it too.
+        is_watched: whether a change of a file in the folder of the spec, or of a local component, reloads it too.
+        on_reload: called after each reload with a valid spec.
 
     Raises:
         SpecError: the spec is invalid, a secret or a certificate cannot be read, or a package is missing.
@@ -54,7 +84,12 @@ def serve(read: Callable[[Mapping[str, str]], Spec], *, is_watched: bool = False
         print_diagnostics(spec.diagnostics, with_summary=False)
         return prepared
 
-    reloader = SpecReloader(read_prepared, _print_error, _find_patterns if is_watched else None)
+    def read_again() -> Spec:
+        spec = read_prepared()
+        on_reload()
+        return spec
+
+    reloader = SpecReloader(read_again, _print_error, _find_patterns if is_watched else None)
     serve_spec(read_prepared(), reloader)
 
 

@@ -167,7 +167,8 @@ def _make_server(
 def _list_metadata(context: str | BaseContext | None) -> Metadata:
     """Return the headers of a request that identify it and its trace."""
     request_id = find_request_id()
-    found = [] if request_id is None else [("seldon-puid", request_id)]
+    is_sendable = request_id is not None and _VISIBLE.fullmatch(request_id)
+    found = [("seldon-puid", str(request_id))] if is_sendable else []
     if isinstance(context, BaseContext):
         for name in FORWARDED_HEADERS:
             value = context.find_header(name)

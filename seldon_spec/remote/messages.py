@@ -33,7 +33,7 @@ def encode_request(operation: Operation, request: Request, codec: Codec) -> byte
         if operation is Operation.FEEDBACK:  # a protobuf message on both transports
             return bytes(codec.write_raw(request.raw))
         if request.codec.transport is codec.transport:
-            wire = body.wire if isinstance(body, LazyBody) else None
+            wire = body.wire if isinstance(body, LazyBody) else body
             if isinstance(wire, (bytes, memoryview)):
                 return wire
             return bytes(codec.write_raw(request.raw))

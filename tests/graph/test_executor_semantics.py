@@ -317,7 +317,7 @@ def test_inputs_that_are_declared_for_the_graph(
 ) -> None:
     declared = TensorSpec("sizes", "FP64", (-1, 2), columns=(ColumnSpec("width"), ColumnSpec("height")), maximum=9)
     spec = make_graph(ChainStep((A, B)), components)
-    origins = {("inputs",): Origin(OriginKind.FILE, "seldon.yaml")}
+    origins: dict[tuple[str, ...], Origin] = {("inputs",): Origin(OriginKind.FILE, "seldon.yaml")}
     dispatcher = start(replace(spec, inputs=(declared,), origins=origins))
     with pytest.raises(PayloadError, match="row 0, height: 10 is greater than the maximum 9"):
         ask(dispatcher, {"data": {"ndarray": [[1.0, 10.0]]}})

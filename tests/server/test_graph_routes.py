@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import openapi_spec_validator
@@ -17,8 +17,14 @@ from seldon_spec import make_app
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.graph import CallStep, ChainStep, CombineStep, Method, RouteStep
 from seldon_spec.config.model import AuthSpec, ComponentSpec, FlaskSpec, ServerSpec, ServiceType, Spec, UnitSpec
+from seldon_spec.errors import RemoteFailed
+from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.component.base import RecordMetrics
+from seldon_spec.inference.message import KeepRows
+from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.open_inference_v2.proto import message_class as v2_class
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, Feedback, SeldonMessage, SeldonModelMetadata, message_class
+from seldon_spec.server.rest.flask_app import make_app as make_flask_app
 
 if TYPE_CHECKING:
     from tests.conftest import Running
@@ -340,6 +346,12 @@ def test_the_index_lists_the_components(send: Send) -> None:
     assert {entry["name"]: entry["state"] for entry in index} == dict.fromkeys(["model", *READY], "READY")
 
 
+def test_the_statistics_are_those_of_the_graph(send: Send) -> None:
+    assert send("/v2/models/model/stats")[1]["model_stats"][0]["name"] == "model"
+    status, body = send("/v2/models/iris/stats")
+    assert (status, body["error"]) == (501, "components have no statistics; those of the graph are at model 'model'")
+
+
 # The documents
 
 
@@ -491,3 +503,131 @@ def test_the_state_of_a_component_over_grpc(call: Callable[..., Any]) -> None:
     assert call(f"{service}/ModelMetadata", v2_class(request)(name="iris"), v2_class(response)).platform == "own"
     with pytest.raises(grpc.RpcError):
         call(f"{service}/ModelMetadata", v2_class(request)(name="irsi"), v2_class(response))
+
+
+# Handlers of the classes, and servers that are not ready
+
+HANDLING = """
+import flask
+
+class FirstError(Exception):
+    pass
+
+class OtherError(Exception):
+    pass
+
+class First:
+    model_error_handler = flask.Blueprint("handlers", __name__)
+
+    @model_error_handler.app_errorhandler(FirstError)
+    def handle(error):
+        return flask.jsonify({"first": str(error)}), 423
+
+    def predict(self, X, names):
+        raise FirstError("one") if X == "first" else OtherError("two")
+
+class Other:
+    model_error_handler = flask.Blueprint("handlers", __name__)
+
+    @model_error_handler.app_errorhandler(OtherError)
+    def handle(error):
+        return flask.jsonify({"other": str(error)}), 424
+
+    def predict(self, X, names):
+        raise OtherError("three")
+
+class Plain:
+    def predict(self, X, names):
+        raise FirstError("four")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "expected"),
+    [
+        ("first", 423, {"first": "one"}),
+        ("other", 424, {"other": "three"}),
+        ("plain", 500, "component plain: four"),
+    ],
+)
+def test_the_error_handlers_of_a_component_handle_its_own_exceptions(
+    tmp_path: Path, name: str, status: int, expected: Any
+) -> None:
+    (tmp_path / "Handling.py").write_text(HANDLING)
+    components = {
+        each.lower(): ComponentSpec(ServiceType.MODEL, Spec(f"Handling.{each}", tmp_path, each.lower()))
+        for each in ("First", "Other", "Plain")
+    }
+    steps = CombineStep("average", None, tuple(map(CallStep, components)))
+    client = make_app(Spec(None, tmp_path, "graph", graph=steps, components=components)).test_client()
+    response = client.post(f"/components/{name}/predict", json={"strData": name})
+    body = response.get_json()
+    assert (response.status_code, body if status != 500 else body["status"]["info"]) == (status, expected)
+    if name == "first":
+        assert client.post("/predict", json={"strData": name}).get_json() == expected
+
+
+class NotReady:
+    """The client of a server that has not started yet."""
+
+    metadata = None
+    is_ready = False
+    uses_flask = False
+    error_blueprint = custom_service = None
+    keeps_rows = KeepRows.NEVER
+    plain = batchable = frozenset[Any]()
+
+    def call(self, _request: Request, _record: RecordMetrics) -> Response:
+        raise RemoteFailed("connection refused", 503, "UNAVAILABLE")
+
+    def batch_message(self, _request: Request) -> None:
+        raise AssertionError
+
+    call_batch = finish_batched = batch_message
+
+
+def test_what_a_graph_shows_while_a_server_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "Parts.py").write_text(SOURCE)
+    components = {
+        "iris": _local(tmp_path, "Iris", "iris"),
+        "far": ComponentSpec(ServiceType.MODEL, url="http://far.example"),
+    }
+    steps = ChainStep(tuple(map(CallStep, components)))
+    spec = Spec(None, tmp_path, "graph", graph=steps, components=components)
+    dispatcher = dispatcher_for(spec, connect=lambda _name, _component, _graph: cast("Any", NotReady()))
+    dispatcher.start().result()
+    client = make_flask_app(dispatcher, spec).test_client()
+
+    def get(path: str) -> tuple[int, Any]:
+        response = client.get(path)
+        return response.status_code, response.get_json()
+
+    try:
+        for path in ("/api/v1.0/metadata", "/api/v1.0/metadata/far"):
+            status, body = get(path)
+            assert (status, body["status"]["info"]) == (503, "component far: Model metadata unavailable")
+        assert get("/api/v1.0/metadata/iris")[0] == 200
+        state = {"name": "graph", "ready": False, "components": {"iris": True, "far": False}}
+        assert get("/api/v1.0/status") == (503, state)
+        assert get("/api/v1.0/status/far") == (503, {"name": "far", "ready": False})
+        assert get("/api/v1.0/status/iris") == (200, {"name": "iris", "ready": True})
+        assert get("/v2/models/far/ready")[0] == 503
+        assert get("/v2/models/far")[1] == {"error": "component far: Model metadata unavailable"}
+        index = client.post("/v2/repository/index", json={}).get_json()
+        states = {entry["name"]: entry["state"] for entry in index}
+        assert states == {"graph": "UNAVAILABLE", "iris": "READY", "far": "UNAVAILABLE"}
+        assert client.post("/v2/repository/index", json={"ready": True}).get_json() == [
+            {"name": "iris", "state": "READY"}
+        ]
+        response = client.post("/predict", json=rows(1, 2))
+        assert (response.status_code, response.get_json()["status"]) == (
+            503,
+            {
+                "status": 1,
+                "code": -1,
+                "reason": "MICROSERVICE_UNAVAILABLE",
+                "info": "component far: connection refused",
+            },
+        )
+    finally:
+        dispatcher.stop()

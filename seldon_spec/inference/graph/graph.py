@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -85,8 +85,7 @@ class Graph:
         self.keeps_rows = self._entries.keeps_rows
         self.batchable: frozenset[tuple[Operation, Transport]] = frozenset()
         self.uses_flask = any(component.uses_flask for component in local)
-        blueprints = [c.error_blueprint for c in local if c.error_blueprint is not None]
-        self.error_blueprint = blueprints[0] if len(blueprints) == 1 else None
+        self.error_blueprint = _join_blueprints([c.error_blueprint for c in local if c.error_blueprint is not None])
         services = [c.custom_service for c in local if c.custom_service is not None]
         self.custom_service = partial(_start_all, services) if services else None
         is_declared = ("inputs",) in spec.origins  # otherwise the components check their own
@@ -264,6 +263,18 @@ def _complete(value: Value, visit: Visit) -> Response:
     meta["routing"] = visit.routing
     message.meta = meta
     return response
+
+
+def _join_blueprints(blueprints: Sequence[Any]) -> Any:
+    """Return one blueprint of Flask with the handlers of several; None if there are none."""
+    if len(blueprints) < 2:
+        return blueprints[0] if blueprints else None
+    from flask import Blueprint  # not at the top: only components that have a blueprint need it
+
+    joined = Blueprint("components", __name__)
+    for index, blueprint in enumerate(blueprints):
+        joined.register_blueprint(blueprint, name=f"component-{index}")  # their own names may be equal
+    return joined
 
 
 def _start_all(services: Iterable[Callable[[], Any]]) -> None:
