@@ -25,6 +25,7 @@ def render_svg(diagram: Diagram) -> str:
     layout = lay_out(diagram)
     width, height = layout.width, layout.height
     count = sum(node.component is not None for node in walk_nodes(diagram.block))
+    choices = {node.key for node in walk_nodes(diagram.block) if node.shape in (Shape.ROUTE, Shape.SPLIT)}
     edges = zip(diagram.edges, layout.routes, strict=True)
     return "\n".join(
         [
@@ -35,7 +36,7 @@ def render_svg(diagram: Diagram) -> str:
             f'<desc id="graph-text">Requests pass {count} calls of components from left to right. The table below the'
             " drawing has the same content.</desc>",
             *(_render_group(group, box) for group, box in layout.groups),
-            *(_render_edge(edge, route) for edge, route in edges),
+            *(_render_edge(edge, route, has_share=edge.source in choices) for edge, route in edges),
             *(_render_node(diagram, node, layout.boxes[node.key]) for node in walk_nodes(diagram.block)),
             "</svg>",
         ]
@@ -105,7 +106,7 @@ def _shape(shape: Shape, box: Box) -> str:
     return _rectangle(box, 10 if shape is Shape.CALL else box.height / 2)
 
 
-def _render_edge(edge: Edge, route: Route) -> str:
+def _render_edge(edge: Edge, route: Route, *, has_share: bool) -> str:
     (x, y), (end, target) = route.start, route.end
     bend, after = route.bend, route.curve_end
     half = (bend + after) / 2
@@ -119,7 +120,7 @@ def _render_edge(edge: Edge, route: Route) -> str:
     branch = "" if edge.branch is None else f' data-step="{escape(edge.branch[0])}" data-branch="{edge.branch[1]}"'
     middle = (after + end - _HEAD) / 2
     label = _text("label", middle, target - 6, edge.label) if edge.label else ""
-    share = _text("share", middle, target + 14, "") if edge.branch else ""
+    share = _text("share", middle, target + 14, "") if has_share and edge.branch is not None else ""
     return (
         f'<g class="{classes}"{branch}{_show_path(edge.path)}><path class="line" d="{line}"/>'
         f'<path class="head" d="{head}"/>{label}{share}</g>'

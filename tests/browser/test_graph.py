@@ -78,6 +78,7 @@ def test_all_branches_of_a_combine_are_marked(open_model: OpenModel) -> None:
     taken = list_taken(page)
     assert taken > {"left", "inner", "outer", "mean", "split"}
     assert len(taken & {"fast", "slow"}) == 1
+    assert page.locator("#graph .share").count() == 2
     assert "combine: all branches" in page.locator("#routing").inner_text()
 
 

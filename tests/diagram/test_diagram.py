@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seldon_spec.cli.main import run
 from seldon_spec.config.graph import (
     CallStep,
     ChainStep,
@@ -123,6 +124,53 @@ def test_the_svg_is_well_formed_and_has_no_styles_or_scripts(name: str) -> None:
     for element in root.iter():
         assert element.tag not in ("style", "script", "use", "image", "foreignObject")
         assert not [each for each in element.attrib if each.startswith("on") or each in ("style", "href")]
+
+
+GRAPH = """\
+name: scored
+graph: [scaler, {split: {near: 3, far: 1}, by: X-User, shadow: old}]
+components:
+  scaler: {class_name: Parts.Scaler, service_type: TRANSFORMER}
+  near: {class_name: Parts.Model}
+  far: {url: "http://iris.prod:9000", service_type: MODEL}
+  old: {class_name: Parts.Model}
+"""
+PARTS = """\
+class Scaler:
+    def transform_input(self, X, names):
+        return X
+
+
+class Model:
+    def predict(self, X, names):
+        return X
+"""
+FLOWCHART = """\
+flowchart LR
+    n0(["request"])
+    n1["scaler<br>TRANSFORMER, input"]
+    n2{"split<br>by X-User"}
+    n3["near<br>MODEL"]
+    n4["far<br>MODEL, at iris.prod:9000"]
+    n5["old<br>MODEL"]
+    n6(["response"])
+    n0 --> n1
+    n1 --> n2
+    n2 -->|"0: 75 %"| n3
+    n2 -->|"1: 25 %"| n4
+    n1 -.->|"shadow 100 %"| n5
+    n3 --> n6
+    n4 --> n6
+    classDef shadow stroke-dasharray: 5 5
+    class n5 shadow
+"""
+
+
+def test_show_prints_the_flowchart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Parts.py").write_text(PARTS)
+    (tmp_path / "seldon.yaml").write_text(GRAPH)
+    assert run(["show", "--format", "mermaid", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == FLOWCHART
 
 
 TEXT = 'a<b> & "c" `d` #e;'

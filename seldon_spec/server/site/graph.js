@@ -131,13 +131,14 @@ function showCalls(calls) {
   }
 }
 
+/** A branch also gets the requests that go to all branches. */
 function showBranches(branches) {
-  const totals = new Map();
-  for (const { step, count } of branches) totals.set(step, (totals.get(step) ?? 0) + count);
   for (const element of document.querySelectorAll("[data-branch]")) {
-    const { step, branch } = element.dataset;
-    const total = totals.get(step);
-    const count = branches.find((each) => each.step === step && each.branch === Number(branch))?.count ?? 0;
+    const own = branches.filter((each) => each.step === element.dataset.step);
+    const index = Number(element.dataset.branch);
+    const sum = (all, { count }) => all + count;
+    const count = own.filter(({ branch }) => branch === index || (branch === -1 && index >= 0)).reduce(sum, 0);
+    const total = own.reduce(sum, 0);
     setText(element, ".count", String(count));
     setText(element, ".share", total ? `${Number(((100 * count) / total).toPrecision(3))} %` : "");
   }
