@@ -97,11 +97,12 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
 
 
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
-    """Print the effective spec, each value with its origin."""
+    """Print the effective spec, each value with its origin, or a drawing of its graph."""
     from seldon_spec.cli.show import render_json, render_text
+    from seldon_spec.diagram.mermaid import render_mermaid
 
     spec = _load(path, flags, read_annotations())
-    _print(render_json(spec) if format == "json" else render_text(spec))
+    _print({"json": render_json, "mermaid": render_mermaid, "text": render_text}[format](spec))
 
 
 def schema() -> None:

@@ -82,6 +82,7 @@ class Format(str, Enum):
 
     TEXT = "text"
     JSON = "json"
+    MERMAID = "mermaid"
 
 
 class FindingsFormat(str, Enum):
@@ -201,7 +202,7 @@ def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="mermaid: a flowchart.")] = Format.TEXT,  # noqa: A002
 ) -> None:
     """Print the effective spec, each value with its origin."""
     commands.show(path, _flags(settings), format=format.value)
