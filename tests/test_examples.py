@@ -88,15 +88,15 @@ def list_folders(name: str) -> list[str]:
 @pytest.fixture(params=FOLDERS, scope="module")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of an example beside those of its components, trained if they have training scripts."""
-    copies = tmp_path_factory.mktemp("trained")
-    for module in Script(EXAMPLES / request.param).tree.get("needs", ()):
+    example, copies = str(request.param), tmp_path_factory.mktemp("trained")
+    for module in Script(EXAMPLES / example).tree.get("needs", ()):
         pytest.importorskip(module, reason="the example's own requirements are not installed")
-    for name in list_folders(request.param):
+    for name in list_folders(example):
         copy = copies / name
         shutil.copytree(EXAMPLES / name, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
         if (copy / "train.py").exists():
             subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
-    return copies / request.param
+    return copies / example
 
 
 @pytest.fixture
