@@ -142,3 +142,13 @@ def test_a_setting_of_a_component_from_outside_is_reported_as_not_written(
 ) -> None:
     assert run(["dockerfile", str(graph), "--set", "components.iris.parameters.x=2"]) == 0
     assert "components.iris.parameters.x is not written into the image [not-baked]" in capsys.readouterr().err
+
+
+def test_a_requirement_that_is_a_path_of_a_component_is_refused(
+    graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (graph / "iris" / "package").mkdir()
+    (graph / "iris" / "package" / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
+    (graph / "iris" / "requirements.txt").write_text("./package\n")
+    assert run(["dockerfile", str(graph)]) == 1
+    assert "iris/requirements.txt installs package, which pip would look for" in capsys.readouterr().err

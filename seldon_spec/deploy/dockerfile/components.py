@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
+from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import is_file
@@ -15,7 +16,7 @@ from seldon_spec.errors import SeldonSpecError
 
 
 class RequirementsMixed(SeldonSpecError):
-    """The requirements of a graph have several forms, of which no installer reads all."""
+    """The requirements of the components of a graph cannot be installed together."""
 
 
 def join_images(spec: Spec) -> Spec:
@@ -28,7 +29,8 @@ def join_images(spec: Spec) -> Spec:
         spec: as ``load`` returns it; a spec without components is returned unchanged.
 
     Raises:
-        RequirementsMixed: there are several requirements files, and one is not pip's.
+        RequirementsMixed: there are several requirements files, and one is not pip's; or that of a component contains
+            a path of its folder.
         ValueError: the folder of a component is not inside that of the spec.
     """
     folders = [("", spec), *((_folder_of(each, spec), each) for each in list_local(spec))]
@@ -45,6 +47,9 @@ def join_images(spec: Spec) -> Spec:
     files = tuple(file for file in files if is_file(spec.folder / file))
     if len(files) > 1:
         _refuse_other_forms(files)
+    for folder, each in folders[1:]:
+        if folder:
+            _refuse_own_paths(folder, each)
     indexes = collect(lambda each: tuple(filter(None, [each.image.index_url])), keep)
     environment = {name: text for _, each in reversed(folders) for name, text in each.image.environment.items()}
     image = replace(
@@ -101,4 +106,15 @@ def _refuse_other_forms(files: tuple[str, ...]) -> None:
         raise RequirementsMixed(
             f"the image of a graph installs {', '.join(files)} together, and {other} cannot be combined with other"
             " files: export it to a requirements file of pip, or run its component as a server and set its url"
+        )
+
+
+def _refuse_own_paths(folder: str, component: Spec) -> None:
+    """Refuse requirements with paths: pip reads them from the folder in which it runs, that of the graph."""
+    found = read_requirements(component.folder, requirements_files(component.image.requirements))
+    if found.is_folder or found.parts:
+        raise RequirementsMixed(
+            f"{folder}/{found.files[0]} installs {'its folder' if found.is_folder else found.parts[0]}, which pip would"
+            " look for in the folder of the graph: write a name and a version, or run the component as a server and"
+            " set its url"
         )
