@@ -14,6 +14,8 @@ from typing import Any
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.image_rules import find_requirements
+from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.checks.spec_rules import check_rules
 from seldon_spec.config.graph import Step, list_components
 from seldon_spec.config.graph_steps import (
@@ -98,6 +100,7 @@ class SpecLoader:
         self.findings: list[Diagnostic] = []
         self.documents: dict[str, Document] = {}
         self._count = 0
+        self._requirements = Requirements()
 
     def load(self, layered: LayeredSpec, at: FieldPath = (), files: tuple[tuple[str, str], ...] = ()) -> LoadedSpec:
         """Check a spec whose layers are merged, and load its components.
@@ -116,7 +119,11 @@ class SpecLoader:
         variables: dict[str, Any] = values.get(("environment",)) or {}
         loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
         layered.wrong |= {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
-        context = RuleContext(values, layered.folder, document, layered.class_source, self._checks_build)
+        context = RuleContext(
+            values, layered.folder, document, layered.class_source, self._checks_build, self._requirements
+        )
+        if not at and self._checks_build:
+            self._requirements = find_requirements(context)
         if not any(path[:1] == ("graph",) for path in layered.wrong):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
         loaded.findings = check_rules(context, frozenset(layered.wrong))
