@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
 from seldon_spec.config.loader import load as load_spec
-from seldon_spec.config.secrets import prepare_to_load
+from seldon_spec.config.secrets import join_environments, prepare_to_load
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -38,8 +38,8 @@ class Preparation:
     def prepare(self, spec: Spec) -> Spec:
         """Return the spec with its secrets resolved, and prepare the process for the user's class.
 
-        The variables of ``environment`` are set unless the process has them, and ``seldon_core`` can be imported even
-        if it is not installed.
+        The variables of ``environment``, also of components, are set unless the process has them, and ``seldon_core``
+        can be imported even if it is not installed.
 
         Raises:
             SpecError: a secret cannot be read, or a required argument has no value; the environment is unchanged.
@@ -47,8 +47,9 @@ class Preparation:
         prepared = prepare_to_load(spec, self.variables)
         for name in self._added:
             os.environ.pop(name, None)
-        self._added = set(prepared.environment) - set(self.variables)
-        os.environ.update({name: str(prepared.environment[name]) for name in self._added})
+        environment = join_environments(prepared)
+        self._added = set(environment) - set(self.variables)
+        os.environ.update({name: str(environment[name]) for name in self._added})
         install()
         return prepared
 

@@ -108,11 +108,12 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
 
 
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
-    """Print the effective spec, each value with its origin."""
+    """Print the effective spec, each value with its origin, or a drawing of its graph."""
     from seldon_spec.cli.show import render_json, render_text
+    from seldon_spec.diagram.mermaid import render_mermaid
 
     spec = _load(path, flags, read_annotations())
-    _print(render_json(spec) if format == "json" else render_text(spec))
+    _print({"json": render_json, "mermaid": render_mermaid, "text": render_text}[format](spec))
 
 
 def schema() -> None:
@@ -212,15 +213,66 @@ def explain(code: str | None) -> None:
     _print("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
 
 
-def serve(path: Path, flags: Flags = NO_FLAGS, *, flag_names: Flags = NO_FLAGS, is_watched: bool = False) -> None:
-    """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file."""
+def serve(
+    path: Path,
+    flags: Flags = NO_FLAGS,
+    *,
+    flag_names: Flags = NO_FLAGS,
+    is_watched: bool = False,
+    component: str | None = None,
+) -> None:
+    """Serve until SIGTERM; with ``is_watched``, replace the workers after each change of a file.
+
+    Args:
+        component: the component of a graph that is served alone; None: the whole spec.
+    """
     from seldon_spec.cli import serving
 
+    graphs: list[Spec] = []
+
+    def read(environ: Mapping[str, str]) -> Spec:
+        spec = _load_served(path, environ, flags, flag_names)
+        if component is None:
+            return spec
+        graphs[:] = [spec]
+        return serving.find_component(spec, component)
+
+    def list_watched(spec: Spec) -> list[Spec]:
+        return [*serving.list_local_specs(spec), *graphs]
+
+    serving.serve(read, list_watched=list_watched if is_watched else None)
+
+
+def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool, transport: str) -> None:
+    """Serve a graph whose local components run in processes of their own, until SIGTERM.
+
+    Args:
+        transport: ``rest`` or ``grpc``.
+    """
+    from seldon_spec.cli import serving
+    from seldon_spec.cli.apart import serve_apart
+
+    def serve_front(all_flags: Flags, on_reload: Callable[[], None]) -> None:
+        urls = all_flags.keys() - flags.keys()
+        names = {**dict.fromkeys(urls, "--apart"), **flag_names}
+        started = {name for _, name, _ in urls}
+
+        def list_watched(spec: Spec) -> list[Spec]:
+            parts = [component.spec for name, component in spec.components.items() if name in started]
+            return [spec, *(each for part in parts if part is not None for each in serving.list_local_specs(part))]
+
+        serving.serve(
+            lambda environ: _load_served(path, environ, all_flags, names),
+            list_watched=list_watched if is_watched else None,
+            on_reload=on_reload,
+        )
+
+    serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, serve_front)
+
+
+def _load_served(path: Path, environ: Mapping[str, str], flags: Flags, flag_names: Flags) -> Spec:
     options = LoadOptions(flag_names)
-    serving.serve(
-        lambda environ: _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options)),
-        is_watched=is_watched,
-    )
+    return _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options))
 
 
 def predict(

@@ -24,6 +24,19 @@ WRONG_USAGE = 2
 INTERNAL_ERROR = 3
 INTERRUPTED = 130
 
+
+class WrongArgument(SeldonSpecError):
+    """An argument of the command line does not fit the spec.
+
+    Args:
+        message: what is wrong.
+        help: what to do.
+    """
+
+    def __init__(self, message: str, help: str) -> None:  # noqa: A002
+        super().__init__(f"{message}\n     = help: {help}")
+
+
 _THREAD_WAIT_SECONDS = 5.0  # as for the threads of a worker
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
@@ -73,7 +86,7 @@ def run_command(command: Callable[[], object], port_flags: Mapping[str, str] = P
         return USER_ERROR
     except SeldonSpecError as error:
         write_stderr(f"error: {error}")
-        return USER_ERROR
+        return WRONG_USAGE if isinstance(error, WrongArgument) else USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

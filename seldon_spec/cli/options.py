@@ -12,6 +12,17 @@ import typer
 from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
+from seldon_spec.cli.image_options import BuilderName, Style
+from seldon_spec.cli.serve_options import (
+    ApartOption,
+    ComponentOption,
+    HostOption,
+    PortOption,
+    ReloadOption,
+    Transport,
+    TransportOption,
+    WorkersOption,
+)
 from seldon_spec.cli.server_options import (
     BudgetOption,
     CaOption,
@@ -71,21 +82,7 @@ class Format(str, Enum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class Style(str, Enum):
-    """Styles of a Dockerfile."""
-
-    STAGED = "staged"
-    CLASSIC = "classic"
-
-
-class BuilderName(str, Enum):
-    """Supported image builders."""
-
-    DOCKER = "docker"
-    PODMAN = "podman"
-    BUILDAH = "buildah"
+    MERMAID = "mermaid"
 
 
 class FindingsFormat(str, Enum):
@@ -223,7 +220,7 @@ def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="mermaid: a flowchart.")] = Format.TEXT,  # noqa: A002
 ) -> None:
     """Print the effective spec, each value with its origin."""
     commands.show(path, _flags(settings), format=format.value)
@@ -315,20 +312,19 @@ def serve(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    port: Annotated[
-        str | None, typer.Option("--port", "-p", metavar="PORT", help="Listen on this port (REST); sets ports.http.")
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option("--host", metavar="HOST", help="Listen on this address; sets server.host.")
-    ] = None,
-    workers: Annotated[
-        str | None, typer.Option("--workers", metavar="N", help="Number of worker processes; sets server.workers.")
-    ] = None,
-    reload: Annotated[
-        bool, typer.Option("--reload", help="Replace the workers when a file of the folder changes.")
-    ] = False,
+    port: PortOption = None,
+    host: HostOption = None,
+    workers: WorkersOption = None,
+    reload: ReloadOption = False,
+    component: ComponentOption = None,
+    apart: ApartOption = False,
+    transport: TransportOption = None,
 ) -> None:
-    """Serve the class over REST and gRPC until SIGTERM; SIGHUP reloads spec and class."""
+    """Serve the class or the graph over REST and gRPC until SIGTERM; SIGHUP reloads spec and class."""
+    if apart and component is not None:
+        raise typer.BadParameter("cannot be combined with --apart", param_hint="--component")
+    if transport is not None and not apart:
+        raise typer.BadParameter("needs --apart", param_hint="--transport")
     flags = _flags(settings)
     names: dict[FieldPath, str] = {}
     for field, name, value in (
@@ -338,7 +334,12 @@ def serve(
     ):
         if value is not None:
             flags[field], names[field] = value, name
-    commands.serve(path, flags, flag_names=names, is_watched=reload)
+    if apart:
+        commands.serve_apart(
+            path, flags, flag_names=names, is_watched=reload, transport=(transport or Transport.REST).value
+        )
+    else:
+        commands.serve(path, flags, flag_names=names, is_watched=reload, component=component)
 
 
 @app.command()

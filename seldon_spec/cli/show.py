@@ -8,9 +8,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from seldon_spec.config.build_spec import plain
+from seldon_spec.config.graph import describe_step
 from seldon_spec.config.masking import find_literals, redact
 from seldon_spec.config.model import SecretRef, Spec
-from seldon_spec.config.schema.lookup import groups_keys, join
+from seldon_spec.config.schema.describe import show_flow
+from seldon_spec.config.schema.lookup import groups_keys, join, own_path
 from seldon_spec.errors import FieldPath, Origin, OriginKind
 
 _SECTIONS = (
@@ -29,22 +31,46 @@ _SECTIONS = (
     "platform",
     "unit",
 )
+_OF_A_CLASS = ("class_name", "service_type", "parameters")
+_OF_A_COMPONENT = (*_OF_A_CLASS, "name", "version", "environment", "inputs", "outputs", "platform")
+"""The sections of a component that have an effect in the process of its graph."""
+_OF_ENTRIES = ("url", "timeout_seconds", "token", "ca")
 
 
-def leaves(spec: Spec) -> Iterator[tuple[FieldPath, Any, Origin]]:
-    """Yield every value of the spec with its path and origin, in the order of the keys of the file."""
-    for name in _SECTIONS:
-        for path, value in _leaves((name,), getattr(spec, name)):
-            yield path, value, spec.origin(*path)
+def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any, Origin]]:
+    """Yield every value of the spec with its path and origin, in the order of the keys of the file.
+
+    Those of a graph are followed by those of its components.
+
+    Args:
+        spec: the spec.
+        around: the path of the component that it is; ``()``: it is the served spec.
+    """
+    for name in _OF_A_COMPONENT if around else _SECTIONS:
+        if spec.graph is None or name not in _OF_A_CLASS:
+            for path, value in _leaves((name,), getattr(spec, name), around):
+                yield (*around, *path), value, spec.origin(*path)
+    if spec.graph is not None:
+        yield (*around, "graph"), describe_step(spec.graph), spec.origin("graph")
+    for name, component in spec.components.items():
+        at = ("components", name)
+        for key in _OF_ENTRIES:
+            value = getattr(component, key)
+            if value is not None:
+                yield (*around, *at, key), value, spec.origin(*at, key)
+        if component.spec is None:
+            yield (*around, *at, "service_type"), component.service_type, spec.origin(*at, "service_type")
+        else:
+            yield from leaves(component.spec, (*around, *at))
 
 
-def _leaves(path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
+def _leaves(path: FieldPath, value: Any, around: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
     if is_dataclass(value) and not isinstance(value, SecretRef):
         for f in fields(value):
             if path == ("unit",) and f.name in ("name", "version"):
                 continue  # shown as keys of the spec
-            yield from _leaves((*path, f.name), getattr(value, f.name))
-    elif isinstance(value, Mapping) and groups_keys(path):
+            yield from _leaves((*path, f.name), getattr(value, f.name), around)
+    elif isinstance(value, Mapping) and groups_keys((*around, *path)):
         for key, item in value.items():
             yield (*path, key), item
     else:
@@ -66,18 +92,34 @@ def render_text(spec: Spec) -> str:
     """Render one line per value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``."""
     lines, redact_value = [], _Redactor(spec)
     for path, value, origin in leaves(spec):
-        text = json.dumps(redact_value(path, value), ensure_ascii=False)
+        shown = redact_value(path, value)
+        text = show_flow(shown) if own_path(path) == ("graph",) else json.dumps(shown, ensure_ascii=False)
         lines.append(f"{join(path)} = {text}  <- {_origin(spec, path, origin, redact_value)}")
     return "\n".join(lines) + "\n"
 
 
 def _origin(spec: Spec, path: FieldPath, origin: Origin, redact_value: _Redactor) -> str:
     if origin.kind is OriginKind.DEFAULT:
-        return f"from class_name ({spec.origin('class_name')})" if path == ("name",) else "default"
+        return _default(spec, path)
     if origin.below is None:
         return str(origin)
     overridden = json.dumps(redact_value(path, origin.replaced), ensure_ascii=False)
     return f"{origin} ({origin.below} said {overridden})"
+
+
+def _default(spec: Spec, path: FieldPath) -> str:
+    """Return where a value that is not set comes from."""
+    inner = spec
+    while path[:1] == ("components",) and len(path) > 2:
+        component = inner.components[path[1]].spec
+        if component is None:
+            return "default"
+        inner, path = component, path[2:]
+    if path == ("name",):
+        key = "graph" if inner.class_name is None else "class_name"
+        return f"from {'the folder' if key == 'graph' else key} ({inner.origin(key)})"
+    derived = inner.graph is not None and path in (("inputs",), ("outputs",)) and getattr(inner, path[0])
+    return "from the components" if derived else "default"
 
 
 def render_json(spec: Spec) -> str:
@@ -92,7 +134,7 @@ def render_json(spec: Spec) -> str:
         section[path[-1]] = redact_value(path, value)
         if origin.kind is not OriginKind.DEFAULT:
             origins[join(path)] = _origin_json(path, origin, redact_value)
-    for name in ("parameters", "environment"):
+    for name in ("parameters", "environment") if spec.graph is None else ("environment",):
         values.setdefault(name, {})
     return json.dumps({"spec": values, "origins": origins}, indent=2, ensure_ascii=False) + "\n"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.image_rules import find_requirements
 from seldon_spec.config.checks.requirements import Requirements
@@ -39,11 +39,8 @@ from seldon_spec.config.schema.suggest import guess
 from seldon_spec.config.yaml.document import Document
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 
-_FEEDBACK = frozenset({"send_feedback", "send_feedback_raw", "send_feedback_rest", "send_feedback_grpc"})
 _DECISIVE = ("class_name", "graph", "path", "url")
 """The keys of an entry that decide what the component is."""
-_OF_SERVER = ("flask", "ports", "image")
-"""The sections that have no effect on a component inside the process of its graph."""
 
 
 @dataclass(slots=True)
@@ -55,6 +52,15 @@ class LoadedComponent:
     loaded: LoadedSpec | None
     has_feedback: bool
 
+    @property
+    def role(self) -> Role:
+        """What the steps that name the component depend on."""
+        if self.loaded is None:
+            return Role(self.service_type)
+        layered = self.loaded.layered
+        parameters = layered.values.get(("parameters",)) or {}
+        return make_role(self.service_type, layered.class_source, parameters, self.loaded.step_names)
+
 
 @dataclass(slots=True)
 class LoadedSpec:
@@ -65,6 +71,7 @@ class LoadedSpec:
         components: of a graph, in call order.
         step_names: of the steps with branches, those of nested graphs too.
         environment: the variables that it sets in the process, with their origins.
+        findings: of the rules of the spec alone.
     """
 
     layered: LayeredSpec
@@ -72,6 +79,7 @@ class LoadedSpec:
     components: dict[str, LoadedComponent] = field(default_factory=dict)
     step_names: frozenset[str] = frozenset()
     environment: dict[str, tuple[Any, Origin]] = field(default_factory=dict)
+    findings: list[Diagnostic] = field(default_factory=list)
 
 
 class SpecLoader:
@@ -104,10 +112,12 @@ class SpecLoader:
         """
         values, document = layered.values, layered.document
         self.documents.setdefault(document.file, document)
-        self.findings += [*document.problems, *values.problems]
         loaded = LoadedSpec(layered)
+        self.findings += [*document.problems, *values.problems]
         if not layered.is_readable:
             return loaded
+        variables: dict[str, Any] = values.get(("environment",)) or {}
+        loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
         layered.wrong |= {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
         context = RuleContext(
             values, layered.folder, document, layered.class_source, self._checks_build, self._requirements
@@ -116,9 +126,8 @@ class SpecLoader:
             self._requirements = find_requirements(context)
         if not any(path[:1] == ("graph",) for path in layered.wrong):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
-        self.findings += check_rules(context, frozenset(layered.wrong))
-        for name, value in (values.get(("environment",)) or {}).items():
-            loaded.environment.setdefault(name, (value, context.origin("environment", name)))
+        loaded.findings = check_rules(context, frozenset(layered.wrong))
+        self.findings += loaded.findings
         return loaded
 
     def apply_layers(self, layered: LayeredSpec, at: FieldPath) -> None:
@@ -169,25 +178,26 @@ class _GraphLoader:
             uses.setdefault(use.name, use)
         entries = self._values.get(("components",)) or {}
         self._check_settings({*uses, *entries})
+        if raw is None:
+            return self._loaded
         components: dict[str, LoadedComponent] = {}
         for name in [*uses, *(name for name in entries if name not in uses)]:
             if self._check_name(name, uses.get(name)):
                 component = self._load_component(name, uses.get(name))
                 if component is not None:
                     components[name] = component
-        if raw is None:
-            return self._loaded
         for name in entries:
             if name not in uses:
                 origin = self._context.key_origin("components", name)
-                self._report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
-        compiler = GraphCompiler(raw, {name: _role_of(each) for name, each in components.items()}, self._locate)
+                self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
+        compiler = GraphCompiler(raw, {name: each.role for name, each in components.items()}, self._locate)
         self._loaded.steps = compiler.compile()
         self._loader.findings += compiler.problems
         names = list_components(self._loaded.steps) if self._loaded.steps is not None else []
         self._loaded.components = {name: components[name] for name in names if name in components}
         self._loaded.step_names = frozenset(compiler.names)
-        self._join_environments(components)
+        local = [each.loaded for each in components.values() if each.loaded and each.entry.get("url") is None]
+        self._loader.findings += join_environments(self._loaded.environment, [each.environment for each in local])
         return self._loaded
 
     def _locate(self, path: FieldPath, is_key: bool) -> Origin:  # noqa: FBT001 - the type of a callback
@@ -206,7 +216,7 @@ class _GraphLoader:
             return self._context.key_origin("components", name)
         return self._locate(use.path, use.is_key) if use is not None else self._context.origin("components")
 
-    def _report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
+    def report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
         path = ("components", name)
         self._loader.findings.append(Diagnostic(code, message, origin, severity, path, **details))
 
@@ -251,7 +261,7 @@ class _GraphLoader:
         layered = self._find_layers(name, use, entry)
         if layered is None:
             return None
-        self._check_entry(name, entry)
+        self._loader.findings += check_entry(self._context, name, entry)
         _apply_entry(self._values, name, layered)
         layered.wrong |= {path[2:] for path in self._layered.wrong if path[:2] == ("components", name)}
         self._loader.apply_layers(layered, at)
@@ -261,7 +271,11 @@ class _GraphLoader:
         if not layered.is_readable:
             return None
         service_type = _service_type_of(loaded)
-        return LoadedComponent(entry, service_type, loaded, _has_feedback(loaded, service_type))
+        if loaded.steps is not None:
+            has_feedback = any(component.has_feedback for component in loaded.components.values())
+        else:
+            has_feedback = may_take_feedback(layered.class_source, service_type)
+        return LoadedComponent(entry, service_type, loaded, has_feedback)
 
     def _find_layers(self, name: str, use: Use | None, entry: Mapping[str, Any]) -> LayeredSpec | None:
         """Return the first layer of a component: its file, the part of this file, or nothing if it has only a URL."""
@@ -273,6 +287,8 @@ class _GraphLoader:
                     layered.values.set(path, self._values.get(path), origin)
             return layered
         named = own.folder / (entry.get("path") or name)
+        short = Path(os.path.normpath(named))
+        named = short if os.path.realpath(short) == os.path.realpath(named) else named
         folder, file_name = split_spec_path(named)
         file = folder / file_name
         if is_file(file):
@@ -317,36 +333,12 @@ class _GraphLoader:
         )
         return None
 
-    def _check_entry(self, name: str, entry: Mapping[str, Any]) -> None:
-        """Report keys of an entry that do not fit together."""
-        url, token = entry.get("url"), entry.get("token")
-        if url is None:
-            for key in ("timeout_seconds", "token", "ca"):
-                if entry.get(key) is not None:
-                    self._report_unused(name, key, "the component has no url")
-            server = [key for key in entry.get("server") or {} if key != "validate_requests"]
-            if server or any(key in entry for key in _OF_SERVER):
-                key = next((key for key in _OF_SERVER if key in entry), "server")
-                self._report_unused(name, key, "the component is built in the process of its graph", Severity.NOTE)
-        elif token is not None and url.startswith(("http://", "grpc://")):
-            message = f"the token of {name} is sent without encryption"
-            remedy = "use https:// or grpcs://"
-            origin = self._context.origin("components", name, "url")
-            self._report("graph-insecure", message, origin, Severity.WARNING, name, found=url, help=remedy)
-
-    def _report_unused(self, name: str, key: str, reason: str, severity: Severity = Severity.WARNING) -> None:
-        origin = self._context.key_origin("components", name, key)
-        message = f"components.{name}.{key} has no effect: {reason}"
-        self._loader.findings.append(
-            Diagnostic("key-without-effect", message, origin, severity, ("components", name, key), help="remove it")
-        )
-
     def _make_remote(self, name: str, entry: Mapping[str, Any], layered: LayeredSpec) -> LoadedComponent:
         """Return a component of which only the URL is known."""
         self._loader.findings += layered.values.problems
         text = layered.values.get(("service_type",))
         if text is None:
-            self._report(
+            self.report(
                 "graph-remote-type",
                 f"the service type of {name} is not known",
                 self._context.origin("components", name, "url"),
@@ -358,52 +350,15 @@ class _GraphLoader:
         service_type = ServiceType(text or "MODEL")
         return LoadedComponent(entry, service_type, None, service_type in (ServiceType.MODEL, ServiceType.ROUTER))
 
-    def _join_environments(self, components: Mapping[str, LoadedComponent]) -> None:
-        """Collect the variables of the components in this process; report one that has two values."""
-        joined = self._loaded.environment
-        for name, value in (self._values.get(("environment",)) or {}).items():
-            joined[name] = (value, self._context.origin("environment", name))
-        for component in components.values():
-            if component.loaded is None or component.entry.get("url") is not None:
-                continue
-            for name, (value, origin) in component.loaded.environment.items():
-                first, first_origin = joined.setdefault(name, (value, origin))
-                if first != value:
-                    related = (("first given", first_origin.position),) if first_origin.position else ()
-                    message = f"{name} has two values in one process"
-                    remedy = "give it one value, or run a component elsewhere and set its url"
-                    path = ("environment", name)
-                    self._loader.findings.append(
-                        Diagnostic("graph-environment-clash", message, origin, path=path, help=remedy, related=related)
-                    )
-
 
 def _has_spec(layered: LayeredSpec) -> bool:
     return bool(layered.file)
-
-
-def _role_of(component: LoadedComponent) -> Role:
-    if component.loaded is None:
-        return Role(component.service_type)
-    layered = component.loaded.layered
-    parameters = layered.values.get(("parameters",)) or {}
-    return make_role(component.service_type, layered.class_source, parameters, component.loaded.step_names)
 
 
 def _service_type_of(loaded: LoadedSpec) -> ServiceType:
     values = loaded.layered.values
     text = values.get(("service_type",)) if values.get(("graph",)) is None else None
     return ServiceType(text or "MODEL")
-
-
-def _has_feedback(loaded: LoadedSpec, service_type: ServiceType) -> bool:
-    """Return whether the class takes feedback; of a class that is not known completely, whether it may."""
-    if loaded.steps is not None:
-        return any(component.has_feedback for component in loaded.components.values())
-    source = loaded.layered.class_source
-    if isinstance(source, ClassSource) and (source.is_whole or source.hooks & _FEEDBACK):
-        return bool(source.hooks & _FEEDBACK)
-    return service_type in (ServiceType.MODEL, ServiceType.ROUTER)
 
 
 def _apply_entry(values: Any, name: str, layered: LayeredSpec) -> None:

@@ -132,6 +132,27 @@ def _components_of(step: Step) -> Iterator[str]:
         yield step.combiner
 
 
+def describe_step(step: Step) -> object:
+    """Return a step as the value of ``graph`` in a file, with the name of each decision and the method of each call."""
+    if isinstance(step, CallStep):
+        return step.component if step.method is Method.PREDICT else {step.method.value: step.component}
+    if isinstance(step, ChainStep):
+        return [describe_step(each) for each in step.steps]
+    if isinstance(step, ShadowStep):
+        inner = describe_step(step.step)
+        tree = inner if isinstance(inner, dict) else {"predict": inner}
+        return {**tree, "shadow": describe_step(step.shadow), "shadow_percent": step.percent}
+    branches = [describe_step(each) for each in step.branches]
+    if isinstance(step, RouteStep):
+        return {"route": step.router, "to": branches, "name": step.name}
+    if isinstance(step, SplitStep):
+        by = {} if step.by is None else {"by": step.by}
+        return {"split": list(step.weights), "to": branches, **by, "name": step.name}
+    if step.combiner is None:
+        return {"average": branches, "name": step.name}
+    return {"combine": step.combiner, "of": branches, "name": step.name}
+
+
 def find_first(step: Step) -> str:
     """Return the component whose inputs are those of a step: the first one that gets the request as it is."""
     if isinstance(step, CallStep):

@@ -5,7 +5,7 @@ Every problem is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -80,11 +80,15 @@ def load(
     findings = [*loader.findings, *find_other_file(document, _digest(loaded), environ)]
     if options.checks_build:
         findings += find_outside(loaded, layered.folder)
-    shown = [_mask(_with_severity(finding, options), loader.documents, document) for finding in _unique(findings)]
-    ordered = tuple(sorted(shown, key=lambda finding: _sort_key(finding, document.file)))
+
+    def show(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+        shown = [_mask(_with_severity(finding, options), loader.documents, document) for finding in _unique(findings)]
+        return tuple(sorted(shown, key=lambda finding: _sort_key(finding, document.file)))
+
+    ordered = show(findings)
     if any(finding.severity is Severity.ERROR for finding in ordered):
         raise SpecError(ordered)
-    return replace(_build(loaded), diagnostics=ordered)
+    return replace(_build(loaded, show), diagnostics=ordered)
 
 
 def _mask(finding: Diagnostic, documents: Mapping[str, Document], first: Document) -> Diagnostic:
@@ -99,16 +103,21 @@ def _digest(loaded: LoadedSpec) -> str:
     return digest_spec(loaded.layered.document, {name: _digest(each) for name, each in components if each is not None})
 
 
-def _build(loaded: LoadedSpec, around: UnitSpec | None = None, component: str | None = None) -> Spec:
+Show = Callable[[list[Diagnostic]], tuple[Diagnostic, ...]]
+
+
+def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, component: str | None = None) -> Spec:
     """Return the spec with its steps and components.
 
     Args:
         loaded: a spec without errors.
+        show: orders the diagnostics of a spec and masks secrets.
         around: the unit of the served spec, whose deployment the components belong to.
         component: the name of the component that it is; None: it is the served spec.
     """
     layered = loaded.layered
-    spec = replace(build_spec(layered.values, layered.folder, layered.file), digest=_digest(loaded))
+    spec = build_spec(layered.values, layered.folder, layered.file)
+    spec = replace(spec, digest=_digest(loaded), diagnostics=show(loaded.findings))
     if around is not None:
         image = spec.image.tag or (f"{spec.name}:{spec.version}" if spec.version else spec.name)
         own = spec.unit
@@ -119,11 +128,11 @@ def _build(loaded: LoadedSpec, around: UnitSpec | None = None, component: str | 
     components = {
         name: ComponentSpec(
             each.service_type,
-            None if each.loaded is None else _build(each.loaded, around or spec.unit, name),
+            None if each.loaded is None else _build(each.loaded, show, around or spec.unit, name),
             each.entry.get("url"),
             each.entry.get("timeout_seconds"),
             with_references(each.entry.get("token")),
-            each.entry.get("ca"),
+            None if each.entry.get("ca") is None else str((layered.folder / each.entry["ca"]).absolute()),
             each.has_feedback,
         )
         for name, each in loaded.components.items()

@@ -30,31 +30,56 @@ def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
 
     Raises:
         SpecError: a secret cannot be read or is not a valid bearer token, or a required argument of ``__init__`` has no
-            value.
+            value; of any component of a graph that is built in this process.
     """
-    reader = _Reader(spec, environ)
+    problems: list[Diagnostic] = []
+    prepared = _resolve_secrets(spec, environ, problems)
+    if problems:
+        others = [d for d in spec.diagnostics if d.code != "missing-argument"]
+        raise SpecError((*problems, *others))
+    return prepared
+
+
+def _resolve_secrets(spec: Spec, environ: Mapping[str, str], problems: list[Diagnostic]) -> Spec:
+    """Return a spec and its components with references replaced by secrets.
+
+    Diagnostics are appended to ``problems``.
+    """
+    # The diagnostics of a graph include those of its components, also of those that are built elsewhere.
+    missing = [d for d in spec.diagnostics if d.code == "missing-argument" and spec.graph is None]
+    problems += [replace(d, severity=Severity.ERROR) for d in missing]
+    reader = _Reader(spec, environ, problems)
     flask_secrets = [path for path, schema in fields() if path[0] == "flask" and schema.get("x-secret")]
-    prepared = replace(
+    components = {}
+    for name, each in spec.components.items():
+        is_local = each.spec is not None and each.url is None
+        inner = _resolve_secrets(each.spec, environ, problems) if is_local and each.spec is not None else each.spec
+        token = reader.read(("components", name, "token"), each.token)
+        components[name] = replace(each, spec=inner, token=token)
+    return replace(
         spec,
+        components=MappingProxyType(components),
         flask=replace(spec.flask, **{at[-1]: reader.read(at, getattr(spec.flask, at[-1])) for at in flask_secrets}),
         server=replace(spec.server, auth=reader.read_tokens(spec.server.auth)),
         parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
         environment=MappingProxyType({k: reader.read(("environment", k), v) for k, v in spec.environment.items()}),
     )
-    missing = [d for d in spec.diagnostics if d.code == "missing-argument"]
-    problems = [*(replace(d, severity=Severity.ERROR) for d in missing), *reader.problems]
-    if problems:
-        others = [d for d in spec.diagnostics if d not in missing]
-        raise SpecError((*problems, *others))
-    return prepared
+
+
+def join_environments(spec: Spec) -> dict[str, str | SecretRef]:
+    """Return the variables of a spec and of its components that are built in this process."""
+    joined = dict(spec.environment)
+    for component in spec.components.values():
+        if component.spec is not None and component.url is None:
+            joined |= join_environments(component.spec)
+    return joined
 
 
 class _Reader:
     """Reads secrets and collects the diagnostics of those that cannot be read."""
 
-    def __init__(self, spec: Spec, environ: Mapping[str, str]) -> None:
-        self.spec, self.environ = spec, environ
-        self.problems: list[Diagnostic] = []
+    def __init__(self, spec: Spec, environ: Mapping[str, str], problems: list[Diagnostic]) -> None:
+        self.spec, self.environ, self.problems = spec, environ, problems
 
     def read(self, path: FieldPath, value: Any) -> Any:
         """Return a value with every reference in it replaced by the secret."""

@@ -38,6 +38,15 @@ def find_component(dispatcher: Dispatcher, name: str) -> Component:
     return nodes[name].component
 
 
+def find_raising(component: Component, error: SeldonSpecError) -> Component:
+    """Return the component that raised an error: one of a graph, or the given one itself."""
+    for name in (error.component or "").split("/"):
+        if not isinstance(component, Graph) or name not in component.nodes:
+            break
+        component = component.nodes[name].component
+    return component
+
+
 def read_component_metadata(dispatcher: Dispatcher, name: str) -> Mapping[str, Any]:
     """Return the metadata of a component of the graph that a dispatcher has built.
 

@@ -72,9 +72,10 @@ class ReadinessMonitor:
 
     def _set_unready(self, reason: str) -> None:
         state = f"component {self._name} is not ready: {reason}"
-        if not self._is_stopped.is_set() and (self.is_ready or self.state != state):
-            logger.warning("%s", state)
+        is_new = self.is_ready or self.state != state
         self.is_ready, self.state = False, state
+        if is_new and not self._is_stopped.is_set():
+            logger.warning("%s", state)
 
     def _read_metadata(self) -> None:
         try:

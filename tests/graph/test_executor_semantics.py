@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.graph import (
     CallStep,
     ChainStep,
@@ -21,7 +22,17 @@ from seldon_spec.config.graph import (
     Step,
 )
 from seldon_spec.config.model import ComponentSpec, ServiceType, Spec
-from seldon_spec.errors import CannotCombine, ComponentFailed, InvalidRouting, PayloadError, UnsupportedOperation
+from seldon_spec.errors import (
+    CannotCombine,
+    ComponentFailed,
+    InvalidRouting,
+    Origin,
+    OriginKind,
+    PayloadError,
+    RequestTimeout,
+    UnsupportedOperation,
+)
+from seldon_spec.inference.call import BaseContext
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
@@ -299,3 +310,36 @@ def test_the_metadata_of_a_graph(components: dict[str, ComponentSpec], make_grap
     assert list(metadata["models"]) == ["t", "a", "b", "k"]
     assert metadata["models"]["a"]["name"] == "a"
     assert (metadata["graphinputs"], metadata["graphoutputs"]) == ([], [])
+
+
+def test_inputs_that_are_declared_for_the_graph(
+    components: dict[str, ComponentSpec], make_graph: MakeGraph, start: Start, calls: list[Any]
+) -> None:
+    declared = TensorSpec("sizes", "FP64", (-1, 2), columns=(ColumnSpec("width"), ColumnSpec("height")), maximum=9)
+    spec = make_graph(ChainStep((A, B)), components)
+    origins: dict[tuple[str, ...], Origin] = {("inputs",): Origin(OriginKind.FILE, "seldon.yaml")}
+    dispatcher = start(replace(spec, inputs=(declared,), origins=origins))
+    with pytest.raises(PayloadError, match="row 0, height: 10 is greater than the maximum 9"):
+        ask(dispatcher, {"data": {"ndarray": [[1.0, 10.0]]}})
+    assert calls == []
+    ask(dispatcher, {"data": {"names": ["height", "width"], "ndarray": [[1.0, 2.0]]}})
+    assert calls[0] == ("a", "predict", [[2.0, 1.0]])  # in the declared order
+
+
+def test_nothing_is_called_for_a_client_that_has_gone(
+    components: dict[str, ComponentSpec], make_graph: MakeGraph, start: Start, calls: list[Any]
+) -> None:
+    leave = components["raw"]
+    assert leave.spec is not None
+    (leave.spec.folder / "Leave.py").write_text(
+        "from seldon_spec.inference.call import WORKED_ON\n\n\nclass Leave:\n    def predict(self, X, names):\n"
+        "        WORKED_ON.get().call.give_up()\n        return X\n"
+    )
+    spec = replace(leave.spec, class_name="Leave", parameters=MappingProxyType({}))
+    step = ChainStep((CallStep("leave"), A))
+    dispatcher = start(make_graph(step, {**components, "leave": replace(leave, spec=spec)}))
+    context = BaseContext("id")
+    reply = dispatcher.submit(Operation.PREDICT, json.dumps(REQUEST).encode(), JSON, context)
+    with pytest.raises(RequestTimeout, match="the client did not wait until component a was called"):
+        reply.result(20)
+    assert calls == []

@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from seldon_spec import errors
-from seldon_spec.errors import ComponentFailed, PayloadError, RequestError, SeldonSpecError
+from seldon_spec.errors import ComponentFailed, PayloadError, RemoteFailed, RequestError, SeldonSpecError
+from seldon_spec.protocols.open_inference_v2.errors import describe as describe_v2
 from seldon_spec.protocols.seldon_v1.errors import REASONS, describe, describe_http
 from seldon_spec.protocols.status import STATUSES, ErrorStatus, find_by_class
 
@@ -106,3 +107,25 @@ def test_details_fit_into_a_header() -> None:
 )
 def test_errors_of_http_itself(status: int, reason: str) -> None:
     assert describe_http(status, "text").body == {"status": {"status": 1, "info": "text", "code": -1, "reason": reason}}
+
+
+REMOTE: dict[str, tuple[RemoteFailed, tuple[int, str, str, int]]] = {
+    "all of it": (RemoteFailed("no tea", 418, "ABORTED", "TEAPOT", 7), (418, "ABORTED", "TEAPOT", 7)),
+    "bad data": (
+        RemoteFailed("no tea", 400, "INVALID_ARGUMENT"),
+        (400, "INVALID_ARGUMENT", "MICROSERVICE_BAD_DATA", -1),
+    ),
+    "refused": (RemoteFailed("no tea", 503, "UNAVAILABLE"), (503, "UNAVAILABLE", "MICROSERVICE_UNAVAILABLE", -1)),
+    "late": (RemoteFailed("no tea", 504, "DEADLINE_EXCEEDED"), (504, "DEADLINE_EXCEEDED", "MICROSERVICE_TIMEOUT", -1)),
+    "failed": (RemoteFailed("no tea", 500, "UNKNOWN"), (500, "UNKNOWN", "MICROSERVICE_INTERNAL_ERROR", -1)),
+}
+
+
+@pytest.mark.parametrize(("error", "expected"), REMOTE.values(), ids=REMOTE)
+def test_the_error_of_another_server_keeps_its_status(error: RemoteFailed, expected: tuple[int, str, str, int]) -> None:
+    error.component = "far"
+    failure = describe(error)
+    assert (failure.http, failure.grpc, failure.reason, failure.code) == expected
+    found = describe_v2(error)
+    assert (found.http, found.grpc) == (expected[0], expected[1].replace("UNKNOWN", "INTERNAL"))
+    assert failure.info == found.text == "component far: no tea"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,8 @@ from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.metadata import complete_metadata
 from seldon_spec.inference.component.response import build_response_message
 from seldon_spec.inference.component.service import start_service
+from seldon_spec.inference.contract.validation import RequestValidation
+from seldon_spec.inference.graph.entries import Entries, keep_more
 from seldon_spec.inference.graph.feedback import list_receivers
 from seldon_spec.inference.graph.nodes import Node, Visit
 from seldon_spec.inference.graph.steps import Runner, echo_request
@@ -27,7 +29,7 @@ from seldon_spec.inference.graph.values import Value
 from seldon_spec.inference.graph.work import Work, finish
 from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import MetricsSink
-from seldon_spec.inference.request import Request, Response
+from seldon_spec.inference.request import LazyBody, Request, Response
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,6 @@ MAX_SHADOWS = 64
 
 Defer = Callable[[Callable[[], None]], object]
 """Runs a task on a model thread, after the requests that wait there already."""
-
-_KEEP = (KeepRows.NEVER, KeepRows.IF_MIXED, KeepRows.ALWAYS)
 
 
 class Graph:
@@ -77,26 +77,21 @@ class Graph:
         self._defer = defer
         self._waiting_shadows = 0
         self._lock = threading.Lock()
-        entries = list(root.list_entries())
         local = [node.component for node in nodes.values() if not node.is_remote]
         self.has_feedback = any(node.has_feedback for node in nodes.values())
         self.metadata = complete_metadata({}, spec.unit, spec.inputs, spec.outputs, spec.platform)
-        self.plain = frozenset(
-            (Operation.PREDICT, transport)
-            for transport in Transport
-            if all(not node.is_remote and (operation, transport) in node.component.plain for node, operation in entries)
-        )
+        self._entries = Entries(root)
+        self.plain = self._entries.plain
+        self.keeps_rows = self._entries.keeps_rows
         self.batchable: frozenset[tuple[Operation, Transport]] = frozenset()
-        self.keeps_rows = max((node.component.keeps_rows for node, _ in entries), key=_KEEP.index)
         self.uses_flask = any(component.uses_flask for component in local)
-        blueprints = [c.error_blueprint for c in local if c.error_blueprint is not None]
-        self.error_blueprint = blueprints[0] if len(blueprints) == 1 else None
+        self.error_blueprint = _join_blueprints([c.error_blueprint for c in local if c.error_blueprint is not None])
         services = [c.custom_service for c in local if c.custom_service is not None]
         self.custom_service = partial(_start_all, services) if services else None
-        self._takes_raw = {
-            transport: any((operation, transport) not in node.component.plain for node, operation in entries)
-            for transport in Transport
-        }
+        is_declared = ("inputs",) in spec.origins  # otherwise the components check their own
+        self._validation = RequestValidation(spec.inputs, spec.server.validate_requests) if is_declared else None
+        if self._validation is not None:
+            self.keeps_rows = keep_more(self.keeps_rows, KeepRows.IF_MIXED)
 
     @property
     def is_ready(self) -> bool:
@@ -158,11 +153,15 @@ class Graph:
         return self._root.run(value, visit)
 
     def _predict(self, request: Request) -> Response:
-        message = request.message if request.codec.has_tensors else None
-        visit = Visit(request.codec, message if isinstance(message, TensorMessage) else None)
+        codec = request.codec
+        message = request.message if codec.has_tensors else None
+        visit = Visit(codec, message if isinstance(message, TensorMessage) else None)
+        if self._validation is not None:
+            request = self._validate(self._validation, request)
         value = Value(request)
-        if self._takes_raw[request.codec.transport] and not request.codec.has_tensors:
-            value.wire = request.codec.write_raw(request.raw)  # for components that read it unparsed
+        if self._entries.reads_wire[codec.transport] and not codec.has_tensors and self._validation is None:
+            value.wire = _write(request)
+            value.is_shared = self._entries.reads_only_wire[codec.transport]
         try:
             value = finish(self._root.run(value, visit))
         finally:
@@ -170,6 +169,19 @@ class Graph:
             for name, make_work in visit.shadows:
                 self._start_shadow(name, make_work)
         return _complete(value, visit)
+
+    def _validate(self, validation: RequestValidation, request: Request) -> Request:
+        """Return the request with the inputs as they are declared for the graph.
+
+        Raises:
+            PayloadError: they are not.
+        """
+        message = request.message
+        accepts = validation.quick_check
+        if accepts is not None and accepts(message):
+            return request
+        checked = validation.read_table(message)
+        return request if checked is None else Request.from_message(request.operation, checked, request.codec)
 
     def _start_shadow(self, name: str, make_work: Callable[[], Work]) -> None:
         with self._lock:
@@ -230,12 +242,19 @@ class Graph:
         return Response(build_response_message(np.array([]), Operation.FEEDBACK, message, meta))
 
 
+def _write(request: Request) -> Any:
+    """Return the bytes of a request, as they were sent if nothing has parsed them."""
+    body = request.body
+    wire = body.wire if isinstance(body, LazyBody) else None
+    return request.codec.write_raw(request.raw) if wire is None else wire
+
+
 def _complete(value: Value, visit: Visit) -> Response:
     """Return the response to the client, with the routing and the path of its request."""
     response = value.response
     if response is None:
         response = Response(echo_request(value.message))
-    if response.codec is not None:
+    if response.codec is not None and response.is_raw_for(visit.codec):
         raw = response.codec.add_routing(response.raw, visit.routing, visit.request_path)
         return Response(raw=raw, codec=response.codec)
     message = response.message
@@ -244,6 +263,18 @@ def _complete(value: Value, visit: Visit) -> Response:
     meta["routing"] = visit.routing
     message.meta = meta
     return response
+
+
+def _join_blueprints(blueprints: Sequence[Any]) -> Any:
+    """Return one blueprint of Flask with the handlers of several; None if there are none."""
+    if len(blueprints) < 2:
+        return blueprints[0] if blueprints else None
+    from flask import Blueprint  # not at the top: only components that have a blueprint need it
+
+    joined = Blueprint("components", __name__)
+    for index, blueprint in enumerate(blueprints):
+        joined.register_blueprint(blueprint, name=f"component-{index}")  # their own names may be equal
+    return joined
 
 
 def _start_all(services: Iterable[Callable[[], Any]]) -> None:

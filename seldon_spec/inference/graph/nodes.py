@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from seldon_spec.config.model import ComponentSpec
-from seldon_spec.errors import SeldonSpecError
+from seldon_spec.errors import RequestTimeout, SeldonSpecError
+from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.graph.values import Value, blame
 from seldon_spec.inference.graph.work import Work
@@ -30,16 +31,19 @@ class Visit:
         is_shadow: whether the request is a copy for a shadow.
 
     Attributes:
+        call: of the client; None: it is not known.
         routing: the branch of each step that was reached.
         request_path: the images of the components that were called.
         shadows: steps to run after the response, by their names in metrics.
     """
 
-    __slots__ = ("client", "codec", "is_shadow", "request_path", "routing", "shadows")
+    __slots__ = ("call", "client", "codec", "is_shadow", "request_path", "routing", "shadows")
 
     def __init__(self, codec: Codec, client: TensorMessage | None = None, *, is_shadow: bool = False) -> None:
         self.codec = codec
         self.client = client
+        context = WORKED_ON.get()
+        self.call = context.call if isinstance(context, BaseContext) else None
         self.is_shadow = is_shadow
         self.routing: dict[str, int] = {}
         self.request_path: dict[str, str] = {}
@@ -115,7 +119,13 @@ class Node:
         return response
 
     def run(self, operation: Operation, value: Value, visit: Visit) -> Work:
-        """Call an operation with a value, and return the response as one."""
+        """Call an operation with a value, and return the response as one.
+
+        Raises:
+            RequestTimeout: nobody waits for the response any more.
+        """
+        if visit.call is not None and visit.call.is_unwanted and not visit.is_shadow:
+            raise RequestTimeout(f"the client did not wait until component {self.name} was called")
         visit.request_path[self.name] = self._image
         codec = self._find_codec(visit.codec)
         request = value.to_request(operation, codec, is_plain=(operation, codec.transport) in self.component.plain)

@@ -23,9 +23,10 @@ class Value:
         response: of a component; None: it is the request.
         producer: the name of the component that responded.
         wire: the client's request for components that read it unparsed; None: none does, or it has been changed.
+        is_shared: whether all components read it unparsed, so that the message need not be copied for them.
     """
 
-    __slots__ = ("producer", "request", "response", "wire")
+    __slots__ = ("is_shared", "producer", "request", "response", "wire")
 
     def __init__(
         self,
@@ -33,11 +34,14 @@ class Value:
         response: Response | None = None,
         producer: str | None = None,
         wire: Any = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self.request = request
         self.response = response
         self.producer = producer
         self.wire = wire
+        self.is_shared = is_shared
 
     @property
     def message(self) -> Message:
@@ -61,14 +65,13 @@ class Value:
         """
         if self.request is None:
             return Value(None, self.response, self.producer)
-        try:
-            self.request.message  # noqa: B018 - it is read once, and kept
-        except SeldonSpecError:
-            if self.wire is None:
-                raise
-            return Value(self.request, wire=self.wire)  # for components that read it unparsed
-        forked = Request.from_message(self.request.operation, copy_message(self.request.message), self.request.codec)
-        return Value(forked, wire=self.wire)
+        if self.is_shared:
+            return Value(self.request, wire=self.wire, is_shared=True)
+        return self._copy(self.request, self.wire)
+
+    def _copy(self, request: Request, wire: Any) -> Value:
+        copied = Request.from_message(request.operation, copy_message(request.message), request.codec)
+        return Value(copied, wire=wire)
 
     def to_request(self, operation: Operation, codec: Codec, *, is_plain: bool) -> Request:
         """Return the request to a component; this value cannot be used afterwards, unless it is a response.
@@ -98,6 +101,8 @@ class Value:
         tags, metrics = meta.get("tags"), meta.get("metrics")
         if not tags and not metrics:
             return self
+        if self.request is not None and self.is_shared:
+            return self._copy(self.request, None).add_meta(meta)
         message = self.message
         merged = dict(message.meta or {})
         if tags:

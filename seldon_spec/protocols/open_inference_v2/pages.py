@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seldon_spec import __version__
-from seldon_spec.errors import NotServing, UnwritableResult
+from seldon_spec.errors import NotServing, UnsupportedOperation, UnwritableResult
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import Total
@@ -131,8 +131,11 @@ def show_statistics(model: ModelInfo, dispatcher: Dispatcher, name: str = "", ve
     """Return the statistics of the model, of all protocols and processes, from its metrics.
 
     Raises:
-        UnknownModel: the model has another name or version.
+        UnknownModel: there is no such model or version.
+        UnsupportedOperation: it is a component of a graph.
     """
+    if model.find_component(name) is not None:
+        raise UnsupportedOperation(f"components have no statistics; those of the graph are at model {model.name!r}")
     model.check(name, version)
     totals = dispatcher.metrics.read_totals(_INFERENCE)
     unbatched = totals.call.count - int(totals.batched.sum)

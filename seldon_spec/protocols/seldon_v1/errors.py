@@ -66,6 +66,11 @@ REASONS: Mapping[type[BaseException], str] = {
     BaseException: INTERNAL_ERROR,
 }
 
+_USUAL_REASONS = {
+    STATUSES[kind].http: REASONS[kind] for kind in (PayloadError, Unauthenticated, NotServing, RequestTimeout)
+}
+"""The reason for the HTTP status of a server that gives none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -96,7 +101,7 @@ def describe(error: BaseException) -> Failure:
     So does the error of another server.
     """
     if isinstance(error, RemoteFailed):
-        reason = error.reason or describe_http(error.http, "").reason
+        reason = error.reason or _USUAL_REASONS.get(error.http) or describe_http(error.http, "").reason
         return Failure(error.http, error.grpc, reason, describe_error(error), error.code)
     cause = error.__cause__
     if isinstance(error, ComponentFailed) and cause is not None and is_named(cause, "SeldonMicroserviceException"):

@@ -23,9 +23,11 @@ from werkzeug.exceptions import HTTPException
 from seldon_spec.config.model import FlaskSpec, Spec
 from seldon_spec.errors import ComponentFailed, NotServing, SeldonSpecError
 from seldon_spec.inference.call import WORKED_ON, BaseContext
+from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec, EncodedResponse
+from seldon_spec.protocols.graph_state import find_raising
 from seldon_spec.protocols.json_style import JsonStyle, write_json
 from seldon_spec.protocols.route import Page, RequestInfo, Route
 from seldon_spec.server.auth import TokenAuth
@@ -148,7 +150,7 @@ class _Views:
         try:
             response = self._wait(operation, wire, codec)
         except ComponentFailed as failure:
-            raise _for_handlers(failure) from failure.__cause__
+            raise _for_handlers(failure, component) from failure.__cause__
         headers = dict(json_headers(match.protocol.style))
         headers |= {name.decode().title(): value.decode("latin-1") for name, value in response.headers}
         return flask.Response(response.body, response.status, headers)
@@ -197,10 +199,12 @@ def _to_flask(response: Response) -> flask.Response:
     return flask.Response(response.body, response.status, response.headers)
 
 
-def _for_handlers(failure: ComponentFailed) -> Exception:
+def _for_handlers(failure: ComponentFailed, component: Component | None) -> Exception:
     """Return the exception to raise for a failure of the class: its own exception if it has handlers for it."""
     cause = failure.__cause__
     if not flask.current_app.config.get(_FAILURE) or not isinstance(cause, Exception):
+        return failure
+    if component is None or find_raising(component, failure).error_blueprint is None:
         return failure
     setattr(flask.g, _FAILURE, failure)
     return cause

@@ -1,0 +1,38 @@
+"""The options of ``serve``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+
+class Transport(str, Enum):
+    """How the front end of a graph calls its components."""
+
+    REST = "rest"
+    GRPC = "grpc"
+
+
+PortOption = Annotated[
+    str | None, typer.Option("--port", "-p", metavar="PORT", help="Listen on this port (REST); sets ports.http.")
+]
+HostOption = Annotated[
+    str | None, typer.Option("--host", metavar="HOST", help="Listen on this address; sets server.host.")
+]
+WorkersOption = Annotated[
+    str | None, typer.Option("--workers", metavar="N", help="Number of worker processes; sets server.workers.")
+]
+ReloadOption = Annotated[
+    bool, typer.Option("--reload", help="Replace the workers when a file of the folder, or of a component's, changes.")
+]
+ComponentOption = Annotated[
+    str | None, typer.Option("--component", metavar="NAME", help="Serve only this component of the graph.")
+]
+ApartOption = Annotated[
+    bool, typer.Option("--apart", help="Serve each component of the graph in a server of its own on this machine.")
+]
+TransportOption = Annotated[
+    Transport | None, typer.Option("--transport", help="With --apart: how components are called. Default: rest.")
+]
