@@ -66,6 +66,16 @@ def init(folder: Path, service_type: ServiceType, class_name: str, *, has_infer:
     _print_next(folder, files)
 
 
+def init_graph(folder: Path, components: Sequence[str]) -> None:
+    """Write the files of a graph of components, create the new ones, and print the next commands."""
+    from seldon_spec.cli.graph_scaffold import make_graph_files
+    from seldon_spec.cli.scaffold import write_files
+
+    files = make_graph_files(folder, components)
+    write_files(folder, files)
+    _print_next(folder, files)
+
+
 def init_model(folder: Path, class_name: str, model: Path) -> None:
     """Write the files that serve the estimator in a file, copy the file, and print the next commands."""
     from seldon_spec.cli.estimator import read_estimator
