@@ -24,15 +24,16 @@ INTRODUCTION = """\
 Each example is a folder that you can serve without changes: `seldon-spec serve examples/NAME`. A test sends the
 requests over REST and gRPC; the responses below are from REST.
 
-| example | service type | shows |
+| example | type | shows |
 |---|---|---|
 """
 ORDER = (
     *("minimal", "iris", "dataframe", "text", "image", "photo", "named-tensors"),
     *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost"),
     *("input-transformer", "output-transformer", "bandit-router", "mean-ensemble", "outlier-detector"),
+    *("ab-test", "ensemble", "pipeline", "bandit", "canary"),
 )
-"""The models first, then the other components of a graph."""
+"""The models first, then the other components of a graph, then graphs."""
 
 WIDTH = 400
 """The maximum length of a request or response, in characters."""
@@ -54,11 +55,21 @@ def render_gallery() -> str:
 
 def _summarise(folder: Path) -> str:
     title, _ = _read_readme(folder)
-    return f"| [{folder.name}](#{folder.name}) | {_key(folder, 'service_type', 'MODEL')} | {title} |\n"
+    spec = _read_spec(folder)
+    kind = "graph" if "graph" in spec else spec.get("service_type", "MODEL")
+    return f"| [{folder.name}](#{folder.name}) | {kind} | {title} |\n"
 
 
-def _key(folder: Path, key: str, default: str) -> str:
-    return str(yaml.safe_load((folder / "seldon.yaml").read_text(encoding="utf-8")).get(key, default))
+def _read_spec(folder: Path) -> dict[str, Any]:
+    spec: dict[str, Any] = yaml.safe_load((folder / "seldon.yaml").read_text(encoding="utf-8"))
+    return spec
+
+
+def _list_classes(folder: Path) -> list[Path]:
+    """Return the files of the class, or of the classes of a graph that are in its folder."""
+    spec = _read_spec(folder)
+    specs = [spec, *(entry for entry in spec.get("components", {}).values() if isinstance(entry, dict))]
+    return list(dict.fromkeys(folder / f"{each['class_name']}.py" for each in specs if "class_name" in each))
 
 
 def _read_readme(folder: Path) -> tuple[str, str]:
@@ -68,9 +79,10 @@ def _read_readme(folder: Path) -> tuple[str, str]:
 
 def _describe(folder: Path) -> str:
     title, text = _read_readme(folder)
-    main = folder / f"{_key(folder, 'class_name', '')}.py"
-    parts = [f"## {folder.name}", f"**{title}**", text, _show("yaml", folder / "seldon.yaml"), _show("python", main)]
-    others = [f"`{file.name}`" for file in sorted(folder.glob("*.py")) if file != main]
+    classes = _list_classes(folder)
+    parts = [f"## {folder.name}", f"**{title}**", text, _show("yaml", folder / "seldon.yaml")]
+    parts += [_show("python", file) for file in classes]
+    others = [f"`{file.name}`" for file in sorted(folder.glob("*.py")) if file not in classes]
     if others:
         parts.append(f"Beside it: {', '.join(others)}.")
     return "\n" + "\n\n".join([*parts, *_play(folder)]) + "\n"
@@ -86,7 +98,10 @@ def _play(folder: Path) -> Iterator[str]:
             shown = "\n".join(f"{name} {value:g}" for name, value in row["samples"].items())
             yield f"{_sentence(row)}, summed over their labels:\n\n```text\n{shown}\n```"
         else:
-            yield f"{_sentence(row)}:\n\n```text\nPOST /{row['to']}\n{_shorten(row['request'])}\n{_response(row)}\n```"
+            head = "\n".join(
+                [f"POST /{row['to']}", *(f"{name}: {row['headers'][name]}" for name in row.get("headers", ()))]
+            )
+            yield f"{_sentence(row)}:\n\n```text\n{head}\n{_shorten(row['request'])}\n{_response(row)}\n```"
 
 
 def _sentence(row: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import grpc
 import pytest
@@ -49,8 +50,8 @@ class Script:
     Its members: ``requests``, the rows; ``environment``, variables for the server; ``beside``, a program that runs
     beside it and prints more of them; ``needs``, modules without which it is not played; ``tolerance`` of numbers;
     ``has_state``, where an answer depends on what was asked before. A row: what it ``says``, what it is sent ``to``,
-    the ``request``, and the ``answer`` or the text of the ``error``; or the ``samples`` of the metrics' page, added up
-    by name.
+    the ``headers`` and the ``request``, and the ``answer`` or the text of the ``error``; or the ``samples`` of the
+    metrics' page, added up by name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,24 +74,37 @@ class Script:
         assert program.returncode == 0
 
 
+def read_spec(name: str) -> Any:
+    return yaml.safe_load((EXAMPLES / name / "seldon.yaml").read_text(encoding="utf-8"))
+
+
+def list_folders(name: str) -> list[str]:
+    """Return an example and the examples that are components of it."""
+    entries = (read_spec(name).get("components") or {}).values()
+    paths = {entry if isinstance(entry, str) else entry.get("path", "") for entry in entries}
+    return [name, *sorted(path.removeprefix("../") for path in paths if path)]
+
+
 @pytest.fixture(params=FOLDERS, scope="module")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of an example, trained if it has a training script."""
-    copy = tmp_path_factory.mktemp("trained") / str(request.param)
-    shutil.copytree(EXAMPLES / request.param, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
-    for module in Script(copy).tree.get("needs", ()):
+    """A copy of an example beside those of its components, trained if they have training scripts."""
+    example, copies = str(request.param), tmp_path_factory.mktemp("trained")
+    for module in Script(EXAMPLES / example).tree.get("needs", ()):
         pytest.importorskip(module, reason="the example's own requirements are not installed")
-    if (copy / "train.py").exists():
-        subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
-    return copy
+    for name in list_folders(example):
+        copy = copies / name
+        shutil.copytree(EXAMPLES / name, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
+        if (copy / "train.py").exists():
+            subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
+    return copies / example
 
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     """A copy of ``trained`` that the test may change."""
-    copy = tmp_path / trained.name
-    shutil.copytree(trained, copy)
-    return copy
+    copies = tmp_path / "examples"
+    shutil.copytree(trained.parent, copies)
+    return copies / trained.name
 
 
 def run(words: list[str], folder: Path, environ: Mapping[str, str]) -> str:
@@ -103,7 +117,7 @@ def ask_rest(server: RunningServer, row: Mapping[str, Any]) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{server.http}/{row['to']}",
         json.dumps(row["request"]).encode(),
-        {"Content-Type": "application/json"},
+        {"Content-Type": "application/json", **row.get("headers", {})},
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -125,8 +139,10 @@ def ask_grpc(server: RunningServer, row: Mapping[str, Any]) -> Any:
             request_serializer=kind.SerializeToString,
             response_deserializer=SeldonMessage.FromString,
         )
+        metadata = tuple((name.lower(), value) for name, value in row.get("headers", {}).items())
+        message = json_format.ParseDict(row["request"], kind())
         try:
-            return json_format.MessageToDict(call(json_format.ParseDict(row["request"], kind()), timeout=30))
+            return json_format.MessageToDict(call(message, timeout=30, metadata=metadata))
         except grpc.RpcError as error:
             return error.details()
 
@@ -220,7 +236,7 @@ def test_it_is_valid_and_renders(folder: Path, command_environ: dict[str, str]) 
 
 
 def test_it_passes_its_contract_test(folder: Path, command_environ: dict[str, str]) -> None:
-    if "inputs" not in yaml.safe_load((folder / "seldon.yaml").read_text(encoding="utf-8")):
+    if "inputs" not in read_spec(folder.name):
         pytest.skip("declares no inputs")
     command = [sys.executable, "-m", "seldon_spec", "test", "--requests", "10"]
     run = subprocess.run(command, cwd=folder, env=command_environ, capture_output=True, text=True, timeout=120)
@@ -288,9 +304,7 @@ def test_every_service_type_is_explained_and_has_an_example(service_type: Servic
     page = (ROOT / "docs" / "service-types.md").read_text(encoding="utf-8")
     shown = re.findall(rf"\| {service_type.value} \|.*\[([\w-]+)\]\(gallery\.md#\1\) \|$", page, re.MULTILINE)
     assert shown
-    assert {
-        yaml.safe_load((EXAMPLES / name / "seldon.yaml").read_text()).get("service_type", "MODEL") for name in shown
-    } == {service_type.value}
+    assert {read_spec(name).get("service_type", "MODEL") for name in shown} == {service_type.value}
 
 
 @pytest.mark.parametrize("trained", ["iris"], indirect=True)
@@ -304,3 +318,17 @@ def test_the_demo_runs_to_its_end(folder: Path, command_environ: dict[str, str])
     )
     assert ended.returncode == 0, ended.stderr
     assert [word for word in ("http://", "grpc://", "-> setosa", "-> virginica") if word not in ended.stdout] == []
+
+
+@pytest.mark.parametrize("trained", ["bandit"], indirect=True)
+def test_the_bandit_learns(folder: Path, command_environ: dict[str, str], serve_folder: Serve) -> None:
+    with serve_folder(folder) as server:
+        words = ["learn.py", "--url", f"http://127.0.0.1:{server.http}", "--svg", "learning.svg"]
+        printed = subprocess.run(
+            [sys.executable, *words], cwd=folder, env=command_environ, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+    shares = [int(share) for share in re.findall(r"song (\d+)%", printed)]
+    assert len(shares) == 5
+    assert shares[-1] > max(shares[0], 60)
+    areas = ElementTree.parse(folder / "learning.svg").findall("{*}polygon")
+    assert len(areas) == 3

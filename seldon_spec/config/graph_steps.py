@@ -74,19 +74,19 @@ def make_role(
     return Role(service_type, hooks, branches, step_names)
 
 
-def find_uses(raw: object, path: FieldPath = ("graph",), level: int = 0) -> Iterator[Use]:
+def find_uses(raw: object, path: FieldPath = ("graph",)) -> Iterator[Use]:
     """Yield every place that names a component, in call order; accepts trees that are no steps."""
     if isinstance(raw, str):
         yield Use(raw, path)
-    elif isinstance(raw, list) and level <= MAX_LEVELS:
+    elif isinstance(raw, list):
         for index, item in enumerate(raw):
-            yield from find_uses(item, (*path, str(index)), level + 1)
-    elif isinstance(raw, dict) and level <= MAX_LEVELS:
+            yield from find_uses(item, (*path, str(index)))
+    elif isinstance(raw, dict):
         for key in ("route", *_METHODS, "split", "to", "of", "average", "combine", "shadow"):
             if key == "split" and isinstance(raw.get(key), dict):
                 yield from (Use(name, (*path, key, name), is_key=True) for name in raw[key])
             elif key != "split" and key in raw:
-                yield from find_uses(raw[key], (*path, key), level + 1)
+                yield from find_uses(raw[key], (*path, key))
 
 
 Locate = Callable[[FieldPath, bool], Origin]
@@ -158,7 +158,7 @@ class GraphCompiler:
                 self._take_names(item, (*path, str(index)))
         elif isinstance(raw, dict):
             name = raw.get("name")
-            if isinstance(name, str):
+            if isinstance(name, str) and not raw.keys().isdisjoint(_DECISIONS):
                 self._take_name(name, (*path, "name"))
             for key in ("to", "of", "average", "shadow"):
                 self._take_names(raw.get(key), (*path, key))

@@ -254,7 +254,7 @@ def _complete(value: Value, visit: Visit) -> Response:
     response = value.response
     if response is None:
         response = Response(echo_request(value.message))
-    if response.codec is not None:
+    if response.codec is not None and response.is_raw_for(visit.codec):
         raw = response.codec.add_routing(response.raw, visit.routing, visit.request_path)
         return Response(raw=raw, codec=response.codec)
     message = response.message
