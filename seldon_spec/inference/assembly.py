@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
+from types import MappingProxyType
 
 from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.adapter import Adapter
@@ -68,13 +69,21 @@ def _with_full_paths(spec: Spec) -> Spec:
     return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
 
 
+def _resolve_folders(spec: Spec) -> Spec:
+    """Return a spec whose folders are absolute: the working directory may change before a class is imported."""
+    components = {
+        name: each if each.spec is None else replace(each, spec=_resolve_folders(each.spec))
+        for name, each in spec.components.items()
+    }
+    return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
+
+
 def _build_class(spec: Spec, progress: Progress) -> Adapter:
     """Import, build and load the class of a spec."""
     assert spec.class_name is not None
     had_flask = "flask" in sys.modules
-    folder = spec.folder.resolve()
     progress.begin(f"importing {spec.class_name}")
-    user_class = import_class(spec.class_name, folder)
+    user_class = import_class(spec.class_name, spec.folder)
     progress.begin(f"loading {spec.class_name}")
     component = build_component(
         user_class,
@@ -86,7 +95,7 @@ def _build_class(spec: Spec, progress: Progress) -> Adapter:
         spec.platform,
         spec.server.validate_requests,
     )
-    component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(folder)
+    component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
     if component.uses_flask:  # a batch of requests would have to share one flask.request
         component.batchable = frozenset()
     return component

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -213,3 +214,9 @@ def test_metrics_by_component_step_and_shadow(server: Any) -> None:
         r'^seldon_spec_branches_total\{[^}]*branch="1"[^}]*step="chooser"[^}]*\} [1-9]', page, re.MULTILINE
     )
     assert re.search(r'^rows_total\{[^}]*model_name="model"[^}]*model_version="7"', page, re.MULTILINE)
+
+
+def test_a_relative_path(folder: Path, serve_folder: Serve) -> None:
+    command = (sys.executable, "-m", "seldon_spec", "serve", folder.name)
+    with serve_folder(folder.parent, command) as server:
+        assert predict(server.http, 1.0)[0] == 200
