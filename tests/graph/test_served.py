@@ -34,7 +34,8 @@ import time
 
 class Model:
     def __init__(self, add=0.0):
-        self.add = add
+        with open("offset.txt") as file:  # relative to the folder of the component
+            self.add = add + float(file.read())
         self.rewards = 0.0
 
     def predict(self, X, names):
@@ -86,6 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (spec, source) in sources.items():
         (root / name).mkdir()
         (root / name / "seldon.yaml").write_text(spec)
+        (root / name / "offset.txt").write_text("0")
         class_name = spec.split("\n", 1)[0].removeprefix("class_name: ")
         (root / name / f"{class_name}.py").write_text(source)
     return root
