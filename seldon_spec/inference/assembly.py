@@ -46,7 +46,10 @@ def dispatcher_for(
     sink = metrics or NullMetrics()
 
     def build(each: Spec) -> Component:
-        return _build_class(each, progress) if each.graph is None else build_graph(each, tools)
+        if each.graph is not None:
+            return build_graph(each, tools)
+        name = str(each.class_name) if each is spec else f"{each.unit.id} ({each.class_name})"
+        return _build_class(each, name, progress)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
     return Dispatcher(
@@ -68,14 +71,14 @@ def _with_full_paths(spec: Spec) -> Spec:
     return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
 
 
-def _build_class(spec: Spec, progress: Progress) -> Adapter:
-    """Import, build and load the class of a spec."""
+def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:
+    """Import, build and load the class of a spec; ``name`` is that of the component, for the log."""
     assert spec.class_name is not None
     had_flask = "flask" in sys.modules
     folder = spec.folder.resolve()
-    progress.begin(f"importing {spec.class_name}")
+    progress.begin(f"importing {name}")
     user_class = import_class(spec.class_name, folder)
-    progress.begin(f"loading {spec.class_name}")
+    progress.begin(f"loading {name}")
     component = build_component(
         user_class,
         spec.parameters,
