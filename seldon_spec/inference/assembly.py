@@ -52,9 +52,9 @@ def dispatcher_for(
         if each.graph is not None:
             return build_graph(each, tools)
         if each is spec:
-            return _build_class(each, progress)
+            return _build_class(each, str(each.class_name), progress)
         with _working_directory(each.folder):  # of a component, which finds its relative files there
-            return _build_class(each, progress)
+            return _build_class(each, f"{each.unit.id} ({each.class_name})", progress)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
     return Dispatcher(
@@ -77,13 +77,13 @@ def _working_directory(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _build_class(spec: Spec, progress: Progress) -> Adapter:
-    """Import, build and load the class of a spec."""
+def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:
+    """Import, build and load the class of a spec; ``name`` is that of the component, for the log."""
     assert spec.class_name is not None
     had_flask = "flask" in sys.modules
-    progress.begin(f"importing {spec.class_name}")
+    progress.begin(f"importing {name}")
     user_class = import_class(spec.class_name, spec.folder)
-    progress.begin(f"loading {spec.class_name}")
+    progress.begin(f"loading {name}")
     component = build_component(
         user_class,
         spec.parameters,
