@@ -31,6 +31,8 @@ def test_the_package_is_the_installed_one(request: pytest.FixtureRequest) -> Non
         "protocols/seldon_v1/proto/prediction.binpb",
         "server/site/page.css",
         "server/site/page.js",
+        "server/site/graph.css",
+        "server/site/graph.js",
     ],
 )
 def test_the_package_carries_its_data(file: str) -> None:

@@ -65,6 +65,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocols.open_inference_v2",),
     # components of a graph in other processes
     ("remote",),
+    ("diagram.build",),
+    ("diagram",),
     # servers and processes
     ("server.sockets", "server.transport_settings", "server.auth", "server.bridge"),
     ("server.site",),

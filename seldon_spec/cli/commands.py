@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from seldon_spec import __version__
 from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_stderr
 from seldon_spec.cli.serving import read_annotations
+from seldon_spec.config.build_context import OUTSIDE
 from seldon_spec.config.checks.class_rules import MISSPELT
-from seldon_spec.config.loader import DEFAULT_OPTIONS, FOR_IMAGE, LoadOptions, load, made_strict
+from seldon_spec.config.loader import FOR_IMAGE, LoadOptions, load, made_strict
 from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
 from seldon_spec.config.paths import leaving_link
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
@@ -65,6 +66,16 @@ def init(folder: Path, service_type: ServiceType, class_name: str, *, has_infer:
     _print_next(folder, files)
 
 
+def init_graph(folder: Path, components: Sequence[str]) -> None:
+    """Write the files of a graph of components, create the new ones, and print the next commands."""
+    from seldon_spec.cli.graph_scaffold import make_graph_files
+    from seldon_spec.cli.scaffold import write_files
+
+    files = make_graph_files(folder, components)
+    write_files(folder, files)
+    _print_next(folder, files)
+
+
 def init_model(folder: Path, class_name: str, model: Path) -> None:
     """Write the files that serve the estimator in a file, copy the file, and print the next commands."""
     from seldon_spec.cli.estimator import read_estimator
@@ -97,11 +108,12 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
 
 
 def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
-    """Print the effective spec, each value with its origin."""
+    """Print the effective spec, each value with its origin, or a drawing of its graph."""
     from seldon_spec.cli.show import render_json, render_text
+    from seldon_spec.diagram.mermaid import render_mermaid
 
     spec = _load(path, flags, read_annotations())
-    _print(render_json(spec) if format == "json" else render_text(spec))
+    _print({"json": render_json, "mermaid": render_mermaid, "text": render_text}[format](spec))
 
 
 def schema() -> None:
@@ -129,7 +141,7 @@ def dockerfile(
     """
     from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
-    spec = _load(path, flags, options=FOR_IMAGE)
+    spec = _load_for_image(path, flags)
     text = _render_form(form)(spec, __version__)
     print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     if compared is not None:
@@ -188,7 +200,7 @@ def build(path: Path, options: BuildOptions, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.cli.image import build_image
     from seldon_spec.deploy.dockerfile.build_environment import find_dropped
 
-    spec = _load(path, flags, options=FOR_IMAGE)
+    spec = _load_for_image(path, flags)
     print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     _print(build_image(spec, options) + "\n")
 
@@ -216,11 +228,19 @@ def serve(
     """
     from seldon_spec.cli import serving
 
+    graphs: list[Spec] = []
+
     def read(environ: Mapping[str, str]) -> Spec:
         spec = _load_served(path, environ, flags, flag_names)
-        return spec if component is None else serving.find_component(spec, component)
+        if component is None:
+            return spec
+        graphs[:] = [spec]
+        return serving.find_component(spec, component)
 
-    serving.serve(read, is_watched=is_watched)
+    def list_watched(spec: Spec) -> list[Spec]:
+        return [*serving.list_local_specs(spec), *graphs]
+
+    serving.serve(read, list_watched=list_watched if is_watched else None)
 
 
 def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool, transport: str) -> None:
@@ -233,9 +253,18 @@ def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool
     from seldon_spec.cli.apart import serve_apart
 
     def serve_front(all_flags: Flags, on_reload: Callable[[], None]) -> None:
-        names = {**{field: "--apart" for field in all_flags if field not in flags}, **flag_names}
+        urls = all_flags.keys() - flags.keys()
+        names = {**dict.fromkeys(urls, "--apart"), **flag_names}
+        started = {name for _, name, _ in urls}
+
+        def list_watched(spec: Spec) -> list[Spec]:
+            parts = [component.spec for name, component in spec.components.items() if name in started]
+            return [spec, *(each for part in parts if part is not None for each in serving.list_local_specs(part))]
+
         serving.serve(
-            lambda environ: _load_served(path, environ, all_flags, names), is_watched=is_watched, on_reload=on_reload
+            lambda environ: _load_served(path, environ, all_flags, names),
+            list_watched=list_watched if is_watched else None,
+            on_reload=on_reload,
         )
 
     serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, serve_front)
@@ -327,10 +356,13 @@ def check_contract(
 
 def _require_hook(spec: Spec) -> Spec:
     """Return the spec, or raise SpecError if its class has a misspelt hook: every response would be empty."""
-    if any(d.code == "no-hook" and (d.help or "").startswith(MISSPELT) for d in spec.diagnostics):
-        raise SpecError(
-            tuple(replace(d, severity=Severity.ERROR) if d.code == "no-hook" else d for d in spec.diagnostics)
-        )
+    return _refuse(spec, lambda d: d.code == "no-hook" and (d.help or "").startswith(MISSPELT))
+
+
+def _refuse(spec: Spec, is_error: Callable[[Diagnostic], bool]) -> Spec:
+    """Return the spec, or raise SpecError with its warnings that are errors for the command."""
+    if any(map(is_error, spec.diagnostics)):
+        raise SpecError(tuple(replace(d, severity=Severity.ERROR) if is_error(d) else d for d in spec.diagnostics))
     return spec
 
 
@@ -361,9 +393,16 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     _print("ready\n")
 
 
-def _load(path: Path, flags: Flags, annotations: str = "", options: LoadOptions = DEFAULT_OPTIONS) -> Spec:
+def _load_for_image(path: Path, flags: Flags) -> Spec:
+    """Load the spec and print its warnings; a component that the image would not contain is an error."""
+    spec = _refuse(load(path, os.environ, flags, options=FOR_IMAGE), lambda d: d.code == OUTSIDE)
+    print_diagnostics(spec.diagnostics, path, with_summary=False)
+    return spec
+
+
+def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:
     """Load the spec and print its warnings; the annotations of the pod apply to a server, not to an image."""
-    spec = load(path, os.environ, flags, annotations=annotations, options=options)
+    spec = load(path, os.environ, flags, annotations=annotations)
     print_diagnostics(spec.diagnostics, path, with_summary=False)
     return spec
 

@@ -82,6 +82,7 @@ class Format(str, Enum):
 
     TEXT = "text"
     JSON = "json"
+    MERMAID = "mermaid"
 
 
 class FindingsFormat(str, Enum):
@@ -130,7 +131,17 @@ def init(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The target folder; created if it does not exist.")
     ] = Path(),
+    components: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMPONENT]...",
+            help="With --graph: folders of components, relative to DIR; NAME=SERVICE_TYPE creates one.",
+        ),
+    ] = None,
     *,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Write a graph of the components: init DIR --graph scaler iris.")
+    ] = False,
     service_type: Annotated[
         ServiceType,
         typer.Option("--service-type", case_sensitive=False, help="The role of the class in a graph."),
@@ -148,7 +159,15 @@ def init(
         ),
     ] = None,
 ) -> None:
-    """Write a new project: seldon.yaml, a class, a test and further files."""
+    """Write a new project: seldon.yaml, a class or a graph, a test and further files."""
+    if graph or components:
+        is_class = class_name is not None or infer or model is not None or service_type is not ServiceType.MODEL
+        if not graph or not components or is_class:
+            raise typer.BadParameter(
+                "write init DIR --graph COMPONENT..., without options of a class", param_hint="--graph"
+            )
+        commands.init_graph(folder, components)
+        return
     from seldon_spec.cli.scaffold import DEFAULT_NAMES, class_name_of, is_class_name
 
     default = DEFAULT_NAMES[service_type] if model is None else class_name_of(model)
@@ -201,7 +220,7 @@ def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
-    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", help="mermaid: a flowchart.")] = Format.TEXT,  # noqa: A002
 ) -> None:
     """Print the effective spec, each value with its origin."""
     commands.show(path, _flags(settings), format=format.value)

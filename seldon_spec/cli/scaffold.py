@@ -60,11 +60,11 @@ def make_files(service_type: ServiceType, class_name: str, *, has_infer: bool = 
     values = _values(service_type, class_name)
     kind = "infer" if has_infer else service_type.value
     return {
-        SPEC_FILE: _fill("seldon.yaml.txt", values) + _fill(f"{kind}.yaml.txt", values),
-        f"{class_name}.py": _fill(f"{kind}.py.txt", values),
-        f"test_{class_name}.py": _fill("test.txt", values) + _fill(f"{kind}.test.txt", values),
-        "requirements.txt": _fill("requirements.txt.txt", values),
-        **_shared_files(class_name, values["name"]),
+        SPEC_FILE: fill("seldon.yaml.txt", values) + fill(f"{kind}.yaml.txt", values),
+        f"{class_name}.py": fill(f"{kind}.py.txt", values),
+        f"test_{class_name}.py": fill("test.txt", values) + fill(f"{kind}.test.txt", values),
+        "requirements.txt": fill("requirements.txt.txt", values),
+        **shared_files(class_name, values["name"]),
     }
 
 
@@ -86,14 +86,14 @@ def make_model_files(class_name: str, model_file: str, estimator: Estimator) -> 
     image = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "model_files": [model_file]}
     settings = [("parameters", {"model_file": model_file}), ("image", image)]
     return {
-        SPEC_FILE: _fill("seldon.yaml.txt", values)
-        + "".join(f"{key}: {_flow(value)}\n" for key, value in settings)
+        SPEC_FILE: fill("seldon.yaml.txt", values)
+        + "".join(f"{key}: {flow(value)}\n" for key, value in settings)
         + _render_tensors("inputs", estimator.inputs)
         + _render_tensors("outputs", estimator.outputs),
-        f"{class_name}.py": _fill(f"model.{estimator.loader}.py.txt", values),
-        f"test_{class_name}.py": _fill("test.txt", values) + _fill("model.test.txt", values),
+        f"{class_name}.py": fill(f"model.{estimator.loader}.py.txt", values),
+        f"test_{class_name}.py": fill("test.txt", values) + fill("model.test.txt", values),
         "requirements.txt": "".join(f"{name}=={version}\n" for name, version in estimator.packages.items()),
-        **_shared_files(class_name, values["name"]),
+        **shared_files(class_name, values["name"]),
     }
 
 
@@ -101,7 +101,8 @@ def _values(service_type: ServiceType, class_name: str) -> dict[str, str]:
     return {"class_name": class_name, "service_type": service_type.value, "name": default_name(class_name)}
 
 
-def _fill(template: str, values: Mapping[str, str]) -> str:
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Return the text of a template."""
     return Template((_TEMPLATES / template).read_text("utf-8")).substitute(values)
 
 
@@ -111,14 +112,15 @@ def _literal(values: Sequence[Any]) -> str:
     return f"[{', '.join(items)}]"
 
 
-def _shared_files(class_name: str, name: str) -> dict[str, str]:
+def shared_files(class_name: str | None, name: str) -> dict[str, str]:
+    """Return the texts of the files that every folder gets, by name."""
     return {
         ".dockerignore": render_dockerignore(Spec(class_name, Path(), name), __version__),
         SCHEMA_FILE: schema_text(),
     }
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """Return a value as one line of YAML."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=sys.maxsize)
     return text.removesuffix("...\n").strip()
@@ -128,14 +130,14 @@ def _render_tensors(key: str, tensors: list[Entry]) -> str:
     """Return the lines of ``inputs`` or ``outputs``: a list of names for plain columns, else a line for each part."""
     columns = tensors[0].get("columns", ())
     if key == "outputs" or not columns:
-        return f"{key}:\n" + "".join(f"  - {_flow(tensor)}\n" for tensor in tensors)
+        return f"{key}:\n" + "".join(f"  - {flow(tensor)}\n" for tensor in tensors)
     names = [column["name"] for column in columns]
     if tensors[0]["datatype"] == "FP64" and all(len(column) == 1 for column in columns):
-        text = f"{key}: {_flow(names)}\n"
-        return text if len(text) <= _MAX_LINE else f"{key}:\n" + "".join(f"  - {_flow(name)}\n" for name in names)
+        text = f"{key}: {flow(names)}\n"
+        return text if len(text) <= _MAX_LINE else f"{key}:\n" + "".join(f"  - {flow(name)}\n" for name in names)
     (first, value), *others = ((part, value) for part, value in tensors[0].items() if part != "columns")
-    lines = [f"  - {first}: {_flow(value)}", *(f"    {part}: {_flow(value)}" for part, value in others), "    columns:"]
-    return "\n".join([f"{key}:", *lines, *(f"      - {_flow(column)}" for column in columns), ""])
+    lines = [f"  - {first}: {flow(value)}", *(f"    {part}: {flow(value)}" for part, value in others), "    columns:"]
+    return "\n".join([f"{key}:", *lines, *(f"      - {flow(column)}" for column in columns), ""])
 
 
 def write_files(folder: Path, files: Mapping[str, str], copies: Mapping[str, Path] | None = None) -> None:
@@ -143,7 +145,7 @@ def write_files(folder: Path, files: Mapping[str, str], copies: Mapping[str, Pat
 
     Args:
         folder: the folder; created if it does not exist.
-        files: the texts by name.
+        files: the texts by path.
         copies: the files to copy, by name.
 
     Raises:
@@ -155,8 +157,8 @@ def write_files(folder: Path, files: Mapping[str, str], copies: Mapping[str, Pat
     if existing:
         raise FilesExist(f"{folder} already contains {', '.join(existing)}; nothing was written")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             with (folder / name).open("x", encoding="utf-8") as stream:
                 stream.write(text)
         for name, source in copies.items():

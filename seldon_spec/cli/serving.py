@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seldon_spec.cli.exit_codes import WrongArgument, print_diagnostics
 from seldon_spec.config.checks.extras import require_engine
@@ -14,6 +15,9 @@ from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import Unreadable, decode_text, read_file
 from seldon_spec.config.schema.suggest import guess
 from seldon_spec.errors import SpecError
+
+if TYPE_CHECKING:
+    from seldon_spec.process.spec_reloader import WatchedFolder
 
 ANNOTATIONS_FILE = Path("/etc/podinfo/annotations")
 """Where the operator mounts the pod's annotations (Downward API). Source: contract sections 7.4 and 7.7."""
@@ -54,14 +58,15 @@ def find_component(graph: Spec, name: str) -> Spec:
 def serve(
     read: Callable[[Mapping[str, str]], Spec],
     *,
-    is_watched: bool = False,
+    list_watched: Callable[[Spec], Sequence[Spec]] | None = None,
     on_reload: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM; SIGHUP reloads the spec.
 
     Args:
         read: loads the spec with the given variables; raises SpecError.
-        is_watched: whether a change of a file in the folder of the spec, or of a local component, reloads it too.
+        list_watched: returns the specs in whose folders a changed file reloads the served spec too, that one first;
+            None: no file is watched.
         on_reload: called after each reload with a valid spec.
 
     Raises:
@@ -89,7 +94,10 @@ def serve(
         on_reload()
         return spec
 
-    reloader = SpecReloader(read_again, _print_error, _find_patterns if is_watched else None)
+    def find_watched(spec: Spec) -> Sequence[WatchedFolder]:
+        return [] if list_watched is None else _find_folders(list_watched(spec))
+
+    reloader = SpecReloader(read_again, _print_error, find_watched)
     serve_spec(read_prepared(), reloader)
 
 
@@ -97,7 +105,22 @@ def _print_error(error: SpecError) -> None:
     print_diagnostics(error.diagnostics, with_summary=False)
 
 
-def _find_patterns(spec: Spec) -> list[str]:
-    from seldon_spec.cli.image import find_patterns  # only if the folder is watched
+def list_local_specs(spec: Spec) -> list[Spec]:
+    """Return a spec, and those of all its components that are not servers of their own."""
+    local = [component.spec for component in spec.components.values() if component.url is None]
+    return [spec, *(each for part in local if part is not None for each in list_local_specs(part))]
 
-    return find_patterns(spec)
+
+def _find_folders(specs: Sequence[Spec]) -> list[WatchedFolder]:
+    """Return the folders of specs, except for those inside another one."""
+    from seldon_spec.cli.image import find_patterns  # only if folders are watched
+    from seldon_spec.process.spec_reloader import WatchedFolder
+
+    folders = {spec.folder.resolve() for spec in specs}
+    outer = {folder for folder in folders if folders.isdisjoint(folder.parents)}
+    found = {}
+    for spec in specs:
+        folder = spec.folder.resolve()
+        if folder in outer and folder not in found:
+            found[folder] = WatchedFolder(folder, spec.file, find_patterns(spec))
+    return [*found.values()]

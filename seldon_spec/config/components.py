@@ -14,6 +14,8 @@ from typing import Any
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.image_rules import find_requirements
+from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.checks.spec_rules import check_rules
 from seldon_spec.config.graph import Step, list_components
 from seldon_spec.config.graph_steps import (
@@ -56,8 +58,10 @@ class LoadedComponent:
         if self.loaded is None:
             return Role(self.service_type)
         layered = self.loaded.layered
+        if layered.values.get(("graph",)) is not None:
+            return Role(self.service_type, frozenset({"predict"}), step_names=self.loaded.step_names)
         parameters = layered.values.get(("parameters",)) or {}
-        return make_role(self.service_type, layered.class_source, parameters, self.loaded.step_names)
+        return make_role(self.service_type, layered.class_source, parameters)
 
 
 @dataclass(slots=True)
@@ -98,6 +102,7 @@ class SpecLoader:
         self.findings: list[Diagnostic] = []
         self.documents: dict[str, Document] = {}
         self._count = 0
+        self._requirements = Requirements()
 
     def load(self, layered: LayeredSpec, at: FieldPath = (), files: tuple[tuple[str, str], ...] = ()) -> LoadedSpec:
         """Check a spec whose layers are merged, and load its components.
@@ -116,7 +121,11 @@ class SpecLoader:
         variables: dict[str, Any] = values.get(("environment",)) or {}
         loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
         layered.wrong |= {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
-        context = RuleContext(values, layered.folder, document, layered.class_source, self._checks_build)
+        context = RuleContext(
+            values, layered.folder, document, layered.class_source, self._checks_build, self._requirements
+        )
+        if not at and self._checks_build:
+            self._requirements = find_requirements(context)
         if not any(path[:1] == ("graph",) for path in layered.wrong):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
         loaded.findings = check_rules(context, frozenset(layered.wrong))
@@ -171,18 +180,18 @@ class _GraphLoader:
             uses.setdefault(use.name, use)
         entries = self._values.get(("components",)) or {}
         self._check_settings({*uses, *entries})
+        if raw is None:
+            return self._loaded
         components: dict[str, LoadedComponent] = {}
         for name in [*uses, *(name for name in entries if name not in uses)]:
             if self._check_name(name, uses.get(name)):
                 component = self._load_component(name, uses.get(name))
                 if component is not None:
                     components[name] = component
-        if raw is None:
-            return self._loaded
         for name in entries:
             if name not in uses:
                 origin = self._context.key_origin("components", name)
-                self._report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
+                self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
         compiler = GraphCompiler(raw, {name: each.role for name, each in components.items()}, self._locate)
         self._loaded.steps = compiler.compile()
         self._loader.findings += compiler.problems
@@ -209,7 +218,7 @@ class _GraphLoader:
             return self._context.key_origin("components", name)
         return self._locate(use.path, use.is_key) if use is not None else self._context.origin("components")
 
-    def _report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
+    def report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
         path = ("components", name)
         self._loader.findings.append(Diagnostic(code, message, origin, severity, path, **details))
 
@@ -280,6 +289,8 @@ class _GraphLoader:
                     layered.values.set(path, self._values.get(path), origin)
             return layered
         named = own.folder / (entry.get("path") or name)
+        short = Path(os.path.normpath(named))
+        named = short if os.path.realpath(short) == os.path.realpath(named) else named
         folder, file_name = split_spec_path(named)
         file = folder / file_name
         if is_file(file):
@@ -329,7 +340,7 @@ class _GraphLoader:
         self._loader.findings += layered.values.problems
         text = layered.values.get(("service_type",))
         if text is None:
-            self._report(
+            self.report(
                 "graph-remote-type",
                 f"the service type of {name} is not known",
                 self._context.origin("components", name, "url"),

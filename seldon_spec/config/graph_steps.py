@@ -54,7 +54,7 @@ class Role:
     """The properties of a component that its steps depend on.
 
     Attributes:
-        hooks: the names of the methods of its class; None: they are not known.
+        hooks: the names of the methods of its class; of a graph, only ``predict``; None: they are not known.
         branches: the parameter that states the number of branches of a router, and its value.
         step_names: of the graph that it is.
     """
@@ -65,28 +65,26 @@ class Role:
     step_names: frozenset[str] = frozenset()
 
 
-def make_role(
-    service_type: ServiceType, source: object, parameters: Mapping[str, Any], step_names: frozenset[str]
-) -> Role:
-    """Return the role of a component; ``source`` is the result of reading its class."""
+def make_role(service_type: ServiceType, source: object, parameters: Mapping[str, Any]) -> Role:
+    """Return the role of a component with a class; ``source`` is the result of reading it."""
     hooks = source.hooks if isinstance(source, ClassSource) and source.is_whole else None
     branches = next(((key, parameters[key]) for key in _COUNTS if key in parameters), None)
-    return Role(service_type, hooks, branches, step_names)
+    return Role(service_type, hooks, branches)
 
 
-def find_uses(raw: object, path: FieldPath = ("graph",), level: int = 0) -> Iterator[Use]:
+def find_uses(raw: object, path: FieldPath = ("graph",)) -> Iterator[Use]:
     """Yield every place that names a component, in call order; accepts trees that are no steps."""
     if isinstance(raw, str):
         yield Use(raw, path)
-    elif isinstance(raw, list) and level <= MAX_LEVELS:
+    elif isinstance(raw, list):
         for index, item in enumerate(raw):
-            yield from find_uses(item, (*path, str(index)), level + 1)
-    elif isinstance(raw, dict) and level <= MAX_LEVELS:
+            yield from find_uses(item, (*path, str(index)))
+    elif isinstance(raw, dict):
         for key in ("route", *_METHODS, "split", "to", "of", "average", "combine", "shadow"):
             if key == "split" and isinstance(raw.get(key), dict):
                 yield from (Use(name, (*path, key, name), is_key=True) for name in raw[key])
             elif key != "split" and key in raw:
-                yield from find_uses(raw[key], (*path, key), level + 1)
+                yield from find_uses(raw[key], (*path, key))
 
 
 Locate = Callable[[FieldPath, bool], Origin]
@@ -158,7 +156,7 @@ class GraphCompiler:
                 self._take_names(item, (*path, str(index)))
         elif isinstance(raw, dict):
             name = raw.get("name")
-            if isinstance(name, str):
+            if isinstance(name, str) and not raw.keys().isdisjoint(_DECISIONS):
                 self._take_name(name, (*path, "name"))
             for key in ("to", "of", "average", "shadow"):
                 self._take_names(raw.get(key), (*path, key))
@@ -357,7 +355,7 @@ class GraphCompiler:
         others = [each for each in Method if role.hooks & _hooks_of(each, role.service_type)]
         if not others and role.service_type is ServiceType.TRANSFORMER:
             return
-        message = f"{name} is called {reason}, but its class has no {method.value}"
+        message = f"{name} is called {reason}, but it has no {method.value}"
         remedy = None
         if others:
             remedy = f"move the step, or write {{{others[0].value}: {name}}}"

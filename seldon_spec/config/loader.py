@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from seldon_spec.config.build_context import find_outside
 from seldon_spec.config.build_spec import build_spec, with_references
 from seldon_spec.config.components import LoadedSpec, SpecLoader
 from seldon_spec.config.digest import digest_spec, find_other_file
@@ -77,6 +78,8 @@ def load(
     loader = SpecLoader(environ, settings, checks_build=options.checks_build)
     loaded = loader.load(layered)
     findings = [*loader.findings, *find_other_file(document, _digest(loaded), environ)]
+    if options.checks_build:
+        findings += find_outside(loaded, layered.folder)
 
     def show(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:
         shown = [_mask(_with_severity(finding, options), loader.documents, document) for finding in _unique(findings)]
@@ -116,7 +119,7 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
     spec = build_spec(layered.values, layered.folder, layered.file)
     spec = replace(spec, digest=_digest(loaded), diagnostics=show(loaded.findings))
     if around is not None:
-        image = spec.image.tag or (f"{spec.name}:{spec.version}" if spec.version else spec.name)
+        image = spec.image.tag or f"{spec.name}:{spec.version or 'latest'}"
         own = spec.unit
         unit = replace(around, id=component, image=image, name=own.name, version=own.version)
         spec = replace(spec, unit=replace(unit, metadata=None, is_passthrough=False))
@@ -129,7 +132,7 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
             each.entry.get("url"),
             each.entry.get("timeout_seconds"),
             with_references(each.entry.get("token")),
-            each.entry.get("ca"),
+            None if each.entry.get("ca") is None else str((layered.folder / each.entry["ca"]).absolute()),
             each.has_feedback,
         )
         for name, each in loaded.components.items()

@@ -322,7 +322,7 @@ class ComponentSpec:
         url: of the server, ``http``, ``https``, ``grpc`` or ``grpcs``; None: it is built in this process.
         timeout_seconds: the limit of one call of the server; None: only that of the whole request.
         token: the bearer token that the server requires; after ``prepare_to_load``, a text.
-        ca: the PEM file of the authorities of the server's certificate; None: those of the system.
+        ca: the absolute path of the PEM file of the authorities of the server's certificate; None: those of the system.
         has_feedback: whether feedback is sent to it: its class has the method, or nothing but its URL is known and
             it is a MODEL or a ROUTER.
     """

@@ -41,12 +41,16 @@ class Options:
         requests: the number of different valid requests; each is sent over every protocol.
         budget_seconds: the time for all requests.
         is_stateful: whether the same request may have different responses.
+        has_independent_rows: whether a row has the same result alone as in a request of several rows.
+        notes: for the report.
     """
 
     seed: int = 0
     requests: int = 50
     budget_seconds: float = 30.0
     is_stateful: bool = False
+    has_independent_rows: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class _Stopped(Exception):
@@ -97,7 +101,9 @@ class ContractTest:
                 self._group(f"{kind} {encoder.name}")
             if kind == "valid" and self._compares:
                 self._group(EQUAL).unit = self._group(NO_STATE).unit = "comparisons"
-                self._group(ROWS_ALONE)
+                if self._options.has_independent_rows:
+                    self._group(ROWS_ALONE)
+        report.notes += self._options.notes
         if self._contract.lenient_reason:
             report.notes.append(
                 f"{self._contract.lenient_reason}: invalid requests need not be rejected, only survived"
@@ -154,7 +160,8 @@ class ContractTest:
                     first = first or (case, encoder, result)
                 elif self._compares:
                     self._compare(case, reference, encoder, result)
-            if last is not None and self._compares and alone < MAX_CASES and can_be_alone(case, self._contract):
+            compares_rows = self._compares and self._options.has_independent_rows and alone < MAX_CASES
+            if last is not None and compares_rows and can_be_alone(case, self._contract):
                 alone += 1
                 self._check_rows_alone(case, *last)
                 yield

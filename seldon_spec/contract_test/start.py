@@ -6,7 +6,7 @@ import contextlib
 import re
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from seldon_spec.client import Credentials
 from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.checks.class_source import read_class
 from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.graph import RouteStep, SplitStep, Step, walk_steps
 from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.contract_test.contract import Contract
 from seldon_spec.contract_test.contract_json import CONTRACT_FILE, BadContract, read_contract
@@ -63,7 +64,7 @@ def run_in_process(
     )
     with run_model(spec, operation, options.budget_seconds) as sender:
         title = f"contract test of {spec.name}, in this process"
-        return ContractTest(contract, encoders, sender, curl, options, title, clock).run()
+        return ContractTest(contract, encoders, sender, curl, _adapt(options, spec), title, clock).run()
 
 
 def run_remote(
@@ -108,7 +109,28 @@ def run_remote(
         has_token = credentials.token_file is not None
         curl = CurlWriter(base.rstrip("/"), remote.model, operation, has_token, grpc_options)
         title = f"contract test of {remote.model} at {', '.join(urls)}"
+        options = options if spec is None else _adapt(options, spec)
         return ContractTest(contract, encoders, remote, curl, options, title, clock).run()
+
+
+def _adapt(options: Options, spec: Spec) -> Options:
+    """Return the options without the comparisons that a correct graph may fail: it chooses branches for a request."""
+    steps = [*_walk_graph(spec)]
+    if any(isinstance(step, SplitStep) for step in steps):
+        note = "a step of the graph splits requests at random: results are not compared"
+        return replace(options, is_stateful=True, notes=(*options.notes, note))
+    if any(isinstance(step, RouteStep) for step in steps):
+        return replace(options, has_independent_rows=False)
+    return options
+
+
+def _walk_graph(spec: Spec) -> Iterator[Step]:
+    """Yield the steps of a graph and of the graphs in it."""
+    if spec.graph is not None:
+        yield from walk_steps(spec.graph)
+    for component in spec.components.values():
+        if component.spec is not None:
+            yield from _walk_graph(component.spec)
 
 
 def find_contract(spec: Spec, contract_file: Path | None) -> Contract:

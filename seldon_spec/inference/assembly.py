@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.adapter import Adapter
@@ -39,7 +40,7 @@ def dispatcher_for(
         connect: returns the client of a component with a URL; None: the spec must not have one.
         trace_component: None: the calls of a graph's components are not traced.
     """
-    spec = replace(spec, folder=spec.folder.resolve())  # the working directory may change before the class is imported
+    spec = _with_full_paths(spec)  # the working directory may change before the class is imported
     progress = Progress()
     threads = ModelThreads(spec.server.threads)
     sink = metrics or NullMetrics()
@@ -56,6 +57,15 @@ def dispatcher_for(
         trace,
         progress=progress,
     )
+
+
+def _with_full_paths(spec: Spec) -> Spec:
+    """Return the spec, and its components, with absolute folders."""
+    components = {
+        name: each if each.spec is None else replace(each, spec=_with_full_paths(each.spec))
+        for name, each in spec.components.items()
+    }
+    return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
 
 
 def _build_class(spec: Spec, progress: Progress) -> Adapter:

@@ -46,6 +46,41 @@ class CallTotals:
     batched: Total = _NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class ComponentCalls:
+    """The calls of a component of a graph so far, of one method and with one outcome.
+
+    Attributes:
+        shadow: whether it was called as a shadow.
+        count: of the calls.
+        sum: seconds of the calls.
+    """
+
+    component: str
+    method: str
+    outcome: str
+    shadow: bool
+    count: int
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRequests:
+    """The requests so far that a step of a graph sent to one branch: its index, -1 for all, or -2 for none."""
+
+    step: str
+    branch: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTotals:
+    """What the components and the steps of a graph did so far."""
+
+    calls: tuple[ComponentCalls, ...] = ()
+    branches: tuple[BranchRequests, ...] = ()
+
+
 class ComponentMetrics(Protocol):
     """Receives the measurements of one component of a graph; called from any thread."""
 
@@ -104,6 +139,9 @@ class MetricsSink(Protocol):
     def read_totals(self, methods: Collection[str]) -> CallTotals:
         """Return the totals of the requests for some methods, in all processes."""
 
+    def read_graph_totals(self) -> GraphTotals:
+        """Return the totals of the components and the steps of a graph, in all processes."""
+
     def set_in_flight(self, requests: int) -> None:
         """Set the number of requests received and not yet responded to."""
 
@@ -136,6 +174,9 @@ class NullMetrics:
 
     def read_totals(self, _methods: Collection[str]) -> CallTotals:
         return CallTotals()
+
+    def read_graph_totals(self) -> GraphTotals:
+        return GraphTotals()
 
     def for_component(self, _unit: UnitSpec, *, is_shadow: bool = False) -> ComponentMetrics:  # noqa: ARG002
         return self

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seldon_spec.config.contract import TensorSpec
+from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.message import KeepRows, Message, Operation, Transport
 
 
@@ -87,7 +88,7 @@ class Request:
         Raises:
             PayloadError, ResultError: the raw response has no form in its protocol.
         """
-        if response.codec is not None and response.codec.protocol == codec.protocol:
+        if response.is_raw_for(codec):
             return codec.decode(operation, response.write(codec))
         return cls(operation, response.message, codec)
 
@@ -144,11 +145,12 @@ class Response:
         codec: the codec of the request that the hook or the server got; None for a response that is a message.
     """
 
-    __slots__ = ("_message", "_raw", "codec")
+    __slots__ = ("_message", "_raw", "_sender", "codec")
 
     def __init__(self, message: Message | None = None, raw: Any = None, codec: Codec | None = None) -> None:
         self._message = message
         self._raw = raw
+        self._sender = "a raw hook"
         self.codec = codec
 
     @property
@@ -159,6 +161,10 @@ class Response:
             ResultError: what a server sent is no message.
         """
         return self._raw
+
+    def is_raw_for(self, codec: Codec) -> bool:
+        """Return whether a codec encodes the raw response, with members that a message does not have."""
+        return self.codec is not None and self.codec.protocol == codec.protocol
 
     def write(self, codec: Codec) -> Any:
         """Encode a raw response for a codec of its protocol; ``codec.decode`` accepts the result.
@@ -173,11 +179,14 @@ class Response:
         """Return the message; that of a raw response is read on first use.
 
         Raises:
-            PayloadError, ResultError: the raw response is no valid message.
+            ResultError: the raw response is no valid message.
         """
         if self._message is None:
             assert self.codec is not None
-            self._message = self.codec.decode(Operation.PREDICT, self.write(self.codec)).message
+            try:
+                self._message = self.codec.decode(Operation.PREDICT, self.write(self.codec)).message
+            except PayloadError as error:
+                raise ResultError(f"the response of {self._sender} is no message: {error}") from error
         return self._message
 
 

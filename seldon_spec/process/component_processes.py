@@ -2,8 +2,8 @@
 
 The calling process forks one process, the manager, which starts the components, writes their logs to its stderr and
 restarts a component that exits. The manager has a session of its own: a signal from the terminal reaches only the
-calling process, which tells the manager to stop once its own requests are finished. No process is left if one of the
-others is killed: the manager polls for its parent, and the system sends SIGTERM to components without a manager.
+calling process, which stops the manager once its own requests are finished. No process is left if one of the others is
+killed: the manager polls for its parent, and the system sends SIGTERM to components without a manager.
 """
 
 from __future__ import annotations

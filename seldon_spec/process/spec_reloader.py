@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import SpecError
@@ -20,41 +24,49 @@ _PORTS = ("http", "grpc", "metrics")
 _MAX_NAMES = 3
 
 
+class WatchedFolder(NamedTuple):
+    """A folder whose files are watched; the arguments of ``FileWatcher``."""
+
+    folder: Path
+    file: str
+    patterns: Sequence[str]
+
+
 class SpecReloader:
     """Reads a spec again.
 
     Args:
         read_again: reads the spec, ready to serve; raises SpecError if it is invalid.
         report: prints the diagnostics of an invalid spec.
-        find_patterns: returns the files of a spec's folder that are not watched, as the lines of a .dockerignore; None:
-            no file is watched.
+        find_watched: returns the folders to watch for a spec, each once; None: no file is watched.
     """
 
     def __init__(
         self,
         read_again: Callable[[], Spec],
         report: Callable[[SpecError], object],
-        find_patterns: Callable[[Spec], Sequence[str]] | None = None,
+        find_watched: Callable[[Spec], Sequence[WatchedFolder]] | None = None,
     ) -> None:
         self._read_again = read_again
         self._report = report
-        self._find_patterns = find_patterns
-        self._watcher: FileWatcher | None = None
+        self._find_watched = find_watched
+        self._watchers: dict[Path, FileWatcher] = {}
 
     def begin(self, spec: Spec) -> None:
         """Start to watch the files, if they are to be watched."""
-        if self._find_patterns is not None:
-            self._watcher = FileWatcher(spec.folder, spec.file, self._find_patterns(spec))
-            logger.info("watching %s: a changed file replaces the workers", spec.folder.resolve())
+        self._watch(spec)
+        if self._watchers:
+            folders = ", ".join(str(folder) for folder in self._watchers)
+            logger.info("watching %s: a changed file replaces the workers", folders)
 
     @property
     def due(self) -> float | None:
         """When to call ``describe_change`` next, by ``time.monotonic``; None: never."""
-        return None if self._watcher is None else self._watcher.due
+        return min((watcher.due for watcher in self._watchers.values()), default=None)
 
     def describe_change(self) -> str:
         """Describe what has changed since the last call; empty: nothing, or a file is still being written."""
-        changed = [] if self._watcher is None else self._watcher.find_changed()
+        changed = [*self._find_changed()]
         if not changed:
             return ""
         if len(changed) == 1:
@@ -79,10 +91,31 @@ class SpecReloader:
             logger.error("the spec is invalid: keeping the previous one")
             return None
         configure_logs(spec.server.log)
-        if self._watcher is not None and self._find_patterns is not None:
-            with contextlib.suppress(OSError):  # a file with patterns is being replaced, which is the next change
-                self._watcher.follow(self._find_patterns(spec))
+        with contextlib.suppress(OSError):  # a file with patterns is being replaced, which is the next change
+            self._watch(spec)
         return spec
+
+    def _watch(self, spec: Spec) -> None:
+        """Watch the folders of a spec from now on; changes in those that were watched before are still found."""
+        watched = (
+            {} if self._find_watched is None else {each.folder.resolve(): each for each in self._find_watched(spec)}
+        )
+        for folder in self._watchers.keys() - watched.keys():
+            del self._watchers[folder]
+        for folder, each in watched.items():
+            if folder in self._watchers:
+                self._watchers[folder].follow(each.patterns)
+            else:
+                self._watchers[folder] = FileWatcher(*each)
+
+    def _find_changed(self) -> Iterator[str]:
+        """Yield the paths that have changed, relative to the first folder."""
+        now = time.monotonic()
+        first = next(iter(self._watchers), None)
+        for folder, watcher in self._watchers.items():
+            if watcher.due <= now:
+                for path in watcher.find_changed():
+                    yield path if folder == first else os.path.relpath(folder / path, first)
 
 
 def _keep_fixed(spec: Spec, before: Spec) -> Spec:

@@ -15,6 +15,7 @@ from seldon_spec.config.model import ComponentSpec, ServerSpec, ServiceType
 from seldon_spec.errors import InferUnsupported, UnsupportedOperation
 from seldon_spec.inference.call import WORKED_ON, BaseContext, find_request_id
 from seldon_spec.inference.component.base import RecordMetrics
+from seldon_spec.inference.graph.headers import TRACE_HEADERS
 from seldon_spec.inference.message import WITHOUT_BODY, KeepRows, Message, Operation, PayloadType, Transport
 from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.seldon_v1.routes import OPERATIONS
@@ -23,9 +24,6 @@ from seldon_spec.remote.http_server import HttpServer
 from seldon_spec.remote.messages import WireResponse, encode_request
 from seldon_spec.remote.readiness import ReadinessMonitor
 from seldon_spec.remote.server import Metadata, Server
-
-FORWARDED_HEADERS = (b"traceparent", b"tracestate", b"b3")
-"""The client's headers that are sent on."""
 
 _VISIBLE = re.compile(r"[!-~]+")
 _SENDABLE = re.compile(rb"[ -~]+")
@@ -91,7 +89,8 @@ class RemoteComponent:
             return Response(Message(PayloadType.JSON, self._server.read_metadata(metadata, limit)))
         codec = self._server.codec
         body = None if operation in WITHOUT_BODY else encode_request(operation, request, codec)
-        return WireResponse(self._server.send(operation, body, metadata, limit), codec, self._server.address)
+        wire = self._server.send(operation, body, metadata, limit)
+        return WireResponse(wire, operation, codec, self._server.address)
 
     def batch_message(self, request: Request) -> Message | None:  # noqa: ARG002
         """Return None: no request is part of a batch here; the server may batch them."""
@@ -170,7 +169,7 @@ def _list_metadata(context: str | BaseContext | None) -> Metadata:
     is_sendable = request_id is not None and _VISIBLE.fullmatch(request_id)
     found = [("seldon-puid", str(request_id))] if is_sendable else []
     if isinstance(context, BaseContext):
-        for name in FORWARDED_HEADERS:
+        for name in TRACE_HEADERS:
             value = context.find_header(name)
             if value is not None and _SENDABLE.fullmatch(value):
                 found.append((name.decode(), value.decode()))

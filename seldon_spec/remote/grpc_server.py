@@ -44,6 +44,9 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 100),
 )
+_MAX_INTEGER = (1 << 31) - 1
+"""Of grpcio's options."""
+
 _USER_ERROR_PREFIX = "Exception calling application: "
 """What servers of Seldon's protocol put before the text of an error of the user's class."""
 
@@ -73,7 +76,7 @@ class GrpcServer:
         self._roots = roots
         self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         self._is_router = service_type is ServiceType.ROUTER
-        self._max_bytes = max_bytes
+        self._max_bytes = min(max_bytes, _MAX_INTEGER)
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
         self._is_closed = False

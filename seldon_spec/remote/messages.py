@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from seldon_spec.errors import PayloadError, ResultError
@@ -45,44 +43,45 @@ class WireResponse(Response):
 
     Args:
         wire: the bytes.
+        operation: of the request.
         codec: of the server.
         address: of the server, for errors.
     """
 
-    __slots__ = ("_address", "_wire")
+    __slots__ = ("_operation", "_wire")
 
-    def __init__(self, wire: bytes, codec: Codec, address: str) -> None:
+    def __init__(self, wire: bytes, operation: Operation, codec: Codec, address: str) -> None:
         super().__init__(codec=codec)
         self._wire: bytes | None = wire
-        self._address = address
+        self._operation = operation
+        self._sender = address
 
     @property
     def raw(self) -> Any:
         """The JSON value or the protobuf message, always the same object; changes of it are sent on."""
         if self._wire is not None:
             assert self.codec is not None
-            with self._explaining():
+            try:
                 self._raw = self.codec.decode(Operation.PREDICT, self._wire).raw
+            except PayloadError as error:
+                raise ResultError(f"the response of {self._sender} is no message: {error}") from error
             self._wire = None
         return self._raw
 
+    def is_raw_for(self, codec: Codec) -> bool:
+        """Return whether a codec encodes the raw response: one of the same encoding.
+
+        Another one encodes the message, which is many times faster than converting JSON to protobuf or back. The
+        response to feedback may be empty, and is no message then.
+        """
+        return super().is_raw_for(codec) and (self._is_of(codec) or self._operation is Operation.FEEDBACK)
+
     def write(self, codec: Codec) -> Any:
         """Encode the response: the bytes themselves for the same encoding, if nothing has parsed them."""
-        assert self.codec is not None
-        if self._wire is not None and codec.transport is self.codec.transport:
+        if self._wire is not None and self._is_of(codec):
             return self._wire
         return super().write(codec)
 
-    @property
-    def message(self) -> Message:
-        """The message; see ``Response.message``."""
-        with self._explaining():
-            return super().message
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Convert the errors of parsing: the server sent what is wrong, not the client."""
-        try:
-            yield
-        except PayloadError as error:
-            raise ResultError(f"the response of {self._address} is no message: {error}") from error
+    def _is_of(self, codec: Codec) -> bool:
+        assert self.codec is not None
+        return codec.transport is self.codec.transport

@@ -28,7 +28,8 @@ from seldon_spec.transport.http1.messages import HttpApp
 logger = logging.getLogger(__name__)
 
 _READINESS_SECONDS = 1.0
-"""The interval at which a graph's readiness is checked; REST probes check it themselves."""
+_UNREADY_SECONDS = 0.1
+"""The intervals at which the readiness of a graph is checked while it is ready and while it is not."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -131,12 +132,14 @@ class Engine:
         if is_ready is not was_ready:
             self._is_serving = is_ready
             if not is_ready:
-                logger.warning("not ready: %s", self._dispatcher.describe_state())
+                level = logging.INFO if was_ready is None else logging.WARNING  # servers may be connected still
+                logger.log(level, "not ready: %s", self._dispatcher.describe_state())
             elif was_ready is not None:
-                logger.info("ready again")
+                logger.info("ready")
             if self._grpc is not None:
                 (self._grpc.set_serving if is_ready else self._grpc.set_not_serving)()
-        self._readiness_timer = asyncio.get_running_loop().call_later(_READINESS_SECONDS, self._follow_readiness)
+        seconds = _READINESS_SECONDS if is_ready else _UNREADY_SECONDS
+        self._readiness_timer = asyncio.get_running_loop().call_later(seconds, self._follow_readiness)
 
     def _stop_following(self) -> None:
         if self._readiness_timer is not None:

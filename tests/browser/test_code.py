@@ -31,6 +31,11 @@ CASES = [
     }.items()
     for language in languages
 ]
+CASES += [
+    ("component", protocol, language)
+    for _, protocol, language in CASES[: len(CASES) // 5]
+    if (protocol, language) != ("V1", "Python, gRPC")
+]
 
 
 def read_code(page: Any, language: str) -> str:
@@ -58,7 +63,11 @@ def test_code_sends_the_same_request(
     open_model: OpenModel, choose: Choose, model: str, protocol: str, language: str, tmp_path: Path
 ) -> None:
     is_closed = model == "closed"
-    page = open_model("flowers" if is_closed else model, CLOSED if is_closed else NO_VARIABLES)
+    folder = {"closed": "flowers", "component": "bandit"}.get(model, model)
+    page = open_model(folder, CLOSED if is_closed else NO_VARIABLES)
+    if model == "component":
+        page.locator('#graph [data-component="iris-2"]').click()
+        page.wait_for_selector("#whole")
     if is_closed:
         page.get_by_label("Token").fill(TOKEN)
         page.keyboard.press("Enter")

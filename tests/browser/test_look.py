@@ -68,6 +68,26 @@ def show_editor(page: Any, _choose: Choose) -> None:
     page.evaluate("document.querySelector('#raw').open = true")
 
 
+def show_graph(page: Any, _choose: Choose) -> None:
+    for length in ("1", "2", "9"):
+        page.locator("#form-view").get_by_label("length", exact=True).fill(length)
+        send(page)
+        page.evaluate("document.querySelector('#response').hidden = true")
+    send(page)
+    page.wait_for_function("() => document.querySelector('#graph .share').textContent !== ''")
+
+
+def show_component(page: Any, _choose: Choose) -> None:
+    page.locator('#graph [data-component="iris-2"]').click()
+    page.wait_for_selector("#whole")
+    send(page)
+
+
+def show_graph_tables(page: Any, _choose: Choose) -> None:
+    send(page)
+    page.get_by_text("The graph as tables").click()
+
+
 def show_token(page: Any, _choose: Choose) -> None:
     page.get_by_label("Token").fill("wrong")
     page.keyboard.press("Enter")
@@ -101,6 +121,9 @@ STATES = {
     "tensors": State("tensors", show_types),
     "editor": State("plain", show_editor),
     "names": State("hostile", show_picture),
+    "graph": State("bandit", show_graph, shown="light"),
+    "component": State("bandit", show_component),
+    "graph-tables": State("vote", show_graph_tables),
     "token": State("flowers", show_token, CLOSED),
     "document": State("flowers", show_document, CLOSED),
 }

@@ -75,3 +75,80 @@ def test_impossible_combinations_are_reported(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
+
+
+COMPONENT = "class Model:\n    def __init__(self, x=1): pass\n    def predict(self, X): return X\n"
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    for path in ("graph/iris", "shared"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "Model.py").write_text(COMPONENT)
+        (tmp_path / path / "seldon.yaml").write_text("class_name: Model\n")
+    (tmp_path / "graph" / "seldon.yaml").write_text("graph: [iris]\n")
+    return tmp_path / "graph"
+
+
+@pytest.mark.parametrize("command", ["dockerfile", "build"])
+def test_a_component_outside_the_folder_of_its_graph_is_refused(
+    command: str, graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (graph / "seldon.yaml").write_text("graph: [iris, other]\ncomponents: {other: ../shared}\n")
+    assert run(["validate", str(graph)]) == 0
+    assert "warning: the folder of other is outside" in capsys.readouterr().err
+    assert run([command, str(graph)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "seldon.yaml:2:21: error: the folder of other is outside" in captured.err
+
+
+def test_a_component_elsewhere_may_have_its_folder_anywhere(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (graph / "seldon.yaml").write_text(
+        'graph: [iris, other]\ncomponents: {other: {path: ../shared, url: "http://other:9000"}}\n'
+    )
+    (graph.parent / "shared" / "requirements.txt").write_text("pandas\n")
+    assert run(["dockerfile", str(graph)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "requirements.txt" not in captured.out
+
+
+def test_a_link_out_of_the_folder_of_the_graph_is_refused(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (graph / "other").symlink_to("../shared")
+    (graph / "seldon.yaml").write_text("graph: [iris, other]\n")
+    assert run(["dockerfile", str(graph)]) == 1
+    assert "[graph-outside-folder]" in capsys.readouterr().err
+
+
+def test_requirements_of_several_forms_are_refused(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (graph / "requirements.txt").write_text("numpy\n")
+    (graph / "iris" / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
+    (graph / "iris" / "seldon.yaml").write_text("class_name: Model\nimage: {requirements: pyproject.toml}\n")
+    assert run(["dockerfile", str(graph)]) == 1
+    assert "iris/pyproject.toml cannot be combined with other files" in capsys.readouterr().err
+
+
+def test_a_component_may_import_what_its_graph_requires(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (graph / "iris" / "Model.py").write_text(f"import pandas\n{COMPONENT}")
+    assert run(["validate", str(graph)]) == 1
+    assert "[missing-requirement]" in capsys.readouterr().err
+    (graph / "requirements.txt").write_text("pandas\n")
+    assert run(["validate", str(graph)]) == 0
+
+
+def test_a_setting_of_a_component_from_outside_is_reported_as_not_written(
+    graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["dockerfile", str(graph), "--set", "components.iris.parameters.x=2"]) == 0
+    assert "components.iris.parameters.x is not written into the image [not-baked]" in capsys.readouterr().err
+
+
+def test_a_requirement_that_is_a_path_of_a_component_is_refused(
+    graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (graph / "iris" / "package").mkdir()
+    (graph / "iris" / "package" / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
+    (graph / "iris" / "requirements.txt").write_text("./package\n")
+    assert run(["dockerfile", str(graph)]) == 1
+    assert "iris/requirements.txt installs package, which pip would look for" in capsys.readouterr().err

@@ -64,7 +64,8 @@ def _codes_of(
         (folder / "seldon.yaml").write_bytes(text.encode().decode("unicode_escape").encode("latin-1"))
     for title, text in blocks.items():
         name = title.removeprefix(f"{side}: ")
-        if name in FILES and (title == name or title.startswith(side)):
+        if (name in FILES or "/" in name) and (title == name or title.startswith(side)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
     for file in (Path(__file__).parents[1] / "tls").glob("*.pem"):
         if file.name in blocks.get(side, ""):

@@ -14,6 +14,7 @@ from seldon_spec.config.build_spec import plain
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.model import (
     AuthSpec,
+    ComponentSpec,
     FlaskSpec,
     HealthcheckSpec,
     ImageSpec,
@@ -26,6 +27,7 @@ from seldon_spec.config.model import (
     TlsSpec,
 )
 from seldon_spec.config.schema import lookup
+from seldon_spec.config.schema.fast_check import accepts
 
 SECTIONS = {
     ("flask",): FlaskSpec(),
@@ -58,7 +60,14 @@ def _keys(path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], dict[str, A
     return found
 
 
-KEYS = _keys()
+KEYS = [
+    *_keys(),
+    *((("graph", key), child) for key, child in lookup.load_schema()["$defs"]["step"]["properties"].items()),
+]
+ENTRY_KEYS = [
+    (("components", "iris", key), child)
+    for key, child in lookup.load_schema()["$defs"]["component"]["properties"].items()
+]
 
 
 def test_the_schema_is_a_schema() -> None:
@@ -71,13 +80,13 @@ def test_every_key_explains_itself(path: tuple[str, ...], schema: dict[str, Any]
     assert schema["title"]
     assert schema["description"].endswith(".")
     assert schema["examples"]
-    assert ("default" in schema or "x-default" in schema) is not lookup.is_required(path)
+    is_of_step = path[:1] == ("graph",) and len(path) > 1  # its kind decides which keys it needs
+    assert is_of_step or ("default" in schema or "x-default" in schema) is not lookup.is_required(path)
 
 
 @pytest.mark.parametrize(("path", "schema"), KEYS, ids=[lookup.join(path) for path, _ in KEYS])
 def test_defaults_and_examples_are_allowed(path: tuple[str, ...], schema: dict[str, Any]) -> None:
-    whole = {**lookup.resolve(schema), "$defs": lookup.load_schema()["$defs"]}
-    validator = Draft202012Validator(whole)
+    validator = Draft202012Validator(lookup.load_schema()).evolve(schema=lookup.resolve(schema))
     for value in [*schema["examples"], *([schema["default"]] if "default" in schema else [])]:
         assert list(validator.iter_errors(value)) == [], path
 
@@ -113,6 +122,43 @@ def test_the_top_level_has_the_spec_s_fields() -> None:
         schema = lookup.load_schema()["properties"].get(f.name, {})
         if f.default is not MISSING and "default" in schema and not is_dataclass(f.default):
             assert plain(f.default) == schema["default"], f.name
+
+
+def test_entries_of_components_have_the_fields_of_both_dataclasses() -> None:
+    """An entry has the keys of a spec, and those of a component that no spec has; `path` says where the spec is."""
+    own = {f.name for f in fields(ComponentSpec)} - {"spec", "has_feedback"}
+    of_a_spec = {f.name for f in fields(Spec)} - NOT_IN_THE_FILE
+    assert {path[-1] for path, _ in ENTRY_KEYS} == own | of_a_spec | {"path"}
+
+
+@pytest.mark.parametrize(("path", "schema"), ENTRY_KEYS, ids=[path[-1] for path, _ in ENTRY_KEYS])
+def test_keys_of_entries_that_a_spec_has_are_those_of_the_spec(path: tuple[str, ...], schema: dict[str, Any]) -> None:
+    if path[-1] in lookup.load_schema()["properties"]:
+        assert schema == {"$ref": f"#/properties/{path[-1]}"}
+        entry, own = lookup.field_schema(path) or {}, lookup.field_schema(path[2:]) or {}
+        assert {**entry, "$ref": None} == {**own, "$ref": None}
+    else:
+        test_every_key_explains_itself(path, schema)
+        test_defaults_and_examples_are_allowed(path, schema)
+
+
+VALUES = [
+    "iris", ["a", ["b", {"route": "r", "to": ["a", ["b"]]}]], {"split": {"a": 1, "b": 2.5}, "by": "X-User"},
+    {"split": [1, 2], "to": ["a", "b"]}, {"predict": "a", "shadow": ["b"], "shadow_percent": 10}, {"average": []},
+    5, None, [None], {"route": 1}, {"to": "a"}, {"split": {"a": "b"}}, {"by": ""}, {"shadow": {"x": 1}}, "", [[[""]]],
+]  # fmt: skip
+COMPONENTS = [
+    "a", "", 5, None, {}, {"path": "a"}, {"url": "grpcs://a"}, {"url": "ftp://a"}, {"url": "http://[::1]:5/x"},
+    {"parameters": {"a b": 1}}, {"parameters": [{"name": "a"}]}, {"components": {"b": {"graph": [1]}}},
+    {"components": {"b": {"graph": ["x"], "server": {"workers": 2}}}}, {"token": {"from_env": "A", "from_file": "b"}},
+]  # fmt: skip
+TREES = [*({"graph": value} for value in VALUES), *({"components": {"c": value}} for value in COMPONENTS)]
+
+
+@pytest.mark.parametrize("tree", TREES, ids=repr)
+def test_the_fast_check_follows_references_as_jsonschema_does(tree: dict[str, Any]) -> None:
+    schema = lookup.load_schema()
+    assert accepts(tree, schema, schema) is Draft202012Validator(schema).is_valid(tree)
 
 
 ENTRIES = [
@@ -168,6 +214,8 @@ PATHS = [
     ("image.labels.org.example.team", ("image", "labels", "org.example.team")),
     ("parameters.a.b", ("parameters", "a.b")),
     ("nothing.here", ("nothing", "here")),
+    ("components.iris-2.parameters.a.b", ("components", "iris-2", "parameters", "a.b")),
+    ("components.a.components.b.server.workers", ("components", "a", "components", "b", "server", "workers")),
 ]
 
 
@@ -183,3 +231,16 @@ SENSITIVE = [("DB_PASSWORD", True), ("apiToken", True), ("SECRET_KEY", True), ("
 @pytest.mark.parametrize(("name", "is_sensitive"), SENSITIVE, ids=[name for name, _ in SENSITIVE])
 def test_names_of_secrets_are_known_by_their_words(name: str, *, is_sensitive: bool) -> None:
     assert lookup.is_sensitive((name,)) is is_sensitive
+
+
+PLACES = [
+    ("components.token-model", False), ("components.token-model.version", False),
+    ("components.token-model.parameters.password", True), ("components.a.components.secrets.parameters.b", False),
+    ("components.a.token", True), ("components.a.components.b.token", True), ("components.a.flask.SECRET_KEY", True),
+    ("graph.split.token-model", False), ("components.a.graph.split.password", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "is_sensitive"), PLACES, ids=[key for key, _ in PLACES])
+def test_names_of_components_are_not_those_of_secrets(key: str, *, is_sensitive: bool) -> None:
+    assert lookup.is_sensitive(lookup.split_path(key)) is is_sensitive

@@ -120,7 +120,7 @@ def test_a_prediction(server: Any) -> None:
     assert body["data"]["ndarray"] == [[11.0]]
     meta = body["meta"]
     assert meta["routing"] == {"chooser": 0}
-    assert meta["requestPath"] == {"scaler": "scaler", "chooser": "choose", "model": "model:7"}
+    assert meta["requestPath"] == {"scaler": "scaler:latest", "chooser": "choose:latest", "model": "model:7"}
     assert meta["tags"] == {"scaled": True}
     assert headers["Seldon-Puid"] == "my-id"
     assert predict(server.http, 1.0)[2]["Seldon-Puid"]

@@ -93,6 +93,26 @@ def bake_system_package(bakery: Bakery) -> Image:
     return bakery.image("test-system", folder)
 
 
+def bake_graph(bakery: Bakery) -> Image:
+    """A chain of two folders whose modules have the same names, each with a requirement of its own."""
+    folder = bakery.root / "graph"
+    doubles, halves = (
+        ("doubles", "TRANSFORMER", "transform_input", 2, "six"),
+        ("halves", "MODEL", "predict", 0.5, "idna"),
+    )
+    for name, service_type, method, factor, package in (doubles, halves):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "seldon.yaml").write_text(f"class_name: Component\nservice_type: {service_type}\n")
+        (folder / name / "factors.py").write_text(f"FACTOR = {factor}\n")
+        source = f"import {package}\nfrom factors import FACTOR\n\n\nclass Component:\n"
+        source += f"    def {method}(self, X, features_names=None):\n        return X * FACTOR\n"
+        (folder / name / "Component.py").write_text(source)
+        (folder / name / "requirements.txt").write_text(f"{package}\n")
+    (folder / "seldon.yaml").write_text("name: chain\ngraph: [doubles, halves]\n")
+    bakery.build(folder, "test-graph")
+    return bakery.image("test-graph", folder)
+
+
 class Index(http.server.BaseHTTPRequestHandler):
     """A package index that asks for a password; it has one package of one module."""
 
@@ -190,8 +210,10 @@ MAKERS: dict[str, Callable[[Bakery], Image]] = {
     "private-index": bake_private,
     "classic": bake_classic,
     "old": bake_old,
+    "graph": bake_graph,
 }
 NAMES = sorted(MAKERS)
+CLASSES = [name for name in NAMES if name != "graph"]
 
 
 def check_answer(image: Image, answer: Any) -> None:
@@ -226,7 +248,7 @@ def healthcheck(image: Image) -> list[str]:
     return [str(word) for word in words]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_variables_override_the_image(name: str, images: Callable[[str], Image], run_container: RunContainer) -> None:
     """The ports come by variables in every test; here the class, its type, its parameters and Flask's settings."""
     image = images(name)

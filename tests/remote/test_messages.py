@@ -272,6 +272,33 @@ def test_feedback(echoes: dict[str, Remote], scheme: str, http_peer: Any, grpc_p
     assert sent.raw == V1_JSON.decode(Operation.FEEDBACK, json.dumps(tree).encode()).raw
 
 
+def test_the_response_to_feedback_may_be_empty(
+    http_peer: Callable[..., HttpPeer], grpc_peer: Callable[..., GrpcPeer], connect_to: Connect
+) -> None:
+    urls = (
+        http_peer(lambda _, connection: connection.sendall(respond(b"{}"))).url,
+        grpc_peer(lambda _message, _context: b"").url,
+    )
+    for url in urls:
+        for codec, wire, empty in ((V1_JSON, b'{"reward": 1}', b"{}"), (V1_PROTO, b"", b"")):
+            request = codec.decode(Operation.FEEDBACK, wire)
+            response = connect_to(url).send(codec.decode(Operation.FEEDBACK, wire))
+            assert codec.encode(response, request).body.strip() == empty
+
+
+def test_clients_of_the_other_encoding_get_the_message(http_peer: Callable[..., HttpPeer], connect_to: Connect) -> None:
+    """protobuf has no place for what JSON may hold besides."""
+    body = b'{"strData": "x", "own": 1, "meta": {"tags": {"a": 1}}}'
+    peer = http_peer(lambda _, connection: connection.sendall(respond(body)))
+    request = V1_PROTO.decode(Operation.PREDICT, SeldonMessage(strData="y").SerializeToString())
+    response = connect_to(peer.url).send(request)
+    sent = SeldonMessage.FromString(V1_PROTO.encode(response, request).body)
+    assert (sent.strData, sent.meta.tags["a"].number_value) == ("x", 1)
+    request = V1_JSON.decode(Operation.PREDICT, body)
+    response = connect_to(peer.url).send(request)
+    assert json.loads(V1_JSON.encode(response, request).body) == json.loads(body)
+
+
 def test_a_response_that_is_a_message_stays_one() -> None:
     message = Message(PayloadType.TEXT, "x", meta={})
     assert Response(message).message is message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,9 +15,8 @@ import openapi_spec_validator
 import pytest
 from jsonschema import Draft202012Validator
 
-from seldon_spec import make_app
-from seldon_spec.config.contract import ColumnSpec, TensorSpec
-from seldon_spec.config.graph import CallStep, ChainStep, CombineStep, Method, RouteStep
+from seldon_spec import load, make_app
+from seldon_spec.config.graph import CallStep, ChainStep, CombineStep
 from seldon_spec.config.model import AuthSpec, ComponentSpec, FlaskSpec, ServerSpec, ServiceType, Spec, UnitSpec
 from seldon_spec.errors import RemoteFailed
 from seldon_spec.inference.assembly import dispatcher_for
@@ -25,6 +26,7 @@ from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.open_inference_v2.proto import message_class as v2_class
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, Feedback, SeldonMessage, SeldonModelMetadata, message_class
 from seldon_spec.server.rest.flask_app import make_app as make_flask_app
+from tests.server.conftest import Gate, Server
 
 if TYPE_CHECKING:
     from tests.conftest import Running
@@ -75,42 +77,42 @@ class Mean:
         return sum(Xs) / len(Xs)
 """
 
-INPUTS = (TensorSpec("input-0", "FP64", (-1, 2), columns=(ColumnSpec("length"), ColumnSpec("width"))),)
-OUTPUTS = (TensorSpec("sums", "FP64", (-1, 2)),)
-
-
-def _local(
-    folder: Path, class_name: str, name: str, service_type: ServiceType = ServiceType.MODEL, **more: Any
-) -> ComponentSpec:
-    unit = UnitSpec(id=name, image=f"{name}:1", name=name)
-    return ComponentSpec(
-        service_type, Spec(f"Parts.{class_name}", folder, name, service_type=service_type, unit=unit, **more)
-    )
+GRAPH_FILE = """
+name: model
+version: "7"
+graph:
+  - scaler
+  - {route: bandit, to: [iris, pair, broken]}
+components:
+  scaler: {class_name: Parts.Scaler, service_type: TRANSFORMER, inputs: [length, width]}
+  bandit: {class_name: Parts.Bandit, service_type: ROUTER}
+  iris:
+    class_name: Parts.Iris
+    version: "2.0"
+    inputs: [length, width]
+    outputs: [{name: sums, datatype: FP64, shape: [-1, 2]}]
+  pair:
+    graph: {combine: mean, of: [one, {route: inner-bandit, to: [two, other]}]}
+    components:
+      one: {class_name: Parts.Iris}
+      two: {class_name: Parts.Iris}
+      other: {class_name: Parts.Broken}
+      mean: {class_name: Parts.Mean, service_type: COMBINER}
+      inner-bandit: {class_name: Parts.InnerBandit, service_type: ROUTER}
+  broken: {class_name: Parts.Broken}
+"""
+"""A scaler, and a bandit that chooses a model, a nested graph, or a model that raises."""
 
 
 def make_fields(folder: Path, **server: Any) -> dict[str, Any]:
-    """Return the fields of a graph: a scaler, and a bandit that chooses a model, a nested graph or one that raises."""
+    """Return the fields of the graph's spec, with other values of its sections ``server`` and ``flask``."""
     (folder / "Parts.py").write_text(SOURCE)
-    inner = {
-        "one": _local(folder, "Iris", "one"),
-        "other": _local(folder, "Broken", "other"),
-        "mean": _local(folder, "Mean", "mean", ServiceType.COMBINER),
-    }
-    step = RouteStep("inner-bandit", "inner-bandit", (CallStep("one"), CallStep("other")))
-    inner["inner-bandit"] = _local(folder, "InnerBandit", "inner-bandit", ServiceType.ROUTER)
-    nested = Spec(None, folder, "pair", graph=CombineStep("mean", "mean", (CallStep("one"), step)), components=inner)
-    components = {
-        "scaler": _local(folder, "Scaler", "scaler", ServiceType.TRANSFORMER, inputs=INPUTS),
-        "bandit": _local(folder, "Bandit", "bandit", ServiceType.ROUTER),
-        "iris": _local(folder, "Iris", "iris", inputs=INPUTS, outputs=OUTPUTS, version="2.0"),
-        "pair": ComponentSpec(ServiceType.MODEL, nested),
-        "broken": _local(folder, "Broken", "broken"),
-    }
-    branches = (CallStep("iris"), CallStep("pair"), CallStep("broken"))
+    (folder / "seldon.yaml").write_text(GRAPH_FILE)
+    spec = load(folder, {})
     return {
-        "version": "7",
-        "graph": ChainStep((CallStep("scaler", Method.TRANSFORM_INPUT), RouteStep("bandit", "bandit", branches))),
-        "components": components,
+        "version": spec.version,
+        "graph": spec.graph,
+        "components": spec.components,
         "flask": server.pop("flask", FlaskSpec()),
         "server": ServerSpec(host="127.0.0.1", auth=AuthSpec((TOKEN,)), **server),
     }
@@ -161,13 +163,15 @@ def tensor(*values: float) -> dict[str, Any]:
 
 IRIS = {
     "name": "iris",
-    "versions": ["1"],
+    "versions": ["2.0"],
     "platform": "own",
     "inputs": [{"name": "input-0", "datatype": "FP64", "shape": [-1, 2]}],
     "outputs": [{"name": "sums", "datatype": "FP64", "shape": [-1, 2]}],
     "custom": {"author": "A. Author"},
 }
 READY = {"scaler": True, "bandit": True, "iris": True, "pair": True, "broken": True}
+ROUTING = {"bandit": 1, "inner-bandit": 0, "combine": -1}
+VISITED = {"scaler", "bandit", "pair", "one", "two", "inner-bandit", "mean"}
 PAGES: dict[str, tuple[int, Any]] = {
     "/api/v1.0/metadata/iris": (200, IRIS),
     "/api/v0.1/metadata/iris": (200, IRIS),
@@ -323,8 +327,8 @@ def test_errors_name_the_component(
 
 def test_feedback_follows_the_routing_of_its_response(send: Send) -> None:
     _, response = send("/predict", rows(1, 2))
-    assert response["meta"]["routing"] == {"bandit": 1, "inner-bandit": 0, "mean": -1}
-    assert set(response["meta"]["requestPath"]) == {"scaler", "bandit", "pair", "one", "inner-bandit", "mean"}
+    assert response["meta"]["routing"] == ROUTING
+    assert set(response["meta"]["requestPath"]) == VISITED
     assert send("/send-feedback", {"request": rows(1, 2), "response": response, "reward": 0.5})[0] == 200
     _, response = send("/components/bandit/route", rows(1, 2))
     assert response["meta"]["tags"]["rewards"].endswith("[0.5, 1]]")
@@ -335,7 +339,7 @@ def test_feedback_follows_the_routing_of_its_response(send: Send) -> None:
 
 def test_the_routing_is_a_parameter_of_the_open_inference_protocol(send: Send) -> None:
     _, response = send("/v2/models/model/infer", tensor(1, 2))
-    assert json.loads(response["parameters"]["routing"]) == {"bandit": 1, "inner-bandit": 0, "mean": -1}
+    assert json.loads(response["parameters"]["routing"]) == ROUTING
     _, response = send("/v2/models/iris/infer", tensor(1, 2))
     assert "routing" not in response.get("parameters", {})
 
@@ -457,8 +461,8 @@ def test_an_unknown_component_over_grpc(call: Callable[..., Any]) -> None:
 def test_predictions_and_feedback_over_grpc(call: Callable[..., Any]) -> None:
     response = call("/seldon.protos.Seldon/Predict", make_message(1, 2), SeldonMessage)
     assert list(response.data.tensor.values) == [11, 21]
-    assert dict(response.meta.routing) == {"bandit": 1, "inner-bandit": 0, "mean": -1}
-    assert response.meta.requestPath["scaler"] == "scaler:1"
+    assert dict(response.meta.routing) == ROUTING
+    assert response.meta.requestPath["scaler"] == "scaler"
     feedback = Feedback(request=make_message(1, 2), response=response, reward=2)
     call("/seldon.protos.Seldon/SendFeedback", feedback, SeldonMessage)
     response = call("/seldon.protos.Seldon/Predict", make_message(1, 2), SeldonMessage)
@@ -588,8 +592,9 @@ class NotReady:
 
 def test_what_a_graph_shows_while_a_server_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "Parts.py").write_text(SOURCE)
+    iris = Spec("Parts.Iris", tmp_path, "iris", unit=UnitSpec(id="iris", name="iris"))
     components = {
-        "iris": _local(tmp_path, "Iris", "iris"),
+        "iris": ComponentSpec(ServiceType.MODEL, iris),
         "far": ComponentSpec(ServiceType.MODEL, url="http://far.example"),
     }
     steps = ChainStep(tuple(map(CallStep, components)))
@@ -631,3 +636,90 @@ def test_what_a_graph_shows_while_a_server_is_not_ready(tmp_path: Path) -> None:
         )
     finally:
         dispatcher.stop()
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_component_with_a_url_is_called_and_shown_like_the_others(
+    tmp_path: Path, serve_folder: Callable[..., Any], scheme: str
+) -> None:
+    back, front = tmp_path / "back", tmp_path / "front"
+    for folder, text in (
+        (back, "class_name: Parts.Broken\nname: far\n"),
+        (front, "name: front\ngraph: [scaler, far]\ncomponents:\n"),
+    ):
+        folder.mkdir()
+        (folder / "Parts.py").write_text(SOURCE)
+        (folder / "seldon.yaml").write_text(text)
+    with serve_folder(back) as server, (front / "seldon.yaml").open("a") as spec:
+        url = f"{scheme}://127.0.0.1:{server.http if scheme == 'http' else server.grpc}"
+        spec.write("  scaler: {class_name: Parts.Scaler, service_type: TRANSFORMER}\n")
+        spec.write(f"  far: {{url: '{url}', service_type: MODEL}}\n")
+        spec.flush()
+        with serve_folder(front) as running:
+            assert _ask(running.http, "/api/v1.0/metadata/far")[1]["name"] == "far"
+            assert set(_ask(running.http, "/api/v1.0/metadata")[1]["models"]) == {"scaler", "far"}
+            assert _ask(running.http, "/api/v1.0/status/far") == (200, {"name": "far", "ready": True})
+            for path in ("/predict", "/components/far/predict"):
+                status, body = _ask(running.http, path, rows(3, 1))
+                assert (status, body["status"]["info"]) == (500, "component far: too odd")
+            status, body = _ask(running.http, "/predict", rows(2, 1))
+            assert body["status"]["info"] == "component far: no tea"
+            if scheme == "http":
+                assert (status, body["status"]["reason"]) == (418, "TEAPOT")
+            with grpc.insecure_channel(f"127.0.0.1:{running.grpc}") as channel:
+                predict = channel.unary_unary("/seldon.protos.Seldon/Predict", None, SeldonMessage.FromString)
+                with pytest.raises(grpc.RpcError) as raised:
+                    predict(make_message(3, 1).SerializeToString(), timeout=20)
+            error: Any = raised.value
+            assert error.details() == "Exception calling application: component far: too odd"
+
+
+def _ask(port: int, path: str, body: Any = None) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        method, sent = ("GET", None) if body is None else ("POST", json.dumps(body))
+        connection.request(method, path, sent, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def start_graph(
+    tmp_path: Path, command_environ: dict[str, str], reserve_ports: Callable[[int], AbstractContextManager[list[int]]]
+) -> Iterator[Callable[..., Server]]:
+    """Start a server of the graph in a process of its own."""
+    (tmp_path / "seldon.yaml").write_text(f"{GRAPH_FILE}server: {{host: 127.0.0.1, log: {{access: true}}}}\n")
+    names = ("HTTP", "GRPC", "METRICS")
+    servers = []
+    with reserve_ports(3) as ports:
+        places = {f"SELDON_SPEC__PORTS__{name}": str(port) for name, port in zip(names, ports, strict=True)}
+
+        def start(source: str) -> Server:
+            (tmp_path / "Parts.py").write_text(source)
+            command = [sys.executable, "-m", "seldon_spec", "serve", str(tmp_path)]
+            servers.append(Server(command, {**command_environ, **places}))
+            return servers[-1]
+
+        yield start
+        for server in servers:
+            server.end()
+
+
+def test_requests_to_one_component_are_in_the_access_log(start_graph: Callable[..., Server]) -> None:
+    server = start_graph(SOURCE).wait_until_ready()
+    server.rest("POST", "/components/iris/predict", json.dumps(rows(1, 2)))
+    server.wait_for(r"POST /components/iris/predict 200 .* ms")
+    server.rest("GET", "/api/v1.0/metadata/iris")
+    server.wait_for(r"GET /api/v1.0/metadata/iris 200")
+
+
+def test_a_graph_that_is_being_built_is_not_ready(start_graph: Callable[..., Server], gate: Gate) -> None:
+    server = start_graph(f"from gated import pass_gate\npass_gate()\n{SOURCE}").wait_for_addresses()
+    gate.wait_until_entered()
+    for path in ("/api/v1.0/status", "/api/v1.0/status/iris", "/api/v1.0/metadata", "/v2/models/iris/ready"):
+        assert server.rest("GET", path)[0] == 503
+    gate.release()
+    server.wait_for("supervisor: ready")
+    assert server.rest("GET", "/api/v1.0/status")[0] == 200

@@ -37,7 +37,7 @@ _CREDENTIALS = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@|https?://[^/\s:@$]{12,}@")
 
 def find_image_problems(context: RuleContext) -> Iterator[Diagnostic]:
     """Yield the diagnostics of ``image``."""
-    files = requirements_files(context.values.get(("image", "requirements")) or ImageSpec().requirements)
+    files = _files_of(context)
     requirements = read_requirements(context.folder, files)
     yield from _check_requirements_exist(context)
     yield from _check_requirements_named(context)
@@ -51,6 +51,15 @@ def find_image_problems(context: RuleContext) -> Iterator[Diagnostic]:
     yield from _check_packages(context, requirements)
     if context.checks_build:
         yield from _find_build_problems(context, requirements)
+
+
+def find_requirements(context: RuleContext) -> Requirements:
+    """Return the requirements of the spec of a context."""
+    return read_requirements(context.folder, _files_of(context))
+
+
+def _files_of(context: RuleContext) -> tuple[str, ...]:
+    return requirements_files(context.values.get(("image", "requirements")) or ImageSpec().requirements)
 
 
 def _find_build_problems(context: RuleContext, requirements: Requirements) -> Iterator[Diagnostic]:
@@ -70,7 +79,8 @@ def _find_build_problems(context: RuleContext, requirements: Requirements) -> It
         from seldon_spec.config.checks.requirement_rules import find_requirement_problems
 
         yield from find_requirement_problems(context, requirements, target)
-        yield from find_import_problems(context, requirements, scan, target)
+        installed = replace(requirements, lines=(*requirements.lines, *context.graph_requirements.lines))
+        yield from find_import_problems(context, installed, scan, target)
     yield from find_file_problems(context, requirements, scan)
     yield from _check_imported_files(context, scan.files)
 

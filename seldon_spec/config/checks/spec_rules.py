@@ -46,12 +46,14 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
         check_texts,
         _check_timeouts,
     )
+    if ("graph",) in invalid:  # misspelt: the class is not missing, and the components have a graph
+        invalid |= {("class_name",), ("components",)}
     findings = [finding for rule in rules for finding in rule(context)]
     return [f for f in findings if not any(f.path[: len(path)] == path for path in invalid)]
 
 
 def _check_class_or_graph(context: RuleContext) -> Iterator[Diagnostic]:
-    has_class, has_graph = context.is_set("class_name"), context.is_set("graph")
+    has_class, has_graph = context.is_set("class_name"), _has_graph(context)
     if not has_class and not has_graph:
         yield Diagnostic(
             "graph-or-class",
@@ -72,11 +74,16 @@ def _check_class_or_graph(context: RuleContext) -> Iterator[Diagnostic]:
         )
 
 
+def _has_graph(context: RuleContext) -> bool:
+    """Return whether there is a graph, valid or not."""
+    return context.is_set("graph") or context.document.find(("graph",)) is not None
+
+
 def _check_graph_keys(context: RuleContext) -> Iterator[Diagnostic]:
     """Report keys without effect in a graph, whose classes are components, and the reverse."""
     keys: tuple[FieldPath, ...] = (("components",),)
     reason = "there is no graph"
-    if context.is_set("graph"):
+    if _has_graph(context):
         keys, reason = (("service_type",), ("parameters",), ("server", "batching")), "this spec is a graph"
     for path in keys:
         if context.is_set(*path):

@@ -28,6 +28,7 @@ from seldon_spec.config.schema.lookup import (
 from seldon_spec.config.schema.normalise import normalise
 from seldon_spec.config.schema.suggest import suggest_reference
 from seldon_spec.config.secret_names import HIDDEN, names_secret
+from seldon_spec.config.yaml.problems import MAX_DEPTH
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin, OriginKind
 
 
@@ -65,6 +66,9 @@ def apply_setting(values: LayeredValues, setting: Setting, hints: Callable[[], A
     except InvalidText as error:
         values.problems.append(_invalid_text(values, setting, schema, str(error)))
         return
+    if _is_deep(value):
+        values.problems.append(_invalid_text(values, setting, schema, f"has more than {MAX_DEPTH} levels"))
+        return
     value = normalise(value, setting.path)
     locations = SourceLocations.single(setting.origin)
     problems = [] if _is_parameter(setting.path) else check(value, setting.path, locations)
@@ -83,6 +87,18 @@ def apply_setting(values: LayeredValues, setting: Setting, hints: Callable[[], A
         _set_leaves(values, setting.path, value, setting.origin)
     else:
         values.set(setting.path, value, setting.origin)
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether a value has more levels than a file may have; the schema is checked recursively."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for each in level for item in _items_of(each)]
+    return bool(level)
+
+
+def _items_of(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _is_parameter(path: FieldPath) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from seldon_spec.config.build_spec import plain
 from seldon_spec.config.layers.environment import generic_variable
@@ -17,6 +17,7 @@ from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 
 _SECTIONS = ("class_name", "service_type", "flask", "ports", "server")
+_DROPPED = ("parameters", "environment", "graph", "components")
 _REFERENCES = "# References to secrets, without their values.\n# hadolint ignore=DL3064\n"
 _SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})
 
@@ -79,9 +80,18 @@ def _to_text(value: object) -> str:
 
 def find_dropped(spec: Spec) -> Iterator[Diagnostic]:
     """Yield a warning for each value of a variable or flag that is not written into the image."""
-    for path, origin in spec.origins.items():
+    yield from _find_dropped(spec.origins)
+    for name, component in spec.components.items():
+        if component.spec is not None:
+            own = component.spec.origins
+            origins = {("components", name, *path): own[path] for path in own if path[0] not in ("components", "unit")}
+            yield from _find_dropped(origins)
+
+
+def _find_dropped(origins: Mapping[FieldPath, Origin]) -> Iterator[Diagnostic]:
+    for path, origin in origins.items():
         is_from_outside = origin.kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
-        if is_from_outside and (path[0] in ("parameters", "environment") or path[:2] in _SECRETS):
+        if is_from_outside and (path[0] in _DROPPED or path[:2] in _SECRETS):
             yield Diagnostic(
                 "not-baked",
                 f"{'.'.join(path)} is not written into the image",

@@ -5,10 +5,13 @@ Every change of the code reinstalls the requirements.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base, render_packages
+from seldon_spec.deploy.dockerfile.components import join_images
 from seldon_spec.deploy.dockerfile.install import find_install_steps, render_command
 from seldon_spec.errors import SeldonSpecError
 
@@ -26,8 +29,10 @@ def render_classic(spec: Spec, version: str) -> str:
 
     Raises:
         NotClassic: the spec needs more than one stage.
+        RequirementsMixed: see ``join_images``.
         ValueError: a value contains a line break, which a Dockerfile cannot escape.
     """
+    spec = join_images(spec)
     _refuse_other_installers(spec)
     steps = (
         finish.render_header(spec.file, version),
@@ -39,15 +44,23 @@ def render_classic(spec: Spec, version: str) -> str:
         finish.render_environment(spec.image.environment),
         *spec.image.steps.after,
         finish.render_ports(spec.ports),
-        "# For platforms that read these two; they override seldon.yaml.\n"
-        f"ENV MODEL_NAME={quoting.quote_value(spec.class_name or '', 'class_name')}\n"
-        f"ENV SERVICE_TYPE={quoting.quote_value(spec.service_type.value, 'service_type')}",
+        *_name_class(spec),
         *build_environment.render_build_environment(spec),
         *finish.render_identity(spec),
         f"RUN chown -R {spec.image.user}:0 . && chmod -R a+rX .",
         *finish.render_run(spec),
     )
     return "\n\n".join(steps) + "\n"
+
+
+def _name_class(spec: Spec) -> Iterator[str]:
+    """Render the two variables of Seldon's form; a graph has neither."""
+    if spec.class_name is not None:
+        yield (
+            "# For platforms that read these two; they override seldon.yaml.\n"
+            f"ENV MODEL_NAME={quoting.quote_value(spec.class_name, 'class_name')}\n"
+            f"ENV SERVICE_TYPE={quoting.quote_value(spec.service_type.value, 'service_type')}"
+        )
 
 
 def _refuse_other_installers(spec: Spec) -> None:

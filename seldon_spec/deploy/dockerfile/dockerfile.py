@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base
+from seldon_spec.deploy.dockerfile.components import join_images
 from seldon_spec.deploy.dockerfile.install import ENV, InstallSteps, as_path, find_install_steps, render_build_stage
 
 _BASE = "base"
@@ -20,7 +21,9 @@ _OPEN = "chmod -R a+rX . && chmod 775 ."
 
 
 def render_dockerfile(spec: Spec, version: str, build_wheel: str | None = None) -> str:
-    """Render the Dockerfile that packages and serves a spec; the build context is the folder of the spec.
+    """Render the Dockerfile that packages and serves a spec, with the components of a graph.
+
+    The build context is the folder of the spec.
 
     Args:
         spec: as ``load`` returns it; values of variables and flags that override the file are written into the image,
@@ -32,8 +35,10 @@ def render_dockerfile(spec: Spec, version: str, build_wheel: str | None = None) 
         The same bytes for the same spec, version and requirements files.
 
     Raises:
+        RequirementsMixed: see ``join_images``.
         ValueError: a value contains a line break, which a Dockerfile cannot escape.
     """
+    spec = join_images(spec)
     install = find_install_steps(spec, version, build_wheel)
     steps = (
         finish.render_header(spec.file, version),

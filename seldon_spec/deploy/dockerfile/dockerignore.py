@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from seldon_spec.config.checks.patterns import USUAL_PATTERNS
 from seldon_spec.config.model import Spec
+from seldon_spec.deploy.dockerfile.components import join_images, list_files
 from seldon_spec.deploy.dockerfile.finish import render_header
 from seldon_spec.deploy.dockerfile.install import find_install_steps
 
@@ -21,6 +22,7 @@ def render_dockerignore(spec: Spec, version: str) -> str:
     Returns:
         The same bytes for the same spec, version and requirements files.
     """
+    spec = join_images(spec)
     lines = [render_header(spec.file, version), *USUAL_PATTERNS, *spec.image.exclude]
     if spec.image.include:
         lines += ["", "# Included in any case.", *(f"!{pattern}" for pattern in spec.image.include)]
@@ -31,7 +33,7 @@ def render_dockerignore(spec: Spec, version: str) -> str:
 
 def _kept(spec: Spec, version: str) -> Iterator[str]:
     models = (posixpath.normpath(path) for path in spec.image.model_files)
-    for path in dict.fromkeys((spec.file, *find_install_steps(spec, version).copied, *models)):
+    for path in dict.fromkeys((*list_files(spec), *find_install_steps(spec, version).copied, *models)):
         yield f"!{_escape(path)}"
 
 

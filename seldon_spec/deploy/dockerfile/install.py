@@ -13,6 +13,7 @@ from seldon_spec.config.checks.requirements import LineKind, Requirements, kind_
 from seldon_spec.config.model import ImageSpec, Spec
 from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.deploy.dockerfile.bases import CONDA_BUILDER, has_base_packages, render_packages
+from seldon_spec.deploy.dockerfile.components import join_images
 
 ENV = "/opt/env"
 """The virtual environment of the image; the only folder copied from the build stage."""
@@ -95,7 +96,7 @@ def accepts_wheel(spec: Spec, version: str) -> bool:
     """
     from packaging.requirements import Requirement
 
-    requirements = find_install_steps(spec, version).requirements
+    requirements = find_install_steps(join_images(spec), version).requirements
     named = requirements.find("seldon-spec")
     if named is None:
         return spec.image.seldon_spec is None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seldon_spec.config.model import UnitSpec
-from seldon_spec.inference.metrics_sink import CallTotals
+from seldon_spec.inference.metrics_sink import CallTotals, GraphTotals
 from seldon_spec.inference.user_metrics import MetricType, UserMetric, read_metrics
 from seldon_spec.observability.metrics.call_buffer import CallBuffer, is_group
 from seldon_spec.observability.metrics.definitions import (
@@ -30,7 +30,7 @@ from seldon_spec.observability.metrics.definitions import (
 )
 from seldon_spec.observability.metrics.segments import Segments
 from seldon_spec.observability.metrics.series import Series, observe, observe_time, sort_labels
-from seldon_spec.observability.metrics.totals import read_totals
+from seldon_spec.observability.metrics.totals import read_graph_totals, read_totals
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +152,9 @@ class Metrics:
 
     def read_totals(self, methods: Collection[str]) -> CallTotals:
         return read_totals(self.segments, methods)
+
+    def read_graph_totals(self) -> GraphTotals:
+        return read_graph_totals(self.segments)
 
     def set_in_flight(self, requests: int) -> None:
         self._values[self._in_flight] = requests

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
-from seldon_spec.errors import PayloadError, ResultError, UnknownModel
+from seldon_spec.errors import PayloadError, UnknownModel
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.datatypes import BYTES, find_datatype
 from seldon_spec.inference.image_files import is_image_type
@@ -27,7 +27,7 @@ from seldon_spec.inference.message import (
     TensorMessage,
     join_messages,
 )
-from seldon_spec.inference.request import Codec, Response
+from seldon_spec.inference.request import Codec
 from seldon_spec.protocols.open_inference_v2.request import InferOptions, RequestedOutput, select_tags
 from seldon_spec.protocols.open_inference_v2.response import output_tensors, select_outputs
 from seldon_spec.protocols.seldon_v1 import raw_messages
@@ -183,17 +183,6 @@ class OpenInferenceCodec:
         if kept and received.meta is not None:
             received.meta |= copy.deepcopy(kept)
         return received
-
-    def _response_message(self, response: Response) -> Message:
-        """Return the message of a response.
-
-        Raises:
-            ResultError: a raw hook returned something that is no message of Seldon's protocol.
-        """
-        try:
-            return response.message
-        except PayloadError as error:
-            raise ResultError(f"the response of a raw hook is no message: {error}") from error
 
     def _outputs(self, message: Message, requested: Sequence[RequestedOutput]) -> list[Tensor]:
         """Return the requested outputs of a response.

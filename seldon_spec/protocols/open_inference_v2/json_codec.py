@@ -105,7 +105,7 @@ class V2JsonCodec(OpenInferenceCodec):
             PayloadError: the request asks for an output that there is not, or for one in JSON that has no such form.
             ResultError: the class returned something that has no form in the protocol.
         """
-        message = self._response_message(response)
+        message = response.message
         if request.operation is Operation.ROUTE:
             return EncodedResponse(write_json(_find_branch(message)))
         return self._write(message, options_of(request.message))

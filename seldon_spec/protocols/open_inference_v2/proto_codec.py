@@ -86,7 +86,7 @@ class V2ProtoCodec(OpenInferenceCodec):
             PayloadError: the request asks for an output that there is not.
             ResultError: the class returned something that has no form in the protocol.
         """
-        message = self._response_message(response)
+        message = response.message
         options = options_of(request.message)
         tensors = self._outputs(message, options.outputs)
         head = build_response(options.model_name or self._model.name, self._model.version, options.id)

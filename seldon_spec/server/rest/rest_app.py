@@ -87,7 +87,7 @@ class RestApp:
             return PageHandler(self.lifecycle, partial(self._show, route), contexts, waits=waits)
         if route.state_page is not None:
             show = partial(self._responses.state, route.state_page, self.lifecycle.dispatcher, match)
-            return PageHandler(self.lifecycle, lambda _head, body: show(body), contexts, waits=waits)
+            return PageHandler(self.lifecycle, lambda _head, body: show(body), contexts, waits=False)
         assert route.operation is not None
         try:
             codec = self._choose_codec(route, match, head)

@@ -422,6 +422,7 @@ async function call(text) {
   } catch {
     value = undefined;
   }
+  document.dispatchEvent(new CustomEvent("response", { detail: response.ok ? value : undefined }));
   return { isOk: response.ok, status: response.status, body, value, milliseconds: performance.now() - start };
 }
 
@@ -698,7 +699,8 @@ function showDraft() {
   $("message").value = drafts.get(draftKey());
 }
 
-const readRecent = () => JSON.parse(store.get("recent") ?? "[]");
+const recentKey = () => `recent${facts.component ?? ""}`;
+const readRecent = () => JSON.parse(store.get(recentKey()) ?? "[]");
 
 function remember(text, outcome) {
   if (text.length > MAX_RECENT_TEXT) return;
@@ -711,7 +713,7 @@ function remember(text, outcome) {
     time: new Date().toLocaleTimeString(),
   };
   const others = readRecent().filter((each) => each.text !== text || each.protocol !== entry.protocol);
-  store.set("recent", JSON.stringify([entry, ...others].slice(0, MAX_RECENT)));
+  store.set(recentKey(), JSON.stringify([entry, ...others].slice(0, MAX_RECENT)));
   renderRecent();
 }
 
@@ -1000,8 +1002,9 @@ async function openDocument(event) {
   $("document").showModal();
 }
 
-function startPage() {
-  facts = JSON.parse($("facts").textContent);
+/** Start the card that sends requests, with the data block of a document. */
+function startRequest(source) {
+  facts = JSON.parse(source.getElementById("facts").textContent);
   images = new Map();
   drafts = new Map();
   if (facts.kind) {
@@ -1023,9 +1026,14 @@ function startPage() {
     updateCode();
   });
   on("restore", "click", reset);
+}
+
+function startPage() {
+  startRequest(document);
   on("language", "change", updateCode);
   on("copy", "click", copyCode);
   if (token) document.querySelectorAll("nav a").forEach((link) => link.addEventListener("click", openDocument));
+  if ($("graph")) document.head.append(make("script", { src: "graph.js" }));
   showView();
   pollForever();
 }

@@ -120,16 +120,24 @@ def show_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def collect_facts(spec: Spec, fields: Sequence[FieldInfo]) -> dict[str, Any]:
-    """Return the JSON object of the script."""
+def collect_facts(spec: Spec, fields: Sequence[FieldInfo], component: str | None = None) -> dict[str, Any]:
+    """Return the JSON object of the script.
+
+    Args:
+        spec: of the model, the graph, or the component.
+        fields: of the form.
+        component: the component of a graph that gets the requests; None: the whole model or graph does.
+    """
     kind = kind_of(spec.inputs)
+    operations = OPERATIONS[spec.service_type] if spec.graph is None else (Operation.PREDICT,)
     return {
         "model": spec.name,
+        **({} if spec.graph is None and component is None else {"component": component or ""}),
         "kind": kind and kind.value,
         "fields": [_show_field(field) for field in fields],
         "input": _show_tensor(replace(spec.inputs[0], columns=())) if kind is ContractKind.COLUMNS else None,
         "outputs": [_show_tensor(tensor) for tensor in spec.outputs],
-        "operations": [_show_operation(operation, spec) for operation in OPERATIONS[spec.service_type]],
+        "operations": [_show_operation(operation, spec, component) for operation in operations],
         "datatypes": {name: _show_datatype(name) for name in NAMES},
         "grpcPort": spec.ports.grpc,
         "hasToken": spec.server.auth is not None,
@@ -163,23 +171,31 @@ def _show_datatype(name: str) -> dict[str, str | None]:
     return {"numpy": numpy_name, "contents": CONTENTS.get(name)}
 
 
-def _show_operation(operation: Operation, spec: Spec) -> dict[str, Any]:
-    path = next(route.path for route in ROUTES if route.operation is operation)
+def _show_operation(operation: Operation, spec: Spec, component: str | None) -> dict[str, Any]:
+    path = next(route.path for route in ROUTES if route.operation is operation).lstrip("/")
     is_plain = operation not in _ROLES
     v2 = Operation.PREDICT if is_plain else operation
     v2_path = next(route.path for route in OPERATION_ROUTES if route.operation is v2).format(model=spec.name)
-    v1_grpc = next(
-        _show_method(f"{PACKAGE}.{service}", name, SELDON_V1.pool)
-        for service, methods in METHODS.items()
-        if service != _GENERAL
-        for name, each in methods.items()
-        if each is operation
+    v1_grpc = (
+        None
+        if component is not None
+        else next(
+            _show_method(f"{PACKAGE}.{service}", name, SELDON_V1.pool)
+            for service, methods in METHODS.items()
+            if service != _GENERAL
+            for name, each in methods.items()
+            if each is operation
+        )
     )
     v2_grpc = _show_method(SERVICE, "ModelInfer", POOL) if is_plain else None
     examples = _make_examples(spec.inputs, operation)
     return {
-        "label": path.strip("/").replace("-", " ").capitalize(),
-        "v1": {"path": path.lstrip("/"), "grpc": v1_grpc, "example": examples[0]},
+        "label": path.replace("-", " ").capitalize(),
+        "v1": {
+            "path": path if component is None else f"components/{component}/{path}",
+            "grpc": v1_grpc,
+            "example": examples[0],
+        },
         "v2": {"path": v2_path.lstrip("/"), "grpc": v2_grpc, "example": examples[1]},
     }
 

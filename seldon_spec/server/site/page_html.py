@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from urllib.parse import quote
 
 from seldon_spec import __version__
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.model import ServiceType, Spec
+from seldon_spec.diagram.build import describe
 from seldon_spec.inference.contract.examples import ContractKind, kind_of, list_columns
 from seldon_spec.inference.datatypes import find_datatype
+from seldon_spec.server.site.graph_html import fill_tensors, render_graph
 from seldon_spec.server.site.page_facts import FieldInfo, collect_facts, list_fields, show_value
 
 _DOCUMENT = """\
@@ -52,24 +55,8 @@ _PAGE = """\
 <nav aria-label="Documents">{links}</nav>
 </header>
 <main>
-<div class="work">
-<section class="card" aria-labelledby="request-title">
-<h2 id="request-title">Request</h2>
-<div class="toolbar" id="switches">{switches}</div>
-<form id="request" novalidate autocomplete="off">
-{form}
-{table}
-<div id="json-view" class="view"{json_hidden}>
-<label for="message">Message (JSON)</label>
-<textarea id="message" rows="12" spellcheck="false" class="code" aria-describedby="message-error"></textarea>
-<p class="error" id="message-error"></p>
-</div>
-<div class="actions"><button class="primary" id="send">Send</button>
-<button type="button" id="restore">Reset</button></div>
-</form>
-<p id="status" class="status" role="status"></p>
-<div id="recent" hidden><h3>Recent requests</h3><ol id="recent-list"></ol></div>
-</section>
+{graph}<div class="work">
+{request}
 <section class="card" id="response" aria-labelledby="response-title" hidden>
 <h2 id="response-title">Response</h2>
 <div id="result"></div>
@@ -94,15 +81,39 @@ _PAGE = """\
 </dl>
 <svg id="sparkline" viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="Requests per second">
 <polyline points=""></polyline></svg>
-<p class="hint">Of the last 10 seconds. The graph shows requests per second.</p>
+<p class="hint">Of the last 10 seconds. The line shows requests per second.</p>
 </section>
-{contract}
+<div class="side" id="contract">{contract}</div>
 </div>
 </main>
 <footer>Served by seldon-spec {program}</footer>
 <dialog id="document" aria-labelledby="document-title"><form method="dialog"><h2 id="document-title"></h2>
 <button>Close</button></form><pre tabindex="0" role="region" aria-label="Document"></pre></dialog>
-<script type="application/json" id="facts">{facts}</script>"""
+{facts}"""
+
+_REQUEST = """\
+<section class="card" id="request-card" aria-labelledby="request-title">
+{title}
+<div class="toolbar" id="switches">{switches}</div>
+<form id="request" novalidate autocomplete="off">
+{form}
+{table}
+<div id="json-view" class="view"{json_hidden}>
+<label for="message">Message (JSON)</label>
+<textarea id="message" rows="12" spellcheck="false" class="code" aria-describedby="message-error"></textarea>
+<p class="error" id="message-error"></p>
+</div>
+<div class="actions"><button class="primary" id="send">Send</button>
+<button type="button" id="restore">Reset</button></div>
+</form>
+<p id="status" class="status" role="status"></p>
+<div id="recent" hidden><h3>Recent requests</h3><ol id="recent-list"></ol></div>
+</section>"""
+
+_COMPONENT_TITLE = """\
+<div class="toolbar"><h2 id="request-title" tabindex="-1">Request to {name}</h2><span class="chip">{detail}</span>
+<button type="button" id="whole">Back to the whole graph</button></div>
+<p class="hint">Only this component is called.</p>"""
 
 _TABLE = """\
 <div id="table-view" class="view" hidden>
@@ -121,25 +132,53 @@ def render_login() -> str:
 
 
 def render_page(spec: Spec) -> str:
-    """Return the page of a model."""
-    kind = None if spec.service_type is ServiceType.COMBINER else kind_of(spec.inputs)
-    fields = list_fields(spec.inputs) if kind else []
-    facts = {**collect_facts(spec, fields), "kind": kind and kind.value}
+    """Return the page of a model or a graph."""
+    spec = fill_tensors(spec)
+    request, facts = _render_request(spec, '<h2 id="request-title">Request</h2>')
     body = _PAGE.format(
         name=escape(spec.name),
         version="" if spec.version is None else f'<span class="chip">version {escape(spec.version)}</span>',
-        service_type=spec.service_type.value,
+        service_type=spec.service_type.value if spec.graph is None else "graph",
         links=_render_links(spec),
+        graph="" if spec.graph is None else render_graph(spec),
+        request=request,
+        contract=_render_contract(spec),
+        program=escape(__version__),
+        facts=facts,
+    )
+    title = spec.name if spec.version is None else f"{spec.name} {spec.version}"
+    return _DOCUMENT.format(title=escape(title), body=body)
+
+
+def render_component(spec: Spec, name: str) -> str:
+    """Return the parts of the page that send requests to one component of a graph alone."""
+    component = spec.components[name]
+    alone = component.spec or Spec(None, spec.folder, name)
+    alone = replace(alone, name=name, service_type=component.service_type, ports=spec.ports, server=spec.server)
+    alone = fill_tensors(alone)
+    title = _COMPONENT_TITLE.format(name=escape(name), detail=escape(describe(component)))
+    request, facts = _render_request(alone, title, name)
+    return f'{request}\n<div class="side" id="contract">{_render_contract(alone)}</div>\n{facts}'
+
+
+def _render_request(spec: Spec, title: str, component: str | None = None) -> tuple[str, str]:
+    """Return the card that makes requests, and the data block of the script."""
+    kind = None if spec.service_type is ServiceType.COMBINER else kind_of(spec.inputs)
+    fields = list_fields(spec.inputs) if kind else []
+    facts = {**collect_facts(spec, fields, component), "kind": kind and kind.value}
+    card = _REQUEST.format(
+        title=title,
         switches=_render_switches(kind, [str(each["label"]) for each in facts["operations"]]),
         form=_render_form(fields) if kind else "",
         table=_TABLE if kind in (ContractKind.COLUMNS, ContractKind.TABLE) else "",
         json_hidden=" hidden" if kind else "",
-        contract=_render_tensors("Inputs", spec.inputs) + _render_tensors("Outputs", spec.outputs),
-        program=escape(__version__),
-        facts=json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c"),
     )
-    title = spec.name if spec.version is None else f"{spec.name} {spec.version}"
-    return _DOCUMENT.format(title=escape(title), body=body)
+    text = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
+    return card, f'<script type="application/json" id="facts">{text}</script>'
+
+
+def _render_contract(spec: Spec) -> str:
+    return _render_tensors("Inputs", spec.inputs) + _render_tensors("Outputs", spec.outputs)
 
 
 def _render_links(spec: Spec) -> str:

@@ -1,0 +1,120 @@
+"""The image of a graph: one image and one process for all components that are not servers of their own."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import MappingProxyType
+
+from seldon_spec.config.checks.requirement_files import read_requirements
+from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
+from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import is_file
+from seldon_spec.errors import SeldonSpecError
+
+
+class RequirementsMixed(SeldonSpecError):
+    """The requirements of the components of a graph cannot be installed together."""
+
+
+def join_images(spec: Spec) -> Spec:
+    """Return the spec with everything in its ``image`` that the components need in the same image.
+
+    That is their requirements, packages, model files, package indexes, variables and patterns; paths are relative to
+    the folder of the graph. The base, the Python version, the user and the steps are those of the graph alone.
+
+    Args:
+        spec: as ``load`` returns it; a spec without components is returned unchanged.
+
+    Raises:
+        RequirementsMixed: there are several requirements files, and one is not pip's; or that of a component contains
+            a path of its folder.
+        ValueError: the folder of a component is not inside that of the spec.
+    """
+    folders = [("", spec), *((_folder_of(each, spec), each) for each in list_local(spec))]
+    if len(folders) == 1:
+        return spec
+
+    def collect(find: Callable[[Spec], tuple[str, ...]], place: Callable[[str, str], str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(place(folder, item) for folder, each in folders for item in find(each)))
+
+    def keep(_: str, item: str) -> str:
+        return item
+
+    files = collect(lambda each: requirements_files(each.image.requirements), posixpath.join)
+    files = tuple(file for file in files if is_file(spec.folder / file))
+    if len(files) > 1:
+        _refuse_other_forms(files)
+    for folder, each in folders[1:]:
+        if folder:
+            _refuse_own_paths(folder, each)
+    indexes = collect(lambda each: tuple(filter(None, [each.image.index_url])), keep)
+    environment = {name: text for _, each in reversed(folders) for name, text in each.image.environment.items()}
+    image = replace(
+        spec.image,
+        requirements=files or spec.image.requirements,
+        system_packages=collect(lambda each: each.image.system_packages, keep),
+        build_packages=collect(lambda each: each.image.build_packages, keep),
+        index_url=indexes[0] if indexes else None,
+        extra_index_urls=(*indexes[1:], *collect(lambda each: each.image.extra_index_urls, keep)),
+        find_links=collect(
+            lambda each: each.image.find_links, lambda f, link: link if "://" in link else _join(f, link)
+        ),
+        model_files=collect(lambda each: each.image.model_files, _join),
+        include=collect(lambda each: each.image.include, _join_pattern),
+        exclude=collect(lambda each: each.image.exclude, _join_pattern),
+        environment=MappingProxyType(environment),
+    )
+    return replace(spec, image=image)
+
+
+def list_local(spec: Spec) -> Iterator[Spec]:
+    """Yield the specs of all components in this process, those of nested graphs after the graph."""
+    for component in spec.components.values():
+        if component.url is None and component.spec is not None:
+            yield component.spec
+            yield from list_local(component.spec)
+
+
+def list_files(spec: Spec) -> tuple[str, ...]:
+    """Return the files of the spec and of its components, as paths within the folder of the spec."""
+    return tuple(dict.fromkeys([spec.file, *(_join(_folder_of(each, spec), each.file) for each in list_local(spec))]))
+
+
+def _folder_of(component: Spec, spec: Spec) -> str:
+    """Return the path from the folder of a graph to that of a component; empty if it is the same."""
+    path = os.path.relpath(os.path.realpath(component.folder), os.path.realpath(spec.folder))
+    if path.startswith(os.pardir):
+        raise ValueError(f"{component.folder} is outside {spec.folder}")
+    return "" if path == os.curdir else path
+
+
+def _join(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _join_pattern(folder: str, pattern: str) -> str:
+    """Return a pattern of a component's folder for that of the graph; a pattern without a slash matches at its top."""
+    return posixpath.join(folder, pattern.lstrip("/")) if folder else pattern
+
+
+def _refuse_other_forms(files: tuple[str, ...]) -> None:
+    other = next((file for file in files if kind_of(file) is not LineKind.PIP), None)
+    if other is not None:
+        raise RequirementsMixed(
+            f"the image of a graph installs {', '.join(files)} together, and {other} cannot be combined with other"
+            " files: export it to a requirements file of pip, or run its component as a server and set its url"
+        )
+
+
+def _refuse_own_paths(folder: str, component: Spec) -> None:
+    """Refuse requirements with paths: pip reads them from the folder in which it runs, that of the graph."""
+    found = read_requirements(component.folder, requirements_files(component.image.requirements))
+    if found.is_folder or found.parts:
+        raise RequirementsMixed(
+            f"{folder}/{found.files[0]} installs {'its folder' if found.is_folder else found.parts[0]}, which pip would"
+            " look for in the folder of the graph: write a name and a version, or run the component as a server and"
+            " set its url"
+        )

@@ -1,0 +1,3 @@
+class Encoder:
+    def transform_output(self, X, features_names=None):
+        return X
