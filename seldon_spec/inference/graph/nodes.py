@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -12,8 +13,9 @@ from seldon_spec.config.model import ComponentSpec
 from seldon_spec.errors import RequestTimeout, SeldonSpecError
 from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.component.base import Component, RecordMetrics
+from seldon_spec.inference.graph.shadows import Shadow, Shadows
 from seldon_spec.inference.graph.values import Value, blame
-from seldon_spec.inference.graph.work import Work
+from seldon_spec.inference.graph.work import Submit, Work
 from seldon_spec.inference.message import AggregateMessage, Message, Operation, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import ComponentMetrics
 from seldon_spec.inference.request import Codec, Request, Response
@@ -27,6 +29,8 @@ class Visit:
 
     Args:
         codec: of the client.
+        submit: starts calls of servers.
+        shadows: runs the copies for shadows.
         client: the client's message, if it has named tensors: components further on get its parameters as well.
         is_shadow: whether the request is a copy for a shadow.
 
@@ -34,20 +38,39 @@ class Visit:
         call: of the client; None: it is not known.
         routing: the branch of each step that was reached.
         request_path: the images of the components that were called.
-        shadows: steps to run after the response, by their names in metrics.
+        copies: for shadows, which start after the response.
     """
 
-    __slots__ = ("call", "client", "codec", "is_shadow", "request_path", "routing", "shadows")
+    __slots__ = ("call", "client", "codec", "copies", "is_shadow", "request_path", "routing", "shadows", "submit")
 
-    def __init__(self, codec: Codec, client: TensorMessage | None = None, *, is_shadow: bool = False) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        submit: Submit,
+        shadows: Shadows,
+        client: TensorMessage | None = None,
+        *,
+        is_shadow: bool = False,
+    ) -> None:
         self.codec = codec
+        self.submit = submit
+        self.shadows = shadows
         self.client = client
         context = WORKED_ON.get()
         self.call = context.call if isinstance(context, BaseContext) else None
         self.is_shadow = is_shadow
         self.routing: dict[str, int] = {}
         self.request_path: dict[str, str] = {}
-        self.shadows: list[tuple[str, Callable[[], Work]]] = []
+        self.copies: list[Shadow] = []
+
+    def count_body_bytes(self) -> int:
+        """Return the size of the client's request; 0 if it is not known."""
+        size = math.nan if self.call is None else self.call.body_bytes
+        return 0 if math.isnan(size) else int(size)
+
+    def for_shadow(self) -> Visit:
+        """Return the visit of a copy of the request for a shadow."""
+        return Visit(self.codec, self.shadows.calls.submit, self.shadows, self.client, is_shadow=True)
 
 
 class Composite(Protocol):
