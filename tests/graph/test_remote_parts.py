@@ -12,7 +12,7 @@ import pytest
 
 from seldon_spec.config.graph import CallStep, ChainStep, CombineStep, ShadowStep, Step
 from seldon_spec.config.model import ComponentSpec, ServiceType, Spec
-from seldon_spec.errors import RemoteFailed
+from seldon_spec.errors import RemoteFailed, ResultError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.graph.shadows import MAX_SHADOWS
 from seldon_spec.inference.message import Operation
@@ -134,3 +134,20 @@ def test_calls_that_wait_for_a_thread_are_not_made_after_an_error(begin: Begin, 
         assert len(peer.posts) < 60 + 60
     finally:
         failing.stop()
+
+
+@pytest.mark.parametrize("routing", ['{"a": "x"}', '{"a": null}', '{"a": [1]}', '{"a": 1e400}', '{"a": 5000000000}'])
+def test_branches_of_a_server_that_are_no_numbers(routing: str, begin: Begin) -> None:
+    body = '{"data": {"ndarray": [[5.0]]}, "meta": {"requestPath": {"b": null, "c": "d:1"}, "routing": %s}}'
+    wrong = HttpPeer(lambda _peer, connection: connection.sendall(respond((body % routing).encode())), {})
+    right = HttpPeer(lambda _peer, connection: connection.sendall(respond((body % '{"e": 1}').encode())), {})
+    try:
+        with pytest.raises(ResultError, match=r"meta\.routing") as caught:
+            ask(begin(REMOTE, {"remote": wrong}))
+        assert caught.value.component == "remote"
+        meta = ask(begin(ChainStep((REMOTE, LOCAL)), {"remote": right}))["meta"]
+        assert meta["routing"] == {"e": 1}
+        assert meta["requestPath"]["c"] == "d:1"
+    finally:
+        wrong.stop()
+        right.stop()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from seldon_spec.config.model import ComponentSpec
-from seldon_spec.errors import RequestTimeout, SeldonSpecError
+from seldon_spec.errors import RequestTimeout, ResultError, SeldonSpecError
 from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.graph.shadows import Shadow, Shadows
@@ -22,6 +22,10 @@ from seldon_spec.inference.request import Codec, Request, Response
 
 TraceComponent: TypeAlias = Callable[[str, str], AbstractContextManager[object]]
 """Returns a context in which a component is called, given its name and the method: a span of its own."""
+
+
+_MAX_BRANCH = (1 << 31) - 1
+"""What protobuf can hold."""
 
 
 class Visit:
@@ -161,7 +165,10 @@ class Node:
             return Value(None, self.call(request, is_shadow=visit.is_shadow), self.name)
         response = yield partial(self.call, request, is_shadow=visit.is_shadow)
         value = Value(None, response, self.name)
-        self._record_remote(value.message.meta or {}, visit)
+        try:
+            self._record_remote(value.message.meta or {}, visit)
+        except ResultError as error:
+            raise blame(error, None if error.component else self.name) from None
         return value
 
     def _run_composite(self, composite: Composite, request: Request, visit: Visit) -> Work:
@@ -190,12 +197,20 @@ class Node:
         return found
 
     def _record_remote(self, meta: Mapping[str, Any], visit: Visit) -> None:
-        """Record what a server reports of itself and, if it is a graph, of its components."""
+        """Record what a server reports of itself and, if it is a graph, of its components.
+
+        Raises:
+            ResultError: it reports branches that are no numbers.
+        """
         path, routing = meta.get("requestPath"), meta.get("routing")
         if isinstance(path, dict):
-            visit.request_path.update(path)
-        if isinstance(routing, dict):
-            visit.routing.update({name: int(branch) for name, branch in routing.items()})
+            visit.request_path.update({name: image for name, image in path.items() if isinstance(image, str)})
+        if not isinstance(routing, dict):
+            return
+        for name, branch in routing.items():
+            if not isinstance(branch, (int, float)) or not -_MAX_BRANCH <= branch <= _MAX_BRANCH:
+                raise ResultError(f"meta.routing: {branch!r:.100} is no branch of {name!r:.100}")
+            visit.routing[name] = int(branch)
 
 
 def read_client(message: TensorMessage) -> TensorMessage:
