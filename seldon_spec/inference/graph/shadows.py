@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -23,6 +24,9 @@ MAX_SHADOWS = 64
 
 MAX_SHADOW_BYTES = 64 << 20
 """The size of the messages of these copies, as far as it is known; a larger one is accepted if no other waits."""
+
+_TURN_SECONDS = 0.002
+"""How long shadows run before the next requests; one that has begun is completed."""
 
 _MAX_CONCURRENT = 16
 """The calls of servers for shadows at once."""
@@ -50,10 +54,10 @@ class Shadow:
 
 
 class Shadows:
-    """Runs the shadows of one graph on the model threads, one at a time.
+    """Runs the shadows of one graph on the model threads, on one of them at a time.
 
-    Only one is in the queue of the model threads, so that a request does not wait for more than one that has been made
-    before it. No model thread waits while a server responds to a shadow.
+    They are in the queue of the model threads once, for a short turn, so that a request does not wait for all that were
+    made before it. No model thread waits while a server responds to a shadow.
 
     Args:
         metrics: counts those that are dropped.
@@ -109,11 +113,15 @@ class Shadows:
             self._ready.clear()
 
     def _run_next(self) -> None:
-        shadow = self._ready.popleft()
+        ends_at = time.perf_counter() + _TURN_SECONDS
         try:
-            shadow._context.run(self._resume, shadow)
+            while self._ready:
+                shadow = self._ready.popleft()
+                shadow._context.run(self._resume, shadow)
+                del shadow  # its memory is not needed until the next one
+                if time.perf_counter() > ends_at:
+                    break
         finally:
-            del shadow  # its memory is not needed until the next one
             self._is_queued = False
             self._queue()
 
