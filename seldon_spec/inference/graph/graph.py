@@ -209,7 +209,7 @@ class Graph:
             if step in message.routing:  # a router finds its branch under its own name
                 raw.response.meta.routing[router] = message.routing[step]
         wire = request.codec.write_raw(raw)
-        receivers = list_receivers(self._root, message.routing)
+        receivers = self._list_receivers(message.routing)
         response: Response | None = None
         for index, node in reversed(list(enumerate(receivers))):
             try:
@@ -222,6 +222,18 @@ class Graph:
             return response
         meta = {key: value for key, value in (message.meta or {}).items() if key == "puid"}
         return Response(build_response_message(np.array([]), Operation.FEEDBACK, message, meta))
+
+    def _list_receivers(self, routing: Mapping[str, int]) -> list[Node]:
+        """Return the components that get feedback.
+
+        Raises:
+            PayloadError: the routing is not one of this graph and the graphs in it.
+        """
+        receivers = list_receivers(self._root, routing)
+        for node in receivers:
+            if isinstance(node.component, Graph):
+                node.component._list_receivers(routing)
+        return receivers
 
 
 def _write(request: Request) -> Any:
