@@ -199,10 +199,16 @@ class RequestProcessor:
             self._finish(call, "success")
 
     def _fail(self, call: Call, error: BaseException) -> None:
-        if isinstance(error, ComponentFailed):
-            logger.error("%s: %s", call.operation.value, error, exc_info=error.__cause__)
-        elif isinstance(error, RequestError):
-            logger.warning("%s: %s: %s", call.operation.value, type(error).__name__, error)
+        if isinstance(error, (ComponentFailed, RequestError)):
+            where = (
+                call.operation.value
+                if error.component is None
+                else f"component {error.component}, {call.operation.value}"
+            )
+            if isinstance(error, ComponentFailed):
+                logger.error("%s: %s", where, error, exc_info=error.__cause__)
+            else:
+                logger.warning("%s: %s: %s", where, type(error).__name__, error)
         call.error = error
         self._finish(call, "error")
 
