@@ -338,20 +338,26 @@ def test_inputs_that_are_declared_for_the_graph(
     assert calls[0] == ("a", "predict", [[2.0, 1.0]])  # in the declared order
 
 
+@pytest.mark.parametrize("is_held", [False, True])
 def test_nothing_is_called_for_a_client_that_has_gone(
-    components: dict[str, ComponentSpec], make_graph: MakeGraph, start: Start, calls: list[Any]
+    is_held: bool, components: dict[str, ComponentSpec], make_graph: MakeGraph, start: Start, calls: list[Any]
 ) -> None:
     leave = components["raw"]
     assert leave.spec is not None
     (leave.spec.folder / "Leave.py").write_text(
         "from seldon_spec.inference.call import WORKED_ON\n\n\nclass Leave:\n    def predict(self, X, names):\n"
-        "        WORKED_ON.get().call.give_up()\n        return X\n"
+        "        call = WORKED_ON.get().call\n        call.is_held, call.is_unwanted = X[0, 0] < 0, True\n        return X\n"
     )
     spec = replace(leave.spec, class_name="Leave", parameters=MappingProxyType({}))
     step = ChainStep((CallStep("leave"), A))
     dispatcher = start(make_graph(step, {**components, "leave": replace(leave, spec=spec)}))
     context = BaseContext("id")
-    reply = dispatcher.submit(Operation.PREDICT, json.dumps(REQUEST).encode(), JSON, context)
+    body = {"data": {"ndarray": [[-1.0 if is_held else 1.0]]}}
+    reply = dispatcher.submit(Operation.PREDICT, json.dumps(body).encode(), JSON, context)
+    if is_held:  # only calls that have not been started wait for a connection that is too slow
+        reply.result(20)
+        assert [name for name, *_ in calls] == ["a"]
+        return
     with pytest.raises(RequestTimeout, match="the client did not wait until component a was called"):
         reply.result(20)
     assert calls == []

@@ -151,7 +151,8 @@ class Node:
         Raises:
             RequestTimeout: the client does not wait for the response any more.
         """
-        if visit.call is not None and visit.call.is_unwanted and not visit.is_shadow:
+        call = visit.call
+        if call is not None and call.is_unwanted and not call.is_held and not visit.is_shadow:
             raise RequestTimeout(f"the client did not wait until component {self.name} was called")
         visit.request_path[self.name] = self._image
         codec = self._find_codec(visit.codec)
