@@ -45,6 +45,13 @@ class Kinds:
         return [[X[column].tolist()[1] == value for column, value in zip(X, ("y", 2, 1.0))]]
 
 
+class Cells:
+    def predict(self, X: pandas.DataFrame, names=None):
+        cell = X.iloc[0, 0]
+        cell["seen"] = cell.get("seen", 0) + 1
+        return {"seen": cell["seen"]}
+
+
 class Masked:
     def __init__(self, value=1.0):
         self.value = value
@@ -206,3 +213,13 @@ def test_the_mean_of_what_is_masked_is_not_a_number(begin: Begin) -> None:
     )
     (row,) = ask(dispatcher, {"data": {"ndarray": [[1.0]]}})["data"]["ndarray"]
     assert (row[0], str(row[1])) in ((1.5, "None"), (1.5, "nan"))
+
+
+def test_branches_do_not_see_changes_of_cells(begin: Begin) -> None:
+    dispatcher = begin(
+        "graph: {combine: both, of: [cells, again, cells]}\n"
+        "components: {cells: {class_name: Between.Cells}, again: {class_name: Between.Cells},"
+        " both: {class_name: Between.Both, service_type: COMBINER}}\n"
+    )
+    response = ask(dispatcher, {"data": {"names": ["a", "b"], "ndarray": [[{"x": 1}, "y"]]}})
+    assert response["jsonData"] == {"all": [{"seen": 1}] * 3}

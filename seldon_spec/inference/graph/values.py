@@ -140,7 +140,8 @@ def copy_message(message: Message) -> Message:
     elif message.payload_type in (PayloadType.JSON, PayloadType.CUSTOM):
         payload = copy.deepcopy(payload)
     names = list(message.names) if type(message.names) is list else copy.deepcopy(message.names)
-    return replace(message, payload=payload, names=names, meta=copy.deepcopy(message.meta))
+    rows = copy.deepcopy(message.rows)  # a cell may be an object or a list
+    return replace(message, payload=payload, names=names, meta=copy.deepcopy(message.meta), rows=rows)
 
 
 def _count_bytes(message: Message) -> int:
