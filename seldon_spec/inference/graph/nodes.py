@@ -39,7 +39,7 @@ class Visit:
         is_shadow: whether the request is a copy for a shadow.
 
     Attributes:
-        call: of the client; None: it is not known.
+        call: of the client; None: it is not known, or it does not matter to a shadow.
         routing: the branch of each step that was reached.
         request_path: the images of the components that were called.
         copies: for shadows, which start after the response.
@@ -61,7 +61,7 @@ class Visit:
         self.shadows = shadows
         self.client = client
         context = WORKED_ON.get()
-        self.call = context.call if isinstance(context, BaseContext) else None
+        self.call = context.call if isinstance(context, BaseContext) and not is_shadow else None
         self.is_shadow = is_shadow
         self.routing: dict[str, int] = {}
         self.request_path: dict[str, str] = {}
@@ -152,7 +152,7 @@ class Node:
             RequestTimeout: the client does not wait for the response any more.
         """
         call = visit.call
-        if call is not None and call.is_unwanted and not call.is_held and not visit.is_shadow:
+        if call is not None and call.is_unwanted and not call.is_held:
             raise RequestTimeout(f"the client did not wait until component {self.name} was called")
         visit.request_path[self.name] = self._image
         codec = self._find_codec(visit.codec)
