@@ -27,6 +27,10 @@ from seldon_spec.remote.server import Metadata, Server
 
 _VISIBLE = re.compile(r"[!-~]+")
 _SENDABLE = re.compile(rb"[ -~]+")
+_MAX_EARLIER_SECONDS = 0.25
+_EARLIER_SHARE = 0.05
+"""A call ends earlier than its request by this share of the time that is left, and at most by these seconds."""
+
 _NOT_SENT = frozenset(
     {
         b"connection",
@@ -142,12 +146,19 @@ class RemoteComponent:
         return OPERATIONS[self._service_type][0]
 
     def _find_limit(self, context: str | BaseContext | None) -> TimeLimit:
-        """Return the earlier one of the limits of the component and of the request."""
-        ends_at = time.perf_counter() + self._timeout_seconds
+        """Return the earlier one of the limits of the component and of the request.
+
+        The latter is a little earlier than the request's deadline: the error that names the component reaches the
+        client, and the server does not take its model for one that hangs.
+        """
+        now = time.perf_counter()
         call = context.call if isinstance(context, BaseContext) else None
-        if call is not None and call.deadline < ends_at:
-            return TimeLimit(call.deadline, _DEADLINE_TEXT)
-        return TimeLimit(ends_at, self._timeout_text)
+        deadline = math.inf if call is None else call.deadline
+        if deadline < math.inf:
+            deadline -= min(_MAX_EARLIER_SECONDS, max(0.0, deadline - now) * _EARLIER_SHARE)
+        if deadline < now + self._timeout_seconds:
+            return TimeLimit(deadline, _DEADLINE_TEXT)
+        return TimeLimit(now + self._timeout_seconds, self._timeout_text)
 
 
 def connect(

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from seldon_spec.config.graph import CallStep, ChainStep, SplitStep
-from seldon_spec.config.model import ServiceType, Spec
+from seldon_spec.config.model import ComponentSpec, ServiceType, Spec
 from seldon_spec.errors import InferUnsupported, RemoteFailed, ResultError
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.remote.component import RemoteComponent
+from seldon_spec.remote.failures import TimeLimit
 from tests.remote.peers import OK, WAIT_SECONDS, Connect, HttpPeer, respond
 
 Peer = Callable[..., HttpPeer]
@@ -116,6 +119,46 @@ def test_the_limit_of_the_request(http_peer: Peer, connect_to: Connect, in_conte
         failure = failure_of(connect_to, peer, timeout_seconds=60)
     assert (failure.http, failure.grpc) == (504, "DEADLINE_EXCEEDED")
     assert "server.request_timeout_seconds" in str(failure)
+
+
+class Limits:
+    """Stands for a server; keeps the limits of its calls."""
+
+    address = "127.0.0.1:1"
+    codec = JsonCodec()
+
+    def __init__(self) -> None:
+        self.limits: list[TimeLimit] = []
+
+    def send(self, _operation: Operation, _body: Any, _metadata: Any, limit: TimeLimit) -> bytes:
+        self.limits.append(limit)
+        return OK
+
+    def read_metadata(self, _metadata: Any, _limit: TimeLimit) -> Any:
+        return {}
+
+    def check_ready(self, limit: TimeLimit) -> None:
+        """Be ready."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(("seconds", "timeout_seconds"), [(10.0, None), (10.0, 1.0), (1.0, 10.0), (0.0, None)])
+def test_a_call_ends_before_the_deadline_of_the_request(
+    seconds: float, timeout_seconds: float | None, in_context: Any
+) -> None:
+    server = Limits()
+    component = RemoteComponent("iris", ComponentSpec(ServiceType.MODEL, timeout_seconds=timeout_seconds), server)
+    deadline = time.perf_counter() + seconds
+    with in_context(deadline=deadline):
+        component.call(JsonCodec().decode(Operation.PREDICT, OK), lambda _metrics: [])
+    component.close()
+    (limit,) = server.limits
+    assert deadline - 0.25 <= limit.ends_at <= deadline or timeout_seconds == 1.0
+    if seconds:
+        assert limit.ends_at < deadline
+    assert ("deadline" in limit.text) is (timeout_seconds != 1.0)
 
 
 def test_nothing_is_sent_after_the_deadline(http_peer: Peer, connect_to: Connect, in_context: Any) -> None:
