@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
 from collections.abc import Sequence
@@ -97,12 +98,13 @@ def _name_of(folder: Path, path: str) -> str:
 
 
 def _load(folder: Path, path: str) -> Spec:
-    if not is_file(folder / path / SPEC_FILE):
+    place = Path(os.path.normpath(folder / path))  # the folder of the graph may not exist yet
+    if not is_file(place / SPEC_FILE):
         raise CannotCompose(
-            f"there is no {folder / path / SPEC_FILE}; to create the component, write {path}=MODEL or another of"
+            f"there is no {place / SPEC_FILE}; to create the component, write {path}=MODEL or another of"
             f" {', '.join(ServiceType)}"
         )
-    return load(folder / path, {})
+    return load(place, {})
 
 
 def _make_component(folder: Path, path: str, text: str) -> dict[str, str]:

@@ -313,6 +313,7 @@ def test_show_lists_the_graph_and_every_component(folder: Path, capsys: pytest.C
         "graph = [{transform_input: scaler}, {split: [9.0, 1.0], to: [iris, remote], name: split}]  <- ",
         'components.scaler.service_type = "TRANSFORMER"  <- ',
         f"components.iris.parameters.threshold = 0.2  <- {file}:12:18 ({folder}/iris/seldon.yaml:4:25 said 0.1)",
+        'components.iris.server.validate_requests = "reject"  <- default',
         'components.remote.url = "https://r"  <- ',
         'components.remote.token = {"from_env": "T"}  <- ',
     ):
