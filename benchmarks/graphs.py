@@ -31,9 +31,11 @@ from benchmarks.running import reserve_ports
 from benchmarks.workloads import SEED
 from seldon_spec.config.loader import load
 from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.graph.graph import Graph
 from seldon_spec.inference.message import Operation
-from seldon_spec.inference.request import Request
+from seldon_spec.inference.request import Codec, Request
+from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.remote import connect_component
 
@@ -146,8 +148,8 @@ def _write_spec(folder: Path, keys: Mapping[str, Any], name: str = "seldon.yaml"
 
 
 @contextlib.contextmanager
-def _building(folder: Path, graph: object, components: Mapping[str, Any]) -> Iterator[Graph]:
-    """Build a graph in this process, whose remote components are ready."""
+def _building(folder: Path, graph: object, components: Mapping[str, Any]) -> Iterator[tuple[Graph, Dispatcher]]:
+    """Build a graph in this process, whose remote components are ready, and its dispatcher."""
     spec = load(_write_spec(folder, {"graph": graph, "components": components}), {})
     dispatcher = dispatcher_for(spec, connect=connect_component)
     try:
@@ -158,16 +160,20 @@ def _building(folder: Path, graph: object, components: Mapping[str, Any]) -> Ite
             if time.monotonic() > end:
                 raise RuntimeError(graph_component.describe_state())
             time.sleep(0.01)
-        yield graph_component
+        yield graph_component, dispatcher
     finally:
         dispatcher.stop()
 
 
+def _make_body(shape: tuple[int, int]) -> bytes:
+    array = np.random.default_rng(SEED).standard_normal(shape)
+    return json.dumps({"data": {"ndarray": array.tolist()}}).encode()
+
+
 def _make_requests(shape: tuple[int, int], count: int) -> list[Request]:
     """Return decoded requests, so that neither JSON nor its parser is measured."""
-    array = np.random.default_rng(SEED).standard_normal(shape)
-    wire = json.dumps({"data": {"ndarray": array.tolist()}}).encode()
-    requests = [_JSON.decode(Operation.PREDICT, wire) for _ in range(count)]
+    body = _make_body(shape)
+    requests = [_JSON.decode(Operation.PREDICT, body) for _ in range(count)]
     for request in requests:
         assert request.message is not None
     return requests
@@ -197,7 +203,7 @@ def measure_hop(folder: Path, rounds: int, calls: int) -> Row:
     for _ in range(rounds):
         for count, times in found.items():
             used = {name: components[name] for name in names[:count]}
-            with _building(folder, names[:count], used) as graph:
+            with _building(folder, names[:count], used) as (graph, _):
                 _time_calls(_call(graph), SMALL, calls // 10 + 1, time.thread_time)
                 times.append(statistics.fmean(_time_calls(_call(graph), SMALL, calls, time.thread_time)))
     short, long = (statistics.median(times) for times in found.values())
@@ -209,22 +215,38 @@ def measure_hop(folder: Path, rounds: int, calls: int) -> Row:
     )
 
 
-def measure_chain(folder: Path, rounds: int, calls: int) -> Row:
-    """A chain of three, compared with the sum of its three calls alone."""
+def measure_chain(folder: Path, rounds: int, calls: int) -> list[Row]:
+    """A chain of three, compared with the sum of its three calls alone: as requests, and without JSON."""
     names = ["first", "second", "third"]
-    chains, sums = [], []
-    with _building(folder, names, {name: {"class_name": "Served.Halved"} for name in names}) as graph:
+    codecs = [ComponentCodec(_JSON, name) for name in names]
+    found: dict[str, list[float]] = {"requests": [], "requests alone": [], "calls": [], "calls alone": []}
+    clock = time.perf_counter
+    with _building(folder, names, {name: {"class_name": "Served.Halved"} for name in names}) as (graph, dispatcher):
         for _ in range(rounds):
-            chains.append(statistics.median(_time_calls(_call(graph), MEDIUM, calls, time.perf_counter)))
-            alone = [_time_calls(graph.nodes[name].call, MEDIUM, calls, time.perf_counter) for name in names]
-            sums.append(sum(map(statistics.median, alone)))
-    chain, total = statistics.median(chains), statistics.median(sums)
-    return Row(
-        "a chain of three in the process, compared with its three calls alone, 100×100 doubles",
-        f"× {chain / total:.2f}",
-        "× 1.15",
-        f"the chain: {chain:.3f} ms; the sum: {total:.3f} ms",
-    )
+            found["requests"].append(_time_requests(dispatcher, _JSON, calls))
+            found["requests alone"].append(sum(_time_requests(dispatcher, codec, calls) for codec in codecs))
+            found["calls"].append(statistics.median(_time_calls(_call(graph), MEDIUM, calls, clock)))
+            alone = [_time_calls(graph.nodes[name].call, MEDIUM, calls, clock) for name in names]
+            found["calls alone"].append(sum(map(statistics.median, alone)))
+    rows = []
+    for what in ("requests", "calls"):
+        chain, total = statistics.median(found[what]), statistics.median(found[f"{what} alone"])
+        note = "with the JSON of each request" if what == "requests" else "without JSON"
+        name = f"a chain of three in the process, compared with its three calls alone, 100×100 doubles, {note}"
+        rows.append(
+            Row(name, f"× {chain / total:.2f}", "× 1.15", f"the chain: {chain:.3f} ms; the sum: {total:.3f} ms")
+        )
+    return rows
+
+
+def _time_requests(dispatcher: Dispatcher, codec: Codec, count: int) -> float:
+    """Return the median milliseconds of requests in JSON, one after the other, from body to body."""
+    body, times = _make_body(MEDIUM), []
+    for _ in range(count):
+        began = time.perf_counter()
+        dispatcher.submit(Operation.PREDICT, body, codec).result(WAIT_SECONDS)
+        times.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(times)
 
 
 def measure_remote(folder: Path, rounds: int, calls: int) -> list[Row]:
@@ -233,7 +255,7 @@ def measure_remote(folder: Path, rounds: int, calls: int) -> list[Row]:
     with serving(_SERVED, {}) as server:
         for scheme, port, goal in (("grpc", server.grpc, "0.5 ms"), ("http", server.http, "-")):
             entry = {"url": f"{scheme}://127.0.0.1:{port}", "service_type": "MODEL"}
-            with _building(folder, "far", {"far": entry}) as graph:
+            with _building(folder, "far", {"far": entry}) as (graph, _):
                 times = [_time_calls(_call(graph), SMALL, calls, time.perf_counter) for _ in range(rounds)]
             p50, p99 = (statistics.median(find_quantile(each, share) for each in times) for share in (0.5, 0.99))
             name = f"one call of a component on another server over {scheme.upper()}, loopback, 1×4 doubles: p50"
@@ -295,7 +317,7 @@ def measure(rounds: int, calls: int, starts: int) -> Measured:
         (folder / "Served.py").write_text(_SERVED, encoding="utf-8")
         rows = [
             measure_hop(folder, rounds, calls),
-            measure_chain(folder, rounds, calls),
+            *measure_chain(folder, rounds, calls),
             *measure_remote(folder, rounds, calls),
             measure_start(folder, starts),
         ]
