@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from seldon_spec.config.components import LoadedSpec
-from seldon_spec.config.paths import leaves
+from seldon_spec.config.paths import is_folder, leaves
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
 OUTSIDE = "graph-outside-folder"
@@ -35,8 +35,7 @@ def find_outside(loaded: LoadedSpec, root: Path, place: str = "", at: FieldPath 
         else:
             given = str(component.entry.get("path") or name)
             inside = posixpath.normpath(posixpath.join(place, given))
-            file = loaded.layered.folder / given
-            inside = inside if file == folder else posixpath.dirname(inside)
+            inside = inside if is_folder(loaded.layered.folder / given) else posixpath.dirname(inside)
             if PurePosixPath(given).is_absolute() or inside.split("/")[0] == os.pardir or leaves(root, folder):
                 yield _outside(loaded, folder, name, (*at, *path))
                 continue
