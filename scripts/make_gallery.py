@@ -65,8 +65,15 @@ def _read_spec(folder: Path) -> dict[str, Any]:
     return spec
 
 
+def _list_folders(folder: Path) -> list[Path]:
+    """Return the folder of an example, and those in it that are components of its graph."""
+    entries = _read_spec(folder).get("components", {}).values()
+    paths = [entry if isinstance(entry, str) else entry.get("path") for entry in entries]
+    return list(dict.fromkeys([folder, *(folder / path for path in paths if path)]))
+
+
 def _list_classes(folder: Path) -> list[Path]:
-    """Return the files of the class, or of the classes of a graph that are in its folder."""
+    """Return the files of the class, or of the classes of a graph that its file names."""
     spec = _read_spec(folder)
     specs = [spec, *(entry for entry in spec.get("components", {}).values() if isinstance(entry, dict))]
     return list(dict.fromkeys(folder / f"{each['class_name']}.py" for each in specs if "class_name" in each))
@@ -79,9 +86,9 @@ def _read_readme(folder: Path) -> tuple[str, str]:
 
 def _describe(folder: Path) -> str:
     title, text = _read_readme(folder)
-    classes = _list_classes(folder)
-    parts = [f"## {folder.name}", f"**{title}**", text, _show("yaml", folder / "seldon.yaml")]
-    parts += [_show("python", file) for file in classes]
+    parts, classes = [f"## {folder.name}", f"**{title}**", text], _list_classes(folder)
+    for each in _list_folders(folder):
+        parts += [_show("yaml", each / "seldon.yaml"), *(_show("python", file) for file in _list_classes(each))]
     others = [f"`{file.name}`" for file in sorted(folder.glob("*.py")) if file not in classes]
     if others:
         parts.append(f"Beside it: {', '.join(others)}.")
@@ -89,7 +96,7 @@ def _describe(folder: Path) -> str:
 
 
 def _show(language: str, file: Path) -> str:
-    return f'```{language} title="{file.parent.name}/{file.name}"\n{file.read_text(encoding="utf-8").rstrip()}\n```'
+    return f'```{language} title="{file.relative_to(EXAMPLES)}"\n{file.read_text(encoding="utf-8").rstrip()}\n```'
 
 
 def _play(folder: Path) -> Iterator[str]:

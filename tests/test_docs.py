@@ -65,9 +65,40 @@ def walk(values: Any, schema: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
             yield from walk(value, known, (*path, key))
 
 
+def _graph_example() -> dict[str, Any]:
+    """Return the commented keys at the end of the example: a file has a class or a graph."""
+    _, _, comment = EXAMPLE.read_text(encoding="utf-8").partition("\n# graph:")
+    text = "".join(f"{line.removeprefix('# ')}\n" for line in f"# graph:{comment}".splitlines())
+    return dict(yaml.safe_load(text))
+
+
+def test_the_example_of_a_graph_is_valid(tmp_path: Path) -> None:
+    classes = {
+        "bandit": ("ROUTER", "route"),
+        "scaler": ("TRANSFORMER", "transform_input"),
+        "iris": ("MODEL", "predict"),
+    }
+    for name, (service_type, hook) in classes.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "seldon.yaml").write_text(f"class_name: A\nservice_type: {service_type}\n")
+        (tmp_path / name / "A.py").write_text(
+            f"class A:\n    def __init__(self, threshold=0): ...\n    def {hook}(self, X, names): ...\n"
+        )
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    source = "class Encoder:\n    def transform_input(self, X, names): ...\n"
+    (folder / "Encoder.py").write_text(source)
+    for name in ("bandit", "scaler"):
+        (tmp_path / name).rename(folder / name)
+    (folder / "seldon.yaml").write_text(yaml.safe_dump(_graph_example(), sort_keys=False))
+    spec = load(folder, {})
+    assert list(spec.components) == ["scaler", "bandit", "iris-1", "encoder", "iris-2", "iris-3"]
+    assert spec.diagnostics == ()
+
+
 def test_the_example_shows_every_key() -> None:
     shown = set(walk(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), load_schema()))
-    assert set(PATHS) <= shown
+    assert set(PATHS) <= shown | {(key,) for key in _graph_example()}
 
 
 def test_every_line_of_the_example_has_a_comment() -> None:
@@ -88,6 +119,8 @@ def test_the_example_gives_the_defaults() -> None:
     changed = {("version",), ("parameters",), ("environment",), ("flask", "SECRET_KEY")}
     example = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     for path, schema in fields():
+        if path[0] in _graph_example():
+            continue
         value = example
         for key in path:
             value = value[key]

@@ -78,33 +78,24 @@ def read_spec(name: str) -> Any:
     return yaml.safe_load((EXAMPLES / name / "seldon.yaml").read_text(encoding="utf-8"))
 
 
-def list_folders(name: str) -> list[str]:
-    """Return an example and the examples that are components of it."""
-    entries = (read_spec(name).get("components") or {}).values()
-    paths = {entry if isinstance(entry, str) else entry.get("path", "") for entry in entries}
-    return [name, *sorted(path.removeprefix("../") for path in paths if path)]
-
-
 @pytest.fixture(params=FOLDERS, scope="module")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of an example beside those of its components, trained if they have training scripts."""
-    example, copies = str(request.param), tmp_path_factory.mktemp("trained")
-    for module in Script(EXAMPLES / example).tree.get("needs", ()):
+    """A copy of an example, trained if it has a training script."""
+    copy = tmp_path_factory.mktemp("trained") / str(request.param)
+    shutil.copytree(EXAMPLES / request.param, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
+    for module in Script(copy).tree.get("needs", ()):
         pytest.importorskip(module, reason="the example's own requirements are not installed")
-    for name in list_folders(example):
-        copy = copies / name
-        shutil.copytree(EXAMPLES / name, copy, ignore=shutil.ignore_patterns("*.joblib", "__pycache__"))
-        if (copy / "train.py").exists():
-            subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
-    return copies / example
+    if (copy / "train.py").exists():
+        subprocess.run([sys.executable, "train.py"], cwd=copy, check=True, stdout=subprocess.DEVNULL)
+    return copy
 
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     """A copy of ``trained`` that the test may change."""
-    copies = tmp_path / "examples"
-    shutil.copytree(trained.parent, copies)
-    return copies / trained.name
+    copy = tmp_path / trained.name
+    shutil.copytree(trained, copy)
+    return copy
 
 
 def run(words: list[str], folder: Path, environ: Mapping[str, str]) -> str:

@@ -17,5 +17,3 @@ class Wine:
 
     def predict(self, X, names):
         return self.classifier.predict_proba(X)
-
-    class_names = ("kind-1", "kind-2", "kind-3")

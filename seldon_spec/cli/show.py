@@ -50,6 +50,9 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
         if spec.graph is None or name not in _OF_A_CLASS:
             for path, value in _leaves((name,), getattr(spec, name), around):
                 yield (*around, *path), value, spec.origin(*path)
+    if around and spec.graph is None:
+        at = ("server", "validate_requests")
+        yield (*around, *at), spec.server.validate_requests, spec.origin(*at)
     if spec.graph is not None:
         yield (*around, "graph"), describe_step(spec.graph), spec.origin("graph")
     for name, component in spec.components.items():

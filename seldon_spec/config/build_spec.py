@@ -123,3 +123,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def with_full_paths(spec: Spec) -> Spec:
+    """Return a spec whose folders, those of its components included, do not depend on the working directory."""
+    components = {
+        name: each if each.spec is None else replace(each, spec=with_full_paths(each.spec))
+        for name, each in spec.components.items()
+    }
+    return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))

@@ -58,8 +58,10 @@ class LoadedComponent:
         if self.loaded is None:
             return Role(self.service_type)
         layered = self.loaded.layered
+        if layered.values.get(("graph",)) is not None:
+            return Role(self.service_type, frozenset({"predict"}), step_names=self.loaded.step_names)
         parameters = layered.values.get(("parameters",)) or {}
-        return make_role(self.service_type, layered.class_source, parameters, self.loaded.step_names)
+        return make_role(self.service_type, layered.class_source, parameters)
 
 
 @dataclass(slots=True)

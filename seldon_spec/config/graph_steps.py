@@ -54,7 +54,7 @@ class Role:
     """The properties of a component that its steps depend on.
 
     Attributes:
-        hooks: the names of the methods of its class; None: they are not known.
+        hooks: the names of the methods of its class; of a graph, only ``predict``; None: they are not known.
         branches: the parameter that states the number of branches of a router, and its value.
         step_names: of the graph that it is.
     """
@@ -65,13 +65,11 @@ class Role:
     step_names: frozenset[str] = frozenset()
 
 
-def make_role(
-    service_type: ServiceType, source: object, parameters: Mapping[str, Any], step_names: frozenset[str]
-) -> Role:
-    """Return the role of a component; ``source`` is the result of reading its class."""
+def make_role(service_type: ServiceType, source: object, parameters: Mapping[str, Any]) -> Role:
+    """Return the role of a component with a class; ``source`` is the result of reading it."""
     hooks = source.hooks if isinstance(source, ClassSource) and source.is_whole else None
     branches = next(((key, parameters[key]) for key in _COUNTS if key in parameters), None)
-    return Role(service_type, hooks, branches, step_names)
+    return Role(service_type, hooks, branches)
 
 
 def find_uses(raw: object, path: FieldPath = ("graph",)) -> Iterator[Use]:
@@ -357,7 +355,7 @@ class GraphCompiler:
         others = [each for each in Method if role.hooks & _hooks_of(each, role.service_type)]
         if not others and role.service_type is ServiceType.TRANSFORMER:
             return
-        message = f"{name} is called {reason}, but its class has no {method.value}"
+        message = f"{name} is called {reason}, but it has no {method.value}"
         remedy = None
         if others:
             remedy = f"move the step, or write {{{others[0].value}: {name}}}"

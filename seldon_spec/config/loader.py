@@ -119,7 +119,7 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
     spec = build_spec(layered.values, layered.folder, layered.file)
     spec = replace(spec, digest=_digest(loaded), diagnostics=show(loaded.findings))
     if around is not None:
-        image = spec.image.tag or (f"{spec.name}:{spec.version}" if spec.version else spec.name)
+        image = spec.image.tag or f"{spec.name}:{spec.version or 'latest'}"
         own = spec.unit
         unit = replace(around, id=component, image=image, name=own.name, version=own.version)
         spec = replace(spec, unit=replace(unit, metadata=None, is_passthrough=False))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
-from types import MappingProxyType
+from pathlib import Path
 
+from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.model import Spec
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
@@ -40,7 +43,7 @@ def dispatcher_for(
         connect: returns the client of a component with a URL; None: the spec must not have one.
         trace_component: None: the calls of a graph's components are not traced.
     """
-    spec = _with_full_paths(spec)  # the working directory may change before the class is imported
+    spec = with_full_paths(spec)  # the working directory may change before the class is imported
     progress = Progress()
     threads = ModelThreads(spec.server.threads)
     sink = metrics or NullMetrics()
@@ -48,8 +51,10 @@ def dispatcher_for(
     def build(each: Spec) -> Component:
         if each.graph is not None:
             return build_graph(each, tools)
-        name = str(each.class_name) if each is spec else f"{each.unit.id} ({each.class_name})"
-        return _build_class(each, name, progress)
+        if each is spec:
+            return _build_class(each, str(each.class_name), progress)
+        with _working_directory(each.folder):  # of a component, which finds its relative files there
+            return _build_class(each, f"{each.unit.id} ({each.class_name})", progress)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
     return Dispatcher(
@@ -62,22 +67,22 @@ def dispatcher_for(
     )
 
 
-def _with_full_paths(spec: Spec) -> Spec:
-    """Return the spec, and its components, with absolute folders."""
-    components = {
-        name: each if each.spec is None else replace(each, spec=_with_full_paths(each.spec))
-        for name, each in spec.components.items()
-    }
-    return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
+@contextlib.contextmanager
+def _working_directory(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:
     """Import, build and load the class of a spec; ``name`` is that of the component, for the log."""
     assert spec.class_name is not None
     had_flask = "flask" in sys.modules
-    folder = spec.folder.resolve()
     progress.begin(f"importing {name}")
-    user_class = import_class(spec.class_name, folder)
+    user_class = import_class(spec.class_name, spec.folder)
     progress.begin(f"loading {name}")
     component = build_component(
         user_class,
@@ -89,7 +94,7 @@ def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:
         spec.platform,
         spec.server.validate_requests,
     )
-    component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(folder)
+    component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
     if component.uses_flask:  # a batch of requests would have to share one flask.request
         component.batchable = frozenset()
     return component

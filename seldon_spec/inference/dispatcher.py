@@ -163,6 +163,8 @@ class Dispatcher:
     def stop(self) -> None:
         """End waiting requests with NotServing; do not wait for the model."""
         self._threads.stop()
+        if self._component is not None:
+            self._component.close()
 
     def _find_component(self) -> Component:
         return self._component or self._await_component()

@@ -13,10 +13,10 @@ import os
 import selectors
 import signal
 import time
-from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
+from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import ComponentFailed, Stopped
 from seldon_spec.observability.metrics import RestartCounter, Segments
@@ -227,7 +227,7 @@ class Supervisor:
             with contextlib.suppress(BrokenPipeError):  # the supervisor has exited: see the parent-death pipe
                 os.write(pipe, f"{message}\n".encode())
 
-        spec = replace(self._spec, folder=self._spec.folder.resolve())
+        spec = with_full_paths(self._spec)
         os.chdir(spec.folder)  # the class finds its relative files there
         context = WorkerContext(
             spec,

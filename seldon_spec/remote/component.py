@@ -15,7 +15,7 @@ from seldon_spec.config.model import ComponentSpec, ServerSpec, ServiceType
 from seldon_spec.errors import InferUnsupported, UnsupportedOperation
 from seldon_spec.inference.call import WORKED_ON, BaseContext, find_request_id
 from seldon_spec.inference.component.base import RecordMetrics
-from seldon_spec.inference.graph.headers import TRACE_HEADERS
+from seldon_spec.inference.graph.headers import TRACE_HEADERS, find_kept_headers
 from seldon_spec.inference.message import WITHOUT_BODY, KeepRows, Message, Operation, PayloadType, Transport
 from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.seldon_v1.routes import OPERATIONS
@@ -57,6 +57,8 @@ class RemoteComponent:
             f"no response from {server.address} within {spec.timeout_seconds} seconds"
             f" (components.{name}.timeout_seconds)"
         )
+        nested = None if spec.spec is None else find_kept_headers(spec.spec)  # a graph may split by a header
+        self._headers = frozenset(TRACE_HEADERS) | (nested or frozenset())
         self._server = server
         self._monitor = ReadinessMonitor(name, server)
 
@@ -84,7 +86,7 @@ class RemoteComponent:
         operation = self._find_operation(request)
         context = WORKED_ON.get()
         limit = self._find_limit(context)
-        metadata = _list_metadata(context)
+        metadata = _list_metadata(context, self._headers)
         if operation is Operation.METADATA:
             return Response(Message(PayloadType.JSON, self._server.read_metadata(metadata, limit)))
         codec = self._server.codec
@@ -163,13 +165,13 @@ def _make_server(
     return HttpServer(url, tls, token, max_bytes)
 
 
-def _list_metadata(context: str | BaseContext | None) -> Metadata:
-    """Return the headers of a request that identify it and its trace."""
+def _list_metadata(context: str | BaseContext | None, headers: frozenset[bytes]) -> Metadata:
+    """Return the ID of a request, and those of the headers that it has."""
     request_id = find_request_id()
     is_sendable = request_id is not None and _VISIBLE.fullmatch(request_id)
     found = [("seldon-puid", str(request_id))] if is_sendable else []
     if isinstance(context, BaseContext):
-        for name in TRACE_HEADERS:
+        for name in headers:
             value = context.find_header(name)
             if value is not None and _SENDABLE.fullmatch(value):
                 found.append((name.decode(), value.decode()))

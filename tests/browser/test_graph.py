@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import RunningServer
 
 OpenModel = Callable[..., Any]
 Choose = Callable[[Any, str], None]
@@ -167,6 +170,20 @@ def test_each_service_type_is_called_by_its_operation(open_model: OpenModel, mod
     assert page.locator("#result dd").first.inner_text() == first
     languages = page.locator("#language option").all_inner_texts()
     assert languages == ["curl", "Python, requests", "JavaScript"]
+
+
+def test_a_component_of_another_server_has_the_editor(
+    open_model: OpenModel, serve_model: Callable[..., RunningServer], choose: Choose
+) -> None:
+    url = f"http://127.0.0.1:{serve_model('plain').http}"
+    page = open_model("remote", {"SELDON_SPEC__COMPONENTS__FAR__URL": url})
+    assert node(page, "far", ".detail").text_content() == f"MODEL, at {url.removeprefix('http://')}"
+    choose_component(page, "far")
+    assert page.locator("#form-view").count() == 0
+    for protocol in ("V1", "V2"):
+        choose(page, protocol)
+        send(page)
+        assert page.locator("#result dd").first.inner_text() == "2"
 
 
 def test_components_inside_a_nested_graph_are_no_buttons(open_model: OpenModel) -> None:

@@ -313,6 +313,7 @@ def test_show_lists_the_graph_and_every_component(folder: Path, capsys: pytest.C
         "graph = [{transform_input: scaler}, {split: [9.0, 1.0], to: [iris, remote], name: split}]  <- ",
         'components.scaler.service_type = "TRANSFORMER"  <- ',
         f"components.iris.parameters.threshold = 0.2  <- {file}:12:18 ({folder}/iris/seldon.yaml:4:25 said 0.1)",
+        'components.iris.server.validate_requests = "reject"  <- default',
         'components.remote.url = "https://r"  <- ',
         'components.remote.token = {"from_env": "T"}  <- ',
     ):
@@ -323,6 +324,36 @@ def test_show_lists_the_graph_and_every_component(folder: Path, capsys: pytest.C
     assert shown["spec"]["graph"][0] == {"transform_input": "scaler"}
     assert shown["spec"]["components"]["iris"]["parameters"] == {"threshold": 0.2}
     assert shown["origins"]["components.iris.parameters.threshold"]["above"]["name"] == f"{folder}/iris/seldon.yaml"
+
+
+def test_show_hides_secrets_of_components(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inner = {
+        "graph": "deep",
+        "components": {"deep": {"class_name": "parts.Any", "parameters": {"password": "hunter2"}}},
+    }
+    remote = {"url": "https://user:hunter2@r", "service_type": "MODEL", "token": "hunter2hunter2"}
+    (folder / "parts.py").write_text(
+        "class Any:\n    def __init__(self, **kwargs): ...\n    def predict(self, X): ...\n"
+    )
+    tree: dict[str, Any] = {
+        "graph": ["token-model", "inner", "remote"],
+        "components": {"token-model": "iris", "inner": inner},
+    }
+    with pytest.raises(SpecError, match="url"):  # a URL has no password
+        _load(folder, {**tree, "components": {**tree["components"], "remote": remote}})
+    _load(folder, {**tree, "components": {**tree["components"], "remote": {**remote, "url": "https://r"}}})
+    for arguments in (["show", str(folder)], ["show", str(folder), "--format", "json"], ["validate", str(folder)]):
+        assert run(arguments) == 0
+        captured = capsys.readouterr()
+        assert "hunter2" not in captured.out + captured.err
+    assert "literal-secret" in captured.err
+
+
+def test_a_broken_file_of_a_component_is_reported_with_the_problems_of_the_others(folder: Path) -> None:
+    (folder / "iris" / "seldon.yaml").write_text("class_name: [")
+    with pytest.raises(SpecError) as caught:
+        _load(folder, {"graph": ["iris", "x", "y"], "components": {"y": {"class_name": "parts.Nothing"}}})
+    assert [d.code for d in caught.value.diagnostics] == ["unknown-component", "no-such-class", "yaml-syntax"]
 
 
 labels = st.sampled_from(["iris", "iris-2"])

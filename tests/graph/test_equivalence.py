@@ -218,6 +218,7 @@ class Way:
         self._folder = folder
         self._components = components
         self._clients: dict[str, Any] = {}
+        self._closes: list[Callable[[], None]] = []
 
     def start(self, step: Step) -> Dispatcher:
         components = {name: self._components[name] for name in list_components(step)}
@@ -228,7 +229,10 @@ class Way:
 
     def _connect(self, name: str, component: ComponentSpec, graph: Spec) -> Any:
         if name not in self._clients:
-            self._clients[name] = connect(name, component, graph.folder)
+            client: Any = connect(name, component, graph.folder)
+            self._closes.append(client.close)
+            client.close = lambda: None  # the next graph uses it as well
+            self._clients[name] = client
         return self._clients[name]
 
     def ask(self, dispatcher: Dispatcher, operation: Operation, tree: Any) -> Any:
@@ -250,8 +254,8 @@ class Way:
         return wire
 
     def close(self) -> None:
-        for client in self._clients.values():
-            client.close()
+        for close in self._closes:
+            close()
 
 
 @pytest.fixture(scope="module")

@@ -343,3 +343,32 @@ def test_nothing_is_called_for_a_client_that_has_gone(
     with pytest.raises(RequestTimeout, match="the client did not wait until component a was called"):
         reply.result(20)
     assert calls == []
+
+
+@pytest.mark.parametrize("names", [["width", "height"], None], ids=["named", "unnamed"])
+def test_an_array_is_the_columns_of_several_declared_inputs(
+    names: list[str] | None,
+    components: dict[str, ComponentSpec],
+    make_graph: MakeGraph,
+    start: Start,
+    calls: list[Any],
+) -> None:
+    model = components["a"]
+    assert model.spec is not None
+    declared = tuple(TensorSpec(name, "FP64", (-1,)) for name in ("height", "width"))
+    first = components["n"]
+    assert first.spec is not None
+    class_name = "Unnamed" if names is None else "Named"
+    (first.spec.folder / f"{class_name}.py").write_text(
+        f"class {class_name}:\n    def predict(self, X, names):\n        return X\n"
+        + ("" if names is None else f"    class_names = {names}\n")
+    )
+    named = replace(first.spec, class_name=class_name, parameters=MappingProxyType({}))
+    used = {
+        "first": replace(first, spec=named),
+        "a": replace(model, spec=replace(model.spec, inputs=declared)),
+    }
+    wire = json.dumps({"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 2], "data": [1.0, 2.0]}]}).encode()
+    dispatcher = start(make_graph(ChainStep((CallStep("first"), A)), used))
+    dispatcher.submit(Operation.PREDICT, wire, V2JsonCodec(ModelInfo("graph"))).result(20)
+    assert calls == [("a", "predict", [[1.0, 2.0]] if names is None else [[2.0, 1.0]])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,8 @@ import time
 
 class Model:
     def __init__(self, add=0.0):
-        self.add = add
+        with open("offset.txt") as file:  # relative to the folder of the component
+            self.add = add + float(file.read())
         self.rewards = 0.0
 
     def predict(self, X, names):
@@ -85,6 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (spec, source) in sources.items():
         (root / name).mkdir()
         (root / name / "seldon.yaml").write_text(spec)
+        (root / name / "offset.txt").write_text("0")
         class_name = spec.split("\n", 1)[0].removeprefix("class_name: ")
         (root / name / f"{class_name}.py").write_text(source)
     return root
@@ -120,7 +123,7 @@ def test_a_prediction(server: Any) -> None:
     assert body["data"]["ndarray"] == [[11.0]]
     meta = body["meta"]
     assert meta["routing"] == {"chooser": 0}
-    assert meta["requestPath"] == {"scaler": "scaler", "chooser": "choose", "model": "model:7"}
+    assert meta["requestPath"] == {"scaler": "scaler:latest", "chooser": "choose:latest", "model": "model:7"}
     assert meta["tags"] == {"scaled": True}
     assert headers["Seldon-Puid"] == "my-id"
     assert predict(server.http, 1.0)[2]["Seldon-Puid"]
@@ -213,3 +216,9 @@ def test_metrics_by_component_step_and_shadow(server: Any) -> None:
         r'^seldon_spec_branches_total\{[^}]*branch="1"[^}]*step="chooser"[^}]*\} [1-9]', page, re.MULTILINE
     )
     assert re.search(r'^rows_total\{[^}]*model_name="model"[^}]*model_version="7"', page, re.MULTILINE)
+
+
+def test_a_relative_path(folder: Path, serve_folder: Serve) -> None:
+    command = (sys.executable, "-m", "seldon_spec", "serve", folder.name)
+    with serve_folder(folder.parent, command) as server:
+        assert predict(server.http, 1.0)[0] == 200

@@ -47,6 +47,9 @@ class Echo:
             raise ComponentFailed("failed") from ValueError("failed")
         return self.finish_batched(request, None if payload == "none" else payload, record)
 
+    def close(self) -> None:
+        """It holds no connections."""
+
     def batch_message(self, request: Request) -> None:
         """It takes none."""
 

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from seldon_spec.config.model import UnitSpec
 from seldon_spec.errors import BadMetric
+from seldon_spec.inference.metrics_sink import BranchRequests, ComponentCalls, GraphTotals, NullMetrics
 from seldon_spec.observability.metrics import Exposition, Metrics, Segments, standard_labels
 
 if TYPE_CHECKING:
@@ -276,3 +277,24 @@ def test_the_largest_graph_has_space_and_more_harms_nothing_else(
     assert set(list(found["seldon_spec_branches_total"].values())[:200]) == {2}
     assert 600 < len(found["seldon_spec_component_seconds_count"]) < 2000
     assert [record.getMessage().count("no space") for record in caplog.records] == [1]
+
+
+def test_the_totals_are_those_of_all_workers() -> None:
+    segments = Segments(2)
+    for index in range(2):
+        metrics = front(segments, index)
+        metrics.for_component(IRIS).observe("predict", "success", 0.5)
+        metrics.for_component(IRIS, is_shadow=True).observe("predict", "error", 0.25)
+        metrics.count_branch("split", index)
+        metrics.count_branch("split", -1)
+    expected = GraphTotals(
+        (
+            ComponentCalls("iris", "predict", "error", shadow=True, count=2, sum=0.5),
+            ComponentCalls("iris", "predict", "success", shadow=False, count=2, sum=1.0),
+        ),
+        (BranchRequests("split", -1, 2), BranchRequests("split", 0, 1), BranchRequests("split", 1, 1)),
+    )
+    assert front(segments).read_graph_totals() == expected
+    segments.release(1)
+    assert front(segments).read_graph_totals() == expected
+    assert front().read_graph_totals() == NullMetrics().read_graph_totals()

@@ -46,8 +46,8 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
         check_texts,
         _check_timeouts,
     )
-    if ("graph",) in invalid:  # misspelt, so that the class is not missing
-        invalid |= {("class_name",)}
+    if ("graph",) in invalid:  # misspelt: the class is not missing, and the components have a graph
+        invalid |= {("class_name",), ("components",)}
     findings = [finding for rule in rules for finding in rule(context)]
     return [f for f in findings if not any(f.path[: len(path)] == path for path in invalid)]
 

@@ -13,7 +13,7 @@ from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
 def check_booleans(context: RuleContext) -> Iterator[Diagnostic]:
     """Report ``yes``, ``no``, ``on`` and ``off`` in fields of any type, where no type error occurs."""
-    for path, node in context.document.scalars():
+    for path, node in _scalars(context):
         is_word = node.is_plain and isinstance(node.value, bool) and node.text.lower() not in ("true", "false")
         if not is_word or own_path(path)[:1] != ("parameters",) or _is_typed_boolean(context, path):
             continue
@@ -27,6 +27,12 @@ def check_booleans(context: RuleContext) -> Iterator[Diagnostic]:
         )
 
 
+def _scalars(context: RuleContext) -> Iterator[tuple[FieldPath, Node]]:
+    """Yield the scalars of a file; those of an entry of a graph belong to the graph's file."""
+    if context.document.first is None:
+        yield from context.document.scalars()
+
+
 _FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+")
 _NOT_EXPANDED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*($|/)|.*\$(\{[A-Za-z_]\w*\}|\([A-Za-z_]\w*\))")
 _VERSIONS = frozenset({"ver", "version", "release", "tag", "python"})
@@ -34,7 +40,7 @@ _VERSIONS = frozenset({"ver", "version", "release", "tag", "python"})
 
 def check_texts(context: RuleContext) -> Iterator[Diagnostic]:
     """Report texts with variables that are not expanded, and numbers and nulls that are probably not meant."""
-    for path, node in context.document.scalars():
+    for path, node in _scalars(context):
         if own_path(path)[:1] not in (("parameters",), ("environment",)) or path[-1] in ("from_env", "from_file"):
             continue
         value, origin = node.value, context.document.origin(node.position)

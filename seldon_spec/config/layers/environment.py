@@ -81,7 +81,7 @@ def _apply_own_variables(
 def _without_empty(settings: Iterable[Setting]) -> Iterator[Setting]:
     for setting in settings:
         schema, parent = field_schema(setting.path) or {}, field_schema(setting.path[:-1]) or {}
-        if setting.text.strip() or takes_any_key(parent):
+        if setting.text.strip() or (takes_any_key(parent) and not holds_sections(parent)):
             yield setting
         elif types_of(schema)[:1] == ("boolean",):
             yield replace(setting, text="false")

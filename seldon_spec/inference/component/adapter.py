@@ -144,7 +144,6 @@ class Adapter:
             logger.warning("%s has no predict: every prediction returns an empty array", self._class_name)
 
     def describe_state(self) -> str:
-        """Return ``ready``, which it always is."""
         return "ready"
 
     def call(self, request: Request, record: RecordMetrics) -> Response:
@@ -218,6 +217,9 @@ class Adapter:
         elif metrics:
             raw = codec.add_method_tag(raw, request.operation.value)
         return Response(raw=raw, codec=codec)
+
+    def close(self) -> None:
+        """Do nothing: the class has no hook for it."""
 
     def batch_message(self, request: Request) -> Message | None:
         """Return the message whose rows can be joined with others; see ``Component.batch_message``."""

@@ -65,6 +65,9 @@ class Component(Protocol):
             BadMetric: the user's code made a metric that the contract does not allow.
         """
 
+    def close(self) -> None:
+        """Release connections to other servers, when no further call is started; a second call has no effect."""
+
     def batch_message(self, request: Request) -> Message | None:
         """Return the message of a request as ``call_batch`` takes it; None: the request is processed alone.
 

@@ -99,9 +99,9 @@ class Graph:
         return all(node.component.is_ready for node in self.nodes.values())
 
     def describe_state(self) -> str:
-        """Return which components are not ready."""
-        waiting = [name for name, node in self.nodes.items() if not node.component.is_ready]
-        return f"waiting for {', '.join(waiting)}" if waiting else "ready"
+        """Return which components are not ready, and why."""
+        components = [node.component for node in self.nodes.values()]
+        return "; ".join(each.describe_state() for each in components if not each.is_ready) or "ready"
 
     def describe_metadata(self) -> dict[str, Any]:
         """Return the metadata of the graph in the executor's format; those of a component are None if unknown."""
@@ -136,6 +136,11 @@ class Graph:
 
     def _list_local(self) -> list[Node]:
         return [node for node in self.nodes.values() if not node.is_remote]
+
+    def close(self) -> None:
+        """Close the connections to the servers of components."""
+        for node in self.nodes.values():
+            node.component.close()
 
     def batch_message(self, _request: Request) -> None:
         """Return None: requests are processed alone."""
@@ -259,7 +264,7 @@ def _complete(value: Value, visit: Visit) -> Response:
         return Response(raw=raw, codec=response.codec)
     message = response.message
     meta = dict(message.meta or {})
-    meta["requestPath"] = {**(meta.get("requestPath") or {}), **visit.request_path}
+    meta["requestPath"] = {**visit.request_path, **(meta.get("requestPath") or {})}
     meta["routing"] = visit.routing
     message.meta = meta
     return response

@@ -1,4 +1,4 @@
-"""The components of a graph, and what one request notes on its way through them."""
+"""The components of a graph, and what one request collects on its way through them."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Node:
         """Call an operation with a value, and return the response as one.
 
         Raises:
-            RequestTimeout: nobody waits for the response any more.
+            RequestTimeout: the client does not wait for the response any more.
         """
         if visit.call is not None and visit.call.is_unwanted and not visit.is_shadow:
             raise RequestTimeout(f"the client did not wait until component {self.name} was called")
@@ -137,7 +137,7 @@ class Node:
             return Value(None, self.call(request, is_shadow=visit.is_shadow), self.name)
         response = yield partial(self.call, request, is_shadow=visit.is_shadow)
         value = Value(None, response, self.name)
-        self._note_remote(value.message.meta or {}, visit)
+        self._record_remote(value.message.meta or {}, visit)
         return value
 
     def _run_composite(self, composite: Composite, request: Request, visit: Visit) -> Work:
@@ -165,8 +165,8 @@ class Node:
             found = self._codecs[codec.transport] = codec.with_inputs(() if spec is None else spec.inputs)
         return found
 
-    def _note_remote(self, meta: Mapping[str, Any], visit: Visit) -> None:
-        """Note what a server says of itself and, if it is a graph, of its components."""
+    def _record_remote(self, meta: Mapping[str, Any], visit: Visit) -> None:
+        """Record what a server reports of itself and, if it is a graph, of its components."""
         path, routing = meta.get("requestPath"), meta.get("routing")
         if isinstance(path, dict):
             visit.request_path.update(path)

@@ -144,23 +144,23 @@ class RouteRunner(_Decision):
         self.is_remote = self.is_remote or router.is_remote
 
     def run(self, value: Value, visit: Visit) -> Work:
-        answer = yield from self._router.run(Operation.ROUTE, value.fork(), visit)
-        branch = self._read_branch(answer)
+        response = yield from self._router.run(Operation.ROUTE, value.fork(), visit)
+        branch = self._read_branch(response)
         self._decide(branch, visit)
-        value = value.add_meta(answer.message.meta or {})
+        value = value.add_meta(response.message.meta or {})
         if branch == NONE:
             return value
         if branch == ALL:
             return (yield from self._run_all(value, visit))[0]
         return (yield from self._branches[branch].run(value, visit))
 
-    def _read_branch(self, answer: Value) -> int:
+    def _read_branch(self, response: Value) -> int:
         """Return the number in a router's response: the first value of its array.
 
         Raises:
             InvalidRouting: there is none, or there is no branch of this number.
         """
-        router, message = self._router.name, answer.message
+        router, message = self._router.name, response.message
         try:
             if message.payload_type is not PayloadType.ARRAY:
                 raise TypeError
@@ -261,7 +261,7 @@ class CombineRunner(_Decision):
 
 
 class ShadowRunner:
-    """Runs a step, and notes a copy of its value for another one.
+    """Runs a step, and keeps a copy of its value for another one.
 
     Args:
         step: whose value counts.

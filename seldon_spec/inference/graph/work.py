@@ -20,7 +20,7 @@ Submit: TypeAlias = Callable[[RemoteCall], "Future[Response]"]
 
 
 class Waiting(NamedTuple):
-    """Futures, at least one, of which one has to be done before the generator goes on."""
+    """Futures, at least one, of which one has to be done before the generator is resumed."""
 
     futures: set[Future[Response]]
 
@@ -40,17 +40,17 @@ def finish(work: Work) -> Value:
     """
     response: Response | None = None
     try:
-        asked = next(work)
+        wanted = next(work)
         while True:
             try:
-                if isinstance(asked, Waiting):
-                    wait(asked.futures, return_when=FIRST_COMPLETED)
+                if isinstance(wanted, Waiting):
+                    wait(wanted.futures, return_when=FIRST_COMPLETED)
                 else:
-                    response = asked()
-            except BaseException as error:  # noqa: PERF203 - the step goes on with the error
-                asked = work.throw(error)
+                    response = wanted()
+            except BaseException as error:  # noqa: PERF203 - the step is resumed with the error
+                wanted = work.throw(error)
             else:
-                asked = work.send(response)
+                wanted = work.send(response)
                 response = None
     except StopIteration as end:
         value: Value = end.value
@@ -61,7 +61,7 @@ class _Branch:
     """One of several steps that run in turns.
 
     Attributes:
-        futures: what it waits for; empty: it can go on.
+        futures: what it waits for; empty: it can be resumed.
         is_call: whether it waits for its own call, whose response it needs.
         value: of the step, once it is done.
         error: that ended it.
@@ -75,19 +75,19 @@ class _Branch:
         self.value: Value | None = None
         self.error: BaseException | None = None
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Run until the branch waits or ends."""
         try:
-            asked = self._resume()
+            wanted = self._send()
         except StopIteration as end:
             self.futures, self.value = set(), end.value
         except Exception as error:
             self.futures, self.error = set(), error
         else:
-            self._is_call = not isinstance(asked, Waiting)
-            self.futures = asked.futures if isinstance(asked, Waiting) else {self._submit(asked)}
+            self._is_call = not isinstance(wanted, Waiting)
+            self.futures = wanted.futures if isinstance(wanted, Waiting) else {self._submit(wanted)}
 
-    def _resume(self) -> RemoteCall | Waiting:
+    def _send(self) -> RemoteCall | Waiting:
         if not self._is_call:
             return self._work.send(None)
         (future,) = self.futures
@@ -110,7 +110,7 @@ def run_together(works: Sequence[Work], submit: Submit) -> ManyWork:
     branches: list[_Branch] = []
     for work in works:
         branches.append(_Branch(work, submit))
-        branches[-1].go_on()
+        branches[-1].resume()
         if branches[-1].error is not None:
             break
     while True:
@@ -123,7 +123,7 @@ def run_together(works: Sequence[Work], submit: Submit) -> ManyWork:
         yield Waiting({future for branch in waiting for future in branch.futures})
         for branch in waiting:
             if any(future.done() for future in branch.futures):
-                branch.go_on()
+                branch.resume()
     if failed < len(branches):
         error = branches[failed].error
         assert error is not None

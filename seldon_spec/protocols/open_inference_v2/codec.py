@@ -176,6 +176,8 @@ class OpenInferenceCodec:
         tensors = output_tensors(message, ())
         for tensor in tensors:
             tensor.array = tensor.array.copy()
+        if len(tensors) == 1 and len(self._inputs) > 1:
+            tensors = self._split_columns(tensors[0], message.names)
         parameters = tag_parameters(message)
         received = self._message(tensors, InferOptions(parameters=parameters), None)
         received.parameters = {}  # they are tags of components, which every response on the way keeps
@@ -183,6 +185,15 @@ class OpenInferenceCodec:
         if kept and received.meta is not None:
             received.meta |= copy.deepcopy(kept)
         return received
+
+    def _split_columns(self, tensor: Tensor, names: Any) -> list[Tensor]:
+        """Return the columns of an array as the declared inputs: by their names, or else in their order."""
+        array, declared = tensor.array, list(self._inputs)
+        if array.ndim != 2 or array.shape[1] != len(declared):
+            return [tensor]
+        columns = names if isinstance(names, list) and set(map(str, names)) == set(declared) else declared
+        shapes = [[-1] + [1] * (len(self._inputs[name].shape) - 1) for name in columns]
+        return [Tensor(name, array[:, i].copy().reshape(shapes[i])) for i, name in enumerate(columns)]
 
     def _outputs(self, message: Message, requested: Sequence[RequestedOutput]) -> list[Tensor]:
         """Return the requested outputs of a response.

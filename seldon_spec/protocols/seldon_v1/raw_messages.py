@@ -119,7 +119,8 @@ def add_routing(raw: Any, routing: Mapping[str, int], request_path: Mapping[str,
         routed = type(raw)()
         routed.CopyFrom(raw)
         routed.meta.routing.update(routing)
-        routed.meta.requestPath.update(request_path)
+        path = routed.meta.requestPath
+        path.update({name: image for name, image in request_path.items() if name not in path})
         return routed
     meta = (raw.get("meta") or {}) if isinstance(raw, dict) else None
     if not isinstance(meta, dict):
@@ -129,5 +130,5 @@ def add_routing(raw: Any, routing: Mapping[str, int], request_path: Mapping[str,
         return raw
     return {
         **raw,
-        "meta": {**meta, "requestPath": {**path, **request_path}, "routing": {**branches, **routing}},
+        "meta": {**meta, "requestPath": {**request_path, **path}, "routing": {**branches, **routing}},
     }
