@@ -169,6 +169,29 @@ def test_pickled_models_of_classes_of_their_folders(tmp_path: Path) -> None:
     assert predict(tmp_path, [[1.0]]) == [[36.0]]
 
 
+POOLED = """
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import helper
+
+
+class Model:
+    def predict(self, X, names):
+        with ThreadPoolExecutor(1) as pool:
+            pickled = pool.submit(pickle.dumps, helper.multiply).result()
+            return pool.submit(pickle.loads, pickled).result()(X)
+"""
+
+
+def test_threads_of_a_library_pickle_for_the_folder_that_started_them(tmp_path: Path) -> None:
+    """As pools of processes do, in threads of their own: no code of a folder runs in them."""
+    files = {"seldon.yaml": "graph: [two, three]\n"}
+    for name, factor in (("two", 2), ("three", 3)):
+        files |= component(name, POOLED, **{"helper.py": f"def multiply(x):\n    return x * {factor}\n"})
+    assert predict(write(tmp_path, files), [[1.0]]) == [[6.0]]
+
+
 def test_a_class_that_is_used_twice_has_two_objects(tmp_path: Path) -> None:
     source = (
         "BUILT = []\n\n\nclass Model:\n    def __init__(self, factor):\n        self.factor = factor\n"
