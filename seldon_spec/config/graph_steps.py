@@ -57,6 +57,7 @@ class GraphCompiler:
     Attributes:
         problems: the diagnostics so far.
         names: of the steps with branches, those of nested graphs too.
+        misused: the components whose class fits another service type or another place.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class GraphCompiler:
         self._raw, self._roles, self._locate, self._wrong = raw, roles, locate, wrong
         self.problems: list[Diagnostic] = []
         self.names: set[str] = set()
+        self.misused: set[str] = set()
         only = raw[0] if isinstance(raw, list) and len(raw) == 1 else raw
         self._only = only if isinstance(only, str) else None
 
@@ -152,8 +154,7 @@ class GraphCompiler:
         raw = {key: value for key, value in raw.items() if key in _KEYS}
         if "shadow" not in raw:
             return self._mapping(raw, path, is_before_model=is_before_model, level=level)
-        rest = {key: value for key, value in raw.items() if key not in ("shadow", "shadow_percent")}
-        step = self._mapping(rest, path, is_before_model=is_before_model, level=level)
+        step = self._mapping(raw, path, is_before_model=is_before_model, level=level)
         shadow = self._step(raw["shadow"], (*path, "shadow"), is_before_model=is_before_model, level=level + 1)
         if step is None or shadow is None or self._wrong:
             return None
@@ -240,12 +241,13 @@ class GraphCompiler:
             reason = "which names its branches" if is_mapping and key == "to" else "which has no such key"
             message = f"{key} cannot be used with {kind}, {reason}"
             self.report("graph-step", message, (*path, key), is_key=True, help=f"remove {key}")
-        lacks_shadow = "shadow_percent" in raw and (*path, "shadow") not in self._wrong
+        lacks_shadow = "shadow_percent" in raw and "shadow" not in raw and (*path, "shadow") not in self._wrong
         if lacks_shadow:
             self.report("graph-step", "shadow_percent needs shadow", (*path, "shadow_percent"), is_key=True)
         needed = {"route": "to", "combine": "of", "split": "to"}.get(kind)
         wrong_keys = {at[-1] for at in self._wrong if at[:-1] == path}
         may_be_wrong = bool(wrong_keys - _KEYS) or not wrong_keys.isdisjoint((kind, needed))
+        may_be_wrong |= any(at[:-1] == (*path, kind) for at in self._wrong)
         if needed is not None and not is_mapping and needed not in raw and not may_be_wrong:
             self.report("graph-step", f"{kind} has no branches", (*path, kind), is_key=True, help=f"add {needed}: […]")
             return False
@@ -341,9 +343,13 @@ class GraphCompiler:
         others = [each for each in Method if role.hooks & _hooks_of(each, role.service_type)]
         if not others and role.service_type is ServiceType.TRANSFORMER:
             return
+        if others:
+            self.misused.add(name)
         message = f"{name} is called {reason}, but it has no {method.value}"
         remedy = None
-        if others:
+        if others and method is Method.PREDICT and role.service_type is ServiceType.MODEL:
+            remedy = f"set components.{name}.service_type to TRANSFORMER"
+        elif others:
             remedy = f"move the step, or write {{{others[0].value}: {name}}}"
         found = f"it has {' and '.join(each.value for each in others)}" if others else None
         self.report("graph-verb", message, path, is_key=is_key, found=found, help=remedy)
@@ -351,8 +357,12 @@ class GraphCompiler:
     def _check_role(self, name: str, path: FieldPath, wanted: ServiceType) -> None:
         role = self._roles.get(name)
         if role is not None and role.service_type is not wanted:
+            self.misused.add(name)
             message = f"{name} is a {role.service_type.value}, not a {wanted.value}"
             remedy = f"name a component whose service_type is {wanted.value}"
+            method = "route" if wanted is ServiceType.ROUTER else "aggregate"
+            if role.hooks is not None and not role.hooks.isdisjoint(f"{method}{ending}" for ending in _ENDINGS):
+                remedy = f"set components.{name}.service_type to {wanted.value}"
             self.report("graph-role", message, path, help=remedy)
 
 
