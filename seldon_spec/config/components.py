@@ -141,7 +141,8 @@ class SpecLoader:
         for variable in sorted(self._environ):
             if variable.startswith(prefix):
                 step = variable.removeprefix(prefix).split("__")[0]
-                yield component_name(step), Origin(OriginKind.ENVIRONMENT, variable)
+                if step:  # otherwise, it is an unknown variable
+                    yield component_name(step), Origin(OriginKind.ENVIRONMENT, variable)
         for setting in self._flags:
             path = setting.path[len(at) :]
             if setting.path[: len(at)] == at and is_of_component(path):
@@ -192,7 +193,7 @@ class _GraphLoader:
                     components[name] = component
         for name in entries:
             if name not in uses and not self._wrong and name not in self._meant:
-                origin = self._context.key_origin("components", name)
+                origin = self._origin_of(name, None)
                 self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
         self._compile(raw, components)
         local = [each.loaded for each in components.values() if each.loaded and each.entry.get("url") is None]
@@ -227,7 +228,10 @@ class _GraphLoader:
                 return self._context.origin("components", name, key)
         if self._context.is_set("components", name):
             return self._context.key_origin("components", name)
-        return self._locate(use.path, use.is_key) if use is not None else self._context.origin("components")
+        if use is not None:
+            return self._locate(use.path, use.is_key)
+        origins = self._values.origins
+        return next((origins[path] for path in origins if path[:2] == ("components", name)), self._context.origin())
 
     def report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
         path = ("components", name)

@@ -69,6 +69,8 @@ _ADDRESS = re.compile(r"([A-Za-z0-9.-]+):[0-9]{1,5}")
 
 def suggest_name(name: str, *, has_entry: bool) -> str | None:
     """Return the help for a name that no component can have; ``has_entry``: it is a key of ``components``."""
+    if name.startswith(("[", "{")):  # of a variable or a flag
+        return 'write the steps in JSON, e.g. ["scaler", "iris"]'
     host = re.match(r"(https?|grpcs?)://([^:/.]+)", name)
     is_class = host is None and _DOTTED.fullmatch(name) is not None and name.rpartition(".")[2][0].isupper()
     plain = host[2] if host else name.rpartition(".")[2] if is_class and "_" not in name else name

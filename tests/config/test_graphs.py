@@ -30,6 +30,7 @@ from seldon_spec.config.graph_steps import GraphCompiler
 from seldon_spec.config.graph_uses import Role
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import ComponentSpec, SecretRef, ServiceType, Spec
+from seldon_spec.config.schema.lookup import split_path
 from seldon_spec.config.secrets import join_environments, prepare_to_load
 from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, SpecError
 
@@ -179,6 +180,44 @@ def test_a_variable_sets_the_whole_entry(folder: Path, text: str, url: str | Non
     })  # fmt: skip
     assert spec.components["iris"].url == url
     assert _of(spec, "iris").class_name == "Model"
+
+
+WRONG_SETTINGS = [
+    ("graph-not-json", "SELDON_SPEC__GRAPH", "[scaler", "graph-name", "in JSON"),
+    ("graph-unknown", "SELDON_SPEC__GRAPH", '["scaler", "irsi"]', "unknown-component", '"iris"'),
+    ("graph-schema", "SELDON_SPEC__GRAPH", '[{"predict": "iris", "shadow_percent": 200}]', "range", None),
+    ("graph-role", "--set graph", '["bandit", "iris"]', "graph-role", "route: bandit"),
+    ("part-of-a-chain", "--set graph[0]", "iris", "unknown-key", "as a whole"),
+    ("part-of-no-split", "SELDON_SPEC__GRAPH__SPLIT__IRIS", "5", "unknown-key", "as a whole"),
+    ("unknown-component", "SELDON_SPEC__COMPONENTS__IRIS_3__VERSION", "5", "unknown-component", '"iris"'),
+    ("underscore", "--set components.iris_3.version", "5", "unknown-component", '"iris"'),
+    ("no-component", "SELDON_SPEC__COMPONENTS__", "5", "unknown-variable", "SELDON_SPEC__COMPONENTS?"),
+    ("unused", "SELDON_SPEC__COMPONENTS", '{"new": "iris"}', "graph-unused", None),
+    ("misspelt", "--set componets.iris.version", "5", "unknown-key", '"components"'),
+    ("wrong-type", "SELDON_SPEC__COMPONENTS__IRIS__SERVICE_TYPE", "ROUTR", "enum", '"ROUTER"'),
+    ("secret", "SELDON_SPEC__COMPONENTS__IRIS__URL", "http://u:hunter2@iris", "form", None),
+    ("secrets", "SELDON_SPEC__COMPONENTS", '{"iris": {"token": "hunter2", "pth": "x"}}', "unknown-key", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "remedy"), [each[1:] for each in WRONG_SETTINGS], ids=[each[0] for each in WRONG_SETTINGS]
+)
+def test_a_wrong_variable_or_flag_is_reported_once_by_its_name(
+    folder: Path, name: str, text: str, code: str, remedy: str | None
+) -> None:
+    tree = {"graph": ["scaler", "iris"], "components": {"scaler": ENTRIES["scaler"], "bandit": ENTRIES["bandit"]}}
+    flags = {split_path(name.removeprefix("--set ").replace("[0]", ".0")): text} if name.startswith("--") else {}
+    (folder / "seldon.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    try:
+        findings = load(folder, {} if flags else {name: text}, flags).diagnostics
+    except SpecError as error:
+        findings = error.diagnostics
+    (found,) = (each for each in findings if each.origin.kind is not OriginKind.FILE)
+    assert (found.origin.name, found.code) == (name, code)
+    assert (remedy or "") in (found.help or "")
+    assert {each.code for each in findings} <= {code, "graph-unused"}
+    assert "hunter2" not in repr(findings)
 
 
 def test_variables_set_the_graph_and_all_components(folder: Path) -> None:
