@@ -148,10 +148,10 @@ class SpecLoader:
             if setting.path[: len(at)] == at and is_of_component(path):
                 yield path[1], setting.origin
 
-    def count_component(self) -> bool:
-        """Count a component; return whether there are not too many."""
+    def count_component(self) -> int:
+        """Return the number of components so far, with this one."""
         self._count += 1
-        return self._count <= MAX_COMPONENTS
+        return self._count
 
 
 class _GraphLoader:
@@ -267,7 +267,10 @@ class _GraphLoader:
     def _load_component(self, name: str, use: Use | None) -> LoadedComponent | None:
         entry: dict[str, Any] = self._values.get(("components", name)) or {}
         at = (*self._at, "components", name)
-        if not self._loader.count_component() or len(self._files) > MAX_LEVELS:
+        number, is_deep = self._loader.count_component(), len(self._at) // 2 >= MAX_LEVELS
+        if number > MAX_COMPONENTS + 1:  # reported already
+            return None
+        if is_deep or number > MAX_COMPONENTS:
             limit = f"{MAX_LEVELS} graphs inside each other, and {MAX_COMPONENTS} components"
             origin = self._origin_of(name, use)
             self._loader.findings.append(
@@ -324,7 +327,7 @@ class _GraphLoader:
         found = f"{missing}, a Python file" if is_file(missing) else f"no {missing}"
         remedy = suggest_entry(entry.get("path"))
         if not is_described:
-            folders = [each.parent.name for each in self._layered.folder.glob(f"*/{SPEC_FILE}")]
+            folders = [each.parent.name for each in self._layered.folder.glob(f"*/{SPEC_FILE}") if is_file(each)]
             match = guess(name, [*(self._values.get(("components",)) or {}), *folders])
             self._meant |= {match} if match else set()
             message = f'there is no component "{name}"'

@@ -124,7 +124,8 @@ class GraphCompiler:
         if path in self._wrong:
             return None
         if level > MAX_LEVELS:
-            self._report("graph-depth", f"the graph has more than {MAX_LEVELS} levels", path, help=_NEST)
+            if not any(problem.code == "graph-depth" for problem in self.problems):
+                self._report("graph-depth", f"the graph has more than {MAX_LEVELS} levels", path, help=_NEST)
             return None
         if isinstance(raw, str):
             return self._calls.compile(raw, path, is_before_model=is_before_model)

@@ -27,12 +27,12 @@ from seldon_spec.config.graph import (
     walk_steps,
 )
 from seldon_spec.config.graph_steps import GraphCompiler
-from seldon_spec.config.graph_uses import Role
+from seldon_spec.config.graph_uses import Role, find_uses
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import ComponentSpec, SecretRef, ServiceType, Spec
 from seldon_spec.config.schema.lookup import split_path
 from seldon_spec.config.secrets import join_environments, prepare_to_load
-from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, SpecError
+from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, Severity, SpecError
 
 PARTS = Path(__file__).parents[1] / "cases" / "valid" / "graph" / "parts.py"
 MODEL = "class Model:\n    def __init__(self, threshold: float = 0.5, label: str = ''): ...\n    predict = None\n"
@@ -488,3 +488,18 @@ def _spec_or_error(folder: Path, tree: Mapping[str, Any]) -> Spec | SpecError:
         return _load(folder, tree)
     except SpecError as error:
         return error
+
+
+LIMITS: list[tuple[str, Any]] = [
+    ("components", {"graph": {"average": [f"c{i}" for i in range(300)]}}),
+    ("levels", {"graph": json.loads("[" * 40 + '"x", "x"' + "]" * 40)}),
+    ("graphs", json.loads('{"graph": ["x"], "components": {"x": ' * 17 + '{"class_name": "parts.Model"}' + "}}" * 17)),
+]
+
+
+@pytest.mark.parametrize("tree", [each[1] for each in LIMITS], ids=[each[0] for each in LIMITS])
+def test_a_graph_above_a_limit_is_reported_once(folder: Path, tree: Any) -> None:
+    names = {use.name for use in find_uses(tree["graph"])}
+    with pytest.raises(SpecError) as caught:
+        _load(folder, {"components": dict.fromkeys(names, ENTRIES["iris"]), **tree})
+    assert [d.code for d in caught.value.diagnostics if d.severity is Severity.ERROR] == ["graph-depth"]
