@@ -11,8 +11,6 @@ from seldon_spec.config.components import LoadedSpec
 from seldon_spec.config.paths import is_folder, leaves
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
-OUTSIDE = "graph-outside-folder"
-
 
 def find_outside(loaded: LoadedSpec, root: Path, place: str = "", at: FieldPath = ()) -> Iterator[Diagnostic]:
     """Warn about each component whose folder is not in the image, the components of nested graphs included.
@@ -35,7 +33,8 @@ def find_outside(loaded: LoadedSpec, root: Path, place: str = "", at: FieldPath 
         else:
             given = str(component.entry.get("path") or name)
             inside = posixpath.normpath(posixpath.join(place, given))
-            inside = inside if is_folder(loaded.layered.folder / given) else posixpath.dirname(inside)
+            if not is_folder(loaded.layered.folder / given):  # the file of a spec
+                inside = posixpath.dirname(inside)
             if PurePosixPath(given).is_absolute() or inside.split("/")[0] == os.pardir or leaves(root, folder):
                 yield _outside(loaded, folder, name, (*at, *path))
                 continue
@@ -47,7 +46,7 @@ def _outside(loaded: LoadedSpec, folder: Path, name: str, at: FieldPath) -> Diag
     keys: tuple[FieldPath, ...] = (("components", name, "path"), ("components", name), ("graph",))
     document = loaded.layered.document
     return Diagnostic(
-        OUTSIDE,
+        "graph-outside-folder",
         f"the folder of {name} is outside the folder of the graph, from which the image is built",
         next((origins[key] for key in keys if key in origins), document.origin(document.start())),
         Severity.WARNING,

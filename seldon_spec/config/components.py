@@ -13,8 +13,6 @@ from typing import Any
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
-from seldon_spec.config.checks.image_rules import find_requirements
-from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.checks.spec_rules import check_rules
 from seldon_spec.config.graph import Step, list_components
 from seldon_spec.config.graph_steps import (
@@ -100,15 +98,23 @@ class SpecLoader:
         self.findings: list[Diagnostic] = []
         self.documents: dict[str, Document] = {}
         self._count = 0
-        self._requirements = Requirements()
+        self._root: RuleContext | None = None
 
-    def load(self, layered: LayeredSpec, at: FieldPath = (), files: tuple[tuple[str, str], ...] = ()) -> LoadedSpec:
+    def load(
+        self,
+        layered: LayeredSpec,
+        at: FieldPath = (),
+        files: tuple[tuple[str, str], ...] = (),
+        *,
+        is_in_image: bool = True,
+    ) -> LoadedSpec:
         """Check a spec whose layers are merged, and load its components.
 
         Args:
             layered: the spec.
             at: the path of the component that it is; ``()``: the served spec.
             files: the files of the graphs around it, each with the name of its component.
+            is_in_image: whether the image contains it; a component that is a server of its own is in another one.
         """
         values, document = layered.values, layered.document
         self.documents.setdefault(document.file, document)
@@ -120,11 +126,10 @@ class SpecLoader:
         loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
         invalid = {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
         layered.wrong |= invalid
-        context = RuleContext(
-            values, layered.folder, document, layered.class_source, self._checks_build, self._requirements
-        )
-        if not at and self._checks_build:
-            self._requirements = find_requirements(context)
+        checks_build = self._checks_build and is_in_image
+        context = RuleContext(values, layered.folder, document, layered.class_source, checks_build, self._root)
+        if not at:
+            self._root = context
         if ("graph",) not in layered.wrong and not any(path[:1] == ("graph",) for path in invalid):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
         loaded.findings = check_rules(context, frozenset(layered.wrong))
@@ -286,7 +291,8 @@ class _GraphLoader:
         self._loader.apply_layers(layered, at)
         if not _has_spec(layered):
             return self._make_remote(name, entry, layered)
-        loaded = self._loader.load(layered, at, self._files)
+        is_in_image = entry.get("url") is None and self._context.checks_build
+        loaded = self._loader.load(layered, at, self._files, is_in_image=is_in_image)
         if not layered.is_readable:
             return None
         service_type = _service_type_of(loaded)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from functools import cache, partial
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
-from seldon_spec.errors import ComponentFailed, RequestError
+from seldon_spec.errors import ComponentFailed, RequestError, SeldonSpecError
 from seldon_spec.inference.batch_arrays import concat_rows, count_rows, find_group, split_rows
 from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
@@ -135,7 +135,7 @@ class RequestProcessor:
             request = call.codec.decode(call.operation, wire)
             request.keeps_rows = component.keeps_rows
             del wire  # no caller holds a large body while its request is processed
-            if (call.operation, call.codec.transport) in component.plain:
+            if request.target is None and (call.operation, call.codec.transport) in component.plain:
                 call.rows = count_rows(request.message)
         except BaseException as error:
             self._fail(call, error)
@@ -200,9 +200,9 @@ class RequestProcessor:
 
     def _fail(self, call: Call, error: BaseException) -> None:
         if isinstance(error, ComponentFailed):
-            logger.error("%s: %s", call.operation.value, error, exc_info=error.__cause__)
+            logger.error("%s: %s", _name(call, error), error, exc_info=error.__cause__)
         elif isinstance(error, RequestError):
-            logger.warning("%s: %s: %s", call.operation.value, type(error).__name__, error)
+            logger.warning("%s: %s: %s", _name(call, error), type(error).__name__, error)
         call.error = error
         self._finish(call, "error")
 
@@ -269,3 +269,9 @@ def _run_with_ids(calls: Sequence[Call], function: Callable[P, R], *args: P.args
         return function(*args, **kwargs)
     finally:
         WORKED_ON.reset(before)
+
+
+def _name(call: Call, error: SeldonSpecError) -> str:
+    """Return the operation that failed and, in a graph, the component in which it did."""
+    operation = call.operation.value
+    return operation if error.component is None else f"{operation}: component {error.component}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seldon_spec.config.checks.class_source import ClassLookup
-from seldon_spec.config.checks.requirements import Line, Requirements
+from seldon_spec.config.checks.requirements import Line
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.yaml.document import Document
 from seldon_spec.errors import Origin, OriginKind, Position
@@ -23,8 +23,8 @@ class RuleContext:
     """The result of reading the class; None if ``class_name`` is invalid."""
     checks_build: bool = False
     """Whether to check what only the build of an image needs."""
-    graph_requirements: Requirements = field(default_factory=Requirements)
-    """The requirements of the graph that the class is a component of, which its image has as well."""
+    graph: RuleContext | None = None
+    """That of the served graph, for a component of it: they share one image."""
 
     def origin(self, *path: str) -> Origin:
         """Return the origin of the value at ``path``; of a default, the start of the file."""
