@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from seldon_spec.config.graph import (
@@ -17,31 +17,26 @@ from seldon_spec.config.graph import (
     Step,
     walk_steps,
 )
+from seldon_spec.config.graph_calls import BRANCHING, CallCompiler, Locate, Reporter
 from seldon_spec.config.graph_uses import Role, find_uses
 from seldon_spec.config.model import ServiceType
-from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
+from seldon_spec.errors import FieldPath, Severity
 
 MAX_LEVELS = 16
 MAX_COMPONENTS = 200
 
 _METHODS = {method.value: method for method in Method}
-_DECISIONS = ("route", "split", "combine", "average")
-_PARTNERS = {"to": ("route", "split"), "of": ("combine",), "by": ("split",), "name": _DECISIONS}
+_PARTNERS = {"to": ("route", "split"), "of": ("combine",), "by": ("split",), "name": BRANCHING}
 """Keys of a step, with the kinds of steps that have them."""
 _BRANCHES = {"route": "to", "split": "to", "combine": "of", "average": "average"}
 """The keys of the branches by the kind of step."""
-_KEYS = {*_DECISIONS, *_METHODS, *_PARTNERS, "shadow", "shadow_percent"}
+_KEYS = {*BRANCHING, *_METHODS, *_PARTNERS, "shadow", "shadow_percent"}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_ENDINGS = ("", "_raw", "_rest", "_grpc")
 
 
 def is_label(name: str) -> bool:
     """Return whether a name is a DNS label, which variables, URLs and manifests can contain."""
     return _LABEL.fullmatch(name) is not None
-
-
-Locate = Callable[[FieldPath, bool], Origin]
-"""Returns the origin of the value at a path of the graph, or of its key."""
 
 
 class GraphCompiler:
@@ -57,16 +52,19 @@ class GraphCompiler:
     Attributes:
         problems: the diagnostics so far.
         names: of the steps with branches, those of nested graphs too.
+        misused: the components whose class fits another service type or another place.
     """
 
     def __init__(
         self, raw: object, roles: Mapping[str, Role], locate: Locate, wrong: Set[FieldPath] = frozenset()
     ) -> None:
-        self._raw, self._roles, self._locate, self._wrong = raw, roles, locate, wrong
-        self.problems: list[Diagnostic] = []
-        self.names: set[str] = set()
         only = raw[0] if isinstance(raw, list) and len(raw) == 1 else raw
-        self._only = only if isinstance(only, str) else None
+        self._raw, self._roles, self._wrong = raw, roles, wrong
+        self._reporter = Reporter(locate)
+        self._report = self._reporter.report
+        self._calls = CallCompiler(roles, self._report, only if isinstance(only, str) else None)
+        self.problems, self.misused = self._reporter.problems, self._calls.misused
+        self.names: set[str] = set()
 
     def compile(self) -> Step | None:
         """Return the steps; None if there are problems that leave no step, or if ``wrong`` is not empty."""
@@ -77,24 +75,8 @@ class GraphCompiler:
         if self._wrong:
             return None
         if calls and not self.problems and all(call.method is not Method.PREDICT for call in calls):
-            self.report("graph-no-model", "no step of the graph predicts", ("graph",), severity=Severity.WARNING)
+            self._report("graph-no-model", "no step of the graph predicts", ("graph",), severity=Severity.WARNING)
         return step
-
-    def report(
-        self,
-        code: str,
-        message: str,
-        path: FieldPath,
-        *,
-        is_key: bool = False,
-        severity: Severity = Severity.ERROR,
-        found: str | None = None,
-        allowed: str | None = None,
-        help: str | None = None,  # noqa: A002
-    ) -> None:
-        """Add a diagnostic about the part of the graph at ``path``."""
-        origin = self._locate(path, is_key)
-        self.problems.append(Diagnostic(code, message, origin, severity, path, found, allowed, help))
 
     def _take_nested_names(self) -> None:
         seen: set[str] = set()
@@ -105,7 +87,7 @@ class GraphCompiler:
             seen.add(use.name)
             for name in sorted(self.names & role.step_names):
                 message = f'two graphs inside this one have a step "{name}"'
-                self.report("graph-name", message, use.path, is_key=use.is_key, help=_RENAME)
+                self._report("graph-name", message, use.path, is_key=use.is_key, help=_RENAME)
             self.names |= role.step_names
 
     def _take_names(self, raw: object, path: FieldPath) -> None:
@@ -115,16 +97,16 @@ class GraphCompiler:
                 self._take_names(item, (*path, str(index)))
         elif isinstance(raw, dict):
             name = raw.get("name")
-            if isinstance(name, str) and not raw.keys().isdisjoint(_DECISIONS):
+            if isinstance(name, str) and not raw.keys().isdisjoint(BRANCHING):
                 self._take_name(name, (*path, "name"))
             for key in ("to", "of", "average", "shadow"):
                 self._take_names(raw.get(key), (*path, key))
 
     def _take_name(self, name: str, path: FieldPath) -> None:
         if not is_label(name):
-            self.report("graph-name", f'"{name}" cannot be the name of a step', path, allowed=LABEL)
+            self._report("graph-name", f'"{name}" cannot be the name of a step', path, allowed=LABEL)
         elif name in self.names:
-            self.report("graph-name", f'two steps have the name "{name}"', path, help=_RENAME)
+            self._report("graph-name", f'two steps have the name "{name}"', path, help=_RENAME)
         self.names.add(name)
 
     def _name(self, raw: Mapping[str, Any], default: str) -> str:
@@ -142,18 +124,18 @@ class GraphCompiler:
         if path in self._wrong:
             return None
         if level > MAX_LEVELS:
-            self.report("graph-depth", f"the graph has more than {MAX_LEVELS} levels", path, help=_NEST)
+            if not any(problem.code == "graph-depth" for problem in self.problems):
+                self._report("graph-depth", f"the graph has more than {MAX_LEVELS} levels", path, help=_NEST)
             return None
         if isinstance(raw, str):
-            return self._call(raw, path, is_before_model=is_before_model)
+            return self._calls.compile(raw, path, is_before_model=is_before_model)
         if isinstance(raw, list):
             return self._chain(raw, path, is_before_model=is_before_model, level=level)
         assert isinstance(raw, dict)
         raw = {key: value for key, value in raw.items() if key in _KEYS}
         if "shadow" not in raw:
             return self._mapping(raw, path, is_before_model=is_before_model, level=level)
-        rest = {key: value for key, value in raw.items() if key not in ("shadow", "shadow_percent")}
-        step = self._mapping(rest, path, is_before_model=is_before_model, level=level)
+        step = self._mapping(raw, path, is_before_model=is_before_model, level=level)
         shadow = self._step(raw["shadow"], (*path, "shadow"), is_before_model=is_before_model, level=level + 1)
         if step is None or shadow is None or self._wrong:
             return None
@@ -163,11 +145,11 @@ class GraphCompiler:
         self, items: Sequence[object], path: FieldPath, *, is_before_model: bool | None, level: int
     ) -> Step | None:
         if not items:
-            self.report("graph-step", "a chain has no steps", path, help="name a component")
+            self._report("graph-step", "a chain has no steps", path, help="name a component")
             return None
         steps = []
         for index, item in enumerate(items):
-            later = [is_before_model, *map(self._has_model, items[index + 1 :])]
+            later = [is_before_model, *map(self._calls.has_model, items[index + 1 :])]
             is_before = True if True in later else None if None in later else False
             steps.append(self._step(item, (*path, str(index)), is_before_model=is_before, level=level + 1))
         whole = tuple(step for step in steps if step is not None)
@@ -175,36 +157,25 @@ class GraphCompiler:
             return None
         return whole[0] if len(whole) == 1 else ChainStep(whole)
 
-    def _has_model(self, raw: object) -> bool | None:
-        """Return whether a step is a MODEL or has branches, or a step inside it is; None: it is not known."""
-        if isinstance(raw, list):
-            inner = list(map(self._has_model, raw))
-            return True if True in inner else None if None in inner else False
-        if isinstance(raw, dict):
-            has_branches = not {*_DECISIONS, "predict"}.isdisjoint(raw)
-            return has_branches or (False if not _METHODS.keys().isdisjoint(raw) else None)
-        role = self._roles.get(raw) if isinstance(raw, str) else None
-        return None if role is None else role.service_type is ServiceType.MODEL
-
     def _mapping(
         self, raw: Mapping[str, Any], path: FieldPath, *, is_before_model: bool | None, level: int
     ) -> Step | None:
-        known = (*_DECISIONS, *_METHODS)
+        known = (*BRANCHING, *_METHODS)
         kinds = [key for key in known if key in raw] or [key for key in known if (*path, key) in self._wrong]
         if len(kinds) != 1:
             is_reported = not kinds and any(at[:-1] == path for at in self._wrong)
             found = f"{' and '.join(kinds)} in one step" if kinds else ", ".join(raw) or "an empty mapping"
             message = "a step mixes two kinds" if kinds else "a mapping is no step"
             if not is_reported:
-                self.report("graph-step", message, path, found=found, allowed=_ONE_KIND)
+                self._report("graph-step", message, path, found=found, allowed=_ONE_KIND)
             return None
         (kind,) = kinds
         if not self._check_keys(raw, kind, path):
             return None
-        if kind in _DECISIONS:
+        if kind in BRANCHING:
             return self._decision(raw, kind, path, is_before_model=is_before_model, level=level)
         name = raw.get(kind)
-        return self._explicit_call(name, _METHODS[kind], (*path, kind)) if isinstance(name, str) else None
+        return self._calls.compile_explicit(name, _METHODS[kind], (*path, kind)) if isinstance(name, str) else None
 
     def _decision(
         self, raw: Mapping[str, Any], kind: str, path: FieldPath, *, is_before_model: bool | None, level: int
@@ -213,7 +184,9 @@ class GraphCompiler:
         chosen = raw.get(kind)
         named = chosen if kind in ("route", "combine") and isinstance(chosen, str) else None
         if named is not None:
-            self._check_role(named, (*path, kind), ServiceType.ROUTER if kind == "route" else ServiceType.COMBINER)
+            self._calls.check_role(
+                named, (*path, kind), ServiceType.ROUTER if kind == "route" else ServiceType.COMBINER
+            )
         name = self._name(raw, named if kind == "route" and named is not None else kind)
         key = "split" if isinstance(chosen, dict) else _BRANCHES[kind]
         branches = self._branches(raw.get(key), (*path, key), is_before_model=is_before_model, level=level)
@@ -239,15 +212,16 @@ class GraphCompiler:
         for key in wrong:
             reason = "which names its branches" if is_mapping and key == "to" else "which has no such key"
             message = f"{key} cannot be used with {kind}, {reason}"
-            self.report("graph-step", message, (*path, key), is_key=True, help=f"remove {key}")
-        lacks_shadow = "shadow_percent" in raw and (*path, "shadow") not in self._wrong
+            self._report("graph-step", message, (*path, key), is_key=True, help=f"remove {key}")
+        lacks_shadow = "shadow_percent" in raw and "shadow" not in raw and (*path, "shadow") not in self._wrong
         if lacks_shadow:
-            self.report("graph-step", "shadow_percent needs shadow", (*path, "shadow_percent"), is_key=True)
+            self._report("graph-step", "shadow_percent needs shadow", (*path, "shadow_percent"), is_key=True)
         needed = {"route": "to", "combine": "of", "split": "to"}.get(kind)
         wrong_keys = {at[-1] for at in self._wrong if at[:-1] == path}
         may_be_wrong = bool(wrong_keys - _KEYS) or not wrong_keys.isdisjoint((kind, needed))
+        may_be_wrong |= any(at[:-1] == (*path, kind) for at in self._wrong)
         if needed is not None and not is_mapping and needed not in raw and not may_be_wrong:
-            self.report("graph-step", f"{kind} has no branches", (*path, kind), is_key=True, help=f"add {needed}: […]")
+            self._report("graph-step", f"{kind} has no branches", (*path, kind), is_key=True, help=f"add {needed}: […]")
             return False
         return not wrong and not lacks_shadow
 
@@ -259,7 +233,7 @@ class GraphCompiler:
         if path in self._wrong:
             return None
         if isinstance(raw, dict):
-            steps += [self._call(n, (*path, n), is_before_model=is_before_model, is_key=True) for n in raw]
+            steps += [self._calls.compile(n, (*path, n), is_before_model=is_before_model, is_key=True) for n in raw]
         elif isinstance(raw, list):
             for index, item in enumerate(raw):
                 at = (*path, str(index))
@@ -269,14 +243,14 @@ class GraphCompiler:
 
     def _check_branches(self, kind: str, router: str | None, path: FieldPath, count: int) -> None:
         if count == 0:
-            self.report("graph-branches", f"{kind} has no branches", path, is_key=True, help="name its branches")
+            self._report("graph-branches", f"{kind} has no branches", path, is_key=True, help="name its branches")
         elif count == 1:
             message = f"{kind} has only one branch"
-            self.report("graph-branches", message, path, is_key=True, severity=Severity.WARNING, help=_ONE_BRANCH)
+            self._report("graph-branches", message, path, is_key=True, severity=Severity.WARNING, help=_ONE_BRANCH)
         role = self._roles.get(router) if kind == "route" and router is not None else None
         if role is not None and role.branches is not None and role.branches[1] != count and count:
             key, value = role.branches
-            self.report(
+            self._report(
                 "graph-branches",
                 f"{router} has another number of branches than this step",
                 path,
@@ -295,79 +269,16 @@ class GraphCompiler:
             if (*at, str(key)) not in self._wrong and not weight > 0:
                 allowed, remedy = "a number above 0, e.g. 90 and 10", "remove the branch if it gets no requests"
                 where = (*at, str(key))
-                self.report(
+                self._report(
                     "graph-weights", "a weight is not positive", where, found=str(weight), allowed=allowed, help=remedy
                 )
         if isinstance(weights, list) and isinstance(branches, list) and len(weights) != len(branches):
             found = f"{len(weights)} weights, {len(branches)} branches"
-            self.report("graph-weights", "the numbers of weights and branches differ", at, is_key=True, found=found)
-
-    def _call(self, name: str, path: FieldPath, *, is_before_model: bool | None, is_key: bool = False) -> Step:
-        """Return the call of a component whose method depends on its type and its position."""
-        role = self._roles.get(name)
-        if role is None:  # reported already
-            return CallStep(name)
-        kind = role.service_type
-        if kind in (ServiceType.ROUTER, ServiceType.COMBINER):
-            instead = "route: NAME, to: […]" if kind is ServiceType.ROUTER else "combine: NAME, of: […]"
-            message = f"{name} is a {kind.value}, which cannot be a step of its own"
-            self.report("graph-role", message, path, is_key=is_key, help=f"write {{{instead.replace('NAME', name)}}}")
-            return CallStep(name)
-        if kind is ServiceType.MODEL or (kind is ServiceType.OUTLIER_DETECTOR and name == self._only):
-            method, reason = Method.PREDICT, "as a MODEL"
-        elif is_before_model is None:
-            return CallStep(name, Method.TRANSFORM_INPUT)
-        elif is_before_model:
-            method, reason = Method.TRANSFORM_INPUT, "before a model"
-        else:
-            method, reason = Method.TRANSFORM_OUTPUT, "without a model after it"
-        self._check_method(name, role, method, reason, path, is_key=is_key)
-        return CallStep(name, method)
-
-    def _explicit_call(self, name: str, method: Method, path: FieldPath) -> Step:
-        role = self._roles.get(name)
-        if role is not None and role.service_type in (ServiceType.ROUTER, ServiceType.COMBINER):
-            self.report("graph-role", f"{name} is a {role.service_type.value}, which has no {method.value}", path)
-        elif role is not None:
-            self._check_method(name, role, method, "in this step", path)
-        return CallStep(name, method)
-
-    def _check_method(
-        self, name: str, role: Role, method: Method, reason: str, path: FieldPath, *, is_key: bool = False
-    ) -> None:
-        """Report a class without the method that a step calls; a transformer without any has a warning of its own."""
-        if role.hooks is None or role.hooks & _hooks_of(method, role.service_type):
-            return
-        others = [each for each in Method if role.hooks & _hooks_of(each, role.service_type)]
-        if not others and role.service_type is ServiceType.TRANSFORMER:
-            return
-        message = f"{name} is called {reason}, but it has no {method.value}"
-        remedy = None
-        if others:
-            remedy = f"move the step, or write {{{others[0].value}: {name}}}"
-        found = f"it has {' and '.join(each.value for each in others)}" if others else None
-        self.report("graph-verb", message, path, is_key=is_key, found=found, help=remedy)
-
-    def _check_role(self, name: str, path: FieldPath, wanted: ServiceType) -> None:
-        role = self._roles.get(name)
-        if role is not None and role.service_type is not wanted:
-            message = f"{name} is a {role.service_type.value}, not a {wanted.value}"
-            remedy = f"name a component whose service_type is {wanted.value}"
-            self.report("graph-role", message, path, help=remedy)
-
-
-def _hooks_of(method: Method, service_type: ServiceType) -> set[str]:
-    """Return the names of the methods of a class, one of which a call needs."""
-    names = {f"{method.value}{ending}" for ending in _ENDINGS}
-    if method is Method.PREDICT:
-        return names | {"infer", "score"}
-    if service_type is ServiceType.OUTLIER_DETECTOR and method is Method.TRANSFORM_INPUT:
-        return names | {f"predict{ending}" for ending in _ENDINGS} | {"score"}
-    return names
+            self._report("graph-weights", "the numbers of weights and branches differ", at, is_key=True, found=found)
 
 
 LABEL = "lower-case letters, digits and -, at most 63, with a letter or digit at both ends"
 _RENAME = "give each its own name: …"
 _NEST = "move a part of it into a component with a graph of its own"
-_ONE_KIND = f"one of {', '.join((*_DECISIONS, *_METHODS))}"
+_ONE_KIND = f"one of {', '.join((*BRANCHING, *_METHODS))}"
 _ONE_BRANCH = "OK if branches are added later; otherwise write the branch alone"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,3 +61,35 @@ def find_uses(raw: object, path: FieldPath = ("graph",)) -> Iterator[Use]:
                 yield from (Use(name, (*path, key, name), is_key=True) for name in raw[key])
             elif key != "split" and key in raw:
                 yield from find_uses(raw[key], (*path, key))
+
+
+_DOTTED = re.compile(r"([A-Za-z_]\w*\.)*[A-Za-z_]\w*")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+):[0-9]{1,5}")
+
+
+def suggest_name(name: str, *, has_entry: bool) -> str | None:
+    """Return the help for a name that no component can have; ``has_entry``: it is a key of ``components``."""
+    if name.startswith(("[", "{")):  # of a variable or a flag
+        return 'write the steps in JSON, e.g. ["scaler", "iris"]'
+    host = re.match(r"(https?|grpcs?)://([^:/.]+)", name)
+    is_class = host is None and _DOTTED.fullmatch(name) is not None and name.rpartition(".")[2][0].isupper()
+    plain = host[2] if host else name.rpartition(".")[2] if is_class and "_" not in name else name
+    better = "-".join(re.findall("[a-z0-9]+", plain.lower()))[:63].rstrip("-")
+    if not better:
+        return None
+    if has_entry:
+        return f"name it {better}, here and in components"
+    entry = f'{{url: "{name}", service_type: …}}' if host else f"{{class_name: {name}}}" if is_class else name
+    other = f"; for a folder, {{{better}: {name}}}" if is_class and "." not in name else ""
+    return f"name it {better}, with components: {{{better}: {entry}}}{other}"
+
+
+def suggest_entry(path: str | None) -> str:
+    """Return the help for an entry whose spec does not exist; ``path`` as the entry has it."""
+    if path is not None and _ADDRESS.fullmatch(path):
+        return f'write {{url: "http://{path}", service_type: …}} for a server'
+    if path is not None and path.endswith(".py"):
+        return f"write {{class_name: {path.removesuffix('.py').removeprefix('./').replace('/', '.')}.…}} for its class"
+    if path is not None and _DOTTED.fullmatch(path) and path.rpartition(".")[2][0].isupper():
+        return f"write {{class_name: {path}}} for a class"
+    return "correct the path, or add class_name or url" if path is not None else "add class_name, path or url"

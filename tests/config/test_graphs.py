@@ -27,11 +27,12 @@ from seldon_spec.config.graph import (
     walk_steps,
 )
 from seldon_spec.config.graph_steps import GraphCompiler
-from seldon_spec.config.graph_uses import Role
+from seldon_spec.config.graph_uses import Role, find_uses
 from seldon_spec.config.loader import LoadOptions, load
 from seldon_spec.config.model import ComponentSpec, PortsSpec, SecretRef, ServiceType, Spec
+from seldon_spec.config.schema.lookup import split_path
 from seldon_spec.config.secrets import join_environments, prepare_to_load
-from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, SpecError
+from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, Severity, SpecError
 
 PARTS = Path(__file__).parents[1] / "cases" / "valid" / "graph" / "parts.py"
 MODEL = "class Model:\n    def __init__(self, threshold: float = 0.5, label: str = ''): ...\n    predict = None\n"
@@ -179,6 +180,44 @@ def test_a_variable_sets_the_whole_entry(folder: Path, text: str, url: str | Non
     })  # fmt: skip
     assert spec.components["iris"].url == url
     assert _of(spec, "iris").class_name == "Model"
+
+
+WRONG_SETTINGS = [
+    ("graph-not-json", "SELDON_SPEC__GRAPH", "[scaler", "graph-name", "in JSON"),
+    ("graph-unknown", "SELDON_SPEC__GRAPH", '["scaler", "irsi"]', "unknown-component", '"iris"'),
+    ("graph-schema", "SELDON_SPEC__GRAPH", '[{"predict": "iris", "shadow_percent": 200}]', "range", None),
+    ("graph-role", "--set graph", '["bandit", "iris"]', "graph-role", "route: bandit"),
+    ("part-of-a-chain", "--set graph[0]", "iris", "unknown-key", "as a whole"),
+    ("part-of-no-split", "SELDON_SPEC__GRAPH__SPLIT__IRIS", "5", "unknown-key", "as a whole"),
+    ("unknown-component", "SELDON_SPEC__COMPONENTS__IRIS_3__VERSION", "5", "unknown-component", '"iris"'),
+    ("underscore", "--set components.iris_3.version", "5", "unknown-component", '"iris"'),
+    ("no-component", "SELDON_SPEC__COMPONENTS__", "5", "unknown-variable", "SELDON_SPEC__COMPONENTS?"),
+    ("unused", "SELDON_SPEC__COMPONENTS", '{"new": "iris"}', "graph-unused", None),
+    ("misspelt", "--set componets.iris.version", "5", "unknown-key", '"components"'),
+    ("wrong-type", "SELDON_SPEC__COMPONENTS__IRIS__SERVICE_TYPE", "ROUTR", "enum", '"ROUTER"'),
+    ("secret", "SELDON_SPEC__COMPONENTS__IRIS__URL", "http://u:hunter2@iris", "form", None),
+    ("secrets", "SELDON_SPEC__COMPONENTS", '{"iris": {"token": "hunter2", "pth": "x"}}', "unknown-key", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "remedy"), [each[1:] for each in WRONG_SETTINGS], ids=[each[0] for each in WRONG_SETTINGS]
+)
+def test_a_wrong_variable_or_flag_is_reported_once_by_its_name(
+    folder: Path, name: str, text: str, code: str, remedy: str | None
+) -> None:
+    tree = {"graph": ["scaler", "iris"], "components": {"scaler": ENTRIES["scaler"], "bandit": ENTRIES["bandit"]}}
+    flags = {split_path(name.removeprefix("--set ").replace("[0]", ".0")): text} if name.startswith("--") else {}
+    (folder / "seldon.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    try:
+        findings = load(folder, {} if flags else {name: text}, flags).diagnostics
+    except SpecError as error:
+        findings = error.diagnostics
+    (found,) = (each for each in findings if each.origin.kind is not OriginKind.FILE)
+    assert (found.origin.name, found.code) == (name, code)
+    assert (remedy or "") in (found.help or "")
+    assert {each.code for each in findings} <= {code, "graph-unused"}
+    assert "hunter2" not in repr(findings)
 
 
 def test_variables_set_the_graph_and_all_components(folder: Path) -> None:
@@ -481,3 +520,18 @@ def test_a_component_that_is_served_alone(tmp_path: Path) -> None:
     assert str(spec.origin("ports", "http")) == "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"
     assert other is not None
     assert (other.ports, other.parameters, graph.ports) == (PortsSpec(), {}, PortsSpec())
+
+
+LIMITS: list[tuple[str, Any]] = [
+    ("components", {"graph": {"average": [f"c{i}" for i in range(300)]}}),
+    ("levels", {"graph": json.loads("[" * 40 + '"x", "x"' + "]" * 40)}),
+    ("graphs", json.loads('{"graph": ["x"], "components": {"x": ' * 17 + '{"class_name": "parts.Model"}' + "}}" * 17)),
+]
+
+
+@pytest.mark.parametrize("tree", [each[1] for each in LIMITS], ids=[each[0] for each in LIMITS])
+def test_a_graph_above_a_limit_is_reported_once(folder: Path, tree: Any) -> None:
+    names = {use.name for use in find_uses(tree["graph"])}
+    with pytest.raises(SpecError) as caught:
+        _load(folder, {"components": dict.fromkeys(names, ENTRIES["iris"]), **tree})
+    assert [d.code for d in caught.value.diagnostics if d.severity is Severity.ERROR] == ["graph-depth"]

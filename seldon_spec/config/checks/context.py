@@ -47,7 +47,7 @@ class RuleContext:
 
     def item_origin(self, *path: str) -> Origin:
         """Return the origin of a part of a list: in the file, its position, otherwise the origin of the list."""
-        lengths = range(len(path) - 1, 0, -1)
+        lengths = range(len(path), 0, -1)
         set_at = next((path[:length] for length in lengths if path[:length] in self.values.origins), ())
         origin = self.origin(*set_at)
         if not self._is_here(origin) or self.document.find(path) is None:
