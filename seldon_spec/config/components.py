@@ -21,12 +21,9 @@ from seldon_spec.config.graph_steps import (
     MAX_COMPONENTS,
     MAX_LEVELS,
     GraphCompiler,
-    Role,
-    Use,
-    find_uses,
     is_label,
-    make_role,
 )
+from seldon_spec.config.graph_uses import Role, Use, find_uses, make_role
 from seldon_spec.config.layered_spec import LayeredSpec, read_spec, split_spec_path
 from seldon_spec.config.layers.environment import ENTRY_KEYS, component_name, generic_variable, is_of_component, overlay
 from seldon_spec.config.layers.field_text import Setting
@@ -126,12 +123,13 @@ class SpecLoader:
             return loaded
         variables: dict[str, Any] = values.get(("environment",)) or {}
         loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
-        layered.wrong |= {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
+        invalid = {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
+        layered.wrong |= invalid
         checks_build = self._checks_build and is_in_image
         context = RuleContext(values, layered.folder, document, layered.class_source, checks_build, self._root)
         if not at:
             self._root = context
-        if not any(path[:1] == ("graph",) for path in layered.wrong):
+        if ("graph",) not in layered.wrong and not any(path[:1] == ("graph",) for path in invalid):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
         loaded.findings = check_rules(context, frozenset(layered.wrong))
         self.findings += loaded.findings
@@ -176,6 +174,11 @@ class _GraphLoader:
         is_part = self._layered.document.first is not None
         own = at[-1] if at else self._layered.folder.resolve().name
         self._files = files if is_part else (*files, (file, own))
+        is_of_file = self._context.origin("graph").kind is OriginKind.FILE
+        self._wrong = {path for path in self._layered.wrong if path[:1] == ("graph",) and is_of_file}
+        """The invalid parts of the graph."""
+        self._meant: set[str] = set()
+        """The components that messages about unknown ones suggest."""
 
     def load(self) -> LoadedSpec:
         """Load what ``graph`` names; report entries and settings of other components."""
@@ -194,10 +197,11 @@ class _GraphLoader:
                 if component is not None:
                     components[name] = component
         for name in entries:
-            if name not in uses:
+            if name not in uses and not self._wrong and name not in self._meant:
                 origin = self._context.key_origin("components", name)
                 self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
-        compiler = GraphCompiler(raw, {name: each.role for name, each in components.items()}, self._locate)
+        roles = {name: each.role for name, each in components.items()}
+        compiler = GraphCompiler(raw, roles, self._locate, self._wrong)
         self._loaded.steps = compiler.compile()
         self._loader.findings += compiler.problems
         names = list_components(self._loaded.steps) if self._loaded.steps is not None else []
@@ -229,7 +233,7 @@ class _GraphLoader:
 
     def _check_settings(self, known: set[str]) -> None:
         for name, origin in self._loader.find_settings(self._at):
-            if name not in known:
+            if name not in known and not self._wrong:
                 match = guess(name, known)
                 remedy = f'did you mean "{match}"?' if match else None
                 message = f'the graph has no component "{name}"'
@@ -306,6 +310,7 @@ class _GraphLoader:
         missing = file if "path" in entry else own.folder / name / SPEC_FILE
         folders = [each.parent.name for each in own.folder.glob(f"*/{SPEC_FILE}")]
         match = guess(name, [*(self._values.get(("components",)) or {}), *folders])
+        self._meant |= {match} if match else set()
         is_described = bool(entry)
         remedy = (
             f'did you mean "{match}"?' if match and match != name else f"write {missing}, or an entry in components"

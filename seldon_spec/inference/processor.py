@@ -135,7 +135,7 @@ class RequestProcessor:
             request = call.codec.decode(call.operation, wire)
             request.keeps_rows = component.keeps_rows
             del wire  # no caller holds a large body while its request is processed
-            if (call.operation, call.codec.transport) in component.plain:
+            if request.target is None and (call.operation, call.codec.transport) in component.plain:
                 call.rows = count_rows(request.message)
         except BaseException as error:
             self._fail(call, error)

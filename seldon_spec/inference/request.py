@@ -112,7 +112,7 @@ class Request:
         if self._message is None:
             body = self.body
             if isinstance(body, Message):
-                self._message = self.codec.receive(body)
+                self._message = self.codec.receive(body, self.keeps_rows)
             else:
                 self._message = self.codec.read_message(self.operation, body, self.keeps_rows)
             self.body = self._raw = None
@@ -120,16 +120,20 @@ class Request:
 
     @property
     def raw(self) -> Any:
-        """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message; read it first.
+        """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message.
+
+        Read it before the message, which releases the body: afterwards it is made from the message.
 
         Raises:
             PayloadError: it is nested too deeply.
             ResultError: the message of another component has no form in this protocol.
         """
         if self._raw is None:
-            if isinstance(self.body, Message):  # not kept: the hook's changes show in the message
-                self.body = self.codec.decode(self.operation, self.codec.write_request(self.body)).body
-            self._raw = self.codec.read_raw(self.operation, self.body)
+            body = self._message if self.body is None and self._message is not None else self.body
+            if isinstance(body, Message) and not self.codec.has_tensors:
+                body = self.codec.decode(self.operation, self.codec.write_request(body)).body
+                self.body = body  # not the message: the hook's changes show in it
+            self._raw = self.codec.read_raw(self.operation, body)
         return self._raw
 
 
@@ -224,12 +228,17 @@ class Codec(Protocol):
         """Return the message of a request's body; for ``Request.message``."""
 
     def read_raw(self, operation: Operation, body: Any) -> Any:
-        """Return the raw form of a request's body; for ``Request.raw``."""
+        """Return the raw form of a request's body, or of a message if the codec has tensors; for ``Request.raw``."""
 
-    def receive(self, message: Message) -> Message:
+    def receive(self, message: Message, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Return the response message of another component, or several joined, as the receiver reads it.
 
-        The result shares nothing with the message that a component could change.
+        Args:
+            message: it is not changed.
+            keeps_rows: see ``Request``.
+
+        Returns:
+            A message that shares nothing with this one that a component could change.
 
         Raises:
             PayloadError, ResultError: the message has no form in this protocol.

@@ -26,7 +26,8 @@ from seldon_spec.config.graph import (
     list_components,
     walk_steps,
 )
-from seldon_spec.config.graph_steps import GraphCompiler, Role
+from seldon_spec.config.graph_steps import GraphCompiler
+from seldon_spec.config.graph_uses import Role
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import ComponentSpec, SecretRef, ServiceType, Spec
 from seldon_spec.config.secrets import join_environments, prepare_to_load

@@ -31,7 +31,7 @@ def record(metrics: object) -> list[dict[str, Any]]:
 class Unchanged(JsonCodec):
     """Hands a message over as it is."""
 
-    def receive(self, message: Message) -> Message:
+    def receive(self, message: Message, _keeps_rows: Any = None) -> Message:
         return message
 
 

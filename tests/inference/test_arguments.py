@@ -242,7 +242,7 @@ def test_an_infer_method_gets_the_table_that_is_declared() -> None:
     message = TensorMessage(PayloadType.TENSORS, [Tensor("x", np.array([[1.0, 2.0]]), "FP64")])
     body = JsonCodec()
     body.has_tensors = True
-    body.receive = lambda message: message  # type: ignore[method-assign]
+    body.receive = lambda message, _keeps_rows: message  # type: ignore[method-assign, assignment, misc]
     response = Adapter(Model(), UnitSpec(), inputs=inputs).call(Request(Operation.PREDICT, message, body), list)  # type: ignore[arg-type]
     (output,) = response.message.payload
     assert (output.name, output.array.tolist()) == ("y", [2.0])

@@ -20,7 +20,7 @@ from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 class Received(JsonCodec):
     """Stands for a protocol with tensors."""
 
-    def receive(self, message: Message) -> Message:
+    def receive(self, message: Message, _keeps_rows: Any = None) -> Message:
         return message
 
 

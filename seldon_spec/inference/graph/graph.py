@@ -23,7 +23,7 @@ from seldon_spec.inference.component.service import start_service
 from seldon_spec.inference.contract.validation import RequestValidation
 from seldon_spec.inference.graph.entries import Entries, keep_more
 from seldon_spec.inference.graph.feedback import list_receivers
-from seldon_spec.inference.graph.nodes import Node, Visit
+from seldon_spec.inference.graph.nodes import Node, Visit, read_client
 from seldon_spec.inference.graph.steps import Runner, echo_request
 from seldon_spec.inference.graph.values import Value
 from seldon_spec.inference.graph.work import Work, finish
@@ -122,7 +122,9 @@ class Graph:
         """
         operation, target, request.target = request.operation, request.target, None
         if target is not None:
-            return self.nodes[target].call(request)
+            node = self.nodes[target]
+            request.keeps_rows = node.component.keeps_rows
+            return node.call(request)
         if operation is Operation.PREDICT:
             return self._predict(request)
         if operation is Operation.FEEDBACK:
@@ -153,22 +155,27 @@ class Graph:
 
     # Predictions
 
-    def run(self, value: Value, visit: Visit) -> Work:
-        """Run the graph as a part of another one."""
-        return self._root.run(value, visit)
+    def run(self, request: Request, visit: Visit) -> Work:
+        """Run the steps with a request, which may be of a graph around this one.
 
-    def _predict(self, request: Request) -> Response:
+        Raises:
+            PayloadError: its inputs are not as they are declared for this graph.
+        """
         codec = request.codec
-        message = request.message if codec.has_tensors else None
-        visit = Visit(codec, message if isinstance(message, TensorMessage) else None)
         if self._validation is not None:
             request = self._validate(self._validation, request)
         value = Value(request)
         if self._entries.reads_wire[codec.transport] and not codec.has_tensors and self._validation is None:
             value.wire = _write(request)
             value.is_shared = self._entries.reads_only_wire[codec.transport]
+        return (yield from self._root.run(value, visit))
+
+    def _predict(self, request: Request) -> Response:
+        codec = request.codec
+        message = request.message if codec.has_tensors else None
+        visit = Visit(codec, read_client(message) if isinstance(message, TensorMessage) else None)
         try:
-            value = finish(self._root.run(value, visit))
+            value = finish(self.run(request, visit))
         finally:
             request.operation = Operation.PREDICT
             for name, make_work in visit.shadows:

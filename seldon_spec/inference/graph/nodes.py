@@ -53,7 +53,7 @@ class Visit:
 class Composite(Protocol):
     """A graph as a component of another one."""
 
-    def run(self, value: Value, visit: Visit) -> Work:
+    def run(self, request: Request, visit: Visit) -> Work:
         """Run the graph with a request, as a part of the visit of the graph around it."""
 
 
@@ -129,6 +129,7 @@ class Node:
         visit.request_path[self.name] = self._image
         codec = self._find_codec(visit.codec)
         request = value.to_request(operation, codec, is_plain=(operation, codec.transport) in self.component.plain)
+        request.keeps_rows = self.component.keeps_rows
         if visit.client is not None and value.response is not None:
             _add_client(request.message, visit.client)
         if self._composite is not None:
@@ -143,7 +144,7 @@ class Node:
     def _run_composite(self, composite: Composite, request: Request, visit: Visit) -> Work:
         started, operation = time.perf_counter(), request.operation
         try:
-            value = yield from composite.run(Value(request), visit)
+            value = yield from composite.run(request, visit)
         except SeldonSpecError as error:
             raise self._fail(error, operation, started, is_shadow=visit.is_shadow) from error.__cause__
         self._metrics[visit.is_shadow].observe(operation.value, "success", time.perf_counter() - started)
@@ -174,13 +175,30 @@ class Node:
             visit.routing.update({name: int(branch) for name, branch in routing.items()})
 
 
+def read_client(message: TensorMessage) -> TensorMessage:
+    """Return what further components get of the client's message, before the first component can change it."""
+    meta = {key: _copy(value) for key, value in (message.meta or {}).items()}
+    return TensorMessage(
+        message.payload_type,
+        [],
+        meta=meta,
+        id=message.id,
+        parameters=dict(message.parameters),
+        headers=dict(message.headers),
+    )
+
+
+def _copy(value: Any) -> Any:
+    return dict(value) if isinstance(value, dict) else value
+
+
 def _add_client(message: Message, client: TensorMessage) -> None:
     """Add to the request of a further component what the client said of its own: parameters, headers and ID."""
     sent = client.meta or {}
     meta = message.meta = dict(message.meta or {})
-    meta |= {key: sent[key] for key in ("puid", "headers") if key in sent}
+    meta |= {key: _copy(sent[key]) for key in ("puid", "headers") if key in sent}
     if sent.get("tags"):
         meta["tags"] = {**sent["tags"], **(meta.get("tags") or {})}
     for part in message.parts if isinstance(message, AggregateMessage) else (message,):
         if isinstance(part, TensorMessage):  # unchanged parameters are not in the response
-            part.parameters, part.headers, part.id = client.parameters, client.headers, client.id
+            part.parameters, part.headers, part.id = dict(client.parameters), dict(client.headers), client.id

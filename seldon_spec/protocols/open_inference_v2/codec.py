@@ -164,13 +164,16 @@ class OpenInferenceCodec:
             PayloadError: the body is not a request.
             ResultError: the request has no form in Seldon's protocol.
         """
-        message = to_seldon(self.read_message(operation, body))
-        return self._raw_codec.decode(operation, self._raw_codec.write_request(message)).raw
+        if not isinstance(body, Message):
+            message = self.read_message(operation, body)
+        else:
+            message = body if isinstance(body, TensorMessage) else self.receive(body)
+        return self._raw_codec.decode(operation, self._raw_codec.write_request(to_seldon(message))).raw
 
     def write_raw(self, raw: Any) -> Any:
         return self._raw_codec.write_raw(raw)
 
-    def receive(self, message: Message) -> Message:
+    def receive(self, message: Message, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:  # noqa: ARG002
         if isinstance(message, AggregateMessage):
             return join_messages([self.receive(part) for part in message.parts])
         tensors = output_tensors(message, ())

@@ -11,7 +11,7 @@ import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.inference.arrays import Array
-from seldon_spec.inference.message import AggregateMessage, Message, Operation, PayloadType, join_messages
+from seldon_spec.inference.message import AggregateMessage, KeepRows, Message, Operation, PayloadType, join_messages
 from seldon_spec.protocols.json_style import JsonStyle, write_part
 from seldon_spec.protocols.seldon_v1 import raw_messages
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding, set_encoding
@@ -40,7 +40,7 @@ class SeldonCodec:
         """Return the codec itself: only components know their inputs; see ``Codec.with_inputs``."""
         return self
 
-    def receive(self, message: Message) -> Message:
+    def receive(self, message: Message, keeps_rows: KeepRows = KeepRows.NEVER) -> Message:
         """Return a response message as JSON transfers it; see ``Codec.receive``.
 
         Integers are int64 and floats float64, unless the encoding keeps the type.
@@ -49,16 +49,17 @@ class SeldonCodec:
             PayloadError, ResultError: it has no form in JSON.
         """
         if isinstance(message, AggregateMessage):
-            return join_messages([self.receive(part) for part in message.parts])
+            return join_messages([self.receive(part, keeps_rows) for part in message.parts])
         meta = _copy_meta(message.meta or {})
         if message.payload_type is PayloadType.CUSTOM:  # in protobuf only
             return Message(PayloadType.CUSTOM, copy.deepcopy(message.payload), meta=meta)
         if message.payload_type is not PayloadType.ARRAY:
-            return message_from_tree(json.loads(write_plain(message, _STYLE)))
+            return message_from_tree(json.loads(write_plain(message, _STYLE)), keeps_rows=keeps_rows)
         encoding = set_encoding(message, Operation.PREDICT).encoding
-        array = None if encoding is ArrayEncoding.TFTENSOR else _copy_numbers(message.payload)
+        has_types = keeps_rows is KeepRows.ALWAYS and (message.original is not None or message.table is not None)
+        array = None if encoding is ArrayEncoding.TFTENSOR or has_types else _copy_numbers(message.payload)
         if array is None or type(message.names) not in (list, tuple) or set(map(type, message.names)) - {str}:
-            return message_from_tree(json.loads(write_plain(message, _STYLE)))
+            return message_from_tree(json.loads(write_plain(message, _STYLE)), keeps_rows=keeps_rows)
         return Message(PayloadType.ARRAY, array, list(message.names), meta, encoding)
 
 
