@@ -33,7 +33,8 @@ def find_outside(loaded: LoadedSpec, root: Path, place: str = "", at: FieldPath 
         else:
             given = str(component.entry.get("path") or name)
             inside = posixpath.normpath(posixpath.join(place, given))
-            inside = inside if is_folder(loaded.layered.folder / given) else posixpath.dirname(inside)
+            if not is_folder(loaded.layered.folder / given):  # the file of a spec
+                inside = posixpath.dirname(inside)
             if PurePosixPath(given).is_absolute() or inside.split("/")[0] == os.pardir or leaves(root, folder):
                 yield _outside(loaded, folder, name, (*at, *path))
                 continue
