@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from seldon_spec.config.components import LoadedSpec
+from seldon_spec.config.loaded_spec import LoadedSpec
 from seldon_spec.config.paths import is_folder, leaves
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 

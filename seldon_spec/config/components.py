@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.spec_rules import check_rules
-from seldon_spec.config.graph import Step, list_components
+from seldon_spec.config.graph import list_components
 from seldon_spec.config.graph_steps import (
     LABEL,
     MAX_COMPONENTS,
@@ -22,10 +21,11 @@ from seldon_spec.config.graph_steps import (
     GraphCompiler,
     is_label,
 )
-from seldon_spec.config.graph_uses import Role, Use, find_uses, make_role, suggest_entry, suggest_name
+from seldon_spec.config.graph_uses import Use, find_uses, suggest_entry, suggest_name
 from seldon_spec.config.layered_spec import LayeredSpec, read_spec, split_spec_path
 from seldon_spec.config.layers.environment import ENTRY_KEYS, component_name, generic_variable, is_of_component, overlay
 from seldon_spec.config.layers.field_text import Setting
+from seldon_spec.config.loaded_spec import LoadedComponent, LoadedSpec
 from seldon_spec.config.model import SPEC_FILE, ServiceType
 from seldon_spec.config.paths import is_file
 from seldon_spec.config.schema.lookup import groups_keys
@@ -35,51 +35,6 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severi
 
 _DECISIVE = (("class_name",), ("graph",), ("path",), ("url",))
 """The keys of an entry that decide what the component is."""
-
-
-@dataclass(slots=True)
-class LoadedComponent:
-    """A component of a graph: its entry, and its spec unless only a URL is known."""
-
-    entry: Mapping[str, Any]
-    service_type: ServiceType
-    loaded: LoadedSpec | None
-    has_feedback: bool
-    is_misdescribed: bool = False
-    """Whether its service type is invalid, which is reported already."""
-
-    @property
-    def role(self) -> Role:
-        """What the steps that name the component depend on."""
-        if self.loaded is None:
-            return Role(self.service_type)
-        layered = self.loaded.layered
-        if layered.values.get(("graph",)) is not None:
-            return Role(self.service_type, frozenset({"predict"}), step_names=self.loaded.step_names)
-        parameters = layered.values.get(("parameters",)) or {}
-        return make_role(self.service_type, layered.class_source, parameters)
-
-
-@dataclass(slots=True)
-class LoadedSpec:
-    """A spec whose rules are checked.
-
-    Attributes:
-        steps: of a graph; None: it is a class, or its graph has errors.
-        components: of a graph, in call order.
-        step_names: of the steps with branches, those of nested graphs too.
-        environment: the variables that it sets in the process, with their origins.
-        findings: of the rules of the spec alone.
-        is_served: whether it is a component that is served alone.
-    """
-
-    layered: LayeredSpec
-    steps: Step | None = None
-    components: dict[str, LoadedComponent] = field(default_factory=dict)
-    step_names: frozenset[str] = frozenset()
-    environment: dict[str, tuple[Any, Origin]] = field(default_factory=dict)
-    findings: list[Diagnostic] = field(default_factory=list)
-    is_served: bool = False
 
 
 class ServedComponent(NamedTuple):

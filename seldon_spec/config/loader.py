@@ -12,13 +12,14 @@ from types import MappingProxyType
 
 from seldon_spec.config.build_context import find_outside
 from seldon_spec.config.build_spec import build_spec, with_references
-from seldon_spec.config.components import LoadedSpec, ServedComponent, SpecLoader
+from seldon_spec.config.components import ServedComponent, SpecLoader
 from seldon_spec.config.digest import digest_spec, find_other_file
 from seldon_spec.config.graph import find_first, find_last
 from seldon_spec.config.layered_spec import read_spec
 from seldon_spec.config.layers.annotations import apply_annotations
 from seldon_spec.config.layers.environment import overlay, split_for_component
 from seldon_spec.config.layers.field_text import flag
+from seldon_spec.config.loaded_spec import LoadedSpec
 from seldon_spec.config.masking import mask_finding
 from seldon_spec.config.model import ComponentSpec, Spec, UnitSpec
 from seldon_spec.config.yaml.document import Document
@@ -121,7 +122,8 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
         component: the name of the component that it is; None: it is the served spec.
     """
     layered = loaded.layered
-    spec = build_spec(layered.values, layered.folder, layered.file)
+    entry = component if layered.document.first is not None else None
+    spec = build_spec(layered.values, layered.folder, layered.file, entry)
     spec = replace(spec, digest=_digest(loaded), diagnostics=show(loaded.findings))
     if around is not None:
         image = spec.image.tag or f"{spec.name}:{spec.version or 'latest'}"

@@ -244,6 +244,7 @@ def test_a_graph_inside_a_graph_is_a_model_with_components(folder: Path) -> None
     spec = _load(folder, tree, environ, {("components", "inner", "components", "bandit", "url"): "https://c"})
     assert spec.graph == ChainStep((_call("scaler", IN), _call("inner")))
     nested = _of(spec, "inner")
+    assert nested.name == "inner"
     assert nested.graph == CombineStep("average", None, (IRIS, _call("bandit")))
     assert _of(nested, "iris").parameters == {"threshold": 7, "label": "x"}
     assert _of(nested, "iris").unit.image == "iris:2"
@@ -364,6 +365,14 @@ def test_show_lists_the_graph_and_every_component(folder: Path, capsys: pytest.C
     assert shown["spec"]["graph"][0] == {"transform_input": "scaler"}
     assert shown["spec"]["components"]["iris"]["parameters"] == {"threshold": 0.2}
     assert shown["origins"]["components.iris.parameters.threshold"]["above"]["name"] == f"{folder}/iris/seldon.yaml"
+
+
+def test_a_graph_in_an_entry_has_the_name_of_its_component(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nested = {"graph": "deep", "components": {"deep": ENTRIES["iris"]}}
+    spec = _load(folder, {"graph": ["first", "second"], "components": {"first": nested, "second": nested}})
+    assert (_of(spec, "first").name, _of(spec, "second").name) == ("first", "second")
+    assert run(["show", str(folder)]) == 0
+    assert 'components.second.name = "second"  <- from the key in components (' in capsys.readouterr().out
 
 
 def test_show_hides_secrets_of_components(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
