@@ -75,7 +75,7 @@ class HttpServer:
         """Return the metadata of its model; see ``Server.read_metadata``."""
         try:
             return json.loads(self.send(Operation.METADATA, None, metadata, limit))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ResultError(f"the metadata of {self.address} are no JSON: {error}") from error
 
     def check_ready(self, limit: TimeLimit) -> None:
@@ -177,7 +177,7 @@ def _failed(response: HttpResponse) -> RemoteFailed:
     text = response.body.decode("utf-8", "replace").strip()
     try:
         tree = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         tree = None
     described = tree.get("status") if isinstance(tree, dict) else None
     found = described if isinstance(described, dict) else {}

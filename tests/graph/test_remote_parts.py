@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from seldon_spec.config.graph import CallStep, ChainStep, CombineStep, ShadowStep, Step
 from seldon_spec.config.model import ComponentSpec, ServiceType, Spec
-from seldon_spec.errors import RemoteFailed, ResultError
+from seldon_spec.errors import ComponentFailed, RemoteFailed, ResultError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.graph.shadows import MAX_SHADOWS
 from seldon_spec.inference.message import Operation
@@ -151,3 +152,22 @@ def test_branches_of_a_server_that_are_no_numbers(routing: str, begin: Begin) ->
     finally:
         wrong.stop()
         right.stop()
+
+
+def test_a_graph_is_ready_without_the_servers_of_shadows(begin: Begin, reserve_ports: Any, peer: HttpPeer) -> None:
+    with reserve_ports(1) as (port,):
+        absent = copy.copy(peer)
+        absent.url = f"http://127.0.0.1:{port}"
+        dispatcher = begin(ShadowStep(LOCAL, REMOTE), {"remote": absent})
+        assert dispatcher.is_ready
+        assert dispatcher.describe_state() == "ready"
+        needed = begin(ChainStep((ShadowStep(LOCAL, REMOTE), REMOTE)), {"remote": absent})
+        assert not needed.is_ready
+        assert "component remote" in needed.describe_state()
+
+
+def test_an_error_is_logged_with_the_name_of_its_component(begin: Begin, caplog: pytest.LogCaptureFixture) -> None:
+    failing = json.dumps({"data": {"ndarray": [[1.0]]}, "meta": {"tags": {"fail": "second"}}}).encode()
+    with pytest.raises(ComponentFailed):
+        ask(begin(ChainStep((LOCAL, CallStep("second"))), {}), failing)
+    assert "component second, predict: second fails" in caplog.text

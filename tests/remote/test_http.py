@@ -249,6 +249,11 @@ ERRORS: dict[str, tuple[str, bytes, tuple[int, str, str | None, int, str]]] = {
         b'{"status": {"info": "' + b"x" * 100_000 + b'"}}',
         (500, "UNKNOWN", None, -1, "x" * 4096),
     ),
+    "nested too deeply": (
+        "500 Internal Server Error",
+        b"[" * 100_000,
+        (500, "UNKNOWN", None, -1, "[" * 500),
+    ),
     "wrong types": ("400 Bad", b'{"status": {"info": null, "code": "x", "reason": 1}}', (400, "INVALID_ARGUMENT", None, -1, '{"status": {"info": null, "code": "x", "reason": 1}}')),
 }  # fmt: skip
 

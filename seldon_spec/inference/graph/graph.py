@@ -69,6 +69,8 @@ class Graph:
         self._root = root
         self._first, self._last = ends
         self._routers = routers
+        required = {node.name for node in root.list_nodes({})}
+        self._required = [node.component for node in nodes.values() if node.name in required]
         self._calls = CallPool(_MAX_CONCURRENT, "seldon-spec-remote")
         self._shadows = Shadows(metrics, defer)
         local = [node.component for node in nodes.values() if not node.is_remote]
@@ -89,13 +91,12 @@ class Graph:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every component accepts requests."""
-        return all(node.component.is_ready for node in self.nodes.values())
+        """Whether every component accepts requests; one that only gets copies as a shadow may fail."""
+        return all(component.is_ready for component in self._required)
 
     def describe_state(self) -> str:
         """Return which components are not ready, and why."""
-        components = [node.component for node in self.nodes.values()]
-        return "; ".join(each.describe_state() for each in components if not each.is_ready) or "ready"
+        return "; ".join(each.describe_state() for each in self._required if not each.is_ready) or "ready"
 
     def describe_metadata(self) -> dict[str, Any]:
         """Return the metadata of the graph in the executor's format; those of a component are None if unknown."""
