@@ -319,6 +319,16 @@ def test_secrets_of_all_components_are_resolved_and_missing_ones_reported(folder
     assert [d.code for d in caught.value.diagnostics] == ["unread-secret", "unread-secret"]
 
 
+def test_secrets_without_effect_on_a_component_are_not_needed(folder: Path) -> None:
+    file = folder / "iris" / "seldon.yaml"
+    references = "server: {auth: {tokens: [{from_env: A}]}}\nflask: {SECRET_KEY: {from_env: A}}\n"
+    file.write_text(file.read_text() + references)
+    spec = _load(folder, {"graph": "iris", "components": {"iris": {"token": {"from_env": "A"}}}})
+    assert prepare_to_load(spec, {}).components["iris"].token == SecretRef("A")
+    with pytest.raises(SpecError, match="A"):  # served alone, they are
+        prepare_to_load(_of(spec, "iris"), {})
+
+
 def test_a_missing_argument_stops_only_components_of_this_process(folder: Path) -> None:
     (folder / "parts.py").write_text(
         "class Model:\n    def __init__(self, needed): ...\n    def predict(self, X): ...\n"
