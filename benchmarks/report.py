@@ -24,24 +24,25 @@ def render_report(comparisons: Sequence[Results]) -> str:
     return "\n\n".join([*parts, _render_versions(servers), _render_workloads(servers)]) + "\n"
 
 
-def place_in_page(page: str, report: str) -> str:
-    """The page with the report between its two marks.
+def place_in_page(page: str, report: str, topic: str = "results") -> str:
+    """The page with the report between its two marks, which name the topic.
 
     Raises:
         ValueError: the marks are not there, once each and in order.
     """
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page has to hold {BEGIN} and, after it, {END}")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{report}\n{END}{rest.partition(END)[2]}"
+    begin, end = BEGIN.replace("results", topic), END.replace("results", topic)
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ValueError(f"the page has to hold {begin} and, after it, {end}")
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{report}\n{end}{rest.partition(end)[2]}"
 
 
-def publish(results: str, tables: str, json_file: Path | None, page_file: Path | None) -> None:
+def publish(results: str, tables: str, json_file: Path | None, page_file: Path | None, topic: str = "results") -> None:
     """Write results as JSON and tables into a page, where files are given, and print the tables."""
     if json_file:
         json_file.write_text(results, encoding="utf-8")
     if page_file:
-        page_file.write_text(place_in_page(page_file.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        page_file.write_text(place_in_page(page_file.read_text(encoding="utf-8"), tables, topic), encoding="utf-8")
     print(tables)
 
 

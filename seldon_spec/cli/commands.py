@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from seldon_spec import __version__
 from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_stderr
 from seldon_spec.cli.serving import read_annotations
-from seldon_spec.config.build_context import OUTSIDE
 from seldon_spec.config.checks.class_rules import MISSPELT
 from seldon_spec.config.loader import FOR_IMAGE, LoadOptions, load, made_strict
-from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
+from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import leaving_link
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
 
@@ -55,49 +54,6 @@ def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
         return load(path, os.environ, flags, options=FOR_IMAGE).diagnostics
     except SpecError as error:
         return error.diagnostics
-
-
-def init(folder: Path, service_type: ServiceType, class_name: str, *, has_infer: bool = False) -> None:
-    """Write the files of a new project, and print the next commands."""
-    from seldon_spec.cli.scaffold import make_files, write_files
-
-    files = make_files(service_type, class_name, has_infer=has_infer)
-    write_files(folder, files)
-    _print_next(folder, files)
-
-
-def init_graph(folder: Path, components: Sequence[str]) -> None:
-    """Write the files of a graph of components, create the new ones, and print the next commands."""
-    from seldon_spec.cli.graph_scaffold import make_graph_files
-    from seldon_spec.cli.scaffold import write_files
-
-    files = make_graph_files(folder, components)
-    write_files(folder, files)
-    _print_next(folder, files)
-
-
-def init_model(folder: Path, class_name: str, model: Path) -> None:
-    """Write the files that serve the estimator in a file, copy the file, and print the next commands."""
-    from seldon_spec.cli.estimator import read_estimator
-    from seldon_spec.cli.scaffold import make_model_files, write_files
-
-    estimator = read_estimator(model, folder)
-    is_inside = model.absolute().is_relative_to(folder.absolute())
-    name = model.absolute().relative_to(folder.absolute()).as_posix() if is_inside else model.name
-    files = make_model_files(class_name, name, estimator)
-    copies = {} if is_inside else {name: model}
-    write_files(folder, files, copies)
-    if estimator.problem is not None:
-        write_stderr(
-            f"warning: {estimator.name}.{estimator.method} failed for a row that was made from the model's attributes:"
-            f" {estimator.problem}\n     = help: correct inputs in {SPEC_FILE} and the row in test_{class_name}.py"
-        )
-    _print_next(folder, [*files, *copies])
-
-
-def _print_next(folder: Path, files: Iterable[str]) -> None:
-    where = "" if folder == Path() else f" {folder}"
-    write_stderr(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
 
 
 def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
@@ -231,7 +187,7 @@ def serve(
     graphs: list[Spec] = []
 
     def read(environ: Mapping[str, str]) -> Spec:
-        spec = _load_served(path, environ, flags, flag_names)
+        spec = _load_served(path, environ, flags, flag_names, component)
         if component is None:
             return spec
         graphs[:] = [spec]
@@ -267,11 +223,13 @@ def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool
             on_reload=on_reload,
         )
 
-    serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, serve_front)
+    serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, os.environ, serve_front)
 
 
-def _load_served(path: Path, environ: Mapping[str, str], flags: Flags, flag_names: Flags) -> Spec:
-    options = LoadOptions(flag_names)
+def _load_served(
+    path: Path, environ: Mapping[str, str], flags: Flags, flag_names: Flags, component: str | None = None
+) -> Spec:
+    options = LoadOptions(flag_names, component=component)
     return _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options))
 
 
@@ -395,7 +353,7 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
 
 def _load_for_image(path: Path, flags: Flags) -> Spec:
     """Load the spec and print its warnings; a component that the image would not contain is an error."""
-    spec = _refuse(load(path, os.environ, flags, options=FOR_IMAGE), lambda d: d.code == OUTSIDE)
+    spec = _refuse(load(path, os.environ, flags, options=FOR_IMAGE), lambda d: d.code == "graph-outside-folder")
     print_diagnostics(spec.diagnostics, path, with_summary=False)
     return spec
 

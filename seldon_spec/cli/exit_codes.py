@@ -85,7 +85,7 @@ def run_command(command: Callable[[], object], port_flags: Mapping[str, str] = P
             write_stderr(f"error: {failure}{source}\n     = help: {remedy}")
         return USER_ERROR
     except SeldonSpecError as error:
-        write_stderr(f"error: {error}")
+        write_stderr(f"error: {_name_component(error)}{error}")
         return WRONG_USAGE if isinstance(error, WrongArgument) else USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -168,12 +168,17 @@ def _print_component_failure(error: ComponentFailed) -> None:
     """Print the traceback of an exception in the user's code, without this package's frames."""
     cause = error.__cause__
     if cause is None and error.trace is None:
-        write_stderr(f"error: {error}")
+        write_stderr(f"error: {_name_component(error)}{error}")
         return
     import traceback
 
     write_stderr(error.trace or "".join(traceback.format_exception(cause)).rstrip())
-    write_stderr("error: the class raised this exception; see the last lines above")
+    write_stderr(f"error: {_name_component(error)}the class raised this exception; see the last lines above")
+
+
+def _name_component(error: SeldonSpecError) -> str:
+    """Return the start of a message about an error that a component of a graph raised."""
+    return "" if error.component is None else f"component {error.component}: "
 
 
 def write_stderr(text: str, end: str = "\n") -> None:

@@ -21,8 +21,8 @@ from seldon_spec.config.layers.parameters import BOOLEAN_WORDS, read_boolean, re
 from seldon_spec.config.layers.special_variables import is_unsupported, no_effect
 from seldon_spec.config.layers.variables import by_name
 from seldon_spec.config.loader import LoadOptions, load
-from seldon_spec.config.model import ServiceType, Spec
-from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity
+from seldon_spec.config.model import SPEC_FILE, ServiceType, Spec
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, SeldonSpecError, Severity, SpecError
 
 CLASS = "INTERFACE_NAME"
 _ONLY_WARNINGS = frozenset({"hook-signature", "no-hook", "no-such-module"})
@@ -230,10 +230,19 @@ def load_given(given: Mapping[str, Any], folder: Path, environ: Mapping[str, str
     """
     flags, names = _read_flags(given, environ)
     options = LoadOptions(names, needs_file=False, only_warned=_ONLY_WARNINGS)
-    spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, options=options)
+    try:
+        spec = load(folder, _without_replaced(given, environ), flags, annotations=annotations, options=options)
+    except SpecError as error:
+        raise SpecError(tuple(map(_explain_graph, error.diagnostics))) from None
     if spec.origin("server", "page").kind is OriginKind.DEFAULT:  # the original has no page
         spec = replace(spec, server=replace(spec.server, page=False))
     return replace(spec, diagnostics=(*spec.diagnostics, *_find_ineffective(given)))
+
+
+def _explain_graph(finding: Diagnostic) -> Diagnostic:
+    if finding.code != "graph-or-class" or finding.path != ("graph",):
+        return finding
+    return replace(finding, help=f"this command serves one class; for the graph, run: seldon-spec serve {SPEC_FILE}")
 
 
 def _read_flags(

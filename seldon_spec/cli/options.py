@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,16 @@ from seldon_spec import __version__
 from seldon_spec.cli import commands
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
 from seldon_spec.cli.image_options import BuilderName, Style
+from seldon_spec.cli.init_options import (
+    ClassNameOption,
+    ComponentsArgument,
+    FolderArgument,
+    GraphOption,
+    InferOption,
+    ModelOption,
+    ServiceTypeOption,
+)
+from seldon_spec.cli.output_formats import FindingsFormat, Format
 from seldon_spec.cli.serve_options import (
     ApartOption,
     ComponentOption,
@@ -77,23 +86,6 @@ SetOption = Annotated[
 ]
 
 
-class Format(str, Enum):
-    """Output formats of a spec."""
-
-    TEXT = "text"
-    JSON = "json"
-    MERMAID = "mermaid"
-
-
-class FindingsFormat(str, Enum):
-    """Output formats of findings."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
-    SARIF = "sarif"
-
-
 def run(arguments: list[str]) -> int:
     """Parse a command line and run its command; return the exit code."""
     try:
@@ -128,45 +120,25 @@ def _options(
 
 @app.command()
 def init(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The target folder; created if it does not exist.")
-    ] = Path(),
-    components: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[COMPONENT]...",
-            help="With --graph: folders of components, relative to DIR; NAME=SERVICE_TYPE creates one.",
-        ),
-    ] = None,
+    folder: FolderArgument = Path(),
+    components: ComponentsArgument = None,
     *,
-    graph: Annotated[
-        bool, typer.Option("--graph", help="Write a graph of the components: init DIR --graph scaler iris.")
-    ] = False,
-    service_type: Annotated[
-        ServiceType,
-        typer.Option("--service-type", case_sensitive=False, help="The role of the class in a graph."),
-    ] = (ServiceType.MODEL),
-    class_name: Annotated[str | None, typer.Option("--class-name", metavar="NAME", help="The class name.")] = None,
-    infer: Annotated[
-        bool, typer.Option("--infer", help="Write a MODEL with named inputs and outputs (method infer).")
-    ] = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            "--model",
-            metavar="FILE",
-            help="Serve the fitted estimator in a .joblib, .pkl or .pickle file. Loading it runs its code.",
-        ),
-    ] = None,
+    graph: GraphOption = False,
+    service_type: ServiceTypeOption = ServiceType.MODEL,
+    class_name: ClassNameOption = None,
+    infer: InferOption = False,
+    model: ModelOption = None,
 ) -> None:
     """Write a new project: seldon.yaml, a class or a graph, a test and further files."""
+    from seldon_spec.cli.init import init_class, init_graph, init_model
+
     if graph or components:
         is_class = class_name is not None or infer or model is not None or service_type is not ServiceType.MODEL
         if not graph or not components or is_class:
             raise typer.BadParameter(
                 "write init DIR --graph COMPONENT..., without options of a class", param_hint="--graph"
             )
-        commands.init_graph(folder, components)
+        init_graph(folder, components)
         return
     from seldon_spec.cli.scaffold import DEFAULT_NAMES, class_name_of, is_class_name
 
@@ -177,11 +149,11 @@ def init(
     if infer and service_type is not ServiceType.MODEL:
         raise typer.BadParameter("needs the service type MODEL", param_hint="--infer")
     if model is None:
-        commands.init(folder, service_type, name, has_infer=infer)
+        init_class(folder, service_type, name, has_infer=infer)
     elif infer or service_type is not ServiceType.MODEL:
         raise typer.BadParameter("needs the service type MODEL, without --infer", param_hint="--model")
     else:
-        commands.init_model(folder, name, model)
+        init_model(folder, name, model)
 
 
 @app.command()

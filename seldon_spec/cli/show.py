@@ -112,15 +112,17 @@ def _origin(spec: Spec, path: FieldPath, origin: Origin, redact_value: _Redactor
 
 def _default(spec: Spec, path: FieldPath) -> str:
     """Return where a value that is not set comes from."""
-    inner = spec
+    inner, around = spec, None
     while path[:1] == ("components",) and len(path) > 2:
         component = inner.components[path[1]].spec
         if component is None:
             return "default"
-        inner, path = component, path[2:]
+        inner, around, path = component, inner, path[2:]
     if path == ("name",):
-        key = "graph" if inner.class_name is None else "class_name"
-        return f"from {'the folder' if key == 'graph' else key} ({inner.origin(key)})"
+        if inner.class_name is not None:
+            return f"from class_name ({inner.origin('class_name')})"
+        is_entry = around is not None and around.folder == inner.folder
+        return f"from {'the key in components' if is_entry else 'the folder'} ({inner.origin('graph')})"
     derived = inner.graph is not None and path in (("inputs",), ("outputs",)) and getattr(inner, path[0])
     return "from the components" if derived else "default"
 

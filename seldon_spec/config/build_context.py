@@ -7,11 +7,9 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from seldon_spec.config.components import LoadedSpec
-from seldon_spec.config.paths import leaves
+from seldon_spec.config.loaded_spec import LoadedSpec
+from seldon_spec.config.paths import is_folder, leaves
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
-
-OUTSIDE = "graph-outside-folder"
 
 
 def find_outside(loaded: LoadedSpec, root: Path, place: str = "", at: FieldPath = ()) -> Iterator[Diagnostic]:
@@ -35,8 +33,8 @@ def find_outside(loaded: LoadedSpec, root: Path, place: str = "", at: FieldPath 
         else:
             given = str(component.entry.get("path") or name)
             inside = posixpath.normpath(posixpath.join(place, given))
-            file = loaded.layered.folder / given
-            inside = inside if file == folder else posixpath.dirname(inside)
+            if not is_folder(loaded.layered.folder / given):  # the file of a spec
+                inside = posixpath.dirname(inside)
             if PurePosixPath(given).is_absolute() or inside.split("/")[0] == os.pardir or leaves(root, folder):
                 yield _outside(loaded, folder, name, (*at, *path))
                 continue
@@ -48,7 +46,7 @@ def _outside(loaded: LoadedSpec, folder: Path, name: str, at: FieldPath) -> Diag
     keys: tuple[FieldPath, ...] = (("components", name, "path"), ("components", name), ("graph",))
     document = loaded.layered.document
     return Diagnostic(
-        OUTSIDE,
+        "graph-outside-folder",
         f"the folder of {name} is outside the folder of the graph, from which the image is built",
         next((origins[key] for key in keys if key in origins), document.origin(document.start())),
         Severity.WARNING,

@@ -33,14 +33,21 @@ def default_name(class_name: str) -> str:
     return "-".join(word.lower() for word in words)[:63].rstrip("-") or "model"
 
 
-def build_spec(values: LayeredValues, folder: Path, file: str) -> Spec:
-    """Return the spec of the values, without the steps and components of a graph."""
+def build_spec(values: LayeredValues, folder: Path, file: str, component: str | None = None) -> Spec:
+    """Return the spec of the values, without the steps and components of a graph.
+
+    Args:
+        values: the values of all layers.
+        folder: of the class.
+        file: the name of the file.
+        component: the name of the component whose entry is the spec; the default of the name of a graph.
+    """
     tree = values.tree
     class_name: str | None = tree.get("class_name")
     return Spec(
         class_name=class_name,
         folder=folder,
-        name=tree.get("name") or default_name(class_name or folder.resolve().name.replace(".", "-")),
+        name=tree.get("name") or default_name(class_name or component or folder.resolve().name.replace(".", "-")),
         service_type=ServiceType(tree.get("service_type", "MODEL")) if class_name else ServiceType.MODEL,
         version=tree.get("version"),
         parameters=MappingProxyType({k: with_references(v) for k, v in tree.get("parameters", {}).items()}),

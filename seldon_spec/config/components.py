@@ -6,32 +6,26 @@ The values of a component are those of its own file, then those of its entry, it
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
-from seldon_spec.config.checks.image_rules import find_requirements
-from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.checks.spec_rules import check_rules
-from seldon_spec.config.graph import Step, list_components
+from seldon_spec.config.graph import list_components
 from seldon_spec.config.graph_steps import (
     LABEL,
     MAX_COMPONENTS,
     MAX_LEVELS,
     GraphCompiler,
-    Role,
-    Use,
-    find_uses,
     is_label,
-    make_role,
 )
+from seldon_spec.config.graph_uses import Use, find_uses, suggest_entry, suggest_name
 from seldon_spec.config.layered_spec import LayeredSpec, read_spec, split_spec_path
 from seldon_spec.config.layers.environment import ENTRY_KEYS, component_name, generic_variable, is_of_component, overlay
 from seldon_spec.config.layers.field_text import Setting
+from seldon_spec.config.loaded_spec import LoadedComponent, LoadedSpec
 from seldon_spec.config.model import SPEC_FILE, ServiceType
 from seldon_spec.config.paths import is_file
 from seldon_spec.config.schema.lookup import groups_keys
@@ -39,49 +33,16 @@ from seldon_spec.config.schema.suggest import guess
 from seldon_spec.config.yaml.document import Document
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 
-_DECISIVE = ("class_name", "graph", "path", "url")
+_DECISIVE = (("class_name",), ("graph",), ("path",), ("url",))
 """The keys of an entry that decide what the component is."""
 
 
-@dataclass(slots=True)
-class LoadedComponent:
-    """A component of a graph: its entry, and its spec unless only a URL is known."""
+class ServedComponent(NamedTuple):
+    """The component of a graph that is served alone, with the variables and flags of the served spec."""
 
-    entry: Mapping[str, Any]
-    service_type: ServiceType
-    loaded: LoadedSpec | None
-    has_feedback: bool
-
-    @property
-    def role(self) -> Role:
-        """What the steps that name the component depend on."""
-        if self.loaded is None:
-            return Role(self.service_type)
-        layered = self.loaded.layered
-        if layered.values.get(("graph",)) is not None:
-            return Role(self.service_type, frozenset({"predict"}), step_names=self.loaded.step_names)
-        parameters = layered.values.get(("parameters",)) or {}
-        return make_role(self.service_type, layered.class_source, parameters)
-
-
-@dataclass(slots=True)
-class LoadedSpec:
-    """A spec whose rules are checked.
-
-    Attributes:
-        steps: of a graph; None: it is a class, or its graph has errors.
-        components: of a graph, in call order.
-        step_names: of the steps with branches, those of nested graphs too.
-        environment: the variables that it sets in the process, with their origins.
-        findings: of the rules of the spec alone.
-    """
-
-    layered: LayeredSpec
-    steps: Step | None = None
-    components: dict[str, LoadedComponent] = field(default_factory=dict)
-    step_names: frozenset[str] = frozenset()
-    environment: dict[str, tuple[Any, Origin]] = field(default_factory=dict)
-    findings: list[Diagnostic] = field(default_factory=list)
+    name: str
+    environ: Mapping[str, str]
+    flags: Sequence[Setting]
 
 
 class SpecLoader:
@@ -89,7 +50,8 @@ class SpecLoader:
 
     Args:
         environ: the variables.
-        flags: the flags, with paths from the served spec.
+        flags: the flags, with paths from the graph.
+        served: the component that is served alone; None: the graph is served.
         checks_build: check what only the build of an image needs.
 
     Attributes:
@@ -97,44 +59,65 @@ class SpecLoader:
         documents: the files that were read, by name.
     """
 
-    def __init__(self, environ: Mapping[str, str], flags: Sequence[Setting], *, checks_build: bool) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        flags: Sequence[Setting],
+        served: ServedComponent | None = None,
+        *,
+        checks_build: bool,
+    ) -> None:
         self._environ, self._flags, self._checks_build = environ, flags, checks_build
+        self._served = served
         self.findings: list[Diagnostic] = []
         self.documents: dict[str, Document] = {}
         self._count = 0
-        self._requirements = Requirements()
+        self._root: RuleContext | None = None
 
-    def load(self, layered: LayeredSpec, at: FieldPath = (), files: tuple[tuple[str, str], ...] = ()) -> LoadedSpec:
+    def load(
+        self,
+        layered: LayeredSpec,
+        at: FieldPath = (),
+        files: tuple[tuple[str, str], ...] = (),
+        *,
+        is_in_image: bool = True,
+    ) -> LoadedSpec:
         """Check a spec whose layers are merged, and load its components.
 
         Args:
             layered: the spec.
             at: the path of the component that it is; ``()``: the served spec.
             files: the files of the graphs around it, each with the name of its component.
+            is_in_image: whether the image contains it; a component that is a server of its own is in another one.
         """
         values, document = layered.values, layered.document
         self.documents.setdefault(document.file, document)
-        loaded = LoadedSpec(layered)
+        loaded = LoadedSpec(layered, is_served=self._is_served(at))
         self.findings += [*document.problems, *values.problems]
         if not layered.is_readable:
             return loaded
         variables: dict[str, Any] = values.get(("environment",)) or {}
         loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
-        layered.wrong |= {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
-        context = RuleContext(
-            values, layered.folder, document, layered.class_source, self._checks_build, self._requirements
-        )
-        if not at and self._checks_build:
-            self._requirements = find_requirements(context)
-        if not any(path[:1] == ("graph",) for path in layered.wrong):
+        invalid = {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
+        layered.wrong |= invalid
+        checks_build = self._checks_build and is_in_image
+        context = RuleContext(values, layered.folder, document, layered.class_source, checks_build, self._root)
+        if not at:
+            self._root = context
+        if ("graph",) not in layered.wrong and not any(path[:1] == ("graph",) for path in invalid):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
         loaded.findings = check_rules(context, frozenset(layered.wrong))
         self.findings += loaded.findings
         return loaded
 
     def apply_layers(self, layered: LayeredSpec, at: FieldPath) -> None:
-        """Apply the variables and flags of a component."""
+        """Apply the variables and flags of a component; those of the served spec first, if it is served alone."""
+        if self._served is not None and self._is_served(at):
+            overlay(layered.values, self._served.environ, self._served.flags, layered.hints)
         overlay(layered.values, self._environ, self._flags, layered.hints, at)
+
+    def _is_served(self, at: FieldPath) -> bool:
+        return self._served is not None and at == ("components", self._served.name)
 
     def find_settings(self, at: FieldPath) -> Iterator[tuple[str, Origin]]:
         """Yield the components of the graph at ``at`` that variables and flags name, with their origins."""
@@ -142,16 +125,17 @@ class SpecLoader:
         for variable in sorted(self._environ):
             if variable.startswith(prefix):
                 step = variable.removeprefix(prefix).split("__")[0]
-                yield component_name(step), Origin(OriginKind.ENVIRONMENT, variable)
+                if step:  # otherwise, it is an unknown variable
+                    yield component_name(step), Origin(OriginKind.ENVIRONMENT, variable)
         for setting in self._flags:
             path = setting.path[len(at) :]
             if setting.path[: len(at)] == at and is_of_component(path):
                 yield path[1], setting.origin
 
-    def count_component(self) -> bool:
-        """Count a component; return whether there are not too many."""
+    def count_component(self) -> int:
+        """Return the number of components so far, with this one."""
         self._count += 1
-        return self._count <= MAX_COMPONENTS
+        return self._count
 
 
 class _GraphLoader:
@@ -171,6 +155,9 @@ class _GraphLoader:
         is_part = self._layered.document.first is not None
         own = at[-1] if at else self._layered.folder.resolve().name
         self._files = files if is_part else (*files, (file, own))
+        is_of_file = self._context.origin("graph").kind is OriginKind.FILE
+        self._wrong = {path for path in self._layered.wrong if path[:1] == ("graph",) and is_of_file}
+        self._meant: set[str] = set()  # the components that messages about unknown ones suggest
 
     def load(self) -> LoadedSpec:
         """Load what ``graph`` names; report entries and settings of other components."""
@@ -189,18 +176,27 @@ class _GraphLoader:
                 if component is not None:
                     components[name] = component
         for name in entries:
-            if name not in uses:
-                origin = self._context.key_origin("components", name)
+            if name not in uses and not self._wrong and name not in self._meant:
+                origin = self._origin_of(name, None)
                 self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
-        compiler = GraphCompiler(raw, {name: each.role for name, each in components.items()}, self._locate)
-        self._loaded.steps = compiler.compile()
-        self._loader.findings += compiler.problems
-        names = list_components(self._loaded.steps) if self._loaded.steps is not None else []
-        self._loaded.components = {name: components[name] for name in names if name in components}
-        self._loaded.step_names = frozenset(compiler.names)
+        self._compile(raw, components)
         local = [each.loaded for each in components.values() if each.loaded and each.entry.get("url") is None]
         self._loader.findings += join_environments(self._loaded.environment, [each.environment for each in local])
         return self._loaded
+
+    def _compile(self, raw: object, components: Mapping[str, LoadedComponent]) -> None:
+        roles = {name: each.role for name, each in components.items() if not each.is_misdescribed}
+        compiler = GraphCompiler(raw, roles, self._locate, self._wrong)
+        self._loaded.steps = compiler.compile()
+        self._loader.findings += compiler.problems
+        for name in compiler.misused:  # by its place in the graph, which says more than no-hook
+            loaded = components[name].loaded
+            for finding in loaded.findings if loaded is not None else ():
+                if finding.code == "no-hook":
+                    self._loader.findings.remove(finding)
+        names = list_components(self._loaded.steps) if self._loaded.steps is not None else []
+        self._loaded.components = {name: components[name] for name in names if name in components}
+        self._loaded.step_names = frozenset(compiler.names)
 
     def _locate(self, path: FieldPath, is_key: bool) -> Origin:  # noqa: FBT001 - the type of a callback
         if not is_key:
@@ -216,7 +212,10 @@ class _GraphLoader:
                 return self._context.origin("components", name, key)
         if self._context.is_set("components", name):
             return self._context.key_origin("components", name)
-        return self._locate(use.path, use.is_key) if use is not None else self._context.origin("components")
+        if use is not None:
+            return self._locate(use.path, use.is_key)
+        origins = self._values.origins
+        return next((origins[path] for path in origins if path[:2] == ("components", name)), self._context.origin())
 
     def report(self, code: str, message: str, origin: Origin, severity: Severity, name: str, **details: Any) -> None:
         path = ("components", name)
@@ -224,7 +223,7 @@ class _GraphLoader:
 
     def _check_settings(self, known: set[str]) -> None:
         for name, origin in self._loader.find_settings(self._at):
-            if name not in known:
+            if name not in known and not self._wrong:
                 match = guess(name, known)
                 remedy = f'did you mean "{match}"?' if match else None
                 message = f'the graph has no component "{name}"'
@@ -237,14 +236,13 @@ class _GraphLoader:
         at = ("components", name)
         if any(at[: len(path)] == path for path in self._layered.wrong):
             return False
-        if any(path[:2] == at and path[2] in _DECISIVE for path in self._layered.wrong):
+        if any(path[:2] == at and path[2:] in _DECISIVE for path in self._layered.wrong):
             return False
         if is_label(name):
             return True
-        better = "-".join(re.findall("[a-z0-9]+", name.lower()))[:63].rstrip("-")
         origin = self._locate(use.path, use.is_key) if use is not None else self._origin_of(name, use)
         message = f'"{name}" cannot be the name of a component'
-        remedy = f"name it {better}, with components: {{{better}: {name}}}" if better else None
+        remedy = suggest_name(name, has_entry=self._context.is_set(*at))
         self._loader.findings.append(
             Diagnostic("graph-name", message, origin, path=("graph",), allowed=LABEL, help=remedy)
         )
@@ -253,7 +251,10 @@ class _GraphLoader:
     def _load_component(self, name: str, use: Use | None) -> LoadedComponent | None:
         entry: dict[str, Any] = self._values.get(("components", name)) or {}
         at = (*self._at, "components", name)
-        if not self._loader.count_component() or len(self._files) > MAX_LEVELS:
+        number, is_deep = self._loader.count_component(), len(self._at) // 2 >= MAX_LEVELS
+        if number > MAX_COMPONENTS + 1:  # reported already
+            return None
+        if is_deep or number > MAX_COMPONENTS:
             limit = f"{MAX_LEVELS} graphs inside each other, and {MAX_COMPONENTS} components"
             origin = self._origin_of(name, use)
             self._loader.findings.append(
@@ -269,7 +270,8 @@ class _GraphLoader:
         self._loader.apply_layers(layered, at)
         if not _has_spec(layered):
             return self._make_remote(name, entry, layered)
-        loaded = self._loader.load(layered, at, self._files)
+        is_in_image = entry.get("url") is None and self._context.checks_build
+        loaded = self._loader.load(layered, at, self._files, is_in_image=is_in_image)
         if not layered.is_readable:
             return None
         service_type = _service_type_of(loaded)
@@ -277,7 +279,7 @@ class _GraphLoader:
             has_feedback = any(component.has_feedback for component in loaded.components.values())
         else:
             has_feedback = may_take_feedback(layered.class_source, service_type)
-        return LoadedComponent(entry, service_type, loaded, has_feedback)
+        return LoadedComponent(entry, service_type, loaded, has_feedback, ("service_type",) in layered.wrong)
 
     def _find_layers(self, name: str, use: Use | None, entry: Mapping[str, Any]) -> LayeredSpec | None:
         """Return the first layer of a component: its file, the part of this file, or nothing if it has only a URL."""
@@ -293,28 +295,31 @@ class _GraphLoader:
         named = short if os.path.realpath(short) == os.path.realpath(named) else named
         folder, file_name = split_spec_path(named)
         file = folder / file_name
-        if is_file(file):
+        if is_file(file) and file.suffix != ".py":
             return self._check_cycle(name, use, file) and read_spec(named)
         if entry.get("url") is not None and "path" not in entry:
             return LayeredSpec(Document(own.document.file, [], first=own.document.start()), own.folder, "")
-        missing = file if "path" in entry else own.folder / name / SPEC_FILE
-        folders = [each.parent.name for each in own.folder.glob(f"*/{SPEC_FILE}")]
-        match = guess(name, [*(self._values.get(("components",)) or {}), *folders])
-        is_described = bool(entry)
-        remedy = (
-            f'did you mean "{match}"?' if match and match != name else f"write {missing}, or an entry in components"
-        )
-        self._loader.findings.append(
-            Diagnostic(
-                "unknown-component",
-                f'the component "{name}" has no spec' if is_described else f'there is no component "{name}"',
-                self._origin_of(name, use, "path"),
-                path=("components", name),
-                found=f"no {missing}",
-                help=remedy if not is_described else "correct the path, or add class_name or url",
-            )
-        )
+        self._report_missing(name, use, entry, file if "path" in entry else own.folder / name / SPEC_FILE)
         return None
+
+    def _report_missing(self, name: str, use: Use | None, entry: Mapping[str, Any], missing: Path) -> None:
+        """Report a component without a spec; of an entry without keys, at the entry."""
+        document, at = self._layered.document, ("components", name)
+        origin, is_described = self._origin_of(name, use, "path"), bool(entry) or document.find(at) is not None
+        if is_described and not entry:
+            origin = document.origin(document.key_position(at))
+        message = f'the component "{name}" has no spec'
+        found = f"{missing}, a Python file" if is_file(missing) else f"no {missing}"
+        remedy = suggest_entry(entry.get("path"))
+        if not is_described:
+            folders = [each.parent.name for each in self._layered.folder.glob(f"*/{SPEC_FILE}") if is_file(each)]
+            match = guess(name, [*(self._values.get(("components",)) or {}), *folders])
+            self._meant |= {match} if match else set()
+            message = f'there is no component "{name}"'
+            remedy = f'did you mean "{match}"?' if match else f"write {missing}, or an entry in components"
+        self._loader.findings.append(
+            Diagnostic("unknown-component", message, origin, path=at, found=found, help=remedy)
+        )
 
     def _check_cycle(self, name: str, use: Use | None, file: Path) -> Any:
         """Report a file that is one of the graphs around the component; return whether it is none of them."""
@@ -339,7 +344,7 @@ class _GraphLoader:
         """Return a component of which only the URL is known."""
         self._loader.findings += layered.values.problems
         text = layered.values.get(("service_type",))
-        if text is None:
+        if text is None and ("service_type",) not in layered.wrong:
             self.report(
                 "graph-remote-type",
                 f"the service type of {name} is not known",
@@ -350,7 +355,8 @@ class _GraphLoader:
                 help=f"add service_type, or the folder {self._layered.folder / name}",
             )
         service_type = ServiceType(text or "MODEL")
-        return LoadedComponent(entry, service_type, None, service_type in (ServiceType.MODEL, ServiceType.ROUTER))
+        has_feedback = service_type in (ServiceType.MODEL, ServiceType.ROUTER)
+        return LoadedComponent(entry, service_type, None, has_feedback, text is None)
 
 
 def _has_spec(layered: LayeredSpec) -> bool:

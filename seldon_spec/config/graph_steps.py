@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.graph import (
     CallStep,
     ChainStep,
@@ -19,20 +17,21 @@ from seldon_spec.config.graph import (
     Step,
     walk_steps,
 )
+from seldon_spec.config.graph_calls import BRANCHING, CallCompiler, Locate, Reporter
+from seldon_spec.config.graph_uses import Role, find_uses
 from seldon_spec.config.model import ServiceType
-from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
+from seldon_spec.errors import FieldPath, Severity
 
 MAX_LEVELS = 16
 MAX_COMPONENTS = 200
 
 _METHODS = {method.value: method for method in Method}
-_DECISIONS = ("route", "split", "combine", "average")
-_PARTNERS = {"to": ("route", "split"), "of": ("combine",), "by": ("split",), "name": _DECISIONS}
+_PARTNERS = {"to": ("route", "split"), "of": ("combine",), "by": ("split",), "name": BRANCHING}
 """Keys of a step, with the kinds of steps that have them."""
+_BRANCHES = {"route": "to", "split": "to", "combine": "of", "average": "average"}
+"""The keys of the branches by the kind of step."""
+_KEYS = {*BRANCHING, *_METHODS, *_PARTNERS, "shadow", "shadow_percent"}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_ENDINGS = ("", "_raw", "_rest", "_grpc")
-_COUNTS = ("n_branches", "n_children")
-"""The parameters of a router that state the number of its branches."""
 
 
 def is_label(name: str) -> bool:
@@ -40,102 +39,44 @@ def is_label(name: str) -> bool:
     return _LABEL.fullmatch(name) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A place of the graph that names a component; ``is_key``: the name is a key of ``split``."""
-
-    name: str
-    path: FieldPath
-    is_key: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """The properties of a component that its steps depend on.
-
-    Attributes:
-        hooks: the names of the methods of its class; of a graph, only ``predict``; None: they are not known.
-        branches: the parameter that states the number of branches of a router, and its value.
-        step_names: of the graph that it is.
-    """
-
-    service_type: ServiceType
-    hooks: frozenset[str] | None = None
-    branches: tuple[str, Any] | None = None
-    step_names: frozenset[str] = frozenset()
-
-
-def make_role(service_type: ServiceType, source: object, parameters: Mapping[str, Any]) -> Role:
-    """Return the role of a component with a class; ``source`` is the result of reading it."""
-    hooks = source.hooks if isinstance(source, ClassSource) and source.is_whole else None
-    branches = next(((key, parameters[key]) for key in _COUNTS if key in parameters), None)
-    return Role(service_type, hooks, branches)
-
-
-def find_uses(raw: object, path: FieldPath = ("graph",)) -> Iterator[Use]:
-    """Yield every place that names a component, in call order; accepts trees that are no steps."""
-    if isinstance(raw, str):
-        yield Use(raw, path)
-    elif isinstance(raw, list):
-        for index, item in enumerate(raw):
-            yield from find_uses(item, (*path, str(index)))
-    elif isinstance(raw, dict):
-        for key in ("route", *_METHODS, "split", "to", "of", "average", "combine", "shadow"):
-            if key == "split" and isinstance(raw.get(key), dict):
-                yield from (Use(name, (*path, key, name), is_key=True) for name in raw[key])
-            elif key != "split" and key in raw:
-                yield from find_uses(raw[key], (*path, key))
-
-
-Locate = Callable[[FieldPath, bool], Origin]
-"""Returns the origin of the value at a path of the graph, or of its key."""
-
-
 class GraphCompiler:
     """Compiles one graph.
 
     Args:
-        raw: the value of ``graph``, which the schema accepts.
+        raw: the value of ``graph``.
         roles: of the components by name, without those that cannot be loaded.
         locate: where the parts of the graph are.
+        wrong: the paths of its parts that the schema rejects, which are reported already, with the correct names of
+            misspelt keys.
 
     Attributes:
         problems: the diagnostics so far.
         names: of the steps with branches, those of nested graphs too.
+        misused: the components whose class fits another service type or another place.
     """
 
-    def __init__(self, raw: object, roles: Mapping[str, Role], locate: Locate) -> None:
-        self._raw, self._roles, self._locate = raw, roles, locate
-        self.problems: list[Diagnostic] = []
-        self.names: set[str] = set()
+    def __init__(
+        self, raw: object, roles: Mapping[str, Role], locate: Locate, wrong: Set[FieldPath] = frozenset()
+    ) -> None:
         only = raw[0] if isinstance(raw, list) and len(raw) == 1 else raw
-        self._only = only if isinstance(only, str) else None
+        self._raw, self._roles, self._wrong = raw, roles, wrong
+        self._reporter = Reporter(locate)
+        self._report = self._reporter.report
+        self._calls = CallCompiler(roles, self._report, only if isinstance(only, str) else None)
+        self.problems, self.misused = self._reporter.problems, self._calls.misused
+        self.names: set[str] = set()
 
     def compile(self) -> Step | None:
-        """Return the steps; None if there are problems that leave no step."""
+        """Return the steps; None if there are problems that leave no step, or if ``wrong`` is not empty."""
         self._take_nested_names()
         self._take_names(self._raw, ("graph",))
         step = self._step(self._raw, ("graph",), is_before_model=False, level=1)
         calls = [each for each in walk_steps(step) if isinstance(each, CallStep)] if step is not None else []
+        if self._wrong:
+            return None
         if calls and not self.problems and all(call.method is not Method.PREDICT for call in calls):
-            self.report("graph-no-model", "no step of the graph predicts", ("graph",), severity=Severity.WARNING)
+            self._report("graph-no-model", "no step of the graph predicts", ("graph",), severity=Severity.WARNING)
         return step
-
-    def report(
-        self,
-        code: str,
-        message: str,
-        path: FieldPath,
-        *,
-        is_key: bool = False,
-        severity: Severity = Severity.ERROR,
-        found: str | None = None,
-        allowed: str | None = None,
-        help: str | None = None,  # noqa: A002
-    ) -> None:
-        """Add a diagnostic about the part of the graph at ``path``."""
-        origin = self._locate(path, is_key)
-        self.problems.append(Diagnostic(code, message, origin, severity, path, found, allowed, help))
 
     def _take_nested_names(self) -> None:
         seen: set[str] = set()
@@ -146,7 +87,7 @@ class GraphCompiler:
             seen.add(use.name)
             for name in sorted(self.names & role.step_names):
                 message = f'two graphs inside this one have a step "{name}"'
-                self.report("graph-name", message, use.path, is_key=use.is_key, help=_RENAME)
+                self._report("graph-name", message, use.path, is_key=use.is_key, help=_RENAME)
             self.names |= role.step_names
 
     def _take_names(self, raw: object, path: FieldPath) -> None:
@@ -156,16 +97,16 @@ class GraphCompiler:
                 self._take_names(item, (*path, str(index)))
         elif isinstance(raw, dict):
             name = raw.get("name")
-            if isinstance(name, str) and not raw.keys().isdisjoint(_DECISIONS):
+            if isinstance(name, str) and not raw.keys().isdisjoint(BRANCHING):
                 self._take_name(name, (*path, "name"))
             for key in ("to", "of", "average", "shadow"):
                 self._take_names(raw.get(key), (*path, key))
 
     def _take_name(self, name: str, path: FieldPath) -> None:
         if not is_label(name):
-            self.report("graph-name", f'"{name}" cannot be the name of a step', path, allowed=LABEL)
+            self._report("graph-name", f'"{name}" cannot be the name of a step', path, allowed=LABEL)
         elif name in self.names:
-            self.report("graph-name", f'two steps have the name "{name}"', path, help=_RENAME)
+            self._report("graph-name", f'two steps have the name "{name}"', path, help=_RENAME)
         self.names.add(name)
 
     def _name(self, raw: Mapping[str, Any], default: str) -> str:
@@ -178,107 +119,121 @@ class GraphCompiler:
         self.names.add(name)
         return name
 
-    def _step(self, raw: object, path: FieldPath, *, is_before_model: bool, level: int) -> Step | None:
+    def _step(self, raw: object, path: FieldPath, *, is_before_model: bool | None, level: int) -> Step | None:
+        """Return a step; ``is_before_model`` is None if that is not known, since a part of the graph is wrong."""
+        if path in self._wrong:
+            return None
         if level > MAX_LEVELS:
-            self.report("graph-depth", f"the graph has more than {MAX_LEVELS} levels", path, help=_NEST)
+            if not any(problem.code == "graph-depth" for problem in self.problems):
+                self._report("graph-depth", f"the graph has more than {MAX_LEVELS} levels", path, help=_NEST)
             return None
         if isinstance(raw, str):
-            return self._call(raw, path, is_before_model=is_before_model)
+            return self._calls.compile(raw, path, is_before_model=is_before_model)
         if isinstance(raw, list):
             return self._chain(raw, path, is_before_model=is_before_model, level=level)
         assert isinstance(raw, dict)
+        raw = {key: value for key, value in raw.items() if key in _KEYS}
         if "shadow" not in raw:
             return self._mapping(raw, path, is_before_model=is_before_model, level=level)
-        rest = {key: value for key, value in raw.items() if key not in ("shadow", "shadow_percent")}
-        step = self._mapping(rest, path, is_before_model=is_before_model, level=level)
+        step = self._mapping(raw, path, is_before_model=is_before_model, level=level)
         shadow = self._step(raw["shadow"], (*path, "shadow"), is_before_model=is_before_model, level=level + 1)
-        if step is None or shadow is None:
+        if step is None or shadow is None or self._wrong:
             return None
         return ShadowStep(step, shadow, raw.get("shadow_percent", 100))
 
-    def _chain(self, items: Sequence[object], path: FieldPath, *, is_before_model: bool, level: int) -> Step | None:
+    def _chain(
+        self, items: Sequence[object], path: FieldPath, *, is_before_model: bool | None, level: int
+    ) -> Step | None:
         if not items:
-            self.report("graph-step", "a chain has no steps", path, help="name a component")
+            self._report("graph-step", "a chain has no steps", path, help="name a component")
             return None
         steps = []
         for index, item in enumerate(items):
-            is_before = is_before_model or any(self._has_model(later) for later in items[index + 1 :])
+            later = [is_before_model, *map(self._calls.has_model, items[index + 1 :])]
+            is_before = True if True in later else None if None in later else False
             steps.append(self._step(item, (*path, str(index)), is_before_model=is_before, level=level + 1))
         whole = tuple(step for step in steps if step is not None)
         if len(whole) < len(steps):
             return None
         return whole[0] if len(whole) == 1 else ChainStep(whole)
 
-    def _has_model(self, raw: object) -> bool:
-        """Return whether a step is a MODEL or has branches, or a step inside it is."""
-        if isinstance(raw, str):
-            role = self._roles.get(raw)
-            return role is None or role.service_type is ServiceType.MODEL
-        if isinstance(raw, list):
-            return any(map(self._has_model, raw))
-        return isinstance(raw, dict) and not {*_DECISIONS, "predict"}.isdisjoint(raw)
-
-    def _mapping(self, raw: Mapping[str, Any], path: FieldPath, *, is_before_model: bool, level: int) -> Step | None:
-        kinds = [key for key in (*_DECISIONS, *_METHODS) if key in raw]
+    def _mapping(
+        self, raw: Mapping[str, Any], path: FieldPath, *, is_before_model: bool | None, level: int
+    ) -> Step | None:
+        known = (*BRANCHING, *_METHODS)
+        kinds = [key for key in known if key in raw] or [key for key in known if (*path, key) in self._wrong]
         if len(kinds) != 1:
+            is_reported = not kinds and any(at[:-1] == path for at in self._wrong)
             found = f"{' and '.join(kinds)} in one step" if kinds else ", ".join(raw) or "an empty mapping"
             message = "a step mixes two kinds" if kinds else "a mapping is no step"
-            self.report("graph-step", message, path, found=found, allowed=_ONE_KIND)
+            if not is_reported:
+                self._report("graph-step", message, path, found=found, allowed=_ONE_KIND)
             return None
         (kind,) = kinds
         if not self._check_keys(raw, kind, path):
             return None
-        if kind in _METHODS:
-            return self._explicit_call(raw[kind], _METHODS[kind], (*path, kind))
-        return self._decision(raw, kind, path, is_before_model=is_before_model, level=level)
+        if kind in BRANCHING:
+            return self._decision(raw, kind, path, is_before_model=is_before_model, level=level)
+        name = raw.get(kind)
+        return self._calls.compile_explicit(name, _METHODS[kind], (*path, kind)) if isinstance(name, str) else None
 
     def _decision(
-        self, raw: Mapping[str, Any], kind: str, path: FieldPath, *, is_before_model: bool, level: int
+        self, raw: Mapping[str, Any], kind: str, path: FieldPath, *, is_before_model: bool | None, level: int
     ) -> Step | None:
         """Return a step with branches."""
-        if kind in ("route", "combine"):
-            self._check_role(raw[kind], (*path, kind), ServiceType.ROUTER if kind == "route" else ServiceType.COMBINER)
-        name = self._name(raw, raw["route"] if kind == "route" else kind)
-        weights, key = None, {"route": "to", "combine": "of", "average": "average", "split": "to"}[kind]
-        if kind == "split" and isinstance(raw["split"], dict):
-            key, weights = "split", list(raw["split"].values())
-        elif kind == "split":
-            weights = list(raw["split"])
-        branches = self._branches(raw[key], (*path, key), is_before_model=is_before_model, level=level)
-        self._check_branches(raw, kind, (*path, key), len(raw[key]))
-        if weights is not None:
-            self._check_weights(weights, (*path, "split"), raw)
-        if branches is None:
+        chosen = raw.get(kind)
+        named = chosen if kind in ("route", "combine") and isinstance(chosen, str) else None
+        if named is not None:
+            self._calls.check_role(
+                named, (*path, kind), ServiceType.ROUTER if kind == "route" else ServiceType.COMBINER
+            )
+        name = self._name(raw, named if kind == "route" and named is not None else kind)
+        key = "split" if isinstance(chosen, dict) else _BRANCHES[kind]
+        branches = self._branches(raw.get(key), (*path, key), is_before_model=is_before_model, level=level)
+        if isinstance(raw.get(key), (dict, list)) and (*path, key) not in self._wrong:
+            self._check_branches(kind, named, (*path, key), len(raw[key]))
+        if kind == "split":
+            self._check_weights(raw, path)
+        if branches is None or self._wrong:
             return None
         if kind == "route":
             return RouteStep(name, raw["route"], branches)
-        if weights is not None:
+        if kind == "split":
+            weights = chosen.values() if isinstance(chosen, dict) else raw["split"]
             return SplitStep(name, tuple(map(float, weights)), branches, raw.get("by"))
-        return CombineStep(name, raw.get("combine"), branches)
+        return CombineStep(name, named, branches)
 
     def _check_keys(self, raw: Mapping[str, Any], kind: str, path: FieldPath) -> bool:
         """Return whether a step has the keys of its kind and no others."""
         wrong = [key for key in raw if kind not in _PARTNERS.get(key, (kind,))]
-        is_mapping = kind == "split" and isinstance(raw["split"], dict)
+        is_mapping = kind == "split" and isinstance(raw.get("split"), dict)
         if is_mapping and "to" in raw:
             wrong.append("to")
         for key in wrong:
             reason = "which names its branches" if is_mapping and key == "to" else "which has no such key"
             message = f"{key} cannot be used with {kind}, {reason}"
-            self.report("graph-step", message, (*path, key), is_key=True, help=f"remove {key}")
-        if "shadow_percent" in raw:  # without shadow
-            self.report("graph-step", "shadow_percent needs shadow", (*path, "shadow_percent"), is_key=True)
+            self._report("graph-step", message, (*path, key), is_key=True, help=f"remove {key}")
+        lacks_shadow = "shadow_percent" in raw and "shadow" not in raw and (*path, "shadow") not in self._wrong
+        if lacks_shadow:
+            self._report("graph-step", "shadow_percent needs shadow", (*path, "shadow_percent"), is_key=True)
         needed = {"route": "to", "combine": "of", "split": "to"}.get(kind)
-        if needed is not None and not is_mapping and needed not in raw:
-            self.report("graph-step", f"{kind} has no branches", (*path, kind), is_key=True, help=f"add {needed}: […]")
+        wrong_keys = {at[-1] for at in self._wrong if at[:-1] == path}
+        may_be_wrong = bool(wrong_keys - _KEYS) or not wrong_keys.isdisjoint((kind, needed))
+        may_be_wrong |= any(at[:-1] == (*path, kind) for at in self._wrong)
+        if needed is not None and not is_mapping and needed not in raw and not may_be_wrong:
+            self._report("graph-step", f"{kind} has no branches", (*path, kind), is_key=True, help=f"add {needed}: […]")
             return False
-        return not wrong and "shadow_percent" not in raw
+        return not wrong and not lacks_shadow
 
-    def _branches(self, raw: object, path: FieldPath, *, is_before_model: bool, level: int) -> tuple[Step, ...] | None:
+    def _branches(
+        self, raw: object, path: FieldPath, *, is_before_model: bool | None, level: int
+    ) -> tuple[Step, ...] | None:
         """Return the branches of a step; those of a split may be the keys of a mapping."""
         steps: list[Step | None] = []
+        if path in self._wrong:
+            return None
         if isinstance(raw, dict):
-            steps += [self._call(n, (*path, n), is_before_model=is_before_model, is_key=True) for n in raw]
+            steps += [self._calls.compile(n, (*path, n), is_before_model=is_before_model, is_key=True) for n in raw]
         elif isinstance(raw, list):
             for index, item in enumerate(raw):
                 at = (*path, str(index))
@@ -286,102 +241,44 @@ class GraphCompiler:
         whole = tuple(step for step in steps if step is not None)
         return whole if len(whole) == len(steps) > 0 else None
 
-    def _check_branches(self, raw: Mapping[str, Any], kind: str, path: FieldPath, count: int) -> None:
+    def _check_branches(self, kind: str, router: str | None, path: FieldPath, count: int) -> None:
         if count == 0:
-            self.report("graph-branches", f"{kind} has no branches", path, is_key=True, help="name its branches")
+            self._report("graph-branches", f"{kind} has no branches", path, is_key=True, help="name its branches")
         elif count == 1:
             message = f"{kind} has only one branch"
-            self.report("graph-branches", message, path, is_key=True, severity=Severity.WARNING, help=_ONE_BRANCH)
-        role = self._roles.get(raw["route"]) if kind == "route" else None
+            self._report("graph-branches", message, path, is_key=True, severity=Severity.WARNING, help=_ONE_BRANCH)
+        role = self._roles.get(router) if kind == "route" and router is not None else None
         if role is not None and role.branches is not None and role.branches[1] != count and count:
             key, value = role.branches
-            self.report(
+            self._report(
                 "graph-branches",
-                f"{raw['route']} has another number of branches than this step",
+                f"{router} has another number of branches than this step",
                 path,
                 is_key=True,
                 severity=Severity.WARNING,
                 found=f"{count} here; its parameter {key} is {value}",
-                help=f"set components.{raw['route']}.parameters.{key} to {count}",
+                help=f"set components.{router}.parameters.{key} to {count}",
             )
 
-    def _check_weights(self, weights: Sequence[float], path: FieldPath, raw: Mapping[str, Any]) -> None:
-        keys = list(raw["split"]) if isinstance(raw["split"], dict) else [str(index) for index in range(len(weights))]
-        for key, weight in zip(keys, weights, strict=True):
-            if not weight > 0:
+    def _check_weights(self, raw: Mapping[str, Any], path: FieldPath) -> None:
+        weights, branches, at = raw.get("split"), raw.get("to"), (*path, "split")
+        named = (
+            weights.items() if isinstance(weights, dict) else enumerate(weights if isinstance(weights, list) else ())
+        )
+        for key, weight in named:
+            if (*at, str(key)) not in self._wrong and not weight > 0:
                 allowed, remedy = "a number above 0, e.g. 90 and 10", "remove the branch if it gets no requests"
-                self.report(
-                    "graph-weights", "a weight is not positive", (*path, key), found=str(weight), allowed=allowed,
-                    help=remedy,
-                )  # fmt: skip
-        if isinstance(raw["split"], list) and len(weights) != len(raw["to"]):
-            found = f"{len(weights)} weights, {len(raw['to'])} branches"
-            self.report("graph-weights", "the numbers of weights and branches differ", path, is_key=True, found=found)
-
-    def _call(self, name: str, path: FieldPath, *, is_before_model: bool, is_key: bool = False) -> Step:
-        """Return the call of a component whose method depends on its type and its position."""
-        role = self._roles.get(name)
-        if role is None:  # reported already
-            return CallStep(name)
-        kind = role.service_type
-        if kind in (ServiceType.ROUTER, ServiceType.COMBINER):
-            instead = "route: NAME, to: […]" if kind is ServiceType.ROUTER else "combine: NAME, of: […]"
-            message = f"{name} is a {kind.value}, which cannot be a step of its own"
-            self.report("graph-role", message, path, is_key=is_key, help=f"write {{{instead.replace('NAME', name)}}}")
-            return CallStep(name)
-        if kind is ServiceType.MODEL or (kind is ServiceType.OUTLIER_DETECTOR and name == self._only):
-            method, reason = Method.PREDICT, "as a MODEL"
-        elif is_before_model:
-            method, reason = Method.TRANSFORM_INPUT, "before a model"
-        else:
-            method, reason = Method.TRANSFORM_OUTPUT, "without a model after it"
-        self._check_method(name, role, method, reason, path, is_key=is_key)
-        return CallStep(name, method)
-
-    def _explicit_call(self, name: str, method: Method, path: FieldPath) -> Step:
-        role = self._roles.get(name)
-        if role is not None and role.service_type in (ServiceType.ROUTER, ServiceType.COMBINER):
-            self.report("graph-role", f"{name} is a {role.service_type.value}, which has no {method.value}", path)
-        elif role is not None:
-            self._check_method(name, role, method, "in this step", path)
-        return CallStep(name, method)
-
-    def _check_method(
-        self, name: str, role: Role, method: Method, reason: str, path: FieldPath, *, is_key: bool = False
-    ) -> None:
-        """Report a class without the method that a step calls; a transformer without any has a warning of its own."""
-        if role.hooks is None or role.hooks & _hooks_of(method, role.service_type):
-            return
-        others = [each for each in Method if role.hooks & _hooks_of(each, role.service_type)]
-        if not others and role.service_type is ServiceType.TRANSFORMER:
-            return
-        message = f"{name} is called {reason}, but it has no {method.value}"
-        remedy = None
-        if others:
-            remedy = f"move the step, or write {{{others[0].value}: {name}}}"
-        found = f"it has {' and '.join(each.value for each in others)}" if others else None
-        self.report("graph-verb", message, path, is_key=is_key, found=found, help=remedy)
-
-    def _check_role(self, name: str, path: FieldPath, wanted: ServiceType) -> None:
-        role = self._roles.get(name)
-        if role is not None and role.service_type is not wanted:
-            message = f"{name} is a {role.service_type.value}, not a {wanted.value}"
-            remedy = f"name a component whose service_type is {wanted.value}"
-            self.report("graph-role", message, path, help=remedy)
-
-
-def _hooks_of(method: Method, service_type: ServiceType) -> set[str]:
-    """Return the names of the methods of a class, one of which a call needs."""
-    names = {f"{method.value}{ending}" for ending in _ENDINGS}
-    if method is Method.PREDICT:
-        return names | {"infer", "score"}
-    if service_type is ServiceType.OUTLIER_DETECTOR and method is Method.TRANSFORM_INPUT:
-        return names | {f"predict{ending}" for ending in _ENDINGS} | {"score"}
-    return names
+                where = (*at, str(key))
+                self._report(
+                    "graph-weights", "a weight is not positive", where, found=str(weight), allowed=allowed, help=remedy
+                )
+        if isinstance(weights, list) and isinstance(branches, list) and len(weights) != len(branches):
+            found = f"{len(weights)} weights, {len(branches)} branches"
+            self._report("graph-weights", "the numbers of weights and branches differ", at, is_key=True, found=found)
 
 
 LABEL = "lower-case letters, digits and -, at most 63, with a letter or digit at both ends"
 _RENAME = "give each its own name: …"
 _NEST = "move a part of it into a component with a graph of its own"
-_ONE_KIND = f"one of {', '.join((*_DECISIONS, *_METHODS))}"
+_ONE_KIND = f"one of {', '.join((*BRANCHING, *_METHODS))}"
 _ONE_BRANCH = "OK if branches are added later; otherwise write the branch alone"

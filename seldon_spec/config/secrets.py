@@ -40,10 +40,13 @@ def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
     return prepared
 
 
-def _resolve_secrets(spec: Spec, environ: Mapping[str, str], problems: list[Diagnostic]) -> Spec:
+def _resolve_secrets(
+    spec: Spec, environ: Mapping[str, str], problems: list[Diagnostic], *, is_served: bool = True
+) -> Spec:
     """Return a spec and its components with references replaced by secrets.
 
-    Diagnostics are appended to ``problems``.
+    Diagnostics are appended to ``problems``. Unless ``is_served``, the spec is a component without a server: its
+    secrets of ``server`` and ``flask`` are not read.
     """
     # The diagnostics of a graph include those of its components, also of those that are built elsewhere.
     missing = [d for d in spec.diagnostics if d.code == "missing-argument" and spec.graph is None]
@@ -53,14 +56,18 @@ def _resolve_secrets(spec: Spec, environ: Mapping[str, str], problems: list[Diag
     components = {}
     for name, each in spec.components.items():
         is_local = each.spec is not None and each.url is None
-        inner = _resolve_secrets(each.spec, environ, problems) if is_local and each.spec is not None else each.spec
-        token = reader.read(("components", name, "token"), each.token)
+        inner = each.spec
+        if is_local and each.spec is not None:
+            inner = _resolve_secrets(each.spec, environ, problems, is_served=False)
+        token = reader.read(("components", name, "token"), each.token) if each.url is not None else each.token
         components[name] = replace(each, spec=inner, token=token)
+    if is_served:
+        secrets = {at[-1]: reader.read(at, getattr(spec.flask, at[-1])) for at in flask_secrets}
+        server = replace(spec.server, auth=reader.read_tokens(spec.server.auth))
+        spec = replace(spec, flask=replace(spec.flask, **secrets), server=server)
     return replace(
         spec,
         components=MappingProxyType(components),
-        flask=replace(spec.flask, **{at[-1]: reader.read(at, getattr(spec.flask, at[-1])) for at in flask_secrets}),
-        server=replace(spec.server, auth=reader.read_tokens(spec.server.auth)),
         parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
         environment=MappingProxyType({k: reader.read(("environment", k), v) for k, v in spec.environment.items()}),
     )

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from functools import cache, partial
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
-from seldon_spec.errors import ComponentFailed, RequestError
+from seldon_spec.errors import ComponentFailed, RequestError, SeldonSpecError
 from seldon_spec.inference.batch_arrays import concat_rows, count_rows, find_group, split_rows
 from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
@@ -199,16 +199,10 @@ class RequestProcessor:
             self._finish(call, "success")
 
     def _fail(self, call: Call, error: BaseException) -> None:
-        if isinstance(error, (ComponentFailed, RequestError)):
-            where = (
-                call.operation.value
-                if error.component is None
-                else f"component {error.component}, {call.operation.value}"
-            )
-            if isinstance(error, ComponentFailed):
-                logger.error("%s: %s", where, error, exc_info=error.__cause__)
-            else:
-                logger.warning("%s: %s: %s", where, type(error).__name__, error)
+        if isinstance(error, ComponentFailed):
+            logger.error("%s: %s", _name(call, error), error, exc_info=error.__cause__)
+        elif isinstance(error, RequestError):
+            logger.warning("%s: %s: %s", _name(call, error), type(error).__name__, error)
         call.error = error
         self._finish(call, "error")
 
@@ -275,3 +269,9 @@ def _run_with_ids(calls: Sequence[Call], function: Callable[P, R], *args: P.args
         return function(*args, **kwargs)
     finally:
         WORKED_ON.reset(before)
+
+
+def _name(call: Call, error: SeldonSpecError) -> str:
+    """Return the operation that failed and, in a graph, the component in which it did."""
+    operation = call.operation.value
+    return operation if error.component is None else f"{operation}: component {error.component}"

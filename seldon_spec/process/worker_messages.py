@@ -34,7 +34,8 @@ def pack_failure(error: ComponentFailed) -> str:
     """Return the last message of a worker whose class could not be built."""
     cause = error.__cause__
     lines = "" if cause is None else "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
-    return json.dumps({"message": str(error)[:_MAX_MESSAGE], "traceback": lines[-_MAX_TRACEBACK:]})
+    packed = {"message": str(error)[:_MAX_MESSAGE], "traceback": lines[-_MAX_TRACEBACK:], "component": error.component}
+    return json.dumps(packed)
 
 
 def unpack_failure(line: str) -> ComponentFailed:
@@ -45,6 +46,7 @@ def unpack_failure(line: str) -> ComponentFailed:
     """
     packed = json.loads(line)
     failure = ComponentFailed(packed["message"])
+    failure.component = packed["component"]
     if packed["traceback"]:
         failure.trace = packed["traceback"].rstrip()
         failure.__cause__ = WorkerTraceback(failure.trace)

@@ -122,7 +122,7 @@ STATES = {
     "editor": State("plain", show_editor),
     "names": State("hostile", show_picture),
     "graph": State("bandit", show_graph, shown="light"),
-    "component": State("bandit", show_component),
+    "component": State("bandit", show_component, shown="dark"),
     "graph-tables": State("vote", show_graph_tables),
     "token": State("flowers", show_token, CLOSED),
     "document": State("flowers", show_document, CLOSED),

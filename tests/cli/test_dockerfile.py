@@ -108,6 +108,7 @@ def test_a_component_elsewhere_may_have_its_folder_anywhere(graph: Path, capsys:
         'graph: [iris, other]\ncomponents: {other: {path: ../shared, url: "http://other:9000"}}\n'
     )
     (graph.parent / "shared" / "requirements.txt").write_text("pandas\n")
+    (graph.parent / "shared" / "Model.py").write_text(f"import sklearn\n{COMPONENT}")
     assert run(["dockerfile", str(graph)]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -152,3 +153,18 @@ def test_a_requirement_that_is_a_path_of_a_component_is_refused(
     (graph / "iris" / "requirements.txt").write_text("./package\n")
     assert run(["dockerfile", str(graph)]) == 1
     assert "iris/requirements.txt installs package, which pip would look for" in capsys.readouterr().err
+
+
+def test_the_patterns_of_a_graph_apply_to_its_components(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (graph / "iris" / "helper.py").write_text("")
+    (graph / "iris" / "Model.py").write_text(f"import helper\n{COMPONENT}")
+    (graph / "iris" / ".dockerignore").write_text("helper.py\n")
+    (graph / "iris" / "id.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
+    assert run(["validate", str(graph)]) == 0
+    assert capsys.readouterr().err.count("[secret-in-image]") == 1
+    (graph / ".dockerignore").write_text("*.pem\n**/*.pem\niris/helper.py\n")
+    assert run(["validate", str(graph)]) == 1
+    assert (
+        ".dockerignore:3:1: error: .dockerignore excludes iris/helper.py, which the image needs"
+        in capsys.readouterr().err
+    )

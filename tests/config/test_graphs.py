@@ -26,11 +26,13 @@ from seldon_spec.config.graph import (
     list_components,
     walk_steps,
 )
-from seldon_spec.config.graph_steps import GraphCompiler, Role
-from seldon_spec.config.loader import load
-from seldon_spec.config.model import ComponentSpec, SecretRef, ServiceType, Spec
+from seldon_spec.config.graph_steps import GraphCompiler
+from seldon_spec.config.graph_uses import Role, find_uses
+from seldon_spec.config.loader import LoadOptions, load
+from seldon_spec.config.model import ComponentSpec, PortsSpec, SecretRef, ServiceType, Spec
+from seldon_spec.config.schema.lookup import split_path
 from seldon_spec.config.secrets import join_environments, prepare_to_load
-from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, SpecError
+from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, Severity, SpecError
 
 PARTS = Path(__file__).parents[1] / "cases" / "valid" / "graph" / "parts.py"
 MODEL = "class Model:\n    def __init__(self, threshold: float = 0.5, label: str = ''): ...\n    predict = None\n"
@@ -180,6 +182,44 @@ def test_a_variable_sets_the_whole_entry(folder: Path, text: str, url: str | Non
     assert _of(spec, "iris").class_name == "Model"
 
 
+WRONG_SETTINGS = [
+    ("graph-not-json", "SELDON_SPEC__GRAPH", "[scaler", "graph-name", "in JSON"),
+    ("graph-unknown", "SELDON_SPEC__GRAPH", '["scaler", "irsi"]', "unknown-component", '"iris"'),
+    ("graph-schema", "SELDON_SPEC__GRAPH", '[{"predict": "iris", "shadow_percent": 200}]', "range", None),
+    ("graph-role", "--set graph", '["bandit", "iris"]', "graph-role", "route: bandit"),
+    ("part-of-a-chain", "--set graph[0]", "iris", "unknown-key", "as a whole"),
+    ("part-of-no-split", "SELDON_SPEC__GRAPH__SPLIT__IRIS", "5", "unknown-key", "as a whole"),
+    ("unknown-component", "SELDON_SPEC__COMPONENTS__IRIS_3__VERSION", "5", "unknown-component", '"iris"'),
+    ("underscore", "--set components.iris_3.version", "5", "unknown-component", '"iris"'),
+    ("no-component", "SELDON_SPEC__COMPONENTS__", "5", "unknown-variable", "SELDON_SPEC__COMPONENTS?"),
+    ("unused", "SELDON_SPEC__COMPONENTS", '{"new": "iris"}', "graph-unused", None),
+    ("misspelt", "--set componets.iris.version", "5", "unknown-key", '"components"'),
+    ("wrong-type", "SELDON_SPEC__COMPONENTS__IRIS__SERVICE_TYPE", "ROUTR", "enum", '"ROUTER"'),
+    ("secret", "SELDON_SPEC__COMPONENTS__IRIS__URL", "http://u:hunter2@iris", "form", None),
+    ("secrets", "SELDON_SPEC__COMPONENTS", '{"iris": {"token": "hunter2", "pth": "x"}}', "unknown-key", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code", "remedy"), [each[1:] for each in WRONG_SETTINGS], ids=[each[0] for each in WRONG_SETTINGS]
+)
+def test_a_wrong_variable_or_flag_is_reported_once_by_its_name(
+    folder: Path, name: str, text: str, code: str, remedy: str | None
+) -> None:
+    tree = {"graph": ["scaler", "iris"], "components": {"scaler": ENTRIES["scaler"], "bandit": ENTRIES["bandit"]}}
+    flags = {split_path(name.removeprefix("--set ").replace("[0]", ".0")): text} if name.startswith("--") else {}
+    (folder / "seldon.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    try:
+        findings = load(folder, {} if flags else {name: text}, flags).diagnostics
+    except SpecError as error:
+        findings = error.diagnostics
+    (found,) = (each for each in findings if each.origin.kind is not OriginKind.FILE)
+    assert (found.origin.name, found.code) == (name, code)
+    assert (remedy or "") in (found.help or "")
+    assert {each.code for each in findings} <= {code, "graph-unused"}
+    assert "hunter2" not in repr(findings)
+
+
 def test_variables_set_the_graph_and_all_components(folder: Path) -> None:
     environ = {
         "SELDON_SPEC__GRAPH": '["scaler", {"average": ["iris", "iris-2"]}]',
@@ -204,6 +244,7 @@ def test_a_graph_inside_a_graph_is_a_model_with_components(folder: Path) -> None
     spec = _load(folder, tree, environ, {("components", "inner", "components", "bandit", "url"): "https://c"})
     assert spec.graph == ChainStep((_call("scaler", IN), _call("inner")))
     nested = _of(spec, "inner")
+    assert nested.name == "inner"
     assert nested.graph == CombineStep("average", None, (IRIS, _call("bandit")))
     assert _of(nested, "iris").parameters == {"threshold": 7, "label": "x"}
     assert _of(nested, "iris").unit.image == "iris:2"
@@ -278,6 +319,16 @@ def test_secrets_of_all_components_are_resolved_and_missing_ones_reported(folder
     assert [d.code for d in caught.value.diagnostics] == ["unread-secret", "unread-secret"]
 
 
+def test_secrets_without_effect_on_a_component_are_not_needed(folder: Path) -> None:
+    file = folder / "iris" / "seldon.yaml"
+    references = "server: {auth: {tokens: [{from_env: A}]}}\nflask: {SECRET_KEY: {from_env: A}}\n"
+    file.write_text(file.read_text() + references)
+    spec = _load(folder, {"graph": "iris", "components": {"iris": {"token": {"from_env": "A"}}}})
+    assert prepare_to_load(spec, {}).components["iris"].token == SecretRef("A")
+    with pytest.raises(SpecError, match="A"):  # served alone, they are
+        prepare_to_load(_of(spec, "iris"), {})
+
+
 def test_a_missing_argument_stops_only_components_of_this_process(folder: Path) -> None:
     (folder / "parts.py").write_text(
         "class Model:\n    def __init__(self, needed): ...\n    def predict(self, X): ...\n"
@@ -324,6 +375,14 @@ def test_show_lists_the_graph_and_every_component(folder: Path, capsys: pytest.C
     assert shown["spec"]["graph"][0] == {"transform_input": "scaler"}
     assert shown["spec"]["components"]["iris"]["parameters"] == {"threshold": 0.2}
     assert shown["origins"]["components.iris.parameters.threshold"]["above"]["name"] == f"{folder}/iris/seldon.yaml"
+
+
+def test_a_graph_in_an_entry_has_the_name_of_its_component(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nested = {"graph": "deep", "components": {"deep": ENTRIES["iris"]}}
+    spec = _load(folder, {"graph": ["first", "second"], "components": {"first": nested, "second": nested}})
+    assert (_of(spec, "first").name, _of(spec, "second").name) == ("first", "second")
+    assert run(["show", str(folder)]) == 0
+    assert 'components.second.name = "second"  <- from the key in components (' in capsys.readouterr().out
 
 
 def test_show_hides_secrets_of_components(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -448,3 +507,50 @@ def _spec_or_error(folder: Path, tree: Mapping[str, Any]) -> Spec | SpecError:
         return _load(folder, tree)
     except SpecError as error:
         return error
+
+
+def test_a_component_that_is_served_alone(tmp_path: Path) -> None:
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris" / "Iris.py").write_text(
+        "class Iris:\n    def __init__(self, threshold=0.1, digits=1):\n        pass\n\n    def predict(self, X, names):\n"
+        "        return X\n"
+    )
+    (tmp_path / "iris" / "seldon.yaml").write_text('class_name: Iris\nversion: "2"\n')
+    (tmp_path / "seldon.yaml").write_text("graph: [iris, other]\ncomponents: {other: {path: iris}}\n")
+    parameters = [
+        {"name": "threshold", "type": "FLOAT", "value": "0.5"},
+        {"name": "digits", "type": "INT", "value": "3"},
+    ]
+    environ = {
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9001",
+        "PREDICTIVE_UNIT_ID": "unit",
+        "PREDICTIVE_UNIT_PARAMETERS": json.dumps(parameters),
+        "SELDON_SPEC__COMPONENTS__IRIS__PARAMETERS__DIGITS": "4",
+        "SELDON_SPEC__SERVER__WORKERS": "2",
+    }
+    flags = {("ports", "grpc"): "5001", ("components", "iris", "ports", "metrics"): "6001"}
+    graph = load(tmp_path, environ, flags, options=LoadOptions(component="iris"))
+    spec, other = graph.components["iris"].spec, graph.components["other"].spec
+    assert spec is not None
+    assert spec.ports == PortsSpec(9001, 5001, 6001)
+    assert spec.server.workers == 2
+    assert spec.parameters == {"threshold": 0.5, "digits": 4}
+    assert (spec.unit.id, spec.unit.image) == ("unit", "iris:2")
+    assert str(spec.origin("ports", "http")) == "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"
+    assert other is not None
+    assert (other.ports, other.parameters, graph.ports) == (PortsSpec(), {}, PortsSpec())
+
+
+LIMITS: list[tuple[str, Any]] = [
+    ("components", {"graph": {"average": [f"c{i}" for i in range(300)]}}),
+    ("levels", {"graph": json.loads("[" * 40 + '"x", "x"' + "]" * 40)}),
+    ("graphs", json.loads('{"graph": ["x"], "components": {"x": ' * 17 + '{"class_name": "parts.Model"}' + "}}" * 17)),
+]
+
+
+@pytest.mark.parametrize("tree", [each[1] for each in LIMITS], ids=[each[0] for each in LIMITS])
+def test_a_graph_above_a_limit_is_reported_once(folder: Path, tree: Any) -> None:
+    names = {use.name for use in find_uses(tree["graph"])}
+    with pytest.raises(SpecError) as caught:
+        _load(folder, {"components": dict.fromkeys(names, ENTRIES["iris"]), **tree})
+    assert [d.code for d in caught.value.diagnostics if d.severity is Severity.ERROR] == ["graph-depth"]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from seldon_spec.config.graph import CallStep
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import FlaskSpec, ImageSpec, PortsSpec, ServerSpec, Spec
 from seldon_spec.deploy.dockerfile.bases import GPU_BASES
@@ -161,12 +160,6 @@ def test_a_path_that_looks_like_an_option_is_none(tmp_path: Path) -> None:
 def test_the_classic_form_says_what_it_cannot_do(case: str) -> None:
     with pytest.raises(NotClassic, match="--style classic"):
         render_classic(load_case(case), VERSION)
-
-
-def test_the_classic_form_has_no_graphs(tmp_path: Path) -> None:
-    spec = Spec(class_name=None, name="g", folder=tmp_path, graph=CallStep("iris"))
-    with pytest.raises(NotClassic, match="graph"):
-        render_classic(spec, VERSION)
 
 
 def test_a_wheel_for_one_build_is_installed_and_does_not_stay(tmp_path: Path) -> None:

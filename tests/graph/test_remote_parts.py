@@ -170,4 +170,4 @@ def test_an_error_is_logged_with_the_name_of_its_component(begin: Begin, caplog:
     failing = json.dumps({"data": {"ndarray": [[1.0]]}, "meta": {"tags": {"fail": "second"}}}).encode()
     with pytest.raises(ComponentFailed):
         ask(begin(ChainStep((LOCAL, CallStep("second"))), {}), failing)
-    assert "component second, predict: second fails" in caplog.text
+    assert "predict: component second: second fails" in caplog.text

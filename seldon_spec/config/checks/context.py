@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seldon_spec.config.checks.class_source import ClassLookup
-from seldon_spec.config.checks.requirements import Line, Requirements
+from seldon_spec.config.checks.requirements import Line
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.yaml.document import Document
 from seldon_spec.errors import Origin, OriginKind, Position
@@ -23,8 +23,8 @@ class RuleContext:
     """The result of reading the class; None if ``class_name`` is invalid."""
     checks_build: bool = False
     """Whether to check what only the build of an image needs."""
-    graph_requirements: Requirements = field(default_factory=Requirements)
-    """The requirements of the graph that the class is a component of, which its image has as well."""
+    graph: RuleContext | None = None
+    """That of the served graph, for a component of it: they share one image."""
 
     def origin(self, *path: str) -> Origin:
         """Return the origin of the value at ``path``; of a default, the start of the file."""
@@ -47,7 +47,7 @@ class RuleContext:
 
     def item_origin(self, *path: str) -> Origin:
         """Return the origin of a part of a list: in the file, its position, otherwise the origin of the list."""
-        lengths = range(len(path) - 1, 0, -1)
+        lengths = range(len(path), 0, -1)
         set_at = next((path[:length] for length in lengths if path[:length] in self.values.origins), ())
         origin = self.origin(*set_at)
         if not self._is_here(origin) or self.document.find(path) is None:

@@ -62,10 +62,18 @@ def image_patterns(context: RuleContext) -> Patterns:
 
 
 def find_file_problems(context: RuleContext, requirements: Requirements, scan: ImportScan) -> Iterator[Diagnostic]:
-    """Report needed files that are excluded, then secrets that are not."""
-    patterns = image_patterns(context)
-    yield from _hidden(context, requirements, scan, patterns)
-    yield from _secrets(context, patterns)
+    """Report needed files that are excluded, then secrets that are not.
+
+    The patterns for a component are those of its graph, whose check finds the secrets of its folder too.
+    """
+    root = context.graph or context
+    place = posixpath.relpath(context.folder.resolve().as_posix(), root.folder.resolve().as_posix())
+    if place.startswith(".."):
+        return  # another check reports it
+    patterns = image_patterns(root)
+    yield from _hidden(context, requirements, scan, patterns, place)
+    if root is context:
+        yield from _secrets(context, patterns)
 
 
 def _needed(
@@ -89,10 +97,12 @@ def _needed(
 
 
 def _hidden(
-    context: RuleContext, requirements: Requirements, scan: ImportScan, patterns: Patterns
+    context: RuleContext, requirements: Requirements, scan: ImportScan, patterns: Patterns, place: str
 ) -> Iterator[Diagnostic]:
+    root = context.graph or context
     by_line: dict[int, dict[str, bool]] = {}
-    for file, is_certain in _needed(context, requirements, scan, patterns):
+    for own, is_certain in _needed(context, requirements, scan, patterns):
+        file = posixpath.normpath(posixpath.join(place, own))
         index = find_pattern(PurePosixPath(file), patterns.lines)
         if index is not None:
             by_line.setdefault(index, {})[file] = is_certain
@@ -105,7 +115,7 @@ def _hidden(
         yield Diagnostic(
             "hidden-file",
             f"{source} excludes {names}, which the image needs",
-            _pattern_origin(context, patterns, index),
+            _pattern_origin(root, patterns, index),
             Severity.ERROR if any(files.values()) else Severity.WARNING,
             ("image", "exclude") if patterns.is_rendered else (),
             found=pattern.strip(),

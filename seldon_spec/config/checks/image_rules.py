@@ -53,9 +53,12 @@ def find_image_problems(context: RuleContext) -> Iterator[Diagnostic]:
         yield from _find_build_problems(context, requirements)
 
 
-def find_requirements(context: RuleContext) -> Requirements:
-    """Return the requirements of the spec of a context."""
-    return read_requirements(context.folder, _files_of(context))
+def _add_graph(context: RuleContext, requirements: Requirements) -> Requirements:
+    """Return the requirements of a component with those of its graph, which its image has as well."""
+    if context.graph is None:
+        return requirements
+    lines = read_requirements(context.graph.folder, _files_of(context.graph)).lines
+    return replace(requirements, lines=(*requirements.lines, *lines))
 
 
 def _files_of(context: RuleContext) -> tuple[str, ...]:
@@ -79,8 +82,7 @@ def _find_build_problems(context: RuleContext, requirements: Requirements) -> It
         from seldon_spec.config.checks.requirement_rules import find_requirement_problems
 
         yield from find_requirement_problems(context, requirements, target)
-        installed = replace(requirements, lines=(*requirements.lines, *context.graph_requirements.lines))
-        yield from find_import_problems(context, installed, scan, target)
+        yield from find_import_problems(context, _add_graph(context, requirements), scan, target)
     yield from find_file_problems(context, requirements, scan)
     yield from _check_imported_files(context, scan.files)
 

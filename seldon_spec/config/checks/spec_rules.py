@@ -49,6 +49,8 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
     if ("graph",) in invalid:  # misspelt: the class is not missing, and the components have a graph
         invalid |= {("class_name",), ("components",)}
     findings = [finding for rule in rules for finding in rule(context)]
+    if ("service_type",) in invalid:
+        findings = [finding for finding in findings if finding.code != "no-hook"]
     return [f for f in findings if not any(f.path[: len(path)] == path for path in invalid)]
 
 

@@ -30,9 +30,28 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severi
 PREFIX = "SELDON_SPEC__"
 
 
+_OF_GRAPH = ("graph", "components")
+"""The keys that describe a graph, where one of its components is served."""
+
+
 def generic_variable(path: FieldPath) -> str:
     """Return the ``SELDON_SPEC__`` variable of the field at ``path``."""
     return PREFIX + "__".join(step.upper().replace("-", "_") for step in path)
+
+
+def split_for_component(
+    environ: Mapping[str, str], flags: Sequence[Setting]
+) -> tuple[tuple[dict[str, str], list[Setting]], tuple[dict[str, str], list[Setting]]]:
+    """Split variables and flags where one component of a graph is served.
+
+    Returns:
+        Those of the graph, its steps and its components; and those of the served spec, which is the component.
+    """
+    of_graph = tuple(generic_variable((key,)) for key in _OF_GRAPH)
+    graph = {name: text for name, text in environ.items() if name.startswith(of_graph)}
+    served = {name: text for name, text in environ.items() if name not in graph}
+    graph_flags = [setting for setting in flags if setting.path[0] in _OF_GRAPH]
+    return (graph, graph_flags), (served, [setting for setting in flags if setting.path[0] not in _OF_GRAPH])
 
 
 def overlay(
@@ -106,6 +125,8 @@ def _generic_settings(
             origin = Origin(OriginKind.ENVIRONMENT, name)
             if path is None:
                 values.problems.append(_unknown_variable(name, prefix, origin))
+            elif _is_in_list(values, path):
+                values.problems.append(_part_of_list(path, origin))
             elif not is_of_component(path):
                 yield Setting(path, environ[name], origin)
 
@@ -118,12 +139,27 @@ def _known_settings(values: LayeredValues, flags: Sequence[Setting]) -> Iterator
         if field_schema(path) is None:
             message = f'there is no key "{join(path)}"'
             values.problems.append(Diagnostic("unknown-key", message, setting.origin, path=path, help=_suggest(path)))
+        elif _is_in_list(values, path):
+            values.problems.append(_part_of_list(path, setting.origin))
         else:
             yield setting
 
 
+def _is_in_list(values: LayeredValues, path: FieldPath) -> bool:
+    """Return whether a path leads into a graph whose value there is no mapping, such as a chain."""
+    parents = (values.get(path[:length]) for length in range(1, len(path)))
+    return path[:1] == ("graph",) and any(not isinstance(parent, dict) for parent in parents)
+
+
+def _part_of_list(path: FieldPath, origin: Origin) -> Diagnostic:
+    message = f"{join(path)} cannot be set alone: the graph has no such mapping"
+    return Diagnostic("unknown-key", message, origin, path=path, help="set graph as a whole, in JSON")
+
+
 def _suggest(path: FieldPath) -> str | None:
     parent = field_schema(path[:-1])
+    if field_schema(path[:1]) is None and len(path) > 1:
+        return suggest_key(path[:1], load_schema()["properties"])
     if parent is None:
         whole = guess(join(path), [join(known) for known, _ in fields()])
         return f'did you mean "{whole}"?' if whole else None

@@ -21,6 +21,8 @@ from seldon_spec.errors import Diagnostic, FieldPath, Position
 def add_file(document: Document, values: LayeredValues) -> set[FieldPath]:
     """Add the valid values of the file to ``values``; diagnostics are appended to ``document.problems``.
 
+    A graph with invalid parts is added as well, so that its other parts are checked too.
+
     Returns:
         The paths of the invalid fields.
     """
@@ -105,7 +107,7 @@ def _add_mapping(
         elif isinstance(value, dict) and groups_keys(at):
             values.open(at, document.origin(document.key_position(at)))
             _add_mapping(value, at, document, values, wrong)
-        elif not _has_invalid_part(at, wrong):
+        elif own_path(at) == ("graph",) or not _has_invalid_part(at, wrong):
             values.set(at, value, document.origin(_value_position(document, at)))
 
 

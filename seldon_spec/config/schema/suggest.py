@@ -126,6 +126,9 @@ def _suggest_text(at: FieldPath, text: str, written: str | None, schema: Schema)
     if at[-1] == "class_name":
         module = re.sub(r"\.py(?=[:/]|$)", "", text.strip().removeprefix("./"))
         candidates.append(re.sub("[/:]", ".", module))
+    if at[-1] == "url":
+        scheme = re.match(r"(https?|grpcs?)[:/]/*", text.strip())
+        candidates.append(f"{scheme[1]}://{text.strip()[scheme.end() :]}" if scheme else f"http://{text.strip()}")
     for candidate in candidates:
         if candidate != text and accepts(candidate, schema, root):
             return f'did you mean "{candidate}"?'
@@ -146,8 +149,8 @@ def _suggest_number(at: FieldPath, text: str, types: tuple[str, ...]) -> str | N
         return f"write it without quotes: {text}"
     if re.fullmatch(r"[-+]?[0-9]+e[0-9]{1,2}", text, re.IGNORECASE) and {"integer", "number"} & set(types):
         return f"YAML reads {text} as text; write {int(float(text))}"
-    units = next((units for end, units in _UNITS.items() if at[-1].endswith(end)), {})
-    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)", text.strip())
+    units = next((units for end, units in _UNITS.items() if at[-1].endswith(end)), {"%": 1})
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*|%)", text.strip())
     if match and match[2].lower() in units:
         number = float(match[1]) * units[match[2].lower()]
         return f"write the number alone: {int(number) if number.is_integer() else number}"

@@ -3,8 +3,8 @@
 Modules are in ``sys.modules`` under their own names, as in any Python program. If two folders have modules of the same
 name, the name becomes shared: each folder keeps its own module, and ``sys.modules`` has a proxy under that name. Import
 statements, ``importlib``, pickles and lookups in ``sys.modules`` then find the module of the folder whose code runs
-them: that of the innermost frame whose code is in a folder with this name. Without such a frame they find a module of
-that name that comes from no folder, else that of the folder imported last.
+them: that of the innermost frame whose code is in a folder with this name, else the one whose code started the thread.
+Without either they find a module of that name that comes from no folder, else that of the folder imported last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-import sysconfig
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.abc import Loader
@@ -33,6 +32,8 @@ from importlib.machinery import (
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
+
+from seldon_spec.inference.component.installed_modules import find_installed, is_installed, is_installed_file
 
 ALIAS = "_seldon_spec_class_"
 """Prefix of the name under which a module is loaded whose own name belongs to an installed package."""
@@ -110,7 +111,7 @@ class FolderModules:
         if name in _shared or any(other.find(name) is not None for other in _known.values() if other is not self):
             return True
         module = sys.modules.get(name)
-        return module is not None and not self.owns(module) and not _is_installed(module)
+        return module is not None and not self.owns(module) and not is_installed(module)
 
     def share(self, top: str) -> None:
         """Make a top-level name one that several folders, or a folder and other code, have modules under."""
@@ -127,6 +128,7 @@ class FolderModules:
                     sys.modules[name] = _SharedModule(name)
                 if not _shared:
                     _python_import, builtins.__import__ = builtins.__import__, _import
+                    threading.Thread.start = _start_thread  # type: ignore[method-assign, assignment]
                 _shared[top] = owners
             _shared[top].add(self)
 
@@ -271,7 +273,10 @@ def _resolve(name: str, attribute: str) -> ModuleType:
 
 
 def _find_caller(owners: Collection[FolderModules]) -> FolderModules | None:
-    """Return the folder, one of the given ones, of the innermost frame whose code is in one of them."""
+    """Return the folder, one of the given ones, of the innermost frame whose code is in one of them.
+
+    Without such a frame in the stack of a thread, it is the folder whose code started the thread.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_globals.get("__file__")
@@ -279,7 +284,20 @@ def _find_caller(owners: Collection[FolderModules]) -> FolderModules | None:
         if folder in owners:
             return folder
         frame = frame.f_back
-    return None
+    starter = getattr(threading.current_thread(), _STARTER, None)
+    return starter if starter in owners else None
+
+
+_STARTER = "_seldon_spec_folder"
+"""The attribute of a thread with the folder whose code started it."""
+
+_python_start = threading.Thread.start
+
+
+def _start_thread(thread: threading.Thread) -> None:
+    """Replace ``Thread.start`` once a name is shared: a thread of a library, e.g. of a pool, pickles for its folder."""
+    setattr(thread, _STARTER, _find_caller(_registered))
+    _python_start(thread)
 
 
 @functools.lru_cache(4096)
@@ -362,31 +380,3 @@ def _digest(file: str) -> bytes:
         return hashlib.sha256(Path(file).read_bytes()).digest()
     except OSError:
         return b"missing"
-
-
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-_PACKAGE = str(Path(__file__).resolve().parents[2])
-
-
-@functools.lru_cache(4096)
-def is_installed_file(file: str) -> bool:
-    """Whether a file belongs to the standard library or to an installed package, this one included."""
-    parts = Path(file).parts
-    return (
-        "site-packages" in parts
-        or "dist-packages" in parts
-        or file.startswith(tuple(f"{place}/" for place in (*_INSTALLED, _PACKAGE)))
-    )
-
-
-def _is_installed(module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    return file is None or is_installed_file(str(file))
-
-
-def find_installed(name: str) -> bool:
-    """Whether an installed package, or the standard library, has a top-level module of this name."""
-    if name in sys.stdlib_module_names or name == "seldon_spec":
-        return True
-    places = [place for place in sys.path if is_installed_file(f"{place}/")]
-    return PathFinder.find_spec(name, places) is not None

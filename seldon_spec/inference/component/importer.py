@@ -15,7 +15,8 @@ from typing import Any
 
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.failure import user_code
-from seldon_spec.inference.component.folder_modules import ALIAS, FolderModules, find_installed
+from seldon_spec.inference.component.folder_modules import ALIAS, FolderModules
+from seldon_spec.inference.component.installed_modules import find_installed
 
 _IMPORTS_FLASK = re.compile(rb"^[ \t]*(from|import)[ \t]+flask\b", re.MULTILINE)
 

@@ -19,6 +19,7 @@ from seldon_spec.config.graph import (
     walk_steps,
 )
 from seldon_spec.config.model import ComponentSpec, Spec, UnitSpec
+from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.graph.graph import Graph
@@ -33,6 +34,7 @@ from seldon_spec.inference.graph.steps import (
     ShadowRunner,
     SplitRunner,
 )
+from seldon_spec.inference.graph.values import blame
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import ComponentMetrics, MetricsSink
 
@@ -69,7 +71,7 @@ def build_graph(spec: Spec, tools: GraphTools) -> Graph:
     """Build the components of a graph one after the other, on this thread, and the graph of them.
 
     Raises:
-        ComponentFailed: a class raised.
+        ComponentFailed: a class raised; its ``component`` names it.
     """
     assert spec.graph is not None
     nodes = {name: _build_node(name, each, spec, tools) for name, each in spec.components.items()}
@@ -90,7 +92,10 @@ def _build_node(name: str, spec: ComponentSpec, graph: Spec, tools: GraphTools) 
         component, has_feedback = tools.connect(name, spec, graph), spec.has_feedback
     else:
         assert spec.spec is not None
-        component = tools.build(spec.spec)
+        try:
+            component = tools.build(spec.spec)
+        except SeldonSpecError as error:
+            raise blame(error, name) from error.__cause__
         has_feedback = isinstance(component, (Adapter, Graph)) and component.has_feedback
     composite = component if isinstance(component, Graph) else None
     unit = _describe_unit(name, spec, graph)
