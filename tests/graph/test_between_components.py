@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import seldon_spec
-from seldon_spec.errors import PayloadError
+from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.component_codec import ComponentCodec
@@ -43,6 +43,27 @@ class Rows:
 class Kinds:
     def predict(self, X: pandas.DataFrame, names=None):
         return [[X[column].tolist()[1] == value for column, value in zip(X, ("y", 2, 1.0))]]
+
+
+class WrongObject:
+    def predict(self, X, names):
+        return {"a": object()}
+
+
+class WrongTags:
+    def predict(self, X, names):
+        return X
+
+    def tags(self):
+        tag = 1
+        for _ in range(5000):
+            tag = [tag]
+        return {"tag": tag}
+
+
+class WrongRaw:
+    def predict_raw(self, message):
+        return ["no message"]
 
 
 class Cells:
@@ -223,3 +244,28 @@ def test_branches_do_not_see_changes_of_cells(begin: Begin) -> None:
     )
     response = ask(dispatcher, {"data": {"names": ["a", "b"], "ndarray": [[{"x": 1}, "y"]]}})
     assert response["jsonData"] == {"all": [{"seen": 1}] * 3}
+
+
+@pytest.mark.parametrize("codec", [JSON, V2], ids=["v1", "v2"])
+@pytest.mark.parametrize("name", ["WrongObject", "WrongTags", "WrongRaw"])
+def test_the_component_is_to_blame_whose_response_is_no_message(name: str, codec: Any, begin: Begin) -> None:
+    dispatcher = begin(
+        "graph: [wrong, echo]\n"
+        f"components: {{wrong: {{class_name: Between.{name}}}, echo: {{class_name: Between.Echo}}}}\n"
+    )
+    tensor = {"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [1.0]}
+    body = {"inputs": [tensor]} if codec is V2 else {"data": {"ndarray": [[1.0]]}}
+    with pytest.raises((ResultError, UnwritableResult)) as caught:
+        ask(dispatcher, body, codec)
+    assert caught.value.component == "wrong"
+
+
+def test_a_response_that_cannot_be_combined_is_no_error_of_the_client(begin: Begin) -> None:
+    dispatcher = begin(
+        "graph: {combine: both, of: [wrong, echo]}\n"
+        "components: {wrong: {class_name: Between.WrongObject}, echo: {class_name: Between.Echo},"
+        " both: {class_name: Between.Both, service_type: COMBINER}}\n"
+    )
+    with pytest.raises(UnwritableResult) as caught:
+        ask(dispatcher, {"data": {"ndarray": [[1.0]]}})
+    assert caught.value.component == "both"

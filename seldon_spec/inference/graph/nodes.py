@@ -156,8 +156,11 @@ class Node:
             raise RequestTimeout(f"the client did not wait until component {self.name} was called")
         visit.request_path[self.name] = self._image
         codec = self._find_codec(visit.codec)
-        request = value.to_request(operation, codec, is_plain=(operation, codec.transport) in self.component.plain)
+        is_plain = (operation, codec.transport) in self.component.plain
+        request = value.to_request(operation, codec, is_plain=is_plain)
         request.keeps_rows = self.component.keeps_rows
+        if is_plain:
+            value.read_request(request, self.name)
         if visit.client is not None and value.response is not None:
             _add_client(request.message, visit.client)
         if self._composite is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.errors import SeldonSpecError
+from seldon_spec.errors import PayloadError, ResultError, SeldonSpecError
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.message import Message, Operation, PayloadType
 from seldon_spec.inference.request import Codec, Request, Response
@@ -103,6 +103,26 @@ class Value:
         assert request is not None
         request.operation, request.checked = operation, None
         return request
+
+    def read_request(self, request: Request, receiver: str) -> None:
+        """Read the message of a request that was made from this value.
+
+        Args:
+            request: to the receiver.
+            receiver: the component; it gets the blame if the value is the responses of several components.
+
+        Raises:
+            ResultError: the response that it is made from is no message; its component is to blame.
+        """
+        if self.response is None:
+            return
+        try:
+            request.message  # noqa: B018 - it is kept
+        except PayloadError as error:
+            what = "a response to combine" if self.producer is None else "the response"
+            raise blame(ResultError(f"{what} is no message: {error}"), self.producer or receiver) from None
+        except SeldonSpecError as error:
+            raise blame(error, self.producer or receiver) from None
 
     def add_meta(self, meta: Mapping[str, Any]) -> Value:
         """Return the value with the tags and metrics of a router, which override those that it has."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
-from seldon_spec.errors import PayloadError, UnknownModel
+from seldon_spec.errors import PayloadError, UnknownModel, UnwritableResult
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.datatypes import BYTES, find_datatype
 from seldon_spec.inference.image_files import is_image_type
@@ -338,7 +338,10 @@ def _parameter(value: Any) -> bool | int | float | str:
         return int(value)
     if isinstance(value, float) and np.isfinite(value):
         return float(value)
-    return json.dumps(plain_tree(value))
+    try:
+        return json.dumps(plain_tree(value))
+    except RecursionError as error:
+        raise UnwritableResult("a tag is nested too deeply for JSON") from error
 
 
 def options_of(message: Message) -> InferOptions:

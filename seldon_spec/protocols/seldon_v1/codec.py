@@ -67,7 +67,7 @@ def _copy_meta(meta: dict[str, Any]) -> Any:
     """Return a ``meta`` as JSON transfers it."""
     try:
         return _copy_plain(meta)
-    except TypeError:
+    except (TypeError, RecursionError):
         return json.loads(write_part(meta, _STYLE))
 
 
