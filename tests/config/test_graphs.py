@@ -536,10 +536,11 @@ def test_any_variables_and_flags_of_a_graph_give_a_spec_or_findings(
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     (folder / "parts.py").write_text(PARTS.read_text())
-    inner = {"graph": "iris", "components": {"iris": ENTRIES["iris"]}}
+    own = {"iris": ENTRIES["iris"]}
+    inner = {"graph": "iris", "components": own}
     tree = {
         "graph": ["scaler", "iris", "g"],
-        "components": {"g": inner, "scaler": ENTRIES["scaler"], **inner["components"]},
+        "components": {"g": inner, "scaler": ENTRIES["scaler"], **own},
     }
     spec = _spec_or_error(folder, tree, environ, flags)
     assert spec.diagnostics if isinstance(spec, SpecError) else spec.graph
