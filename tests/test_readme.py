@@ -35,7 +35,6 @@ PACKAGING = ["README.md", "docs/quickstart.md"]
 """The pages that render a Dockerfile."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVE = re.compile(r"(seldon-spec serve\b.*) &")
-COMPONENT = re.compile(r"seldon-spec serve --component (\S+)")
 RUN_SECONDS = 60
 FILE = re.compile(r"(?:#|//) ([\w.]+\.\w+)\n")
 TRITON = "python triton_client.py"
@@ -118,13 +117,7 @@ def run_page(
         commands = [command for command, _ in steps]
         with reserve_ports(3) as (http, grpc, metrics):
             ports = {"HTTP": http, "GRPC": grpc, "METRICS": metrics} if any(map(SERVE.fullmatch, commands)) else {}
-            alone = next(iter(COMPONENT.findall(text)), None)
-            variable = (
-                f"SELDON_SPEC__COMPONENTS__{alone.upper().replace('-', '_')}__PORTS__{{}}"
-                if alone
-                else "PREDICTIVE_UNIT_{}_SERVICE_PORT"
-            )
-            variables = {variable.format(name): str(port) for name, port in ports.items()}
+            variables = {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port) for name, port in ports.items()}
 
             def move(text: str, http: int = http, grpc: int = grpc) -> str:
                 return text.replace("localhost:9000", f"localhost:{http}").replace(

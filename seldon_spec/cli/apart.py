@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from seldon_spec.cli.exit_codes import WrongArgument
+from seldon_spec.config.layers.environment import PREFIX, split_for_component
+from seldon_spec.config.layers.variables import known_variables
 from seldon_spec.config.model import LogFormat, Spec
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import FieldPath, Stopped
@@ -30,9 +32,6 @@ _REPORT_SECONDS = 10.0
 """The interval at which the components that are not ready yet are logged."""
 _EXIT_SECONDS = 10.0
 """What a component needs beside its grace period to stop."""
-_OF_FRONT = (("ports",), ("server", "host"), ("server", "workers"))
-"""The fields whose flags a component does not need: they concern the front end only."""
-
 Ports = tuple[int, int, int]
 
 
@@ -41,6 +40,7 @@ def serve_apart(
     spec: Spec,
     flags: Mapping[FieldPath, str],
     transport: str,
+    environ: Mapping[str, str],
     serve: Callable[[Mapping[FieldPath, str], Callable[[], None]], None],
 ) -> None:
     """Start the local components of a graph, and serve its front end until SIGTERM.
@@ -50,6 +50,7 @@ def serve_apart(
         spec: as loaded with the flags.
         flags: of the command line.
         transport: ``rest`` or ``grpc``: how the front end calls the components.
+        environ: the variables of this process.
         serve: serves the front end, given the flags with the URLs of the components, and what to call after each
             reload of its spec.
 
@@ -66,7 +67,7 @@ def serve_apart(
     with contextlib.suppress(Stopped), ServerSignals(), _reserve_ports(list(local)) as ports:
         commands = {name: _make_command(path, name, flags, ports[name]) for name in local}
         format_line = partial(_format_line, is_json=spec.server.log.format is LogFormat.JSON)
-        processes = ComponentProcesses(commands, format_line, grace_seconds + _EXIT_SECONDS)
+        processes = ComponentProcesses(commands, _filter_environ(environ), format_line, grace_seconds + _EXIT_SECONDS)
         try:
             processes.start()
             logger.info("starting %s, each in a process of its own", ", ".join(local))
@@ -103,10 +104,20 @@ def _make_command(path: Path, name: str, flags: Mapping[FieldPath, str], ports: 
         ("server", "auth"): "null",
         ("server", "tls"): "null",
     }
-    kept = {field: text for field, text in flags.items() if not any(field[: len(at)] == at for at in _OF_FRONT)}
+    kept = {field: text for field, text in flags.items() if field[0] in ("graph", "components")}
     settings: dict[FieldPath, str] = {**kept, **{("components", name, *field): own[field] for field in own}}
     words = [word for field, text in settings.items() for word in ("--set", f"{join(field)}={text}")]
     return [sys.executable, "-m", "seldon_spec", "serve", str(path), "--component", name, *words]
+
+
+def _filter_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without those that concern the front end only."""
+    of_graph, known = split_for_component(environ, ())[0][0], known_variables()
+    return {
+        name: text
+        for name, text in environ.items()
+        if name in of_graph or not (name in known or name.startswith(PREFIX))
+    }
 
 
 def _make_urls(ports: Mapping[str, Ports], transport: str) -> dict[FieldPath, str]:

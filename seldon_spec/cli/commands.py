@@ -187,7 +187,7 @@ def serve(
     graphs: list[Spec] = []
 
     def read(environ: Mapping[str, str]) -> Spec:
-        spec = _load_served(path, environ, flags, flag_names)
+        spec = _load_served(path, environ, flags, flag_names, component)
         if component is None:
             return spec
         graphs[:] = [spec]
@@ -223,11 +223,13 @@ def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool
             on_reload=on_reload,
         )
 
-    serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, serve_front)
+    serve_apart(path, _load_served(path, os.environ, flags, flag_names), flags, transport, os.environ, serve_front)
 
 
-def _load_served(path: Path, environ: Mapping[str, str], flags: Flags, flag_names: Flags) -> Spec:
-    options = LoadOptions(flag_names)
+def _load_served(
+    path: Path, environ: Mapping[str, str], flags: Flags, flag_names: Flags, component: str | None = None
+) -> Spec:
+    options = LoadOptions(flag_names, component=component)
     return _require_hook(load(path, environ, flags, annotations=read_annotations(), options=options))
 
 

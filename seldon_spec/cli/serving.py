@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from seldon_spec.cli.exit_codes import WrongArgument, print_diagnostics
@@ -122,5 +123,6 @@ def _find_folders(specs: Sequence[Spec]) -> list[WatchedFolder]:
     for spec in specs:
         folder = spec.folder.resolve()
         if folder in outer and folder not in found:
-            found[folder] = WatchedFolder(folder, spec.file, find_patterns(spec))
+            alone = replace(spec, components=MappingProxyType({}))  # each folder has its own patterns
+            found[folder] = WatchedFolder(folder, spec.file, find_patterns(alone))
     return [*found.values()]

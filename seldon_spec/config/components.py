@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
@@ -37,12 +37,21 @@ _DECISIVE = (("class_name",), ("graph",), ("path",), ("url",))
 """The keys of an entry that decide what the component is."""
 
 
+class ServedComponent(NamedTuple):
+    """The component of a graph that is served alone, with the variables and flags of the served spec."""
+
+    name: str
+    environ: Mapping[str, str]
+    flags: Sequence[Setting]
+
+
 class SpecLoader:
     """Loads one spec with all its components.
 
     Args:
         environ: the variables.
-        flags: the flags, with paths from the served spec.
+        flags: the flags, with paths from the graph.
+        served: the component that is served alone; None: the graph is served.
         checks_build: check what only the build of an image needs.
 
     Attributes:
@@ -50,8 +59,16 @@ class SpecLoader:
         documents: the files that were read, by name.
     """
 
-    def __init__(self, environ: Mapping[str, str], flags: Sequence[Setting], *, checks_build: bool) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        flags: Sequence[Setting],
+        served: ServedComponent | None = None,
+        *,
+        checks_build: bool,
+    ) -> None:
         self._environ, self._flags, self._checks_build = environ, flags, checks_build
+        self._served = served
         self.findings: list[Diagnostic] = []
         self.documents: dict[str, Document] = {}
         self._count = 0
@@ -75,7 +92,7 @@ class SpecLoader:
         """
         values, document = layered.values, layered.document
         self.documents.setdefault(document.file, document)
-        loaded = LoadedSpec(layered)
+        loaded = LoadedSpec(layered, is_served=self._is_served(at))
         self.findings += [*document.problems, *values.problems]
         if not layered.is_readable:
             return loaded
@@ -94,8 +111,13 @@ class SpecLoader:
         return loaded
 
     def apply_layers(self, layered: LayeredSpec, at: FieldPath) -> None:
-        """Apply the variables and flags of a component."""
+        """Apply the variables and flags of a component; those of the served spec first, if it is served alone."""
+        if self._served is not None and self._is_served(at):
+            overlay(layered.values, self._served.environ, self._served.flags, layered.hints)
         overlay(layered.values, self._environ, self._flags, layered.hints, at)
+
+    def _is_served(self, at: FieldPath) -> bool:
+        return self._served is not None and at == ("components", self._served.name)
 
     def find_settings(self, at: FieldPath) -> Iterator[tuple[str, Origin]]:
         """Yield the components of the graph at ``at`` that variables and flags name, with their origins."""

@@ -46,6 +46,7 @@ class LoadedSpec:
         step_names: of the steps with branches, those of nested graphs too.
         environment: the variables that it sets in the process, with their origins.
         findings: of the rules of the spec alone.
+        is_served: whether it is a component that is served alone.
     """
 
     layered: LayeredSpec
@@ -54,3 +55,4 @@ class LoadedSpec:
     step_names: frozenset[str] = frozenset()
     environment: dict[str, tuple[Any, Origin]] = field(default_factory=dict)
     findings: list[Diagnostic] = field(default_factory=list)
+    is_served: bool = False

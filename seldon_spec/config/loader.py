@@ -12,12 +12,12 @@ from types import MappingProxyType
 
 from seldon_spec.config.build_context import find_outside
 from seldon_spec.config.build_spec import build_spec, with_references
-from seldon_spec.config.components import SpecLoader
+from seldon_spec.config.components import ServedComponent, SpecLoader
 from seldon_spec.config.digest import digest_spec, find_other_file
 from seldon_spec.config.graph import find_first, find_last
 from seldon_spec.config.layered_spec import read_spec
 from seldon_spec.config.layers.annotations import apply_annotations
-from seldon_spec.config.layers.environment import overlay
+from seldon_spec.config.layers.environment import overlay, split_for_component
 from seldon_spec.config.layers.field_text import flag
 from seldon_spec.config.loaded_spec import LoadedSpec
 from seldon_spec.config.masking import mask_finding
@@ -35,12 +35,15 @@ class LoadOptions:
         needs_file: report a missing file.
         only_warned: codes of errors that are reported as warnings.
         checks_build: check what only the build of an image needs: requirements, imports and files.
+        component: the component of the graph that is served alone: variables and flags that do not describe the graph
+            are its own; None: the graph is served.
     """
 
     flag_names: Mapping[FieldPath, str] = field(default_factory=dict)
     needs_file: bool = True
     only_warned: frozenset[str] = frozenset()
     checks_build: bool = False
+    component: str | None = None
 
 
 DEFAULT_OPTIONS = LoadOptions()
@@ -75,8 +78,10 @@ def load(
     values, document = layered.values, layered.document
     apply_annotations(values, annotations)
     settings = [flag(at, text, options.flag_names.get(at)) for at, text in (flags or {}).items()]
-    overlay(values, environ, settings, layered.hints)
-    loader = SpecLoader(environ, settings, checks_build=options.checks_build)
+    of_graph, of_served = split_for_component(environ, settings)
+    overlay(values, *((environ, settings) if options.component is None else of_graph), layered.hints)
+    served = None if options.component is None else ServedComponent(options.component, *of_served)
+    loader = SpecLoader(environ, settings, served, checks_build=options.checks_build)
     loaded = loader.load(layered)
     findings = [*loader.findings, *find_other_file(document, _digest(loaded), environ)]
     if options.checks_build:
@@ -123,8 +128,12 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
     if around is not None:
         image = spec.image.tag or f"{spec.name}:{spec.version or 'latest'}"
         own = spec.unit
-        unit = replace(around, id=component, image=image, name=own.name, version=own.version)
-        spec = replace(spec, unit=replace(unit, metadata=None, is_passthrough=False))
+        if loaded.is_served:
+            unit = replace(own, id=own.id or component, image=own.image or image)
+        else:
+            unit = replace(around, id=component, image=image, name=own.name, version=own.version)
+            unit = replace(unit, metadata=None, is_passthrough=False)
+        spec = replace(spec, unit=unit)
     if loaded.steps is None:
         return spec
     components = {

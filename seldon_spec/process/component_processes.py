@@ -46,14 +46,19 @@ class ComponentProcesses:
 
     Args:
         commands: the command of each component, by its name.
+        environ: the variables of their processes.
         format_line: returns a line of a component's log as it is written, given the name of the component and the line.
         stop_seconds: components that have not exited this long after they were stopped are killed.
     """
 
     def __init__(
-        self, commands: Mapping[str, Sequence[str]], format_line: Callable[[str, str], str], stop_seconds: float
+        self,
+        commands: Mapping[str, Sequence[str]],
+        environ: Mapping[str, str],
+        format_line: Callable[[str, str], str],
+        stop_seconds: float,
     ) -> None:
-        self._commands = commands
+        self._components = [_Component(name, command, environ) for name, command in commands.items()]
         self._format_line = format_line
         self._stop_seconds = stop_seconds
         self._pid = self._control = self._status = -1
@@ -68,7 +73,7 @@ class ComponentProcesses:
         if self._pid == 0:
             os.close(self._control)
             os.close(self._status)
-            _run_manager(_Manager(self._commands, self._format_line, self._stop_seconds, parent, control, status))
+            _run_manager(_Manager(self._components, self._format_line, self._stop_seconds, parent, control, status))
         os.close(control)
         os.close(status)
 
@@ -128,9 +133,10 @@ class _Component:
         lines: the last lines of its log.
     """
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
         self.name = name
         self.command = command
+        self._environ = environ
         self.process: subprocess.Popen[bytes] | None = None
         self.start_at = self.started_at = 0.0
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -141,6 +147,7 @@ class _Component:
     def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own command
             self.command,
+            env=self._environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -191,14 +198,14 @@ class _Manager:
 
     def __init__(
         self,
-        commands: Mapping[str, Sequence[str]],
+        components: Sequence[_Component],
         format_line: Callable[[str, str], str],
         stop_seconds: float,
         parent: int,
         control: int,
         status: int,
     ) -> None:
-        self._components = [_Component(name, command) for name, command in commands.items()]
+        self._components = components
         self._format_line = format_line
         self._stop_seconds = stop_seconds
         self._parent, self._control, self._status = parent, control, status

@@ -27,6 +27,22 @@ from seldon_spec.remote.server import Metadata, Server
 
 _VISIBLE = re.compile(r"[!-~]+")
 _SENDABLE = re.compile(rb"[ -~]+")
+_NOT_SENT = frozenset(
+    {
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"seldon-puid",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers that this client sets itself, or that are for one connection."""
+
 _NO_OPERATIONS: frozenset[tuple[Operation, Transport]] = frozenset()
 _DEADLINE_TEXT = "no response before the deadline of the request (server.request_timeout_seconds, or the client's own)"
 
@@ -58,7 +74,11 @@ class RemoteComponent:
             f" (components.{name}.timeout_seconds)"
         )
         nested = None if spec.spec is None else find_kept_headers(spec.spec)  # a graph may split by a header
-        self._headers = frozenset(TRACE_HEADERS) | (nested or frozenset())
+        kept = frozenset(TRACE_HEADERS) | (nested or frozenset())
+        own = _NOT_SENT if spec.token is None else _NOT_SENT | {b"authorization"}
+        self._headers = frozenset(
+            header for header in kept - own if not header.startswith(b"grpc-") and not header.endswith(b"-bin")
+        )
         self._server = server
         self._monitor = ReadinessMonitor(name, server)
 

@@ -22,7 +22,10 @@ _PATHS = {route.operation: route.path for route in reversed(ROUTES) if route.ope
 _PORTS = {"http": 80, "https": 443}
 _READY_PATHS = ("/ready", "/health/ping")
 _ERRORS = range(400, 600)
-_MAX_INFO = 500
+_MAX_INFO = 4096
+"""The characters of an error's text that are sent on, which may be in headers."""
+
+_MAX_TEXT = 500
 _MAX_START = 64
 _OK = 200
 _NOT_FOUND = 404
@@ -64,7 +67,7 @@ class HttpServer:
         if response.status != _OK:
             raise _failed(response)
         if not response.body[:_MAX_START].lstrip().startswith(b"{"):
-            text = response.body[:_MAX_INFO].decode("utf-8", "replace")
+            text = response.body[:_MAX_TEXT].decode("utf-8", "replace")
             raise ResultError(f"the response of {self.address} is no message: {text[:100]!r}")
         return response.body
 
@@ -72,7 +75,7 @@ class HttpServer:
         """Return the metadata of its model; see ``Server.read_metadata``."""
         try:
             return json.loads(self.send(Operation.METADATA, None, metadata, limit))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ResultError(f"the metadata of {self.address} are no JSON: {error}") from error
 
     def check_ready(self, limit: TimeLimit) -> None:
@@ -174,16 +177,16 @@ def _failed(response: HttpResponse) -> RemoteFailed:
     text = response.body.decode("utf-8", "replace").strip()
     try:
         tree = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         tree = None
     described = tree.get("status") if isinstance(tree, dict) else None
     found = described if isinstance(described, dict) else {}
-    info = found.get("info") or (tree.get("error") if isinstance(tree, dict) else None) or text[:_MAX_INFO]
+    info = found.get("info") or (tree.get("error") if isinstance(tree, dict) else None) or text[:_MAX_TEXT]
     if not info or http_status != status:
         info = f"the server responded with HTTP status {status} {phrase}".rstrip()
     reason, code = found.get("reason"), found.get("code")
     return RemoteFailed(
-        str(info),
+        str(info)[:_MAX_INFO],
         http_status,
         find_grpc_code(http_status),
         reason if isinstance(reason, str) else None,

@@ -40,7 +40,7 @@ def _codes_in_the_sources() -> set[str]:
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             first = node.args[0] if node.args else None
-            makes_one = name in ("Diagnostic", "report", "_wrong", "invalid_value")
+            makes_one = name in ("Diagnostic", "report", "_report", "_wrong", "invalid_value")
             if makes_one and isinstance(first, ast.Constant) and isinstance(first.value, str):
                 found.add(first.value)
     return found | {"reference"}

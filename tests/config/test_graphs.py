@@ -28,8 +28,8 @@ from seldon_spec.config.graph import (
 )
 from seldon_spec.config.graph_steps import GraphCompiler
 from seldon_spec.config.graph_uses import Role, find_uses
-from seldon_spec.config.loader import load
-from seldon_spec.config.model import ComponentSpec, SecretRef, ServiceType, Spec
+from seldon_spec.config.loader import LoadOptions, load
+from seldon_spec.config.model import ComponentSpec, PortsSpec, SecretRef, ServiceType, Spec
 from seldon_spec.config.schema.lookup import split_path
 from seldon_spec.config.secrets import join_environments, prepare_to_load
 from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, Severity, SpecError
@@ -580,6 +580,38 @@ def _spec_or_error(
         return _load(folder, tree, environ, flags)
     except SpecError as error:
         return error
+
+
+def test_a_component_that_is_served_alone(tmp_path: Path) -> None:
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris" / "Iris.py").write_text(
+        "class Iris:\n    def __init__(self, threshold=0.1, digits=1):\n        pass\n\n    def predict(self, X, names):\n"
+        "        return X\n"
+    )
+    (tmp_path / "iris" / "seldon.yaml").write_text('class_name: Iris\nversion: "2"\n')
+    (tmp_path / "seldon.yaml").write_text("graph: [iris, other]\ncomponents: {other: {path: iris}}\n")
+    parameters = [
+        {"name": "threshold", "type": "FLOAT", "value": "0.5"},
+        {"name": "digits", "type": "INT", "value": "3"},
+    ]
+    environ = {
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "9001",
+        "PREDICTIVE_UNIT_ID": "unit",
+        "PREDICTIVE_UNIT_PARAMETERS": json.dumps(parameters),
+        "SELDON_SPEC__COMPONENTS__IRIS__PARAMETERS__DIGITS": "4",
+        "SELDON_SPEC__SERVER__WORKERS": "2",
+    }
+    flags = {("ports", "grpc"): "5001", ("components", "iris", "ports", "metrics"): "6001"}
+    graph = load(tmp_path, environ, flags, options=LoadOptions(component="iris"))
+    spec, other = graph.components["iris"].spec, graph.components["other"].spec
+    assert spec is not None
+    assert spec.ports == PortsSpec(9001, 5001, 6001)
+    assert spec.server.workers == 2
+    assert spec.parameters == {"threshold": 0.5, "digits": 4}
+    assert (spec.unit.id, spec.unit.image) == ("unit", "iris:2")
+    assert str(spec.origin("ports", "http")) == "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"
+    assert other is not None
+    assert (other.ports, other.parameters, graph.ports) == (PortsSpec(), {}, PortsSpec())
 
 
 LIMITS: list[tuple[str, Any]] = [

@@ -112,7 +112,7 @@ def calls(recorder_folder: Path) -> list[Any]:
 def make_component(recorder_folder: Path) -> MakeComponent:
     def make(name: str, service_type: ServiceType = ServiceType.MODEL, **more: Any) -> ComponentSpec:
         class_name = more.pop("class_name", "Recorder.Recorder")
-        parameters = {} if class_name == "Recorder.WithoutFeedback" else {"name": name, **more}
+        parameters = {} if class_name not in ("Recorder.Recorder", "Recorder.Raw") else {"name": name, **more}
         spec = Spec(
             class_name,
             recorder_folder,

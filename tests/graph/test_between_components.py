@@ -21,6 +21,7 @@ from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 JSON, V2 = JsonCodec(), V2JsonCodec(ModelInfo("g", "1"))
 MIXED = {"data": {"names": ["a", "b", "c"], "ndarray": [["x", 1, 0.5], ["y", 2, 1.0]]}}
 SOURCE = """
+import numpy
 import pandas
 
 
@@ -42,6 +43,14 @@ class Rows:
 class Kinds:
     def predict(self, X: pandas.DataFrame, names=None):
         return [[X[column].tolist()[1] == value for column, value in zip(X, ("y", 2, 1.0))]]
+
+
+class Masked:
+    def __init__(self, value=1.0):
+        self.value = value
+
+    def predict(self, X, names):
+        return numpy.ma.array([[self.value, 5.0]], mask=[[False, True]])
 
 
 class Raw:
@@ -188,3 +197,12 @@ def test_raw_hooks_of_a_nested_graph_get_the_request_as_it_was_sent(tmp_path: Pa
     (tmp_path / "inner" / "Inner.py").write_text(SOURCE)
     response = ask(begin("graph: inner\n"), {"data": {"ndarray": [[1.0]]}, "extra": 5})
     assert response["jsonData"] == {"all": [5, [[1.0]]]}
+
+
+def test_the_mean_of_what_is_masked_is_not_a_number(begin: Begin) -> None:
+    dispatcher = begin(
+        "graph: {average: [one, two]}\n"
+        "components: {one: {class_name: Between.Masked}, two: {class_name: Between.Masked, parameters: {value: 2.0}}}\n"
+    )
+    (row,) = ask(dispatcher, {"data": {"ndarray": [[1.0]]}})["data"]["ndarray"]
+    assert (row[0], str(row[1])) in ((1.5, "None"), (1.5, "nan"))

@@ -70,7 +70,7 @@ def test_predict_in_this_process(pair: Path) -> None:
     assert done.returncode == 0, done.stderr
     response = json.loads(done.stdout)
     assert response["data"] == {"names": ["total"], "ndarray": [[7.0]]}
-    assert response["meta"]["requestPath"] == {"scaler": "scaler", "model": "model"}
+    assert response["meta"]["requestPath"] == {"scaler": "scaler:latest", "model": "model:latest"}
 
 
 def test_predict_by_the_open_inference_protocol(pair: Path) -> None:

@@ -221,6 +221,18 @@ def test_a_stale_branch_of_feedback(components: dict[str, ComponentSpec], make_g
         ask(dispatcher, {"response": {"meta": {"routing": {"r": 5}}}, "reward": 1}, Operation.FEEDBACK)
 
 
+def test_a_stale_branch_of_feedback_in_a_nested_graph(
+    components: dict[str, ComponentSpec], make_graph: MakeGraph, start: Start, calls: list[Any]
+) -> None:
+    inner = make_graph(route(B, C), components)
+    nested = ComponentSpec(ServiceType.MODEL, inner, has_feedback=True)
+    dispatcher = start(make_graph(ChainStep((A, CallStep("inner"))), {**components, "inner": nested}))
+    body = {"request": REQUEST, "response": {"meta": {"routing": {"r": 2}}}, "reward": 1.0}
+    with pytest.raises(PayloadError, match="r has no branch 2"):
+        ask(dispatcher, body, Operation.FEEDBACK)
+    assert calls == []
+
+
 def test_raw_hooks_get_the_request_as_it_was_sent(
     components: dict[str, ComponentSpec], make_graph: MakeGraph, start: Start, calls: list[Any]
 ) -> None:

@@ -295,6 +295,37 @@ def test_an_exception_of_another_component_is_not_handled_by_them(flask_graph: R
     assert body["status"]["info"] == "component plain: no handler"
 
 
+HANDLED = """
+import flask
+
+
+class Own(Exception):
+    pass
+
+
+class Model:
+    model_error_handler = flask.Blueprint("errors", __name__)
+
+    def predict(self, X, names):
+        if X[0, 0] == {number}:
+            raise Own
+        return X
+
+
+@Model.model_error_handler.app_errorhandler(Own)
+def show(error):
+    return flask.jsonify(by={number}), 418
+"""
+
+
+def test_each_component_has_error_handlers_of_its_own(tmp_path: Path) -> None:
+    files = {**component("one", HANDLED.format(number=1)), **component("deep/two", HANDLED.format(number=2))}
+    files |= {"deep/seldon.yaml": "graph: [two]\n", "seldon.yaml": "graph: [one, deep]\n"}
+    with serve_graph(write(tmp_path, files)) as running:
+        assert [send(running, [[number]])[1] for number in (1, 2)] == [{"by": 1}, {"by": 2}]
+        assert send(running, [[3]])[0] == 200
+
+
 SERVICE = """
 import threading
 

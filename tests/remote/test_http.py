@@ -7,11 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seldon_spec.config.model import ServiceType
+from seldon_spec.config.graph import CallStep, ChainStep, SplitStep
+from seldon_spec.config.model import ServiceType, Spec
 from seldon_spec.errors import InferUnsupported, RemoteFailed, ResultError
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
@@ -242,6 +244,16 @@ ERRORS: dict[str, tuple[str, bytes, tuple[int, str, str | None, int, str]]] = {
         b"elsewhere",
         (502, "UNKNOWN", None, -1, "the server responded with HTTP status 302 Found"),
     ),
+    "a long text": (
+        "500 Internal Server Error",
+        b'{"status": {"info": "' + b"x" * 100_000 + b'"}}',
+        (500, "UNKNOWN", None, -1, "x" * 4096),
+    ),
+    "nested too deeply": (
+        "500 Internal Server Error",
+        b"[" * 100_000,
+        (500, "UNKNOWN", None, -1, "[" * 500),
+    ),
     "wrong types": ("400 Bad", b'{"status": {"info": null, "code": "x", "reason": 1}}', (400, "INVALID_ARGUMENT", None, -1, '{"status": {"info": null, "code": "x", "reason": 1}}')),
 }  # fmt: skip
 
@@ -297,6 +309,20 @@ def test_headers(http_peer: Peer, connect_to: Connect, in_context: Any) -> None:
     assert "b3: 0" in lines
     assert "authorization: Bearer of-the-component" in lines
     assert not any(word in line for line in lines for word in ("tracestate", "of-the-client", "cookie", "X: y"))
+
+
+def test_headers_that_a_graph_in_the_server_splits_by(http_peer: Peer, connect_to: Connect, in_context: Any) -> None:
+    peer = http_peer(responding(respond()))
+    names = ["X-User", "Content-Length", "Host", "Transfer-Encoding", "Authorization", "Seldon-Puid"]
+    steps = tuple(SplitStep(f"split-{name}", (1.0,), (CallStep("a"),), name) for name in names)
+    graph = Spec(None, Path(), "inner", graph=ChainStep(steps))
+    remote = connect_to(peer.url, token="of-the-component", spec=graph)
+    with in_context("id-7", {name.lower().encode(): b"1" for name in names}):
+        remote.call()
+        remote.call()
+    lines = peer.posts[1][0].lower().splitlines()
+    assert "x-user: 1" in lines
+    assert [line for line in lines if line.endswith(": 1")] == ["x-user: 1"]
 
 
 def test_no_headers_without_a_request(http_peer: Peer, connect_to: Connect) -> None:

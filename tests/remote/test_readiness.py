@@ -81,6 +81,7 @@ PAGES: dict[str, tuple[dict[str, bytes], bool]] = {
     "only a ping": ({"/health/ping": respond(b"pong")}, True),
     "a ping that fails": ({"/health/ping": respond(b"", "500 Error")}, False),
     "none of them": ({}, True),
+    "metadata that are nested too deeply": ({"/ready": respond(), "/metadata": respond(b'{"a":' * 100_000)}, True),
 }
 
 

@@ -155,7 +155,7 @@ def test_a_component_is_served_alone_with_its_name_and_the_values_of_its_entry(g
     wait_until_serving(server)
     body = predict(server)
     assert body["data"]["ndarray"] == [[6.0]]
-    assert body["meta"]["requestPath"] == {"iris": "iris"}
+    assert body["meta"]["requestPath"] == {"iris": "iris:latest"}
     assert server.stop() == 0
 
 

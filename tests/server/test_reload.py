@@ -99,6 +99,27 @@ def test_an_edit_of_the_class_is_served_and_fails_no_request(beside: Any, worker
     assert "Traceback" not in server.log
 
 
+def test_an_edit_of_a_component_is_served_wherever_its_folder_is(beside: Any, tmp_path: Path) -> None:
+    shared = tmp_path.parent / f"{tmp_path.name}-shared"
+    for folder in (shared, tmp_path / "inside"):
+        folder.mkdir()
+        (folder / "Served.py").write_text(SERVED.replace("def predict", "def transform_input"))
+        (folder / "seldon.yaml").write_text("class_name: Served\nservice_type: TRANSFORMER\n")
+    (shared / "Served.py").write_text(SERVED)
+    (shared / "seldon.yaml").write_text("class_name: Served\n")
+    beside.write_spec(f"components: {{shared: ../{shared.name}}}\n")
+    spec = tmp_path / "seldon.yaml"
+    spec.write_text(spec.read_text().replace("class_name: Served", "graph: [inside, shared]"))
+    server = beside.start("--reload").wait_until_ready()
+    assert predict(server)["version"] == 1
+    with replacing(server):
+        (shared / "Served.py").write_text(version(2))
+    assert predict(server)["version"] == 2
+    with replacing(server):
+        (tmp_path / "inside" / "Served.py").write_text(version(3).replace("def predict", "def transform_input"))
+    assert server.stop() == 0
+
+
 def test_an_edit_of_the_spec_takes_effect_with_its_secrets_and_its_environment(beside: Any, tmp_path: Path) -> None:
     beside.write_class(SERVED)
     (tmp_path / "factor").write_text("5")

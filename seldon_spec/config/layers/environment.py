@@ -30,9 +30,28 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severi
 PREFIX = "SELDON_SPEC__"
 
 
+_OF_GRAPH = ("graph", "components")
+"""The keys that describe a graph, where one of its components is served."""
+
+
 def generic_variable(path: FieldPath) -> str:
     """Return the ``SELDON_SPEC__`` variable of the field at ``path``."""
     return PREFIX + "__".join(step.upper().replace("-", "_") for step in path)
+
+
+def split_for_component(
+    environ: Mapping[str, str], flags: Sequence[Setting]
+) -> tuple[tuple[dict[str, str], list[Setting]], tuple[dict[str, str], list[Setting]]]:
+    """Split variables and flags where one component of a graph is served.
+
+    Returns:
+        Those of the graph, its steps and its components; and those of the served spec, which is the component.
+    """
+    of_graph = tuple(generic_variable((key,)) for key in _OF_GRAPH)
+    graph = {name: text for name, text in environ.items() if name.startswith(of_graph)}
+    served = {name: text for name, text in environ.items() if name not in graph}
+    graph_flags = [setting for setting in flags if setting.path[0] in _OF_GRAPH]
+    return (graph, graph_flags), (served, [setting for setting in flags if setting.path[0] not in _OF_GRAPH])
 
 
 def overlay(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import CannotCombine
-from seldon_spec.inference.arrays import Array, is_numeric
+from seldon_spec.inference.arrays import Array, fill_masked, is_numeric
 from seldon_spec.inference.message import Message, PayloadType, Tensor, join_messages
 
 
@@ -59,5 +59,5 @@ def _mean(name: str, arrays: Sequence[Array]) -> Array:
     if len(shapes) > 1:
         found = " and ".join(str(list(array.shape)) for array in arrays)
         raise CannotCombine(f"{name} averages arrays of one shape, not {found}")
-    mean: Array = np.mean([array.astype(np.float64) for array in arrays], axis=0)
+    mean: Array = np.mean([fill_masked(array).astype(np.float64) for array in arrays], axis=0)
     return mean

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeAlias
 
 from seldon_spec.config.graph import (
@@ -25,8 +22,9 @@ from seldon_spec.config.model import ComponentSpec, Spec, UnitSpec
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
-from seldon_spec.inference.graph.graph import Defer, Graph
+from seldon_spec.inference.graph.graph import Graph
 from seldon_spec.inference.graph.nodes import Node, TraceComponent
+from seldon_spec.inference.graph.shadows import Defer
 from seldon_spec.inference.graph.steps import (
     CallRunner,
     ChainRunner,
@@ -37,16 +35,11 @@ from seldon_spec.inference.graph.steps import (
     SplitRunner,
 )
 from seldon_spec.inference.graph.values import blame
-from seldon_spec.inference.graph.work import RemoteCall
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import ComponentMetrics, MetricsSink
-from seldon_spec.inference.request import Response
 
 Connect: TypeAlias = Callable[[str, ComponentSpec, Spec], Component]
 """Returns the client of a component that is a server, given its name and the graph that it is a part of."""
-
-_MAX_CONCURRENT = 32
-"""The calls of servers that a graph makes at once."""
 
 _OPERATIONS = {
     Method.PREDICT: Operation.PREDICT,
@@ -61,7 +54,7 @@ class GraphTools:
 
     Attributes:
         metrics: where measurements go.
-        defer: see ``Graph``.
+        defer: see ``Shadows``.
         build: builds a component of this process.
         connect: None: components with a URL are not supported here.
         trace: None: calls of components are not traced.
@@ -128,12 +121,11 @@ def _describe_unit(name: str, spec: ComponentSpec, graph: Spec) -> UnitSpec:
 
 
 class _Runners:
-    """Makes the runners of one graph; its decisions share the threads for calls of servers."""
+    """Makes the runners of one graph."""
 
     def __init__(self, nodes: Mapping[str, Node], metrics: MetricsSink) -> None:
         self._nodes = nodes
         self._count = metrics.count_branch
-        self._pool: ThreadPoolExecutor | None = None
 
     def make(self, step: Step) -> Runner:
         """Return the runner of a step."""
@@ -146,17 +138,11 @@ class _Runners:
             return ShadowRunner(self.make(step.step), self.make(step.shadow), step.percent, name)
         branches = [self.make(branch) for branch in step.branches]
         if isinstance(step, RouteStep):
-            return RouteRunner(step.name, self._nodes[step.router], branches, self._count, self._submit)
+            return RouteRunner(step.name, self._nodes[step.router], branches, self._count)
         if isinstance(step, SplitStep):
-            return SplitRunner(step.name, step.weights, step.by, branches, self._count, self._submit)
+            return SplitRunner(step.name, step.weights, step.by, branches, self._count)
         combiner = None if step.combiner is None else self._nodes[step.combiner]
-        return CombineRunner(step.name, combiner, branches, self._count, self._submit)
-
-    def _submit(self, call: RemoteCall) -> Future[Response]:
-        """Start a call of a server in a thread of its own; it sees the request that this thread handles."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_MAX_CONCURRENT, thread_name_prefix="seldon-spec-remote")
-        return self._pool.submit(partial(copy_context().run, call))
+        return CombineRunner(step.name, combiner, branches, self._count)
 
 
 def _find_first(step: Step) -> str:

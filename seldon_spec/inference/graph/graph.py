@@ -5,9 +5,7 @@ Source: Seldon Core's executor, and its Java engine for ``meta``. Differences: d
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -24,20 +22,18 @@ from seldon_spec.inference.contract.validation import RequestValidation
 from seldon_spec.inference.graph.entries import Entries, keep_more
 from seldon_spec.inference.graph.feedback import list_receivers
 from seldon_spec.inference.graph.nodes import Node, Visit, read_client
+from seldon_spec.inference.graph.shadows import Defer, Shadows
 from seldon_spec.inference.graph.steps import Runner, echo_request
 from seldon_spec.inference.graph.values import Value
-from seldon_spec.inference.graph.work import Work, finish
+from seldon_spec.inference.graph.work import CallPool, Work, finish
 from seldon_spec.inference.message import KeepRows, Message, Operation, PayloadType, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import MetricsSink
 from seldon_spec.inference.request import LazyBody, Request, Response
 
 logger = logging.getLogger(__name__)
 
-MAX_SHADOWS = 64
-"""The copies for shadows that wait, of one graph; further ones are dropped and counted."""
-
-Defer = Callable[[Callable[[], None]], object]
-"""Runs a task on a model thread, after the requests that wait there already."""
+_MAX_CONCURRENT = 32
+"""The calls of servers that a graph makes at once, beside those of its model threads."""
 
 
 class Graph:
@@ -50,7 +46,7 @@ class Graph:
         ends: the first and the last component, for its metadata.
         routers: the router of each step whose name is another one.
         metrics: of the process.
-        defer: runs the shadows.
+        defer: see ``Shadows``.
 
     Attributes:
         spec, nodes: see the arguments.
@@ -73,10 +69,10 @@ class Graph:
         self._root = root
         self._first, self._last = ends
         self._routers = routers
-        self._metrics = metrics
-        self._defer = defer
-        self._waiting_shadows = 0
-        self._lock = threading.Lock()
+        required = {node.name for node in root.list_nodes({})}
+        self._required = [node.component for node in nodes.values() if node.name in required]
+        self._calls = CallPool(_MAX_CONCURRENT, "seldon-spec-remote")
+        self._shadows = Shadows(metrics, defer)
         local = [node.component for node in nodes.values() if not node.is_remote]
         self.has_feedback = any(node.has_feedback for node in nodes.values())
         self.metadata = complete_metadata({}, spec.unit, spec.inputs, spec.outputs, spec.platform)
@@ -95,13 +91,12 @@ class Graph:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every component accepts requests."""
-        return all(node.component.is_ready for node in self.nodes.values())
+        """Whether every component accepts requests; one that only gets copies as a shadow may fail."""
+        return all(component.is_ready for component in self._required)
 
     def describe_state(self) -> str:
         """Return which components are not ready, and why."""
-        components = [node.component for node in self.nodes.values()]
-        return "; ".join(each.describe_state() for each in components if not each.is_ready) or "ready"
+        return "; ".join(each.describe_state() for each in self._required if not each.is_ready) or "ready"
 
     def describe_metadata(self) -> dict[str, Any]:
         """Return the metadata of the graph in the executor's format; those of a component are None if unknown."""
@@ -140,7 +135,9 @@ class Graph:
         return [node for node in self.nodes.values() if not node.is_remote]
 
     def close(self) -> None:
-        """Close the connections to the servers of components."""
+        """Close the connections to the servers of components, and end the threads that call them."""
+        self._calls.close()
+        self._shadows.close()
         for node in self.nodes.values():
             node.component.close()
 
@@ -173,14 +170,14 @@ class Graph:
     def _predict(self, request: Request) -> Response:
         codec = request.codec
         message = request.message if codec.has_tensors else None
-        visit = Visit(codec, read_client(message) if isinstance(message, TensorMessage) else None)
+        client = read_client(message) if isinstance(message, TensorMessage) else None
+        visit = Visit(codec, self._calls.submit, self._shadows, client)
         try:
-            value = finish(self.run(request, visit))
+            return _complete(finish(self.run(request, visit)), visit)
         finally:
             request.operation = Operation.PREDICT
-            for name, make_work in visit.shadows:
-                self._start_shadow(name, make_work)
-        return _complete(value, visit)
+            if visit.copies:
+                self._shadows.start(visit.copies)
 
     def _validate(self, validation: RequestValidation, request: Request) -> Request:
         """Return the request with the inputs as they are declared for the graph.
@@ -194,32 +191,6 @@ class Graph:
             return request
         checked = validation.read_table(message)
         return request if checked is None else Request.from_message(request.operation, checked, request.codec)
-
-    def _start_shadow(self, name: str, make_work: Callable[[], Work]) -> None:
-        with self._lock:
-            is_full = self._waiting_shadows >= MAX_SHADOWS
-            self._waiting_shadows += not is_full
-        if is_full:
-            self._metrics.count_dropped_shadow(name)
-            return
-        try:
-            self._defer(partial(contextvars.copy_context().run, self._run_shadow, name, make_work))
-        except SeldonSpecError:  # the server is stopping
-            self._end_shadow()
-
-    def _run_shadow(self, name: str, make_work: Callable[[], Work]) -> None:
-        try:
-            finish(make_work())
-        except SeldonSpecError as error:
-            logger.warning("shadow %s: %s: %s", name, error.component or name, error)
-        except Exception:
-            logger.exception("shadow %s: unexpected error", name)
-        finally:
-            self._end_shadow()
-
-    def _end_shadow(self) -> None:
-        with self._lock:
-            self._waiting_shadows -= 1
 
     # Feedback
 
@@ -239,7 +210,7 @@ class Graph:
             if step in message.routing:  # a router finds its branch under its own name
                 raw.response.meta.routing[router] = message.routing[step]
         wire = request.codec.write_raw(raw)
-        receivers = list_receivers(self._root, message.routing)
+        receivers = self._list_receivers(message.routing)
         response: Response | None = None
         for index, node in reversed(list(enumerate(receivers))):
             try:
@@ -252,6 +223,18 @@ class Graph:
             return response
         meta = {key: value for key, value in (message.meta or {}).items() if key == "puid"}
         return Response(build_response_message(np.array([]), Operation.FEEDBACK, message, meta))
+
+    def _list_receivers(self, routing: Mapping[str, int]) -> list[Node]:
+        """Return the components that get feedback.
+
+        Raises:
+            PayloadError: the routing is not one of this graph and the graphs in it.
+        """
+        receivers = list_receivers(self._root, routing)
+        for node in receivers:
+            if isinstance(node.component, Graph):
+                node.component._list_receivers(routing)
+        return receivers
 
 
 def _write(request: Request) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -9,11 +10,12 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from seldon_spec.config.model import ComponentSpec
-from seldon_spec.errors import RequestTimeout, SeldonSpecError
+from seldon_spec.errors import RequestTimeout, ResultError, SeldonSpecError
 from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.component.base import Component, RecordMetrics
+from seldon_spec.inference.graph.shadows import Shadow, Shadows
 from seldon_spec.inference.graph.values import Value, blame
-from seldon_spec.inference.graph.work import Work
+from seldon_spec.inference.graph.work import Submit, Work
 from seldon_spec.inference.message import AggregateMessage, Message, Operation, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import ComponentMetrics
 from seldon_spec.inference.request import Codec, Request, Response
@@ -22,11 +24,17 @@ TraceComponent: TypeAlias = Callable[[str, str], AbstractContextManager[object]]
 """Returns a context in which a component is called, given its name and the method: a span of its own."""
 
 
+_MAX_BRANCH = (1 << 31) - 1
+"""What protobuf can hold."""
+
+
 class Visit:
     """One request on its way through a graph and the graphs in it.
 
     Args:
         codec: of the client.
+        submit: starts calls of servers.
+        shadows: runs the copies for shadows.
         client: the client's message, if it has named tensors: components further on get its parameters as well.
         is_shadow: whether the request is a copy for a shadow.
 
@@ -34,20 +42,39 @@ class Visit:
         call: of the client; None: it is not known.
         routing: the branch of each step that was reached.
         request_path: the images of the components that were called.
-        shadows: steps to run after the response, by their names in metrics.
+        copies: for shadows, which start after the response.
     """
 
-    __slots__ = ("call", "client", "codec", "is_shadow", "request_path", "routing", "shadows")
+    __slots__ = ("call", "client", "codec", "copies", "is_shadow", "request_path", "routing", "shadows", "submit")
 
-    def __init__(self, codec: Codec, client: TensorMessage | None = None, *, is_shadow: bool = False) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        submit: Submit,
+        shadows: Shadows,
+        client: TensorMessage | None = None,
+        *,
+        is_shadow: bool = False,
+    ) -> None:
         self.codec = codec
+        self.submit = submit
+        self.shadows = shadows
         self.client = client
         context = WORKED_ON.get()
         self.call = context.call if isinstance(context, BaseContext) else None
         self.is_shadow = is_shadow
         self.routing: dict[str, int] = {}
         self.request_path: dict[str, str] = {}
-        self.shadows: list[tuple[str, Callable[[], Work]]] = []
+        self.copies: list[Shadow] = []
+
+    def count_body_bytes(self) -> int:
+        """Return the size of the client's request; 0 if it is not known."""
+        size = math.nan if self.call is None else self.call.body_bytes
+        return 0 if math.isnan(size) else int(size)
+
+    def for_shadow(self) -> Visit:
+        """Return the visit of a copy of the request for a shadow."""
+        return Visit(self.codec, self.shadows.calls.submit, self.shadows, self.client, is_shadow=True)
 
 
 class Composite(Protocol):
@@ -138,7 +165,10 @@ class Node:
             return Value(None, self.call(request, is_shadow=visit.is_shadow), self.name)
         response = yield partial(self.call, request, is_shadow=visit.is_shadow)
         value = Value(None, response, self.name)
-        self._record_remote(value.message.meta or {}, visit)
+        try:
+            self._record_remote(value.message.meta or {}, visit)
+        except ResultError as error:
+            raise blame(error, None if error.component else self.name) from None
         return value
 
     def _run_composite(self, composite: Composite, request: Request, visit: Visit) -> Work:
@@ -167,12 +197,20 @@ class Node:
         return found
 
     def _record_remote(self, meta: Mapping[str, Any], visit: Visit) -> None:
-        """Record what a server reports of itself and, if it is a graph, of its components."""
+        """Record what a server reports of itself and, if it is a graph, of its components.
+
+        Raises:
+            ResultError: it reports branches that are no numbers.
+        """
         path, routing = meta.get("requestPath"), meta.get("routing")
         if isinstance(path, dict):
-            visit.request_path.update(path)
-        if isinstance(routing, dict):
-            visit.routing.update({name: int(branch) for name, branch in routing.items()})
+            visit.request_path.update({name: image for name, image in path.items() if isinstance(image, str)})
+        if not isinstance(routing, dict):
+            return
+        for name, branch in routing.items():
+            if not isinstance(branch, (int, float)) or not -_MAX_BRANCH <= branch <= _MAX_BRANCH:
+                raise ResultError(f"meta.routing: {branch!r:.100} is no branch of {name!r:.100}")
+            visit.routing[name] = int(branch)
 
 
 def read_client(message: TensorMessage) -> TensorMessage:

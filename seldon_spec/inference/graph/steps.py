@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +15,13 @@ from seldon_spec.errors import InvalidRouting, PayloadError, SeldonSpecError
 from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.graph.averages import average_messages
 from seldon_spec.inference.graph.nodes import Node, Visit
+from seldon_spec.inference.graph.shadows import Shadow
 from seldon_spec.inference.graph.values import Value, blame
-from seldon_spec.inference.graph.work import ManyWork, Submit, Work, run_together
+from seldon_spec.inference.graph.work import ManyWork, Work, run_together
 from seldon_spec.inference.message import Message, Operation, PayloadType, join_messages
 from seldon_spec.inference.request import Response
+
+logger = logging.getLogger(__name__)
 
 ALL, NONE = -1, -2
 """What a router returns for all branches, and for none."""
@@ -91,14 +95,12 @@ class _Decision:
         name: in ``meta.routing`` and in metrics.
         branches: at least one.
         count: counts its decisions.
-        submit: see ``run_together``.
     """
 
-    def __init__(self, name: str, branches: Sequence[Runner], count: CountBranch, submit: Submit) -> None:
+    def __init__(self, name: str, branches: Sequence[Runner], count: CountBranch) -> None:
         self._name = name
         self._branches = branches
         self._count = count
-        self._submit = submit
         self.is_remote = any(branch.is_remote for branch in branches)
         self._overlaps = self.is_remote and len(branches) > 1
 
@@ -112,7 +114,7 @@ class _Decision:
         values = [*(value.fork() for _ in self._branches[1:]), value]
         works = [branch.run(each, visit) for branch, each in zip(self._branches, values, strict=True)]
         if self._overlaps:
-            return (yield from run_together(works, self._submit))
+            return (yield from run_together(works, visit.submit))
         results = []
         for work in works:
             results.append((yield from work))  # noqa: PERF401 - a comprehension cannot yield
@@ -138,8 +140,8 @@ class _Decision:
 class RouteRunner(_Decision):
     """Asks a router for the branch; its tags and metrics go to the branch with the value."""
 
-    def __init__(self, name: str, router: Node, branches: Sequence[Runner], count: CountBranch, submit: Submit) -> None:
-        super().__init__(name, branches, count, submit)
+    def __init__(self, name: str, router: Node, branches: Sequence[Runner], count: CountBranch) -> None:
+        super().__init__(name, branches, count)
         self._router = router
         self.is_remote = self.is_remote or router.is_remote
 
@@ -191,7 +193,7 @@ class SplitRunner(_Decision):
     Args:
         by: the header; None: at random. Requests without it are distributed at random.
         weights: one for each branch.
-        name, branches, count, submit: see ``_Decision``.
+        name, branches, count: see ``_Decision``.
     """
 
     def __init__(
@@ -201,9 +203,8 @@ class SplitRunner(_Decision):
         by: str | None,
         branches: Sequence[Runner],
         count: CountBranch,
-        submit: Submit,
     ) -> None:
-        super().__init__(name, branches, count, submit)
+        super().__init__(name, branches, count)
         self._bounds = list(accumulate(weights))
         self._by = None if by is None else by.lower().encode()
 
@@ -232,13 +233,11 @@ class CombineRunner(_Decision):
 
     Args:
         combiner: None: the mean.
-        name, branches, count, submit: see ``_Decision``.
+        name, branches, count: see ``_Decision``.
     """
 
-    def __init__(
-        self, name: str, combiner: Node | None, branches: Sequence[Runner], count: CountBranch, submit: Submit
-    ) -> None:
-        super().__init__(name, branches, count, submit)
+    def __init__(self, name: str, combiner: Node | None, branches: Sequence[Runner], count: CountBranch) -> None:
+        super().__init__(name, branches, count)
         self._combiner = combiner
         self.is_remote = self.is_remote or (combiner is not None and combiner.is_remote)
 
@@ -279,10 +278,17 @@ class ShadowRunner:
 
     def run(self, value: Value, visit: Visit) -> Work:
         if not visit.is_shadow and random.random() * 100 < self._percent:  # noqa: S311 - not used for security
-            visit.shadows.append(
-                (self._name, partial(self._shadow.run, value.fork(), Visit(visit.codec, visit.client, is_shadow=True)))
-            )
+            self._copy(value, visit)
         return self._step.run(value, visit)
+
+    def _copy(self, value: Value, visit: Visit) -> None:
+        try:
+            size = max(value.count_bytes(), visit.count_body_bytes())
+            if visit.shadows.reserve(self._name, size):
+                work = partial(self._shadow.run, value.fork(), visit.for_shadow())
+                visit.copies.append(Shadow(self._name, size, work))
+        except SeldonSpecError as error:  # the request is no message, and the step itself reads it unparsed
+            logger.warning("shadow %s: %s", self._name, error)
 
     def list_nodes(self, routing: Mapping[str, int]) -> Iterator[Node]:
         return self._step.list_nodes(routing)

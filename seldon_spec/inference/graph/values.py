@@ -58,6 +58,14 @@ class Value:
         except SeldonSpecError as error:
             raise blame(error, self.producer) from None
 
+    def count_bytes(self) -> int:
+        """Return the size of the message; 0 if it is not known.
+
+        Raises:
+            PayloadError, ResultError: see ``message``.
+        """
+        return 0 if self.is_shared else _count_bytes(self.message)
+
     def fork(self) -> Value:
         """Return a value that shares nothing with this one that a component could change.
 
@@ -133,6 +141,15 @@ def copy_message(message: Message) -> Message:
         payload = copy.deepcopy(payload)
     names = list(message.names) if type(message.names) is list else copy.deepcopy(message.names)
     return replace(message, payload=payload, names=names, meta=copy.deepcopy(message.meta))
+
+
+def _count_bytes(message: Message) -> int:
+    payload = message.payload
+    if message.payload_type is PayloadType.ARRAY:
+        return int(payload.nbytes)
+    if message.payload_type is PayloadType.TENSORS:
+        return sum(tensor.array.nbytes for tensor in payload)
+    return len(payload) if isinstance(payload, (str, bytes, bytearray)) else 0
 
 
 def _copy_array(array: Array) -> Array:

@@ -7,9 +7,12 @@ be done. Components of this process are called directly, so all of them run on t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from seldon_spec.errors import NotServing
 from seldon_spec.inference.graph.values import Value
 from seldon_spec.inference.request import Response
 
@@ -30,6 +33,33 @@ Work: TypeAlias = "Generator[RemoteCall | Waiting, Response | None, Value]"
 
 ManyWork: TypeAlias = "Generator[RemoteCall | Waiting, Response | None, list[Value]]"
 """Several steps at work."""
+
+
+class CallPool:
+    """Threads for calls of servers; they are started when they are needed.
+
+    Args:
+        count: of the threads.
+        name: of the threads.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+
+    def submit(self, call: RemoteCall) -> Future[Response]:
+        """Start a call, which sees the request that this thread handles.
+
+        Raises:
+            NotServing: the pool is closed.
+        """
+        try:
+            return self._threads.submit(partial(copy_context().run, call))
+        except RuntimeError:
+            raise NotServing("the server is stopping") from None
+
+    def close(self) -> None:
+        """End the threads, and calls that have not started; do not wait."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def finish(work: Work) -> Value:
@@ -57,12 +87,15 @@ def finish(work: Work) -> Value:
         return value
 
 
-class _Branch:
-    """One of several steps that run in turns.
+class Branch:
+    """A step that runs in turns with others.
+
+    Args:
+        work: the step.
+        submit: starts its calls of servers.
 
     Attributes:
-        futures: what it waits for; empty: it can be resumed.
-        is_call: whether it waits for its own call, whose response it needs.
+        futures: what it waits for; empty: it can be resumed, or it has ended.
         value: of the step, once it is done.
         error: that ended it.
     """
@@ -79,13 +112,12 @@ class _Branch:
         """Run until the branch waits or ends."""
         try:
             wanted = self._send()
+            self._is_call = not isinstance(wanted, Waiting)
+            self.futures = wanted.futures if isinstance(wanted, Waiting) else {self._submit(wanted)}
         except StopIteration as end:
             self.futures, self.value = set(), end.value
         except Exception as error:
             self.futures, self.error = set(), error
-        else:
-            self._is_call = not isinstance(wanted, Waiting)
-            self.futures = wanted.futures if isinstance(wanted, Waiting) else {self._submit(wanted)}
 
     def _send(self) -> RemoteCall | Waiting:
         if not self._is_call:
@@ -95,7 +127,9 @@ class _Branch:
         return self._work.send(future.result()) if error is None else self._work.throw(error)
 
     def close(self) -> None:
-        """End the branch; a call that has started ends by itself."""
+        """End the branch: a call that has not started is cancelled, one that has started ends by itself."""
+        for future in self.futures if self._is_call else ():
+            future.cancel()
         self._work.close()
         self.futures = set()
 
@@ -107,23 +141,27 @@ def run_together(works: Sequence[Work], submit: Submit) -> ManyWork:
         SeldonSpecError: the error of the first step that failed, by the order of the steps. Those after it are ended;
             those that have not started are never started.
     """
-    branches: list[_Branch] = []
-    for work in works:
-        branches.append(_Branch(work, submit))
-        branches[-1].resume()
-        if branches[-1].error is not None:
-            break
-    while True:
-        failed = next((index for index, branch in enumerate(branches) if branch.error is not None), len(branches))
-        for branch in branches[failed + 1 :]:
+    branches: list[Branch] = []
+    try:
+        for work in works:
+            branches.append(Branch(work, submit))
+            branches[-1].resume()
+            if branches[-1].error is not None:
+                break
+        while True:
+            failed = next((index for index, branch in enumerate(branches) if branch.error is not None), len(branches))
+            for branch in branches[failed + 1 :]:
+                branch.close()
+            waiting = [branch for branch in branches[:failed] if branch.futures]
+            if not waiting:
+                break
+            yield Waiting({future for branch in waiting for future in branch.futures})
+            for branch in waiting:
+                if any(future.done() for future in branch.futures):
+                    branch.resume()
+    finally:
+        for branch in branches:
             branch.close()
-        waiting = [branch for branch in branches[:failed] if branch.futures]
-        if not waiting:
-            break
-        yield Waiting({future for branch in waiting for future in branch.futures})
-        for branch in waiting:
-            if any(future.done() for future in branch.futures):
-                branch.resume()
     if failed < len(branches):
         error = branches[failed].error
         assert error is not None
