@@ -21,13 +21,13 @@ from seldon_spec.config.graph_steps import (
     GraphCompiler,
     is_label,
 )
-from seldon_spec.config.graph_uses import Use, find_uses, suggest_entry, suggest_name
+from seldon_spec.config.graph_uses import Use, find_uses, split_names, suggest_entry, suggest_name
 from seldon_spec.config.layered_spec import LayeredSpec, read_spec, split_spec_path
 from seldon_spec.config.layers.environment import ENTRY_KEYS, component_name, generic_variable, is_of_component, overlay
 from seldon_spec.config.layers.field_text import Setting
 from seldon_spec.config.loaded_spec import LoadedComponent, LoadedSpec
 from seldon_spec.config.model import SPEC_FILE, ServiceType
-from seldon_spec.config.paths import is_file
+from seldon_spec.config.paths import is_file, is_folder
 from seldon_spec.config.schema.lookup import groups_keys
 from seldon_spec.config.schema.suggest import guess
 from seldon_spec.config.yaml.document import Document
@@ -242,6 +242,7 @@ class _GraphLoader:
             return True
         origin = self._locate(use.path, use.is_key) if use is not None else self._origin_of(name, use)
         message = f'"{name}" cannot be the name of a component'
+        self._meant.update(split_names(name))
         remedy = suggest_name(name, has_entry=self._context.is_set(*at))
         self._loader.findings.append(
             Diagnostic("graph-name", message, origin, path=("graph",), allowed=LABEL, help=remedy)
@@ -308,14 +309,18 @@ class _GraphLoader:
         origin, is_described = self._origin_of(name, use, "path"), bool(entry) or document.find(at) is not None
         if is_described and not entry:
             origin = document.origin(document.key_position(at))
-        message = f'the component "{name}" has no spec'
+        message = f'the component "{name}" has no spec' if is_described else f'there is no component "{name}"'
         found = f"{missing}, a Python file" if is_file(missing) else f"no {missing}"
         remedy = suggest_entry(entry.get("path"))
-        if not is_described:
+        files = [each.name for each in missing.parent.glob("*.[yY]*[mM][lL]")] if is_folder(missing.parent) else []
+        near = guess(missing.name, files)
+        if near is not None:
+            rename = f" Or rename it to {SPEC_FILE}" if missing.name == SPEC_FILE else ""
+            remedy = f"did you mean path: {missing.parent / near}?{rename}"
+        elif not is_described:
             folders = [each.parent.name for each in self._layered.folder.glob(f"*/{SPEC_FILE}") if is_file(each)]
             match = guess(name, [*(self._values.get(("components",)) or {}), *folders])
             self._meant |= {match} if match else set()
-            message = f'there is no component "{name}"'
             remedy = f'did you mean "{match}"?' if match else f"write {missing}, or an entry in components"
         self._loader.findings.append(
             Diagnostic("unknown-component", message, origin, path=at, found=found, help=remedy)

@@ -31,11 +31,14 @@ _PARTNERS = {"to": ("route", "split"), "of": ("combine",), "by": ("split",), "na
 _BRANCHES = {"route": "to", "split": "to", "combine": "of", "average": "average"}
 """The keys of the branches by the kind of step."""
 _KEYS = {*BRANCHING, *_METHODS, *_PARTNERS, "shadow", "shadow_percent"}
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def is_label(name: str) -> bool:
-    """Return whether a name is a DNS label, which variables, URLs and manifests can contain."""
+    """Return whether a name is a DNS label, which URLs and manifests can contain.
+
+    It has no ``--``, since ``__`` separates the names of keys in variables.
+    """
     return _LABEL.fullmatch(name) is not None
 
 
@@ -277,7 +280,7 @@ class GraphCompiler:
             self._report("graph-weights", "the numbers of weights and branches differ", at, is_key=True, found=found)
 
 
-LABEL = "lower-case letters, digits and -, at most 63, with a letter or digit at both ends"
+LABEL = "lower-case letters and digits, with single - between them, at most 63 characters"
 _RENAME = "give each its own name: …"
 _NEST = "move a part of it into a component with a graph of its own"
 _ONE_KIND = f"one of {', '.join((*BRANCHING, *_METHODS))}"

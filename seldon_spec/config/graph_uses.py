@@ -67,10 +67,19 @@ _DOTTED = re.compile(r"([A-Za-z_]\w*\.)*[A-Za-z_]\w*")
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]+):[0-9]{1,5}")
 
 
+def split_names(text: str) -> list[str]:
+    """Return the names in a text such as ``a, b`` or ``a -> b``; empty if it does not look like several names."""
+    names = re.split(r"\s*(?:[,;|+>]|[-=]>|\s)\s*", text.strip())
+    return names if len(names) > 1 and all(re.fullmatch("[a-z0-9-]*[a-z0-9]", each) for each in names) else []
+
+
 def suggest_name(name: str, *, has_entry: bool) -> str | None:
     """Return the help for a name that no component can have; ``has_entry``: it is a key of ``components``."""
     if name.startswith(("[", "{")):  # of a variable or a flag
         return 'write the steps in JSON, e.g. ["scaler", "iris"]'
+    several = split_names(name)
+    if several and not has_entry:
+        return f"write a list: [{', '.join(several)}]"
     host = re.match(r"(https?|grpcs?)://([^:/.]+)", name)
     is_class = host is None and _DOTTED.fullmatch(name) is not None and name.rpartition(".")[2][0].isupper()
     plain = host[2] if host else name.rpartition(".")[2] if is_class and "_" not in name else name

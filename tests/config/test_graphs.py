@@ -502,9 +502,82 @@ def test_any_graph_gives_a_spec_or_findings(
         assert spec.graph is not None
 
 
-def _spec_or_error(folder: Path, tree: Mapping[str, Any]) -> Spec | SpecError:
+TEXTS = [
+    "", "[", "iris", "../iris", "https://iris", '["scaler", "iris"]', '{"predict": "nowhere"}', '{"iris": {"version": "2"}}',
+    '{"password": {"from_env": "A"}}', '{"graph": "iris"}', "null", "5",
+]  # fmt: skip
+NAMES = ["GRAPH", "GRAPH__PREDICT", "COMPONENTS"] + [
+    f"COMPONENTS__{each}"
+    for each in (
+        "IRIS",
+        "IRIS__URL",
+        "IRIS__GRAPH",
+        "IRIS__TOKEN",
+        "IRIS__PARAMETERS",
+        "G__COMPONENTS__IRIS",
+        "__URL",
+        "A__",
+    )
+]
+
+
+@given(
+    environ=st.dictionaries(
+        st.sampled_from([f"SELDON_SPEC__{name}" for name in NAMES]), st.sampled_from(TEXTS), max_size=3
+    ),
+    flags=st.dictionaries(
+        st.sampled_from([split_path(name.lower().replace("__", ".")) for name in NAMES]),
+        st.sampled_from(TEXTS),
+        max_size=2,
+    ),
+)
+def test_any_variables_and_flags_of_a_graph_give_a_spec_or_findings(
+    tmp_path_factory: pytest.TempPathFactory, environ: Mapping[str, str], flags: Mapping[Any, str]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "parts.py").write_text(PARTS.read_text())
+    own = {"iris": ENTRIES["iris"]}
+    inner = {"graph": "iris", "components": own}
+    tree = {
+        "graph": ["scaler", "iris", "g"],
+        "components": {"g": inner, "scaler": ENTRIES["scaler"], **own},
+    }
+    spec = _spec_or_error(folder, tree, environ, flags)
+    assert spec.diagnostics if isinstance(spec, SpecError) else spec.graph
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"graph": {"predict": "iris", "password": "hunter2"}},
+        {"graph": {"predict": "iris", "api_key": {"x": "hunter2"}}},
+        {"graph": "iris", "components": {"iris": {"environment": "http://u:hunter2@x"}}},
+        {"graph": "iris", "components": {"iris": {"environment": "API_KEY=hunter2"}}},
+        {"graph": "iris", "components": {"iris": {"token": ["hunter2"]}}},
+        {"graph": "iris", "components": {"iris": {"token": {"value": "hunter2"}}}},
+        {"graph": "iris", "components": {"iris": "http://u:hunter2@x"}},
+        {"graph": ["http://u:hunter2@x"]},
+        {"graph": "g", "components": {"g": {"graph": "iris", "components": {"iris": {"db_password": "hunter2"}}}}},
+    ],
+    ids=lambda tree: json.dumps(tree)[:60],
+)
+def test_a_wrong_graph_does_not_show_secrets(
+    folder: Path, tree: Mapping[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "seldon.yaml").write_text(yaml.safe_dump(tree))
+    assert run(["validate", str(folder)]) == 1
+    captured = capsys.readouterr()
+    assert "hunter2" not in captured.out + captured.err
+
+
+def _spec_or_error(
+    folder: Path,
+    tree: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[Any, str] | None = None,
+) -> Spec | SpecError:
     try:
-        return _load(folder, tree)
+        return _load(folder, tree, environ, flags)
     except SpecError as error:
         return error
 

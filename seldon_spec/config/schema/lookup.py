@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,9 @@ def join(path: FieldPath) -> str:
 
 def is_sensitive(path: FieldPath) -> bool:
     """Return whether a value may be a secret: by the schema for its own keys, by the name for any other key."""
-    if own_path(path)[:1] == ("graph",):  # names of components
-        return False
+    own = own_path(path)
+    if own[:1] == ("graph",):  # the values are names of components, unless a key does not belong there
+        return any(is_secret_name(key) for holder, key in pairwise(own) if holder != "split")
     schema = load_schema()
     for index, step in enumerate(path):
         if step in schema.get("properties", {}):

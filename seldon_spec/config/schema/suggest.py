@@ -95,7 +95,7 @@ def suggest_value(code: str, at: FieldPath, value: object, written: str | None, 
 def _suggest_mapping(value: object, schema: Schema) -> str | None:
     """Suggest a mapping for a scalar or a list of ``KEY=VALUE``."""
     items = [str(item) for item in (value if isinstance(value, list) else [value])]
-    pairs = [pair for item in items if (pair := re.fullmatch(r"([A-Za-z_][\w.-]*)\s*[=:]\s*(.*)", item))]
+    pairs = [pair for item in items if (pair := re.fullmatch(r"([A-Za-z_][\w.-]*)\s*[=:](?!//)\s*(.*)", item))]
     if len(pairs) == len(items) > 0 and (takes_any_key(schema) or "value" in schema["properties"]):
         names = {pair[1]: pair[2] for pair in pairs}
         is_secret = any(is_secret_name(name) for name in names)
