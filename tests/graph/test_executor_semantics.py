@@ -102,6 +102,7 @@ GRAPHS: dict[str, tuple[Step, int, str, float, dict[str, int]]] = {
     "mean": (combine(A, B, by=None, name="average"), 0, "a b", 2.5, {"average": -1}),
     "split": (split(A, B), 0, "b", 3, {"split": 1}),
     "split-first": (split(A, B, weights=(9e9, 1e-9)), 0, "a", 2, {"split": 0}),
+    "split-of-huge-weights": (split(A, B, weights=(1e308, 1e-308)), 0, "a", 2, {"split": 0}),
     "nested-decisions": (route(A, combine(split(A, B), C)), 1, "r b c k", 8, {"r": 1, "split": 1, "k": -1}),
     "branches-do-not-see-changes": (combine(B, B, B), 0, "b b b k", 9, {"k": -1}),
 }

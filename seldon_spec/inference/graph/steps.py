@@ -205,7 +205,8 @@ class SplitRunner(_Decision):
         count: CountBranch,
     ) -> None:
         super().__init__(name, branches, count)
-        self._bounds = list(accumulate(weights))
+        largest = max(weights)  # the sum of the weights themselves may be infinite
+        self._bounds = list(accumulate(weight / largest for weight in weights))
         self._by = None if by is None else by.lower().encode()
 
     def run(self, value: Value, visit: Visit) -> Work:
