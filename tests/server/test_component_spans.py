@@ -42,6 +42,9 @@ class Chain:
     def __init__(self, tracing: Tracing) -> None:
         self._watch = tracing.watch_component
 
+    def close(self) -> None:
+        """It holds no connections."""
+
     def call(self, request: Request, _record: object) -> Response:
         payload = request.message.payload
         with self._watch("scaler", "transforminput"), self._watch("inner", "predict"):

@@ -462,7 +462,7 @@ def test_predictions_and_feedback_over_grpc(call: Callable[..., Any]) -> None:
     response = call("/seldon.protos.Seldon/Predict", make_message(1, 2), SeldonMessage)
     assert list(response.data.tensor.values) == [11, 21]
     assert dict(response.meta.routing) == ROUTING
-    assert response.meta.requestPath["scaler"] == "scaler"
+    assert response.meta.requestPath["scaler"] == "scaler:latest"
     feedback = Feedback(request=make_message(1, 2), response=response, reward=2)
     call("/seldon.protos.Seldon/SendFeedback", feedback, SeldonMessage)
     response = call("/seldon.protos.Seldon/Predict", make_message(1, 2), SeldonMessage)
@@ -580,6 +580,12 @@ class NotReady:
     error_blueprint = custom_service = None
     keeps_rows = KeepRows.NEVER
     plain = batchable = frozenset[Any]()
+
+    def describe_state(self) -> str:
+        return "component far is not ready"
+
+    def close(self) -> None:
+        """It holds no connections."""
 
     def call(self, _request: Request, _record: RecordMetrics) -> Response:
         raise RemoteFailed("connection refused", 503, "UNAVAILABLE")
