@@ -149,12 +149,13 @@ class Response:
         codec: the codec of the request that the hook or the server got; None for a response that is a message.
     """
 
-    __slots__ = ("_message", "_raw", "_sender", "codec")
+    __slots__ = ("_message", "_raw", "codec")
+
+    _sender = "a raw hook"
 
     def __init__(self, message: Message | None = None, raw: Any = None, codec: Codec | None = None) -> None:
         self._message = message
         self._raw = raw
-        self._sender = "a raw hook"
         self.codec = codec
 
     @property

@@ -48,7 +48,7 @@ class WireResponse(Response):
         address: of the server, for errors.
     """
 
-    __slots__ = ("_operation", "_wire")
+    __slots__ = ("_operation", "_sender", "_wire")
 
     def __init__(self, wire: bytes, operation: Operation, codec: Codec, address: str) -> None:
         super().__init__(codec=codec)

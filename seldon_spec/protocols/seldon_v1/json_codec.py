@@ -135,7 +135,7 @@ class JsonCodec(SeldonCodec):
             BadMetadata: the class's metadata are requested, and are not what the contract allows.
         """
         operation = request.operation
-        if response.is_raw_for(self):
+        if response.codec is not None and response.is_raw_for(self):
             raw = to_tree(response.raw) if is_proto(response.raw) else response.raw
             return EncodedResponse(
                 write_json(raw, self._style), _find_status(raw) if operation is Operation.PREDICT else None

@@ -124,7 +124,7 @@ class ProtoCodec(SeldonCodec):
             ResultError: the class returned something that has no form in protobuf.
         """
         operation = request.operation
-        if response.is_raw_for(self):
+        if response.codec is not None and response.is_raw_for(self):
             return EncodedResponse(self.write_raw(response.raw))
         message = response.message
         if operation is Operation.METADATA:
