@@ -55,9 +55,8 @@ class WrongTags:
         return X
 
     def tags(self):
-        tag = 1
-        for _ in range(5000):
-            tag = [tag]
+        tag = []
+        tag.append(tag)
         return {"tag": tag}
 
 

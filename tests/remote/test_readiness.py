@@ -160,7 +160,7 @@ def test_tls(tls_server: Any, connect_to: Connect, log: LogWait, scheme: str) ->
     assert len(remote.call(large).message.payload) == 3_000_000
 
 
-@pytest.mark.parametrize(("scheme", "ca"), [("https", None), ("https", "../tls/server.pem"), ("grpcs", None)])
+@pytest.mark.parametrize(("scheme", "ca"), [("https", None), ("https", "../tls/client.pem"), ("grpcs", None)])
 def test_a_certificate_that_is_not_trusted(
     tls_server: Any, connect_to: Connect, log: LogWait, scheme: str, ca: str | None
 ) -> None:
