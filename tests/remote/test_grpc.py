@@ -121,8 +121,8 @@ def test_the_server_gets_the_deadline_of_the_request(grpc_peer: Peer, connect_to
     remote.call()
     with in_context(deadline=time.perf_counter() + 100):
         remote.call()
-    assert 100 < seconds[0] <= 1001
-    assert 0 < seconds[1] <= 101
+    assert 100 < seconds[0] <= 1011  # gRPC rounds up what it sends, by less than one percent
+    assert 0 < seconds[1] <= 102
 
 
 def test_nothing_is_sent_after_the_deadline(grpc_peer: Peer, connect_to: Connect, in_context: Any) -> None:
