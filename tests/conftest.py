@@ -6,6 +6,7 @@ import contextlib
 import gc
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -242,3 +243,28 @@ def serving(spec: Spec) -> Iterator[Running]:
 def serve_in_thread() -> Callable[..., AbstractContextManager[Running]]:
     """Serves a class of a folder in a thread of this process; more keywords are fields of its Spec."""
     return lambda folder, class_name, **more: serving(make_spec(folder, class_name, **more))
+
+
+@pytest.fixture
+def enter_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[str]]:
+    """Change to the folder of a case in tests/cases, with its variables; return its further arguments.
+
+    Cases of graphs whose classes are those of ``graph_parts.py`` run in a copy with this module.
+    """
+
+    def enter(case: Path) -> list[str]:
+        folder, file = case, case / "seldon.yaml"
+        if case.name.startswith("graph") and file.is_file() and "parts." in file.read_text():
+            folder = tmp_path / case.name
+            shutil.copytree(case, folder)
+            shutil.copy(case.parents[1] / "graph_parts.py", folder / "parts.py")
+        monkeypatch.chdir(folder)
+        for line in _read_lines(case / "env"):
+            monkeypatch.setenv(*line.split("=", 1))
+        return _read_lines(case / "args")
+
+    return enter
+
+
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,16 +47,13 @@ CASES = sorted((Path(__file__).parents[1] / "cases" / "invalid").iterdir())
 
 
 def test_sarif_is_valid_by_its_schema_for_every_wrong_spec(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    enter_case: Callable[[Path], list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     validator = Draft7Validator(_sarif_schema())
     for case in CASES:
-        with monkeypatch.context() as patch:
-            patch.chdir(case)
-            for line in (case / "env").read_text().splitlines() if (case / "env").is_file() else ():
-                patch.setenv(*line.split("=", 1))
-            arguments = (case / "args").read_text().splitlines() if (case / "args").is_file() else []
-            assert run(["validate", "--format", "sarif", *arguments]) == 1
+        arguments = enter_case(case)
+        assert run(["validate", "--format", "sarif", *arguments]) == 1
+        monkeypatch.undo()
         log = json.loads(capsys.readouterr().out)
         assert list(validator.iter_errors(log)) == [], case.name
         assert log["runs"][0]["results"], case.name

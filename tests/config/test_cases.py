@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from seldon_spec.cli.main import run
+
+EnterCase = Callable[[Path], list[str]]
 
 CASES = Path(__file__).parents[1] / "cases"
 INVALID = sorted(path for path in (CASES / "invalid").iterdir() if path.is_dir())
@@ -17,18 +20,6 @@ def _name(case: Path) -> str:
     return case.name
 
 
-def _read_lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.is_file() else []
-
-
-def _enter(case: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Change to a case's folder with its variables; returns its further arguments."""
-    monkeypatch.chdir(case)
-    for line in _read_lines(case / "env"):
-        monkeypatch.setenv(*line.split("=", 1))
-    return _read_lines(case / "args")
-
-
 def _compare(expected: Path, page: str, *, is_rewriting: bool) -> None:
     if is_rewriting:
         expected.write_text(page)
@@ -37,9 +28,12 @@ def _compare(expected: Path, page: str, *, is_rewriting: bool) -> None:
 
 @pytest.mark.parametrize("case", INVALID, ids=_name)
 def test_wrong_spec_gets_its_page(
-    case: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+    case: Path,
+    enter_case: EnterCase,
+    capsys: pytest.CaptureFixture[str],
+    pytestconfig: pytest.Config,
 ) -> None:
-    arguments = _enter(case, monkeypatch)
+    arguments = enter_case(case)
     assert run(["validate", *arguments]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -48,9 +42,12 @@ def test_wrong_spec_gets_its_page(
 
 @pytest.mark.parametrize("case", VALID, ids=_name)
 def test_right_spec_is_fine(
-    case: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+    case: Path,
+    enter_case: EnterCase,
+    capsys: pytest.CaptureFixture[str],
+    pytestconfig: pytest.Config,
 ) -> None:
-    arguments = _enter(case, monkeypatch)
+    arguments = enter_case(case)
     assert run(["validate", *arguments]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -63,9 +60,12 @@ VERBS = [["show"], ["dockerfile"], ["serve"], ["predict", "[[1]]"]]
 @pytest.mark.parametrize("operation", VERBS, ids=lambda operation: operation[0])
 @pytest.mark.parametrize("case", [case for case in INVALID if not case.name.startswith("strict-")], ids=_name)
 def test_every_verb_refuses_with_the_same_page(
-    case: Path, operation: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    case: Path,
+    operation: list[str],
+    enter_case: EnterCase,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = _enter(case, monkeypatch)
+    arguments = enter_case(case)
     assert run([*operation, *arguments]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -34,7 +34,7 @@ from seldon_spec.config.schema.lookup import split_path
 from seldon_spec.config.secrets import join_environments, prepare_to_load
 from seldon_spec.errors import DEFAULT_ORIGIN, OriginKind, Severity, SpecError
 
-PARTS = Path(__file__).parents[1] / "cases" / "valid" / "graph" / "parts.py"
+PARTS = Path(__file__).parents[1] / "cases" / "graph_parts.py"
 MODEL = "class Model:\n    def __init__(self, threshold: float = 0.5, label: str = ''): ...\n    predict = None\n"
 TYPES = {
     "iris": ("Model", "MODEL"), "iris-2": ("Model", "MODEL"), "bandit": ("Router", "ROUTER"),

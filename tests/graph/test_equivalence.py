@@ -168,7 +168,7 @@ REQUESTS = st.fixed_dictionaries(
     optional={
         "branch of r0": st.integers(-2, 2),
         "branch of r1": st.integers(-2, 2),
-        "fail": st.sampled_from(["nobody", "m0", "t1", "r0", "k0"]),
+        "fail": st.sampled_from(["no component", "m0", "t1", "r0", "k0"]),
         "last": st.just("client"),
     },
 )
@@ -333,7 +333,7 @@ def _routes(step: Step) -> Iterator[RouteStep]:
 
 
 def _without_shadows(seen: list[Any], step: Step) -> list[Any] | None:
-    """Return the calls without those of shadows; None if they cannot be told apart from others."""
+    """Return the calls without those of shadows; None if they cannot be distinguished from others."""
     return None if _has_shadow(step) else seen
 
 

@@ -88,7 +88,7 @@ def test_no_request_waits_for_the_server_of_a_shadow(begin: Begin, peer: HttpPee
     assert [name for name, *_ in calls] == ["local"] * 4
     peer.release.set()
     for _ in range(10_000):
-        if ("second", "predict", [[5.0, 5.0]]) in calls:  # the shadow goes on, after requests that wait
+        if ("second", "predict", [[5.0, 5.0]]) in calls:  # the shadow continues, after requests that wait
             break
         ask(dispatcher)
     else:
