@@ -6,15 +6,15 @@ there.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
 from seldon_spec.config.loader import load as load_spec
+from seldon_spec.config.paths import working_directory
 from seldon_spec.config.secrets import join_environments, prepare_to_load
 
 if TYPE_CHECKING:
@@ -113,17 +113,6 @@ def make_app(spec: Spec) -> Flask:
     app = make_flask_app(dispatcher, prepared)
     app.wsgi_app = LimitedApp(app.wsgi_app, prepared, dispatcher.count_at_work)  # type: ignore[method-assign]
     return app
-
-
-@contextlib.contextmanager
-def working_directory(folder: Path) -> Iterator[None]:
-    """Change the working directory of the process for the time of a block."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:

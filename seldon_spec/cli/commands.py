@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from seldon_spec import __version__
 from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_stderr
 from seldon_spec.cli.serving import read_annotations
+from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.class_rules import MISSPELT
 from seldon_spec.config.loader import FOR_IMAGE, LoadOptions, load, made_strict
 from seldon_spec.config.model import Spec
@@ -194,7 +195,7 @@ def serve(
         return serving.find_component(spec, component)
 
     def list_watched(spec: Spec) -> list[Spec]:
-        return [*serving.list_local_specs(spec), *graphs]
+        return [spec, *list_local(spec), *graphs]
 
     serving.serve(read, list_watched=list_watched if is_watched else None)
 
@@ -215,7 +216,7 @@ def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool
 
         def list_watched(spec: Spec) -> list[Spec]:
             parts = [component.spec for name, component in spec.components.items() if name in started]
-            return [spec, *(each for part in parts if part is not None for each in serving.list_local_specs(part))]
+            return [spec, *(each for part in parts if part is not None for each in (part, *list_local(part)))]
 
         serving.serve(
             lambda environ: _load_served(path, environ, all_flags, names),

@@ -106,12 +106,6 @@ def _print_error(error: SpecError) -> None:
     print_diagnostics(error.diagnostics, with_summary=False)
 
 
-def list_local_specs(spec: Spec) -> list[Spec]:
-    """Return a spec, and those of all its components that are not servers of their own."""
-    local = [component.spec for component in spec.components.values() if component.url is None]
-    return [spec, *(each for part in local if part is not None for each in list_local_specs(part))]
-
-
 def _find_folders(specs: Sequence[Spec]) -> list[WatchedFolder]:
     """Return the folders of specs, except for those inside another one."""
     from seldon_spec.cli.image import find_patterns  # only if folders are watched

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -139,3 +139,11 @@ def with_full_paths(spec: Spec) -> Spec:
         for name, each in spec.components.items()
     }
     return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
+
+
+def list_local(spec: Spec) -> Iterator[Spec]:
+    """Yield the specs of all components in this process, those of nested graphs after the graph."""
+    for component in spec.components.values():
+        if component.url is None and component.spec is not None:
+            yield component.spec
+            yield from list_local(component.spec)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 
@@ -101,3 +103,14 @@ def leaving_link(folder: Path, path: Path) -> Path | None:
         return None
     below = [each for each in (path, *path.parents) if each.is_relative_to(folder) and each != folder]
     return next((each for each in reversed(below) if each.is_symlink() and leaves(folder, each)), path)
+
+
+@contextlib.contextmanager
+def working_directory(folder: Path) -> Iterator[None]:
+    """Change the working directory of the process for the time of a block."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote
 
-from seldon_spec.app import prepare, working_directory
+from seldon_spec.app import prepare
 from seldon_spec.client import Credentials, NoResponse, connect, open_channel, parse_url, request
 from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import working_directory
 from seldon_spec.contract_test.encoder import Encoder, Request
 from seldon_spec.errors import ComponentFailed, SeldonSpecError
 from seldon_spec.inference import processor

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import working_directory
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.build import build_component
@@ -53,7 +50,7 @@ def dispatcher_for(
             return build_graph(each, tools)
         if each is spec:
             return _build_class(each, str(each.class_name), progress)
-        with _working_directory(each.folder):  # of a component, which finds its relative files there
+        with working_directory(each.folder):  # of a component, which finds its relative files there
             return _build_class(each, f"{each.unit.id} ({each.class_name})", progress)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
@@ -65,16 +62,6 @@ def dispatcher_for(
         trace,
         progress=progress,
     )
-
-
-@contextlib.contextmanager
-def _working_directory(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 
+from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
@@ -68,14 +69,6 @@ def join_images(spec: Spec) -> Spec:
         environment=MappingProxyType(environment),
     )
     return replace(spec, image=image)
-
-
-def list_local(spec: Spec) -> Iterator[Spec]:
-    """Yield the specs of all components in this process, those of nested graphs after the graph."""
-    for component in spec.components.values():
-        if component.url is None and component.spec is not None:
-            yield component.spec
-            yield from list_local(component.spec)
 
 
 def list_files(spec: Spec) -> tuple[str, ...]:
