@@ -117,7 +117,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 
 def _response(row: Mapping[str, Any]) -> str:
-    return f"-> error: {row['error']}" if "error" in row else f"-> {_shorten(row['answer'])}"
+    return f"-> error: {row['error']}" if "error" in row else f"-> {_shorten(row['response'])}"
 
 
 def _shorten(tree: Any) -> str:

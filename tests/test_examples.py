@@ -1,4 +1,4 @@
-"""Every folder of examples is valid, renders, and answers what its ``requests.json`` says, over REST and over gRPC."""
+"""Every folder of examples is valid, renders, and responds as its ``requests.json`` says, over REST and over gRPC."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Script:
 
     Its members: ``requests``, the rows; ``environment``, variables for the server; ``beside``, a program that runs
     beside it and prints more of them; ``needs``, modules without which it is not played; ``tolerance`` of numbers;
-    ``has_state``, where an answer depends on what was asked before. A row: what it ``says``, what it is sent ``to``,
-    the ``headers`` and the ``request``, and the ``answer`` or the text of the ``error``; or the ``samples`` of the
+    ``has_state``, where a response depends on earlier requests. A row: what it ``says``, what it is sent ``to``,
+    the ``headers`` and the ``request``, and the ``response`` or the text of the ``error``; or the ``samples`` of the
     metrics' page, added up by name.
     """
 
@@ -104,7 +104,7 @@ def run(words: list[str], folder: Path, environ: Mapping[str, str]) -> str:
 
 
 def ask_rest(server: RunningServer, row: Mapping[str, Any]) -> Any:
-    """The answer; the text of the error where there is one."""
+    """The response; the text of the error where there is one."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{server.http}/{row['to']}",
         json.dumps(row["request"]).encode(),
@@ -120,7 +120,7 @@ def ask_rest(server: RunningServer, row: Mapping[str, Any]) -> Any:
 
 
 def ask_grpc(server: RunningServer, row: Mapping[str, Any]) -> Any:
-    """The answer in protobuf's JSON, or in V2's; the text of the error where there is one."""
+    """The response in protobuf's JSON, or in V2's; the text of the error where there is one."""
     if is_v2(row):
         return ask_v2_grpc(server, row["request"])
     method, kind = METHODS[row["to"]]
@@ -143,7 +143,7 @@ def is_v2(row: Mapping[str, Any]) -> bool:
 
 
 def ask_v2_grpc(server: RunningServer, request: Mapping[str, Any]) -> Any:
-    """The answer to a request of the Open Inference Protocol with typed contents, as REST has it."""
+    """The response to a request of the Open Inference Protocol with typed contents, as REST has it."""
     message = json_format.ParseDict(
         {
             "id": request.get("id", ""),
@@ -191,9 +191,9 @@ def read_samples(server: RunningServer) -> dict[str, float]:
     return sums
 
 
-def as_message(answer: Any) -> Any:
-    """An answer as the other transport would show it too: numbers are doubles, and what is empty is left out."""
-    return json_format.MessageToDict(json_format.ParseDict(answer, SeldonMessage()))
+def as_message(response: Any) -> Any:
+    """A response as the other transport would show it too: numbers are doubles, and what is empty is left out."""
+    return json_format.MessageToDict(json_format.ParseDict(response, SeldonMessage()))
 
 
 def differs(expected: Any, found: Any, tolerance: float) -> bool:
@@ -212,12 +212,14 @@ def check_row(server: RunningServer, row: Mapping[str, Any], transport: str, tol
         samples = read_samples(server)
         assert {name: pytest.approx(samples.get(name)) for name in row["samples"]} == row["samples"]
         return
-    answer = ASK[transport](server, row)
+    response = ASK[transport](server, row)
     if "error" in row:
-        assert row["error"] in answer
+        assert row["error"] in response
     else:
-        expected, found = (row["answer"], answer) if is_v2(row) else (as_message(row["answer"]), as_message(answer))
-        assert not differs(expected, found, tolerance), f"{row['says']}: {answer}"
+        expected, found = (
+            (row["response"], response) if is_v2(row) else (as_message(row["response"]), as_message(response))
+        )
+        assert not differs(expected, found, tolerance), f"{row['says']}: {response}"
 
 
 def test_it_is_valid_and_renders(folder: Path, command_environ: dict[str, str]) -> None:
@@ -234,7 +236,7 @@ def test_it_passes_its_contract_test(folder: Path, command_environ: dict[str, st
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_it_answers(
+def test_it_responds(
     folder: Path, command_environ: dict[str, str], serve_folder: Serve, request: pytest.FixtureRequest
 ) -> None:
     """Where a class has state, each transport has a server of its own: what one taught it must not show in the other."""
@@ -250,10 +252,10 @@ def test_it_answers(
 
 
 def rewrite(script: Script, server: RunningServer) -> None:
-    """Write the answers down; run the tests once more to compare them, for this has played the rows already."""
+    """Write the responses; run the tests once more to compare them, for this has played the rows already."""
     for row in script.rows:
         if "samples" not in row and "error" not in row:
-            row["answer"] = ask_rest(server, row)
+            row["response"] = ask_rest(server, row)
     members = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in script.tree.items() if key != "requests"]
     rows = ",\n".join(f"    {json.dumps(row)}" for row in script.rows)
     script.file.write_text("{\n" + ",\n".join([*members, f'  "requests": [\n{rows}\n  ]']) + "\n}\n", encoding="utf-8")

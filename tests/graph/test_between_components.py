@@ -247,7 +247,7 @@ def test_branches_do_not_see_changes_of_cells(begin: Begin) -> None:
 
 @pytest.mark.parametrize("codec", [JSON, V2], ids=["v1", "v2"])
 @pytest.mark.parametrize("name", ["WrongObject", "WrongTags", "WrongRaw"])
-def test_the_component_is_to_blame_whose_response_is_no_message(name: str, codec: Any, begin: Begin) -> None:
+def test_a_response_that_is_no_message_is_an_error_of_its_component(name: str, codec: Any, begin: Begin) -> None:
     dispatcher = begin(
         "graph: [wrong, echo]\n"
         f"components: {{wrong: {{class_name: Between.{name}}}, echo: {{class_name: Between.Echo}}}}\n"

@@ -89,11 +89,11 @@ class Reference:
             return self.run(step.step, sent)
         if isinstance(step, RouteStep):
             branch = int(sent.tags.get(f"branch of {step.router}", 0))
-            answer = self._respond(step.router, "route", sent, None)
+            response = self._respond(step.router, "route", sent, None)
             if not -2 <= branch < len(step.branches):
                 raise Stop(step.router)
             self.routing[step.name] = branch
-            sent = Sent(sent.data, answer.tags, answer.metrics)
+            sent = Sent(sent.data, response.tags, response.metrics)
             if branch == -2:
                 return sent
             return self._all(step, sent)[0] if branch == -1 else self.run(step.branches[branch], sent)
@@ -101,10 +101,10 @@ class Reference:
             self.routing[step.name] = int(np.argmax(step.weights))
             return self.run(step.branches[self.routing[step.name]], sent)
         self.routing[step.name] = -1
-        answers = self._all(step, sent)
-        datas = [answer.data for answer in answers]
-        tags = {tag: value for answer in answers for tag, value in answer.tags.items()}
-        metrics = [metric for answer in answers for metric in answer.metrics]
+        responses = self._all(step, sent)
+        datas = [response.data for response in responses]
+        tags = {tag: value for response in responses for tag, value in response.tags.items()}
+        metrics = [metric for response in responses for metric in response.metrics]
         joined = Sent(datas, tags, metrics)
         if step.combiner is None:
             return replace(joined, data=np.mean(datas, axis=0))
@@ -302,14 +302,14 @@ def test_all_ways_are_equal(step: Step, tags: dict[str, Any], ways: list[Way], c
             _check_calls(_without_shadows(seen, step), reference.calls, step, way.name)
             calls.clear()
             feedback = {"request": request, "response": response, "reward": 0.5}
-            answer = way.ask(dispatcher, Operation.FEEDBACK, feedback)
+            acknowledged = way.ask(dispatcher, Operation.FEEDBACK, feedback)
             receivers = list(dict.fromkeys(reference.list_receivers(step, reference.routing)))
             assert [c[0] for c in calls if c[1] == "send_feedback"] == receivers[::-1], way.name
             for name, method, seen_values in calls:
                 if method == "send_feedback" and name[0] == "r":
                     routed = {step.router: step.name for step in _routes(step)}[name]
                     assert seen_values == [0.5, reference.routing[routed]]
-            assert answer["meta"]["requestPath"] == {receivers[0]: f"{receivers[0]}:1"}, way.name
+            assert acknowledged["meta"]["requestPath"] == {receivers[0]: f"{receivers[0]}:1"}, way.name
         finally:
             dispatcher.stop()
 

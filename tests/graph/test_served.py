@@ -166,8 +166,8 @@ def test_feedback_of_a_response(server: Any) -> None:
         feedback = Feedback(reward=0.25)
         feedback.response.meta.routing.update(response["meta"]["routing"])
         call = channel.unary_unary("/seldon.protos.Seldon/SendFeedback", None, SeldonMessage.FromString)
-        answer = call(feedback.SerializeToString(), timeout=20)
-    assert list(answer.data.tensor.values) == [0.25, 1.0]
+        acknowledged = call(feedback.SerializeToString(), timeout=20)
+    assert list(acknowledged.data.tensor.values) == [0.25, 1.0]
 
 
 def test_an_error_names_the_component_on_both_transports(server: Any) -> None:

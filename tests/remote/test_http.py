@@ -122,7 +122,7 @@ def test_the_limit_of_the_request(http_peer: Peer, connect_to: Connect, in_conte
 
 
 class Limits:
-    """Stands for a server; keeps the limits of its calls."""
+    """Replaces a server; keeps the limits of its calls."""
 
     address = "127.0.0.1:1"
     codec = JsonCodec()

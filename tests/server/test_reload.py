@@ -99,7 +99,7 @@ def test_an_edit_of_the_class_is_served_and_fails_no_request(beside: Any, worker
     assert "Traceback" not in server.log
 
 
-def test_an_edit_of_a_component_is_served_wherever_its_folder_is(beside: Any, tmp_path: Path) -> None:
+def test_an_edit_of_a_component_is_served_inside_and_outside_of_the_folder(beside: Any, tmp_path: Path) -> None:
     shared = tmp_path.parent / f"{tmp_path.name}-shared"
     for folder in (shared, tmp_path / "inside"):
         folder.mkdir()

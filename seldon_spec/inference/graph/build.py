@@ -34,7 +34,7 @@ from seldon_spec.inference.graph.steps import (
     ShadowRunner,
     SplitRunner,
 )
-from seldon_spec.inference.graph.values import blame
+from seldon_spec.inference.graph.values import add_component
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.metrics_sink import ComponentMetrics, MetricsSink
 
@@ -95,7 +95,7 @@ def _build_node(name: str, spec: ComponentSpec, graph: Spec, tools: GraphTools) 
         try:
             component = tools.build(spec.spec)
         except SeldonSpecError as error:
-            raise blame(error, name) from error.__cause__
+            raise add_component(error, name) from error.__cause__
         has_feedback = isinstance(component, (Adapter, Graph)) and component.has_feedback
     composite = component if isinstance(component, Graph) else None
     unit = _describe_unit(name, spec, graph)

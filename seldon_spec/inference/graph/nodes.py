@@ -14,7 +14,7 @@ from seldon_spec.errors import RequestTimeout, ResultError, SeldonSpecError
 from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.graph.shadows import Shadow, Shadows
-from seldon_spec.inference.graph.values import Value, blame
+from seldon_spec.inference.graph.values import Value, add_component
 from seldon_spec.inference.graph.work import Submit, Work
 from seldon_spec.inference.message import AggregateMessage, Message, Operation, TensorMessage, Transport
 from seldon_spec.inference.metrics_sink import ComponentMetrics
@@ -172,7 +172,7 @@ class Node:
         try:
             self._record_remote(value.message.meta or {}, visit)
         except ResultError as error:
-            raise blame(error, None if error.component else self.name) from None
+            raise add_component(error, None if error.component else self.name) from None
         return value
 
     def _run_composite(self, composite: Composite, request: Request, visit: Visit) -> Work:
@@ -188,7 +188,7 @@ class Node:
         self, error: SeldonSpecError, operation: Operation, started: float, *, is_shadow: bool
     ) -> SeldonSpecError:
         self._metrics[is_shadow].observe(operation.value, "error", time.perf_counter() - started)
-        return blame(error, self.name)
+        return add_component(error, self.name)
 
     def _find_codec(self, codec: Codec) -> Codec:
         """Return the codec of messages to this component: that of the client, with the component's inputs."""

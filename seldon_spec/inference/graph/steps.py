@@ -16,7 +16,7 @@ from seldon_spec.inference.call import WORKED_ON, BaseContext
 from seldon_spec.inference.graph.averages import average_messages
 from seldon_spec.inference.graph.nodes import Node, Visit
 from seldon_spec.inference.graph.shadows import Shadow
-from seldon_spec.inference.graph.values import Value, blame
+from seldon_spec.inference.graph.values import Value, add_component
 from seldon_spec.inference.graph.work import ManyWork, Work, run_together
 from seldon_spec.inference.message import Message, Operation, PayloadType, join_messages
 from seldon_spec.inference.request import Response
@@ -169,13 +169,13 @@ class RouteRunner(_Decision):
             branch = int(message.payload.reshape(-1)[0])
         except (IndexError, TypeError, ValueError, OverflowError):
             error = InvalidRouting("the response has no number of a branch")
-            raise blame(error, router) from None
+            raise add_component(error, router) from None
         if not NONE <= branch < len(self._branches):
             count = len(self._branches)
             text = (
                 f"there is no branch {branch}: {self._name} has {count}, from 0 to {count - 1}; -1 means all, -2 none"
             )
-            raise blame(InvalidRouting(text), router)
+            raise add_component(InvalidRouting(text), router)
         return branch
 
     def list_nodes(self, routing: Mapping[str, int]) -> Iterator[Node]:
@@ -252,7 +252,7 @@ class CombineRunner(_Decision):
         try:
             return Value(None, Response(average_messages(self._name, messages)), self._name)
         except SeldonSpecError as error:
-            raise blame(error, self._name) from None
+            raise add_component(error, self._name) from None
 
     def list_nodes(self, routing: Mapping[str, int]) -> Iterator[Node]:
         yield from self._list_chosen(routing)

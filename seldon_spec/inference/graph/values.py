@@ -56,7 +56,7 @@ class Value:
         try:
             return self.response.message
         except SeldonSpecError as error:
-            raise blame(error, self.producer) from None
+            raise add_component(error, self.producer) from None
 
     def count_bytes(self) -> int:
         """Return the size of the message; 0 if it is not known.
@@ -96,7 +96,7 @@ class Value:
             try:
                 return Request.from_response(operation, self.response, codec)
             except SeldonSpecError as error:
-                raise blame(error, self.producer) from None
+                raise add_component(error, self.producer) from None
         if self.wire is not None and not is_plain:
             return codec.decode(operation, self.wire)
         request = self.request
@@ -109,10 +109,10 @@ class Value:
 
         Args:
             request: to the receiver.
-            receiver: the component; it gets the blame if the value is the responses of several components.
+            receiver: the component; errors name it if the value is the responses of several components.
 
         Raises:
-            ResultError: the response that it is made from is no message; its component is to blame.
+            ResultError: the response that it is made from is no message; the error names its component.
         """
         if self.response is None:
             return
@@ -120,9 +120,9 @@ class Value:
             request.message  # noqa: B018 - it is kept
         except PayloadError as error:
             what = "a response to combine" if self.producer is None else "the response"
-            raise blame(ResultError(f"{what} is no message: {error}"), self.producer or receiver) from None
+            raise add_component(ResultError(f"{what} is no message: {error}"), self.producer or receiver) from None
         except SeldonSpecError as error:
-            raise blame(error, self.producer or receiver) from None
+            raise add_component(error, self.producer or receiver) from None
 
     def add_meta(self, meta: Mapping[str, Any]) -> Value:
         """Return the value with the tags and metrics of a router, which override those that it has."""
@@ -143,7 +143,7 @@ class Value:
         return Value(None, Response(replace(message, meta=merged)), self.producer)
 
 
-def blame(error: SeldonSpecError, component: str | None) -> SeldonSpecError:
+def add_component(error: SeldonSpecError, component: str | None) -> SeldonSpecError:
     """Return the error with the component that caused it; that of a nested graph comes after the graph's own name."""
     if component is not None:
         error.component = component if error.component is None else f"{component}/{error.component}"
