@@ -253,11 +253,14 @@ def enter_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Pat
     """
 
     def enter(case: Path) -> list[str]:
-        folder, file = case, case / "seldon.yaml"
-        if case.name.startswith("graph") and file.is_file() and "parts." in file.read_text():
+        folder = case
+        graphs = case.rglob("seldon.yaml") if case.name.startswith("graph") else ()
+        users = [file.parent.relative_to(case) for file in graphs if "parts." in file.read_text()]
+        if users:
             folder = tmp_path / case.name
             shutil.copytree(case, folder)
-            shutil.copy(case.parents[1] / "graph_parts.py", folder / "parts.py")
+            for user in users:
+                shutil.copy(case.parents[1] / "graph_parts.py", folder / user / "parts.py")
         monkeypatch.chdir(folder)
         for line in _read_lines(case / "env"):
             monkeypatch.setenv(*line.split("=", 1))

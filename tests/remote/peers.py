@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from seldon_spec.config.model import ComponentSpec, ServiceType
+from seldon_spec.errors import RemoteFailed
 from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Request, Response
@@ -216,3 +217,21 @@ def working_on(context: BaseContext) -> Iterator[None]:
         yield
     finally:
         WORKED_ON.reset(before)
+
+
+def close_during_call(remote: Remote, peer: HttpPeer | GrpcPeer) -> list[RemoteFailed]:
+    """Close a component once its server has received a request; return the errors of the call."""
+    failures: list[RemoteFailed] = []
+
+    def call() -> None:
+        try:
+            remote.call()
+        except RemoteFailed as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert peer.received.wait(WAIT_SECONDS)
+    remote.component.close()
+    thread.join(WAIT_SECONDS)
+    return failures

@@ -15,7 +15,7 @@ from seldon_spec.errors import RemoteFailed, ResultError
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, SeldonMessageList
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
-from tests.remote.peers import WAIT_SECONDS, Connect, GrpcPeer, HttpPeer
+from tests.remote.peers import WAIT_SECONDS, Connect, GrpcPeer, HttpPeer, close_during_call
 
 Peer = Callable[..., GrpcPeer]
 
@@ -194,19 +194,7 @@ def test_closing_ends_a_request_in_flight(grpc_peer: Peer, connect_to: Connect) 
     release = threading.Event()
     peer = grpc_peer(lambda _message, _context: OK if release.wait(WAIT_SECONDS) else b"")
     remote = connect_to(peer.url)
-    failures: list[Exception] = []
-
-    def call() -> None:
-        try:
-            remote.call()
-        except RemoteFailed as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    assert peer.received.wait(WAIT_SECONDS)
-    remote.component.close()
-    thread.join(WAIT_SECONDS)
+    failures = close_during_call(remote, peer)
     release.set()
     assert [str(error) for error in failures] == [f"no response from 127.0.0.1:{peer.port}: the component was closed"]
     with pytest.raises(RemoteFailed, match="the component was closed"):

@@ -21,7 +21,7 @@ from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.remote.component import RemoteComponent
 from seldon_spec.remote.failures import TimeLimit
-from tests.remote.peers import OK, WAIT_SECONDS, Connect, HttpPeer, respond
+from tests.remote.peers import OK, WAIT_SECONDS, Connect, HttpPeer, close_during_call, respond
 
 Peer = Callable[..., HttpPeer]
 
@@ -381,19 +381,7 @@ def test_no_headers_without_a_request(http_peer: Peer, connect_to: Connect) -> N
 def test_closing_ends_a_request_in_flight(http_peer: Peer, connect_to: Connect) -> None:
     peer = http_peer(lambda peer, _: peer.release.wait(WAIT_SECONDS))
     remote = connect_to(peer.url)
-    failures: list[Exception] = []
-
-    def call() -> None:
-        try:
-            remote.call()
-        except RemoteFailed as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    assert peer.received.wait(WAIT_SECONDS)
-    remote.component.close()
-    thread.join(WAIT_SECONDS)
+    failures = close_during_call(remote, peer)
     assert [str(error) for error in failures] == [f"no response from 127.0.0.1:{peer.port}: the component was closed"]
     assert not [each for each in threading.enumerate() if each.name == "seldon-spec-remote-iris"]
     assert not remote.component.is_ready
