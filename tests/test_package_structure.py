@@ -18,7 +18,7 @@ PACKAGE = Path(next(iter(_spec.submodule_search_locations)))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
-    ("config.contract", "config.graph"),
+    ("config.contract", "config.deployment", "config.graph"),
     ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
     ("config.yaml", "config.schema.lookup"),
     ("config.schema", "config.digest"),

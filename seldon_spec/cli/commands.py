@@ -46,7 +46,7 @@ def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_str
     if format != "text":
         from seldon_spec.cli.formats import FORMATS
 
-        _print(FORMATS[format](everything))
+        print_text(FORMATS[format](everything))
     return report.exit_code(everything)
 
 
@@ -70,14 +70,14 @@ def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None: 
     from seldon_spec.diagram.mermaid import render_mermaid
 
     spec = _load(path, flags, read_annotations())
-    _print({"json": render_json, "mermaid": render_mermaid, "text": render_text}[format](spec))
+    print_text({"json": render_json, "mermaid": render_mermaid, "text": render_text}[format](spec))
 
 
 def schema() -> None:
     """Print the JSON Schema."""
     from seldon_spec.config.schema.lookup import schema_text
 
-    _print(schema_text())
+    print_text(schema_text())
 
 
 def dockerfile(
@@ -102,15 +102,15 @@ def dockerfile(
     text = _render_form(form)(spec, __version__)
     print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
     if compared is not None:
-        return _compare(compared, text)
+        return compare_file(compared, text)
     if output is None:
-        _print(text)
+        print_text(text)
     else:
         folder, target = spec.folder.absolute(), output.absolute()
         link = leaving_link(folder, target) if target.is_relative_to(folder) else None
         if link is not None:
             raise FileError(f"{link} is a link that leaves the folder; nothing was written")
-        _write(output, text)
+        write_file(output, text)
     return OK
 
 
@@ -128,7 +128,7 @@ def _render_form(form: str) -> Callable[[Spec, str], str]:
     return render_dockerfile
 
 
-def _compare(path: Path, text: str) -> int:
+def compare_file(path: Path, text: str) -> int:
     """Print the unified diff from a file to the text that it should contain."""
     import difflib
 
@@ -140,12 +140,13 @@ def _compare(path: Path, text: str) -> int:
         return OK
     old, new = found.splitlines(keepends=True), text.splitlines(keepends=True)
     lines = difflib.unified_diff(old, new, str(path), f"{path} (rendered)")
-    _print("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
+    print_text("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
     write_stderr(f"error: {path} differs from the rendered file; update it with --output {path}")
     return USER_ERROR
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
+    """Write a file, or raise FileError."""
     try:
         path.write_bytes(text.encode("utf-8"))
     except OSError as error:
@@ -159,7 +160,7 @@ def build(path: Path, options: BuildOptions, flags: Flags = NO_FLAGS) -> None:
 
     spec = _load_for_image(path, flags)
     print_diagnostics(tuple(find_dropped(spec)), path, with_summary=False)
-    _print(build_image(spec, options) + "\n")
+    print_text(build_image(spec, options) + "\n")
 
 
 def explain(code: str | None) -> None:
@@ -167,7 +168,7 @@ def explain(code: str | None) -> None:
     from seldon_spec.cli.explain import explain as explain_code
     from seldon_spec.cli.explain import load_explanations
 
-    _print("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
+    print_text("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
 
 
 def serve(
@@ -276,7 +277,7 @@ def predict(
             response = predict_once(prepared, message, is_v2=is_v2)
         finally:
             sys.stdout = stdout
-    _print(response.rstrip("\n") + "\n")
+    print_text(response.rstrip("\n") + "\n")
 
 
 def check_contract(
@@ -309,7 +310,7 @@ def check_contract(
         report = run_test(path, flags, urls, Credentials(**credentials), Options(**limits), contract)
     finally:
         sys.stdout = stdout
-    _print(render(report, format))
+    print_text(render(report, format))
     return OK if report.is_ok else USER_ERROR
 
 
@@ -349,7 +350,7 @@ def health(path: Path, flags: Flags = NO_FLAGS) -> None:
     from seldon_spec.cli import client
 
     client.check_ready(load(path, os.environ, flags))
-    _print("ready\n")
+    print_text("ready\n")
 
 
 def _load_for_image(path: Path, flags: Flags) -> Spec:
@@ -366,7 +367,7 @@ def _load(path: Path, flags: Flags, annotations: str = "") -> Spec:
     return spec
 
 
-def _print(text: str) -> None:
+def print_text(text: str) -> None:
     """Write to stdout; the flush raises BrokenPipeError here if the pipe is closed."""
     sys.stdout.write(text)
     sys.stdout.flush()

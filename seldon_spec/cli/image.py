@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ from seldon_spec import __version__
 from seldon_spec.cli.builders import Build, BuildFailed, find_builder, run_build
 from seldon_spec.cli.exit_codes import write_stderr
 from seldon_spec.cli.self_wheel import WHEEL_NAME, is_on_index, write_self_wheel
+from seldon_spec.config.image_name import find_tag
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile.dockerfile import render_dockerfile
 from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore
@@ -60,7 +60,7 @@ def build_image(spec: Spec, options: BuildOptions) -> str:
             dockerfile=files[0],
             dockerignore=files[1],
             id_file=folder / "id",
-            tag=options.tag or spec.image.tag or default_tag(spec),
+            tag=options.tag or find_tag(spec),
             platforms=platforms,
             secrets=options.secrets,
             arguments={REVISION_ARGUMENT: revision} if revision else {},
@@ -71,11 +71,6 @@ def build_image(spec: Spec, options: BuildOptions) -> str:
         built = run_build(builder, build)
     write_stderr(f"built in {time.monotonic() - started:.1f} s")
     return built
-
-
-def default_tag(spec: Spec) -> str:
-    """Return ``NAME:VERSION`` with the characters allowed in a tag; ``latest`` if there is no version."""
-    return f"{spec.name}:{re.sub('[^A-Za-z0-9._-]', '-', spec.version or '').lstrip('.-')[:128] or 'latest'}"
 
 
 @contextlib.contextmanager

@@ -12,12 +12,13 @@ from seldon_spec.config.loader import FOR_IMAGE, load
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.config.paths import leaving_link
 from seldon_spec.config.schema.lookup import join
+from seldon_spec.config.yaml.scalars import printable
 from seldon_spec.errors import Diagnostic, Severity, SpecError
 from seldon_spec.migrate.candidates import CannotMigrate
 from seldon_spec.migrate.plan import Migration, plan
 from seldon_spec.migrate.requirements import Change
 from seldon_spec.migrate.resolve import RULE
-from seldon_spec.migrate.write import format_position, printable
+from seldon_spec.migrate.write import format_position
 
 _OF_REQUIREMENTS = frozenset({"bad-requirement", "requirement-conflict"})
 

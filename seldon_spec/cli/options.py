@@ -21,6 +21,14 @@ from seldon_spec.cli.init_options import (
     ModelOption,
     ServiceTypeOption,
 )
+from seldon_spec.cli.manifest_options import (
+    CheckOption,
+    CommentsOption,
+    EverythingOption,
+    OnlyOption,
+    OutputOption,
+    TargetOption,
+)
 from seldon_spec.cli.output_formats import FindingsFormat, Format
 from seldon_spec.cli.serve_options import (
     ApartOption,
@@ -45,9 +53,8 @@ from seldon_spec.cli.server_options import (
     TokenOption,
     UrlsOption,
 )
+from seldon_spec.cli.spec_options import PathArgument, SetOption, parse_settings
 from seldon_spec.config.model import ServiceType
-from seldon_spec.config.schema.lookup import fields, join, split_path
-from seldon_spec.config.secret_names import HIDDEN, names_secret
 from seldon_spec.errors import FieldPath
 
 # Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
@@ -63,27 +70,10 @@ app = typer.Typer(
 )
 
 
-def _complete_setting(incomplete: str) -> list[str]:
-    """Return the keys that ``--set`` accepts, each with an equals sign."""
-    return [f"{join(path)}=" for path, _ in fields() if join(path).startswith(incomplete)]
-
-
 def _complete_code(incomplete: str) -> list[str]:
     from seldon_spec.cli.explain import load_explanations
 
     return [code for code in load_explanations() if code.startswith(incomplete)]
-
-
-PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The folder of seldon.yaml, or the file.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override one key, e.g. server.workers=4; takes precedence over file and environment.",
-        autocompletion=_complete_setting,
-    ),
-]
 
 
 def run(arguments: list[str]) -> int:
@@ -183,7 +173,9 @@ def validate(
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
 ) -> None:
     """Report every problem at once, without importing the class."""
-    code = commands.validate(*(paths or [Path()]), flags=_flags(settings), format=format.value, is_strict=strict)
+    code = commands.validate(
+        *(paths or [Path()]), flags=parse_settings(settings), format=format.value, is_strict=strict
+    )
     raise typer.Exit(code)
 
 
@@ -195,7 +187,7 @@ def show(
     format: Annotated[Format, typer.Option("--format", help="mermaid: a flowchart.")] = Format.TEXT,  # noqa: A002
 ) -> None:
     """Print the effective spec, each value with its origin."""
-    commands.show(path, _flags(settings), format=format.value)
+    commands.show(path, parse_settings(settings), format=format.value)
 
 
 @app.command()
@@ -226,11 +218,8 @@ def dockerfile(
     settings: SetOption = None,
     style: Annotated[Style, typer.Option("--style", help="classic: one stage, as in the Seldon guide.")] = Style.STAGED,
     dockerignore: Annotated[bool, typer.Option("--dockerignore", help="Print the .dockerignore instead.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")] = None,
-    check: Annotated[
-        Path | None,
-        typer.Option("--check", metavar="FILE", help="Print how a file differs, and exit with 1 if it does."),
-    ] = None,
+    output: OutputOption = None,
+    check: CheckOption = None,
 ) -> None:
     """Print the Dockerfile."""
     if output is not None and check is not None:
@@ -238,7 +227,31 @@ def dockerfile(
     if dockerignore and style is not Style.STAGED:
         raise typer.BadParameter("cannot be combined with --dockerignore", param_hint="--style")
     form = "dockerignore" if dockerignore else "classic" if style is Style.CLASSIC else "dockerfile"
-    raise typer.Exit(commands.dockerfile(path, _flags(settings), form=form, output=output, compared=check))
+    raise typer.Exit(commands.dockerfile(path, parse_settings(settings), form=form, output=output, compared=check))
+
+
+@app.command()
+def manifest(
+    path: PathArgument = Path(),
+    *,
+    target: TargetOption,
+    settings: SetOption = None,
+    comments: CommentsOption = True,
+    only: OnlyOption = None,
+    everything: EverythingOption = False,
+    output: OutputOption = None,
+    check: CheckOption = None,
+) -> None:
+    """Print the manifest of a deployment; nothing is sent to a cluster."""
+    from seldon_spec.cli.manifest import ManifestOptions
+    from seldon_spec.cli.manifest import manifest as print_manifest
+
+    if output is not None and check is not None:
+        raise typer.BadParameter("cannot be combined with --output", param_hint="--check")
+    options = ManifestOptions(
+        has_comments=comments, kinds=tuple(only or ()), is_complete=everything, output=output, compared=check
+    )
+    raise typer.Exit(print_manifest(path, parse_settings(settings), target, options))
 
 
 @app.command()
@@ -276,7 +289,7 @@ def build(
         is_pushed=push,
         extra_arguments=builder_args or (),
     )
-    commands.build(path, options, _flags(settings))
+    commands.build(path, options, parse_settings(settings))
 
 
 @app.command()
@@ -297,7 +310,7 @@ def serve(
         raise typer.BadParameter("cannot be combined with --apart", param_hint="--component")
     if transport is not None and not apart:
         raise typer.BadParameter("needs --apart", param_hint="--transport")
-    flags = _flags(settings)
+    flags = parse_settings(settings)
     names: dict[FieldPath, str] = {}
     for field, name, value in (
         (("ports", "http"), "--port", port),
@@ -335,7 +348,7 @@ def predict(
     if "://" not in at and (ca or token_file):
         raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
     name = None if protocol is None else protocol.value
-    commands.predict(data, at, _flags(settings), protocol=name, ca=ca, token_file=token_file)
+    commands.predict(data, at, parse_settings(settings), protocol=name, ca=ca, token_file=token_file)
 
 
 @app.command("test")
@@ -364,7 +377,13 @@ def check_contract(
     limits = {"seed": seed, "requests": requests, "budget_seconds": seconds, "is_stateful": stateful}
     credentials = {"ca": ca, "token_file": token_file}
     code = commands.check_contract(
-        path, _flags(settings), at or (), contract=contract, format=format.value, limits=limits, credentials=credentials
+        path,
+        parse_settings(settings),
+        at or (),
+        contract=contract,
+        format=format.value,
+        limits=limits,
+        credentials=credentials,
     )
     raise typer.Exit(code)
 
@@ -372,16 +391,4 @@ def check_contract(
 @app.command()
 def health(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
     """Check that the server described by the spec is ready."""
-    commands.health(path, _flags(settings))
-
-
-def _flags(settings: list[str] | None) -> dict[FieldPath, str]:
-    """Parse each ``--set KEY=VALUE``; in a mapping with free keys, dots are part of the key."""
-    flags = {}
-    for setting in settings or ():
-        key, equals, text = setting.partition("=")
-        if not key or not equals:
-            shown = HIDDEN if names_secret(setting) else f'"{setting}"'
-            raise typer.BadParameter(f"{shown} is not KEY=VALUE", param_hint="--set")
-        flags[split_path(key)] = text
-    return flags
+    commands.health(path, parse_settings(settings))

@@ -12,7 +12,7 @@ from seldon_spec.config.graph import describe_step
 from seldon_spec.config.masking import find_literals, redact
 from seldon_spec.config.model import SecretRef, Spec
 from seldon_spec.config.schema.describe import show_flow
-from seldon_spec.config.schema.lookup import groups_keys, join, own_path
+from seldon_spec.config.schema.lookup import field_schema, groups_keys, is_section, join, own_path
 from seldon_spec.errors import FieldPath, Origin, OriginKind
 
 _SECTIONS = (
@@ -29,6 +29,7 @@ _SECTIONS = (
     "inputs",
     "outputs",
     "platform",
+    "deployment",
     "unit",
 )
 _OF_A_CLASS = ("class_name", "service_type", "parameters")
@@ -68,7 +69,8 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
 
 
 def _leaves(path: FieldPath, value: Any, around: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
-    if is_dataclass(value) and not isinstance(value, SecretRef):
+    schema = field_schema((*around, *path))
+    if is_dataclass(value) and (schema is None or is_section(schema)) and not isinstance(value, SecretRef):
         for f in fields(value):
             if path == ("unit",) and f.name in ("name", "version"):
                 continue  # shown as keys of the spec

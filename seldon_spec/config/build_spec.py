@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from keyword import iskeyword
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
+from seldon_spec.config.deployment import DeploymentSpec
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.model import (
     REFERENCE_KEYS,
@@ -59,6 +61,7 @@ def build_spec(values: LayeredValues, folder: Path, file: str, component: str | 
         inputs=_make_tensors(tree.get("inputs", []), "input-0"),
         outputs=_make_tensors(tree.get("outputs", []), "output-0"),
         platform=tree.get("platform"),
+        deployment=_make(DeploymentSpec, tree.get("deployment", {})),
         unit=UnitSpec(name=tree.get("name"), version=tree.get("version"), **tree.get("unit", {})),
         file=file,
         origins=MappingProxyType(values.origins),
@@ -73,8 +76,7 @@ def _make_tensors(entries: list[Any], default_name: str) -> tuple[TensorSpec, ..
 
 
 def _make_tensor(entry: Mapping[str, Any]) -> TensorSpec:
-    values = {"as_" if key == "as" else key: value for key, value in entry.items()}  # as is a keyword of Python
-    values["columns"] = [_make_column(column) for column in entry.get("columns", ())]
+    values = {**entry, "columns": [_make_column(column) for column in entry.get("columns", ())]}
     return replace(_make(TensorSpec, values), example=_to_tuples(entry.get("example")))
 
 
@@ -88,9 +90,10 @@ def _make_column(entry: str | Mapping[str, Any]) -> ColumnSpec:
 
 
 def _make(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Return a section as its dataclass."""
+    """Return a section as its dataclass; the field of a key that is a keyword of Python ends with an underscore."""
     hints = get_type_hints(cls)
-    return cls(**{name: _typed(hints[name], value) for name, value in values.items()})
+    named = {f"{key}_" if iskeyword(key) else key: value for key, value in values.items()}
+    return cls(**{name: _typed(hints[name], value) for name, value in named.items()})
 
 
 def _typed(hint: Any, value: Any) -> Any:

@@ -15,6 +15,7 @@ from seldon_spec.config.build_spec import build_spec, with_references
 from seldon_spec.config.components import ServedComponent, SpecLoader
 from seldon_spec.config.digest import digest_spec, find_other_file
 from seldon_spec.config.graph import find_first, find_last
+from seldon_spec.config.image_name import find_image
 from seldon_spec.config.layered_spec import read_spec
 from seldon_spec.config.layers.annotations import apply_annotations
 from seldon_spec.config.layers.environment import overlay, split_for_component
@@ -126,7 +127,7 @@ def _build(loaded: LoadedSpec, show: Show, around: UnitSpec | None = None, compo
     spec = build_spec(layered.values, layered.folder, layered.file, entry)
     spec = replace(spec, digest=_digest(loaded), diagnostics=show(loaded.findings))
     if around is not None:
-        image = spec.image.tag or f"{spec.name}:{spec.version or 'latest'}"
+        image = find_image(spec)
         own = spec.unit
         if loaded.is_served:
             unit = replace(own, id=own.id or component, image=own.image or image)

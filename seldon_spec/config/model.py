@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from seldon_spec.config.contract import JsonValue, TensorSpec
+from seldon_spec.config.deployment import DeploymentSpec
 from seldon_spec.config.graph import Step
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
 
@@ -368,6 +369,7 @@ class Spec:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     platform: str | None = None
+    deployment: DeploymentSpec = field(default_factory=DeploymentSpec)
     graph: Step | None = None
     components: Mapping[str, ComponentSpec] = field(default_factory=lambda: MappingProxyType({}))
     unit: UnitSpec = UnitSpec()

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from seldon_spec.config.schema.lookup import load_schema
 from seldon_spec.config.yaml.parser import parse_document
+from seldon_spec.config.yaml.scalars import render_scalar
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.candidates import Candidate, LeftOut, Rank
 from seldon_spec.migrate.resolve import Choice
-from seldon_spec.migrate.write import render_scalar, render_spec, render_value
+from seldon_spec.migrate.write import render_spec, render_value
 
 HERE = Position("Dockerfile", 3, 1)
 # What YAML 1.1 cannot hold in any form is no text that a source of ours can have: it comes out of UTF-8.

@@ -130,8 +130,9 @@ def read_text(text: str, schema: Schema) -> Any:
     types = types_of(schema)
     if "null" in types and text.strip().lower() == "null":
         return None
-    if "string" in types:
-        return _json_or_text(text, "{" * ("object" in types) + "[" * ("array" in types))
+    openings = "{" * ("object" in types) + "[" * ("array" in types)
+    if "string" in types or (openings and text.lstrip().startswith(tuple(openings))):
+        return _json_or_text(text, openings)
     if "boolean" in types:
         return _required(seldon_parameters.read_boolean(text), "is not a boolean")
     if "integer" in types:

@@ -135,7 +135,10 @@ def join(path: FieldPath) -> str:
 
 
 def is_sensitive(path: FieldPath) -> bool:
-    """Return whether a value may be a secret: by the schema for its own keys, by the name for any other key."""
+    """Return whether a value may be a secret: by the schema for its own keys, by the name for any other key.
+
+    ``x-secret`` marks a secret, ``x-public`` a mapping whose names say nothing about its values.
+    """
     own = own_path(path)
     if own[:1] == ("graph",):  # the values are names of components, unless a key does not belong there
         return any(is_secret_name(key) for holder, key in pairwise(own) if holder != "split")
@@ -147,8 +150,8 @@ def is_sensitive(path: FieldPath) -> bool:
             schema = resolve(schema["additionalProperties"])
         else:
             return any(is_secret_name(name) for name in path[index:])
-        if schema.get("x-secret"):
-            return True
+        if "x-secret" in schema or "x-public" in schema:
+            return "x-secret" in schema
     return False
 
 

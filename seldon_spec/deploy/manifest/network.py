@@ -1,0 +1,83 @@
+"""The Service of a workload, who may send requests to it, and how Prometheus finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seldon_spec.config.deployment import NetworkPolicySpec
+from seldon_spec.config.model import SecretRef
+from seldon_spec.deploy.manifest.metadata import build_metadata, build_selector
+from seldon_spec.deploy.manifest.secrets import find_secret
+from seldon_spec.deploy.manifest.tree import Tree
+from seldon_spec.deploy.manifest.workload import Workload
+
+_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+
+
+def build_service(workload: Workload) -> Tree:
+    """Return the Service, with the ports of the container."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": build_metadata(workload),
+        "spec": {"selector": build_selector(workload), "ports": list(_build_ports(workload))},
+    }
+
+
+def _build_ports(workload: Workload) -> Iterator[Tree]:
+    is_secure = workload.spec.server.tls is not None
+    protocols = {"http": "https" if is_secure else "http", "grpc": None if is_secure else "kubernetes.io/h2c"}
+    for name in ("http", "grpc", "metrics"):
+        port = getattr(workload.spec.ports, name)
+        if port is not None:
+            protocol = protocols.get(name, "http")
+            known = {} if protocol is None else {"appProtocol": protocol}
+            yield {"name": name, "port": workload.note(port, "ports", name), "targetPort": name, **known}
+
+
+def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
+    """Yield the NetworkPolicy of the pods with the labels of ``selector``, if there is one.
+
+    A component of a graph gets requests from the front end only.
+    """
+    policy = workload.graph.deployment.network_policy
+    if policy is False:
+        return
+    front = {"app.kubernetes.io/name": workload.graph.name} if workload.at else {}
+    peers: list[Tree] = [{"podSelector": {"matchLabels": front} if front else {}}]
+    if isinstance(policy, NetworkPolicySpec) and not workload.at:
+        peers += [{"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: name}}} for name in policy.from_]
+    ports = workload.spec.ports
+    served = [{"port": port} for port in (ports.http, ports.grpc) if port is not None]
+    rules = [{"from": peers, "ports": served}, {"ports": [{"port": ports.metrics}]}]
+    rules = [{**rule, "ports": [{"protocol": "TCP", **port} for port in rule["ports"]]} for rule in rules]
+    yield {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": build_metadata(workload),
+        "spec": workload.note(
+            {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": rules},
+            "deployment",
+            "network_policy",
+        ),
+    }
+
+
+def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
+    """Yield the ServiceMonitor of the Service with the labels of ``selector``, if Prometheus's operator is used."""
+    if workload.graph.deployment.monitoring != "service_monitor":
+        return
+    endpoint: dict[str, Tree] = {"port": "metrics", "path": workload.spec.unit.metrics_path}
+    auth = workload.spec.server.auth
+    token = next((each for each in auth.tokens if isinstance(each, SecretRef)), None) if auth is not None else None
+    if token is not None:
+        secret, key = find_secret(workload, token.from_env or token.from_file or "")
+        endpoint["authorization"] = workload.note({"credentials": {"name": secret, "key": key}}, "server", "auth")
+    yield {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": build_metadata(workload),
+        "spec": workload.note(
+            {"selector": {"matchLabels": selector}, "endpoints": [endpoint]}, "deployment", "monitoring"
+        ),
+    }

@@ -1,0 +1,126 @@
+"""The specification of the pods of a workload: one container that satisfies the policy "restricted"."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seldon_spec.config.model import SPEC_FILE
+from seldon_spec.deploy.manifest.secrets import build_secret_volumes
+from seldon_spec.deploy.manifest.tree import Tree, merge
+from seldon_spec.deploy.manifest.variables import termination_seconds
+from seldon_spec.deploy.manifest.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class PodStyle:
+    """What a target expects of pods.
+
+    Attributes:
+        container: the name of the container.
+        drains: whether the server itself has to accept connections for a while after SIGTERM.
+        sleep_seconds: how long an operator's preStop sleeps before SIGTERM.
+    """
+
+    container: str
+    drains: bool = True
+    sleep_seconds: int = 0
+
+
+def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tree:
+    """Return the specification of a pod.
+
+    Args:
+        workload: that runs in it.
+        style: of the target.
+        variables: of the container.
+    """
+    spec, deployment = workload.spec, workload.graph.deployment
+    volumes, mounts = build_secret_volumes(workload)
+    account = spec.deployment.service_account or deployment.service_account
+    pod = {
+        **({"serviceAccountName": workload.note(account, "deployment", "service_account")} if account else {}),
+        "automountServiceAccountToken": account is not None,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": workload.note(spec.image.user, "image", "user"),
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [build_container(workload, style, variables, mounts)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
+    }
+    return functools.reduce(merge, workload.layers("pod"), pod)
+
+
+def build_container(workload: Workload, style: PodStyle, variables: list[Tree], mounts: list[Tree]) -> Tree:
+    """Return the container of a workload."""
+    arguments = workload.arguments
+    return {
+        "name": style.container,
+        "image": workload.image,
+        **({"args": arguments} if arguments else {}),
+        "ports": list(build_ports(workload)),
+        **({"env": variables} if variables else {}),
+        **build_resources(workload),
+        **build_probes(workload),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
+    }
+
+
+def build_ports(workload: Workload) -> Iterator[Tree]:
+    """Yield the ports of the container; clients and operators depend on the names."""
+    for name in ("http", "grpc", "metrics"):
+        port = getattr(workload.spec.ports, name)
+        if port is not None:
+            yield {"name": name, "containerPort": workload.note(port, "ports", name)}
+
+
+def build_resources(workload: Workload) -> dict[str, Tree]:
+    """Return the resources of the container: requests, the memory as a limit too, and GPUs as a limit."""
+    resources = workload.spec.deployment.resources
+    requests: dict[str, Tree] = {}
+    limits: dict[str, Tree] = {}
+    if resources.cpu is not None:
+        requests["cpu"] = workload.note(resources.cpu, "deployment", "resources", "cpu")
+    if resources.memory is not None:
+        requests["memory"] = workload.note(resources.memory, "deployment", "resources", "memory")
+        limits["memory"] = resources.memory
+    if resources.gpu is not None:
+        limits["nvidia.com/gpu"] = workload.note(resources.gpu, "deployment", "resources", "gpu")
+    both = {**({"requests": requests} if requests else {}), **({"limits": limits} if limits else {})}
+    return {"resources": both} if both else {}
+
+
+def build_probes(workload: Workload) -> dict[str, Tree]:
+    """Return the probes: ready when the model is loaded, alive while the process responds, also during a prediction.
+
+    A kubelet has no client certificate: where one is required, the server checks itself, and there is no liveness
+    probe.
+    """
+    tls = workload.spec.server.tls
+    if tls is not None and tls.client_ca is not None:
+        file = [] if workload.graph.file == SPEC_FILE else [workload.graph.file]
+        check = {"exec": {"command": ["seldon-spec", "health", *file]}}
+        return {"readinessProbe": {**check, "periodSeconds": 5, "timeoutSeconds": 5}}
+    scheme = {} if tls is None else {"scheme": workload.note("HTTPS", "server", "tls")}
+    return {
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": "http", **scheme},
+            "periodSeconds": 5,
+            "timeoutSeconds": 2,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/live", "port": "http", **scheme},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+    }

@@ -1,0 +1,153 @@
+"""What prevents a manifest from working, and what its user should know: the same for all targets of Kubernetes."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from seldon_spec.config.checks.class_body import ClassSource
+from seldon_spec.config.checks.class_source import read_class
+from seldon_spec.config.checks.component_rules import may_take_feedback
+from seldon_spec.config.deployment import ReplicasSpec
+from seldon_spec.config.model import ServiceType
+from seldon_spec.config.schema.lookup import join
+from seldon_spec.deploy.manifest.secrets import list_secrets
+from seldon_spec.deploy.manifest.tree import to_plain
+from seldon_spec.deploy.manifest.variables import has_literal, list_values
+from seldon_spec.deploy.manifest.workload import Workload, list_specs
+from seldon_spec.errors import Diagnostic, FieldPath, Severity
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
+
+
+def find_problems(workload: Workload) -> Iterator[Diagnostic]:
+    """Yield the diagnostics of a workload that do not depend on the target."""
+    yield from _check_name(workload)
+    yield from _check_image(workload)
+    yield from _check_scaling(workload)
+    yield from _check_files(workload)
+    yield from _check_state(workload)
+
+
+def report(
+    workload: Workload,
+    code: str,
+    message: str,
+    path: FieldPath,
+    severity: Severity = Severity.ERROR,
+    *,
+    found: str | None = None,
+    allowed: str | None = None,
+    remedy: str | None = None,
+) -> Diagnostic:
+    """Return a diagnostic about the value at ``path`` of the spec of a workload."""
+    origin = workload.spec.origin(*path)
+    return Diagnostic(code, message, origin, severity, (*workload.at, *path), found, allowed, remedy)
+
+
+def _check_name(workload: Workload) -> Iterator[Diagnostic]:
+    if not _NAME.fullmatch(workload.name):
+        remedy = "set name" if workload.at == () else "use shorter names"
+        message = f'"{workload.name}" cannot be the name of a Service'
+        yield report(workload, "deployment-name", message, ("name",), allowed=NAME, remedy=remedy)
+
+
+def _check_image(workload: Workload) -> Iterator[Diagnostic]:
+    image = to_plain(workload.image)
+    name, is_digest, _ = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    path = ("deployment", "image")
+    if not is_digest and tag in ("", "latest"):
+        yield report(
+            workload,
+            "deployment-image",
+            f"the image {image} has no fixed version",
+            path,
+            Severity.WARNING,
+            remedy="set version, or deployment.image with a tag or a digest",
+        )
+    elif "/" not in image:
+        message = f"the image {image} names no registry"
+        remedy = "set deployment.image if the cluster pulls it from one"
+        yield report(workload, "deployment-image", message, path, Severity.NOTE, remedy=remedy)
+
+
+def _check_scaling(workload: Workload) -> Iterator[Diagnostic]:
+    deployment = workload.spec.deployment
+    if isinstance(deployment.replicas, ReplicasSpec) and deployment.resources.cpu is None:
+        yield report(
+            workload,
+            "deployment-scaling",
+            "the number of pods cannot follow the use of the CPU: they request none",
+            ("deployment", "replicas"),
+            remedy="add deployment.resources.cpu, or set replicas to a number",
+        )
+    if deployment.resources.cpu is None and deployment.resources.memory is None:
+        yield report(
+            workload,
+            "deployment-resources",
+            f"the pods of {workload.name} request no CPU and no memory",
+            ("deployment", "resources"),
+            Severity.NOTE,
+            remedy="add deployment: {resources: {cpu: 500m, memory: 1Gi}}",
+        )
+
+
+def _check_files(workload: Workload) -> Iterator[Diagnostic]:
+    """Report files of secrets with relative paths: the image must not contain them, and no volume can be there."""
+    files = [(use.path, use.name) for use in list_secrets(workload) if use.reference.from_file is not None]
+    tls = workload.spec.server.tls
+    for key in ("certificate", "key", "client_ca") if tls is not None else ():
+        path = getattr(tls, key)
+        if path is not None:
+            files.append((("server", "tls", key), path))
+    for at, path in files:
+        if not posixpath.isabs(path):
+            yield report(
+                workload,
+                "deployment-file",
+                f"{join(at)} is not an absolute path, so no Secret can be mounted there",
+                at,
+                found=path,
+                remedy=f"write a path outside the image's folder, e.g. /etc/secrets/{posixpath.basename(path)}",
+            )
+
+
+def find_literal_problems(workload: Workload) -> Iterator[Diagnostic]:
+    """Yield a warning for each literal secret that the manifest would repeat, and therefore leaves out."""
+    values = [*list_values(workload.spec), *((("environment", k), v) for k, v in workload.spec.environment.items())]
+    for path, value in values:
+        if has_literal(path, value):
+            yield report(
+                workload,
+                "deployment-secret",
+                f"{join(path)} is left out of the manifest: it contains a literal secret",
+                path,
+                Severity.WARNING,
+                remedy="use a reference: {from_env: NAME} or {from_file: PATH}",
+            )
+
+
+def _check_state(workload: Workload) -> Iterator[Diagnostic]:
+    """Report a class that may learn from feedback where each of several processes gets only a part of it."""
+    replicas = workload.spec.deployment.replicas
+    most = replicas.max if isinstance(replicas, ReplicasSpec) else replicas
+    if most <= 1 and workload.spec.server.workers <= 1:
+        return
+    path = ("deployment", "replicas") if most > 1 else ("server", "workers")
+    for _, spec in list_specs(workload):
+        if spec.class_name is None:
+            continue
+        found = read_class(spec.folder, spec.class_name)
+        takes = isinstance(found, ClassSource) and may_take_feedback(found, spec.service_type)
+        if takes or spec.service_type is ServiceType.ROUTER:
+            yield report(
+                workload,
+                "deployment-state",
+                f"each process has its own {spec.class_name}, and gets a part of the feedback",
+                path,
+                Severity.WARNING,
+                remedy="keep its state outside the process, or run one process",
+            )

@@ -1,0 +1,146 @@
+"""The variables of a container: what the image does not contain, and what users edit in a SeldonDeployment."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from seldon_spec.config.build_spec import plain
+from seldon_spec.config.layers.environment import generic_variable
+from seldon_spec.config.masking import find_literals
+from seldon_spec.config.model import SecretRef, Spec
+from seldon_spec.config.schema.lookup import field_schema, is_section
+from seldon_spec.deploy.manifest.secrets import build_secret_variables, list_tokens
+from seldon_spec.deploy.manifest.tree import Commented, Tree
+from seldon_spec.deploy.manifest.workload import Workload
+from seldon_spec.errors import FieldPath, OriginKind
+
+DRAIN_SECONDS = 5
+"""How long a server without an operator's preStop continues to accept connections after SIGTERM."""
+
+_NOT_LISTED = ("deployment", "unit", "graph", "components", "environment")
+
+
+def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
+    """Return the variables of a container whose image has the spec's file.
+
+    They are references to secrets, values of variables and flags of the command, URLs of components, and the delay of
+    the shutdown.
+
+    Args:
+        workload: of the container.
+        drains: whether to set a delay if the spec has none.
+    """
+    outside = [
+        _variable(workload, path, value)
+        for path, value in list_values(workload.spec)
+        if workload.spec.origin(*path).kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG) or _is_override(workload, path)
+    ]
+    drain = list(_build_drain(workload)) if drains else []
+    return [*build_secret_variables(workload), *outside, *_build_urls(workload), *drain]
+
+
+def _is_override(workload: Workload, path: FieldPath) -> bool:
+    """Return whether a value of a component with an image of its own is set in the file of the graph."""
+    if not workload.at or not workload.has_own_image:
+        return False
+    origin = workload.spec.origin(*path)
+    own = workload.spec.folder / workload.spec.file
+    return origin.kind is OriginKind.FILE and origin.position is not None and origin.position.file != str(own)
+
+
+def list_values(spec: Spec) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield the values of a spec that are set, as JSON with references, by the path of the key that a variable has.
+
+    Mappings with free keys are one value, except for ``environment``, whose entries are variables themselves.
+    """
+    for field in fields(spec):
+        if field.name not in _NOT_LISTED:
+            yield from _list_values(spec, (field.name,), getattr(spec, field.name))
+
+
+def _list_values(spec: Spec, path: FieldPath, value: Any) -> Iterator[tuple[FieldPath, Any]]:
+    schema = field_schema(path)
+    if schema is None:
+        return
+    if is_section(schema) and is_dataclass(value) and not isinstance(value, SecretRef):
+        for field in fields(value):
+            yield from _list_values(spec, (*path, field.name), getattr(value, field.name))
+    elif any(origin[: len(path)] == path for origin in spec.origins):
+        yield path, plain(value)
+
+
+def _variable(workload: Workload, path: FieldPath, value: Any) -> Tree:
+    return {"name": generic_variable(path), "value": workload.note(to_text(value), *path)}
+
+
+def to_text(value: Any) -> str:
+    """Return the text of a variable that the loader reads as a value: a text unchanged, other values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def build_all_variables(workload: Workload, skipped: frozenset[FieldPath]) -> list[Tree]:
+    """Return a variable for each value that is set, except for those at and below ``skipped``, and literal secrets."""
+    return [
+        _variable(workload, path, value)
+        for path, value in list_values(workload.spec)
+        if not any(path[: len(each)] == each for each in skipped) and not has_literal(path, value)
+    ]
+
+
+def build_plain_variables(workload: Workload) -> list[Tree]:
+    """Return the plain variables of ``environment``, without literal secrets."""
+    return [
+        {"name": name, "value": workload.note(value, "environment", name)}
+        for name, value in workload.spec.environment.items()
+        if isinstance(value, str) and not has_literal(("environment", name), value)
+    ]
+
+
+def has_literal(path: FieldPath, value: Any) -> bool:
+    """Return whether a value contains a literal secret, which no manifest may contain."""
+    return any(True for _ in find_literals(path, value))
+
+
+def _build_urls(workload: Workload) -> Iterator[Tree]:
+    for name, url in workload.urls.items():
+        at = ("components", name)
+        yield {"name": generic_variable((*at, "url")), "value": workload.note(url, "deployment", "apart")}
+    for name, reference in list_tokens(workload).items():
+        text = json.dumps(plain(reference))
+        yield {"name": generic_variable(("components", name, "token")), "value": text}
+
+
+def _build_drain(workload: Workload) -> Iterator[Tree]:
+    """Yield the delay of the shutdown if the spec has none, and a grace period that is longer."""
+    shutdown = workload.spec.server.shutdown
+    if shutdown.delay_seconds:
+        return
+    path = ("server", "shutdown", "delay_seconds")
+    yield {"name": generic_variable(path), "value": workload.note(str(DRAIN_SECONDS), *path)}
+    if grace_seconds(workload, drains=True) != shutdown.grace_seconds:
+        path = ("server", "shutdown", "grace_seconds")
+        text = f"{grace_seconds(workload, drains=True):g}"
+        comment = workload.note(text, *path, plus=f"{shutdown.grace_seconds:g} + {DRAIN_SECONDS}")
+        yield {"name": generic_variable(path), "value": comment}
+
+
+def grace_seconds(workload: Workload, *, drains: bool) -> float:
+    """Return the grace period of the server, in seconds; that of a short one gets the delay in addition."""
+    shutdown = workload.spec.server.shutdown
+    is_short = drains and not shutdown.delay_seconds and shutdown.grace_seconds <= DRAIN_SECONDS
+    return shutdown.grace_seconds + (DRAIN_SECONDS if is_short else 0)
+
+
+def termination_seconds(workload: Workload, *, drains: bool, sleeps: int = 0) -> Commented:
+    """Return the grace period of the pod, in seconds.
+
+    Workers that have not ended are killed 5 seconds after the server's own grace period. ``sleeps`` is what an
+    operator's preStop takes before SIGTERM.
+    """
+    own = grace_seconds(workload, drains=drains)
+    plus = f"{own:g} + 5{f' + {sleeps} for preStop' if sleeps else ''}"
+    return workload.note(math.ceil(own) + 5 + sleeps, "server", "shutdown", "grace_seconds", plus=plus)
