@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from seldon_spec.config.deployment import DeploymentSpec, ReplicasSpec
@@ -147,7 +148,7 @@ def _build_service(workload: Workload, workloads: list[Workload], *, is_complete
         **({} if workload.at else {"ports": list(_build_ports(workload))}),
         **_build_healthcheck(workload),
         **({"depends_on": {name: {"condition": "service_healthy"} for name in parts}} if parts else {}),
-        "user": workload.note(str(workload.spec.image.user), "image", "user"),
+        "user": replace(workload.user, value=str(workload.user.value)),
         "read_only": True,
         "tmpfs": ["/tmp"],  # noqa: S108
         "cap_drop": ["ALL"],

@@ -46,7 +46,7 @@ def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tre
         "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": workload.note(spec.image.user, "image", "user"),
+            "runAsUser": workload.user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [build_container(workload, style, variables, mounts)],
