@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from seldon_spec.config.loader import load
 from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
 from seldon_spec.deploy.manifest.target import Target
+from seldon_spec.deploy.manifest.tree import to_plain
 from tests.deploy.compose_file import NotSet, read_compose
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
@@ -120,6 +121,25 @@ def test_one_variable_for_two_secrets_is_an_error(tmp_path: Path) -> None:
 def test_the_pod_of_a_component_is_reported_and_its_network_policy_has_no_effect(tmp_path: Path) -> None:
     found = find_problems(load(write_graph(tmp_path, a="one/key", b="one/key"), {}), Target.COMPOSE)
     assert [each.path for each in found] == [("components", name, "deployment", "pod") for name in "ab"]
+
+
+def test_a_component_in_the_image_of_its_graph_checks_its_own_server(tmp_path: Path) -> None:
+    """A kubelet has no client certificate, so its probe is the same command as the check of Compose."""
+    write_graph(tmp_path, a="one/key", b="one/key")
+    tls = {"certificate": "/etc/tls/tls.crt", "key": "/etc/tls/tls.key", "client_ca": "/etc/tls/ca.crt"}
+    write_spec(tmp_path / "a", server={"tls": tls})
+    write_spec(tmp_path / "b", deployment={"image": "b:1"}, image={"healthcheck": {"enabled": False}})
+    (tmp_path / "seldon.yaml").rename(tmp_path / "pair.yaml")
+    spec = load(tmp_path / "pair.yaml", {})
+    objects = [to_plain(each) for each in build_documents(spec, Target.KUBERNETES)]
+    pods = {each["metadata"]["name"]: each["spec"]["template"] for each in objects if each["kind"] == "Deployment"}
+    [container] = pods["pair-a"]["spec"]["containers"]
+    services = to_plain(build_documents(spec, Target.COMPOSE)[0])["services"]
+    command = ["seldon-spec", "health", "pair.yaml", "--component", "a"]
+    assert container["readinessProbe"]["exec"]["command"] == command
+    assert services["pair-a"]["healthcheck"]["test"] == ["CMD", *command]
+    assert services["pair-b"]["healthcheck"]["test"] == ["CMD", "seldon-spec", "health"]
+    assert "healthcheck" not in services["pair"]
 
 
 MEMORY = {"512Mi": 512 << 20, "1.5Gi": 3 << 29, "1500M": 1_500_000_000, "64Ki": 65536, "1000": 1000, "2k": 2000}
