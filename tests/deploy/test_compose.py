@@ -103,7 +103,7 @@ def write_graph(folder: Path, **secrets: str) -> Path:
     """Write a graph of components in processes of their own, each with a secret from a variable."""
     parts = {}
     for name, secret in secrets.items():
-        deployment = {"secrets": {"PASSWORD": secret}, "network_policy": True, "pod": {"hostname": name}}
+        deployment = {"secrets": {"PASSWORD": secret}, "network_policy": True, "pod": {"hostname": name}, "replicas": 2}
         write_spec(folder / name, environment={"KEY": {"from_env": "PASSWORD"}}, deployment=deployment)
         parts[name] = name
     whole = {"name": "pair", "version": "1", "graph": list(parts), "deployment": {"apart": True}}
@@ -118,7 +118,7 @@ def test_one_variable_for_two_secrets_is_an_error(tmp_path: Path) -> None:
     assert error.path == ("components", "b", "environment", "KEY")
 
 
-def test_the_pod_of_a_component_is_reported_and_its_network_policy_has_no_effect(tmp_path: Path) -> None:
+def test_the_pod_of_a_component_is_reported_but_not_its_network_policy_and_replicas(tmp_path: Path) -> None:
     found = find_problems(load(write_graph(tmp_path, a="one/key", b="one/key"), {}), Target.COMPOSE)
     assert [each.path for each in found] == [("components", name, "deployment", "pod") for name in "ab"]
 
