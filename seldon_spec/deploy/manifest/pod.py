@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.deploy.manifest.secrets import build_secret_volumes
-from seldon_spec.deploy.manifest.tree import Tree, merge
+from seldon_spec.deploy.manifest.tree import Commented, Tree, merge
 from seldon_spec.deploy.manifest.variables import termination_seconds
 from seldon_spec.deploy.manifest.workload import Workload
 
@@ -61,9 +62,9 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
     return {
         "name": style.container,
         "image": workload.image,
-        **({"args": arguments} if arguments else {}),
+        **({"args": [escape(each) for each in arguments]} if arguments else {}),
         "ports": list(build_ports(workload)),
-        **({"env": variables} if variables else {}),
+        **({"env": [_escape_value(each) for each in variables]} if variables else {}),
         **build_resources(workload),
         **build_probes(workload),
         "securityContext": {
@@ -73,6 +74,18 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
     }
+
+
+def escape(text: str) -> str:
+    """Return a text for a variable or an argument of a container, where ``$(NAME)`` is a variable and ``$$`` is $."""
+    return re.sub(r"\$(?=[$(])", "$$", text)
+
+
+def _escape_value(variable: Tree) -> Tree:
+    value = variable.get("value")
+    if isinstance(value, Commented):
+        return {**variable, "value": Commented(escape(value.value), value.comment)}
+    return variable if value is None else {**variable, "value": escape(value)}
 
 
 def build_ports(workload: Workload) -> Iterator[Tree]:
