@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seldon_spec.config.deployment import NetworkPolicySpec
 from seldon_spec.config.model import SecretRef
@@ -35,10 +35,15 @@ def _build_ports(workload: Workload) -> Iterator[Tree]:
             yield {"name": name, "port": workload.note(port, "ports", name), "targetPort": name, **known}
 
 
-def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
+def build_policy(workload: Workload, selector: dict[str, Tree], served: Sequence[int] | None = None) -> Iterator[Tree]:
     """Yield the NetworkPolicy of the pods with the labels of ``selector``, if there is one.
 
     A component of a graph gets requests from the front end only.
+
+    Args:
+        workload: of the pods.
+        selector: their labels.
+        served: their only ports; None: those of the spec, with that of the metrics.
     """
     policy = workload.graph.deployment.network_policy
     if policy is False:
@@ -48,9 +53,10 @@ def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree
     if isinstance(policy, NetworkPolicySpec) and not workload.at:
         peers += [{"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: name}}} for name in policy.from_]
     ports = workload.spec.ports
-    served = [{"port": port} for port in (ports.http, ports.grpc) if port is not None]
-    rules = [{"from": peers, "ports": served}, {"ports": [{"port": ports.metrics}]}]
-    rules = [{**rule, "ports": [{"protocol": "TCP", **port} for port in rule["ports"]]} for rule in rules]
+    own = [port for port in (ports.http, ports.grpc) if port is not None] if served is None else served
+    rules: list[Tree] = [{"from": peers, "ports": _list_tcp(own)}]
+    if served is None:
+        rules.append({"ports": _list_tcp([ports.metrics])})
     yield {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -61,6 +67,10 @@ def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree
             "network_policy",
         ),
     }
+
+
+def _list_tcp(ports: Sequence[int]) -> list[Tree]:
+    return [{"protocol": "TCP", "port": port} for port in ports]
 
 
 def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
