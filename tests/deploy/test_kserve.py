@@ -20,6 +20,7 @@ from seldon_spec.deploy.manifest.render import build_documents, find_problems, r
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.errors import Severity
+from tests.deploy.kubernetes_schemas import find_errors
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
 CLASSES = """
@@ -83,7 +84,9 @@ def write_spec(folder: Path, graph: str, more: str = "", components: str = COMPO
 
 
 def build_nodes(spec: Spec) -> dict[str, Any]:
-    [graph] = [each for each in to_plain(build_documents(spec, Target.KSERVE)) if each["kind"] == "InferenceGraph"]
+    documents = to_plain(build_documents(spec, Target.KSERVE))
+    assert [error for each in documents for error in find_errors(each)] == []
+    [graph] = [each for each in documents if each["kind"] == "InferenceGraph"]
     nodes: dict[str, Any] = graph["spec"]["nodes"]
     return nodes
 
@@ -255,7 +258,9 @@ def test_a_service_without_equivalent_is_reported(tmp_path: Path, text: str, cod
     assert [(each.code, each.severity) for each in found] == ([(code, severity)] if code else [])
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in GOLDEN.glob("kserve-*/for-kserve.yaml")), ids=str)
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in GOLDEN.glob("kserve-*/for-kserve.yaml")), ids=lambda path: path.name
+)
 def test_golden(folder: Path, request: pytest.FixtureRequest) -> None:
     spec = load(folder, {}, {})
     text = render_manifest(spec, Target.KSERVE, "0.1.0", build_documents(spec, Target.KSERVE), has_comments=True)

@@ -19,7 +19,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_metadata,
     build_pod_annotations,
 )
-from seldon_spec.deploy.manifest.network import build_policy
+from seldon_spec.deploy.manifest.network import build_policy, build_rules
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, build_resources
 from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems, report
 from seldon_spec.deploy.manifest.scaling import build_budget, count_pods
@@ -113,7 +113,7 @@ def render_kserve(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT
         selector = {f"{_GROUP}/inferencegraph": front.name}
         yield _build_graph(front, parts)
         yield from _build_budget(front, selector)
-        yield from build_policy(front, selector, [_ROUTER_PORT])
+        yield from build_rules(front, selector, [_ROUTER_PORT], [])
 
 
 def _is_apart(spec: Spec) -> bool:
