@@ -34,7 +34,10 @@ _SECTIONS = (
 )
 _OF_A_CLASS = ("class_name", "service_type", "parameters")
 _OF_A_COMPONENT = (*_OF_A_CLASS, "name", "version", "environment", "inputs", "outputs", "platform")
-"""The sections of a component that have an effect in the process of its graph."""
+"""The sections of a component that have an effect in the process of its graph.
+
+Those of its ``deployment`` that are set are shown too: they have an effect in pods of its own.
+"""
 _OF_ENTRIES = ("url", "timeout_seconds", "token", "ca")
 
 
@@ -54,6 +57,10 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
     if around and spec.graph is None:
         at = ("server", "validate_requests")
         yield (*around, *at), spec.server.validate_requests, spec.origin(*at)
+    if around:
+        for path, value in _leaves(("deployment",), spec.deployment, around):
+            if path in spec.origins:
+                yield (*around, *path), value, spec.origins[path]
     if spec.graph is not None:
         yield (*around, "graph"), describe_step(spec.graph), spec.origin("graph")
     for name, component in spec.components.items():
