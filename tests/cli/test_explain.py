@@ -42,10 +42,10 @@ def _codes_in_the_sources() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            texts = [each.value for each in node.args[:2] if isinstance(each, ast.Constant)]
-            makes_one = name in ("Diagnostic", "report", "_report", "_wrong", "invalid_value")
-            if makes_one and texts and isinstance(texts[0], str):
-                found.add(texts[0])
+            if name not in ("Diagnostic", "report", "_report", "_wrong", "invalid_value"):
+                continue
+            texts = [each.value for each in node.args[: 1 + (name == "report")] if isinstance(each, ast.Constant)]
+            found |= {text for text in texts[:1] if isinstance(text, str)}
     return found | {"reference"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from seldon_spec.config.checks.class_rules import (
     check_class_exists,
@@ -21,7 +21,7 @@ from seldon_spec.config.layers.environment import PREFIX
 from seldon_spec.config.layers.variables import TABLE, known_variables
 from seldon_spec.config.masking import find_literals
 from seldon_spec.config.model import PortsSpec
-from seldon_spec.config.schema.lookup import field_schema, join, takes_any_key
+from seldon_spec.config.schema.lookup import field_schema, join, takes_any_key, with_required_keys
 from seldon_spec.errors import Diagnostic, FieldPath, OriginKind, Severity
 
 
@@ -37,6 +37,7 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
         check_parameter_types,
         check_infer,
         check_tensors,
+        _check_required_keys,
         _check_ports,
         find_image_problems,
         find_server_problems,
@@ -94,6 +95,21 @@ def _check_graph_keys(context: RuleContext) -> Iterator[Diagnostic]:
                 path,
                 help="remove it",
             )
+
+
+def _check_required_keys(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report missing keys of mappings."""
+    for at, schema in with_required_keys():
+        section = context.values.get(at)
+        for key in schema["required"] if isinstance(section, Mapping) else ():
+            # An invalid key of the file is reported already.
+            if key not in section and context.document.find((*at, key)) is None:
+                from seldon_spec.config.schema.violations import missing_key
+
+                origins = [o for path, o in context.values.origins.items() if path[: len(at)] == at]
+                node = context.document.find(at)
+                is_replaced = node is not None and not isinstance(node[1].value, dict)  # by a part of a mapping
+                yield missing_key(at, key, origins[-1 if is_replaced else 0])
 
 
 def _check_ports(context: RuleContext) -> Iterator[Diagnostic]:

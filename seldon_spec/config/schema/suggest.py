@@ -119,6 +119,8 @@ def _suggest_text(at: FieldPath, text: str, written: str | None, schema: Schema)
     if "string" not in types:
         return _suggest_number(at, text, types) if written is not None else None
     candidates = [text.strip()]
+    if at[-1] == "memory":
+        candidates.append(re.sub(r"\s+|[Bb]$", "", text))
     if "x-default" in schema or at[-1] == "tag":
         candidates.append(re.sub(r"[\s_]+", "-", text.strip().lower()))
     if str(schema.get("examples", [""])[0]).startswith("/"):
