@@ -19,7 +19,7 @@ from seldon_spec.deploy.manifest.secrets import find_secret, list_secrets
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.deploy.manifest.variables import has_literal, is_outside_image, list_outside, list_values
 from seldon_spec.deploy.manifest.workload import Workload, list_specs
-from seldon_spec.errors import Diagnostic, FieldPath, Severity
+from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
@@ -48,9 +48,10 @@ def report(
     found: str | None = None,
     allowed: str | None = None,
     remedy: str | None = None,
+    origin: Origin | None = None,
 ) -> Diagnostic:
     """Return a diagnostic about the value at ``path`` of the spec of a workload."""
-    origin = workload.spec.origin(*path)
+    origin = origin or workload.spec.origin(*path)
     return Diagnostic(code, message, origin, severity, (*workload.at, *path), found, allowed, remedy)
 
 
@@ -77,14 +78,14 @@ def _check_content(workload: Workload) -> Iterator[Diagnostic]:
         path = (*workload.at, *at)
         if path and leaves(graph.folder, spec.folder):
             name = path[-1]
-            origin = next((graph.origins[key] for key in ((*path, "path"), path) if key in graph.origins), None)
-            yield Diagnostic(
+            yield report(
+                workload,
                 "deployment-image",
                 f"the image {to_plain(workload.image)} cannot contain {name}: its folder is outside that of the graph",
-                origin or graph.origin("graph"),
-                path=path,
+                at,
                 found=str(spec.folder),
-                help=f"move the folder, or set deployment.apart: true and deployment.image of {name}",
+                remedy=f"move the folder, or set deployment.apart: true and deployment.image of {name}",
+                origin=next(graph.origins[key] for key in ((*path, "path"), path, ("graph",)) if key in graph.origins),
             )
 
 
@@ -95,7 +96,7 @@ def _check_protocol(workload: Workload) -> Iterator[Diagnostic]:
         yield report(
             workload,
             "not-in-target",
-            f"{join((*workload.at, *path))} has no equivalent: the graph calls components in pods of their own over http",
+            f"{join((*workload.at, *path))} has no equivalent: the graph calls other pods over http",
             path,
             remedy="remove it, or deploy the component alone and set its url and ca in the graph",
         )
