@@ -85,7 +85,7 @@ def _check_content(workload: Workload) -> Iterator[Diagnostic]:
                 at,
                 found=str(spec.folder),
                 remedy=f"move the folder, or set deployment.apart: true and deployment.image of {name}",
-                origin=next(graph.origins[key] for key in ((*path, "path"), path, ("graph",)) if key in graph.origins),
+                origin=graph.origins.get((*path, "path")) or graph.origins.get(path) or graph.origin("graph"),
             )
 
 
