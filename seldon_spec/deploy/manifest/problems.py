@@ -19,7 +19,7 @@ from seldon_spec.deploy.manifest.secrets import find_secret, list_secrets
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.deploy.manifest.variables import has_literal, is_outside_image, list_outside, list_values
 from seldon_spec.deploy.manifest.workload import Workload, list_specs
-from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
+from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
@@ -27,7 +27,7 @@ NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
 
 def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield the diagnostics of a workload that do not depend on the target."""
-    yield from _check_name(workload)
+    yield from check_name(workload)
     yield from _check_labels(workload)
     yield from _check_image(workload)
     yield from _check_content(workload)
@@ -35,7 +35,7 @@ def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     yield from _check_scaling(workload)
     yield from _check_files(workload)
     yield from _check_state(workload)
-    yield from _report_literals(workload, list_outside(workload))
+    yield from report_literals(workload, list_outside(workload))
 
 
 def report(
@@ -48,14 +48,14 @@ def report(
     found: str | None = None,
     allowed: str | None = None,
     remedy: str | None = None,
-    origin: Origin | None = None,
 ) -> Diagnostic:
     """Return a diagnostic about the value at ``path`` of the spec of a workload."""
-    origin = origin or workload.spec.origin(*path)
+    origin = workload.spec.origin(*path)
     return Diagnostic(code, message, origin, severity, (*workload.at, *path), found, allowed, remedy)
 
 
-def _check_name(workload: Workload) -> Iterator[Diagnostic]:
+def check_name(workload: Workload) -> Iterator[Diagnostic]:
+    """Report a name that objects of Kubernetes cannot have."""
     if not _NAME.fullmatch(workload.name):
         remedy = "set name" if workload.at == () else "use shorter names"
         message = f'"{workload.name}" cannot be the name of a Service'
@@ -78,14 +78,14 @@ def _check_content(workload: Workload) -> Iterator[Diagnostic]:
         path = (*workload.at, *at)
         if path and leaves(graph.folder, spec.folder):
             name = path[-1]
-            yield report(
-                workload,
+            origin = next((graph.origins[key] for key in ((*path, "path"), path) if key in graph.origins), None)
+            yield Diagnostic(
                 "deployment-image",
                 f"the image {to_plain(workload.image)} cannot contain {name}: its folder is outside that of the graph",
-                at,
+                origin or graph.origin("graph"),
+                path=path,
                 found=str(spec.folder),
-                remedy=f"move the folder, or set deployment.apart: true and deployment.image of {name}",
-                origin=graph.origins.get((*path, "path")) or graph.origins.get(path) or graph.origin("graph"),
+                help=f"move the folder, or set deployment.apart: true and deployment.image of {name}",
             )
 
 
@@ -96,7 +96,7 @@ def _check_protocol(workload: Workload) -> Iterator[Diagnostic]:
         yield report(
             workload,
             "not-in-target",
-            f"{join((*workload.at, *path))} has no equivalent: the graph calls other pods over http",
+            f"{join((*workload.at, *path))} has no equivalent: the graph calls components in other pods over http",
             path,
             remedy="remove it, or deploy the component alone and set its url and ca in the graph",
         )
@@ -190,10 +190,11 @@ def _find_reason(workload: Workload, path: str) -> str | None:
 def find_literal_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield a warning for each literal secret that the manifest would repeat, and therefore leaves out."""
     values = [*list_values(workload.spec), *((("environment", k), v) for k, v in workload.spec.environment.items())]
-    yield from _report_literals(workload, (each for each in values if not is_outside_image(workload, each[0])))
+    yield from report_literals(workload, (each for each in values if not is_outside_image(workload, each[0])))
 
 
-def _report_literals(workload: Workload, values: Iterable[tuple[FieldPath, Any]]) -> Iterator[Diagnostic]:
+def report_literals(workload: Workload, values: Iterable[tuple[FieldPath, Any]]) -> Iterator[Diagnostic]:
+    """Yield a warning for each of the values that contains a literal secret, and is therefore left out."""
     for path, value in values:
         if has_literal(path, value):
             yield report(
