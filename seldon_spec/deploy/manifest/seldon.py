@@ -168,8 +168,9 @@ def _build_scaling(workload: Workload) -> dict[str, Tree]:
 
 def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) -> list[Tree]:
     """Return the variables of a container, each name once; those of the component before those of the graph."""
+    untyped = generic_variable(("parameters",))  # the unit has the others
     variables = [
-        *build_variables(workload, drains=False),
+        *(each for each in build_variables(workload, drains=False) if each["name"] != untyped),
         *build_plain_variables(workload),
         *(_build_graph_variables(whole) if workload.at else ()),
         *_build_grpc(workload),
