@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.inference_graph import SUFFIX, build_nodes, check_graph, list_urls
+from seldon_spec.deploy.manifest.inference_graph import SUFFIX, TIMEOUT, build_nodes, check_graph, list_urls
 from seldon_spec.deploy.manifest.kubernetes import complete
 from seldon_spec.deploy.manifest.metadata import (
     build_annotations,
@@ -53,7 +53,7 @@ def check_kserve(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa
     for workload in parts if _is_apart(spec) else [front]:
         yield from _check_service(workload)
     if _is_apart(spec):
-        yield from check_graph(spec, front, parts)
+        yield from check_graph(front, parts)
     if spec.deployment.monitoring == "service_monitor":
         yield report(
             front,
@@ -192,8 +192,7 @@ def _build_bounds(workload: Workload) -> dict[str, Tree]:
 
 def _build_timeout(workload: Workload) -> dict[str, Tree]:
     seconds = workload.spec.server.request_timeout_seconds
-    at = ("server", "request_timeout_seconds")
-    return {} if seconds is None else {"timeout": workload.note(math.ceil(seconds), *at)}
+    return {} if seconds is None else {"timeout": workload.note(math.ceil(seconds), *TIMEOUT)}
 
 
 def _build_budget(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
