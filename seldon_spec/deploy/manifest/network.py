@@ -72,7 +72,7 @@ def build_rules(
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": build_metadata(workload),
-        "spec": workload.note(
+        "spec": workload.whole.note(
             {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": rules},
             "deployment",
             "network_policy",
@@ -93,7 +93,7 @@ def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tre
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": build_metadata(workload),
-        "spec": workload.note(
+        "spec": workload.whole.note(
             {"selector": {"matchLabels": selector}, "endpoints": [endpoint]}, "deployment", "monitoring"
         ),
     }
