@@ -256,7 +256,6 @@ def test_the_name_of_a_component_leaves_room_for_that_of_its_service(
 
 OF_SERVICES = {
     "no port": ("ports: {grpc: null}\ndeployment: {transport: grpc}", "not-in-target", Severity.ERROR),
-    "ServiceMonitor": ("deployment: {monitoring: service_monitor}", "not-in-target", Severity.WARNING),
     "tls": ("server: {tls: {certificate: /tls/c, key: /tls/k}}", "not-in-target", Severity.WARNING),
     "long name": (f"name: {'x' * 54}", "deployment-name", Severity.ERROR),
     "longest name": (f"name: {'x' * 53}", None, None),
