@@ -48,8 +48,9 @@ def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tre
     spec, deployment = workload.spec, workload.graph.deployment
     volumes, mounts = build_secret_volumes(workload)
     account = spec.deployment.service_account or deployment.service_account
+    owner = workload if spec.deployment.service_account else workload.whole
     pod = {
-        **({"serviceAccountName": workload.note(account, "deployment", "service_account")} if account else {}),
+        **({"serviceAccountName": owner.note(account, "deployment", "service_account")} if account else {}),
         "automountServiceAccountToken": account is not None,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),

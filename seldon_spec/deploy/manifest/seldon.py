@@ -20,7 +20,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_pod_annotations,
     build_selector,
 )
-from seldon_spec.deploy.manifest.network import build_endpoint, build_rules
+from seldon_spec.deploy.manifest.network import build_pod_monitor, build_rules
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod
 from seldon_spec.deploy.manifest.scaling import build_metrics, build_replicas, count_pods
 from seldon_spec.deploy.manifest.secrets import find_secret
@@ -72,7 +72,7 @@ def render_seldon(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT
     }
     selector = build_selector(whole) if spec.graph is None else {"app.kubernetes.io/part-of": spec.name}
     yield from _build_policy(whole, selector, list(parts.values()))
-    yield from _build_monitor(whole, selector)
+    yield from build_pod_monitor(whole, selector, _METRICS_PATH)
 
 
 def _build_limits(whole: Workload) -> dict[str, Tree]:
@@ -243,17 +243,3 @@ def _build_policy(whole: Workload, selector: dict[str, Tree], parts: list[Worklo
     ports = [each.spec.ports for each in parts]
     served = [port for each in ports for port in (each.http, each.grpc) if port is not None]
     yield from build_rules(whole, selector, sorted({*served, *executor}), sorted({each.metrics for each in ports}))
-
-
-def _build_monitor(whole: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
-    """Yield the PodMonitor: the operator's Services have no port for metrics, which a ServiceMonitor needs."""
-    if whole.spec.deployment.monitoring == "service_monitor":
-        endpoints = [build_endpoint(whole, _METRICS_PATH)]
-        yield {
-            "apiVersion": "monitoring.coreos.com/v1",
-            "kind": "PodMonitor",
-            "metadata": build_metadata(whole),
-            "spec": whole.note(
-                {"selector": {"matchLabels": selector}, "podMetricsEndpoints": endpoints}, "deployment", "monitoring"
-            ),
-        }
