@@ -31,9 +31,9 @@ ORDER = (
     *("minimal", "iris", "dataframe", "text", "image", "photo", "named-tensors"),
     *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost"),
     *("input-transformer", "output-transformer", "bandit-router", "mean-ensemble", "outlier-detector"),
-    *("ab-test", "ensemble", "pipeline", "bandit", "canary"),
+    *("ab-test", "ensemble", "pipeline", "bandit", "canary", "kubernetes"),
 )
-"""The models first, then the other components of a graph, then graphs."""
+"""The models first, then the other components of a graph, then graphs, then deployment."""
 
 WIDTH = 400
 """The maximum length of a request or response, in characters."""

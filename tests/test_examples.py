@@ -232,7 +232,9 @@ def test_it_passes_its_contract_test(folder: Path, command_environ: dict[str, st
     if "inputs" not in read_spec(folder.name):
         pytest.skip("declares no inputs")
     command = [sys.executable, "-m", "seldon_spec", "test", "--requests", "10"]
-    run = subprocess.run(command, cwd=folder, env=command_environ, capture_output=True, text=True, timeout=120)
+    with Script(folder).variables(folder) as variables:
+        environ = {**command_environ, **variables}
+        run = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 MIGRATION = (DOCS / "migration.md").read_text(encoding="utf-8")
-DEPLOYING = (DOCS / "deploying.md").read_text(encoding="utf-8")
+DEPLOYING = (DOCS / "seldon-core.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 

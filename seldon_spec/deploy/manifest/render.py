@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.compose import check_compose, render_compose
 from seldon_spec.deploy.manifest.kubernetes import check_kubernetes, render_kubernetes
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import Tree
@@ -20,7 +21,10 @@ class _Functions(NamedTuple):
     check: Callable[[Spec, bool], Iterator[Diagnostic]]
 
 
-_TARGETS: Mapping[Target, _Functions] = {Target.KUBERNETES: _Functions(render_kubernetes, check_kubernetes)}
+_TARGETS: Mapping[Target, _Functions] = {
+    Target.KUBERNETES: _Functions(render_kubernetes, check_kubernetes),
+    Target.COMPOSE: _Functions(render_compose, check_compose),
+}
 
 
 def find_problems(spec: Spec, target: Target, *, is_complete: bool = False) -> list[Diagnostic]:

@@ -9,3 +9,4 @@ class Target(str, Enum):
     """What a manifest is for."""
 
     KUBERNETES = "kubernetes"
+    COMPOSE = "compose"
