@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.checks.class_source import read_class
@@ -24,7 +25,7 @@ NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
 
 def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield the diagnostics of a workload that do not depend on the target."""
-    yield from _check_name(workload)
+    yield from check_name(workload)
     yield from _check_image(workload)
     yield from _check_scaling(workload)
     yield from _check_files(workload)
@@ -47,7 +48,8 @@ def report(
     return Diagnostic(code, message, origin, severity, (*workload.at, *path), found, allowed, remedy)
 
 
-def _check_name(workload: Workload) -> Iterator[Diagnostic]:
+def check_name(workload: Workload) -> Iterator[Diagnostic]:
+    """Report a name that objects of Kubernetes cannot have."""
     if not _NAME.fullmatch(workload.name):
         remedy = "set name" if workload.at == () else "use shorter names"
         message = f'"{workload.name}" cannot be the name of a Service'
@@ -118,6 +120,11 @@ def _check_files(workload: Workload) -> Iterator[Diagnostic]:
 def find_literal_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield a warning for each literal secret that the manifest would repeat, and therefore leaves out."""
     values = [*list_values(workload.spec), *((("environment", k), v) for k, v in workload.spec.environment.items())]
+    yield from report_literals(workload, values)
+
+
+def report_literals(workload: Workload, values: Iterable[tuple[FieldPath, Any]]) -> Iterator[Diagnostic]:
+    """Yield a warning for each of the values that contains a literal secret, and is therefore left out."""
     for path, value in values:
         if has_literal(path, value):
             yield report(

@@ -10,3 +10,4 @@ class Target(str, Enum):
 
     KUBERNETES = "kubernetes"
     COMPOSE = "compose"
+    SELDON = "seldon"

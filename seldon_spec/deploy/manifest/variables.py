@@ -37,10 +37,16 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
     outside = [
         _variable(workload, path, value)
         for path, value in list_values(workload.spec)
-        if workload.spec.origin(*path).kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG) or _is_override(workload, path)
+        if is_outside_image(workload, path)
     ]
     drain = list(_build_drain(workload)) if drains else []
     return [*build_secret_variables(workload), *outside, *_build_urls(workload), *drain]
+
+
+def is_outside_image(workload: Workload, path: FieldPath) -> bool:
+    """Return whether the image has no file with a value: it is set by a variable or a flag, or in the graph's file."""
+    is_given = workload.spec.origin(*path).kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
+    return is_given or _is_override(workload, path)
 
 
 def _is_override(workload: Workload, path: FieldPath) -> bool:
