@@ -64,7 +64,9 @@ def build_rules(
     peers: list[Tree] = [{"podSelector": {"matchLabels": front} if front else {}}]
     if isinstance(policy, NetworkPolicySpec) and not workload.at:
         peers += [{"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: name}}} for name in policy.from_]
-    rules = [{"from": peers, "ports": _list_ports(served)}, {"ports": _list_ports(metrics)}]
+    rules: list[Tree] = [{"from": peers, "ports": _list_ports(served)}]
+    if metrics:
+        rules.append({"ports": _list_ports(metrics)})
     yield {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -9,5 +9,6 @@ class Target(str, Enum):
     """What a manifest is for."""
 
     KUBERNETES = "kubernetes"
+    KSERVE = "kserve"
     COMPOSE = "compose"
     SELDON = "seldon"
