@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from seldon_spec.deploy.manifest.tree import subtract
 from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.deployment import read_unit
-from seldon_spec.migrate.deployment_keys import read_deployment
+from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.manifest import DEPLOYMENT, Resource
 from seldon_spec.migrate.resolve import Choice, resolve
 from seldon_spec.migrate.units import Unit
@@ -43,11 +44,11 @@ def _find_graph(unit: Unit) -> str:
     return unit.resource.tree.text("metadata", "labels", _PART_OF)
 
 
-def add_apart(apart: Apart, resources: Sequence[Resource], gathered: Gathered) -> None:
+def add_apart(folder: Path, apart: Apart, resources: Sequence[Resource], gathered: Gathered) -> None:
     """Add the settings of the front end, and the section ``deployment`` of each component."""
     front = Gathered()
     read_unit(apart.front, front)
-    read_deployment(apart.front, resources, front, None)
+    read_deployment(apart.front, resources, front, UnitPlace(folder, apart=apart.parts.keys()))
     generated = {("components", name, key) for name in apart.parts for key in ("url", "token")}
     front.candidates = [each for each in front.candidates if each.path[:3] not in generated]
     position = apart.front.resource.tree.position()
@@ -58,7 +59,7 @@ def add_apart(apart: Apart, resources: Sequence[Resource], gathered: Gathered) -
     for name, unit in apart.parts.items():
         part = Gathered()
         read_unit(unit, part)
-        read_deployment(unit, resources, part, apart.front.name)
+        read_deployment(unit, resources, part, UnitPlace(folder, apart.front.name))
         own = [_without_graph(choice.candidate, known) for choice in resolve(part.candidates).values()]
         part.candidates = [replace(each, path=("components", name, *each.path)) for each in own if each is not None]
         gathered.extend(part)

@@ -37,10 +37,12 @@ _CLASS_NAME = generic_variable(("class_name",))
 _GRAPH = generic_variable(("graph",))
 _DELAY = generic_variable(("server", "shutdown", "delay_seconds"))
 _GRACE = generic_variable(("server", "shutdown", "grace_seconds"))
-_PORTS = ("http", "grpc", "metrics")
+_PORTS = {"http": "HTTP", "grpc": "GRPC", "metrics": "METRICS", "http1": "HTTP", "h2c": "GRPC"}
+"""The ports of the server by the names of a container's ports; KServe expects the last two."""
 _NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
 _STAYS = "its value is known only in the cluster, where the manifest still sets it"
-_REFERENCE = re.compile(r"\$\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\)")
+_REFERENCE = re.compile(r"\$(\$|\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\))")
+"""What Kubernetes replaces in a value: another variable, and a dollar that is escaped by another one."""
 
 
 def read_unit(unit: Unit, gathered: Gathered) -> None:
@@ -165,7 +167,7 @@ def _read_container(unit: Unit, container: Tree, gathered: Gathered) -> None:
     for port in ports.items() if ports else ():
         number = port.get("containerPort")
         if number is not None and port.text("name") in _PORTS:
-            name = f"PREDICTIVE_UNIT_{port.text('name').upper()}_SERVICE_PORT"
+            name = f"PREDICTIVE_UNIT_{_PORTS[port.text('name')]}_SERVICE_PORT"
             label = f"the port named {port.text('name')}"
             add_variable(gathered, name, number.text(), number.position(), label, Rank.DEPLOYMENT)
     known = read_variables(_without_drain(unit, gathered), gathered)
@@ -260,11 +262,11 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) ->
         gathered.leave_out(name_tree.position(), label, _STAYS)
     else:
         text = value.text() if value else ""
-        missing = [match["name"] for match in _REFERENCE.finditer(text) if match["name"] not in known]
-        if missing:
+        names = [match["name"] for match in _REFERENCE.finditer(text) if match["name"] is not None]
+        if any(each not in known for each in names):
             gathered.leave_out(name_tree.position(), label, _STAYS)
             return
-        text = _REFERENCE.sub(lambda match: known[match["name"]], text)
+        text = _REFERENCE.sub(lambda match: known[match["name"]] if match["name"] else "$", text)
         if not is_secret(name, text):
             known[name] = text
         place = value.position() if value else name_tree.position()
@@ -294,7 +296,9 @@ def _read_command(unit: Unit, container: Tree, known: dict[str, str], gathered: 
     if unit.is_ours and texts[:2] == ["seldon-spec", "serve"]:
         return
     if any(PROGRAM in text for text in texts):
-        words = [Word(_REFERENCE.sub(lambda match: known.get(match["name"], match[0]), text), 0) for text in texts]
+        words = [
+            Word(_REFERENCE.sub(lambda match: known.get(match["name"] or "", match[0]), text), 0) for text in texts
+        ]
         read_command(Command(_unwrap(words, known), position, Rank.DEPLOYMENT), gathered)
     gathered.leave_out(position, "command", "it overrides the command of the image: remove it from the manifest")
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.config.build_spec import build_spec
 from seldon_spec.config.deployment import DeploymentSpec
 from seldon_spec.config.image_name import find_tag
-from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.variables import ANNOTATIONS
-from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.check import check
 from seldon_spec.config.schema.locations import SourceLocations
 from seldon_spec.config.schema.lookup import join
@@ -26,6 +23,7 @@ from seldon_spec.migrate.manifest import (
     DEPLOYMENT,
     INFERENCE_SERVICE,
     MONITOR,
+    POD_MONITOR,
     POLICY,
     SCALER,
     SELDON,
@@ -33,55 +31,65 @@ from seldon_spec.migrate.manifest import (
     Tree,
 )
 from seldon_spec.migrate.pod_additions import add_pod
-from seldon_spec.migrate.resolve import resolve
+from seldon_spec.migrate.unit_spec import build_unit_spec
 from seldon_spec.migrate.units import Unit
 
 _GENERATED = re.compile(
     r"app\.kubernetes\.io/(name|version|component|part-of|managed-by|instance)|pod-template-hash"
     r"|(helm\.sh|meta\.helm\.sh|kubectl\.kubernetes\.io|deployment\.kubernetes\.io|prometheus\.io|seldon-spec\.dev)/.*"
-    r"|serving\.kserve\.io/deploymentMode|seldon\.io/no-engine"
+    r"|serving\.kserve\.io/(deploymentMode|stop)|seldon\.io/no-engine"
 )
 """Labels and annotations that manifests, kubectl, Helm and controllers add."""
+_STOP = "serving.kserve.io/stop"
 _NO_ENGINE = "seldon.io/no-engine"
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _GPU = "nvidia.com/gpu"
 
 
-def read_deployment(
-    unit: Unit, beside: Sequence[Resource], gathered: Gathered, owner: str | None, units: Collection[str] = ()
-) -> None:
+@dataclass(frozen=True, slots=True)
+class UnitPlace:
+    """Where a unit runs.
+
+    Attributes:
+        folder: the migrated folder.
+        owner: the name of the graph, which default Secrets have; None: the unit's own name.
+        units: the names of the containers that are units themselves.
+        apart: the components of the unit that have pods of their own.
+    """
+
+    folder: Path
+    owner: str | None = None
+    units: Collection[str] = ()
+    apart: Collection[str] = ()
+
+
+def read_deployment(unit: Unit, beside: Sequence[Resource], gathered: Gathered, place: UnitPlace) -> None:
     """Add the section ``deployment`` of a unit whose other settings are added already.
 
     Args:
         unit: whose container runs the server.
         beside: the other resources of the manifests.
         gathered: has the settings of the unit, and receives the section.
-        owner: the name of the graph, which default Secrets have; None: the unit's own name.
-        units: the names of the containers that are units themselves.
+        place: where the unit runs.
     """
     reader = _Reader(unit, beside, gathered)
     reader.read_object()
     reader.read_pod()
-    spec = _build_spec(gathered, unit.name)
-    _SecretReader(reader, spec, owner or spec.name).read()
-    spec = _build_spec(gathered, unit.name)
-    graph = spec if owner is None else replace(spec, name=owner)
+    _SecretReader(reader, _make_workload(gathered, unit, place)).read()
+    workload = _make_workload(gathered, unit, place)
     if unit.is_ours and unit.container is not None:
         image = unit.container.get("image")
-        if image is not None and image.text() != find_tag(spec):
+        if image is not None and image.text() != find_tag(workload.spec):
             reader.add("image", image.text(), image, "image")
-    add_pod(unit, Workload(spec.name, spec, graph), units, gathered)
+    add_pod(unit, workload, place.units, gathered)
 
 
-def _build_spec(gathered: Gathered, name: str) -> Spec:
-    """Return the spec of the settings so far; each is valid alone."""
-    values = LayeredValues({}, {})
-    for path, choice in resolve(gathered.candidates).items():
-        position = choice.candidate.position
-        values.set(path, choice.candidate.value, Origin(OriginKind.FILE, position.file, position))
-    values.tree.setdefault("name", name)
-    values.tree.pop("graph", None)
-    return build_spec(values, Path(), SPEC_FILE)
+def _make_workload(gathered: Gathered, unit: Unit, place: UnitPlace) -> Workload:
+    """Return the unit with the settings so far, in a graph of which only the name is known."""
+    spec = build_unit_spec(gathered.candidates, unit.name, place.folder)
+    graph = spec if place.owner is None else replace(spec, name=place.owner)
+    urls = {name: "" for name in place.apart if name in spec.components}
+    return Workload(spec.name, spec, graph, urls=urls)
 
 
 class _Reader:
@@ -124,6 +132,9 @@ class _Reader:
 
     def _read_scaling(self) -> None:
         if self.unit.resource.kind == INFERENCE_SERVICE:
+            stopped = self.unit.resource.tree.get("metadata", "annotations", _STOP)
+            if stopped is not None and stopped.text() == "true":
+                self.add("replicas", 0, stopped, f"annotation {_STOP}")
             predictor = self.unit.predictor_tree
             percent = predictor.get("scaleTarget") if predictor.text("scaleMetric") in ("", "cpu") else None
             self._add_scaling(predictor, percent, is_fixed=predictor.get("scaleMetric") is None)
@@ -167,7 +178,7 @@ class _Reader:
         self.add("replicas", bounds, tree, "the autoscaler")
 
     def _read_monitoring(self) -> None:
-        for monitor in (each for each in self._beside if each.kind == MONITOR):
+        for monitor in (each for each in self._beside if each.kind in (MONITOR, POD_MONITOR)):
             if self._selects(monitor.tree.get("spec", "selector", "matchLabels")):
                 self.add("monitoring", "service_monitor", monitor.tree, MONITOR)
                 return
@@ -193,6 +204,7 @@ class _Reader:
     def _selects(self, labels: Tree | None) -> bool:
         """Return whether labels select the pods of the unit."""
         known = {key: tree.text() for each in self.unit.labels() for key, tree in each.entries()}
+        known["serving.kserve.io/inferenceservice"] = self.unit.name
         wanted = [(key, tree.text()) for key, tree in labels.entries()] if labels else []
         return bool(wanted) and all(known.get(key) == text for key, text in wanted)
 
@@ -236,23 +248,22 @@ class _SecretReader:
 
     Args:
         reader: adds the entries.
-        spec: the settings of the unit.
-        owner: the name of the default Secret.
+        workload: the unit with its other settings.
     """
 
-    def __init__(self, reader: _Reader, spec: Spec, owner: str) -> None:
-        self._reader, self._spec, self._owner = reader, spec, owner
+    def __init__(self, reader: _Reader, workload: Workload) -> None:
+        self._reader, self._owner = reader, workload.graph.name
+        spec = replace(workload.spec, deployment=DeploymentSpec())
+        self._workload = replace(workload, spec=spec, graph=replace(spec, name=self._owner))
 
     def read(self) -> None:
-        empty = replace(self._spec, name=self._owner, deployment=DeploymentSpec())
-        workload = Workload(self._owner, empty, empty)
-        used = {use.name for use in list_secrets(workload)}
+        used = {use.name for use in list_secrets(self._workload)}
         for variable in self._reader.unit.variables():
             reference = variable.get("valueFrom", "secretKeyRef")
             name = variable.text("name")
             if reference is not None and name in used:
                 self._add(name, reference.text("name"), reference.text("key"), self._owner, reference)
-        for file in list_files(workload):
+        for file in list_files(self._workload):
             for path, secret, key, tree in self._list_mounted():
                 if path == file.path:
                     self._add(path, secret, key, file.secret, tree)

@@ -18,7 +18,7 @@ from seldon_spec.errors import FieldPath
 from seldon_spec.migrate.candidates import VARIABLE, Candidate, Gathered, Rank
 from seldon_spec.migrate.class_name import find_class
 from seldon_spec.migrate.deployment import read_unit, read_variables
-from seldon_spec.migrate.deployment_keys import read_deployment
+from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.manifest import SELDON, Resource
 from seldon_spec.migrate.resolve import resolve
 from seldon_spec.migrate.seldon_steps import Names, NotAGraph, read_predictors
@@ -52,7 +52,7 @@ def find_graph(folder: Path, units: Sequence[Unit]) -> GraphUnits | None:
         if unit.is_prepackaged() or not has_class(folder, unit):
             return None
         name = unit.name
-        if name in components and not _are_equal(components[name], unit):
+        if name in components and not _are_equal(folder, components[name], unit):
             name = f"{unit.name}-{unit.predictor}"
         components.setdefault(name, unit)
         names[unit.predictor, unit.name] = name
@@ -77,14 +77,14 @@ def _has_folder(folder: Path, name: str) -> bool:
     return is_label(name) and is_file(file) and not leaves(folder, file)
 
 
-def _are_equal(one: Unit, other: Unit) -> bool:
-    return _settings(one) == _settings(other)
+def _are_equal(folder: Path, one: Unit, other: Unit) -> bool:
+    return _settings(folder, one) == _settings(folder, other)
 
 
-def _settings(unit: Unit) -> list[tuple[FieldPath, Any]]:
+def _settings(folder: Path, unit: Unit) -> list[tuple[FieldPath, Any]]:
     gathered = Gathered()
     read_unit(unit, gathered)
-    read_deployment(unit, (), gathered, "", {unit.name})
+    read_deployment(unit, (), gathered, UnitPlace(folder, "", {unit.name}))
     return [(candidate.path, candidate.value) for candidate in gathered.candidates]
 
 
@@ -105,7 +105,7 @@ def add_graph(folder: Path, found: GraphUnits, resources: Sequence[Resource], ga
         gathered.leave_out(error.tree.position(), "the graph", error.reason)
         return False
     whole = _read_whole(found)
-    parts = {name: _read_part(found, name, resources) for name in list_components(step)}
+    parts = {name: _read_part(folder, found, name, resources) for name in list_components(step)}
     for name, part in parts.items():
         _find_home(folder, found.components[name].name, part)
     lifted = _lift(whole, parts)
@@ -139,13 +139,13 @@ def _read_whole(found: GraphUnits) -> Gathered:
     return whole
 
 
-def _read_part(found: GraphUnits, name: str, resources: Sequence[Resource]) -> Gathered:
+def _read_part(folder: Path, found: GraphUnits, name: str, resources: Sequence[Resource]) -> Gathered:
     """Return the settings of a component; its own name is that of the graph's step."""
     unit, part = found.components[name], Gathered()
     read_unit(unit, part)
     part.candidates = [each for each in part.candidates if not _is_of_whole(each)]
     names = {each.name for each in found.components.values()}
-    read_deployment(unit, resources, part, found.resource.name, names)
+    read_deployment(unit, resources, part, UnitPlace(folder, found.resource.name, names))
     return part
 
 

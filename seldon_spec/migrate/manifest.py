@@ -15,7 +15,8 @@ from seldon_spec.migrate.candidates import Gathered
 
 MAX_DOCUMENTS = 200
 SELDON, DEPLOYMENT, INFERENCE_SERVICE = "SeldonDeployment", "Deployment", "InferenceService"
-SCALER, POLICY, MONITOR = "HorizontalPodAutoscaler", "NetworkPolicy", "ServiceMonitor"
+SCALER, POLICY = "HorizontalPodAutoscaler", "NetworkPolicy"
+MONITOR, POD_MONITOR = "ServiceMonitor", "PodMonitor"
 MANAGED_BY, MANAGER = "app.kubernetes.io/managed-by", "seldon-spec"
 
 _GROUPS = {
@@ -24,12 +25,13 @@ _GROUPS = {
     INFERENCE_SERVICE: "serving.kserve.io/",
     SCALER: "autoscaling/",
     POLICY: "networking.k8s.io/",
+    POD_MONITOR: "monitoring.coreos.com/",
     MONITOR: "monitoring.coreos.com/",
 }
 """The kinds of resources that are read, with the beginning of their ``apiVersion``."""
 
 _WORKLOAD = re.compile(rb"\b(Deployment|InferenceService)\b")
-_COMPANION = re.compile(rb"\b(HorizontalPodAutoscaler|NetworkPolicy|ServiceMonitor)\b")
+_COMPANION = re.compile(rb"\b(HorizontalPodAutoscaler|NetworkPolicy|ServiceMonitor|PodMonitor)\b")
 _SERVER = re.compile(rb"seldon-spec|seldon-core-microservice|\bMODEL_NAME\b|\bSELDON_SPEC__")
 """What shows that a Deployment or an InferenceService runs this server or the old one."""
 

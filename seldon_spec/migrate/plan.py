@@ -16,7 +16,7 @@ from seldon_spec.migrate.candidates import Candidate, CannotMigrate, Gathered, L
 from seldon_spec.migrate.class_name import find_class
 from seldon_spec.migrate.contract import read_contract
 from seldon_spec.migrate.deployment import read_unit
-from seldon_spec.migrate.deployment_keys import read_deployment
+from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.dockerfile import read_dockerfile
 from seldon_spec.migrate.graphs import add_graph, find_graph
 from seldon_spec.migrate.manifest import Resource, read_manifest
@@ -120,7 +120,7 @@ def _add_units(
         return []
     unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings)
     if unit is not None:
-        _add_unit(unit, units, resources, gathered)
+        _add_unit(folder, unit, units, resources, gathered)
         sources += dict.fromkeys([unit.file, *_list_files(folder, gathered.candidates[start:])])
     if unit is not None and others:
         places = ", ".join(f"{each.file}:{each.graph.position().line}" for each in others[:5])
@@ -138,17 +138,19 @@ def _add_graph(folder: Path, units: Sequence[Unit], resources: Sequence[Resource
     """Add the graph of several units; return whether there is one."""
     apart = find_apart(units)
     if apart is not None:
-        add_apart(apart, resources, gathered)
+        add_apart(folder, apart, resources, gathered)
         return True
     graph = find_graph(folder, units)
     return graph is not None and add_graph(folder, graph, resources, gathered)
 
 
-def _add_unit(unit: Unit, units: Sequence[Unit], resources: Sequence[Resource], gathered: Gathered) -> None:
+def _add_unit(
+    folder: Path, unit: Unit, units: Sequence[Unit], resources: Sequence[Resource], gathered: Gathered
+) -> None:
     """Add the settings of the unit of the folder, and how it is deployed."""
     own = Gathered()
     read_unit(unit, own)
-    read_deployment(unit, resources, own, None, {each.name for each in units})
+    read_deployment(unit, resources, own, UnitPlace(folder, units={each.name for each in units}))
     gathered.extend(own)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from seldon_spec.deploy.manifest import kserve, kubernetes, seldon
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod
 from seldon_spec.deploy.manifest.tree import subtract, to_plain
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.migrate.candidates import Gathered, Rank
-from seldon_spec.migrate.manifest import INFERENCE_SERVICE, SELDON
+from seldon_spec.migrate.manifest import DEPLOYMENT, INFERENCE_SERVICE, SELDON
 from seldon_spec.migrate.units import Unit
 
 _READ = ("name", "image", "command", "args", "env", "envFrom")
@@ -33,17 +34,27 @@ _CONTAINER_DEFAULTS: Mapping[str, Any] = {
 _OF_OPERATOR = frozenset({"seldon-podinfo", "podinfo"})
 """Volumes that Seldon's operator adds."""
 _OF_PREDICTOR = frozenset(
-    ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "scaleMetricType", "timeout", "annotations", "labels")
+    (
+        "minReplicas",
+        "maxReplicas",
+        "scaleMetric",
+        "scaleTarget",
+        "scaleMetricType",
+        "timeout",
+        "annotations",
+        "labels",
+        "deploymentStrategy",
+    )
 )
-_LEFT_OUT = ("canaryTrafficPercent", "containerConcurrency", "logger", "batcher", "deploymentStrategy")
+_LEFT_OUT = ("canaryTrafficPercent", "containerConcurrency", "logger", "batcher")
 """Keys of a predictor of KServe that are not of its pod."""
 
 
-def find_style(unit: Unit, name: str) -> PodStyle:
-    """Return how the target of a unit's manifest builds its pods."""
-    if unit.resource.kind == INFERENCE_SERVICE:
-        return PodStyle("kserve-container")
-    return PodStyle(name, drains=False, sleep_seconds=10) if unit.resource.kind == SELDON else PodStyle(name)
+_STYLES: Mapping[str, Callable[[Workload], PodStyle]] = {
+    DEPLOYMENT: kubernetes.build_style,
+    INFERENCE_SERVICE: kserve.build_style,
+    SELDON: seldon.build_style,
+}
 
 
 def add_pod(unit: Unit, workload: Workload, units: Collection[str], gathered: Gathered) -> None:
@@ -57,7 +68,7 @@ def add_pod(unit: Unit, workload: Workload, units: Collection[str], gathered: Ga
     """
     if unit.pod is None or unit.container is None:
         return
-    style = find_style(unit, workload.component or workload.name)
+    style = _STYLES[unit.resource.kind](workload)
     generated: dict[str, Any] = to_plain(build_pod(workload, style, []))
     actual = unit.pod.node.to_json()
     own = unit.container.node.to_json()

@@ -21,7 +21,7 @@ RENDERED = b"# Rendered by seldon-spec"
 
 _DOCKERFILE = re.compile(r"(Dockerfile|Containerfile)(\..+)?|.+\.(Dockerfile|Containerfile)", re.IGNORECASE)
 _OF_SELDON = re.compile(rb"seldon|MODEL_NAME|/s2i/bin/run", re.IGNORECASE)
-_RESOURCE = re.compile(rb"Deployment|InferenceService|HorizontalPodAutoscaler|NetworkPolicy|ServiceMonitor")
+_RESOURCE = re.compile(rb"Deployment|InferenceService|HorizontalPodAutoscaler|NetworkPolicy|ServiceMonitor|PodMonitor")
 _MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
 

@@ -80,10 +80,11 @@ class Unit:
         return [tree for tree in trees if tree is not None]
 
     def labels(self) -> list[Tree]:
-        """Return the labels of the pods and of the resources around them."""
+        """Return the labels of the pods and of the resources around them; a predictor of ours has only its version."""
+        is_version = self.is_ours and self.resource.kind == SELDON
         trees = (
             self.resource.tree.get("metadata", "labels"),
-            self.predictor_tree.get("labels"),
+            None if is_version else self.predictor_tree.get("labels"),
             self.template.get("metadata", "labels") if self.template else None,
         )
         return [tree for tree in trees if tree is not None]

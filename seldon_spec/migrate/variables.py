@@ -157,6 +157,11 @@ def _sets_secret(value: Any) -> bool:
     return isinstance(value, list) and any(map(_sets_secret, value))
 
 
+def _holds_references(value: Any) -> bool:
+    """Return whether a value is a list without literal secrets."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
 def _is_literal(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
@@ -165,7 +170,7 @@ def _refer(candidate: Candidate, gathered: Gathered) -> Iterator[Candidate]:
     path: FieldPath = own_path(candidate.path)
     around = candidate.path[: len(candidate.path) - len(path)]
     name = path[-1]
-    if isinstance(candidate.value, dict):
+    if isinstance(candidate.value, dict) or _holds_references(candidate.value):
         yield candidate
         return
     if not _is_literal(candidate.value):

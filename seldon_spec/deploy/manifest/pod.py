@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.deploy.manifest.secrets import build_secret_volumes
-from seldon_spec.deploy.manifest.tree import Tree, merge
+from seldon_spec.deploy.manifest.tree import Commented, Tree, merge, to_plain
 from seldon_spec.deploy.manifest.variables import termination_seconds
 from seldon_spec.deploy.manifest.workload import Workload
 
@@ -71,7 +71,7 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         "image": workload.image,
         **({"args": arguments} if arguments else {}),
         "ports": list(build_ports(workload, style)),
-        **({"env": variables} if variables else {}),
+        **({"env": [_escape(each) for each in variables]} if variables else {}),
         **build_resources(workload),
         **build_probes(workload, style),
         "securityContext": {
@@ -81,6 +81,16 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
     }
+
+
+def _escape(variable: Tree) -> Tree:
+    """Return a variable whose value Kubernetes does not expand: ``$(NAME)`` is another variable, ``$$`` a dollar."""
+    value = variable.get("value")
+    text = to_plain(value)
+    if text is None or not ("$(" in text or "$$" in text):
+        return variable
+    escaped = text.replace("$", "$$")
+    return {**variable, "value": Commented(escaped, value.comment) if isinstance(value, Commented) else escaped}
 
 
 def build_ports(workload: Workload, style: PodStyle) -> Iterator[Tree]:
