@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
@@ -75,11 +76,16 @@ def build_style(workload: Workload) -> PodStyle:
 
 def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
     """Return variables with one for each value that the image contains too."""
-    known = {each["name"] for each in variables}
+    kept = [each for each in variables if each["name"] not in _WHOLE]
+    known = {each["name"] for each in kept}
     others = [
         *build_plain_variables(workload),
         *build_graph_variables(workload),
         *build_all_variables(workload, frozenset()),
         *build_reference_variable(workload),
     ]
-    return [*variables, *(each for each in others if each["name"] not in known)]
+    return [*kept, *(each for each in others if each["name"] not in known)]
+
+
+_WHOLE = frozenset(generic_variable((key,)) for key in ("parameters", "environment", "graph"))
+"""The variables that have a part of a mapping, or the graph in another form, unless the manifest is complete."""

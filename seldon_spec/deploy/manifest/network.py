@@ -26,11 +26,12 @@ def build_service(workload: Workload) -> Tree:
 
 def _build_ports(workload: Workload) -> Iterator[Tree]:
     is_secure = workload.spec.server.tls is not None
-    protocols = {"http": "https" if is_secure else "http", "grpc": None if is_secure else "kubernetes.io/h2c"}
+    web = "https" if is_secure else "http"
+    protocols = {"http": web, "grpc": None if is_secure else "kubernetes.io/h2c", "metrics": web}
     for name in ("http", "grpc", "metrics"):
         port = getattr(workload.spec.ports, name)
         if port is not None:
-            protocol = protocols.get(name, "http")
+            protocol = protocols[name]
             known = {} if protocol is None else {"appProtocol": protocol}
             yield {"name": name, "port": workload.note(port, "ports", name), "targetPort": name, **known}
 
@@ -101,6 +102,8 @@ def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tre
 def build_endpoint(workload: Workload, path: str) -> Tree:
     """Return how Prometheus's operator reads the metrics of a container, at a path."""
     endpoint: dict[str, Tree] = {"port": "metrics", "path": path}
+    if workload.spec.server.tls is not None:
+        endpoint["scheme"] = workload.note("https", "server", "tls")
     auth = workload.spec.server.auth
     token = next((each for each in auth.tokens if isinstance(each, SecretRef)), None) if auth is not None else None
     if token is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.deploy.manifest.secrets import build_secret_volumes
-from seldon_spec.deploy.manifest.tree import Commented, Tree, merge, to_plain
+from seldon_spec.deploy.manifest.tree import Commented, Tree, merge
 from seldon_spec.deploy.manifest.variables import termination_seconds
 from seldon_spec.deploy.manifest.workload import Workload
 
@@ -69,9 +70,9 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
     return {
         "name": style.container,
         "image": workload.image,
-        **({"args": arguments} if arguments else {}),
+        **({"args": [escape(each) for each in arguments]} if arguments else {}),
         "ports": list(build_ports(workload, style)),
-        **({"env": [_escape(each) for each in variables]} if variables else {}),
+        **({"env": [_escape_value(each) for each in variables]} if variables else {}),
         **build_resources(workload),
         **build_probes(workload, style),
         "securityContext": {
@@ -83,14 +84,16 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
     }
 
 
-def _escape(variable: Tree) -> Tree:
-    """Return a variable whose value Kubernetes does not expand: ``$(NAME)`` is another variable, ``$$`` a dollar."""
+def escape(text: str) -> str:
+    """Return a text for a variable or an argument of a container, where ``$(NAME)`` is a variable and ``$$`` is $."""
+    return re.sub(r"\$(?=[$(])", "$$", text)
+
+
+def _escape_value(variable: Tree) -> Tree:
     value = variable.get("value")
-    text = to_plain(value)
-    if text is None or not ("$(" in text or "$$" in text):
-        return variable
-    escaped = text.replace("$", "$$")
-    return {**variable, "value": Commented(escaped, value.comment) if isinstance(value, Commented) else escaped}
+    if isinstance(value, Commented):
+        return {**variable, "value": Commented(escape(value.value), value.comment)}
+    return variable if value is None else {**variable, "value": escape(value)}
 
 
 def build_ports(workload: Workload, style: PodStyle) -> Iterator[Tree]:

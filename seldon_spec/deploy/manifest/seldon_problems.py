@@ -19,7 +19,7 @@ from seldon_spec.deploy.manifest.seldon import EXECUTOR_PORTS, LIMITS, find_type
 from seldon_spec.deploy.manifest.seldon_tree import lower
 from seldon_spec.deploy.manifest.variables import is_outside_image, list_values
 from seldon_spec.deploy.manifest.workload import Workload, list_components
-from seldon_spec.errors import Diagnostic, FieldPath, Severity
+from seldon_spec.errors import Diagnostic, Severity
 
 _OF_FRONT_END = ("ports", "flask", "server")
 """The sections of a graph that configure its front end, in whose place the executor runs."""
@@ -49,8 +49,7 @@ def _check_limits(whole: Workload) -> Iterator[Diagnostic]:
     for limit in lower(whole.spec).limits:
         code = "graph-not-in-target" if limit.is_error else "not-in-target"
         severity = Severity.ERROR if limit.is_error else Severity.WARNING
-        places: list[FieldPath] = [("components", limit.component or "", "url"), ("components", limit.component or "")]
-        path = next((each for each in places if each in whole.spec.origins), ("graph",))
+        path = ("graph",) if limit.component is None else ("components", limit.component, "url")
         yield report(whole, code, limit.message, path, severity, remedy=limit.help)
 
 

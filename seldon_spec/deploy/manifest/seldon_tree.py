@@ -80,7 +80,7 @@ class Limit:
     """A part of a graph that works otherwise in a SeldonDeployment, or that it cannot have.
 
     Attributes:
-        component: that is meant; None: a step of the graph.
+        component: whose ``url`` is meant; None: a step of the graph.
         is_error: whether it cannot have it.
     """
 
@@ -146,7 +146,7 @@ class _Lowering:
     def lower(self, step: Step) -> Lowered:
         shadow = step if isinstance(step, ShadowStep) else None
         main = step.step if isinstance(step, ShadowStep) else step
-        shares = self._split_traffic(main) if isinstance(main, SplitStep) and main.by is None else None
+        shares = _split_traffic(main) if isinstance(main, SplitStep) and main.by is None else None
         predictors: list[Predictor] = []
         if isinstance(main, SplitStep) and shares is not None:
             names = _name_predictors(main.branches, "branch")
@@ -167,18 +167,6 @@ class _Lowering:
     def _limit(self, message: str, remedy: str = OTHER_TARGET, *, is_error: bool = True, at: str | None = None) -> None:
         self._limits[Limit(message, remedy, at, is_error)] = None
 
-    def _split_traffic(self, step: SplitStep) -> list[int] | None:
-        """Return the whole percents of the branches; None if the executor has to choose one."""
-        shares = [100 * weight / sum(step.weights) for weight in step.weights]
-        if all(abs(share - round(share)) < 1e-9 and round(share) for share in shares):
-            return [round(share) for share in shares]
-        if len(shares) != 2:
-            self._limit(
-                f'the shares of "{step.name}" are not whole percents',
-                "choose weights that are whole percents, e.g. 90, 5 and 5",
-            )
-        return None
-
     def _predictor(self, name: str, step: Step, traffic: int | None, *, is_shadow: bool = False) -> Iterator[Predictor]:
         unit = self._lower((step,))
         if unit is None:
@@ -189,7 +177,7 @@ class _Lowering:
                 message = f'"{each}" is the name of a step and of a component, and both would be units'
                 self._limit(message, "give the step another name")
             elif count > 1:
-                self._limit(f"{each} is called at places that one unit cannot have", at=each)
+                self._limit(f"{each} is called at places that one unit cannot have")
         yield Predictor(name, step, unit, traffic, is_shadow)
 
     def _shadow(self, step: ShadowStep, names: set[str]) -> Iterator[Predictor]:
@@ -218,7 +206,7 @@ class _Lowering:
         if len(steps) == 1:
             return self._lower_inner(first)
         if isinstance(first, CallStep):
-            self._limit(f"a step follows transform_output of {first.component}", at=first.component)
+            self._limit(f"a step follows transform_output of {first.component}")
         elif not isinstance(first, (ChainStep, ShadowStep)):
             self._limit(f'a step other than an output transformer follows "{first.name}"')
         else:
@@ -258,7 +246,7 @@ class _Lowering:
         if isinstance(step, RouteStep):
             if step.name != step.router:
                 message = f'the name "{step.name}" is not used: the entry of meta.routing is "{step.router}"'
-                self._limit(message, "remove the name", is_error=False, at=step.router)
+                self._limit(message, "remove the name", is_error=False)
             return self._make(step.router, "ROUTER", (), children) if is_whole else None
         if isinstance(step, SplitStep):
             return self._lower_split(step, children if is_whole else ())
@@ -280,7 +268,14 @@ class _Lowering:
 
 
 _OWN_COMBINER = f"combine them by a class, or {OTHER_TARGET.replace('runs', 'which runs')}"
-_SPLIT = f"nest splits of two; {OTHER_TARGET}"
+_SPLIT = "nest splits of two; for the whole graph, choose whole percents, e.g. 90, 5 and 5"
+
+
+def _split_traffic(step: SplitStep) -> list[int] | None:
+    """Return the whole percents of the branches; None if the shares are not whole percents."""
+    shares = [100 * weight / sum(step.weights) for weight in step.weights]
+    is_whole = all(abs(share - round(share)) < 1e-9 and round(share) for share in shares)
+    return [round(share) for share in shares] if is_whole else None
 
 
 def _flatten(steps: tuple[Step, ...]) -> Iterator[Step]:
