@@ -12,6 +12,7 @@ from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.manifest import DEPLOYMENT, Resource
 from seldon_spec.migrate.resolve import Choice, resolve
+from seldon_spec.migrate.unit_spec import build_unit_spec
 from seldon_spec.migrate.units import Unit
 
 _PART_OF = "app.kubernetes.io/part-of"
@@ -56,10 +57,11 @@ def add_apart(folder: Path, apart: Apart, resources: Sequence[Resource], gathere
     front.add(("deployment", "apart"), value=True, position=position, label=label, rank=Rank.DEPLOYMENT)
     gathered.extend(front)
     known = resolve(front.candidates)
+    user = build_unit_spec(front.candidates, apart.front.name, folder).image.user
     for name, unit in apart.parts.items():
         part = Gathered()
         read_unit(unit, part)
-        read_deployment(unit, resources, part, UnitPlace(folder, apart.front.name))
+        read_deployment(unit, resources, part, UnitPlace(folder, apart.front.name, user=user))
         own = [_without_graph(choice.candidate, known) for choice in resolve(part.candidates).values()]
         part.candidates = [replace(each, path=("components", name, *each.path)) for each in own if each is not None]
         gathered.extend(part)
@@ -73,7 +75,9 @@ def _without_graph(candidate: Candidate, known: Mapping[tuple[str, ...], Choice]
     whole = known.get(path)
     if whole is None or path[1] in ("replicas", "resources"):
         return candidate
+    if whole.candidate.value == candidate.value:
+        return None
     if path[1] != "pod":
-        return None if whole.candidate.value == candidate.value else candidate
+        return candidate
     value = subtract(candidate.value, whole.candidate.value)
     return replace(candidate, value=value) if value else None

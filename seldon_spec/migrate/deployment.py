@@ -6,7 +6,7 @@ Source: contract sections 7.3, 7.4 and 7.7; the resource's own schema for the na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from seldon_spec.config.schema.locations import SourceLocations
 from seldon_spec.config.schema.suggest import guess
 from seldon_spec.deploy.manifest.variables import DRAIN_SECONDS
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
-from seldon_spec.migrate.candidates import VARIABLE, Candidate, Gathered, Rank
+from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
 from seldon_spec.migrate.manifest import SELDON, Tree
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
@@ -49,7 +49,7 @@ def read_unit(unit: Unit, gathered: Gathered) -> None:
     """Add the settings of the unit."""
     if not _is_described(unit):
         _add_type(unit, gathered)
-    if unit.is_ours:
+    if unit.is_ours and not _is_described(unit):
         _add_labels(unit, gathered)
     if _NAME.fullmatch(unit.name) and len(unit.name) <= 63:
         keys, label = (("name",), "graph.name") if unit.resource.kind == SELDON else (("metadata", "name"), "the name")
@@ -62,24 +62,24 @@ def read_unit(unit: Unit, gathered: Gathered) -> None:
     _add_endpoint(unit.graph, gathered)
     if unit.container is not None:
         _read_container(unit, unit.container, gathered)
-    _drop_repeated(gathered)
     _report_rest(unit, gathered)
 
 
 def _is_described(unit: Unit) -> bool:
-    """Return whether the variables of the container describe the class completely, as ``manifest --all`` does."""
-    return bool(unit.variable(_CLASS_NAME))
+    """Return whether the variables of the container describe it completely, as ``manifest --all`` does."""
+    return bool(unit.variable(_CLASS_NAME, _GRAPH))
 
 
 def _add_labels(unit: Unit, gathered: Gathered) -> None:
-    """Add the version and the type that the labels of a manifest of ours contain."""
-    labels = unit.resource.tree.get("metadata", "labels")
+    """Add the version and the type that the labels of pods of ours contain."""
+    tree = unit.template or unit.predictor_tree
+    labels = tree.get("metadata", "labels") or tree.get("labels")
     version = labels.get("app.kubernetes.io/version") if labels else None
     if version is not None:
         gathered.add(("version",), version.text(), version.position(), "the label of the version", Rank.S2I)
     kind = labels.get("app.kubernetes.io/component") if labels else None
     written = kind.text().upper().replace("-", "_") if kind else ""
-    if kind is not None and written in ServiceType.__members__ and not _is_described(unit):
+    if kind is not None and written in ServiceType.__members__:
         gathered.add(("service_type",), written, kind.position(), "the label of the component", Rank.S2I)
 
 
@@ -206,33 +206,6 @@ def _without_drain(unit: Unit, gathered: Gathered) -> list[Tree]:
         gathered.add(path, int(seconds) if seconds.is_integer() else seconds, value.position(), label, Rank.DEPLOYMENT)
         rest = rest[1:]
     return [*variables[:delay], *rest]
-
-
-def _drop_repeated(gathered: Gathered) -> None:
-    """Remove each variable from a Secret that another setting refers to: the class gets it from there."""
-    used = {
-        name
-        for candidate in gathered.candidates
-        if candidate.path[0] != VARIABLE
-        for name in _find_references(candidate.value)
-    }
-    gathered.candidates = [
-        candidate
-        for candidate in gathered.candidates
-        if candidate.path[0] != VARIABLE
-        or candidate.value != {"from_env": candidate.path[1]}
-        or candidate.path[1] not in used
-    ]
-
-
-def _find_references(value: Any) -> Iterator[str]:
-    """Yield the variables that the references in a value name."""
-    if isinstance(value, dict):
-        name = value.get("from_env")
-        if len(value) == 1 and isinstance(name, str):
-            yield name
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _find_references(item)
 
 
 def _printable(text: str) -> str:

@@ -18,7 +18,7 @@ from seldon_spec.config.schema.lookup import join
 from seldon_spec.deploy.manifest.secrets import list_files, list_secrets
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.errors import FieldPath, Origin, OriginKind
-from seldon_spec.migrate.candidates import Gathered, Rank
+from seldon_spec.migrate.candidates import VARIABLE, Gathered, Rank
 from seldon_spec.migrate.manifest import (
     DEPLOYMENT,
     INFERENCE_SERVICE,
@@ -55,12 +55,14 @@ class UnitPlace:
         owner: the name of the graph, which default Secrets have; None: the unit's own name.
         units: the names of the containers that are units themselves.
         apart: the components of the unit that have pods of their own.
+        user: of the image of the graph; None: the unit is no component.
     """
 
     folder: Path
     owner: str | None = None
     units: Collection[str] = ()
     apart: Collection[str] = ()
+    user: int | None = None
 
 
 def read_deployment(unit: Unit, beside: Sequence[Resource], gathered: Gathered, place: UnitPlace) -> None:
@@ -72,21 +74,40 @@ def read_deployment(unit: Unit, beside: Sequence[Resource], gathered: Gathered, 
         gathered: has the settings of the unit, and receives the section.
         place: where the unit runs.
     """
+    _drop_repeated(gathered, unit, place)
     reader = _Reader(unit, beside, gathered)
     reader.read_object()
     reader.read_pod()
     _SecretReader(reader, _make_workload(gathered, unit, place)).read()
     workload = _make_workload(gathered, unit, place)
-    if unit.is_ours and unit.container is not None:
-        image = unit.container.get("image")
-        if image is not None and image.text() != find_tag(workload.spec):
-            reader.add("image", image.text(), image, "image")
+    image = unit.container.get("image") if unit.container else None
+    if unit.is_ours and image is not None and not is_part(unit) and image.text() != find_tag(workload.spec):
+        reader.add("image", image.text(), image, "image")
     add_pod(unit, workload, place.units, gathered)
+
+
+def is_part(unit: Unit) -> bool:
+    """Return whether a container of ours runs a component in the image of its graph."""
+    arguments = unit.container.get("args") if unit.container else None
+    return "--component" in [each.text() for each in (arguments.items() if arguments else ())]
+
+
+def _drop_repeated(gathered: Gathered, unit: Unit, place: UnitPlace) -> None:
+    """Remove each variable from a Secret that another setting refers to: the class gets the value from that one."""
+    plain = [
+        each for each in gathered.candidates if each.path[0] == VARIABLE and each.value == {"from_env": each.path[1]}
+    ]
+    rest = Gathered([each for each in gathered.candidates if each not in plain])
+    used = {use.name for use in list_secrets(_make_workload(rest, unit, place))}
+    repeated = [each for each in plain if each.path[1] in used]
+    gathered.candidates = [each for each in gathered.candidates if each not in repeated]
 
 
 def _make_workload(gathered: Gathered, unit: Unit, place: UnitPlace) -> Workload:
     """Return the unit with the settings so far, in a graph of which only the name is known."""
     spec = build_unit_spec(gathered.candidates, unit.name, place.folder)
+    if place.user is not None and is_part(unit):
+        spec = replace(spec, image=replace(spec.image, user=place.user))
     graph = spec if place.owner is None else replace(spec, name=place.owner)
     urls = {name: "" for name in place.apart if name in spec.components}
     return Workload(spec.name, spec, graph, urls=urls)

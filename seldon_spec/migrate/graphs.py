@@ -11,6 +11,7 @@ from seldon_spec.config.checks.class_source import NoModule, read_class
 from seldon_spec.config.graph import list_components
 from seldon_spec.config.graph_steps import is_label
 from seldon_spec.config.graph_text import shorten_graph
+from seldon_spec.config.image_name import find_tag
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import SPEC_FILE, ServiceType
 from seldon_spec.config.paths import is_file, leaves
@@ -18,16 +19,21 @@ from seldon_spec.errors import FieldPath
 from seldon_spec.migrate.candidates import VARIABLE, Candidate, Gathered, Rank
 from seldon_spec.migrate.class_name import find_class
 from seldon_spec.migrate.deployment import read_unit, read_variables
-from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
+from seldon_spec.migrate.deployment_keys import UnitPlace, is_part, read_deployment
 from seldon_spec.migrate.manifest import SELDON, Resource
 from seldon_spec.migrate.resolve import resolve
 from seldon_spec.migrate.seldon_steps import Names, NotAGraph, read_predictors
+from seldon_spec.migrate.unit_spec import build_unit_spec
 from seldon_spec.migrate.units import Unit
 from seldon_spec.migrate.variables import add_annotation
 
 _CLASS_NAMES = ("MODEL_NAME", generic_variable(("class_name",)))
-_OF_COMPONENT = ("replicas", "resources")
-"""The keys of ``deployment`` that are not moved to the graph if all components have the same value."""
+_DESCRIBED = (generic_variable(("class_name",)), generic_variable(("graph",)))
+_GRAPH = generic_variable(("graph",))
+_OF_COMPONENT = ("image", "replicas", "resources")
+_MERGED = ("pod", "secrets", "service_account")
+_OF_GRAPH = tuple(("deployment", key) for key in ("executor", "monitoring", "namespace", "network_policy"))
+"""The keys of a component; those that a component may have from its graph; and those of the graph alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class GraphUnits:
 def find_graph(folder: Path, units: Sequence[Unit]) -> GraphUnits | None:
     """Return the units of a graph whose classes are all in the folder; None if it is the folder of one class."""
     resources = list({id(unit.resource): unit.resource for unit in units}.values())
-    if len(resources) != 1 or resources[0].kind != SELDON or len(units) < 2:
+    if len(resources) != 1 or resources[0].kind != SELDON:
         return None
     components: dict[str, Unit] = {}
     names: dict[tuple[str, str], str] = {}
@@ -56,14 +62,20 @@ def find_graph(folder: Path, units: Sequence[Unit]) -> GraphUnits | None:
             name = f"{unit.name}-{unit.predictor}"
         components.setdefault(name, unit)
         names[unit.predictor, unit.name] = name
-    if len(components) < 2 or not all(map(is_label, components)):
+    is_graph = len(components) > 1 or _is_graph(resources[0])
+    if not is_graph or not all(map(is_label, components)):
         return None
     return GraphUnits(resources[0], components, names)
 
 
+def _is_graph(resource: Resource) -> bool:
+    """Return whether a manifest of ours describes a graph, perhaps of one component."""
+    return resource.is_ours and resource.tree.text("metadata", "labels", "app.kubernetes.io/component") == "graph"
+
+
 def has_class(folder: Path, unit: Unit) -> bool:
     """Return whether the folder has the class of a unit, or a subfolder with its spec."""
-    if _has_folder(folder, unit.name):
+    if _has_folder(folder, unit.name) or (unit.is_ours and unit.variable(_GRAPH)):
         return True
     class_name = unit.variable(*_CLASS_NAMES)
     if not class_name:
@@ -105,10 +117,16 @@ def add_graph(folder: Path, found: GraphUnits, resources: Sequence[Resource], ga
         gathered.leave_out(error.tree.position(), "the graph", error.reason)
         return False
     whole = _read_whole(found)
-    parts = {name: _read_part(folder, found, name, resources) for name in list_components(step)}
+    units = {each.name for each in found.components.values()}
+    user = build_unit_spec(whole.candidates, found.resource.name, folder).image.user
+    parts = {
+        name: _read_part(found, name, resources, UnitPlace(folder, found.resource.name, units, user=user))
+        for name in list_components(step)
+    }
     for name, part in parts.items():
         _find_home(folder, found.components[name].name, part)
-    lifted = _lift(whole, parts)
+    lifted = _lift(found, whole, parts)
+    _add_image(folder, found, whole)
     types = {name: _find_type(part) for name, part in parts.items()}
     graph = predictors.items()[0].get("graph") or predictors
     value = shorten_graph(step, types)
@@ -139,13 +157,12 @@ def _read_whole(found: GraphUnits) -> Gathered:
     return whole
 
 
-def _read_part(folder: Path, found: GraphUnits, name: str, resources: Sequence[Resource]) -> Gathered:
+def _read_part(found: GraphUnits, name: str, resources: Sequence[Resource], place: UnitPlace) -> Gathered:
     """Return the settings of a component; its own name is that of the graph's step."""
     unit, part = found.components[name], Gathered()
     read_unit(unit, part)
     part.candidates = [each for each in part.candidates if not _is_of_whole(each)]
-    names = {each.name for each in found.components.values()}
-    read_deployment(unit, resources, part, UnitPlace(folder, found.resource.name, names))
+    read_deployment(unit, resources, part, place)
     return part
 
 
@@ -169,25 +186,34 @@ def _find_type(part: Gathered) -> ServiceType:
     return ServiceType(choice.candidate.value) if choice else ServiceType.MODEL
 
 
-def _lift(whole: Gathered, parts: dict[str, Gathered]) -> list[Candidate]:
-    """Move to the graph what all components have from it, and return it.
+def _lift(found: GraphUnits, whole: Gathered, parts: dict[str, Gathered]) -> list[Candidate]:
+    """Move to the graph what its components have from it, and return it.
 
-    That is the deployment, except for the number and the resources of pods, and the variables. Values that the graph
-    has already are removed from the components.
+    That is what the resource has itself, and values that all of several components have in common. Values that the
+    graph has already are removed from the components.
     """
     chosen = [resolve(part.candidates) for part in parts.values()]
-    first = chosen[0]
     known = {path: choice.candidate.value for path, choice in resolve(whole.candidates).items()}
+    of_resource = _list_metadata(found.resource)
+    is_described = any(unit.variable(*_DESCRIBED) for unit in found.components.values())
     lifted: dict[FieldPath, Candidate] = {}
-    for path, choice in first.items():
+    for path, choice in chosen[0].items():
         is_common = all(path in each and each[path].candidate.value == choice.candidate.value for each in chosen)
-        if is_common and path not in known and _may_lift(path):
+        is_shared = len(chosen) > 1 and _may_lift(path, found, is_described=is_described)
+        if path not in known and (path[:2] in _OF_GRAPH or (is_common and is_shared)):
             lifted[path] = choice.candidate
     for part in parts.values():
-        part.candidates = [
-            each for each in part.candidates if _field(each) not in lifted and not _is_of_graph(each, known)
-        ]
+        for candidate in part.candidates:
+            if of_resource.get(candidate.path) == candidate.value:
+                lifted.setdefault(candidate.path, candidate)
+        part.candidates = [each for each in part.candidates if not _is_of_graph(each, known, lifted)]
     return list(lifted.values())
+
+
+def _list_metadata(resource: Resource) -> dict[FieldPath, Any]:
+    """Return the labels and annotations of a resource by the keys that they become."""
+    trees = [(kind, resource.tree.get("metadata", kind)) for kind in ("labels", "annotations")]
+    return {("deployment", kind, key): value.text() for kind, tree in trees if tree for key, value in tree.entries()}
 
 
 def _field(candidate: Candidate) -> FieldPath:
@@ -195,15 +221,27 @@ def _field(candidate: Candidate) -> FieldPath:
     return ("environment", path[1]) if path[0] == VARIABLE else path
 
 
-def _may_lift(path: FieldPath) -> bool:
+def _add_image(folder: Path, found: GraphUnits, whole: Gathered) -> None:
+    """Add the image of the graph, in which its components run unless they have images of their own."""
+    images = [unit.container.get("image") for unit in found.components.values() if unit.container and is_part(unit)]
+    image = images[0] if images else None
+    spec = build_unit_spec(whole.candidates, found.resource.name, folder)
+    if found.resource.is_ours and image is not None and image.text() != find_tag(spec):
+        whole.add(("deployment", "image"), image.text(), image.position(), "image", Rank.DEPLOYMENT)
+
+
+def _may_lift(path: FieldPath, found: GraphUnits, *, is_described: bool) -> bool:
+    """Return whether a common value of components is one of the graph, unless the manifest shows that it is not."""
     if path[0] == "deployment":
-        return path[1] not in _OF_COMPONENT
-    return path[0] == "environment"
+        return path[1] in _MERGED if found.resource.is_ours else path[1] not in _OF_COMPONENT
+    return path[0] == "environment" and not is_described
 
 
-def _is_of_graph(candidate: Candidate, known: dict[FieldPath, Any]) -> bool:
-    """Return whether the container of a component has a value from the graph: a variable, or a part of the image."""
+def _is_of_graph(candidate: Candidate, known: dict[FieldPath, Any], lifted: dict[FieldPath, Candidate]) -> bool:
+    """Return whether a component has a value from the graph: a key of it, a variable, or a part of the image."""
     path = _field(candidate)
+    if path in lifted:
+        return path[:2] in _OF_GRAPH or candidate.value == lifted[path].value
     if path not in known or path[0] not in ("environment", "image"):
         return False
     is_reference = isinstance(candidate.value, dict) and isinstance(known[path], dict) and path[0] == "environment"

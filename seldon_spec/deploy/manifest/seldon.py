@@ -12,7 +12,7 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.graph import list_components as list_called
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import SecretRef, Spec
-from seldon_spec.deploy.manifest.graph_variables import build_reference_variable
+from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
     MANAGER,
     build_annotations,
@@ -182,7 +182,7 @@ def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) 
         *_build_own_limits(workload),
     ]
     if is_complete:
-        variables += build_reference_variable(workload)
+        variables += [*build_graph_variables(workload), *build_reference_variable(workload)]
         skipped: set[FieldPath] = {("parameters",), ("ports",)}
         skipped |= set(LIMITS) if not workload.at else set()
         skipped |= {("name",)} if workload.spec.name == (workload.component or whole.name) else set()
