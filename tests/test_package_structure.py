@@ -75,7 +75,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server.engine",),
     ("process",),
     # what is built from a spec, and what old files and imports become
-    ("deploy", "migrate"),
+    ("deploy",),
+    ("migrate",),
     ("compat",),
     ("app",),
     ("contract_test",),

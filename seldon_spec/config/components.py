@@ -5,6 +5,7 @@ The values of a component are those of its own file, then those of its entry, it
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -295,7 +296,7 @@ class _GraphLoader:
             layered = LayeredSpec(own.document.part(("components", name)), own.folder, own.file)
             for path, origin in self._values.origins.items():
                 if path[0] == "image":
-                    layered.values.set(path, self._values.get(path), origin)
+                    layered.values.set(path, copy.deepcopy(self._values.get(path)), origin)
             return layered
         named = own.folder / (entry.get("path") or name)
         short = Path(os.path.normpath(named))

@@ -23,6 +23,7 @@ from seldon_spec.config.schema.lookup import join
 from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.manifest import read_manifest
+from seldon_spec.migrate.units import list_units
 
 if TYPE_CHECKING:
     from tests.conftest import RunningServer, Serve
@@ -122,7 +123,8 @@ def test_the_table_of_what_the_operator_sets_is_the_loader_s() -> None:
 def test_the_manifest_gives_the_unit_the_ports_of_the_defaults(tmp_path: Path) -> None:
     text = next(text for language, title, text in BLOCK.findall(DEPLOYING) if title == "deployment.yaml")
     gathered = Gathered()
-    [unit] = read_manifest(tmp_path, tmp_path / "deployment.yaml", text.encode(), gathered)
+    resources = read_manifest(tmp_path, tmp_path / "deployment.yaml", text.encode(), gathered)
+    [unit] = list_units(resources, gathered)
     read_unit(unit, gathered)
     values = {join(candidate.path): candidate.value for candidate in gathered.candidates}
     assert (values["ports.http"], values["ports.grpc"], values["ports.metrics"]) == (9000, 5000, 6000)

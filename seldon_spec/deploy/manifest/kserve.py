@@ -114,12 +114,17 @@ def _is_apart(spec: Spec) -> bool:
     return spec.deployment.apart and spec.graph is not None
 
 
+def build_style(workload: Workload) -> PodStyle:
+    """Return how the pods of an InferenceService are built."""
+    has_monitor = workload.graph.deployment.monitoring == "service_monitor"
+    ports = {**_PORTS[workload.spec.deployment.transport], **({"metrics": "metrics"} if has_monitor else {})}
+    return PodStyle(_CONTAINER, ports=ports)
+
+
 def _build_service(workload: Workload, *, is_complete: bool) -> Tree:
     variables = build_variables(workload, drains=True)
     if is_complete:
         variables = complete(workload, variables)
-    has_monitor = workload.graph.deployment.monitoring == "service_monitor"
-    ports = {**_PORTS[workload.spec.deployment.transport], **({"metrics": "metrics"} if has_monitor else {})}
     return {
         "apiVersion": f"{_GROUP}/v1beta1",
         "kind": "InferenceService",
@@ -131,7 +136,7 @@ def _build_service(workload: Workload, *, is_complete: bool) -> Tree:
                 "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
                 "labels": build_labels(workload),
                 "annotations": build_pod_annotations(workload),
-                **build_pod(workload, PodStyle(_CONTAINER, ports=ports), variables),
+                **build_pod(workload, build_style(workload), variables),
             }
         },
     }

@@ -12,6 +12,7 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.graph import list_components as list_called
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import SecretRef, Spec
+from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
     MANAGER,
     build_annotations,
@@ -138,19 +139,23 @@ def find_type(value: Any) -> str | None:
     return None
 
 
+def build_style(workload: Workload) -> PodStyle:
+    """Return how the pods of a component are built."""
+    return PodStyle(workload.component or workload.name, drains=False, sleep_seconds=_SLEEP_SECONDS)
+
+
 def _build_component(whole: Workload, workload: Workload, *, is_complete: bool) -> Tree:
     """Return the pods of a component."""
     labels = {key: value for key, value in build_labels(workload).items() if value != MANAGER}
     annotations = build_pod_annotations(workload)
     if "prometheus.io/path" in annotations:
         annotations["prometheus.io/path"] = _METRICS_PATH
-    style = PodStyle(workload.component or whole.name, drains=False, sleep_seconds=_SLEEP_SECONDS)
     variables = _build_variables(whole, workload, is_complete=is_complete)
     return {
         "metadata": {"labels": labels, "annotations": annotations},
         **build_replicas(workload),
         **_build_scaling(workload),
-        "spec": build_pod(workload, style, variables),
+        "spec": build_pod(workload, build_style(workload), variables),
     }
 
 
@@ -178,6 +183,7 @@ def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) 
         *_build_own_limits(workload),
     ]
     if is_complete:
+        variables += [*build_graph_variables(workload), *build_reference_variable(workload)]
         skipped: set[FieldPath] = {("parameters",), ("ports",)}
         skipped |= set(LIMITS) if not workload.at else set()
         skipped |= {("name",)} if workload.spec.name == (workload.component or whole.name) else set()
