@@ -78,6 +78,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deploy", "migrate"),
     ("compat",),
     ("app",),
+    ("ray",),
     ("contract_test",),
     ("testing",),
     ("cli",),

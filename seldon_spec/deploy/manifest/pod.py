@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.deploy.manifest.secrets import build_secret_volumes
@@ -28,17 +29,32 @@ class PodStyle:
     sleep_seconds: int = 0
 
 
-def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tree:
+CONTAINER_SECURITY: Mapping[str, Tree] = MappingProxyType(
+    {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+)
+"""The security context of a container."""
+
+
+def build_pod(
+    workload: Workload, style: PodStyle, variables: list[Tree], changes: Mapping[str, Tree] = MappingProxyType({})
+) -> Tree:
     """Return the specification of a pod.
 
     Args:
         workload: that runs in it.
         style: of the target.
         variables: of the container.
+        changes: keys of the container that replace those of the server; None removes a key.
     """
     spec, deployment = workload.spec, workload.graph.deployment
     volumes, mounts = build_secret_volumes(workload)
     account = spec.deployment.service_account or deployment.service_account
+    container = {**build_container(workload, style, variables, mounts), **changes}
+    container = {key: value for key, value in container.items() if value is not None}
     pod = {
         **({"serviceAccountName": workload.note(account, "deployment", "service_account")} if account else {}),
         "automountServiceAccountToken": account is not None,
@@ -49,7 +65,7 @@ def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tre
             "runAsUser": workload.note(spec.image.user, "image", "user"),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [build_container(workload, style, variables, mounts)],
+        "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
     }
     return functools.reduce(merge, workload.layers("pod"), pod)
@@ -66,11 +82,7 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         **({"env": variables} if variables else {}),
         **build_resources(workload),
         **build_probes(workload),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
     }
 

@@ -28,7 +28,7 @@ def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     yield from _check_image(workload)
     yield from _check_scaling(workload)
     yield from _check_files(workload)
-    yield from _check_state(workload)
+    yield from check_state(workload)
 
 
 def report(
@@ -130,7 +130,7 @@ def find_literal_problems(workload: Workload) -> Iterator[Diagnostic]:
             )
 
 
-def _check_state(workload: Workload) -> Iterator[Diagnostic]:
+def check_state(workload: Workload) -> Iterator[Diagnostic]:
     """Report a class that may learn from feedback where each of several processes gets only a part of it."""
     replicas = workload.spec.deployment.replicas
     most = replicas.max if isinstance(replicas, ReplicasSpec) else replicas

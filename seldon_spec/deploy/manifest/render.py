@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.kuberay import check_kuberay, render_kuberay
 from seldon_spec.deploy.manifest.kubernetes import check_kubernetes, render_kubernetes
+from seldon_spec.deploy.manifest.ray import check_ray, render_ray
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import Tree
 from seldon_spec.deploy.manifest.writer import write_documents
@@ -20,7 +22,11 @@ class _Functions(NamedTuple):
     check: Callable[[Spec, bool], Iterator[Diagnostic]]
 
 
-_TARGETS: Mapping[Target, _Functions] = {Target.KUBERNETES: _Functions(render_kubernetes, check_kubernetes)}
+_TARGETS: Mapping[Target, _Functions] = {
+    Target.KUBERNETES: _Functions(render_kubernetes, check_kubernetes),
+    Target.RAY: _Functions(render_ray, check_ray),
+    Target.KUBERAY: _Functions(render_kuberay, check_kuberay),
+}
 
 
 def find_problems(spec: Spec, target: Target, *, is_complete: bool = False) -> list[Diagnostic]:

@@ -9,3 +9,5 @@ class Target(str, Enum):
     """What a manifest is for."""
 
     KUBERNETES = "kubernetes"
+    RAY = "ray"
+    KUBERAY = "kuberay"
