@@ -345,11 +345,16 @@ def _redirect_stdout() -> TextIO:
     return kept
 
 
-def health(path: Path, flags: Flags = NO_FLAGS) -> None:
-    """Check that the server of the spec is ready."""
-    from seldon_spec.cli import client
+def health(path: Path, flags: Flags = NO_FLAGS, *, component: str | None = None) -> None:
+    """Check that the server of the spec is ready.
 
-    client.check_ready(load(path, os.environ, flags))
+    Args:
+        component: the component of a graph that the server serves alone; None: the whole spec.
+    """
+    from seldon_spec.cli import client, serving
+
+    spec = load(path, os.environ, flags, options=LoadOptions(component=component))
+    client.check_ready(spec if component is None else serving.find_component(spec, component))
     print_text("ready\n")
 
 

@@ -36,6 +36,7 @@ from seldon_spec.cli.serve_options import (
     HostOption,
     PortOption,
     ReloadOption,
+    ServedOption,
     Transport,
     TransportOption,
     WorkersOption,
@@ -389,6 +390,6 @@ def check_contract(
 
 
 @app.command()
-def health(path: PathArgument = Path(), *, settings: SetOption = None) -> None:
+def health(path: PathArgument = Path(), *, settings: SetOption = None, component: ServedOption = None) -> None:
     """Check that the server described by the spec is ready."""
-    commands.health(path, parse_settings(settings))
+    commands.health(path, parse_settings(settings), component=component)

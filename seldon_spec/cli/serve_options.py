@@ -30,6 +30,9 @@ ReloadOption = Annotated[
 ComponentOption = Annotated[
     str | None, typer.Option("--component", metavar="NAME", help="Serve only this component of the graph.")
 ]
+ServedOption = Annotated[
+    str | None, typer.Option("--component", metavar="NAME", help="Check the server of this component of the graph.")
+]
 ApartOption = Annotated[
     bool, typer.Option("--apart", help="Serve each component of the graph in a server of its own on this machine.")
 ]

@@ -301,6 +301,41 @@ def test_a_list_body_is_aggregated_on_rest_which_alone_has_such(server: Any) -> 
     assert (status, json.loads(body)["data"]) == (200, {"names": ["t:0"], "ndarray": [[2.0]]})
 
 
+BY_NAME = {
+    "two": ('{"0-a":{"data":{"ndarray":[[1]]}},"1-b":{"data":{"ndarray":[[3]]}}}', [[2.0]]),
+    "in-the-order-of-the-object": ('{"b":{"strData":"x"},"a":{"binData":"AA=="}}', ["str", "bytes"]),
+    "one": ('{"a":{"data":{"ndarray":[[5]]},"meta":{}}}', [[5.0]]),
+}
+
+
+@pytest.mark.parametrize(("text", "rows"), BY_NAME.values(), ids=BY_NAME)
+def test_an_object_of_messages_by_name_is_aggregated_on_rest(server: Any, text: str, rows: Any) -> None:
+    """KServe's router sends the responses of an Ensemble by the names of its steps."""
+    status, _, body = server.post(text.encode(), "/aggregate")
+    assert (status, json.loads(body)["data"]["ndarray"]) == (200, rows)
+
+
+NOT_BY_NAME = {
+    "empty": "{}",
+    "a-message": '{"data":{"ndarray":[[1]]}}',
+    "a-message-of-json": '{"jsonData":{"data":{"ndarray":[[1]]}}}',
+    "a-message-and-a-name": '{"a":{"data":{"ndarray":[[1]]}},"meta":{"data":{}}}',
+    "a-value-that-is-no-object": '{"a":{"data":{"ndarray":[[1]]}},"b":1}',
+    "a-value-that-is-no-message": '{"a":{"data":{"ndarray":[[1]]}},"b":{"x":1}}',
+    "a-request-of-v2": '{"inputs":[{"name":"a","shape":[1],"datatype":"FP64","data":[1]}]}',
+    "no-list": '{"seldonMessages":{"a":{"data":{"ndarray":[[1]]}}}}',
+}
+
+
+@pytest.mark.parametrize("text", NOT_BY_NAME.values(), ids=NOT_BY_NAME)
+def test_any_other_object_is_not_aggregated(server: Any, text: str) -> None:
+    status, _, body = server.post(text.encode(), "/aggregate")
+    assert status == 400
+    info = json.loads(body)["status"]["info"]
+    assert info.startswith("Invalid request data type: ")
+    assert info.endswith("; send a list of messages")
+
+
 STRICT = {
     "unknown-member": '{"reward":1,"more":2}',
     "unknown-in-request": '{"request":{"data":{"ndarray":[1]},"more":1}}',

@@ -89,6 +89,19 @@ def test_a_hook_for_the_other_transport_is_not_called() -> None:
     assert ask_grpc(model, Operation.TRANSFORM_INPUT, '{"strData":"x"}')["strData"] == "plain"
 
 
+def test_a_raw_hook_gets_messages_by_name_as_their_list() -> None:
+    model = user(aggregate_raw=lambda self, messages: {"jsonData": messages})
+    first, second = {"strData": "x"}, {"data": {"ndarray": [1]}}
+    for sent, got in (
+        ({"b": first, "a": second}, [first, second]),
+        ([first, second], [first, second]),
+        ({"seldonMessages": [first]}, {"seldonMessages": [first]}),
+        ({"x": 1}, {"x": 1}),
+        ({}, {}),
+    ):
+        assert ask_rest(model, Operation.AGGREGATE, json.dumps(sent)) == {"jsonData": got}
+
+
 def test_deprecated_hooks_are_told_once_at_start(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         adapter = Adapter(user(predict_rest=says("x"), send_feedback_grpc=says("y")), UnitSpec())

@@ -62,7 +62,7 @@ def build_pod(
         "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": workload.note(spec.image.user, "image", "user"),
+            "runAsUser": workload.user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
@@ -119,8 +119,7 @@ def build_probes(workload: Workload) -> dict[str, Tree]:
     """
     tls = workload.spec.server.tls
     if tls is not None and tls.client_ca is not None:
-        file = [] if workload.graph.file == SPEC_FILE else [workload.graph.file]
-        check = {"exec": {"command": ["seldon-spec", "health", *file]}}
+        check = {"exec": {"command": build_health_command(workload)}}
         return {"readinessProbe": {**check, "periodSeconds": 5, "timeoutSeconds": 5}}
     scheme = {} if tls is None else {"scheme": workload.note("HTTPS", "server", "tls")}
     return {
@@ -136,3 +135,11 @@ def build_probes(workload: Workload) -> dict[str, Tree]:
             "failureThreshold": 6,
         },
     }
+
+
+def build_health_command(workload: Workload) -> list[str]:
+    """Return the command that checks the server of a workload from inside its container."""
+    command = ["seldon-spec", "health"]
+    if not workload.has_own_image:
+        return [*command, *workload.arguments[2:]]
+    return [*command, *([] if workload.spec.file == SPEC_FILE else [workload.spec.file])]

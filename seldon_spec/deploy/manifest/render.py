@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.compose import check_compose, render_compose
 from seldon_spec.deploy.manifest.kuberay import check_kuberay, render_kuberay
 from seldon_spec.deploy.manifest.kubernetes import check_kubernetes, render_kubernetes
 from seldon_spec.deploy.manifest.ray import check_ray, render_ray
@@ -26,6 +27,7 @@ _TARGETS: Mapping[Target, _Functions] = {
     Target.KUBERNETES: _Functions(render_kubernetes, check_kubernetes),
     Target.RAY: _Functions(render_ray, check_ray),
     Target.KUBERAY: _Functions(render_kuberay, check_kuberay),
+    Target.COMPOSE: _Functions(render_compose, check_compose),
 }
 
 

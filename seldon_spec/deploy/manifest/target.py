@@ -11,3 +11,4 @@ class Target(str, Enum):
     KUBERNETES = "kubernetes"
     RAY = "ray"
     KUBERAY = "kuberay"
+    COMPOSE = "compose"

@@ -51,6 +51,13 @@ class Workload:
         return _comment_image(self.spec, self.at, self.graph)
 
     @property
+    def user(self) -> Commented:
+        """The user of the image, with its origin."""
+        at, spec = (self.at, self.spec) if self.has_own_image else ((), self.graph)
+        path = ("image", "user")
+        return Commented(spec.image.user, describe_origin(spec, path, at, self.graph))
+
+    @property
     def arguments(self) -> list[str]:
         """The command of the image with arguments, if they differ from those of the image; otherwise empty."""
         if self.has_own_image:

@@ -26,7 +26,7 @@ from seldon_spec.protocols.seldon_v1.array_encoding import set_encoding
 from seldon_spec.protocols.seldon_v1.codec import SeldonCodec
 from seldon_spec.protocols.seldon_v1.fast.json_reader import read_plain, read_short, read_with_array
 from seldon_spec.protocols.seldon_v1.fast.json_writer import write_message
-from seldon_spec.protocols.seldon_v1.json_message import describe_tree, message_from_tree
+from seldon_spec.protocols.seldon_v1.json_message import describe_tree, list_parts, message_from_tree
 from seldon_spec.protocols.seldon_v1.raw_messages import is_proto, to_tree, to_users_type
 
 _TEXTS = (bytes, str, bytearray, memoryview)
@@ -87,8 +87,8 @@ class JsonCodec(SeldonCodec):
             return read_feedback(body)
         if operation is Operation.AGGREGATE:
             tree = _tree_of(body)
-            parts = tree.get("seldonMessages") if isinstance(tree, dict) else tree
-            if not isinstance(parts, list):
+            parts = list_parts(tree)
+            if parts is None:
                 raise PayloadError(f"Invalid request data type: {describe_tree(tree)}; send a list of messages")
             # the allowance of one message is divided, so that many small messages claim no more memory than one
             allowance = TEXT_BYTES_ALWAYS // max(1, len(parts))
@@ -98,7 +98,7 @@ class JsonCodec(SeldonCodec):
         return message_from_tree(body, keeps_rows=keeps_rows)
 
     def read_raw(self, operation: Operation, body: Any) -> Any:
-        """Return the JSON value as it was sent; feedback as a protobuf message.
+        """Return the JSON value as it was sent; feedback as a protobuf message, and messages by name as their list.
 
         Raises:
             PayloadError: it is nested too deeply.
@@ -107,6 +107,8 @@ class JsonCodec(SeldonCodec):
             return to_users_type(body)
         tree = _tree_of(body)
         check_depth(tree)
+        if operation is Operation.AGGREGATE and isinstance(tree, dict) and "seldonMessages" not in tree:
+            return list_parts(tree) or tree
         return tree
 
     def write_request(self, message: Message) -> bytes:

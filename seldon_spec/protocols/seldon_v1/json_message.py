@@ -18,6 +18,9 @@ _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("requestPath", dict, "an object"),
 )
 
+_MEMBERS = frozenset({"status", "meta", "data", "binData", "strData", "jsonData"})
+"""The members of a message."""
+
 _EXPECTED = 'the Seldon protocol expects {"data": {"ndarray": [[...], ...]}}, or one of jsonData, strData and binData'
 
 
@@ -48,6 +51,23 @@ def message_from_tree(
     if "binData" in tree:
         return Message(PayloadType.BINARY, decode_base64(tree["binData"]), meta=meta)
     raise PayloadError(f"Invalid request data type: {describe_tree(tree)}; {_EXPECTED}")
+
+
+def list_parts(tree: object) -> list[Any] | None:
+    """Return the messages of an ``aggregate`` request, or None if it is something else.
+
+    They are a list, as Seldon's executor sends it; a SeldonMessageList; or an object with a message for each name, as
+    KServe's router sends the responses of an Ensemble.
+    """
+    if not isinstance(tree, dict):
+        return tree if isinstance(tree, list) else None
+    if "seldonMessages" in tree:
+        parts = tree["seldonMessages"]
+        return parts if isinstance(parts, list) else None
+    is_by_name = _MEMBERS.isdisjoint(tree) and all(
+        isinstance(part, dict) and not _MEMBERS.isdisjoint(part) for part in tree.values()
+    )
+    return list(tree.values()) if tree and is_by_name else None
 
 
 def describe_tree(tree: object) -> str:
