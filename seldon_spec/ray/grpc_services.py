@@ -57,7 +57,7 @@ def add_services(_servicer: object, server: Any) -> None:
 
 
 def _not_called(_request: object, _rpc: object) -> None:
-    """Stand in for the method, which a replica executes."""
+    """Do nothing: the proxy sends calls of the method to a replica."""
 
 
 class RayCalls:
@@ -114,7 +114,7 @@ class RayCalls:
     async def _read(self, message: bytes, rpc: _RayRpc) -> bytes:
         """Return a message, or end the call if it is too large."""
         if len(message) > self._max_bytes:
-            text = f"Received message larger than max ({len(message)} vs. {self._max_bytes})"
+            text = f"the message is larger than server.max_message_bytes, {self._max_bytes}"
             await rpc.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         return message
 
