@@ -17,6 +17,7 @@ from seldon_spec.protocols.open_inference_v2.grpc_methods import SERVICE
 from seldon_spec.protocols.open_inference_v2.proto import POOL
 from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
 from seldon_spec.server.uvicorn_engine.grpc_calls import GrpcCalls
+from seldon_spec.transport.grpc.messages import too_large
 
 
 class CalledMessage(NamedTuple):
@@ -114,8 +115,7 @@ class RayCalls:
     async def _read(self, message: bytes, rpc: _RayRpc) -> bytes:
         """Return a message, or end the call if it is too large."""
         if len(message) > self._max_bytes:
-            text = f"the message is larger than server.max_message_bytes, {self._max_bytes}"
-            await rpc.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            await rpc.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(too_large(self._max_bytes)))
         return message
 
 

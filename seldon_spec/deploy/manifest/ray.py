@@ -57,6 +57,7 @@ def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: A
     workload = Workload(spec.name, spec, spec)
     if ("ports", "metrics") in spec.origins:
         yield _report_unused(workload, ("ports", "metrics"), "Ray has a metrics port of its own")
+    yield from _check_host(workload)
     yield from find_ray_problems(workload)
     yield from check_state(as_replica(workload))
 
@@ -192,6 +193,11 @@ def _check_ports(workload: Workload) -> Iterator[Diagnostic]:
         if port in _RAY_PORTS:
             message = f"ports.{name} is a port that Ray uses for {_RAY_PORTS[port]}"
             yield report(workload, "deployment-ray", message, ("ports", name), found=str(port), remedy="change it")
+
+
+def _check_host(workload: Workload) -> Iterator[Diagnostic]:
+    """Report a gRPC port that is open more widely than the spec says."""
+    spec = workload.spec
     if spec.ports.grpc is not None and spec.server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared only
         message = "Ray opens the gRPC port on all addresses"
         path = ("server", "host")
