@@ -29,7 +29,7 @@ help:
 	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
 	@echo 'make test-clients  installs the clients of Triton and KServe, and sends requests from them to the server'
 	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
-	@echo 'make test-ray  installs Ray, and serves on a cluster of one node; on Linux, as a user who may make namespaces'
+	@echo 'make test-ray  installs Ray, and compares its responses on a cluster of one node with those of the server'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -57,9 +57,9 @@ test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/c
 test-browser: .venv-browser/.wheel
 	$(call run_tests,.venv-browser,tests/browser,-m browser $(PARALLEL))
 
-# In an environment of its own: Ray brings 240 MB. In a network of its own: Ray opens ports on all addresses.
+# In an environment of its own: Ray is large, and needs other packages than the tests.
 test-ray: .venv-ray/.wheel
-	$(call run_tests,.venv-ray,tests/ray,-m ray,unshare --net --map-root-user)
+	$(call run_tests,.venv-ray,tests/ray,-m ray)
 
 lint: .venv/.tools
 	$(BIN)/ruff check

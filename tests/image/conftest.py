@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from seldon_spec.cli.self_wheel import write_self_wheel
+from tests.image.makers import MAKERS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -223,6 +224,19 @@ class Bakery:
 @pytest.fixture(scope="session")
 def bakery(machine: Machine, base: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Bakery:
     return Bakery(machine, base, tmp_path_factory.mktemp("folders"))
+
+
+@pytest.fixture(scope="session")
+def images(bakery: Bakery) -> Callable[[str], Image]:
+    """Build an image by its name, once."""
+    built: dict[str, Image] = {}
+
+    def get(name: str) -> Image:
+        if name not in built:
+            built[name] = MAKERS[name](bakery)
+        return built[name]
+
+    return get
 
 
 @dataclass(frozen=True)

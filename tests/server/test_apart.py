@@ -19,7 +19,8 @@ import pytest
 
 from tests.server.conftest import GATED, WAIT_SECONDS, Gate, Server, Watch, read_processes
 
-COMMAND = (sys.executable, "-m", "seldon_spec", "serve")
+SELDON_SPEC = (sys.executable, "-m", "seldon_spec")
+COMMAND = (*SELDON_SPEC, "serve")
 
 SPEC = """
 name: scored
@@ -84,8 +85,8 @@ class GraphFolder:
         self._servers.append(server)
         return server
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [*COMMAND, str(self.folder), *words]
+    def run(self, *words: str, name: str = "serve") -> subprocess.CompletedProcess[str]:
+        command = [*SELDON_SPEC, name, str(self.folder), *words]
         return subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=60, check=False)
 
     def end(self) -> None:
@@ -189,6 +190,18 @@ def test_a_class_has_no_components(graph: GraphFolder, words: tuple[str, ...]) -
     ended = graph.run(*words)
     assert ended.returncode == 2
     assert "the spec is not a graph" in ended.stderr
+
+
+def test_health_checks_the_server_of_a_component(graph: GraphFolder) -> None:
+    server = wait_until_serving(graph.start("--component", "iris", prefix="components.iris."))
+    at = ("--set", f"components.iris.ports.http={server.http_port}", "--set", "ports.http=1")
+    done = graph.run(*at, "--component", "iris", name="health")
+    assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+    done = graph.run(*at, name="health")
+    assert done.returncode == 1
+    assert "no response from 127.0.0.1:1" in done.stderr
+    done = graph.run(*at, "--component", "irs", name="health")
+    assert (done.returncode, 'did you mean "iris"?' in done.stderr) == (2, True), done.stderr
 
 
 # All components in processes of their own

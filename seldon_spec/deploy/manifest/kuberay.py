@@ -16,7 +16,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_selector,
 )
 from seldon_spec.deploy.manifest.network import build_monitor, build_service
-from seldon_spec.deploy.manifest.pod import CONTAINER_SECURITY, PodStyle, build_pod, build_resources
+from seldon_spec.deploy.manifest.pod import CONTAINER_SECURITY, PodStyle, build_pod, build_ports, build_resources
 from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems, report
 from seldon_spec.deploy.manifest.ray import as_replica, build_config, find_ray_problems, read_quantity
 from seldon_spec.deploy.manifest.tree import Tree, to_plain
@@ -72,7 +72,7 @@ def render_kuberay(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
     if is_complete:
         variables = complete(workload, variables)
     selector = {**build_selector(workload), "ray.io/serve": "true"}
-    config = build_config(workload, "0.0.0.0", is_alone=True)  # noqa: S104 - the address in the pod
+    config = build_config(workload, "0.0.0.0", {}, is_alone=True)  # noqa: S104 - the address in the pod
     yield {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
@@ -108,7 +108,7 @@ def _build_head(workload: Workload, variables: list[Tree]) -> Tree:
     ports = [{"name": name, "containerPort": port} for name, port in _CONTROL_PORTS.items()]
     variables = [each for each in variables if "valueFrom" not in each]
     container = {
-        "ports": [*ports, *_build_ports(workload)],
+        "ports": [*ports, *build_ports(workload, _make_style(workload))],
         "resources": _HEAD_RESOURCES,
         "readinessProbe": _probe("/api/gcs_healthz", "dashboard", 5),
         "livenessProbe": _probe("/api/gcs_healthz", "dashboard", 10),
@@ -122,7 +122,6 @@ def _build_workers(workload: Workload, variables: list[Tree]) -> Tree:
     replicas = deployment.replicas
     least, most = (replicas.min, replicas.max) if isinstance(replicas, ReplicasSpec) else (replicas, replicas)
     container = {
-        "ports": list(_build_ports(workload)),
         "resources": _build_worker_resources(workload) or None,
         "readinessProbe": _probe("/-/healthz", "serve", 5),
         "livenessProbe": _probe("/api/local_raylet_healthz", 52365, 10),
@@ -147,7 +146,7 @@ def _build_group(
 ) -> dict[str, Tree]:
     """Return the parameters of Ray's nodes and the template of their pods; the operator sets the command."""
     own = [{"name": name, "value": value} for name, value in _VARIABLES.items()]
-    pod = build_pod(workload, PodStyle(workload.name, drains=False), [*own, *variables], {"args": None, **container})
+    pod = build_pod(workload, _make_style(workload), [*own, *variables], {"args": None, **container})
     if needs_account:
         pod = {**pod, "automountServiceAccountToken": True}
     metrics = workload.note(str(workload.spec.ports.metrics), "ports", "metrics")
@@ -160,16 +159,9 @@ def _build_group(
     }
 
 
-def _build_ports(workload: Workload) -> Iterator[Tree]:
-    """Yield the ports of Serve's proxy, of which the operator expects that for REST by its name, and of metrics."""
-    ports = workload.spec.ports
-    for name, key, port in (
-        ("serve", "http", ports.http),
-        ("grpc", "grpc", ports.grpc),
-        ("metrics", "metrics", ports.metrics),
-    ):
-        if port is not None:
-            yield {"name": name, "containerPort": workload.note(port, "ports", key)}
+def _make_style(workload: Workload) -> PodStyle:
+    """Return the style of pods: the operator expects the port of Serve's proxy by its name."""
+    return PodStyle(workload.name, drains=False, ports={"http": "serve", "grpc": "grpc", "metrics": "metrics"})
 
 
 def _build_worker_resources(workload: Workload) -> Tree:

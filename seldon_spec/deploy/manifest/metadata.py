@@ -51,6 +51,8 @@ def build_pod_annotations(workload: Workload) -> dict[str, Tree]:
             "prometheus.io/port": workload.note(str(spec.ports.metrics), "ports", "metrics"),
             "prometheus.io/path": spec.unit.metrics_path,
         }
+        if spec.server.tls is not None:
+            annotations["prometheus.io/scheme"] = workload.note("https", "server", "tls")
     return {**annotations, **build_annotations(workload)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,8 +13,10 @@ from seldon_spec.config.checks.requirements import requirements_files
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.lookup import join
-from seldon_spec.deploy.manifest.problems import check_state, report
+from seldon_spec.deploy.manifest.problems import check_state, report, report_literals
+from seldon_spec.deploy.manifest.secrets import list_secrets
 from seldon_spec.deploy.manifest.tree import Tree, to_plain
+from seldon_spec.deploy.manifest.variables import build_variables, list_outside
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
@@ -58,6 +60,8 @@ def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: A
     if ("ports", "metrics") in spec.origins:
         yield _report_unused(workload, ("ports", "metrics"), "Ray has a metrics port of its own")
     yield from _check_host(workload)
+    yield from _check_secrets(workload)
+    yield from report_literals(workload, list_outside(workload))
     yield from find_ray_problems(workload)
     yield from check_state(as_replica(workload))
 
@@ -65,7 +69,9 @@ def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: A
 def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001 - the type of a target
     """Yield the Serve config of a spec."""
     workload = Workload(spec.name, spec, spec)
-    yield build_config(workload, workload.note(spec.server.host, "server", "host"))
+    outside = build_variables(workload, drains=False)
+    variables = {each["name"]: each["value"] for each in outside if "value" in each}
+    yield build_config(workload, workload.note(spec.server.host, "server", "host"), variables)
 
 
 def as_replica(workload: Workload) -> Workload:
@@ -73,12 +79,13 @@ def as_replica(workload: Workload) -> Workload:
     return replace(workload, spec=replace(workload.spec, server=replace(workload.spec.server, workers=1, tls=None)))
 
 
-def build_config(workload: Workload, host: Tree, *, is_alone: bool = False) -> Tree:
+def build_config(workload: Workload, host: Tree, variables: Mapping[str, Tree], *, is_alone: bool = False) -> Tree:
     """Return the Serve config of a workload.
 
     Args:
         workload: the whole spec.
         host: the address of the HTTP port; the gRPC port is open on all addresses.
+        variables: of the replicas, beside those of their nodes.
         is_alone: whether a node runs no more than one replica.
     """
     spec = workload.spec
@@ -101,6 +108,7 @@ def build_config(workload: Workload, host: Tree, *, is_alone: bool = False) -> T
         "route_prefix": "/",
         "import_path": "seldon_spec.ray:app",
         "args": {"path": workload.note(file, "image", "workdir")},
+        **({"runtime_env": {"env_vars": dict(variables)}} if variables else {}),
         "deployments": [deployment],
     }
     return {"proxy_location": "EveryNode", **options, "applications": [application]}
@@ -203,6 +211,14 @@ def _check_host(workload: Workload) -> Iterator[Diagnostic]:
         path = ("server", "host")
         remedy = "set ports.grpc to null, or close the port to others"
         yield report(workload, "not-in-target", message, path, Severity.WARNING, found=spec.server.host, remedy=remedy)
+
+
+def _check_secrets(workload: Workload) -> Iterator[Diagnostic]:
+    """Report what the nodes have to provide: a Serve config refers to no secrets."""
+    for use in list_secrets(workload):
+        kind = "variable" if use.reference.from_env is not None else "file"
+        message = f"each node of the cluster needs the {kind} {use.name}"
+        yield report(workload, "deployment-ray", message, use.path, Severity.NOTE)
 
 
 def _check_tls(workload: Workload) -> Iterator[Diagnostic]:

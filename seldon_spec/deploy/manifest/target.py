@@ -11,4 +11,6 @@ class Target(str, Enum):
     KUBERNETES = "kubernetes"
     RAY = "ray"
     KUBERAY = "kuberay"
+    KSERVE = "kserve"
     COMPOSE = "compose"
+    SELDON = "seldon"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.image_name import find_image
+from seldon_spec.config.layers.environment import ENTRY_KEYS
 from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.lookup import groups_keys, join
 from seldon_spec.deploy.manifest.tree import Commented, Tree
@@ -103,8 +104,19 @@ def describe_origin(spec: Spec, path: FieldPath, at: FieldPath, graph: Spec, plu
     return f"{join((*at, *path))}{shown}, {_show(origin, graph.folder)}"
 
 
+def find_spec(spec: Spec, path: FieldPath) -> tuple[Spec, FieldPath]:
+    """Return the spec of the component that has the value at a path of a graph, and the path in it."""
+    while len(path) > 2 and path[0] == "components" and path[2] not in ENTRY_KEYS:
+        component = spec.components[path[1]].spec
+        if component is None:
+            break
+        spec, path = component, path[2:]
+    return spec, path
+
+
 def _find_origin(spec: Spec, path: FieldPath) -> Origin:
     """Return the origin of a value, or of the value that it is a part of; a section is not a value."""
+    spec, path = find_spec(spec, path)
     wholes = [path[:length] for length in range(len(path), 0, -1)]
     set_at = next((at for at in wholes if at in spec.origins and (at == path or not groups_keys(at))), path)
     return spec.origin(*set_at)

@@ -1,0 +1,6 @@
+class Halves:
+    def __init__(self, key=""):
+        self.key = key
+
+    def predict(self, X, names):
+        return X / 2
