@@ -33,7 +33,7 @@ def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     yield from _check_protocol(workload)
     yield from _check_scaling(workload)
     yield from _check_files(workload)
-    yield from _check_state(workload)
+    yield from check_state(workload)
     yield from report_literals(workload, list_outside(workload))
 
 
@@ -200,7 +200,7 @@ def report_literals(workload: Workload, values: Iterable[tuple[FieldPath, Any]])
             )
 
 
-def _check_state(workload: Workload) -> Iterator[Diagnostic]:
+def check_state(workload: Workload) -> Iterator[Diagnostic]:
     """Report a class that may learn from feedback where each of several processes gets only a part of it."""
     replicas = workload.spec.deployment.replicas
     most = replicas.max if isinstance(replicas, ReplicasSpec) else replicas
