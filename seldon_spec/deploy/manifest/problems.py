@@ -48,9 +48,14 @@ def report(
     allowed: str | None = None,
     remedy: str | None = None,
 ) -> Diagnostic:
-    """Return a diagnostic about the value at ``path`` of the spec of a workload."""
-    origin = workload.spec.origin(*path)
-    return Diagnostic(code, message, origin, severity, (*workload.at, *path), found, allowed, remedy)
+    """Return a diagnostic about the value at ``path`` of the spec of a workload.
+
+    That of a default is at its section, or at the class or the graph.
+    """
+    origins = workload.spec.origins
+    around = [path[:length] for length in range(len(path), 0, -1)]
+    at = next((each for each in (*around, ("class_name",), ("graph",)) if each in origins), path)
+    return Diagnostic(code, message, workload.spec.origin(*at), severity, (*workload.at, *path), found, allowed, remedy)
 
 
 def check_name(workload: Workload) -> Iterator[Diagnostic]:
@@ -160,7 +165,9 @@ def _check_files(workload: Workload) -> Iterator[Diagnostic]:
     for at, path in files:
         reason = _find_reason(workload, path)
         if reason is not None:
-            remedy = f"write a path outside the image's folder, e.g. /etc/secrets/{posixpath.basename(path)}"
+            name = posixpath.basename(path)
+            is_key = _KEY.fullmatch(name) is not None
+            remedy = f"write a path outside the image's folder, e.g. /etc/secrets/{name if is_key else 'NAME'}"
             yield report(workload, "deployment-file", f"{join(at)} {reason}", at, found=path, remedy=remedy)
 
 
