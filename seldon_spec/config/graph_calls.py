@@ -106,9 +106,9 @@ class CallCompiler:
         self, name: str, role: Role, method: Method, reason: str, path: FieldPath, *, is_key: bool = False
     ) -> None:
         """Report a class without the method that a step calls; a transformer without any has a warning of its own."""
-        if role.hooks is None or role.hooks & _hooks_of(method, role.service_type):
+        if role.hooks is None or role.hooks & list_hooks(method, role.service_type):
             return
-        others = [each for each in Method if role.hooks & _hooks_of(each, role.service_type)]
+        others = [each for each in Method if role.hooks & list_hooks(each, role.service_type)]
         if not others and role.service_type is ServiceType.TRANSFORMER:
             return
         if others:
@@ -134,7 +134,7 @@ class CallCompiler:
             self._report("graph-role", message, path, help=remedy)
 
 
-def _hooks_of(method: Method, service_type: ServiceType) -> set[str]:
+def list_hooks(method: Method, service_type: ServiceType) -> set[str]:
     """Return the names of the methods of a class, one of which a call needs."""
     names = {f"{method.value}{ending}" for ending in _ENDINGS}
     if method is Method.PREDICT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,11 @@ SAMPLES = {
     "key": ("/nowhere/tls.key", "/nowhere/tls.key"),
     "client_ca": ("/nowhere/ca.crt", "/nowhere/ca.crt"),
     "delay_seconds": ("7", 7),
+    "cpu": ("500m", "500m"),
+    "memory": ("1.5Gi", "1.5Gi"),
+    "secrets": ('{"A": "b/c"}', {"A": "b/c"}),
+    "annotations": ('{"a": "b"}', {"a": "b"}),
+    "pod": ('{"nodeSelector": {"a": "b"}}', {"nodeSelector": {"a": "b"}}),
 }
 
 
@@ -144,6 +149,8 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
     """A text and the expected value, by the field's schema."""
     if path == ("image", "environment"):
         return '{"A": "b"}', {"A": "b"}
+    if path == ("deployment", "resources", "gpu"):
+        return "2", 2
     if path[-1] in SAMPLES:
         return SAMPLES[path[-1]]
     types = types_of(schema)
@@ -477,6 +484,8 @@ def test_a_digit_may_name_a_parameter(folder: Path, name: str) -> None:
 
 
 NESTED = [path for path, _ in fields() if len(path) > 1]
+OTHERS: Mapping[tuple[str, ...], Any] = {("deployment", "secrets"): "other/key", ("deployment", "pod"): {"a": "b"}}
+"""Values of free keys that may not be any text."""
 FILES = ("model.joblib", "requirements/serve.txt", "wheels/seldon_spec-0.1.0-py3-none-any.whl")
 
 
@@ -502,7 +511,7 @@ def test_every_nested_key_has_its_place_in_the_file_and_keeps_it_when_overridden
     _write(folder, yaml.safe_dump({"class_name": "MyModel", **values}))
     origin = load(folder, {}).origin(*at)
     assert str(origin).startswith(f"{folder}/seldon.yaml:")
-    text = json.dumps({at[-1]: "other"}) if at != path else _sample(path, field_schema(path))[0]
+    text = json.dumps({at[-1]: OTHERS.get(path, "other")}) if at != path else _sample(path, field_schema(path))[0]
     over = load(folder, {generic_variable(path): text}).origin(*at)
     assert (over.name, over.below) == (generic_variable(path), origin)
     assert over.replaced is not None or path == ("ports", "grpc")

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from seldon_spec.config.build_spec import plain
 from seldon_spec.config.contract import ColumnSpec, TensorSpec
+from seldon_spec.config.deployment import DeploymentSpec, ReplicasSpec, ResourcesSpec
 from seldon_spec.config.model import (
     AuthSpec,
     ComponentSpec,
@@ -40,6 +41,9 @@ SECTIONS = {
     ("image",): ImageSpec(),
     ("image", "steps"): StepsSpec(),
     ("image", "healthcheck"): HealthcheckSpec(),
+    ("deployment",): DeploymentSpec(),
+    ("deployment", "resources"): ResourcesSpec(),
+    ("deployment", "replicas"): ReplicasSpec(1, 2),
 }
 NOT_IN_THE_FILE = {"folder", "file", "unit", "origins", "diagnostics", "digest"}
 

@@ -26,7 +26,7 @@ def describe(schema: Schema) -> str:
     if "enum" in schema:
         values = [str(value) for value in schema["enum"] if value is not None]
         return f"one of {', '.join(values)}{null}"
-    if "x-allowed" in schema and not {"string", "array", "number"}.isdisjoint(types):
+    if "x-allowed" in schema:
         return f"{schema['x-allowed']}{null}"
     names = [TYPE_NAMES[name] for name in types if name != "null"]
     if is_reference(schema):

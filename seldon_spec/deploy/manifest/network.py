@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seldon_spec.config.deployment import NetworkPolicySpec
 from seldon_spec.config.model import SecretRef
@@ -26,11 +26,12 @@ def build_service(workload: Workload) -> Tree:
 
 def _build_ports(workload: Workload) -> Iterator[Tree]:
     is_secure = workload.spec.server.tls is not None
-    protocols = {"http": "https" if is_secure else "http", "grpc": None if is_secure else "kubernetes.io/h2c"}
+    web = "https" if is_secure else "http"
+    protocols = {"http": web, "grpc": None if is_secure else "kubernetes.io/h2c", "metrics": web}
     for name in ("http", "grpc", "metrics"):
         port = getattr(workload.spec.ports, name)
         if port is not None:
-            protocol = protocols.get(name, "http")
+            protocol = protocols[name]
             known = {} if protocol is None else {"appProtocol": protocol}
             yield {"name": name, "port": workload.note(port, "ports", name), "targetPort": name, **known}
 
@@ -40,6 +41,23 @@ def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree
 
     A component of a graph gets requests from the front end only.
     """
+    ports = workload.spec.ports
+    yield from build_rules(
+        workload, selector, [port for port in (ports.http, ports.grpc) if port is not None], [ports.metrics]
+    )
+
+
+def build_rules(
+    workload: Workload, selector: dict[str, Tree], served: Sequence[int], metrics: Sequence[int]
+) -> Iterator[Tree]:
+    """Yield the NetworkPolicy of pods, if there is one.
+
+    Args:
+        workload: whose requests it allows.
+        selector: the labels of the pods.
+        served: the ports for requests.
+        metrics: the ports that everyone may read.
+    """
     policy = workload.graph.deployment.network_policy
     if policy is False:
         return
@@ -47,15 +65,14 @@ def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree
     peers: list[Tree] = [{"podSelector": {"matchLabels": front} if front else {}}]
     if isinstance(policy, NetworkPolicySpec) and not workload.at:
         peers += [{"namespaceSelector": {"matchLabels": {_NAMESPACE_LABEL: name}}} for name in policy.from_]
-    ports = workload.spec.ports
-    served = [{"port": port} for port in (ports.http, ports.grpc) if port is not None]
-    rules = [{"from": peers, "ports": served}, {"ports": [{"port": ports.metrics}]}]
-    rules = [{**rule, "ports": [{"protocol": "TCP", **port} for port in rule["ports"]]} for rule in rules]
+    rules: list[Tree] = [{"from": peers, "ports": _list_ports(served)}]
+    if metrics:
+        rules.append({"ports": _list_ports(metrics)})
     yield {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": build_metadata(workload),
-        "spec": workload.note(
+        "spec": workload.whole.note(
             {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": rules},
             "deployment",
             "network_policy",
@@ -63,21 +80,52 @@ def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree
     }
 
 
+def _list_ports(ports: Sequence[int]) -> list[Tree]:
+    return [{"protocol": "TCP", "port": port} for port in ports]
+
+
 def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
     """Yield the ServiceMonitor of the Service with the labels of ``selector``, if Prometheus's operator is used."""
     if workload.graph.deployment.monitoring != "service_monitor":
         return
-    endpoint: dict[str, Tree] = {"port": "metrics", "path": workload.spec.unit.metrics_path}
+    endpoint = _build_endpoint(workload, workload.spec.unit.metrics_path)
+    yield {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": build_metadata(workload),
+        "spec": workload.whole.note(
+            {"selector": {"matchLabels": selector}, "endpoints": [endpoint]}, "deployment", "monitoring"
+        ),
+    }
+
+
+def build_pod_monitor(workload: Workload, selector: dict[str, Tree], path: str) -> Iterator[Tree]:
+    """Yield the PodMonitor of pods, where a ServiceMonitor would need a port that an operator's Service does not have.
+
+    Args:
+        workload: that runs in the pods.
+        selector: the labels of the pods.
+        path: of the metrics.
+    """
+    if workload.graph.deployment.monitoring != "service_monitor":
+        return
+    spec = {"selector": {"matchLabels": selector}, "podMetricsEndpoints": [_build_endpoint(workload, path)]}
+    yield {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": build_metadata(workload),
+        "spec": workload.whole.note(spec, "deployment", "monitoring"),
+    }
+
+
+def _build_endpoint(workload: Workload, path: str) -> Tree:
+    """Return how Prometheus's operator reads the metrics of a container, at a path."""
+    endpoint: dict[str, Tree] = {"port": "metrics", "path": path}
+    if workload.spec.server.tls is not None:
+        endpoint["scheme"] = workload.note("https", "server", "tls")
     auth = workload.spec.server.auth
     token = next((each for each in auth.tokens if isinstance(each, SecretRef)), None) if auth is not None else None
     if token is not None:
         secret, key = find_secret(workload, token.from_env or token.from_file or "")
         endpoint["authorization"] = workload.note({"credentials": {"name": secret, "key": key}}, "server", "auth")
-    yield {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "ServiceMonitor",
-        "metadata": build_metadata(workload),
-        "spec": workload.note(
-            {"selector": {"matchLabels": selector}, "endpoints": [endpoint]}, "deployment", "monitoring"
-        ),
-    }
+    return endpoint

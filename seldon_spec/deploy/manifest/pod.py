@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.deploy.manifest.secrets import build_secret_volumes
-from seldon_spec.deploy.manifest.tree import Tree, merge
+from seldon_spec.deploy.manifest.tree import Commented, Tree, merge
 from seldon_spec.deploy.manifest.variables import termination_seconds
 from seldon_spec.deploy.manifest.workload import Workload
+
+
+def _all_ports() -> Mapping[str, str]:
+    return MappingProxyType({name: name for name in ("http", "grpc", "metrics")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +27,45 @@ class PodStyle:
         container: the name of the container.
         drains: whether the server itself has to accept connections for a while after SIGTERM.
         sleep_seconds: how long an operator's preStop sleeps before SIGTERM.
+        ports: the name in the container by the key of ``ports``; other ports are not declared. Clients and operators
+            depend on the names.
     """
 
     container: str
     drains: bool = True
     sleep_seconds: int = 0
+    ports: Mapping[str, str] = field(default_factory=_all_ports)
 
 
-def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tree:
+CONTAINER_SECURITY: Mapping[str, Tree] = MappingProxyType(
+    {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+)
+"""The security context of a container."""
+
+
+def build_pod(
+    workload: Workload, style: PodStyle, variables: list[Tree], changes: Mapping[str, Tree] = MappingProxyType({})
+) -> Tree:
     """Return the specification of a pod.
 
     Args:
         workload: that runs in it.
         style: of the target.
         variables: of the container.
+        changes: keys of the container that replace those of the server; None removes a key.
     """
     spec, deployment = workload.spec, workload.graph.deployment
     volumes, mounts = build_secret_volumes(workload)
     account = spec.deployment.service_account or deployment.service_account
+    owner = workload if spec.deployment.service_account else workload.whole
+    container = {**build_container(workload, style, variables, mounts), **changes}
+    container = {key: value for key, value in container.items() if value is not None}
     pod = {
-        **({"serviceAccountName": workload.note(account, "deployment", "service_account")} if account else {}),
+        **({"serviceAccountName": owner.note(account, "deployment", "service_account")} if account else {}),
         "automountServiceAccountToken": account is not None,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),
@@ -49,7 +74,7 @@ def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tre
             "runAsUser": workload.user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [build_container(workload, style, variables, mounts)],
+        "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
     }
     return functools.reduce(merge, workload.layers("pod"), pod)
@@ -61,26 +86,34 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
     return {
         "name": style.container,
         "image": workload.image,
-        **({"args": arguments} if arguments else {}),
-        "ports": list(build_ports(workload)),
-        **({"env": variables} if variables else {}),
+        **({"args": [escape(each) for each in arguments]} if arguments else {}),
+        "ports": list(build_ports(workload, style)),
+        **({"env": [_escape_value(each) for each in variables]} if variables else {}),
         **build_resources(workload),
-        **build_probes(workload),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        **build_probes(workload, style),
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
     }
 
 
-def build_ports(workload: Workload) -> Iterator[Tree]:
-    """Yield the ports of the container; clients and operators depend on the names."""
-    for name in ("http", "grpc", "metrics"):
-        port = getattr(workload.spec.ports, name)
+def escape(text: str) -> str:
+    """Return a text for a variable or an argument of a container, where ``$(NAME)`` is a variable and ``$$`` is $."""
+    return re.sub(r"\$(?=[$(])", "$$", text)
+
+
+def _escape_value(variable: Tree) -> Tree:
+    value = variable.get("value")
+    if isinstance(value, Commented):
+        return {**variable, "value": Commented(escape(value.value), value.comment)}
+    return variable if value is None else {**variable, "value": escape(value)}
+
+
+def build_ports(workload: Workload, style: PodStyle) -> Iterator[Tree]:
+    """Yield the ports of the container."""
+    for key, name in style.ports.items():
+        port = getattr(workload.spec.ports, key)
         if port is not None:
-            yield {"name": name, "containerPort": workload.note(port, "ports", name)}
+            yield {"name": name, "containerPort": workload.note(port, "ports", key)}
 
 
 def build_resources(workload: Workload) -> dict[str, Tree]:
@@ -99,7 +132,7 @@ def build_resources(workload: Workload) -> dict[str, Tree]:
     return {"resources": both} if both else {}
 
 
-def build_probes(workload: Workload) -> dict[str, Tree]:
+def build_probes(workload: Workload, style: PodStyle) -> dict[str, Tree]:
     """Return the probes: ready when the model is loaded, alive while the process responds, also during a prediction.
 
     A kubelet has no client certificate: where one is required, the server checks itself, and there is no liveness
@@ -110,14 +143,15 @@ def build_probes(workload: Workload) -> dict[str, Tree]:
         check = {"exec": {"command": build_health_command(workload)}}
         return {"readinessProbe": {**check, "periodSeconds": 5, "timeoutSeconds": 5}}
     scheme = {} if tls is None else {"scheme": workload.note("HTTPS", "server", "tls")}
+    port = style.ports.get("http", workload.note(workload.spec.ports.http, "ports", "http"))
     return {
         "readinessProbe": {
-            "httpGet": {"path": "/ready", "port": "http", **scheme},
+            "httpGet": {"path": "/ready", "port": port, **scheme},
             "periodSeconds": 5,
             "timeoutSeconds": 2,
         },
         "livenessProbe": {
-            "httpGet": {"path": "/live", "port": "http", **scheme},
+            "httpGet": {"path": "/live", "port": port, **scheme},
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 6,

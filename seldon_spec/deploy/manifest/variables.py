@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.build_spec import plain
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
+from seldon_spec.config.graph import describe_step
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.masking import find_literals
 from seldon_spec.config.model import SecretRef, Spec
-from seldon_spec.config.schema.lookup import field_schema, is_section
+from seldon_spec.config.schema.lookup import field_schema, is_section, own_path
 from seldon_spec.deploy.manifest.secrets import build_secret_variables, list_tokens
 from seldon_spec.deploy.manifest.tree import Commented, Tree
-from seldon_spec.deploy.manifest.workload import Workload
+from seldon_spec.deploy.manifest.workload import Workload, find_spec, list_specs
 from seldon_spec.errors import FieldPath, OriginKind
 
 DRAIN_SECONDS = 5
@@ -23,33 +27,75 @@ DRAIN_SECONDS = 5
 
 _NOT_LISTED = ("deployment", "unit", "graph", "components", "environment")
 
+_FREE = ("parameters", "environment")
+"""The mappings whose keys are set one by one; one variable sets those that the image does not contain."""
+
 
 def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
     """Return the variables of a container whose image has the spec's file.
 
     They are references to secrets, values of variables and flags of the command, URLs of components, and the delay of
-    the shutdown.
+    the shutdown. Literal secrets are left out.
 
     Args:
         workload: of the container.
         drains: whether to set a delay if the spec has none.
     """
+    values: dict[FieldPath, Any] = {}
+    places: dict[FieldPath, FieldPath] = {}
+    for path, value in list_outside(workload):
+        is_free = own_path(path)[0] in _FREE
+        at = path[:-1] if is_free else path
+        if not has_literal(path, value):
+            values[at] = {**values.get(at, {}), path[-1]: value} if is_free else value
+            places.setdefault(at, path)
     outside = [
-        _variable(workload, path, value)
-        for path, value in list_values(workload.spec)
-        if workload.spec.origin(*path).kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG) or _is_override(workload, path)
+        {"name": generic_variable(at), "value": workload.note(to_text(value), *places[at])}
+        for at, value in values.items()
     ]
     drain = list(_build_drain(workload)) if drains else []
     return [*build_secret_variables(workload), *outside, *_build_urls(workload), *drain]
 
 
-def _is_override(workload: Workload, path: FieldPath) -> bool:
-    """Return whether a value of a component with an image of its own is set in the file of the graph."""
-    if not workload.at or not workload.has_own_image:
-        return False
-    origin = workload.spec.origin(*path)
-    own = workload.spec.folder / workload.spec.file
-    return origin.kind is OriginKind.FILE and origin.position is not None and origin.position.file != str(own)
+def list_outside(workload: Workload) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield the values of a workload that its image does not contain, by their paths; ``image`` does not matter."""
+    for at, spec in list_specs(workload):
+        for path, value in _list_single_values(spec):
+            is_apart = len(path) > 1 and path[0] == "components" and path[1] in workload.urls and not at
+            if path[0] != "image" and not is_apart and is_outside_image(workload, (*at, *path)):
+                yield (*at, *path), value
+
+
+def _list_single_values(spec: Spec) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield the values of a spec that are set, each key of ``parameters`` and ``environment`` alone."""
+    for path, value in list_values(spec):
+        if path[0] not in _FREE:
+            yield path, value
+    for key in _FREE:
+        for name, value in getattr(spec, key).items():
+            yield (key, name), plain(value)
+    if spec.graph is not None:
+        yield ("graph",), describe_step(spec.graph)
+    for name, component in spec.components.items():
+        for key in ("url", "timeout_seconds", "token"):
+            value = plain(getattr(component, key))
+            if value is not None:
+                yield ("components", name, key), value
+
+
+def is_outside_image(workload: Workload, path: FieldPath) -> bool:
+    """Return whether the image has no file with a value: it is set by a variable or a flag, or in the graph's file."""
+    spec, own = find_spec(workload.spec, path)
+    origins = [origin for at, origin in spec.origins.items() if at[: len(own)] == own]
+    if any(origin.kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG) for origin in origins):
+        return True
+    graph = workload.graph.folder / workload.graph.file
+    files = {origin.position.file for origin in origins if origin.position is not None}
+    return bool(workload.at) and workload.has_own_image and any(_is_same(file, graph) for file in files)
+
+
+def _is_same(file: str, other: Path) -> bool:
+    return os.path.realpath(file) == os.path.realpath(other)
 
 
 def list_values(spec: Spec) -> Iterator[tuple[FieldPath, Any]]:
@@ -70,7 +116,16 @@ def _list_values(spec: Spec, path: FieldPath, value: Any) -> Iterator[tuple[Fiel
         for field in fields(value):
             yield from _list_values(spec, (*path, field.name), getattr(value, field.name))
     elif any(origin[: len(path)] == path for origin in spec.origins):
-        yield path, plain(value)
+        yield path, _shorten(value)
+
+
+def _shorten(value: Any) -> Any:
+    """Return a value as JSON, with the keys of tensors and columns that differ from their defaults."""
+    if isinstance(value, (TensorSpec, ColumnSpec)):
+        values = {each.name: getattr(value, each.name) for each in fields(value)}
+        defaults = {each.name: each.default for each in fields(value)}
+        return {name.rstrip("_"): _shorten(each) for name, each in values.items() if each != defaults[name]}
+    return [_shorten(each) for each in value] if isinstance(value, tuple) else plain(value)
 
 
 def _variable(workload: Workload, path: FieldPath, value: Any) -> Tree:
@@ -121,18 +176,18 @@ def _build_drain(workload: Workload) -> Iterator[Tree]:
         return
     path = ("server", "shutdown", "delay_seconds")
     yield {"name": generic_variable(path), "value": workload.note(str(DRAIN_SECONDS), *path)}
-    if grace_seconds(workload, drains=True) != shutdown.grace_seconds:
+    own = grace_seconds(workload, drains=True)
+    if own != shutdown.grace_seconds:
         path = ("server", "shutdown", "grace_seconds")
-        text = f"{grace_seconds(workload, drains=True):g}"
-        comment = workload.note(text, *path, plus=f"{shutdown.grace_seconds:g} + {DRAIN_SECONDS}")
-        yield {"name": generic_variable(path), "value": comment}
+        plus = f"{shutdown.grace_seconds:g} + {own - shutdown.grace_seconds:g}"
+        yield {"name": generic_variable(path), "value": workload.note(f"{own:g}", *path, plus=plus)}
 
 
 def grace_seconds(workload: Workload, *, drains: bool) -> float:
     """Return the grace period of the server, in seconds; that of a short one gets the delay in addition."""
     shutdown = workload.spec.server.shutdown
     is_short = drains and not shutdown.delay_seconds and shutdown.grace_seconds <= DRAIN_SECONDS
-    return shutdown.grace_seconds + (DRAIN_SECONDS if is_short else 0)
+    return max(shutdown.grace_seconds, 1) + DRAIN_SECONDS if is_short else shutdown.grace_seconds
 
 
 def termination_seconds(workload: Workload, *, drains: bool, sleeps: int = 0) -> Commented:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.image_name import find_image
+from seldon_spec.config.layers.environment import ENTRY_KEYS
 from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.lookup import groups_keys, join
 from seldon_spec.deploy.manifest.tree import Commented, Tree
@@ -65,6 +66,11 @@ class Workload:
         file = [] if self.graph.file == SPEC_FILE else [self.graph.file]
         return ["seldon-spec", "serve", *file, "--component", self.at[-1]]
 
+    @property
+    def whole(self) -> Workload:
+        """The whole spec, whose ``deployment`` has the keys that components share, e.g. ``namespace``."""
+        return Workload(self.graph.name, self.graph, self.graph) if self.at else self
+
     def note(self, value: Tree, *path: str, plus: str = "") -> Commented:
         """Return a value with a comment about the key that it comes from.
 
@@ -77,7 +83,7 @@ class Workload:
 
     def layers(self, key: str) -> list[dict[str, Tree]]:
         """Return a mapping of ``deployment`` with comments: that of the graph, then that of the component."""
-        whole = [Workload(self.graph.name, self.graph, self.graph)] if self.at else []
+        whole = [self.whole] if self.at else []
         return [
             {name: each.note(value, "deployment", key, name) for name, value in each._get(key).items()}
             for each in (*whole, self)
@@ -103,8 +109,19 @@ def describe_origin(spec: Spec, path: FieldPath, at: FieldPath, graph: Spec, plu
     return f"{join((*at, *path))}{shown}, {_show(origin, graph.folder)}"
 
 
+def find_spec(spec: Spec, path: FieldPath) -> tuple[Spec, FieldPath]:
+    """Return the spec of the component that has the value at a path of a graph, and the path in it."""
+    while len(path) > 2 and path[0] == "components" and path[2] not in ENTRY_KEYS:
+        component = spec.components[path[1]].spec
+        if component is None:
+            break
+        spec, path = component, path[2:]
+    return spec, path
+
+
 def _find_origin(spec: Spec, path: FieldPath) -> Origin:
     """Return the origin of a value, or of the value that it is a part of; a section is not a value."""
+    spec, path = find_spec(spec, path)
     wholes = [path[:length] for length in range(len(path), 0, -1)]
     set_at = next((at for at in wholes if at in spec.origins and (at == path or not groups_keys(at))), path)
     return spec.origin(*set_at)

@@ -1,0 +1,3 @@
+class Risk:
+    def predict(self, X, names):
+        return X
