@@ -75,9 +75,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server.engine",),
     ("process",),
     # what is built from a spec, and what old files and imports become
-    ("deploy", "migrate"),
+    ("deploy",),
+    ("migrate",),
     ("compat",),
     ("app",),
+    ("ray",),
     ("contract_test",),
     ("testing",),
     ("cli",),

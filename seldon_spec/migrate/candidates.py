@@ -91,6 +91,12 @@ class Gathered:
                 return
         self.candidates.append(Candidate(path, [item], position, label, rank))
 
+    def extend(self, other: Gathered) -> None:
+        """Add the candidates, what is left out, and the problems of another source."""
+        self.candidates += other.candidates
+        self.left_out += other.left_out
+        self.problems += other.problems
+
     def leave_out(self, position: Position, what: str, why: str) -> None:
         """Record a setting that is not migrated."""
         self.left_out.append(LeftOut(position, what, why))

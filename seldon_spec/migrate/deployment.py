@@ -1,4 +1,4 @@
-"""One unit of a SeldonDeployment: its type, parameters, ports, variables, command and annotations.
+"""One unit of a manifest: its type, parameters, ports, variables, command and annotations.
 
 Source: contract sections 7.3, 7.4 and 7.7; the resource's own schema for the names.
 """
@@ -6,20 +6,24 @@ Source: contract sections 7.3, 7.4 and 7.7; the resource's own schema for the na
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.parameters import set_entry
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.schema.check import check
 from seldon_spec.config.schema.locations import SourceLocations
 from seldon_spec.config.schema.suggest import guess
+from seldon_spec.deploy.manifest.variables import DRAIN_SECONDS
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
-from seldon_spec.migrate.manifest import Tree, Unit
+from seldon_spec.migrate.manifest import SELDON, Tree
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
+from seldon_spec.migrate.units import Unit
 from seldon_spec.migrate.variables import add_annotation, add_layered, add_variable, is_secret
 
 _TYPES = {**{kind.value: kind for kind in ServiceType}, "OUTPUT_TRANSFORMER": ServiceType.TRANSFORMER}
@@ -29,27 +33,54 @@ _METHODS = {
     "TRANSFORM_INPUT": ServiceType.TRANSFORMER,
     "TRANSFORM_OUTPUT": ServiceType.TRANSFORMER,
 }
-_PORTS = ("http", "grpc", "metrics")
+_CLASS_NAME = generic_variable(("class_name",))
+_GRAPH = generic_variable(("graph",))
+_DELAY = generic_variable(("server", "shutdown", "delay_seconds"))
+_GRACE = generic_variable(("server", "shutdown", "grace_seconds"))
+_PORTS = {"http": "HTTP", "grpc": "GRPC", "metrics": "METRICS", "http1": "HTTP", "h2c": "GRPC"}
+"""The ports of the server by the names of a container's ports; KServe expects the last two."""
 _NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
-_STAYS = "its value is known only in the cluster, where the SeldonDeployment still sets it"
-_REFERENCE = re.compile(r"\$\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\)")
+_STAYS = "its value is known only in the cluster, where the manifest still sets it"
+_REFERENCE = re.compile(r"\$(\$|\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\))")
+"""What Kubernetes replaces in a value: another variable, and a dollar that is escaped by another one."""
 
 
 def read_unit(unit: Unit, gathered: Gathered) -> None:
     """Add the settings of the unit."""
-    _add_type(unit, gathered)
+    if not _is_described(unit):
+        _add_type(unit, gathered)
+    if unit.is_ours and not _is_described(unit):
+        _add_labels(unit, gathered)
     if _NAME.fullmatch(unit.name) and len(unit.name) <= 63:
-        name = unit.graph.get("name")
-        assert name is not None
-        gathered.candidates.append(Candidate(("name",), unit.name, name.position(), "graph.name", Rank.DEPLOYMENT))
-    for tree in (unit.spec.get("annotations"), unit.predictor_tree.get("annotations")):
-        for key, value in tree.entries() if tree else ():
+        keys, label = (("name",), "graph.name") if unit.resource.kind == SELDON else (("metadata", "name"), "the name")
+        tree = unit.graph.get(*keys) or unit.graph
+        gathered.add(("name",), unit.name, tree.position(), label, Rank.DEPLOYMENT)
+    for tree in unit.annotations():
+        for key, value in tree.entries():
             add_annotation(gathered, key, value.text(), value.position())
     _add_parameters(unit, gathered)
     _add_endpoint(unit.graph, gathered)
     if unit.container is not None:
-        _read_container(unit.container, gathered)
+        _read_container(unit, unit.container, gathered)
     _report_rest(unit, gathered)
+
+
+def _is_described(unit: Unit) -> bool:
+    """Return whether the variables of the container describe it completely, as ``manifest --all`` does."""
+    return bool(unit.variable(_CLASS_NAME, _GRAPH))
+
+
+def _add_labels(unit: Unit, gathered: Gathered) -> None:
+    """Add the version and the type that the labels of pods of ours contain."""
+    tree = unit.template or unit.predictor_tree
+    labels = tree.get("metadata", "labels") or tree.get("labels")
+    version = labels.get("app.kubernetes.io/version") if labels else None
+    if version is not None:
+        gathered.add(("version",), version.text(), version.position(), "the label of the version", Rank.S2I)
+    kind = labels.get("app.kubernetes.io/component") if labels else None
+    written = kind.text().upper().replace("-", "_") if kind else ""
+    if kind is not None and written in ServiceType.__members__:
+        gathered.add(("service_type",), written, kind.position(), "the label of the component", Rank.S2I)
 
 
 def _add_type(unit: Unit, gathered: Gathered) -> None:
@@ -131,32 +162,63 @@ def _add_endpoint(graph: Tree, gathered: Gathered) -> None:
             add_variable(gathered, name, tree.text(), tree.position(), f"graph.endpoint.{key}", Rank.DEPLOYMENT)
 
 
-def _read_container(container: Tree, gathered: Gathered) -> None:
+def _read_container(unit: Unit, container: Tree, gathered: Gathered) -> None:
     ports = container.get("ports")
     for port in ports.items() if ports else ():
         number = port.get("containerPort")
         if number is not None and port.text("name") in _PORTS:
-            name = f"PREDICTIVE_UNIT_{port.text('name').upper()}_SERVICE_PORT"
+            name = f"PREDICTIVE_UNIT_{_PORTS[port.text('name')]}_SERVICE_PORT"
             label = f"the port named {port.text('name')}"
             add_variable(gathered, name, number.text(), number.position(), label, Rank.DEPLOYMENT)
-    variables = container.get("env")
-    known: dict[str, str] = {}
-    for variable in variables.items() if variables else ():
-        _read_variable(variable, known, gathered)
+    known = read_variables(_without_drain(unit, gathered), gathered)
     if container.get("envFrom"):
         tree = container.get("envFrom")
         assert tree is not None
         gathered.leave_out(tree.position(), "envFrom", _STAYS)
-    _read_command(container, known, gathered)
+    _read_command(unit, container, known, gathered)
     image = container.get("image")
-    if image is not None:
+    if image is not None and not unit.is_ours:
         why = "the current image: give the new image another tag, with image.tag or build --tag"
         gathered.leave_out(image.position(), f"image {_printable(image.text())}", why)
+
+
+def _without_drain(unit: Unit, gathered: Gathered) -> list[Tree]:
+    """Return the variables of a container without the delay that a manifest of ours adds to the shutdown.
+
+    It comes before the settings that ``--all`` repeats, so that the same delay in the spec differs from it. A grace
+    period that directly follows it is longer than that of the spec by the delay.
+    """
+    variables = unit.variables()
+    names = [each.text("name") for each in variables]
+    delay = names.index(_DELAY) if _DELAY in names else len(names)
+    repeated = min((names.index(name) for name in (_CLASS_NAME, _GRAPH) if name in names), default=len(names))
+    if not unit.is_ours or unit.resource.kind == SELDON or delay >= repeated:
+        return variables
+    if variables[delay].text("value") != str(DRAIN_SECONDS):
+        return variables
+    rest = variables[delay + 1 :]
+    value = rest[0].get("value") if names[delay + 1 : delay + 2] == [_GRACE] else None
+    number = value.text() if value else ""
+    if value is not None and re.fullmatch(r"[0-9.]{1,9}", number) and number.count(".") < 2:
+        seconds = round(float(number) - DRAIN_SECONDS, 6)
+        label = f"env {_GRACE}, without the delay"
+        path = ("server", "shutdown", "grace_seconds")
+        gathered.add(path, int(seconds) if seconds.is_integer() else seconds, value.position(), label, Rank.DEPLOYMENT)
+        rest = rest[1:]
+    return [*variables[:delay], *rest]
 
 
 def _printable(text: str) -> str:
     """Return the name of an image on one line; empty if it contains credentials."""
     return "" if is_secret("", text) else "".join(c if c.isprintable() else "?" for c in text)[:200]
+
+
+def read_variables(variables: Iterable[Tree], gathered: Gathered) -> dict[str, str]:
+    """Add the variables of a container; return the texts that others can refer to."""
+    known: dict[str, str] = {}
+    for variable in variables:
+        _read_variable(variable, known, gathered)
+    return known
 
 
 def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) -> None:
@@ -173,11 +235,11 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) ->
         gathered.leave_out(name_tree.position(), label, _STAYS)
     else:
         text = value.text() if value else ""
-        missing = [match["name"] for match in _REFERENCE.finditer(text) if match["name"] not in known]
-        if missing:
+        names = [match["name"] for match in _REFERENCE.finditer(text) if match["name"] is not None]
+        if any(each not in known for each in names):
             gathered.leave_out(name_tree.position(), label, _STAYS)
             return
-        text = _REFERENCE.sub(lambda match: known[match["name"]], text)
+        text = _REFERENCE.sub(lambda match: known[match["name"]] if match["name"] else "$", text)
         if not is_secret(name, text):
             known[name] = text
         place = value.position() if value else name_tree.position()
@@ -197,19 +259,21 @@ def add_reference(name: str, position: Position, label: str, gathered: Gathered)
         gathered.leave_out(position, label, _STAYS)
 
 
-def _read_command(container: Tree, known: dict[str, str], gathered: Gathered) -> None:
+def _read_command(unit: Unit, container: Tree, known: dict[str, str], gathered: Gathered) -> None:
     """Read ``command`` and ``args``, which override those of the image, if they start the old server."""
     trees = [tree for key in ("command", "args") if (tree := container.get(key)) is not None]
     texts = [word.text() for tree in trees for word in tree.items()]
     if not texts:
         return
     position = trees[0].position()
+    if unit.is_ours and texts[:2] == ["seldon-spec", "serve"]:
+        return
     if any(PROGRAM in text for text in texts):
-        words = [Word(_REFERENCE.sub(lambda match: known.get(match["name"], match[0]), text), 0) for text in texts]
+        words = [
+            Word(_REFERENCE.sub(lambda match: known.get(match["name"] or "", match[0]), text), 0) for text in texts
+        ]
         read_command(Command(_unwrap(words, known), position, Rank.DEPLOYMENT), gathered)
-    gathered.leave_out(
-        position, "command", "it overrides the command of the image: remove it from the SeldonDeployment"
-    )
+    gathered.leave_out(position, "command", "it overrides the command of the image: remove it from the manifest")
 
 
 def _unwrap(words: list[Word], known: dict[str, str]) -> list[Word]:
@@ -224,7 +288,7 @@ def _unwrap(words: list[Word], known: dict[str, str]) -> list[Word]:
 
 
 def _report_rest(unit: Unit, gathered: Gathered) -> None:
-    protocol = unit.spec.get("protocol") or unit.predictor_tree.get("protocol")
+    protocol = unit.resource.tree.get("spec", "protocol") or unit.predictor_tree.get("protocol")
     if protocol is not None and protocol.text() not in ("", "seldon"):
         why = f"the Seldon protocol is served, not {_printable(protocol.text())}"
         gathered.leave_out(protocol.position(), "protocol", why)

@@ -1,4 +1,4 @@
-"""The parser of SeldonDeployments in YAML or JSON: the units of their graphs, each with its container."""
+"""The parser of manifests in YAML or JSON: the resources that run a server, and those beside them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,32 @@ from seldon_spec.errors import Diagnostic, Position
 from seldon_spec.migrate.candidates import Gathered
 
 MAX_DOCUMENTS = 200
-KIND = "SeldonDeployment"
+SELDON, DEPLOYMENT, INFERENCE_SERVICE = "SeldonDeployment", "Deployment", "InferenceService"
+SCALER, POLICY = "HorizontalPodAutoscaler", "NetworkPolicy"
+MONITOR, POD_MONITOR = "ServiceMonitor", "PodMonitor"
+MANAGED_BY, MANAGER = "app.kubernetes.io/managed-by", "seldon-spec"
+
+_GROUPS = {
+    SELDON: "",
+    DEPLOYMENT: "apps/",
+    INFERENCE_SERVICE: "serving.kserve.io/",
+    SCALER: "autoscaling/",
+    POLICY: "networking.k8s.io/",
+    POD_MONITOR: "monitoring.coreos.com/",
+    MONITOR: "monitoring.coreos.com/",
+}
+"""The kinds of resources that are read, with the beginning of their ``apiVersion``."""
+
+_WORKLOAD = re.compile(rb"\b(Deployment|InferenceService)\b")
+_COMPANION = re.compile(rb"\b(HorizontalPodAutoscaler|NetworkPolicy|ServiceMonitor|PodMonitor)\b")
+_SERVER = re.compile(rb"seldon-spec|seldon-core-microservice|\bMODEL_NAME\b|\bSELDON_SPEC__")
+"""What shows that a Deployment or an InferenceService runs this server or the old one."""
 
 _MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _TEMPLATE = re.compile(rb"(^|[:-][ \t])[ \t]*['\"]?\{[{%]", re.MULTILINE)
 """A placeholder of Helm or Jinja, which is not valid YAML."""
 _IGNORED_CODES = frozenset({"yaml-surprise"})
 """Findings that are correct for a spec only: in a manifest, ``0644`` is a file mode."""
-
-_NO_IMPLEMENTATION = ("", "UNKNOWN_IMPLEMENTATION")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,56 +84,50 @@ def _move_down(position: Position, lines: int) -> Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One unit of a graph, with its container.
-
-    Attributes:
-        file: relative to the migrated folder.
-        deployment: name of the resource.
-    """
+class Resource:
+    """A resource of a cluster; ``file`` is relative to the migrated folder."""
 
     file: str
-    deployment: str
-    predictor: str
-    name: str
-    graph: Tree
-    predictor_tree: Tree
-    spec: Tree
-    container: Tree | None
+    kind: str
+    tree: Tree
 
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.deployment, self.predictor, self.name) if part)
+    @property
+    def name(self) -> str:
+        """The name of the resource; resources of the first versions have it in ``spec``."""
+        return self.tree.text("metadata", "name") or self.tree.text("spec", "name")
 
-    def is_prepackaged(self) -> bool:
-        """Return whether the unit is a prepackaged server of Seldon instead of an image with a class."""
-        return self.graph.text("implementation") not in _NO_IMPLEMENTATION
+    @property
+    def is_ours(self) -> bool:
+        """Whether ``seldon-spec manifest`` rendered it."""
+        return self.tree.text("metadata", "labels", MANAGED_BY) == MANAGER
 
 
-def read_manifest(folder: Path, path: Path, data: bytes, gathered: Gathered) -> list[Unit]:
-    """Return every unit of every SeldonDeployment in a file; report what cannot be read."""
-    units: list[Unit] = []
+def read_manifest(folder: Path, path: Path, data: bytes, gathered: Gathered) -> list[Resource]:
+    """Return the resources of a file that concern this server; report those that cannot be read.
+
+    A resource without a trace of Seldon or of this package is ignored, whatever is wrong with it.
+    """
+    resources: list[Resource] = []
     file = path.relative_to(folder).as_posix()
     if path.suffix.lower() == ".json":
         data = data.replace(b"\t", b" ")  # JSON may indent with tabs, which YAML does not allow
     for offset, chunk in _split(data):
-        if KIND.encode() not in chunk:
+        is_server = SELDON.encode() in chunk or bool(_WORKLOAD.search(chunk) and _SERVER.search(chunk))
+        if not is_server and not _COMPANION.search(chunk):
             continue
         if template := _TEMPLATE.search(chunk):
             line = offset + chunk.count(b"\n", 0, template.end()) + 1
-            gathered.leave_out(Position(str(path), line, 1), file, "it is a template: render it, then migrate again")
+            if is_server:
+                why = "it is a template: render it, then migrate again"
+                gathered.leave_out(Position(str(path), line, 1), file, why)
             continue
         document = parse_document(chunk, str(path))
-        relevant = [problem for problem in document.problems if problem.code not in _IGNORED_CODES]
-        gathered.problems += [_move_diagnostic(problem, offset) for problem in relevant]
+        if is_server:
+            relevant = [problem for problem in document.problems if problem.code not in _IGNORED_CODES]
+            gathered.problems += [_move_diagnostic(problem, offset) for problem in relevant]
         if document.root is not None:
-            for resource in _resources(Tree(document.root, offset)):
-                found = list(_units(file, resource))
-                units += found
-                if not found:
-                    gathered.leave_out(
-                        resource.position(), KIND, "no predictor has a graph, so there is nothing to migrate"
-                    )
-    return units
+            resources += [Resource(file, each.text("kind"), each) for each in _resources(Tree(document.root, offset))]
+    return resources
 
 
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -141,43 +152,16 @@ def _move_diagnostic(problem: Diagnostic, lines: int) -> Diagnostic:
 
 
 def _resources(tree: Tree) -> Iterator[Tree]:
-    """Yield the SeldonDeployments of a document: itself, or the items of a list."""
-    if tree.text("kind") == KIND:
+    """Yield the resources of a document: itself, or the items of a list."""
+    if _is_known(tree):
         yield tree
         return
     listed = tree.get("items") or tree
     for item in listed.items():
-        if item.text("kind") == KIND:
+        if _is_known(item):
             yield item
 
 
-def _units(file: str, resource: Tree) -> Iterator[Unit]:
-    spec = resource.get("spec")
-    predictors = spec.get("predictors") if spec else None
-    if spec is None or predictors is None:
-        return
-    name = resource.text("metadata", "name") or spec.text("name")
-    for predictor in predictors.items():
-        containers = {each.text("name"): each for each in _containers(predictor)}
-        for graph in _graph(predictor.get("graph")):
-            unit = graph.text("name")
-            yield Unit(file, name, predictor.text("name"), unit, graph, predictor, spec, containers.get(unit))
-
-
-def _graph(tree: Tree | None) -> Iterator[Tree]:
-    """Yield a unit, then its descendants; the parser limits the depth."""
-    if tree is None:
-        return
-    yield tree
-    children = tree.get("children")
-    for child in children.items() if children else ():
-        yield from _graph(child)
-
-
-def _containers(predictor: Tree) -> Iterator[Tree]:
-    specs = predictor.get("componentSpecs")
-    listed = specs.items() if specs else []
-    oldest = predictor.get("componentSpec")  # v1alpha1 has one instead of a list
-    for spec in [*listed, *([oldest] if oldest else [])]:
-        containers = spec.get("spec", "containers")
-        yield from containers.items() if containers else ()
+def _is_known(tree: Tree) -> bool:
+    kind = tree.text("kind")
+    return kind in _GROUPS and tree.text("apiVersion").startswith(_GROUPS[kind])

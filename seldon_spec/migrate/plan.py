@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,16 +11,20 @@ from seldon_spec.config.build_spec import default_name
 from seldon_spec.config.checks.imports import scan_imports
 from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.errors import Diagnostic, FieldPath
-from seldon_spec.migrate.candidates import CannotMigrate, Gathered, LeftOut, Rank
+from seldon_spec.migrate.apart import add_apart, find_apart
+from seldon_spec.migrate.candidates import Candidate, CannotMigrate, Gathered, LeftOut, Rank
 from seldon_spec.migrate.class_name import find_class
 from seldon_spec.migrate.contract import read_contract
 from seldon_spec.migrate.deployment import read_unit
+from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.dockerfile import read_dockerfile
-from seldon_spec.migrate.manifest import Unit, read_manifest
+from seldon_spec.migrate.graphs import add_graph, find_graph
+from seldon_spec.migrate.manifest import Resource, read_manifest
 from seldon_spec.migrate.requirements import Change, find_old_dependencies, is_old_package, plan_change
 from seldon_spec.migrate.resolve import Choice, find_unit, resolve
 from seldon_spec.migrate.s2i import read_s2i
 from seldon_spec.migrate.sources import find_dockerfiles, find_manifests
+from seldon_spec.migrate.units import Unit, list_units
 from seldon_spec.migrate.variables import is_secret, without_secrets
 from seldon_spec.migrate.write import render_spec
 
@@ -73,29 +78,18 @@ def _plan(folder: Path, version: str, node: str | None) -> Migration:
     for path, data in find_dockerfiles(folder, gathered.problems):
         read_dockerfile(folder, path, data, gathered)
         sources.append(path.name)
-    units: list[Unit] = []
+    resources: list[Resource] = []
     for path, data in find_manifests(folder, gathered):
-        units += read_manifest(folder, path, data, gathered)
-    named = resolve(gathered.candidates).get(("class_name",))
-    class_name = named.candidate.value if named else None
-    unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings)
-    if unit is not None:
-        read_unit(unit, gathered)
-        sources.append(unit.file)
-    if unit is not None and others:
-        places = ", ".join(f"{each.file}:{each.graph.position().line}" for each in others[:5])
-        why = f"used; {places} {'has' if len(others) == 1 else 'have'} the same settings"
-        gathered.leave_out(unit.graph.position(), f"graph unit {unit.name}", why)
-    _report_prepackaged(units, unit, gathered)
-    named = resolve(gathered.candidates).get(("class_name",))
-    class_names = find_class(folder, named.candidate if named else None, gathered)
+        resources += read_manifest(folder, path, data, gathered)
+    class_names = _add_units(folder, resources, node, gathered, sources)
     comments = read_contract(folder, gathered)
     gathered.candidates = list(without_secrets(gathered.candidates, gathered))
     _add_tools(folder, resolve(gathered.candidates), gathered)
     choices = _without_own_name(resolve(gathered.candidates))
-    if not sources and ("class_name",) not in choices:
+    is_described = ("class_name",) in choices or any(path[0] == "graph" for path in choices)
+    if not sources and not is_described:
         raise CannotMigrate(_nothing_found(folder, class_names))
-    if ("class_name",) not in choices:
+    if not is_described:
         comments = [_no_class(class_names), *comments]
     changes = _plan_changes(folder, choices, version, gathered)
     read = sources or [choices[("class_name",)].candidate.position.file.rpartition("/")[2]]
@@ -103,6 +97,67 @@ def _plan(folder: Path, version: str, node: str | None) -> Migration:
     text = render_spec(folder, choices, read, comments, left_out)
     problems = tuple(_redact(problem) for problem in gathered.problems)
     return Migration(text, tuple(read), choices, left_out, problems, changes)
+
+
+def _add_units(
+    folder: Path, resources: Sequence[Resource], node: str | None, gathered: Gathered, sources: list[str]
+) -> list[str]:
+    """Add the settings of the folder's unit or graph in the manifests; return the possible classes of the folder.
+
+    Args:
+        folder: the migrated folder.
+        resources: of the manifests.
+        node: the value of ``--node``.
+        gathered: has the settings of the other sources, and receives those of the manifests.
+        sources: receives the files of the manifests.
+    """
+    units = list_units(resources, gathered)
+    named = resolve(gathered.candidates).get(("class_name",))
+    class_name = named.candidate.value if named else None
+    start = len(gathered.candidates)
+    if node is None and class_name is None and _add_graph(folder, units, resources, gathered):
+        sources += _list_files(folder, gathered.candidates[start:])
+        return []
+    unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings)
+    if unit is not None:
+        _add_unit(folder, unit, units, resources, gathered)
+        sources += dict.fromkeys([unit.file, *_list_files(folder, gathered.candidates[start:])])
+    if unit is not None and others:
+        places = ", ".join(f"{each.file}:{each.graph.position().line}" for each in others[:5])
+        why = f"used; {places} {'has' if len(others) == 1 else 'have'} the same settings"
+        gathered.leave_out(unit.graph.position(), f"graph unit {unit.name}", why)
+    _report_prepackaged(units, unit, gathered)
+    chosen = resolve(gathered.candidates)
+    if any(path[0] == "graph" for path in chosen):
+        return []
+    named = chosen.get(("class_name",))
+    return find_class(folder, named.candidate if named else None, gathered)
+
+
+def _add_graph(folder: Path, units: Sequence[Unit], resources: Sequence[Resource], gathered: Gathered) -> bool:
+    """Add the graph of several units; return whether there is one."""
+    apart = find_apart(units)
+    if apart is not None:
+        add_apart(folder, apart, resources, gathered)
+        return True
+    graph = find_graph(folder, units)
+    return graph is not None and add_graph(folder, graph, resources, gathered)
+
+
+def _add_unit(
+    folder: Path, unit: Unit, units: Sequence[Unit], resources: Sequence[Resource], gathered: Gathered
+) -> None:
+    """Add the settings of the unit of the folder, and how it is deployed."""
+    own = Gathered()
+    read_unit(unit, own)
+    read_deployment(unit, resources, own, UnitPlace(folder, units={each.name for each in units}))
+    gathered.extend(own)
+
+
+def _list_files(folder: Path, candidates: Sequence[Candidate]) -> list[str]:
+    """Return the files of candidates, relative to the folder."""
+    files = dict.fromkeys(candidate.position.file for candidate in candidates)
+    return [Path(file).relative_to(folder).as_posix() for file in files]
 
 
 def _requirements(choices: dict[FieldPath, Choice]) -> list[str]:
@@ -130,9 +185,9 @@ def _plan_changes(
 ) -> tuple[Change, ...]:
     """Plan the change of each requirements file; packages that the Dockerfile installs go to the first."""
     files = _requirements(choices)
-    class_name = choices.get(("class_name",))
-    modules = scan_imports(folder, str(class_name.candidate.value)).outside if class_name else []
-    added = [*gathered.packages, *find_old_dependencies(folder, files, modules)]
+    classes = [str(choice.candidate.value) for path, choice in choices.items() if path[-1] == "class_name"]
+    modules = dict.fromkeys(module for each in classes for module in scan_imports(folder, each).outside)
+    added = [*gathered.packages, *find_old_dependencies(folder, files, list(modules))]
     packages = [added, *([] for _ in files[1:])]
     return tuple(
         plan_change(folder, file, additions, version, gathered)
@@ -167,7 +222,7 @@ def _without_own_name(choices: dict[FieldPath, Choice]) -> dict[FieldPath, Choic
 def _nothing_found(folder: Path, class_names: list[str]) -> str:
     found = f"; classes here: {', '.join(class_names)}" if class_names else ""
     return (
-        f"{folder} has no .s2i/environment, no Dockerfile and no SeldonDeployment{found}; nothing was written. "
+        f"{folder} has no .s2i/environment, no Dockerfile and no manifest of a server{found}; nothing was written. "
         "seldon-spec init creates a new project"
     )
 

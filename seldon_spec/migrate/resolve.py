@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.errors import FieldPath
 from seldon_spec.migrate.candidates import VARIABLE, Candidate, CannotMigrate, Rank
-from seldon_spec.migrate.manifest import Unit
+from seldon_spec.migrate.units import Unit
 
 RULE = (
     "Where sources differ, the precedence is that of the old image: a flag of the command, the SeldonDeployment, "
@@ -51,8 +52,9 @@ def _without_list(candidate: Candidate) -> Candidate:
 
 
 def _field(candidate: Candidate) -> FieldPath:
-    """Return the path to group by: a variable of the image and one of the class are the same setting."""
-    return (VARIABLE, candidate.path[2]) if candidate.path[:2] == ("image", "environment") else candidate.path
+    """Return the path to group by: a variable of the old image and one of the class are the same setting."""
+    is_of_image = candidate.path[:2] == ("image", "environment") and candidate.rank < Rank.DEPLOYMENT
+    return (VARIABLE, candidate.path[2]) if is_of_image else candidate.path
 
 
 def _differs(candidate: Candidate, best: Candidate) -> bool:
@@ -70,7 +72,7 @@ def find_unit(
     """Return the unit that the class of the folder implements, and other units with the same settings.
 
     Args:
-        units: of every SeldonDeployment.
+        units: of every manifest.
         wanted: the value of ``--node``: ``NAME``, or ``FILE/DEPLOYMENT/PREDICTOR/NAME`` without some of its parts.
         class_name: from the other sources.
         folder: the name of the folder.
@@ -114,11 +116,7 @@ def _matchers(class_name: str | None, folder: str) -> list[Callable[[Unit], bool
 
 
 def _class_of(unit: Unit) -> str:
-    variables = unit.container.get("env") if unit.container else None
-    names = (
-        each.text("value") for each in (variables.items() if variables else ()) if each.text("name") == "MODEL_NAME"
-    )
-    return next(names, "")
+    return unit.variable("MODEL_NAME", generic_variable(("class_name",)))
 
 
 def _image_name(unit: Unit) -> str:
@@ -136,7 +134,7 @@ def _is_wanted(unit: Unit, wanted: str) -> bool:
     parts = [part for part in wanted.split("/") if part]
     if not parts or parts[-1] != unit.name:
         return False
-    known = iter([*unit.file.split("/"), unit.deployment, unit.predictor])
+    known = iter([*unit.file.split("/"), unit.resource.name, unit.predictor])
     return all(part in known for part in parts[:-1])
 
 
@@ -156,7 +154,7 @@ def _only(
         for unit in (matching or units)[:20]
     )
     if not units:
-        raise CannotMigrate(f"--node {wanted}: there is no SeldonDeployment in the folder; nothing was written")
+        raise CannotMigrate(f"--node {wanted}: there is no unit in the folder; nothing was written")
     if not matching:
         raise CannotMigrate(f"--node {wanted}: no unit has this name; nothing was written. Units:{names}")
     count = len(matching)

@@ -21,6 +21,7 @@ RENDERED = b"# Rendered by seldon-spec"
 
 _DOCKERFILE = re.compile(r"(Dockerfile|Containerfile)(\..+)?|.+\.(Dockerfile|Containerfile)", re.IGNORECASE)
 _OF_SELDON = re.compile(rb"seldon|MODEL_NAME|/s2i/bin/run", re.IGNORECASE)
+_RESOURCE = re.compile(rb"Deployment|InferenceService|HorizontalPodAutoscaler|NetworkPolicy|ServiceMonitor|PodMonitor")
 _MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -76,18 +77,18 @@ def _is_plain(path: Path) -> bool:
 
 
 def find_manifests(folder: Path, gathered: Gathered) -> list[tuple[Path, bytes]]:
-    """Return the files with a SeldonDeployment, in the folder and its direct subfolders.
+    """Return the files that may contain manifests of a server, in the folder and its direct subfolders.
 
     Unreadable and too large files are ignored; links that leave the folder are reported.
     """
     found = []
     for path in sorted(_iterate_manifests(folder))[:MAX_FILES]:
         if leaving_link(folder, path) is not None:
-            why = "a link that leaves the folder is not read: copy the file into the folder if it is a SeldonDeployment"
+            why = "a link that leaves the folder is not read: copy the file into the folder if it is a manifest"
             gathered.leave_out(Position(str(path), 1, 1), path.name, why)
             continue
         data = read_bounded(folder, path, [])
-        if data is not None and b"SeldonDeployment" in data:
+        if data is not None and _RESOURCE.search(data):
             found.append((path, data))
     return found
 

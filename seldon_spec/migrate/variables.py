@@ -14,7 +14,7 @@ from seldon_spec.config.layers.environment import PREFIX, overlay
 from seldon_spec.config.layers.field_text import ArgumentHints
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.variables import Reading, by_name, flask_variables
-from seldon_spec.config.schema.lookup import is_sensitive
+from seldon_spec.config.schema.lookup import is_sensitive, own_path
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position, Severity
 from seldon_spec.migrate.candidates import VARIABLE, Candidate, Gathered, Rank
 
@@ -38,7 +38,7 @@ _REASONS = {
 """Variables that only the old image reads, and that the loader does not know."""
 
 _NO_EFFECT = "dropped: this value has no effect, and the setting is no longer supported"
-_IN_CLUSTER = "the SeldonDeployment sets it in the cluster, and the server reads it there"
+_IN_CLUSTER = "the manifest sets it in the cluster, and the server reads it there"
 
 
 _rows = cache(by_name)
@@ -128,13 +128,18 @@ def _at_source(problem: Diagnostic, position: Position, label: str) -> Diagnosti
 def without_secrets(candidates: list[Candidate], gathered: Gathered) -> Iterator[Candidate]:
     """Yield the candidates with references in place of secrets, and report each."""
     for candidate in candidates:
-        name = candidate.path[-1]
-        is_free = candidate.path[0] in (VARIABLE, "parameters") or candidate.path[:2] == ("image", "environment")
-        is_key = candidate.path[0] == "flask" and is_sensitive((name,))
+        path = own_path(candidate.path)
+        name = path[-1]
+        is_free = path[0] in (VARIABLE, "parameters", "environment") or path[:2] == ("image", "environment")
+        is_key = path[0] == "flask" and is_sensitive((name,))
+        is_label = path[:2] in (("image", "labels"), ("deployment", "labels"), ("deployment", "annotations"))
+        is_pod = path[:2] == ("deployment", "pod")
         if (is_free and is_secret(name, candidate.value) and _is_literal(candidate.value)) or is_key:
             yield from _refer(candidate, gathered)
-        elif _SECRET_TEXT.search(str(candidate.value)) or (
-            candidate.path[:2] == ("image", "labels") and is_secret(name)
+        elif (
+            _SECRET_TEXT.search(str(candidate.value))
+            or (is_label and is_secret(name))
+            or (is_pod and _sets_secret(candidate.value))
         ):
             gathered.leave_out(
                 candidate.position, candidate.label, "a secret is not copied, and this key does not accept a reference"
@@ -143,14 +148,29 @@ def without_secrets(candidates: list[Candidate], gathered: Gathered) -> Iterator
             yield candidate
 
 
+def _sets_secret(value: Any) -> bool:
+    """Return whether a part of a pod sets a variable with a literal secret."""
+    if isinstance(value, dict):
+        literal = value.get("value")
+        is_set = isinstance(literal, str) and is_secret(str(value.get("name")), literal)
+        return is_set or any(map(_sets_secret, value.values()))
+    return isinstance(value, list) and any(map(_sets_secret, value))
+
+
+def _holds_references(value: Any) -> bool:
+    """Return whether a value is a list without literal secrets."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
 def _is_literal(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
 def _refer(candidate: Candidate, gathered: Gathered) -> Iterator[Candidate]:
-    path: FieldPath = candidate.path
+    path: FieldPath = own_path(candidate.path)
+    around = candidate.path[: len(candidate.path) - len(path)]
     name = path[-1]
-    if isinstance(candidate.value, dict):
+    if isinstance(candidate.value, dict) or _holds_references(candidate.value):
         yield candidate
         return
     if not _is_literal(candidate.value):
@@ -159,11 +179,13 @@ def _refer(candidate: Candidate, gathered: Gathered) -> Iterator[Candidate]:
         )
         return
     variable = f"FLASK_{name}" if path[0] == "flask" else re.sub(r"[^A-Za-z0-9_]", "_", name).upper()
-    if path[0] in (VARIABLE, "image"):
+    if path[0] == "environment":
+        variable = name
+    elif path[0] in (VARIABLE, "image"):
         variable, path = name, (VARIABLE, name)
     gathered.leave_out(
         candidate.position,
         candidate.label,
         f"a secret is not copied: seldon.yaml refers to the variable {variable}; set it where the server starts",
     )
-    yield replace(candidate, path=path, value={"from_env": variable})
+    yield replace(candidate, path=(*around, *path), value={"from_env": variable})

@@ -34,7 +34,8 @@ def render_spec(
     """
     tree: dict[str, Any] = {}
     for path, choice in choices.items():
-        if _is_default(path, choice.candidate.value):
+        is_remote = (*path[:-1], "url") in choices  # only its entry has the type of a server
+        if _is_default(path, choice.candidate.value) and not is_remote:
             continue
         section = tree
         for step in path[:-1]:

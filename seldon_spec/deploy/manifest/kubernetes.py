@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
     build_annotations,
     build_labels,
@@ -52,7 +54,7 @@ def _build_deployment(workload: Workload, selector: dict[str, Tree], *, is_compl
         variables = complete(workload, variables)
     template = {
         "metadata": {"labels": build_labels(workload), "annotations": build_pod_annotations(workload)},
-        "spec": build_pod(workload, PodStyle(workload.component or workload.name), variables),
+        "spec": build_pod(workload, build_style(workload), variables),
     }
     return {
         "apiVersion": "apps/v1",
@@ -67,8 +69,23 @@ def _build_deployment(workload: Workload, selector: dict[str, Tree], *, is_compl
     }
 
 
+def build_style(workload: Workload) -> PodStyle:
+    """Return how the pods of a Deployment are built."""
+    return PodStyle(workload.component or workload.name)
+
+
 def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
     """Return variables with one for each value that the image contains too."""
-    known = {each["name"] for each in variables}
-    others = [*build_plain_variables(workload), *build_all_variables(workload, frozenset())]
-    return [*variables, *(each for each in others if each["name"] not in known)]
+    kept = [each for each in variables if each["name"] not in _WHOLE]
+    known = {each["name"] for each in kept}
+    others = [
+        *build_plain_variables(workload),
+        *build_graph_variables(workload),
+        *build_all_variables(workload, frozenset()),
+        *build_reference_variable(workload),
+    ]
+    return [*kept, *(each for each in others if each["name"] not in known)]
+
+
+_WHOLE = frozenset(generic_variable((key,)) for key in ("parameters", "environment", "graph"))
+"""The variables that have a part of a mapping, or the graph in another form, unless the manifest is complete."""

@@ -12,6 +12,7 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.graph import list_components as list_called
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import SecretRef, Spec
+from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
     MANAGER,
     build_annotations,
@@ -20,7 +21,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_pod_annotations,
     build_selector,
 )
-from seldon_spec.deploy.manifest.network import build_endpoint, build_rules
+from seldon_spec.deploy.manifest.network import build_pod_monitor, build_rules
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod
 from seldon_spec.deploy.manifest.scaling import build_metrics, build_replicas, count_pods
 from seldon_spec.deploy.manifest.secrets import find_secret
@@ -72,7 +73,7 @@ def render_seldon(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT
     }
     selector = build_selector(whole) if spec.graph is None else {"app.kubernetes.io/part-of": spec.name}
     yield from _build_policy(whole, selector, list(parts.values()))
-    yield from _build_monitor(whole, selector)
+    yield from build_pod_monitor(whole, selector, _METRICS_PATH)
 
 
 def _build_limits(whole: Workload) -> dict[str, Tree]:
@@ -138,19 +139,23 @@ def find_type(value: Any) -> str | None:
     return None
 
 
+def build_style(workload: Workload) -> PodStyle:
+    """Return how the pods of a component are built."""
+    return PodStyle(workload.component or workload.name, drains=False, sleep_seconds=_SLEEP_SECONDS)
+
+
 def _build_component(whole: Workload, workload: Workload, *, is_complete: bool) -> Tree:
     """Return the pods of a component."""
     labels = {key: value for key, value in build_labels(workload).items() if value != MANAGER}
     annotations = build_pod_annotations(workload)
     if "prometheus.io/path" in annotations:
         annotations["prometheus.io/path"] = _METRICS_PATH
-    style = PodStyle(workload.component or whole.name, drains=False, sleep_seconds=_SLEEP_SECONDS)
     variables = _build_variables(whole, workload, is_complete=is_complete)
     return {
         "metadata": {"labels": labels, "annotations": annotations},
         **build_replicas(workload),
         **_build_scaling(workload),
-        "spec": build_pod(workload, style, variables),
+        "spec": build_pod(workload, build_style(workload), variables),
     }
 
 
@@ -168,8 +173,9 @@ def _build_scaling(workload: Workload) -> dict[str, Tree]:
 
 def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) -> list[Tree]:
     """Return the variables of a container, each name once; those of the component before those of the graph."""
+    untyped = generic_variable(("parameters",))  # the unit has the others
     variables = [
-        *build_variables(workload, drains=False),
+        *(each for each in build_variables(workload, drains=False) if each["name"] != untyped),
         *build_plain_variables(workload),
         *(_build_graph_variables(whole) if workload.at else ()),
         *_build_grpc(workload),
@@ -177,6 +183,7 @@ def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) 
         *_build_own_limits(workload),
     ]
     if is_complete:
+        variables += [*build_graph_variables(workload), *build_reference_variable(workload)]
         skipped: set[FieldPath] = {("parameters",), ("ports",)}
         skipped |= set(LIMITS) if not workload.at else set()
         skipped |= {("name",)} if workload.spec.name == (workload.component or whole.name) else set()
@@ -242,17 +249,3 @@ def _build_policy(whole: Workload, selector: dict[str, Tree], parts: list[Worklo
     ports = [each.spec.ports for each in parts]
     served = [port for each in ports for port in (each.http, each.grpc) if port is not None]
     yield from build_rules(whole, selector, sorted({*served, *executor}), sorted({each.metrics for each in ports}))
-
-
-def _build_monitor(whole: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
-    """Yield the PodMonitor: the operator's Services have no port for metrics, which a ServiceMonitor needs."""
-    if whole.spec.deployment.monitoring == "service_monitor":
-        endpoints = [build_endpoint(whole, _METRICS_PATH)]
-        yield {
-            "apiVersion": "monitoring.coreos.com/v1",
-            "kind": "PodMonitor",
-            "metadata": build_metadata(whole),
-            "spec": whole.note(
-                {"selector": {"matchLabels": selector}, "podMetricsEndpoints": endpoints}, "deployment", "monitoring"
-            ),
-        }

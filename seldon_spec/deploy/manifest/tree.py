@@ -50,8 +50,8 @@ def merge(tree: Tree, overlay: Tree) -> Tree:
 
 
 def _merge_lists(items: list[Tree], others: Sequence[Tree]) -> list[Tree]:
-    key = next((key for key in _KEYS if all(key in to_plain(each) for each in [*items, *others] if each)), None)
-    if key is None or not all(isinstance(to_plain(each), dict) for each in [*items, *others]):
+    key = _find_key([to_plain(each) for each in [*items, *others]])
+    if key is None:
         return [*items, *others]
     places = {to_plain(item)[key]: index for index, item in enumerate(items)}
     merged = list(items)
@@ -62,3 +62,31 @@ def _merge_lists(items: list[Tree], others: Sequence[Tree]) -> list[Tree]:
         else:
             merged[index] = merge(merged[index], other)
     return merged
+
+
+def _find_key(items: Sequence[Any]) -> str | None:
+    """Return the key that identifies the items of a list; None if they have none."""
+    return next((key for key in _KEYS if all(isinstance(each, dict) and key in each for each in items)), None)
+
+
+def subtract(whole: Any, tree: Any) -> Any:
+    """Return the overlay that :func:`merge` needs to make ``whole`` of a tree; both are plain values.
+
+    Items that lists of ``whole`` lack cannot be expressed, and are ignored.
+    """
+    if isinstance(whole, dict) and isinstance(tree, dict):
+        removed = {key: None for key in tree if key not in whole}
+        changed = {key: value for key, value in whole.items() if key not in tree or value != tree[key]}
+        return {key: subtract(value, tree.get(key)) for key, value in changed.items()} | removed
+    if isinstance(whole, list) and isinstance(tree, list):
+        return _subtract_lists(whole, tree)
+    return whole
+
+
+def _subtract_lists(whole: list[Any], items: list[Any]) -> list[Any]:
+    key = _find_key([*whole, *items])
+    if key is None:
+        return [item for item in whole if item not in items]
+    known = {item[key]: item for item in items}
+    changed = [item for item in whole if item != known.get(item[key])]
+    return [{key: item[key], **subtract(item, known.get(item[key]))} for item in changed]

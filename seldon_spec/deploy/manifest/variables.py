@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.build_spec import plain
+from seldon_spec.config.contract import ColumnSpec, TensorSpec
 from seldon_spec.config.graph import describe_step
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.masking import find_literals
@@ -115,7 +116,16 @@ def _list_values(spec: Spec, path: FieldPath, value: Any) -> Iterator[tuple[Fiel
         for field in fields(value):
             yield from _list_values(spec, (*path, field.name), getattr(value, field.name))
     elif any(origin[: len(path)] == path for origin in spec.origins):
-        yield path, plain(value)
+        yield path, _shorten(value)
+
+
+def _shorten(value: Any) -> Any:
+    """Return a value as JSON, with the keys of tensors and columns that differ from their defaults."""
+    if isinstance(value, (TensorSpec, ColumnSpec)):
+        values = {each.name: getattr(value, each.name) for each in fields(value)}
+        defaults = {each.name: each.default for each in fields(value)}
+        return {name.rstrip("_"): _shorten(each) for name, each in values.items() if each != defaults[name]}
+    return [_shorten(each) for each in value] if isinstance(value, tuple) else plain(value)
 
 
 def _variable(workload: Workload, path: FieldPath, value: Any) -> Tree:

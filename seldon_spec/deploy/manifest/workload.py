@@ -66,6 +66,11 @@ class Workload:
         file = [] if self.graph.file == SPEC_FILE else [self.graph.file]
         return ["seldon-spec", "serve", *file, "--component", self.at[-1]]
 
+    @property
+    def whole(self) -> Workload:
+        """The whole spec, whose ``deployment`` has the keys that components share, e.g. ``namespace``."""
+        return Workload(self.graph.name, self.graph, self.graph) if self.at else self
+
     def note(self, value: Tree, *path: str, plus: str = "") -> Commented:
         """Return a value with a comment about the key that it comes from.
 
@@ -78,7 +83,7 @@ class Workload:
 
     def layers(self, key: str) -> list[dict[str, Tree]]:
         """Return a mapping of ``deployment`` with comments: that of the graph, then that of the component."""
-        whole = [Workload(self.graph.name, self.graph, self.graph)] if self.at else []
+        whole = [self.whole] if self.at else []
         return [
             {name: each.note(value, "deployment", key, name) for name, value in each._get(key).items()}
             for each in (*whole, self)
