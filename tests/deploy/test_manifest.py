@@ -140,7 +140,7 @@ DIFFERENT: dict[str, Callable[[str], str]] = {
     "one object less": lambda text: text.rpartition("---\n")[0],
     "another order of objects": lambda text: "---\n".join(reversed(text.split("---\n"))),
     "no YAML": lambda text: f"{text}[",
-    "empty": lambda text: "",
+    "empty": lambda _: "",
 }
 
 
