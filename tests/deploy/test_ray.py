@@ -137,6 +137,14 @@ def test_components_with_pods_of_their_own_are_reported(tmp_path: Path) -> None:
     assert [".".join(each.path) for each in found] == ["deployment.apart", "components.one.deployment.resources"]
 
 
+def test_a_graph_in_one_process_is_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "requirements.txt").write_text(WITH_RAY)
+    (tmp_path / "seldon.yaml").write_text("name: chain\ngraph: [one]\ncomponents: {one: {class_name: MyModel}}\n")
+    found = find_problems(load(tmp_path, {}, {("deployment", "apart"): "false"}), Target.RAY)
+    assert not [each for each in found if each.code == "not-in-target"]
+
+
 def test_a_class_that_learns_is_reported_if_there_are_replicas(tmp_path: Path) -> None:
     learning = MODEL + "\n    def send_feedback(self, features, names, reward, truth):\n        pass\n"
     (tmp_path / "MyModel.py").write_text(learning)

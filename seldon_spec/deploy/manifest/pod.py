@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from seldon_spec.config.model import SPEC_FILE
@@ -77,7 +77,20 @@ def build_pod(
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
     }
-    return functools.reduce(merge, workload.layers("pod"), pod)
+    return functools.reduce(merge, (_rename_container(each, workload, style) for each in workload.layers("pod")), pod)
+
+
+def _rename_container(layer: dict[str, Tree], workload: Workload, style: PodStyle) -> dict[str, Tree]:
+    """Return keys of a pod with the target's name of the container, which a spec calls by the name of its component."""
+    containers = layer.get("containers")
+    if not isinstance(containers, Commented) or not isinstance(containers.value, (list, tuple)):
+        return layer
+    names = (workload.component or workload.name, workload.graph.name)
+    renamed: list[Tree] = [
+        {**each, "name": style.container} if isinstance(each, Mapping) and each.get("name") in names else each
+        for each in containers.value
+    ]
+    return {**layer, "containers": replace(containers, value=renamed)}
 
 
 def build_container(workload: Workload, style: PodStyle, variables: list[Tree], mounts: list[Tree]) -> Tree:

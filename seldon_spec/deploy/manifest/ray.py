@@ -46,7 +46,6 @@ _WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
     (("server", "log"), "Ray writes the logs"),
     (("server", "tracing"), "replicas send no traces"),
     (("server", "shutdown", "delay_seconds"), "Serve's proxy stops sending requests to a replica before it stops"),
-    (("deployment", "apart"), "each replica runs the whole graph"),
 )
 """Keys without effect on Ray, and the reason."""
 
@@ -181,6 +180,8 @@ def find_ray_problems(workload: Workload) -> Iterator[Diagnostic]:
     for path, reason in _WITHOUT_EFFECT:
         if any(origin[: len(path)] == path for origin in workload.spec.origins):
             yield _report_unused(workload, path, reason)
+    if workload.spec.deployment.apart:
+        yield _report_unused(workload, ("deployment", "apart"), "each replica runs the whole graph")
     for name, component in workload.spec.components.items():
         if component.spec is not None:
             part = Workload(name, component.spec, workload.graph, ("components", name))
