@@ -167,6 +167,39 @@ def test_check_of_a_missing_file(folder: Path, capsys: Capture) -> None:
     assert "missing.yaml cannot be read" in captured.err
 
 
+# ----- pods
+
+SHUTDOWNS: list[tuple[dict[str, float], dict[str, str], int]] = [
+    ({}, {"DELAY": "5"}, 25),
+    ({"grace_seconds": 0}, {"DELAY": "5", "GRACE": "6"}, 11),
+    ({"grace_seconds": 3}, {"DELAY": "5", "GRACE": "8"}, 13),
+    ({"grace_seconds": 5}, {"DELAY": "5", "GRACE": "10"}, 15),
+    ({"grace_seconds": 30.5}, {"DELAY": "5"}, 36),
+    ({"grace_seconds": 4, "delay_seconds": 3}, {}, 9),
+]
+
+
+@pytest.mark.parametrize(("shutdown", "variables", "seconds"), SHUTDOWNS, ids=[str(each[0]) for each in SHUTDOWNS])
+def test_the_server_drains(
+    folder: Path, capsys: Capture, shutdown: dict[str, float], variables: dict[str, str], seconds: int
+) -> None:
+    """The delay is shorter than the grace period of the server, and that is shorter than the one of the pod."""
+    RandomSpec({"class_name": "parts.Model", "name": "risk", "server": {"shutdown": shutdown}}).write(folder)
+    [deployment] = yaml.safe_load_all(render(capsys, "--only", "Deployment"))
+    pod = deployment["spec"]["template"]["spec"]
+    found = {each["name"]: each["value"] for each in pod["containers"][0].get("env", ())}
+    assert found == {f"SELDON_SPEC__SERVER__SHUTDOWN__{key}_SECONDS": value for key, value in variables.items()}
+    assert pod["terminationGracePeriodSeconds"] == seconds
+
+
+def test_metrics_are_read_over_tls(folder: Path, capsys: Capture) -> None:
+    RandomSpec({"class_name": "parts.Model", "name": "risk", "server": {"tls": TLS}}).write(folder)
+    deployment, service = yaml.safe_load_all(render(capsys))
+    assert deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scheme"] == "https"
+    protocols = {port["name"]: port.get("appProtocol") for port in service["spec"]["ports"]}
+    assert protocols == {"http": "https", "grpc": None, "metrics": "https"}
+
+
 # ----- what prevents a manifest
 
 CLASS = {"class_name": "parts.Model", "name": "risk"}
