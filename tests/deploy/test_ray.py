@@ -11,7 +11,7 @@ import yaml
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.ray import build_options, read_quantity
-from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
+from seldon_spec.deploy.manifest.render import build_documents, find_problems
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.errors import Severity
@@ -26,17 +26,6 @@ WITH_RAY = "seldon-spec[ray]\n"
 def _load_case(folder: Path) -> Spec:
     [file] = {*folder.glob("*.yaml")} - {*folder.glob("for-*.yaml")}
     return load(file, {})
-
-
-@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.relative_to(GOLDEN).as_posix())
-def test_golden(expected: Path, request: pytest.FixtureRequest) -> None:
-    target = Target(expected.stem.removeprefix("for-"))
-    spec = _load_case(expected.parent)
-    assert [each for each in find_problems(spec, target) if each.severity is Severity.ERROR] == []
-    text = render_manifest(spec, target, "0.1.0", build_documents(spec, target), has_comments=True)
-    if request.config.getoption("--rewrite-golden"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("expected", [path for path in EXPECTED if path.stem == "for-kuberay"], ids=str)
