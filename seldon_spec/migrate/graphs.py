@@ -211,7 +211,7 @@ def _lift(found: GraphUnits, whole: Gathered, parts: dict[str, Gathered]) -> lis
 
 
 def _list_metadata(resource: Resource) -> dict[FieldPath, Any]:
-    """Return the labels and annotations of a resource by the keys that they become."""
+    """Return the labels and annotations of a resource by the keys that set them."""
     trees = [(kind, resource.tree.get("metadata", kind)) for kind in ("labels", "annotations")]
     return {("deployment", kind, key): value.text() for kind, tree in trees if tree for key, value in tree.entries()}
 
