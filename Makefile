@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is imported is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser lint types docs lock clean
+.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser test-ray lint types docs lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -29,6 +29,7 @@ help:
 	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
 	@echo 'make test-clients  installs the clients of Triton and KServe, and sends requests from them to the server'
 	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
+	@echo 'make test-ray  installs Ray, and compares its responses on a cluster of one node with those of the server'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -55,6 +56,10 @@ test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/c
 # In an environment of its own: pytest runs with Playwright.
 test-browser: .venv-browser/.wheel
 	$(call run_tests,.venv-browser,tests/browser,-m browser $(PARALLEL))
+
+# In an environment of its own: Ray is large, and needs other packages than the tests.
+test-ray: .venv-ray/.wheel
+	$(call run_tests,.venv-ray,tests/ray,-m ray)
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -101,6 +106,7 @@ lock: .venv-lock/.uv
 	$(LOCK) --universal --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
 	$(LOCK) --group test --constraint tests/oldest.txt --output-file requirements/oldest.txt
 	$(LOCK) --universal --group test --group browser --output-file requirements/browser.txt
+	$(LOCK) --universal --group test --group ray --output-file requirements/ray.txt
 	$(LOCK_GROUP) --group client-triton --output-file requirements/client-triton.txt
 	$(LOCK_GROUP) --group client-kserve --output-file requirements/client-kserve.txt
 
@@ -152,6 +158,9 @@ build/clients/.venv-%/.locked: requirements/client-%.txt
 
 .venv-browser/.wheel: requirements/browser.txt build/.wheel
 	$(call install_wheel,.venv-browser,$(PYTHON),$<)
+
+.venv-ray/.wheel: requirements/ray.txt build/.wheel
+	$(call install_wheel,.venv-ray,$(PYTHON),$<)
 
 # The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
 .venv-oldest/.wheel: requirements/oldest.txt build/.wheel

@@ -79,6 +79,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrate",),
     ("compat",),
     ("app",),
+    ("ray",),
     ("contract_test",),
     ("testing",),
     ("cli",),

@@ -31,6 +31,8 @@ PAGES = [
     "docs/browser.md",
     "docs/compose.md",
 ]
+MANIFESTS = {"docs/kubernetes.md": 4, "docs/kserve.md": 1, "docs/docker-compose.md": 1}
+"""The pages that render manifests and start no server, with the number of their commands."""
 PACKAGING = ["README.md", "docs/quickstart.md"]
 """The pages that render a Dockerfile."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -150,6 +152,14 @@ def test_the_page_does_what_it_shows(
     assert len(seen) >= (2 if page == "docs/browser.md" else 5)
     if page in PACKAGING:
         assert (tmp_path / "Dockerfile").read_text(encoding="utf-8").startswith("# Rendered by seldon-spec")
+
+
+@pytest.mark.parametrize("page", MANIFESTS)
+def test_the_manifests_are_what_the_page_shows(
+    page: str, tmp_path: Path, command_environ: dict[str, str], reserve_ports: ReservePorts
+) -> None:
+    seen = run_page(page, tmp_path, command_environ, reserve_ports, lambda _: True)
+    assert len(seen) == MANIFESTS[page]
 
 
 @pytest.mark.clients

@@ -34,7 +34,10 @@ _SECTIONS = (
 )
 _OF_A_CLASS = ("class_name", "service_type", "parameters")
 _OF_A_COMPONENT = (*_OF_A_CLASS, "name", "version", "environment", "inputs", "outputs", "platform")
-"""The sections of a component that have an effect in the process of its graph."""
+"""The sections of a component that have an effect in the process of its graph.
+
+Those of its ``deployment`` that are set are shown too: they have an effect in pods of its own.
+"""
 _OF_ENTRIES = ("url", "timeout_seconds", "token", "ca")
 
 
@@ -51,9 +54,8 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
         if spec.graph is None or name not in _OF_A_CLASS:
             for path, value in _leaves((name,), getattr(spec, name), around):
                 yield (*around, *path), value, spec.origin(*path)
-    if around and spec.graph is None:
-        at = ("server", "validate_requests")
-        yield (*around, *at), spec.server.validate_requests, spec.origin(*at)
+    for path, value in _list_component_values(spec, around) if around else ():
+        yield (*around, *path), value, spec.origin(*path)
     if spec.graph is not None:
         yield (*around, "graph"), describe_step(spec.graph), spec.origin("graph")
     for name, component in spec.components.items():
@@ -66,6 +68,15 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
             yield (*around, *at, "service_type"), component.service_type, spec.origin(*at, "service_type")
         else:
             yield from leaves(component.spec, (*around, *at))
+
+
+def _list_component_values(spec: Spec, around: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield the values of a component that are not sections of ``_OF_A_COMPONENT``."""
+    if spec.graph is None:
+        yield ("server", "validate_requests"), spec.server.validate_requests
+    for path, value in _leaves(("deployment",), spec.deployment, around):
+        if path in spec.origins:
+            yield path, value
 
 
 def _leaves(path: FieldPath, value: Any, around: FieldPath) -> Iterator[tuple[FieldPath, Any]]:

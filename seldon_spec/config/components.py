@@ -8,11 +8,13 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seldon_spec.config.checks.component_rules import check_entry, join_environments, may_take_feedback
 from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.deployment_rules import find_references
 from seldon_spec.config.checks.spec_rules import check_rules
 from seldon_spec.config.graph import list_components
 from seldon_spec.config.graph_steps import (
@@ -97,6 +99,7 @@ class SpecLoader:
         self.findings += [*document.problems, *values.problems]
         if not layered.is_readable:
             return loaded
+        loaded.references = find_references(values)
         variables: dict[str, Any] = values.get(("environment",)) or {}
         loaded.environment = {name: (value, values.origins["environment", name]) for name, value in variables.items()}
         invalid = {f.path for f in values.problems if f.path and f.severity is Severity.ERROR}
@@ -107,6 +110,8 @@ class SpecLoader:
             self._root = context
         if ("graph",) not in layered.wrong and not any(path[:1] == ("graph",) for path in invalid):
             loaded = _GraphLoader(self, loaded, context, at, files).load()
+        if all(finding.severity is not Severity.ERROR for finding in self.findings):  # otherwise, some may be missing
+            context = replace(context, references=loaded.references)
         loaded.findings = check_rules(context, frozenset(layered.wrong))
         self.findings += loaded.findings
         return loaded
@@ -182,6 +187,7 @@ class _GraphLoader:
                 self.report("graph-unused", f'no step of the graph names "{name}"', origin, Severity.WARNING, name)
         self._compile(raw, components)
         local = [each.loaded for each in components.values() if each.loaded and each.entry.get("url") is None]
+        self._loaded.references = self._loaded.references.union(*(each.references for each in local))
         self._loader.findings += join_environments(self._loaded.environment, [each.environment for each in local])
         return self._loaded
 

@@ -45,6 +45,7 @@ class LoadedSpec:
         components: of a graph, in call order.
         step_names: of the steps with branches, those of nested graphs too.
         environment: the variables that it sets in the process, with their origins.
+        references: the variables and files of its references, and of those of components in its process.
         findings: of the rules of the spec alone.
         is_served: whether it is a component that is served alone.
     """
@@ -54,5 +55,6 @@ class LoadedSpec:
     components: dict[str, LoadedComponent] = field(default_factory=dict)
     step_names: frozenset[str] = frozenset()
     environment: dict[str, tuple[Any, Origin]] = field(default_factory=dict)
+    references: frozenset[str] = frozenset()
     findings: list[Diagnostic] = field(default_factory=list)
     is_served: bool = False

@@ -27,7 +27,10 @@ PAGES = load_explanations()
 
 
 def _codes_in_the_sources() -> set[str]:
-    """Every code that a Diagnostic is made with: its first argument where it is written out, and the schema's table."""
+    """Every code that a Diagnostic is made with: its first text where it is written out, and the schema's table.
+
+    ``report`` of a manifest has the workload before the code.
+    """
     from seldon_spec.config.schema.violations import CODES
 
     found = set(CODES.values())
@@ -39,10 +42,10 @@ def _codes_in_the_sources() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            first = node.args[0] if node.args else None
-            makes_one = name in ("Diagnostic", "report", "_report", "_wrong", "invalid_value")
-            if makes_one and isinstance(first, ast.Constant) and isinstance(first.value, str):
-                found.add(first.value)
+            if name not in ("Diagnostic", "report", "_report", "_wrong", "invalid_value"):
+                continue
+            texts = [each.value for each in node.args[: 1 + (name == "report")] if isinstance(each, ast.Constant)]
+            found |= {text for text in texts[:1] if isinstance(text, str)}
     return found | {"reference"}
 
 

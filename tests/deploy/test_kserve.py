@@ -176,7 +176,12 @@ REFUSED = {
     "half a percent": ("{split: {a: 199, b: 1}}", APART, "the weights 199, 1 are not whole percents", 3),
     "nested": ("[a, {combine: mean, of: [a, {average: [a, b]}]}]", APART, "an average", 3),
     "gRPC": ("[a, b]", "deployment: {apart: true, transport: grpc}", "has no gRPC", 4),
-    "auth": ("[a, b]", f"server: {{auth: {{tokens: [{{from_env: T}}]}}}}\n{APART}", "no authentication", 4),
+    "auth": (
+        "[a, b]",
+        f"server: {{auth: {{tokens: [{{from_env: T}}]}}}}\n{APART}",
+        "no equivalent of server.auth.tokens",
+        4,
+    ),
 }
 
 
@@ -200,6 +205,15 @@ def test_the_whole_graph_in_one_process_has_no_limits(tmp_path: Path, graph: str
     assert container["ports"] == [{"name": "http1", "containerPort": 8080}]
 
 
+def test_settings_of_the_front_end_are_reported(tmp_path: Path) -> None:
+    more = "server: {request_timeout_seconds: 5, max_queue: 9}\nports: {http: 8080}\ndeployment: {apart: true}"
+    found = [each for each in _list_problems(write_spec(tmp_path, "[a, b]", more)) if each.code == "not-in-target"]
+    assert {each.message.split(" ")[0]: each.severity for each in found} == {
+        "server.max_queue": Severity.WARNING,
+        "ports.http": Severity.WARNING,
+    }
+
+
 PART = "a: {class_name: kserve_parts.Scale, "
 OF_COMPONENTS = {
     "URL of gRPC": ('a: {url: "grpc://x:1", service_type: MODEL}', "graph-not-in-target", "no gRPC, and a has"),
@@ -210,7 +224,6 @@ OF_COMPONENTS = {
     ),
     "ca": ('a: {url: "https://x", service_type: MODEL, ca: /ca.pem}', "graph-not-in-target", "no ca for a"),
     "gRPC": (PART + "deployment: {transport: grpc}}", "graph-not-in-target", "has no gRPC"),
-    "tls": (PART + "server: {tls: {certificate: /c, key: /k}}}", "graph-not-in-target", "certificate of a"),
     "auth": (PART + "server: {auth: {tokens: [{from_env: T}]}}}", "not-in-target", "sends no token to a"),
     "feedback": ("a: {class_name: kserve_parts.Learns}", "not-in-target", "a will get none"),
 }
@@ -243,8 +256,7 @@ def test_the_name_of_a_component_leaves_room_for_that_of_its_service(
 
 OF_SERVICES = {
     "no port": ("ports: {grpc: null}\ndeployment: {transport: grpc}", "not-in-target", Severity.ERROR),
-    "ServiceMonitor": ("deployment: {monitoring: service_monitor}", "not-in-target", Severity.WARNING),
-    "tls": ("server: {tls: {certificate: /c, key: /k}}", "not-in-target", Severity.WARNING),
+    "tls": ("server: {tls: {certificate: /tls/c, key: /tls/k}}", "not-in-target", Severity.WARNING),
     "long name": (f"name: {'x' * 54}", "deployment-name", Severity.ERROR),
     "longest name": (f"name: {'x' * 53}", None, None),
 }

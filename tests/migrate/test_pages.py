@@ -120,8 +120,21 @@ def test_the_table_of_what_the_operator_sets_is_the_loader_s() -> None:
                 assert overrides.strip().startswith(f"`{join(path)}`"), name
 
 
+def _find_file(page: str, name: str) -> str:
+    return str(next(text for _, title, text in BLOCK.findall(page) if title == name))
+
+
+def test_the_manifest_is_the_one_of_its_file(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    _write_files(MIGRATION, tmp_path)
+    (tmp_path / "requirements.txt").unlink()
+    (tmp_path / "seldon.yaml").write_text(_find_file(DEPLOYING, "seldon.yaml"))
+    command = "seldon-spec manifest --for seldon --no-comments"
+    assert command in DEPLOYING
+    assert _run(command, tmp_path, command_environ) == _find_file(DEPLOYING, "deployment.yaml")
+
+
 def test_the_manifest_gives_the_unit_the_ports_of_the_defaults(tmp_path: Path) -> None:
-    text = next(text for language, title, text in BLOCK.findall(DEPLOYING) if title == "deployment.yaml")
+    text = _find_file(DEPLOYING, "deployment.yaml")
     gathered = Gathered()
     resources = read_manifest(tmp_path, tmp_path / "deployment.yaml", text.encode(), gathered)
     [unit] = list_units(resources, gathered)

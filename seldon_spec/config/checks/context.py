@@ -25,6 +25,13 @@ class RuleContext:
     """Whether to check what only the build of an image needs."""
     graph: RuleContext | None = None
     """That of the served graph, for a component of it: they share one image."""
+    references: frozenset[str] | None = None
+    """The variables and files of all references, also of components; None: not all are known."""
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether there is a graph, valid or not."""
+        return self.is_set("graph") or self.document.find(("graph",)) is not None
 
     def origin(self, *path: str) -> Origin:
         """Return the origin of the value at ``path``; of a default, the start of the file."""

@@ -18,7 +18,6 @@ from seldon_spec.config.checks.tls import check_tls, find_unreadable
 from seldon_spec.config.checks.tracing import check_tracing
 from seldon_spec.config.model import ServiceType, ShutdownSpec, TlsSpec
 from seldon_spec.config.paths import exists, is_file
-from seldon_spec.config.schema.lookup import optional_sections
 from seldon_spec.errors import Diagnostic, Severity
 
 _NATIVE_ONLY = ("max_connections", "max_buffered_bytes", "header_timeout_seconds", "body_timeout_seconds")
@@ -33,7 +32,6 @@ _BATCHED_HOOKS = {
 
 def find_server_problems(context: RuleContext) -> Iterator[Diagnostic]:
     """Yield the diagnostics of ``server``."""
-    yield from _check_required_keys(context)
     yield from _check_shutdown(context)
     yield from _check_combinations(context)
     yield from _check_batching(context)
@@ -42,19 +40,6 @@ def find_server_problems(context: RuleContext) -> Iterator[Diagnostic]:
         yield from check_tracing(context.origin("server", "tracing"))
     if context.values.get(("server", "engine")) == "uvicorn":
         yield from check_engine(context.origin("server", "engine"))
-
-
-def _check_required_keys(context: RuleContext) -> Iterator[Diagnostic]:
-    """Report missing keys of optional sections."""
-    for at, schema in optional_sections():
-        section = context.values.get(at)
-        for key in schema.get("required", ()) if section is not None else ():
-            # An invalid key of the file is reported already.
-            if key not in section and context.document.find((*at, key)) is None:
-                from seldon_spec.config.schema.violations import missing_key
-
-                origins = context.values.origins.items()
-                yield missing_key(at, key, next(o for path, o in origins if path[: len(at)] == at))
 
 
 def _check_shutdown(context: RuleContext) -> Iterator[Diagnostic]:

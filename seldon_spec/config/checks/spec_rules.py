@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from seldon_spec.config.checks.class_rules import (
     check_class_exists,
@@ -12,6 +12,7 @@ from seldon_spec.config.checks.class_rules import (
     check_signatures,
 )
 from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.checks.deployment_rules import check_deployment
 from seldon_spec.config.checks.image_rules import find_image_problems
 from seldon_spec.config.checks.server_rules import find_server_problems
 from seldon_spec.config.checks.tensor_rules import check_infer, check_tensors
@@ -20,7 +21,7 @@ from seldon_spec.config.layers.environment import PREFIX
 from seldon_spec.config.layers.variables import TABLE, known_variables
 from seldon_spec.config.masking import find_literals
 from seldon_spec.config.model import PortsSpec
-from seldon_spec.config.schema.lookup import field_schema, join, takes_any_key
+from seldon_spec.config.schema.lookup import field_schema, join, takes_any_key, with_required_keys
 from seldon_spec.errors import Diagnostic, FieldPath, OriginKind, Severity
 
 
@@ -36,9 +37,11 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
         check_parameter_types,
         check_infer,
         check_tensors,
+        _check_required_keys,
         _check_ports,
         find_image_problems,
         find_server_problems,
+        check_deployment,
         _check_environment,
         _check_literal_secrets,
         _check_dropped_settings,
@@ -55,7 +58,7 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
 
 
 def _check_class_or_graph(context: RuleContext) -> Iterator[Diagnostic]:
-    has_class, has_graph = context.is_set("class_name"), _has_graph(context)
+    has_class, has_graph = context.is_set("class_name"), context.has_graph
     if not has_class and not has_graph:
         yield Diagnostic(
             "graph-or-class",
@@ -76,16 +79,11 @@ def _check_class_or_graph(context: RuleContext) -> Iterator[Diagnostic]:
         )
 
 
-def _has_graph(context: RuleContext) -> bool:
-    """Return whether there is a graph, valid or not."""
-    return context.is_set("graph") or context.document.find(("graph",)) is not None
-
-
 def _check_graph_keys(context: RuleContext) -> Iterator[Diagnostic]:
     """Report keys without effect in a graph, whose classes are components, and the reverse."""
     keys: tuple[FieldPath, ...] = (("components",),)
     reason = "there is no graph"
-    if _has_graph(context):
+    if context.has_graph:
         keys, reason = (("service_type",), ("parameters",), ("server", "batching")), "this spec is a graph"
     for path in keys:
         if context.is_set(*path):
@@ -97,6 +95,21 @@ def _check_graph_keys(context: RuleContext) -> Iterator[Diagnostic]:
                 path,
                 help="remove it",
             )
+
+
+def _check_required_keys(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report missing keys of mappings."""
+    for at, schema in with_required_keys():
+        section = context.values.get(at)
+        for key in schema["required"] if isinstance(section, Mapping) else ():
+            # An invalid key of the file is reported already.
+            if key not in section and context.document.find((*at, key)) is None:
+                from seldon_spec.config.schema.violations import missing_key
+
+                origins = [o for path, o in context.values.origins.items() if path[: len(at)] == at]
+                node = context.document.find(at)
+                is_replaced = node is not None and not isinstance(node[1].value, dict)  # by a part of a mapping
+                yield missing_key(at, key, origins[-1 if is_replaced else 0])
 
 
 def _check_ports(context: RuleContext) -> Iterator[Diagnostic]:
@@ -140,6 +153,13 @@ def _check_environment(context: RuleContext) -> Iterator[Diagnostic]:
             )
 
 
+_REMEDIES = {
+    "image": "anyone who can pull the image can read it: use a reference in environment",
+    "deployment": "the manifest would contain it: use a Secret, e.g. valueFrom: {secretKeyRef: {name: …, key: …}}",
+}
+"""The help for a literal secret, by its section."""
+
+
 def _check_literal_secrets(context: RuleContext) -> Iterator[Diagnostic]:
     for path, origin in context.values.origins.items():
         is_token = path[:1] == ("components",) and path[2:] == ("token",)
@@ -156,9 +176,7 @@ def _check_literal_secrets(context: RuleContext) -> Iterator[Diagnostic]:
                 origin if at == path else context.item_origin(*at),
                 Severity.WARNING,
                 at,
-                help="anyone who can pull the image can read it: use a reference in environment"
-                if path[0] == "image"
-                else "use a reference: {from_env: NAME} or {from_file: PATH}",
+                help=_REMEDIES.get(path[0], "use a reference: {from_env: NAME} or {from_file: PATH}"),
             )
 
 

@@ -114,13 +114,13 @@ def groups_keys(path: FieldPath) -> bool:
     return schema is not None and (is_section(schema) or takes_any_key(schema))
 
 
-def optional_sections(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
-    """Yield every section that may be null, with its schema."""
+def with_required_keys(schema: Schema | None = None, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
+    """Yield every mapping that has required keys, with its schema; without the items of lists."""
     for key, child in (load_schema() if schema is None else schema).get("properties", {}).items():
+        if "required" in child:
+            yield (*path, key), child
         if is_section(child):
-            if "null" in types_of(child):
-                yield (*path, key), child
-            yield from optional_sections(child, (*path, key))
+            yield from with_required_keys(child, (*path, key))
 
 
 def is_required(path: FieldPath) -> bool:

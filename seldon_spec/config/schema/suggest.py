@@ -119,6 +119,8 @@ def _suggest_text(at: FieldPath, text: str, written: str | None, schema: Schema)
     if "string" not in types:
         return _suggest_number(at, text, types) if written is not None else None
     candidates = [text.strip()]
+    if at[-1] == "memory":
+        candidates.append(re.sub(r"\s+|[Bb]$", "", text))
     if "x-default" in schema or at[-1] == "tag":
         candidates.append(re.sub(r"[\s_]+", "-", text.strip().lower()))
     if str(schema.get("examples", [""])[0]).startswith("/"):
@@ -182,9 +184,13 @@ def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
     near = same_name or next((key for key, schema in siblings.items() if folded in schema.get("x-aliases", ())), None)
     if near:
         return f'did you mean "{near}"?'
+    for key, schema in siblings.items():
+        inner = next((each for each in schema.get("x-keys", ()) if _fold_key(each) == folded), None)
+        if inner:
+            return f"write it below {key}: {key}: {{{inner}: …}}"
     others = [(path, schema) for path, schema in _all_keys() if path[:-1] != at[:-1] and path != at[:-1]]
     named = [path for path, _ in others if _fold_key(path[-1]) == folded]
-    aliased = [path for path, schema in others if folded in schema.get("x-aliases", ())]
+    aliased = [path for path, each in others if folded in each.get("x-aliases", ()) or at[-1] in each.get("x-keys", ())]
     if named and len(named[0]) == 1:
         return f'"{named[0][0]}" is a top-level key: write it without indentation'
     elsewhere = next((path for path in (*named, *aliased) if path[:1] != ("flask",) or path in named), None)

@@ -8,7 +8,8 @@ import re
 
 from seldon_spec.config.yaml.parser import parse_document
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_PLAIN = re.compile(r"(?![YyNn]\Z)[A-Za-z_/][A-Za-z0-9_./-]*")
+"""Some parsers of YAML 1.1, kubectl's among them, read y and n as booleans."""
 
 
 def printable(text: str) -> str:

@@ -20,14 +20,18 @@ from seldon_spec.config.graph import (
     find_first,
     walk_steps,
 )
-from seldon_spec.config.model import Spec
+from seldon_spec.config.schema.lookup import join
 from seldon_spec.deploy.manifest.problems import report
 from seldon_spec.deploy.manifest.tree import Tree
+from seldon_spec.deploy.manifest.variables import list_values
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
 SUFFIX = "-predictor"
 """What KServe appends to the name of an InferenceService for its Service and Deployment."""
+
+TIMEOUT = ("server", "request_timeout_seconds")
+"""The only setting of the front end of a graph that an InferenceGraph has."""
 
 ROOT = "root"
 """The name of the node that gets the request."""
@@ -135,10 +139,10 @@ def find_percents(weights: Sequence[float]) -> list[int] | None:
     return None if any(percent.denominator != 1 for percent in percents) else [int(percent) for percent in percents]
 
 
-def check_graph(spec: Spec, front: Workload, parts: Sequence[Workload]) -> Iterator[Diagnostic]:
+def check_graph(front: Workload, parts: Sequence[Workload]) -> Iterator[Diagnostic]:
     """Yield what an InferenceGraph cannot express, and what its users should know."""
-    assert spec.graph is not None
-    for step in walk_steps(spec.graph):
+    assert front.spec.graph is not None
+    for step in walk_steps(front.spec.graph):
         problem = _find_problem(step)
         if problem is not None:
             yield _refuse(front, f"an InferenceGraph cannot express {problem}", ("graph",))
@@ -146,14 +150,11 @@ def check_graph(spec: Spec, front: Workload, parts: Sequence[Workload]) -> Itera
         if workload.spec.deployment.transport == "grpc":
             message = "an InferenceGraph has no gRPC"
             yield _refuse(workload, message, ("deployment", "transport"), found="grpc", allowed="rest")
-    for key in ("tls", "auth"):
-        if getattr(front.spec.server, key) is not None:
-            message = f"KServe's router has no {'TLS' if key == 'tls' else 'authentication'}"
-            yield _refuse(front, message, ("server", key))
+    yield from _check_front_end(front)
     for part in parts:
         yield from _check_part(part)
     yield from _check_remotes(front)
-    components = spec.components.items()
+    components = front.spec.components.items()
     taking = [name for name, each in components if each.has_feedback and each.spec is not None]
     if taking:
         message = f"an InferenceGraph has no feedback: {', '.join(taking)} will get none"
@@ -182,12 +183,18 @@ def _find_problem(step: Step) -> str | None:
     return None
 
 
+def _check_front_end(front: Workload) -> Iterator[Diagnostic]:
+    """Report settings of the front end of the graph, in whose place KServe's router runs."""
+    for path, _ in list_values(front.spec):
+        if path[:2] in (("server", "tls"), ("server", "auth")):
+            yield _refuse(front, f"KServe's router has no equivalent of {join(path)}", path)
+        elif path[0] in ("ports", "flask", "server") and path != TIMEOUT:
+            message = f"{join(path)} has no effect: KServe's router runs in place of the front end"
+            yield report(front, "not-in-target", message, path, Severity.WARNING)
+
+
 def _check_part(part: Workload) -> Iterator[Diagnostic]:
-    server = part.spec.server
-    if server.tls is not None:
-        message = f"KServe's router does not trust the certificate of {part.component}"
-        yield _refuse(part, message, ("server", "tls"))
-    if server.auth is not None:
+    if part.spec.server.auth is not None:
         yield report(
             part,
             "not-in-target",

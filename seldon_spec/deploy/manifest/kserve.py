@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.inference_graph import SUFFIX, build_nodes, check_graph, list_urls
+from seldon_spec.deploy.manifest.inference_graph import SUFFIX, TIMEOUT, build_nodes, check_graph, list_urls
 from seldon_spec.deploy.manifest.kubernetes import complete
 from seldon_spec.deploy.manifest.metadata import (
     build_annotations,
@@ -19,7 +19,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_metadata,
     build_pod_annotations,
 )
-from seldon_spec.deploy.manifest.network import build_policy, build_rules
+from seldon_spec.deploy.manifest.network import build_pod_monitor, build_policy, build_rules
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, build_resources
 from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems, report
 from seldon_spec.deploy.manifest.scaling import build_budget, count_pods
@@ -34,7 +34,10 @@ _ROUTER_PORT = 8080
 _MAX_NAME = 63 - len(SUFFIX)
 
 _PORTS: Mapping[str, Mapping[str, str]] = MappingProxyType({"rest": {"http": "http1"}, "grpc": {"grpc": "h2c"}})
-"""The only port of the container by ``deployment.transport``, with the name that KServe and Knative expect."""
+"""The port for requests by ``deployment.transport``, with the name that KServe and Knative expect.
+
+It has to be the first one: KServe's Service has port 80 for it, and clients outside the cluster reach no other.
+"""
 
 _ROUTER_TIMEOUTS = ("serverWrite", "serviceClient")
 """The limits of the router: of a whole request, which is 60 seconds by default, and of one call."""
@@ -53,17 +56,7 @@ def check_kserve(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa
     for workload in parts if _is_apart(spec) else [front]:
         yield from _check_service(workload)
     if _is_apart(spec):
-        yield from check_graph(spec, front, parts)
-    if spec.deployment.monitoring == "service_monitor":
-        yield report(
-            front,
-            "not-in-target",
-            "KServe's Services have no port for metrics, so there is no ServiceMonitor",
-            ("deployment", "monitoring"),
-            Severity.WARNING,
-            found="service_monitor",
-            remedy="use monitoring: annotations, or a PodMonitor of your own",
-        )
+        yield from check_graph(front, parts)
 
 
 def _check_service(workload: Workload) -> Iterator[Diagnostic]:
@@ -109,6 +102,7 @@ def render_kserve(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT
         yield _build_service(workload, is_complete=is_complete)
         yield from _build_budget(workload, selector)
         yield from build_policy(workload, selector)
+        yield from build_pod_monitor(workload, selector, workload.spec.unit.metrics_path)
     if _is_apart(spec):
         selector = {f"{_GROUP}/inferencegraph": front.name}
         yield _build_graph(front, parts)
@@ -122,7 +116,9 @@ def _is_apart(spec: Spec) -> bool:
 
 def build_style(workload: Workload) -> PodStyle:
     """Return how the pods of an InferenceService are built."""
-    return PodStyle(_CONTAINER, ports=_PORTS[workload.spec.deployment.transport])
+    has_monitor = workload.graph.deployment.monitoring == "service_monitor"
+    ports = {**_PORTS[workload.spec.deployment.transport], **({"metrics": "metrics"} if has_monitor else {})}
+    return PodStyle(_CONTAINER, ports=ports)
 
 
 def _build_service(workload: Workload, *, is_complete: bool) -> Tree:
@@ -196,8 +192,7 @@ def _build_bounds(workload: Workload) -> dict[str, Tree]:
 
 def _build_timeout(workload: Workload) -> dict[str, Tree]:
     seconds = workload.spec.server.request_timeout_seconds
-    at = ("server", "request_timeout_seconds")
-    return {} if seconds is None else {"timeout": workload.note(math.ceil(seconds), *at)}
+    return {} if seconds is None else {"timeout": workload.note(math.ceil(seconds), *TIMEOUT)}
 
 
 def _build_budget(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:

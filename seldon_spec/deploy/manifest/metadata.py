@@ -47,7 +47,7 @@ def build_pod_annotations(workload: Workload) -> dict[str, Tree]:
     if workload.graph.deployment.monitoring == "annotations":
         spec = workload.spec
         annotations |= {
-            "prometheus.io/scrape": workload.note("true", "deployment", "monitoring"),
+            "prometheus.io/scrape": workload.whole.note("true", "deployment", "monitoring"),
             "prometheus.io/port": workload.note(str(spec.ports.metrics), "ports", "metrics"),
             "prometheus.io/path": spec.unit.metrics_path,
         }
@@ -67,7 +67,7 @@ def build_metadata(workload: Workload, name: str | None = None, annotations: Map
     namespace = workload.graph.deployment.namespace
     return {
         "name": workload.name if name is None else name,
-        **({} if namespace is None else {"namespace": workload.note(namespace, "deployment", "namespace")}),
+        **({} if namespace is None else {"namespace": workload.whole.note(namespace, "deployment", "namespace")}),
         "labels": build_labels(workload),
         **({"annotations": dict(annotations)} if annotations else {}),
     }

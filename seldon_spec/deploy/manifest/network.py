@@ -72,7 +72,7 @@ def build_rules(
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": build_metadata(workload),
-        "spec": workload.note(
+        "spec": workload.whole.note(
             {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": rules},
             "deployment",
             "network_policy",
@@ -88,18 +88,37 @@ def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tre
     """Yield the ServiceMonitor of the Service with the labels of ``selector``, if Prometheus's operator is used."""
     if workload.graph.deployment.monitoring != "service_monitor":
         return
-    endpoint = build_endpoint(workload, workload.spec.unit.metrics_path)
+    endpoint = _build_endpoint(workload, workload.spec.unit.metrics_path)
     yield {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": build_metadata(workload),
-        "spec": workload.note(
+        "spec": workload.whole.note(
             {"selector": {"matchLabels": selector}, "endpoints": [endpoint]}, "deployment", "monitoring"
         ),
     }
 
 
-def build_endpoint(workload: Workload, path: str) -> Tree:
+def build_pod_monitor(workload: Workload, selector: dict[str, Tree], path: str) -> Iterator[Tree]:
+    """Yield the PodMonitor of pods, where a ServiceMonitor would need a port that an operator's Service does not have.
+
+    Args:
+        workload: that runs in the pods.
+        selector: the labels of the pods.
+        path: of the metrics.
+    """
+    if workload.graph.deployment.monitoring != "service_monitor":
+        return
+    spec = {"selector": {"matchLabels": selector}, "podMetricsEndpoints": [_build_endpoint(workload, path)]}
+    yield {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": build_metadata(workload),
+        "spec": workload.whole.note(spec, "deployment", "monitoring"),
+    }
+
+
+def _build_endpoint(workload: Workload, path: str) -> Tree:
     """Return how Prometheus's operator reads the metrics of a container, at a path."""
     endpoint: dict[str, Tree] = {"port": "metrics", "path": path}
     if workload.spec.server.tls is not None:

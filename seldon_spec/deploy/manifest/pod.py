@@ -37,19 +37,35 @@ class PodStyle:
     ports: Mapping[str, str] = field(default_factory=_all_ports)
 
 
-def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tree:
+CONTAINER_SECURITY: Mapping[str, Tree] = MappingProxyType(
+    {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+)
+"""The security context of a container."""
+
+
+def build_pod(
+    workload: Workload, style: PodStyle, variables: list[Tree], changes: Mapping[str, Tree] = MappingProxyType({})
+) -> Tree:
     """Return the specification of a pod.
 
     Args:
         workload: that runs in it.
         style: of the target.
         variables: of the container.
+        changes: keys of the container that replace those of the server; None removes a key.
     """
     spec, deployment = workload.spec, workload.graph.deployment
     volumes, mounts = build_secret_volumes(workload)
     account = spec.deployment.service_account or deployment.service_account
+    owner = workload if spec.deployment.service_account else workload.whole
+    container = {**build_container(workload, style, variables, mounts), **changes}
+    container = {key: value for key, value in container.items() if value is not None}
     pod = {
-        **({"serviceAccountName": workload.note(account, "deployment", "service_account")} if account else {}),
+        **({"serviceAccountName": owner.note(account, "deployment", "service_account")} if account else {}),
         "automountServiceAccountToken": account is not None,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),
@@ -58,7 +74,7 @@ def build_pod(workload: Workload, style: PodStyle, variables: list[Tree]) -> Tre
             "runAsUser": workload.user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [build_container(workload, style, variables, mounts)],
+        "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
     }
     return functools.reduce(merge, workload.layers("pod"), pod)
@@ -75,11 +91,7 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         **({"env": [_escape_value(each) for each in variables]} if variables else {}),
         **build_resources(workload),
         **build_probes(workload, style),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
     }
 

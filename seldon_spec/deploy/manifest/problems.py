@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from seldon_spec.config.build_spec import plain
 from seldon_spec.config.checks.class_body import ClassSource
 from seldon_spec.config.checks.class_source import read_class
 from seldon_spec.config.checks.component_rules import may_take_feedback
@@ -14,7 +15,6 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.paths import leaves
 from seldon_spec.config.schema.lookup import join
-from seldon_spec.deploy.manifest.metadata import build_selector
 from seldon_spec.deploy.manifest.secrets import find_secret, list_secrets
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.deploy.manifest.variables import has_literal, is_outside_image, list_outside, list_values
@@ -28,13 +28,12 @@ NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
 def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield the diagnostics of a workload that do not depend on the target."""
     yield from check_name(workload)
-    yield from _check_labels(workload)
     yield from _check_image(workload)
     yield from _check_content(workload)
     yield from _check_protocol(workload)
     yield from _check_scaling(workload)
     yield from _check_files(workload)
-    yield from _check_state(workload)
+    yield from check_state(workload)
     yield from report_literals(workload, list_outside(workload))
 
 
@@ -49,9 +48,14 @@ def report(
     allowed: str | None = None,
     remedy: str | None = None,
 ) -> Diagnostic:
-    """Return a diagnostic about the value at ``path`` of the spec of a workload."""
-    origin = workload.spec.origin(*path)
-    return Diagnostic(code, message, origin, severity, (*workload.at, *path), found, allowed, remedy)
+    """Return a diagnostic about the value at ``path`` of the spec of a workload.
+
+    That of a default is at its section, or at the class or the graph.
+    """
+    origins = workload.spec.origins
+    around = [path[:length] for length in range(len(path), 0, -1)]
+    at = next((each for each in (*around, ("class_name",), ("graph",)) if each in origins), path)
+    return Diagnostic(code, message, workload.spec.origin(*at), severity, (*workload.at, *path), found, allowed, remedy)
 
 
 def check_name(workload: Workload) -> Iterator[Diagnostic]:
@@ -60,13 +64,6 @@ def check_name(workload: Workload) -> Iterator[Diagnostic]:
         remedy = "set name" if workload.at == () else "use shorter names"
         message = f'"{workload.name}" cannot be the name of a Service'
         yield report(workload, "deployment-name", message, ("name",), allowed=NAME, remedy=remedy)
-
-
-def _check_labels(workload: Workload) -> Iterator[Diagnostic]:
-    """Report a label of the user that selects the pods: it has to be the name of the workload, and never change."""
-    for key in build_selector(workload).keys() & workload.spec.deployment.labels.keys():
-        path = ("deployment", "labels", key)
-        yield report(workload, "deployment-name", f"{join(path)} selects the pods", path, remedy="use another label")
 
 
 def _check_content(workload: Workload) -> Iterator[Diagnostic]:
@@ -168,7 +165,9 @@ def _check_files(workload: Workload) -> Iterator[Diagnostic]:
     for at, path in files:
         reason = _find_reason(workload, path)
         if reason is not None:
-            remedy = f"write a path outside the image's folder, e.g. /etc/secrets/{posixpath.basename(path)}"
+            name = posixpath.basename(path)
+            is_key = _KEY.fullmatch(name) is not None
+            remedy = f"write a path outside the image's folder, e.g. /etc/secrets/{name if is_key else 'NAME'}"
             yield report(workload, "deployment-file", f"{join(at)} {reason}", at, found=path, remedy=remedy)
 
 
@@ -189,7 +188,8 @@ def _find_reason(workload: Workload, path: str) -> str | None:
 
 def find_literal_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield a warning for each literal secret that the manifest would repeat, and therefore leaves out."""
-    values = [*list_values(workload.spec), *((("environment", k), v) for k, v in workload.spec.environment.items())]
+    variables = ((("environment", name), plain(value)) for name, value in workload.spec.environment.items())
+    values = [*list_values(workload.spec), *variables]
     yield from report_literals(workload, (each for each in values if not is_outside_image(workload, each[0])))
 
 
@@ -207,7 +207,7 @@ def report_literals(workload: Workload, values: Iterable[tuple[FieldPath, Any]])
             )
 
 
-def _check_state(workload: Workload) -> Iterator[Diagnostic]:
+def check_state(workload: Workload) -> Iterator[Diagnostic]:
     """Report a class that may learn from feedback where each of several processes gets only a part of it."""
     replicas = workload.spec.deployment.replicas
     most = replicas.max if isinstance(replicas, ReplicasSpec) else replicas

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.compose import check_compose, render_compose
 from seldon_spec.deploy.manifest.kserve import check_kserve, render_kserve
+from seldon_spec.deploy.manifest.kuberay import check_kuberay, render_kuberay
 from seldon_spec.deploy.manifest.kubernetes import check_kubernetes, render_kubernetes
+from seldon_spec.deploy.manifest.ray import check_ray, render_ray
 from seldon_spec.deploy.manifest.seldon import render_seldon
 from seldon_spec.deploy.manifest.seldon_problems import check_seldon
 from seldon_spec.deploy.manifest.target import Target
@@ -26,6 +28,8 @@ class _Functions(NamedTuple):
 
 _TARGETS: Mapping[Target, _Functions] = {
     Target.KUBERNETES: _Functions(render_kubernetes, check_kubernetes),
+    Target.RAY: _Functions(render_ray, check_ray),
+    Target.KUBERAY: _Functions(render_kuberay, check_kuberay),
     Target.KSERVE: _Functions(render_kserve, check_kserve),
     Target.COMPOSE: _Functions(render_compose, check_compose),
     Target.SELDON: _Functions(render_seldon, check_seldon),

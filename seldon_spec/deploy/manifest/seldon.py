@@ -21,7 +21,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_pod_annotations,
     build_selector,
 )
-from seldon_spec.deploy.manifest.network import build_endpoint, build_rules
+from seldon_spec.deploy.manifest.network import build_pod_monitor, build_rules
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod
 from seldon_spec.deploy.manifest.scaling import build_metrics, build_replicas, count_pods
 from seldon_spec.deploy.manifest.secrets import find_secret
@@ -73,7 +73,7 @@ def render_seldon(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT
     }
     selector = build_selector(whole) if spec.graph is None else {"app.kubernetes.io/part-of": spec.name}
     yield from _build_policy(whole, selector, list(parts.values()))
-    yield from _build_monitor(whole, selector)
+    yield from build_pod_monitor(whole, selector, _METRICS_PATH)
 
 
 def _build_limits(whole: Workload) -> dict[str, Tree]:
@@ -173,8 +173,9 @@ def _build_scaling(workload: Workload) -> dict[str, Tree]:
 
 def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) -> list[Tree]:
     """Return the variables of a container, each name once; those of the component before those of the graph."""
+    untyped = generic_variable(("parameters",))  # the unit has the others
     variables = [
-        *build_variables(workload, drains=False),
+        *(each for each in build_variables(workload, drains=False) if each["name"] != untyped),
         *build_plain_variables(workload),
         *(_build_graph_variables(whole) if workload.at else ()),
         *_build_grpc(workload),
@@ -248,17 +249,3 @@ def _build_policy(whole: Workload, selector: dict[str, Tree], parts: list[Worklo
     ports = [each.spec.ports for each in parts]
     served = [port for each in ports for port in (each.http, each.grpc) if port is not None]
     yield from build_rules(whole, selector, sorted({*served, *executor}), sorted({each.metrics for each in ports}))
-
-
-def _build_monitor(whole: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
-    """Yield the PodMonitor: the operator's Services have no port for metrics, which a ServiceMonitor needs."""
-    if whole.spec.deployment.monitoring == "service_monitor":
-        endpoints = [build_endpoint(whole, _METRICS_PATH)]
-        yield {
-            "apiVersion": "monitoring.coreos.com/v1",
-            "kind": "PodMonitor",
-            "metadata": build_metadata(whole),
-            "spec": whole.note(
-                {"selector": {"matchLabels": selector}, "podMetricsEndpoints": endpoints}, "deployment", "monitoring"
-            ),
-        }

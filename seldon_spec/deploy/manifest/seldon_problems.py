@@ -65,11 +65,10 @@ def _check_executor(whole: Workload, parts: list[Workload]) -> Iterator[Diagnost
         message = f"the executor never calls a {kind} without branches, and returns the request"
         remedy = "set deployment.executor to false, or write a graph around it"
         yield report(whole, "not-in-target", message, ("service_type",), Severity.WARNING, remedy=remedy)
-    for part in parts:
-        if part.spec.server.tls is not None:
-            message = "the executor sends requests without TLS"
-            remedy = "remove server.tls, and encrypt by a mesh"
-            yield report(part, "not-in-target", message, ("server", "tls"), remedy=remedy)
+    if graph is None and whole.spec.server.tls is not None:
+        message = "the executor sends requests without TLS"
+        remedy = "remove server.tls, and encrypt by a mesh"
+        yield report(whole, "not-in-target", message, ("server", "tls"), remedy=remedy)
     yield from _check_ports(whole, parts)
 
 
@@ -101,7 +100,7 @@ def _check_literals(part: Workload, *, is_complete: bool) -> Iterator[Diagnostic
     """Report the literal secrets that are left out; the default manifest has only parameters and the environment."""
     keys = ("parameters", "environment")
     values = [((key, name), plain(value)) for key in keys for name, value in getattr(part.spec, key).items()]
-    yield from report_literals(part, values)
+    yield from report_literals(part, (each for each in values if not is_outside_image(part, each[0])))
     if is_complete:
         yield from (each for each in find_literal_problems(part) if each.path[len(part.at)] not in keys)
 

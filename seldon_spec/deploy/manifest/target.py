@@ -9,6 +9,8 @@ class Target(str, Enum):
     """What a manifest is for."""
 
     KUBERNETES = "kubernetes"
+    RAY = "ray"
+    KUBERAY = "kuberay"
     KSERVE = "kserve"
     COMPOSE = "compose"
     SELDON = "seldon"

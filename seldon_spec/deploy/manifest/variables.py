@@ -50,7 +50,7 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
             values[at] = {**values.get(at, {}), path[-1]: value} if is_free else value
             places.setdefault(at, path)
     outside = [
-        {"name": generic_variable(at), "value": workload.note(to_text(value), *places[at])}
+        {"name": workload.variable(at), "value": workload.note(to_text(value), *places[at])}
         for at, value in values.items()
     ]
     drain = list(_build_drain(workload)) if drains else []
@@ -176,18 +176,18 @@ def _build_drain(workload: Workload) -> Iterator[Tree]:
         return
     path = ("server", "shutdown", "delay_seconds")
     yield {"name": generic_variable(path), "value": workload.note(str(DRAIN_SECONDS), *path)}
-    if grace_seconds(workload, drains=True) != shutdown.grace_seconds:
+    own = grace_seconds(workload, drains=True)
+    if own != shutdown.grace_seconds:
         path = ("server", "shutdown", "grace_seconds")
-        text = f"{grace_seconds(workload, drains=True):g}"
-        comment = workload.note(text, *path, plus=f"{shutdown.grace_seconds:g} + {DRAIN_SECONDS}")
-        yield {"name": generic_variable(path), "value": comment}
+        plus = f"{shutdown.grace_seconds:g} + {own - shutdown.grace_seconds:g}"
+        yield {"name": generic_variable(path), "value": workload.note(f"{own:g}", *path, plus=plus)}
 
 
 def grace_seconds(workload: Workload, *, drains: bool) -> float:
     """Return the grace period of the server, in seconds; that of a short one gets the delay in addition."""
     shutdown = workload.spec.server.shutdown
     is_short = drains and not shutdown.delay_seconds and shutdown.grace_seconds <= DRAIN_SECONDS
-    return shutdown.grace_seconds + (DRAIN_SECONDS if is_short else 0)
+    return max(shutdown.grace_seconds, 1) + DRAIN_SECONDS if is_short else shutdown.grace_seconds
 
 
 def termination_seconds(workload: Workload, *, drains: bool, sleeps: int = 0) -> Commented:

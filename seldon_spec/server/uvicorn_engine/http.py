@@ -29,7 +29,7 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 _CLOSE = (b"connection", b"close")
 
-_TARGET = "seldon_spec.target"
+TARGET = "seldon_spec.target"
 """The key in the ``state`` of a scope for the request target as received."""
 
 _RESET_CHECK_SECONDS = 0.5
@@ -118,7 +118,7 @@ class AsgiApp:
 
         Closing a connection with unread bytes resets it, and the client would not receive the response.
         """
-        line = b"%b %b HTTP/1.1\r\n" % (scope["method"].encode(), scope["state"][_TARGET])
+        line = b"%b %b HTTP/1.1\r\n" % (scope["method"].encode(), scope["state"][TARGET])
         response, body = self._app.refuse(error, head, find_path(line))
         closing = ResponseHead(response.status, [*response.headers, _CLOSE])
         await send(_start(closing, len(body)))
@@ -129,7 +129,7 @@ class AsgiApp:
 
 
 def _head_of(scope: Scope) -> RequestHead:
-    return make_head(scope["method"], scope["state"][_TARGET], scope["http_version"], scope["headers"])
+    return make_head(scope["method"], scope["state"][TARGET], scope["http_version"], scope["headers"])
 
 
 async def _wait_for_response(cycle: AsgiCycle, receive: Receive) -> None:
@@ -334,7 +334,7 @@ class _Protocol(HttpToolsProtocol):
         """Start the request, unless its body would be skipped."""
         self._is_skipping = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._is_skipping:
-            self.scope["state"][_TARGET] = self.url
+            self.scope["state"][TARGET] = self.url
             self.url = b"/"  # uvicorn refuses some targets that are valid, and never sees the authority
             super().on_headers_complete()
             if not self.pipeline:

@@ -1,0 +1,256 @@
+"""The target ``ray``: the config of Ray Serve, and the options of the deployment that runs a spec there."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+from seldon_spec.config.checks.requirement_files import read_requirements
+from seldon_spec.config.checks.requirements import requirements_files
+from seldon_spec.config.deployment import ReplicasSpec
+from seldon_spec.config.model import SPEC_FILE, Spec
+from seldon_spec.config.schema.lookup import join
+from seldon_spec.deploy.manifest.problems import check_state, report, report_literals
+from seldon_spec.deploy.manifest.secrets import list_secrets
+from seldon_spec.deploy.manifest.tree import Tree, to_plain
+from seldon_spec.deploy.manifest.variables import build_variables, list_outside
+from seldon_spec.deploy.manifest.workload import Workload
+from seldon_spec.errors import Diagnostic, FieldPath, Severity
+
+_SPARE_REQUESTS = 8
+"""The requests above ``server.max_queue`` that a replica gets, so that it responds to them as the server does."""
+
+_UNLIMITED_REQUESTS = 100
+"""The requests that a replica gets at a time without ``server.max_queue``; others wait in the proxy."""
+
+_SPARE_SECONDS = 1
+"""How much longer than a replica the proxy waits for a response, so that the replica responds as the server does."""
+
+_RAY_PORTS = {6379: "its control store", 8265: "its dashboard", 10001: "its clients", 52365: "its agents"}
+
+_PROXY = "Serve's proxy receives the requests"
+_REPLACED = "Ray replaces a replica only if it is not healthy"
+_WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
+    (("server", "engine"), _PROXY),
+    (("server", "workers"), "a replica is one process"),
+    (("server", "max_requests"), _REPLACED),
+    (("server", "max_requests_jitter"), _REPLACED),
+    (("server", "max_connections"), _PROXY),
+    (("server", "max_buffered_bytes"), _PROXY),
+    (("server", "header_timeout_seconds"), _PROXY),
+    (("server", "body_timeout_seconds"), _PROXY),
+    (("server", "keep_alive_seconds"), _PROXY),
+    (("server", "log"), "Ray writes the logs"),
+    (("server", "tracing"), "replicas send no traces"),
+    (("server", "shutdown", "delay_seconds"), "Serve's proxy stops sending requests to a replica before it stops"),
+    (("deployment", "apart"), "each replica runs the whole graph"),
+)
+"""Keys without effect on Ray, and the reason."""
+
+_UNITS: dict[str, int] = {unit: 1000**power for power, unit in enumerate(("", "k", "M", "G", "T", "P", "E"))}
+_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate(("K", "M", "G", "T", "P", "E"), 1)}
+
+
+def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 - the type of a target
+    """Yield the diagnostics of a Serve config."""
+    workload = Workload(spec.name, spec, spec)
+    if ("ports", "metrics") in spec.origins:
+        yield _report_unused(workload, ("ports", "metrics"), "Ray has a metrics port of its own")
+    yield from _check_host(workload)
+    yield from _check_secrets(workload)
+    yield from report_literals(workload, list_outside(workload))
+    yield from find_ray_problems(workload)
+    yield from check_state(as_replica(workload))
+
+
+def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001 - the type of a target
+    """Yield the Serve config of a spec."""
+    workload = Workload(spec.name, spec, spec)
+    outside = build_variables(workload, drains=False)
+    variables = {each["name"]: each["value"] for each in outside if "value" in each}
+    yield build_config(workload, workload.note(spec.server.host, "server", "host"), variables)
+
+
+def as_replica(workload: Workload) -> Workload:
+    """Return a workload with the server of a replica: one process, behind a proxy without TLS."""
+    return replace(workload, spec=replace(workload.spec, server=replace(workload.spec.server, workers=1, tls=None)))
+
+
+def build_config(workload: Workload, host: Tree, variables: Mapping[str, Tree], *, is_alone: bool = False) -> Tree:
+    """Return the Serve config of a workload.
+
+    Args:
+        workload: the whole spec.
+        host: the address of the HTTP port; the gRPC port is open on all addresses.
+        variables: of the replicas, beside those of their nodes.
+        is_alone: whether a node runs no more than one replica.
+    """
+    spec = workload.spec
+    timeout: dict[str, Tree] = {}
+    if spec.server.request_timeout_seconds is not None:
+        seconds = _number(Fraction(str(spec.server.request_timeout_seconds)) + _SPARE_SECONDS)
+        path = ("server", "request_timeout_seconds")
+        timeout["request_timeout_s"] = workload.note(seconds, *path, plus=f"+ {_SPARE_SECONDS}")
+    http = {"host": host, "port": workload.note(spec.ports.http, "ports", "http"), **timeout}
+    options = {"http_options": http}
+    if spec.ports.grpc is not None:
+        services = {"grpc_servicer_functions": ["seldon_spec.ray:add_services"]}
+        options["grpc_options"] = {"port": workload.note(spec.ports.grpc, "ports", "grpc"), **services, **timeout}
+    folder = spec.image.workdir
+    file = folder if spec.file == SPEC_FILE else posixpath.join(folder, spec.file)
+    name = workload.note(spec.name, "name")
+    deployment = {**build_deployment(workload), **({"max_replicas_per_node": 1} if is_alone else {})}
+    application = {
+        "name": name,
+        "route_prefix": "/",
+        "import_path": "seldon_spec.ray:app",
+        "args": {"path": workload.note(file, "image", "workdir")},
+        **({"runtime_env": {"env_vars": dict(variables)}} if variables else {}),
+        "deployments": [deployment],
+    }
+    return {"proxy_location": "EveryNode", **options, "applications": [application]}
+
+
+def build_deployment(workload: Workload) -> dict[str, Tree]:
+    """Return the options of the only deployment of a workload's application."""
+    spec = workload.spec
+    grace = spec.server.shutdown.grace_seconds
+    actor = _build_actor(workload)
+    return {
+        "name": workload.note(spec.name, "name"),
+        **_build_replicas(workload),
+        "max_ongoing_requests": workload.note(_count_requests(spec), "server", "max_queue"),
+        "graceful_shutdown_timeout_s": workload.note(
+            _number(Fraction(str(grace))), "server", "shutdown", "grace_seconds"
+        ),
+        **({"ray_actor_options": actor} if actor else {}),
+    }
+
+
+def _count_requests(spec: Spec) -> int:
+    """Return how many requests a replica gets at a time: it rejects those above its limit itself."""
+    server = spec.server
+    running = server.threads * (1 if server.batching is None else server.batching.max_rows)
+    if server.max_queue is None:
+        return max(_UNLIMITED_REQUESTS, 2 * running)
+    return running + server.max_queue + _SPARE_REQUESTS
+
+
+def _build_replicas(workload: Workload) -> dict[str, Tree]:
+    replicas = workload.spec.deployment.replicas
+    if not isinstance(replicas, ReplicasSpec):
+        return {"num_replicas": workload.note(replicas, "deployment", "replicas")}
+    target = workload.note(2 * workload.spec.server.threads, "server", "threads", plus="* 2")
+    bounds = {"min_replicas": replicas.min, "max_replicas": replicas.max, "target_ongoing_requests": target}
+    return {"autoscaling_config": workload.note(bounds, "deployment", "replicas")}
+
+
+def _build_actor(workload: Workload) -> dict[str, Tree]:
+    resources = workload.spec.deployment.resources
+    actor: dict[str, Tree] = {}
+    if resources.cpu is not None:
+        actor["num_cpus"] = workload.note(_number(read_quantity(resources.cpu)), "deployment", "resources", "cpu")
+    if resources.gpu is not None:
+        actor["num_gpus"] = workload.note(resources.gpu, "deployment", "resources", "gpu")
+    if resources.memory is not None:
+        size = int(read_quantity(resources.memory))
+        actor["memory"] = workload.note(size, "deployment", "resources", "memory")
+    return actor
+
+
+def read_quantity(text: str) -> Fraction:
+    """Return the value of a quantity of Kubernetes, e.g. ``500m`` or ``1.5Gi``."""
+    if text.endswith("m"):
+        return Fraction(text.removesuffix("m")) / 1000
+    number = text.rstrip("kKMGTPEi")
+    return Fraction(number) * _UNITS[text.removeprefix(number)]
+
+
+def _number(value: Fraction) -> int | float:
+    return value.numerator if value.denominator == 1 else float(value)
+
+
+def find_ray_problems(workload: Workload) -> Iterator[Diagnostic]:
+    """Yield the diagnostics of a spec that runs on Ray, on Kubernetes or not."""
+    yield from _check_ports(workload)
+    yield from _check_tls(workload)
+    yield from _check_package(workload)
+    for path, reason in _WITHOUT_EFFECT:
+        if any(origin[: len(path)] == path for origin in workload.spec.origins):
+            yield _report_unused(workload, path, reason)
+    for name, component in workload.spec.components.items():
+        if component.spec is not None:
+            part = Workload(name, component.spec, workload.graph, ("components", name))
+            for key in ("replicas", "resources"):
+                if any(origin[:2] == ("deployment", key) for origin in component.spec.origins):
+                    yield _report_unused(part, ("deployment", key), "each replica runs the whole graph")
+
+
+def _report_unused(workload: Workload, path: FieldPath, reason: str) -> Diagnostic:
+    message = f"{join(path)} has no effect on Ray: {reason}"
+    return report(workload, "not-in-target", message, path, Severity.WARNING)
+
+
+def _check_ports(workload: Workload) -> Iterator[Diagnostic]:
+    spec = workload.spec
+    for name in ("http", "grpc", "metrics"):
+        port = getattr(spec.ports, name)
+        if port in _RAY_PORTS:
+            message = f"ports.{name} is a port that Ray uses for {_RAY_PORTS[port]}"
+            yield report(workload, "deployment-ray", message, ("ports", name), found=str(port), remedy="change it")
+
+
+def _check_host(workload: Workload) -> Iterator[Diagnostic]:
+    """Report a gRPC port that is open more widely than the spec says."""
+    spec = workload.spec
+    if spec.ports.grpc is not None and spec.server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared only
+        message = "Ray opens the gRPC port on all addresses"
+        path = ("server", "host")
+        remedy = "set ports.grpc to null, or close the port to others"
+        yield report(workload, "not-in-target", message, path, Severity.WARNING, found=spec.server.host, remedy=remedy)
+
+
+def _check_secrets(workload: Workload) -> Iterator[Diagnostic]:
+    """Report what the nodes have to provide: a Serve config refers to no secrets."""
+    for use in list_secrets(workload):
+        kind = "variable" if use.reference.from_env is not None else "file"
+        message = f"each node of the cluster needs the {kind} {use.name}"
+        yield report(workload, "deployment-ray", message, use.path, Severity.NOTE)
+
+
+def _check_tls(workload: Workload) -> Iterator[Diagnostic]:
+    tls = workload.spec.server.tls
+    if tls is None:
+        return
+    path = ("server", "tls") if tls.client_ca is None else ("server", "tls", "client_ca")
+    severity = Severity.WARNING if tls.client_ca is None else Severity.ERROR
+    message = f"{join(path)} has no effect on Ray: Serve's proxy accepts plain text"
+    yield report(workload, "not-in-target", message, path, severity, remedy="end TLS at a gateway before the proxy")
+
+
+_RAY = re.compile(r"ray|seldon[-_.]+spec\s*\[[^\]]*\bray\b", re.IGNORECASE)
+
+
+def _check_package(workload: Workload) -> Iterator[Diagnostic]:
+    """Report requirements without Ray: its processes and the replicas run in the same image."""
+    image = workload.spec.image
+    found = read_requirements(workload.spec.folder, requirements_files(image.requirements))
+    given = [line.text for line in found.lines if not line.is_constraint and line.name in ("ray", "seldon-spec")]
+    if not any(_RAY.match(text) for text in [*given, image.seldon_spec or ""]):
+        yield report(
+            workload,
+            "deployment-ray",
+            "the requirements do not contain Ray, which each node needs",
+            ("image", "requirements"),
+            Severity.WARNING,
+            remedy='add "seldon-spec[ray]" to them',
+        )
+
+
+def build_options(spec: Spec) -> dict[str, Tree]:
+    """Return the options of a spec's deployment, as ``serve.deployment(...).options`` takes them."""
+    options: dict[str, Tree] = to_plain(build_deployment(Workload(spec.name, spec, spec)))
+    return options

@@ -1,0 +1,83 @@
+"""The application of Ray Serve: one deployment, each of whose replicas is the whole component or graph of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from ray import serve
+
+from seldon_spec.app import load, prepare
+from seldon_spec.deploy.manifest.ray import build_options
+from seldon_spec.ray.grpc_services import CalledMessage, EncodedMessage, list_methods
+from seldon_spec.ray.replica import Replica
+
+
+def app(args: Mapping[str, str] | None = None) -> Any:
+    """Return the application of a spec: ``import_path: seldon_spec.ray:app`` of a Serve config.
+
+    The spec is read here, for the options of the deployment, and by each replica with the variables of its process.
+
+    Args:
+        args: ``path`` is the folder or the file, on each node; default: the working directory.
+
+    Returns:
+        A ``ray.serve.Application``.
+
+    Raises:
+        SpecError: the spec has errors; all of them are listed.
+        ValueError: there is another argument than ``path``.
+    """
+    given = dict(args or {})
+    path = given.pop("path", ".")
+    if given:
+        raise ValueError(f"seldon_spec.ray:app has no argument {next(iter(given))}; it has path")
+    spec = load(path)
+    return serve.deployment(_Deployment).options(**build_options(spec)).bind(path)
+
+
+class _Methods:
+    """The methods of the gRPC services, by the last parts of their paths."""
+
+    _replica: Replica
+
+
+def _make_unary(name: str) -> Any:
+    async def respond(self: _Methods, request: CalledMessage, grpc_context: Any) -> EncodedMessage:
+        return await self._replica.grpc.respond(request, grpc_context)
+
+    respond.__name__ = name
+    return respond
+
+
+def _make_stream(name: str) -> Any:
+    async def respond(
+        self: _Methods, requests: AsyncIterator[CalledMessage], grpc_context: Any
+    ) -> AsyncIterator[EncodedMessage]:
+        async for response in self._replica.grpc.respond_to_stream(requests, grpc_context):
+            yield response
+
+    respond.__name__ = name
+    return respond
+
+
+for _service, _name, _is_stream in list_methods():
+    setattr(_Methods, _name, (_make_stream if _is_stream else _make_unary)(_name))
+
+
+@serve.ingress()
+class _Deployment(_Methods):
+    """Loads the spec of a path in a replica."""
+
+    async def __init__(self, path: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._replica = Replica(prepare(load(path)))
+        await self._replica.start()
+
+    def __serve_build_asgi_app__(self) -> Any:
+        return self._replica.asgi
+
+    def check_health(self) -> None:
+        self._replica.check_health()
+
+    def __del__(self) -> None:
+        self._replica.stop()

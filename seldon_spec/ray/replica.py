@@ -1,0 +1,101 @@
+"""The component or graph of a replica on the replica's event loop; needs no Ray."""
+
+from __future__ import annotations
+
+import asyncio
+
+from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import working_directory
+from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.graph.headers import find_kept_headers
+from seldon_spec.observability.metrics import Metrics
+from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.protocols.open_inference_v2.grpc_methods import open_inference_v2_grpc
+from seldon_spec.protocols.seldon_v1.grpc_methods import seldon_v1_grpc
+from seldon_spec.ray.grpc_services import RayCalls
+from seldon_spec.remote import connect_component
+from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
+from seldon_spec.server.rest.rest_app import RestApp
+from seldon_spec.server.rest.wsgi import WsgiApp
+from seldon_spec.server.uvicorn_engine.grpc_calls import GrpcCalls
+from seldon_spec.server.uvicorn_engine.http import TARGET, AsgiApp, Receive, Scope, Send
+
+
+class Replica:
+    """A component or graph on the running event loop, and the handlers of its requests.
+
+    Args:
+        spec: its secrets are resolved, and its environment is applied.
+
+    Attributes:
+        asgi: handles REST requests.
+        grpc: handles the calls of gRPC methods.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        server = spec.server
+        self._spec = spec
+        self._dispatcher = dispatcher_for(spec, Metrics(spec.unit), connect=connect_component)
+        on_hung = (lambda: None) if server.on_timeout == "replace" else None
+        self._limits = RequestLimits(server.request_timeout_seconds, server.max_queue, on_hung=on_hung)
+        self._bridge = ExecutorBridge(self._dispatcher, self._limits)
+        request_log = RequestLog(server.log, kept_headers=find_kept_headers(spec))
+        self._rest = RestApp(self._dispatcher, self._bridge, request_log, spec, self._make_flask_app)
+        self.asgi = MountedApp(AsgiApp(self._rest))
+        protocols = (seldon_v1_grpc(spec, self._dispatcher), open_inference_v2_grpc(spec, self._dispatcher))
+        self.grpc = RayCalls(GrpcCalls(self._bridge, request_log, spec, protocols), spec)
+
+    async def start(self) -> None:
+        """Build the component on a model thread.
+
+        Raises:
+            ComponentFailed: it cannot be built.
+        """
+        with working_directory(self._spec.folder):
+            component = await asyncio.wrap_future(self._dispatcher.start())
+        self._rest.lifecycle.set_component(component)
+
+    def check_health(self) -> None:
+        """Check that it accepts requests.
+
+        Raises:
+            RuntimeError: Ray should replace it.
+        """
+        if not self._dispatcher.is_ready:
+            raise RuntimeError(self._dispatcher.describe_state())
+        if self._limits.is_hung:
+            raise RuntimeError("a request timed out in the model, and server.on_timeout is replace")
+
+    def stop(self) -> None:
+        """End the requests that are left; do not wait for the model."""
+        self._dispatcher.drain()
+        self._dispatcher.stop()
+        self._bridge.stop()
+        self._rest.lifecycle.close()
+
+    def _make_flask_app(self) -> WsgiApp:
+        from seldon_spec.server.rest.flask_app import make_app  # few requests need it
+
+        return make_app(self._dispatcher, self._spec)
+
+
+class MountedApp:
+    """An ASGI application for requests from Serve's proxy: below the path of an application, and decoded.
+
+    Args:
+        app: gets the targets of requests as the clients sent them.
+    """
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, or the start and the end of the replica."""
+        if scope["type"] == "http":
+            path = scope["raw_path"].removeprefix(scope.get("root_path", "").encode()) or b"/"
+            target = b"?".join(part for part in (path, scope["query_string"]) if part)
+            await self._app({**scope, "state": {TARGET: target}}, receive, send)
+        elif scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{event}.complete"})

@@ -1,0 +1,148 @@
+"""The Serve config and the RayService of specs, compared as text with golden files, and what is reported about them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seldon_spec.config.loader import load
+from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.ray import build_options, read_quantity
+from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
+from seldon_spec.deploy.manifest.target import Target
+from seldon_spec.deploy.manifest.tree import to_plain
+from seldon_spec.errors import Severity
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
+TARGETS = (Target.RAY, Target.KUBERAY)
+EXPECTED = sorted(path for target in TARGETS for path in GOLDEN.glob(f"*/for-{target.value}.yaml"))
+MODEL = "class MyModel:\n    def predict(self, X, names):\n        return X\n"
+WITH_RAY = "seldon-spec[ray]\n"
+
+
+def _load_case(folder: Path) -> Spec:
+    [file] = {*folder.glob("*.yaml")} - {*folder.glob("for-*.yaml")}
+    return load(file, {})
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.relative_to(GOLDEN).as_posix())
+def test_golden(expected: Path, request: pytest.FixtureRequest) -> None:
+    target = Target(expected.stem.removeprefix("for-"))
+    spec = _load_case(expected.parent)
+    assert [each for each in find_problems(spec, target) if each.severity is Severity.ERROR] == []
+    text = render_manifest(spec, target, "0.1.0", build_documents(spec, target), has_comments=True)
+    if request.config.getoption("--rewrite-golden"):
+        expected.write_text(text, encoding="utf-8")
+    assert text == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("expected", [path for path in EXPECTED if path.stem == "for-kuberay"], ids=str)
+def test_a_rayservice_has_the_config_of_a_cluster_with_a_replica_per_node(expected: Path) -> None:
+    document = next(yaml.safe_load_all(expected.read_text()))
+    inner = yaml.safe_load(document["spec"]["serveConfigV2"])
+    spec = _load_case(expected.parent)
+    [config] = [to_plain(each) for each in build_documents(spec, Target.RAY)]
+    deployment = config["applications"][0]["deployments"][0]
+    assert deployment == build_options(spec)
+    deployment["max_replicas_per_node"] = 1
+    assert inner == config
+    [workers] = document["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    cpus = deployment.get("ray_actor_options", {}).get("num_cpus", 1)
+    assert cpus <= int(workers["rayStartParams"]["num-cpus"]) < cpus + 1
+
+
+def test_the_head_of_a_cluster_has_no_secrets() -> None:
+    document = next(yaml.safe_load_all((GOLDEN / "ray-scaled" / "for-kuberay.yaml").read_text()))
+    cluster = document["spec"]["rayClusterConfig"]
+    [head] = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    [worker] = cluster["workerGroupSpecs"][0]["template"]["spec"]["containers"]
+    assert [each["name"] for each in worker["env"] if "valueFrom" in each] == ["API_KEY"]
+    assert [each["name"] for each in head["env"] if "valueFrom" in each] == []
+
+
+QUANTITIES = {
+    "500m": Fraction(1, 2),
+    "2": Fraction(2),
+    "0.25": Fraction(1, 4),
+    "1k": Fraction(1000),
+    "1.5Gi": Fraction(3 * 2**29),
+    "2M": Fraction(2 * 10**6),
+    "3Ei": Fraction(3 * 2**60),
+}
+
+
+@pytest.mark.parametrize(("text", "value"), QUANTITIES.items(), ids=QUANTITIES)
+def test_quantities(text: str, value: Fraction) -> None:
+    assert read_quantity(text) == value
+
+
+BOTH = {"ray", "kuberay"}
+PROBLEMS = {
+    "nothing": ("", WITH_RAY, {}),
+    "no Ray": ("", "numpy\n", {("deployment-ray", "warning", "image.requirements"): BOTH}),
+    "Ray as a constraint": ("", "-c other.txt\n", {("deployment-ray", "warning", "image.requirements"): BOTH}),
+    "another package with the name": ("", "ray-tune\n", {("deployment-ray", "warning", "image.requirements"): BOTH}),
+    "Ray itself": ("", "ray[serve]==2.60.0\n", {}),
+    "Ray with the package": ("image: {seldon_spec: 'seldon-spec[tracing,ray]==0.1.0'}", "numpy\n", {}),
+    "workers": ("server: {workers: 2}", WITH_RAY, {("not-in-target", "warning", "server.workers"): BOTH}),
+    "a section": ("server: {log: {format: json}}", WITH_RAY, {("not-in-target", "warning", "server.log"): BOTH}),
+    "metrics": ("ports: {metrics: 6001}", WITH_RAY, {("not-in-target", "warning", "ports.metrics"): {"ray"}}),
+    "a port of Ray": ("ports: {http: 8265}", WITH_RAY, {("deployment-ray", "error", "ports.http"): BOTH}),
+    "loopback": ("server: {host: 127.0.0.1}", WITH_RAY, {("not-in-target", "warning", "server.host"): {"ray"}}),
+    "loopback, no gRPC": ("server: {host: 127.0.0.1}\nports: {grpc: null}", WITH_RAY, {}),
+    "network policy": (
+        "deployment: {network_policy: true}",
+        WITH_RAY,
+        {("not-in-target", "warning", "deployment.network_policy"): {"kuberay"}},
+    ),
+    "TLS": (
+        "server: {tls: {certificate: /tls/tls.crt, key: /tls/tls.key}}",
+        WITH_RAY,
+        {("not-in-target", "warning", "server.tls"): BOTH},
+    ),
+    "client certificates": (
+        "server: {tls: {certificate: /tls/tls.crt, key: /tls/tls.key, client_ca: /tls/ca.crt}}",
+        WITH_RAY,
+        {("not-in-target", "error", "server.tls.client_ca"): BOTH},
+    ),
+    "no CPU to scale by": ("deployment: {replicas: {min: 1, max: 2}}", WITH_RAY, {}),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("text", "requirements", "expected"), PROBLEMS.values(), ids=PROBLEMS)
+def test_problems(
+    tmp_path: Path, target: Target, text: str, requirements: str, expected: dict[tuple[str, str, str], set[str]]
+) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "requirements.txt").write_text(requirements)
+    (tmp_path / "other.txt").write_text("ray==2.60.0\n")
+    (tmp_path / "seldon.yaml").write_text(f"class_name: MyModel\nname: iris\nversion: '1'\n{text}\n")
+    found = find_problems(load(tmp_path, {}), target)
+    listed = [(each.code, each.severity.value, ".".join(each.path)) for each in found if each.severity != Severity.NOTE]
+    assert listed == [key for key, targets in expected.items() if target.value in targets]
+
+
+def test_components_with_pods_of_their_own_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "requirements.txt").write_text(WITH_RAY)
+    (tmp_path / "seldon.yaml").write_text(
+        "name: chain\ngraph: [one]\ncomponents:\n  one: {class_name: MyModel, deployment: {resources: {gpu: 1}}}\n"
+        "deployment: {apart: true}\n"
+    )
+    found = [each for each in find_problems(load(tmp_path, {}), Target.RAY) if each.code == "not-in-target"]
+    assert [".".join(each.path) for each in found] == ["deployment.apart", "components.one.deployment.resources"]
+
+
+def test_a_class_that_learns_is_reported_if_there_are_replicas(tmp_path: Path) -> None:
+    learning = MODEL + "\n    def send_feedback(self, features, names, reward, truth):\n        pass\n"
+    (tmp_path / "MyModel.py").write_text(learning)
+    (tmp_path / "requirements.txt").write_text(WITH_RAY)
+    file = tmp_path / "seldon.yaml"
+    for text, codes in (("deployment: {replicas: 2}", ["deployment-state"]), ("server: {workers: 2}", [])):
+        file.write_text(f"class_name: MyModel\nname: iris\n{text}\n")
+        found = [each.code for each in find_problems(load(tmp_path, {}), Target.RAY)]
+        assert [code for code in found if code != "not-in-target"] == codes

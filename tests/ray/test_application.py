@@ -1,0 +1,150 @@
+"""What needs Ray but no cluster: the keys of the Serve config, and the application in Ray's local testing mode."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TESTS = Path(__file__).parents[1]
+MODELS = Path(__file__).parent / "models"
+GOLDEN = TESTS / "golden" / "manifest"
+CONFIGS = sorted([*GOLDEN.glob("*/for-ray.yaml"), *GOLDEN.glob("*/for-kuberay.yaml")])
+
+
+def run_python(code: str, *arguments: str) -> Any:
+    """Run code that imports Ray in a process of its own, and return what it prints as JSON."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+FIELDS = """
+import json
+from typing import get_args
+from pydantic import BaseModel
+from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import ServeDeploySchema
+
+def list_models(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in list_models(part)]
+
+def list_fields(model, depth=0):
+    return {
+        name: [list_fields(inner, depth + 1) for inner in list_models(field.annotation)] if depth < 4 else []
+        for name, field in model.model_fields.items()
+    }
+
+print(json.dumps(list_fields(ServeDeploySchema)))
+"""
+
+
+@pytest.fixture(scope="module")
+def fields() -> Any:
+    """The keys of a Serve config: those of nested models by key."""
+    return run_python(FIELDS)
+
+
+def _list_unknown(value: Any, models: list[Any], path: str) -> Iterator[str]:
+    """Yield the paths of keys that no model has; a mapping without a model has free keys."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _list_unknown(each, models, path)
+    elif isinstance(value, dict) and models:
+        known = {key: inner for model in models for key, inner in model.items()}
+        for key, each in value.items():
+            if key in known:
+                yield from _list_unknown(each, known[key], f"{path}.{key}")
+            else:
+                yield f"{path}.{key}"
+
+
+def _read_config(path: Path) -> Any:
+    document = next(yaml.safe_load_all(path.read_text()))
+    return document if path.stem == "for-ray" else yaml.safe_load(document["spec"]["serveConfigV2"])
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.relative_to(GOLDEN).as_posix())
+def test_ray_knows_every_key_of_a_config(path: Path, fields: Any) -> None:
+    """Ray itself ignores the others."""
+    assert list(_list_unknown(_read_config(path), [fields], "")) == []
+
+
+def test_an_unknown_key_is_found(fields: Any) -> None:
+    config = _read_config(GOLDEN / "ray-scaled" / "for-ray.yaml")
+    deployment = config["applications"][0]["deployments"][0]
+    deployment["num_replica"] = 2
+    deployment["autoscaling_config"]["max_replica"] = 2
+    deployment["ray_actor_options"]["num_cpu"] = 2
+    at = ".applications.deployments"
+    expected = {f"{at}.num_replica", f"{at}.autoscaling_config.max_replica", f"{at}.ray_actor_options.num_cpu"}
+    assert set(_list_unknown(config, [fields], "")) == expected
+
+
+PARSE = """
+import json, sys
+from ray.serve.schema import ServeDeploySchema
+
+configs = [ServeDeploySchema.model_validate(each) for each in json.loads(sys.argv[1])]
+print(json.dumps([each.applications[0].import_path for each in configs]))
+"""
+
+
+def test_ray_reads_the_configs() -> None:
+    configs = [_read_config(path) for path in CONFIGS]
+    assert run_python(PARSE, json.dumps(configs)) == ["seldon_spec.ray:app"] * len(CONFIGS)
+
+
+LOCAL = """
+import json, sys
+from ray import serve
+from seldon_spec.ray import app
+from seldon_spec.ray.grpc_services import CalledMessage
+
+class Context:
+    code = details = None
+    def invocation_metadata(self): return ()
+    def set_trailing_metadata(self, metadata): pass
+    def set_code(self, code): self.code = code.name
+    def set_details(self, details): self.details = details
+
+def call(handle, service, name, message=b""):
+    context = Context()
+    request = CalledMessage(f"/{service}/{name}", message)
+    response = handle.options(method_name=name).remote(request, grpc_context=context).result()
+    return response.SerializeToString().hex()
+
+outcomes = {}
+try:
+    app({"pth": "."})
+except ValueError as error:
+    outcomes["argument"] = str(error)
+handle = serve.run(app({"path": sys.argv[1]}), name="local", _local_testing_mode=True)
+outcomes["live"] = call(handle, "inference.GRPCInferenceService", "ServerLive")
+outcomes["health"] = handle.check_health.remote().result()
+try:
+    serve.run(app({"path": sys.argv[2]}), name="failing", _local_testing_mode=True)
+except Exception as error:
+    outcomes["failure"] = str(error)
+print(json.dumps(outcomes))
+"""
+
+
+def test_the_application_in_one_process(tmp_path: Path) -> None:
+    (tmp_path / "Failing.py").write_text(
+        "class Failing:\n    def load(self):\n        raise OSError('no weights')\n\n    def predict(self, X, names):\n        return X\n"
+    )
+    (tmp_path / "seldon.yaml").write_text("class_name: Failing\n")
+    outcomes = run_python(LOCAL, str(MODELS / "limited"), str(tmp_path))
+    assert outcomes["argument"] == "seldon_spec.ray:app has no argument pth; it has path"
+    assert outcomes["live"] == "0801"
+    assert outcomes["health"] is None
+    assert "no weights" in outcomes["failure"]
