@@ -21,7 +21,7 @@ from seldon_spec.deploy.manifest.variables import DRAIN_SECONDS
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
-from seldon_spec.migrate.manifest import SELDON, Tree
+from seldon_spec.migrate.manifest import INFERENCE_SERVICE, SELDON, Tree
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
 from seldon_spec.migrate.units import Unit
 from seldon_spec.migrate.variables import add_annotation, add_layered, add_variable, is_secret
@@ -62,7 +62,20 @@ def read_unit(unit: Unit, gathered: Gathered) -> None:
     _add_endpoint(unit.graph, gathered)
     if unit.container is not None:
         _read_container(unit, unit.container, gathered)
+    if unit.resource.kind == INFERENCE_SERVICE:
+        _add_timeout(unit, gathered)
     _report_rest(unit, gathered)
+
+
+def _add_timeout(unit: Unit, gathered: Gathered) -> None:
+    """Add the timeout of a predictor of KServe, in whole seconds, unless a variable has a more precise one."""
+    timeout = unit.predictor_tree.get("timeout")
+    path = ("server", "request_timeout_seconds")
+    if timeout is None or any(candidate.path == path for candidate in gathered.candidates):
+        return
+    aside = Gathered()
+    add_variable(aside, generic_variable(path), timeout.text(), timeout.position(), "timeout", Rank.DEPLOYMENT)
+    gathered.extend(aside)
 
 
 def _is_described(unit: Unit) -> bool:
