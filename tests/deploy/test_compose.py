@@ -18,7 +18,6 @@ from seldon_spec.config.loader import load
 from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
-from seldon_spec.errors import Severity
 from tests.deploy.compose_file import NotSet, read_compose
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
@@ -200,13 +199,3 @@ def test_docker_compose_reads_the_file_as_it_is_meant(name: str) -> None:
             "labels",
         ):
             assert seen.get(key) == wanted.get(key), key
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_golden(name: str, request: pytest.FixtureRequest) -> None:
-    found = find_problems(load(GOLDEN / name, {}), Target.COMPOSE)
-    assert all(each.severity is Severity.WARNING for each in found)
-    text, expected = render(GOLDEN / name), GOLDEN / name / "for-compose.yaml"
-    if request.config.getoption("--rewrite-golden"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
