@@ -27,6 +27,7 @@ import pytest
 
 from seldon_spec.cli.self_wheel import write_self_wheel
 from tests.image.makers import MAKERS
+from tests.image.pods import read_check
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -180,6 +181,12 @@ class Image:
     machine: Machine
     rows: Any
     has_healthcheck: bool
+
+    def read_healthcheck(self) -> list[str]:
+        """Return the command of the image's own HEALTHCHECK."""
+        image = self.machine.inspect(f"localhost/{self.name}")
+        check = image.get("Healthcheck") or image["Config"]["Healthcheck"]
+        return read_check(check["Test"])
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
-import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,10 +95,11 @@ class Running:
     address: str
     machine: Machine
 
-    def get(self, url: str, token: str | None = None, timeout: float = 10) -> tuple[int, str]:
-        """Return the status and the body of a response; the URL has the port and the path."""
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        request = urllib.request.Request(f"http://{self.address}:{url}", headers=headers)
+    def send(self, url: str, message: Any = None, *, token: str | None = None, timeout: float = 30) -> tuple[int, str]:
+        """Return the status and the body of a response; the URL has the port and the path. A message is posted."""
+        headers = {"Content-Type": "application/json"} if token is None else {"Authorization": f"Bearer {token}"}
+        body = None if message is None else json.dumps(message).encode()
+        request = urllib.request.Request(f"http://{self.address}:{url}", body, headers)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
                 return response.status, response.read().decode()
@@ -114,8 +113,9 @@ class Running:
         done = self.machine.run(*command, "--at", f"{scheme}://{self.address}:{port}", *credentials)
         return json.loads(done.stdout)
 
-    def exec(self, *words: str) -> int:
-        return self.machine.run(self.machine.runner, "exec", self.id, *words, check=False).returncode
+    def succeeds(self, *words: str) -> bool:
+        """Return whether a command in the container succeeds."""
+        return self.machine.run(self.machine.runner, "exec", self.id, *words, check=False).returncode == 0
 
     def terminate(self) -> None:
         self.machine.run(self.machine.runner, "kill", "--signal=TERM", self.id)
@@ -239,22 +239,43 @@ def read_service(service: Any, files: Mapping[str, Any], folder: Path) -> Run:
     return Run(service["image"], flags, service.get("command", ()))
 
 
+def read_check(test: Sequence[Any]) -> list[str]:
+    """Return the command of a health check, as images and Compose files have it."""
+    kind, *words = test
+    assert kind == "CMD"
+    return [str(word) for word in words]
+
+
 def probe(running: Running, pod: Any, name: str) -> int | None:
-    """Return the status that a kubelet gets for a probe; None: no response in time."""
+    """Return the status that a kubelet gets for a probe; None: no response in time.
+
+    Raises:
+        OSError: no connection.
+    """
     [container] = pod["containers"]
     check = container[name]["httpGet"]
     assert check.keys() == {"path", "port"}
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    with contextlib.suppress(OSError, http.client.HTTPException, ssl.SSLError):
-        return running.get(f"{ports[check['port']]}{check['path']}", timeout=container[name]["timeoutSeconds"])[0]
-    return None
+    try:
+        return running.send(f"{ports[check['port']]}{check['path']}", timeout=container[name]["timeoutSeconds"])[0]
+    except TimeoutError:
+        return None
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            return None
+        raise
 
 
 def wait_until_ready(running: Running, pod: Any) -> None:
-    wait_for(running, lambda: probe(running, pod, "readinessProbe") == 200)
+    def is_ready() -> bool:
+        with contextlib.suppress(OSError):
+            return probe(running, pod, "readinessProbe") == 200
+        return False
+
+    wait_for(running, is_ready)
 
 
-def wait_for(running: Running, is_ready: Any) -> None:
+def wait_for(running: Running, is_ready: Callable[[], bool]) -> None:
     """Wait until a container is ready; the test fails with its log if it is not in time, or ends."""
     runner, end = running.machine.runner, time.monotonic() + START_SECONDS
     while time.monotonic() < end:

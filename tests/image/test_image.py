@@ -67,19 +67,10 @@ def test_it_answers_is_healthy_and_stops(
         check_answer(image, json.loads(container.post("/api/v1.0/predictions", {"data": {"ndarray": image.rows}})))
         check_answer(image, container.predict_by_grpc(image.rows))
         if image.has_healthcheck:
-            probe = healthcheck(image)
+            probe = image.read_healthcheck()
             assert container.exec(*probe).returncode == 0
         assert container.exec("/bin/sh", "-c", "/bin/sleep 0").returncode == 0
         assert container.stop() == 0
-
-
-def healthcheck(image: Image) -> list[str]:
-    """The command of the image's own HEALTHCHECK."""
-    told = image.machine.inspect(f"localhost/{image.name}")
-    check = told.get("Healthcheck") or told["Config"]["Healthcheck"]
-    kind, *words = check["Test"]
-    assert kind == "CMD"
-    return [str(word) for word in words]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -98,7 +89,7 @@ def test_variables_override_the_image(name: str, images: Callable[[str], Image],
         assert json.loads(text)["meta"]["tags"] == {"a": 1, "z": 0.25}
         assert text.index('"a"') < text.index('"z"')
         if image.has_healthcheck:
-            assert container.exec(*healthcheck(image)).returncode == 0
+            assert container.exec(*image.read_healthcheck()).returncode == 0
 
 
 def test_the_health_check_fails_where_nothing_answers(
@@ -106,7 +97,7 @@ def test_the_health_check_fails_where_nothing_answers(
 ) -> None:
     image = images("minimal")
     with run_container(image, USERS["own"]) as container:
-        words = ["env", "PREDICTIVE_UNIT_HTTP_SERVICE_PORT=9", *healthcheck(image)]
+        words = ["env", "PREDICTIVE_UNIT_HTTP_SERVICE_PORT=9", *image.read_healthcheck()]
         assert container.exec(*words).returncode == 1
 
 

@@ -121,7 +121,7 @@ def test_the_table_of_what_the_operator_sets_is_the_loader_s() -> None:
 
 
 def _find_file(page: str, name: str) -> str:
-    return next(text for _, title, text in BLOCK.findall(page) if title == name)
+    return str(next(text for _, title, text in BLOCK.findall(page) if title == name))
 
 
 def test_the_manifest_is_the_one_of_its_file(tmp_path: Path, command_environ: dict[str, str]) -> None:
