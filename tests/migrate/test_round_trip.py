@@ -41,6 +41,8 @@ from seldon_spec.errors import Severity, SpecError
 from seldon_spec.migrate.plan import plan
 from tests.deploy.manifest_specs import LITERAL, SPECS, RandomSpec
 
+GENERATED = {"securityContext": {"runAsUser": 8888}}
+"""A part of a pod that random specs remove."""
 NOT_COMPARED = ("folder", "file", "origins", "diagnostics", "digest", "unit")
 LOST = {
     Target.KUBERNETES: ("executor", "transport"),
@@ -172,7 +174,7 @@ def _merge_deployment(own: Spec, graph: Spec) -> dict[str, Any]:
         "annotations": {**whole["annotations"], **one["annotations"]},
         "service_account": one["service_account"] or whole["service_account"],
         "secrets": used,
-        "pod": merge(whole["pod"], one["pod"]),
+        "pod": merge(merge(GENERATED, whole["pod"]), one["pod"]),
     }
 
 
