@@ -49,11 +49,13 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
         if not has_literal(path, value):
             values[at] = {**values.get(at, {}), path[-1]: value} if is_free else value
             places.setdefault(at, path)
-    outside = [
-        {"name": workload.variable(at), "value": workload.note(to_text(value), *places[at])}
-        for at, value in values.items()
-    ]
     drain = list(_build_drain(workload)) if drains else []
+    drained = {each["name"] for each in drain}
+    outside = [
+        {"name": name, "value": workload.note(to_text(value), *places[at])}
+        for at, value in values.items()
+        if (name := workload.variable(at)) not in drained
+    ]
     return [*build_secret_variables(workload), *outside, *_build_urls(workload), *drain]
 
 
