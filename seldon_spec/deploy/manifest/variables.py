@@ -50,7 +50,7 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
             values[at] = {**values.get(at, {}), path[-1]: value} if is_free else value
             places.setdefault(at, path)
     outside = [
-        {"name": generic_variable(at), "value": workload.note(to_text(value), *places[at])}
+        {"name": workload.variable(at), "value": workload.note(to_text(value), *places[at])}
         for at, value in values.items()
     ]
     drain = list(_build_drain(workload)) if drains else []
