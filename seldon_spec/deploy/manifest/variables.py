@@ -175,7 +175,10 @@ def _build_drain(workload: Workload) -> Iterator[Tree]:
     if shutdown.delay_seconds:
         return
     path = ("server", "shutdown", "delay_seconds")
-    yield {"name": generic_variable(path), "value": workload.note(str(DRAIN_SECONDS), *path)}
+    yield {
+        "name": generic_variable(path),
+        "value": workload.note(str(DRAIN_SECONDS), *path, plus=f"0 + {DRAIN_SECONDS}"),
+    }
     own = grace_seconds(workload, drains=True)
     if own != shutdown.grace_seconds:
         path = ("server", "shutdown", "grace_seconds")
