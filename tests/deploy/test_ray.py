@@ -85,6 +85,7 @@ PROBLEMS = {
     "a section": ("server: {log: {format: json}}", WITH_RAY, {("not-in-target", "warning", "server.log"): BOTH}),
     "metrics": ("ports: {metrics: 6001}", WITH_RAY, {("not-in-target", "warning", "ports.metrics"): {"ray"}}),
     "a port of Ray": ("ports: {http: 8265}", WITH_RAY, {("deployment-ray", "error", "ports.http"): BOTH}),
+    "a port of HAProxy": ("ports: {grpc: 9500}", WITH_RAY, {("deployment-ray", "error", "ports.grpc"): BOTH}),
     "loopback": ("server: {host: 127.0.0.1}", WITH_RAY, {("not-in-target", "warning", "server.host"): {"ray"}}),
     "loopback, no gRPC": ("server: {host: 127.0.0.1}\nports: {grpc: null}", WITH_RAY, {}),
     "network policy": (
