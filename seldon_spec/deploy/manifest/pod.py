@@ -101,7 +101,7 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         "image": workload.image,
         **({"args": [escape(each) for each in arguments]} if arguments else {}),
         "ports": list(build_ports(workload, style)),
-        **({"env": [_escape_value(each) for each in variables]} if variables else {}),
+        **({"env": [escape_value(each) for each in variables]} if variables else {}),
         **build_resources(workload),
         **build_probes(workload, style),
         "securityContext": dict(CONTAINER_SECURITY),
@@ -114,7 +114,8 @@ def escape(text: str) -> str:
     return re.sub(r"\$(?=[$(])", "$$", text)
 
 
-def _escape_value(variable: Tree) -> Tree:
+def escape_value(variable: Tree) -> Tree:
+    """Return a variable of a container with its value escaped."""
     value = variable.get("value")
     if isinstance(value, Commented):
         return {**variable, "value": Commented(escape(value.value), value.comment)}

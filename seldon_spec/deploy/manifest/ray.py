@@ -29,7 +29,13 @@ _UNLIMITED_REQUESTS = 100
 _SPARE_SECONDS = 1
 """How much longer than a replica the proxy waits for a response, so that the replica responds as the server does."""
 
-_RAY_PORTS = {6379: "its control store", 8265: "its dashboard", 10001: "its clients", 52365: "its agents"}
+_RAY_PORTS = {
+    6379: "its control store",
+    8265: "its dashboard",
+    10001: "its clients",
+    52365: "its agents",
+    **dict.fromkeys((8404, 8500, 9101, 9500), "HAProxy"),
+}
 
 _PROXY = "Serve's proxy receives the requests"
 _REPLACED = "Ray replaces a replica only if it is not healthy"
