@@ -133,7 +133,8 @@ def read_text(text: str, schema: Schema) -> Any:
     if "null" in types and text.strip().lower() == "null":
         return None
     openings = tuple("{" * ("object" in types) + "[" * ("array" in types))
-    if "string" in types or (openings and text.lstrip().startswith(openings)):
+    is_mixed = not {"boolean", "integer"}.isdisjoint(types) and text.lstrip().startswith(openings)
+    if "string" in types or (openings and is_mixed):
         return _json_or_text(text, openings)
     if "boolean" in types:
         return _required(seldon_parameters.read_boolean(text), "is not a boolean")
