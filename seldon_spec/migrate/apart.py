@@ -73,7 +73,7 @@ def _without_graph(candidate: Candidate, known: Mapping[tuple[str, ...], Choice]
     if path[0] != "deployment" or path[1] in _OF_GRAPH:
         return None
     whole = known.get(path)
-    if whole is None or path[1] in ("replicas", "resources"):
+    if whole is None or path[1] in ("image", "replicas", "resources"):
         return candidate
     if whole.candidate.value == candidate.value:
         return None
