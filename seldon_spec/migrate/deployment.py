@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from seldon_spec.config.layers.environment import generic_variable
+from seldon_spec.config.layers.environment import PREFIX, generic_variable
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.parameters import set_entry
 from seldon_spec.config.model import ServiceType
@@ -170,7 +170,7 @@ def _read_container(unit: Unit, container: Tree, gathered: Gathered) -> None:
             name = f"PREDICTIVE_UNIT_{_PORTS[port.text('name')]}_SERVICE_PORT"
             label = f"the port named {port.text('name')}"
             add_variable(gathered, name, number.text(), number.position(), label, Rank.DEPLOYMENT)
-    known = read_variables(_without_drain(unit, gathered), gathered)
+    known = read_variables(_without_drain(unit, gathered), gathered, unit.prefix)
     if container.get("envFrom"):
         tree = container.get("envFrom")
         assert tree is not None
@@ -213,15 +213,21 @@ def _printable(text: str) -> str:
     return "" if is_secret("", text) else "".join(c if c.isprintable() else "?" for c in text)[:200]
 
 
-def read_variables(variables: Iterable[Tree], gathered: Gathered) -> dict[str, str]:
-    """Add the variables of a container; return the texts that others can refer to."""
+def read_variables(variables: Iterable[Tree], gathered: Gathered, prefix: str = PREFIX) -> dict[str, str]:
+    """Add the variables of a container; return the texts that others can refer to.
+
+    Args:
+        variables: of the container.
+        gathered: receives the settings.
+        prefix: of the variables of its graph.
+    """
     known: dict[str, str] = {}
     for variable in variables:
-        _read_variable(variable, known, gathered)
+        _read_variable(variable, known, gathered, prefix)
     return known
 
 
-def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) -> None:
+def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered, prefix: str) -> None:
     """Read a variable of the container: a value, or a reference to a resource of the cluster."""
     name_tree = variable.get("name")
     name = variable.text("name")
@@ -243,7 +249,8 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered) ->
         if not is_secret(name, text):
             known[name] = text
         place = value.position() if value else name_tree.position()
-        add_variable(gathered, name, text, place, label, Rank.DEPLOYMENT)
+        own = PREFIX + name.removeprefix(prefix) if name.startswith(prefix) else name
+        add_variable(gathered, own, text, place, label, Rank.DEPLOYMENT)
 
 
 def add_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:

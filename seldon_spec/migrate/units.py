@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from seldon_spec.config.layers.environment import PREFIX, generic_variable
 from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.command import PROGRAM
 from seldon_spec.migrate.manifest import DEPLOYMENT, INFERENCE_SERVICE, SELDON, Resource, Tree
@@ -58,6 +59,14 @@ class Unit:
         """Return whether the unit is a function of Seldon that a step of a graph can replace."""
         return self.graph.text("implementation") in _BUILT_IN
 
+    @property
+    def prefix(self) -> str:
+        """The prefix of the variables of its own graph: longer in a container that serves a component of another."""
+        tree = self.container.get("args") if self.container else None
+        words = [word.text() for word in tree.items()] if tree else []
+        is_part = self.is_ours and words[-2:-1] == ["--component"]
+        return generic_variable(("components", words[-1], "")) if is_part else PREFIX
+
     def variables(self) -> list[Tree]:
         """Return the variables of the container."""
         found = self.container.get("env") if self.container else None
@@ -65,7 +74,8 @@ class Unit:
 
     def variable(self, *names: str) -> str:
         """Return the text of the last variable with one of the names; empty if there is none."""
-        found = [each.text("value") for each in self.variables() if each.text("name") in names]
+        known = {*names, *(self.prefix + name.removeprefix(PREFIX) for name in names)}
+        found = [each.text("value") for each in self.variables() if each.text("name") in known]
         return found[-1] if found else ""
 
     def annotations(self) -> list[Tree]:

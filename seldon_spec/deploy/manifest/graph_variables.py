@@ -23,7 +23,7 @@ def build_graph_variables(workload: Workload) -> list[Tree]:
         return []
     values = {"graph": _describe_graph(spec), "components": _describe_components(spec)}
     return [
-        {"name": generic_variable((key,)), "value": workload.note(to_text(value), key)}
+        {"name": workload.variable((key,)), "value": workload.note(to_text(value), key)}
         for key, value in values.items()
         if value
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
@@ -76,7 +75,8 @@ def build_style(workload: Workload) -> PodStyle:
 
 def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
     """Return variables with one for each value that the image contains too."""
-    kept = [each for each in variables if each["name"] not in _WHOLE]
+    wholes = {workload.variable((key,)) for key in _WHOLE}
+    kept = [each for each in variables if each["name"] not in wholes]
     known = {each["name"] for each in kept}
     others = [
         *build_plain_variables(workload),
@@ -87,5 +87,5 @@ def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
     return [*kept, *(each for each in others if each["name"] not in known)]
 
 
-_WHOLE = frozenset(generic_variable((key,)) for key in ("parameters", "environment", "graph"))
-"""The variables that have a part of a mapping, or the graph in another form, unless the manifest is complete."""
+_WHOLE = ("parameters", "environment", "graph")
+"""The keys whose variables have a part of a mapping, or the graph in another form, unless the manifest is complete."""

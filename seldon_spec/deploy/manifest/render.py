@@ -44,7 +44,7 @@ def find_problems(spec: Spec, target: Target, *, is_complete: bool = False) -> l
         target: what the manifest is for.
         is_complete: whether it repeats what the image contains.
     """
-    return list(_TARGETS[target].check(spec, is_complete))
+    return list(dict.fromkeys(_TARGETS[target].check(spec, is_complete)))
 
 
 def build_documents(spec: Spec, target: Target, *, is_complete: bool = False) -> list[Tree]:
