@@ -6,11 +6,11 @@ Source: contract sections 7.3, 7.4 and 7.7; the resource's own schema for the na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from seldon_spec.config.layers.environment import PREFIX, generic_variable
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.layered_values import LayeredValues
 from seldon_spec.config.layers.parameters import set_entry
 from seldon_spec.config.model import ServiceType
@@ -21,7 +21,7 @@ from seldon_spec.deploy.manifest.variables import DRAIN_SECONDS
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Candidate, Gathered, Rank
 from seldon_spec.migrate.command import PROGRAM, Command, find_script, read_command
-from seldon_spec.migrate.manifest import SELDON, Tree
+from seldon_spec.migrate.manifest import INFERENCE_SERVICE, SELDON, Tree
 from seldon_spec.migrate.shell_lexer import UnclosedQuote, Word, read_words
 from seldon_spec.migrate.units import Unit
 from seldon_spec.migrate.variables import add_annotation, add_layered, add_variable, is_secret
@@ -62,7 +62,20 @@ def read_unit(unit: Unit, gathered: Gathered) -> None:
     _add_endpoint(unit.graph, gathered)
     if unit.container is not None:
         _read_container(unit, unit.container, gathered)
+    if unit.resource.kind == INFERENCE_SERVICE:
+        _add_timeout(unit, gathered)
     _report_rest(unit, gathered)
+
+
+def _add_timeout(unit: Unit, gathered: Gathered) -> None:
+    """Add the timeout of a predictor of KServe, in whole seconds, unless a variable has a more precise one."""
+    timeout = unit.predictor_tree.get("timeout")
+    path = ("server", "request_timeout_seconds")
+    if timeout is None or any(candidate.path == path for candidate in gathered.candidates):
+        return
+    aside = Gathered()
+    add_variable(aside, generic_variable(path), timeout.text(), timeout.position(), "timeout", Rank.DEPLOYMENT)
+    gathered.extend(aside)
 
 
 def _is_described(unit: Unit) -> bool:
@@ -170,7 +183,7 @@ def _read_container(unit: Unit, container: Tree, gathered: Gathered) -> None:
             name = f"PREDICTIVE_UNIT_{_PORTS[port.text('name')]}_SERVICE_PORT"
             label = f"the port named {port.text('name')}"
             add_variable(gathered, name, number.text(), number.position(), label, Rank.DEPLOYMENT)
-    known = read_variables(_without_drain(unit, gathered), gathered, unit.prefix)
+    known = read_variables(_without_drain(unit, gathered), gathered, unit.variable_name)
     if container.get("envFrom"):
         tree = container.get("envFrom")
         assert tree is not None
@@ -189,7 +202,7 @@ def _without_drain(unit: Unit, gathered: Gathered) -> list[Tree]:
     period that directly follows it is longer than that of the spec by the delay.
     """
     variables = unit.variables()
-    names = [each.text("name") for each in variables]
+    names = [unit.variable_name(each) for each in variables]
     delay = names.index(_DELAY) if _DELAY in names else len(names)
     repeated = min((names.index(name) for name in (_CLASS_NAME, _GRAPH) if name in names), default=len(names))
     if not unit.is_ours or unit.resource.kind == SELDON or delay >= repeated:
@@ -213,27 +226,32 @@ def _printable(text: str) -> str:
     return "" if is_secret("", text) else "".join(c if c.isprintable() else "?" for c in text)[:200]
 
 
-def read_variables(variables: Iterable[Tree], gathered: Gathered, prefix: str = PREFIX) -> dict[str, str]:
+def _name_of(variable: Tree) -> str:
+    return variable.text("name")
+
+
+def read_variables(
+    variables: Iterable[Tree], gathered: Gathered, name_of: Callable[[Tree], str] = _name_of
+) -> dict[str, str]:
     """Add the variables of a container; return the texts that others can refer to.
 
     Args:
-        variables: of the container.
-        gathered: receives the settings.
-        prefix: of the variables of its graph.
+        variables: with their names and values.
+        gathered: what they are added to.
+        name_of: returns the name by which a variable is read.
     """
     known: dict[str, str] = {}
     for variable in variables:
-        _read_variable(variable, known, gathered, prefix)
+        _read_variable(variable, known, gathered, name_of(variable))
     return known
 
 
-def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered, prefix: str) -> None:
+def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered, name: str) -> None:
     """Read a variable of the container: a value, or a reference to a resource of the cluster."""
     name_tree = variable.get("name")
-    name = variable.text("name")
     if name_tree is None or not name:
         return
-    label = f"env {name}"
+    label = f"env {variable.text('name')}"
     value = variable.get("value")
     if variable.get("valueFrom", "secretKeyRef"):
         add_reference(name, name_tree.position(), label, gathered)
@@ -249,8 +267,7 @@ def _read_variable(variable: Tree, known: dict[str, str], gathered: Gathered, pr
         if not is_secret(name, text):
             known[name] = text
         place = value.position() if value else name_tree.position()
-        own = PREFIX + name.removeprefix(prefix) if name.startswith(prefix) else name
-        add_variable(gathered, own, text, place, label, Rank.DEPLOYMENT)
+        add_variable(gathered, name, text, place, label, Rank.DEPLOYMENT)
 
 
 def add_reference(name: str, position: Position, label: str, gathered: Gathered) -> None:

@@ -27,6 +27,9 @@ from seldon_spec.migrate.unit_spec import build_unit_spec
 from seldon_spec.migrate.units import Unit
 from seldon_spec.migrate.variables import add_annotation
 
+GRAPH = "the graph"
+"""The name of a graph in what is left out."""
+
 _CLASS_NAMES = ("MODEL_NAME", generic_variable(("class_name",)))
 _DESCRIBED = (generic_variable(("class_name",)), generic_variable(("graph",)))
 _GRAPH = generic_variable(("graph",))
@@ -58,17 +61,18 @@ def find_graph(folder: Path, units: Sequence[Unit]) -> GraphUnits | None:
         if unit.is_prepackaged() or not has_class(folder, unit):
             return None
         name = unit.name
-        if name in components and not _are_equal(folder, components[name], unit):
+        is_same_container = name in components and components[name].predictor == unit.predictor
+        if name in components and not is_same_container and not _are_equal(folder, components[name], unit):
             name = f"{unit.name}-{unit.predictor}"
         components.setdefault(name, unit)
         names[unit.predictor, unit.name] = name
-    is_graph = len(components) > 1 or _is_graph(resources[0])
-    if not is_graph or not all(map(is_label, components)):
+    are_several = len(components) > 1 or is_graph(resources[0])
+    if not are_several or not all(map(is_label, components)):
         return None
     return GraphUnits(resources[0], components, names)
 
 
-def _is_graph(resource: Resource) -> bool:
+def is_graph(resource: Resource) -> bool:
     """Return whether a manifest of ours describes a graph, perhaps of one component."""
     return resource.is_ours and resource.tree.text("metadata", "labels", "app.kubernetes.io/component") == "graph"
 
@@ -114,7 +118,7 @@ def add_graph(folder: Path, found: GraphUnits, resources: Sequence[Resource], ga
     try:
         step = read_predictors(predictors.items(), found.names)
     except NotAGraph as error:
-        gathered.leave_out(error.tree.position(), "the graph", error.reason)
+        gathered.leave_out(error.tree.position(), GRAPH, error.reason)
         return False
     whole = _read_whole(found)
     units = {each.name for each in found.components.values()}
@@ -211,7 +215,7 @@ def _lift(found: GraphUnits, whole: Gathered, parts: dict[str, Gathered]) -> lis
 
 
 def _list_metadata(resource: Resource) -> dict[FieldPath, Any]:
-    """Return the labels and annotations of a resource by the keys that set them."""
+    """Return the labels and annotations of a resource by their keys in a spec."""
     trees = [(kind, resource.tree.get("metadata", kind)) for kind in ("labels", "annotations")]
     return {("deployment", kind, key): value.text() for kind, tree in trees if tree for key, value in tree.entries()}
 

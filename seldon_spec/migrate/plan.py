@@ -18,7 +18,7 @@ from seldon_spec.migrate.contract import read_contract
 from seldon_spec.migrate.deployment import read_unit
 from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.dockerfile import read_dockerfile
-from seldon_spec.migrate.graphs import add_graph, find_graph
+from seldon_spec.migrate.graphs import GRAPH, add_graph, find_graph, is_graph
 from seldon_spec.migrate.manifest import Resource, read_manifest
 from seldon_spec.migrate.requirements import Change, find_old_dependencies, is_old_package, plan_change
 from seldon_spec.migrate.resolve import Choice, find_unit, resolve
@@ -118,7 +118,11 @@ def _add_units(
     if node is None and class_name is None and _add_graph(folder, units, resources, gathered):
         sources += _list_files(folder, gathered.candidates[start:])
         return []
-    unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings)
+    try:
+        unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings)
+    except CannotMigrate as error:
+        reasons = [f"\n{each.position}: {each.what}: {each.why}" for each in gathered.left_out if each.what == GRAPH]
+        raise CannotMigrate(f"{error}{''.join(reasons)}") from None
     if unit is not None:
         _add_unit(folder, unit, units, resources, gathered)
         sources += dict.fromkeys([unit.file, *_list_files(folder, gathered.candidates[start:])])
@@ -129,6 +133,10 @@ def _add_units(
     _report_prepackaged(units, unit, gathered)
     chosen = resolve(gathered.candidates)
     if any(path[0] == "graph" for path in chosen):
+        return []
+    if unit is not None and is_graph(unit.resource):
+        why = "its steps are only in the image: render the manifest with --all"
+        gathered.leave_out(unit.resource.tree.position(), GRAPH, why)
         return []
     named = chosen.get(("class_name",))
     return find_class(folder, named.candidate if named else None, gathered)

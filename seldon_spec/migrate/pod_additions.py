@@ -85,10 +85,10 @@ def add_pod(unit: Unit, workload: Workload, units: Collection[str], gathered: Ga
     known = {key: value for key, value in container.items() if key not in _READ}
     if not unit.is_ours:
         kept.pop("ports", None)
+        kept["resources"], known["resources"] = (_to_texts(each.get("resources", {})) for each in (kept, known))
     additions = subtract(actual, generated)
     inner = subtract(kept, known)
     if not unit.is_ours:
-        inner = {key: value for key, value in inner.items() if value is not None}
         inner = _without_nulls(inner)
     containers = [*([{"name": style.container, **inner}] if inner else []), *sidecars]
     if containers:
@@ -131,7 +131,12 @@ def _report_probes(unit: Unit, gathered: Gathered) -> None:
             gathered.leave_out(tree.position(), key, "seldon-spec manifest generates probes and a graceful shutdown")
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return value
+def _to_texts(value: Any) -> Any:
+    """Return resources with quantities as texts, since ``1`` and ``"1"`` are the same."""
+    return {key: _to_texts(item) for key, item in value.items()} if isinstance(value, dict) else str(value)
+
+
+def _without_nulls(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping without what is empty: a manifest that is not ours has no keys to remove."""
+    values = {key: _without_nulls(item) if isinstance(item, dict) else item for key, item in tree.items()}
+    return {key: item for key, item in values.items() if item not in (None, {})}

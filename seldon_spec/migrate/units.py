@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from seldon_spec.config.layers.environment import PREFIX, generic_variable
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.migrate.candidates import Gathered
 from seldon_spec.migrate.command import PROGRAM
 from seldon_spec.migrate.manifest import DEPLOYMENT, INFERENCE_SERVICE, SELDON, Resource, Tree
@@ -59,23 +60,23 @@ class Unit:
         """Return whether the unit is a function of Seldon that a step of a graph can replace."""
         return self.graph.text("implementation") in _BUILT_IN
 
-    @property
-    def prefix(self) -> str:
-        """The prefix of the variables of its own graph: longer in a container that serves a component of another."""
-        tree = self.container.get("args") if self.container else None
-        words = [word.text() for word in tree.items()] if tree else []
-        is_part = self.is_ours and words[-2:-1] == ["--component"]
-        return generic_variable(("components", words[-1], "")) if is_part else PREFIX
-
     def variables(self) -> list[Tree]:
         """Return the variables of the container."""
         found = self.container.get("env") if self.container else None
         return found.items() if found else []
 
+    def variable_name(self, variable: Tree) -> str:
+        """Return the name of a variable; of a component's own graph, without its place in the graph around."""
+        arguments = self.container.get("args") if self.container else None
+        texts = [each.text() for each in arguments.items()] if arguments else []
+        component = next((after for text, after in pairwise(texts) if text == "--component"), None)
+        name = variable.text("name")
+        around = generic_variable(("components", component, "")) if component else ""
+        return generic_variable((name.removeprefix(around),)) if around and name.startswith(around) else name
+
     def variable(self, *names: str) -> str:
         """Return the text of the last variable with one of the names; empty if there is none."""
-        known = {*names, *(self.prefix + name.removeprefix(PREFIX) for name in names)}
-        found = [each.text("value") for each in self.variables() if each.text("name") in known]
+        found = [each.text("value") for each in self.variables() if self.variable_name(each) in names]
         return found[-1] if found else ""
 
     def annotations(self) -> list[Tree]:

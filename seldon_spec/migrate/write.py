@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.config.schema.lookup import field_schema, is_section, load_schema
+from seldon_spec.config.schema.lookup import field_schema
 from seldon_spec.config.yaml.scalars import printable, render_scalar
 from seldon_spec.errors import FieldPath, Position
 from seldon_spec.migrate.candidates import LeftOut
@@ -47,7 +47,7 @@ def render_spec(
     ]
     blocks = [_comment(head)]
     if tree:
-        blocks.append("".join(_render(folder, tree, load_schema(), 0)))
+        blocks.append("".join(_render(folder, tree, (), 0)))
     if left_out:
         lines = [f"- {format_position(folder, each.position)}: {each.what}: {each.why}" for each in left_out]
         blocks.append(_comment(["Not migrated unchanged:", *dict.fromkeys(lines)]))
@@ -83,9 +83,9 @@ def format_position(folder: Path, position: Position) -> str:
     return f"{file}:{position.line}"
 
 
-def _render(folder: Path, tree: Mapping[str, Any], schema: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the lines of a mapping: known keys in the order of the schema, then the others."""
-    properties = schema.get("properties", {})
+def _render(folder: Path, tree: Mapping[str, Any], path: FieldPath, depth: int) -> Iterator[str]:
+    """Yield the lines of the mapping at a path: known keys in the order of the schema, then the others."""
+    properties = (field_schema(path) or {}).get("properties", {})
     keys = [*(key for key in properties if key in tree), *(key for key in tree if key not in properties)]
     for key in keys:
         value = tree[key]
@@ -94,8 +94,7 @@ def _render(folder: Path, tree: Mapping[str, Any], schema: Mapping[str, Any], de
             yield from _line(begin, value, folder, depth)
         else:
             yield f"{begin}\n"
-            child = properties.get(key, {})
-            yield from _render(folder, value, child if is_section(child) else {}, depth + 1)
+            yield from _render(folder, value, (*path, key), depth + 1)
 
 
 def _line(begin: str, choice: Choice, folder: Path, depth: int) -> Iterator[str]:

@@ -166,3 +166,10 @@ def test_show_prints_what_is_set_of_a_component_s_deployment(folder: Path, capsy
         "labels": {"team": "a"},
     }
     assert spec["deployment"]["replicas"] == 1
+
+
+def test_a_secret_of_a_graph_may_belong_to_the_file_of_a_component(folder: Path) -> None:
+    _write(folder / "iris", {"class_name": "MyModel", "environment": {"A": {"from_env": "DB_PASSWORD"}}})
+    (folder / "iris" / "MyModel.py").write_text(MODEL)
+    _write(folder, {"graph": "iris", "deployment": {"secrets": {**SECRETS, "OTHER": "iris/other"}}})
+    assert [(each.code, each.path[-1]) for each in load(folder, {}).diagnostics] == [("deployment-secrets", "OTHER")]

@@ -56,7 +56,7 @@ def _describe(error: ValidationError) -> str:
 def find_validator(version: str, kind: str) -> Any:
     """Return the validator of a kind; None if there is no schema of it."""
     file = _list_custom_schemas().get((version, kind))
-    return _build_native_validator(version, kind) if file is None else _build_custom_validator(file)
+    return _build_native_validator(version, kind) if file is None else _build_custom_validator(file, kind)
 
 
 @functools.cache
@@ -65,6 +65,7 @@ def _list_custom_schemas() -> Mapping[tuple[str, str], Path]:
     for path in sorted(FOLDER.glob("*.json")):
         [group] = _read(path)["x-kubernetes-group-version-kind"]
         files[f"{group['group']}/{group['version']}", group["kind"]] = path
+    files["monitoring.coreos.com/v1", "PodMonitor"] = files["monitoring.coreos.com/v1", "ServiceMonitor"]
     return files
 
 
@@ -98,8 +99,13 @@ def _build_registry(folder: Path) -> Registry[Any]:
 
 
 @functools.cache
-def _build_custom_validator(path: Path) -> Any:
-    return _StructuralValidator(_read(path))
+def _build_custom_validator(path: Path, kind: str) -> Any:
+    schema = _read(path)
+    if kind == "PodMonitor":  # its endpoints have the keys of a ServiceMonitor's
+        spec = schema["properties"]["spec"]
+        spec["properties"]["podMetricsEndpoints"] = spec["properties"].pop("endpoints")
+        spec["required"] = ["podMetricsEndpoints", "selector"]
+    return _StructuralValidator(schema)
 
 
 def _check_type(validator: Any, expected: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:

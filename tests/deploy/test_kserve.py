@@ -16,7 +16,7 @@ import yaml
 
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
+from seldon_spec.deploy.manifest.render import build_documents, find_problems
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.errors import Severity
@@ -268,18 +268,6 @@ def test_a_service_without_equivalent_is_reported(tmp_path: Path, text: str, cod
     (tmp_path / "seldon.yaml").write_text(f"class_name: kserve_parts.Scale\nversion: '1'\n{text}\n")
     found = [each for each in _list_problems(load(tmp_path, {}, {})) if each.severity is not Severity.NOTE]
     assert [(each.code, each.severity) for each in found] == ([(code, severity)] if code else [])
-
-
-@pytest.mark.parametrize(
-    "folder", sorted(path.parent for path in GOLDEN.glob("kserve-*/for-kserve.yaml")), ids=lambda path: path.name
-)
-def test_golden(folder: Path, request: pytest.FixtureRequest) -> None:
-    spec = load(folder, {}, {})
-    text = render_manifest(spec, Target.KSERVE, "0.1.0", build_documents(spec, Target.KSERVE), has_comments=True)
-    expected = folder / "for-kserve.yaml"
-    if request.config.getoption("--rewrite-golden"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
 
 
 # ----- KServe's router

@@ -29,6 +29,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "policy/v1 PodDisruptionBudget": {"maxUnavailable": 1, "selector": SELECTOR},
     "networking.k8s.io/v1 NetworkPolicy": {"podSelector": SELECTOR, "policyTypes": ["Ingress"]},
     "monitoring.coreos.com/v1 ServiceMonitor": {"selector": SELECTOR, "endpoints": [{"port": "metrics"}]},
+    "monitoring.coreos.com/v1 PodMonitor": {"selector": SELECTOR, "podMetricsEndpoints": [{"port": "metrics"}]},
     "machinelearning.seldon.io/v1 SeldonDeployment": {
         "predictors": [
             {

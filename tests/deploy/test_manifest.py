@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from seldon_spec import __version__
 from seldon_spec.cli.main import run
 from seldon_spec.config.loader import load
+from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.deploy.manifest.render import find_problems
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.errors import Severity
@@ -35,12 +37,20 @@ def test_golden(
     expected: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     folder = expected.parent
+    [file] = {*folder.glob("*.yaml")} - {*folder.glob("for-*.yaml")}
     monkeypatch.chdir(folder)
     for line in read_lines(folder / "env"):
         monkeypatch.setenv(*line.split("=", 1))
     flags = [word for line in read_lines(folder / "flags") for word in ("--set", line)]
     target, _, is_complete = expected.stem.removeprefix("for-").partition("-")
-    arguments = ["manifest", "--for", target, *flags, *(["--all"] if is_complete else [])]
+    arguments = [
+        "manifest",
+        *([] if file.name == SPEC_FILE else [file.name]),
+        "--for",
+        target,
+        *flags,
+        *(["--all"] if is_complete else []),
+    ]
     assert run(arguments) == 0
     text = capsys.readouterr().out.replace(f"seldon-spec {__version__} from", f"seldon-spec {VERSION} from")
     if request.config.getoption("--rewrite-golden"):
@@ -51,17 +61,17 @@ def test_golden(
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in EXPECTED if "compose" not in path.name],
+    EXPECTED,
     ids=lambda path: path.relative_to(GOLDEN).as_posix(),
 )
 def test_golden_files_are_valid(path: Path) -> None:
     documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    assert documents
+    documents = [document for document in documents if "kind" in document]
     assert [error for document in documents for error in find_errors(document)] == []
 
 
 def test_every_target_has_golden_files() -> None:
-    assert {path.stem.split("-")[1] for path in EXPECTED} == {target.value for target in Target}
+    assert {path.stem.split("-")[1] for path in GOLDEN.glob("*/for-*.yaml")} == {target.value for target in Target}
 
 
 # ----- the command
@@ -166,6 +176,39 @@ def test_check_of_a_missing_file(folder: Path, capsys: Capture) -> None:
     assert "missing.yaml cannot be read" in captured.err
 
 
+# ----- pods
+
+SHUTDOWNS: list[tuple[dict[str, float], dict[str, str], int]] = [
+    ({}, {"DELAY": "5"}, 25),
+    ({"grace_seconds": 0}, {"DELAY": "5", "GRACE": "6"}, 11),
+    ({"grace_seconds": 3}, {"DELAY": "5", "GRACE": "8"}, 13),
+    ({"grace_seconds": 5}, {"DELAY": "5", "GRACE": "10"}, 15),
+    ({"grace_seconds": 30.5}, {"DELAY": "5"}, 36),
+    ({"grace_seconds": 4, "delay_seconds": 3}, {}, 9),
+]
+
+
+@pytest.mark.parametrize(("shutdown", "variables", "seconds"), SHUTDOWNS, ids=[str(each[0]) for each in SHUTDOWNS])
+def test_the_server_drains(
+    folder: Path, capsys: Capture, shutdown: dict[str, float], variables: dict[str, str], seconds: int
+) -> None:
+    """The delay is shorter than the grace period of the server, and that is shorter than the one of the pod."""
+    RandomSpec({"class_name": "parts.Model", "name": "risk", "server": {"shutdown": shutdown}}).write(folder)
+    [deployment] = yaml.safe_load_all(render(capsys, "--only", "Deployment"))
+    pod = deployment["spec"]["template"]["spec"]
+    found = {each["name"]: each["value"] for each in pod["containers"][0].get("env", ())}
+    assert found == {f"SELDON_SPEC__SERVER__SHUTDOWN__{key}_SECONDS": value for key, value in variables.items()}
+    assert pod["terminationGracePeriodSeconds"] == seconds
+
+
+def test_metrics_are_read_over_tls(folder: Path, capsys: Capture) -> None:
+    RandomSpec({"class_name": "parts.Model", "name": "risk", "server": {"tls": TLS}}).write(folder)
+    deployment, service = yaml.safe_load_all(render(capsys))
+    assert deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scheme"] == "https"
+    protocols = {port["name"]: port.get("appProtocol") for port in service["spec"]["ports"]}
+    assert protocols == {"http": "https", "grpc": None, "metrics": "https"}
+
+
 # ----- what prevents a manifest
 
 CLASS = {"class_name": "parts.Model", "name": "risk"}
@@ -184,7 +227,6 @@ def make_file(path: str) -> dict[str, Any]:
 ERRORS: list[tuple[str, dict[str, Any], str, str]] = [
     ("name", {**CLASS, "name": "a.b"}, "deployment-name", "name"),
     ("long name", {**make_graph({}, apart=True), "name": "a" * 60}, "deployment-name", "components.iris.name"),
-    ("label", {**CLASS, "deployment": {"labels": {"app.kubernetes.io/name": "a"}}}, "deployment-name", "deployment.labels.app.kubernetes.io/name"),
     ("scaling", {**CLASS, "deployment": {"replicas": {"min": 1, "max": 2}}}, "deployment-scaling", "deployment.replicas"),
     ("relative", make_file("key"), "deployment-file", "parameters.key"),
     ("relative TLS", {**CLASS, "server": {"tls": {"certificate": "/etc/tls/a", "key": "key.pem"}}}, "deployment-file", "server.tls.key"),
@@ -214,7 +256,9 @@ def find_paths(folder: Path, tree: Mapping[str, Any]) -> list[tuple[str, str, st
     """Return the code and path of each error, and whether its place is in the file."""
     RandomSpec({"class_name": "outside.Model"}).write(folder / "outside")
     (folder / "outside" / "parts.py").rename(folder / "outside" / "outside.py")
-    spec = load(RandomSpec(dict(tree)).write(folder / "inside"), {})
+    path = RandomSpec(dict(tree)).write(folder / "inside")
+    shutil.copy(Path(__file__).parents[1] / "tls" / "server-key.pem", path.parent / "key.pem")
+    spec = load(path, {})
     errors = [each for each in find_problems(spec, Target.KUBERNETES) if each.severity is Severity.ERROR]
     return [(each.code, ".".join(each.path), each.origin.kind.value) for each in errors]
 

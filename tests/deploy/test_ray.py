@@ -1,4 +1,4 @@
-"""The Serve config and the RayService of specs, compared as text with golden files, and what is reported about them."""
+"""The Serve config and the RayService of a spec, and what is reported about them."""
 
 from __future__ import annotations
 
@@ -9,49 +9,43 @@ import pytest
 import yaml
 
 from seldon_spec.config.loader import load
-from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.ray import build_options, read_quantity
-from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
+from seldon_spec.deploy.manifest.render import build_documents, find_problems
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.errors import Severity
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
-TARGETS = (Target.RAY, Target.KUBERAY)
-EXPECTED = sorted(path for target in TARGETS for path in GOLDEN.glob(f"*/for-{target.value}.yaml"))
+CASES = sorted(path.parent for path in GOLDEN.glob("*/for-ray.yaml"))
 MODEL = "class MyModel:\n    def predict(self, X, names):\n        return X\n"
 WITH_RAY = "seldon-spec[ray]\n"
 
 
-def _load_case(folder: Path) -> Spec:
-    [file] = {*folder.glob("*.yaml")} - {*folder.glob("for-*.yaml")}
-    return load(file, {})
-
-
-@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.relative_to(GOLDEN).as_posix())
-def test_golden(expected: Path, request: pytest.FixtureRequest) -> None:
-    target = Target(expected.stem.removeprefix("for-"))
-    spec = _load_case(expected.parent)
-    assert [each for each in find_problems(spec, target) if each.severity is Severity.ERROR] == []
-    text = render_manifest(spec, target, "0.1.0", build_documents(spec, target), has_comments=True)
-    if request.config.getoption("--rewrite-golden"):
-        expected.write_text(text, encoding="utf-8")
-    assert text == expected.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("expected", [path for path in EXPECTED if path.stem == "for-kuberay"], ids=str)
-def test_a_rayservice_has_the_config_of_a_cluster_with_a_replica_per_node(expected: Path) -> None:
-    document = next(yaml.safe_load_all(expected.read_text()))
+@pytest.mark.parametrize("folder", CASES, ids=lambda path: path.name)
+def test_a_rayservice_has_the_config_of_a_cluster_with_a_replica_per_node(folder: Path) -> None:
+    config = yaml.safe_load((folder / "for-ray.yaml").read_text())
+    document = next(yaml.safe_load_all((folder / "for-kuberay.yaml").read_text()))
     inner = yaml.safe_load(document["spec"]["serveConfigV2"])
-    spec = _load_case(expected.parent)
-    [config] = [to_plain(each) for each in build_documents(spec, Target.RAY)]
-    deployment = config["applications"][0]["deployments"][0]
-    assert deployment == build_options(spec)
+    [application] = config["applications"]
+    [deployment] = application["deployments"]
+    application.pop("runtime_env", None)  # these variables are those of the pods
     deployment["max_replicas_per_node"] = 1
     assert inner == config
     [workers] = document["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     cpus = deployment.get("ray_actor_options", {}).get("num_cpus", 1)
     assert cpus <= int(workers["rayStartParams"]["num-cpus"]) < cpus + 1
+
+
+def test_the_application_has_the_options_of_the_config() -> None:
+    config = yaml.safe_load((GOLDEN / "ray-scaled" / "for-ray.yaml").read_text())
+    assert build_options(load(GOLDEN / "ray-scaled", {})) == config["applications"][0]["deployments"][0]
+
+
+def test_a_file_with_another_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "iris.yaml").write_text("class_name: MyModel\n")
+    [config] = build_documents(load(tmp_path / "iris.yaml", {}), Target.RAY)
+    assert to_plain(config)["applications"][0]["args"] == {"path": "/microservice/iris.yaml"}
 
 
 def test_the_head_of_a_cluster_has_no_secrets() -> None:
@@ -112,7 +106,7 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [Target.RAY, Target.KUBERAY])
 @pytest.mark.parametrize(("text", "requirements", "expected"), PROBLEMS.values(), ids=PROBLEMS)
 def test_problems(
     tmp_path: Path, target: Target, text: str, requirements: str, expected: dict[tuple[str, str, str], set[str]]

@@ -12,7 +12,7 @@ import pytest
 from seldon_spec.cli.serving import find_component
 from seldon_spec.config.loader import LoadOptions, load
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
+from seldon_spec.deploy.manifest.render import build_documents, find_problems
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.errors import Diagnostic, Severity
@@ -488,19 +488,3 @@ def test_the_executor_can_be_left_out(write: Write) -> None:
     documents = [to_plain(each) for each in build_documents(load(folder, {}), Target.SELDON)]
     assert documents[0]["spec"]["predictors"][0]["annotations"] == {"seldon.io/no-engine": "true"}
     assert [port["port"] for port in documents[1]["spec"]["ingress"][0]["ports"]] == [5000, 9000]
-
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
-EXPECTED = {"for-seldon.yaml": False, "for-seldon-all.yaml": True}
-
-
-@pytest.mark.parametrize(
-    "path", sorted(GOLDEN.glob("*/for-seldon*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
-)
-def test_golden(path: Path, request: pytest.FixtureRequest) -> None:
-    spec = load(path.parent, {})
-    documents = build_documents(spec, Target.SELDON, is_complete=EXPECTED[path.name])
-    text = render_manifest(spec, Target.SELDON, "0.1.0", documents, has_comments=True)
-    if request.config.getoption("--rewrite-golden"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")

@@ -184,8 +184,8 @@ class Image:
 
     def read_healthcheck(self) -> list[str]:
         """Return the command of the image's own HEALTHCHECK."""
-        told = self.machine.inspect(f"localhost/{self.name}")
-        check = told.get("Healthcheck") or told["Config"]["Healthcheck"]
+        image = self.machine.inspect(f"localhost/{self.name}")
+        check = image.get("Healthcheck") or image["Config"]["Healthcheck"]
         return read_check(check["Test"])
 
 

@@ -144,12 +144,13 @@ def test_the_components_of_a_graph_run_in_pods_of_their_own(
     token_file = tmp_path / "token"
     token_file.write_text(TOKENS[0])
     with contextlib.ExitStack() as stack:
-        for name in reversed(pods):  # a name is resolved when a container starts
-            pod = pods[name]["spec"]
-            run = read_pod(pod, secrets, tmp_path / name)
-            front = stack.enter_context(network.running(name, run))
-            wait_until_ready(front, pod)
-        predict_by_chain(front, {"http": 9000, "grpc": 5000}, token_file)
+        started = {}
+        for name in reversed(pods):  # those that start later know the names of the others
+            run = read_pod(pods[name]["spec"], secrets, tmp_path / name)
+            started[name] = stack.enter_context(network.running(name, run))
+        for name, running in started.items():
+            wait_until_ready(running, pods[name]["spec"])
+        predict_by_chain(started["chain"], {"http": 9000, "grpc": 5000}, token_file)
 
 
 def test_the_services_of_a_compose_file_run_a_graph(

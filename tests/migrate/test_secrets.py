@@ -20,6 +20,27 @@ CONTAINER = """\
           - {name: API_TOKEN, value: hunter2}
           - {name: COPY, value: "$(API_TOKEN)-copy"}
 """
+SIDECAR = """\
+    componentSpecs:
+    - metadata: {annotations: {example.com/api-token: hunter2}, labels: {api-token: hunter2}}
+      spec:
+        initContainers: [{name: i, image: x, args: ["https://me:hunter2@example.com/"]}]
+        containers:
+        - {name: m, image: x}
+        - {name: s, image: x, env: [{name: API_TOKEN, value: hunter2}]}
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: m, labels: {app.kubernetes.io/managed-by: seldon-spec}}
+spec:
+  template:
+    spec:
+      containers:
+      - name: m
+        env: [{name: SELDON_SPEC__%s, value: '%s'}]
+"""
+COMPONENTS = '{"a": {"class_name": "MyModel", "parameters": {"api_token": "hunter2"}}}'
 PARAMETERS = '{"name": "api_token", "type": "%s", "value": "hunter2"}'
 
 CASES = [
@@ -55,6 +76,10 @@ CASES = [
         "d.yaml", f"{UNIT}      parameters:\n      - name: api_token\n        value: !x hunter2\n", id="broken-tag"
     ),
     pytest.param("d.yaml", UNIT + CONTAINER, id="named-again-in-the-cluster"),
+    pytest.param("d.yaml", UNIT + SIDECAR, id="rest-of-the-pod"),
+    pytest.param("d.yaml", DEPLOYMENT % ("COMPONENTS", COMPONENTS), id="component-of-a-graph"),
+    pytest.param("d.yaml", DEPLOYMENT % ("ENVIRONMENT", '{"API_TOKEN": "hunter2"}'), id="environment-of-a-manifest"),
+    pytest.param("d.yaml", DEPLOYMENT % ("COMPONENTS", COMPONENTS[:-1]), id="broken-components"),
     pytest.param("d.json", '{"kind": "SeldonDeployment", "spec": {"x": {"API_TOKEN": "hunter2"} {', id="broken-json"),
     pytest.param(
         "requirements.txt", "-i https://me:hunter2@example.com/simple\nseldon-core\n", id="index-in-requirements"

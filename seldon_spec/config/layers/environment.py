@@ -30,7 +30,7 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severi
 PREFIX = "SELDON_SPEC__"
 
 
-OF_GRAPH = ("graph", "components")
+_OF_GRAPH = ("graph", "components")
 """The keys that describe a graph, where one of its components is served."""
 
 
@@ -47,11 +47,11 @@ def split_for_component(
     Returns:
         Those of the graph, its steps and its components; and those of the served spec, which is the component.
     """
-    of_graph = tuple(generic_variable((key,)) for key in OF_GRAPH)
+    of_graph = tuple(generic_variable((key,)) for key in _OF_GRAPH)
     graph = {name: text for name, text in environ.items() if name.startswith(of_graph)}
     served = {name: text for name, text in environ.items() if name not in graph}
-    graph_flags = [setting for setting in flags if setting.path[0] in OF_GRAPH]
-    return (graph, graph_flags), (served, [setting for setting in flags if setting.path[0] not in OF_GRAPH])
+    graph_flags = [setting for setting in flags if setting.path[0] in _OF_GRAPH]
+    return (graph, graph_flags), (served, [setting for setting in flags if setting.path[0] not in _OF_GRAPH])
 
 
 def overlay(

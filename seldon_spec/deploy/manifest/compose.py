@@ -174,7 +174,7 @@ def _build_value(workload: Workload, variable: Tree) -> Tree:
 
 def _secret_name(secret: str, key: str) -> str:
     """Return the name of a file in the Compose file; the name of a Secret contains no underscore."""
-    return f"{secret}_{re.sub('[^a-zA-Z0-9._-]', '-', key)}"
+    return f"{secret}_{key}"
 
 
 def _build_ports(workload: Workload) -> Iterator[Tree]:

@@ -75,8 +75,8 @@ def build_style(workload: Workload) -> PodStyle:
 
 def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
     """Return variables with one for each value that the image contains too."""
-    wholes = {workload.variable((key,)) for key in _WHOLE}
-    kept = [each for each in variables if each["name"] not in wholes]
+    whole = {workload.variable((key,)) for key in _WHOLE}
+    kept = [each for each in variables if each["name"] not in whole]
     known = {each["name"] for each in kept}
     others = [
         *build_plain_variables(workload),

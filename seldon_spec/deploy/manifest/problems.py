@@ -15,7 +15,7 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.paths import leaves
 from seldon_spec.config.schema.lookup import join
-from seldon_spec.deploy.manifest.secrets import find_secret, list_secrets
+from seldon_spec.deploy.manifest.secrets import find_secret, list_certificates, list_secrets
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.deploy.manifest.variables import has_literal, is_outside_image, list_outside, list_values
 from seldon_spec.deploy.manifest.workload import Workload, list_specs
@@ -160,11 +160,7 @@ def _check_files(workload: Workload) -> Iterator[Diagnostic]:
     """Report files of secrets where no Secret can be mounted."""
     uses = list_secrets(workload)
     files = [(use.path, use.name) for use in uses if use.reference.from_file is not None]
-    tls = workload.spec.server.tls
-    for key in ("certificate", "key", "client_ca") if tls is not None else ():
-        path = getattr(tls, key)
-        if path is not None:
-            files.append((("server", "tls", key), path))
+    files += list_certificates(workload).items()
     for at, path in files:
         reason = _find_reason(workload, path)
         if reason is not None:

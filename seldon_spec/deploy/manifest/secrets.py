@@ -5,9 +5,11 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.model import SecretRef
+from seldon_spec.config.paths import leaves
 from seldon_spec.deploy.manifest.tree import Tree
 from seldon_spec.deploy.manifest.workload import Workload, list_specs
 from seldon_spec.errors import FieldPath
@@ -113,21 +115,31 @@ class SecretFile:
     comment: FieldPath
 
 
+def list_certificates(workload: Workload) -> dict[FieldPath, str]:
+    """Return the files of ``server.tls``, and those of the authorities of servers, except for files in the image."""
+    tls = workload.spec.server.tls
+    keys = ("certificate", "key", "client_ca") if tls is not None else ()
+    paths: dict[FieldPath, str | None] = {("server", "tls", key): getattr(tls, key) for key in keys}
+    for at, spec in list_specs(workload):
+        for name, component in spec.components.items():
+            if component.ca is not None and component.url is not None and leaves(spec.folder, Path(component.ca)):
+                paths |= {(*at, "components", name, "ca"): component.ca}
+    return {at: path for at, path in paths.items() if path is not None}
+
+
 def list_files(workload: Workload) -> list[SecretFile]:
-    """Return the files that are mounted: those of references, and those of ``server.tls`` with absolute paths."""
+    """Return the files that are mounted: those of references and certificates with absolute paths."""
     files = {
         use.name: SecretFile(use.name, use.secret, use.key, use.path)
         for use in list_secrets(workload)
         if use.reference.from_file is not None and posixpath.isabs(use.name)
     }
-    tls = workload.spec.server.tls
-    for key in ("certificate", "key", "client_ca") if tls is not None else ():
-        path = getattr(tls, key)
-        if path is not None and posixpath.isabs(path):
+    for at, path in list_certificates(workload).items():
+        if posixpath.isabs(path):
             secret, entry = find_secret(workload, path)
             is_named = any(path in each.deployment.secrets for each in (workload.spec, workload.graph))
             secret = secret if is_named else f"{workload.graph.name}-tls"
-            files.setdefault(path, SecretFile(path, secret, entry, ("server", "tls", key)))
+            files.setdefault(path, SecretFile(path, secret, entry, at))
     return list(files.values())
 
 

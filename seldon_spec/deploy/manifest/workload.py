@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.image_name import find_image
-from seldon_spec.config.layers.environment import ENTRY_KEYS, OF_GRAPH, generic_variable
+from seldon_spec.config.layers.environment import ENTRY_KEYS, generic_variable
 from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.lookup import groups_keys, join
 from seldon_spec.deploy.manifest.tree import Commented, Tree
@@ -72,9 +72,9 @@ class Workload:
         return Workload(self.graph.name, self.graph, self.graph) if self.at else self
 
     def variable(self, path: FieldPath) -> str:
-        """Return the variable of a key of the spec; with ``--component``, the graph around it has the shorter names."""
-        is_of_graph = path[0] in OF_GRAPH and not self.has_own_image
-        return generic_variable((*self.at, *path) if is_of_graph else path)
+        """Return the variable of a key in the container; a component's own graph has its place in the graph around."""
+        is_inside = bool(self.arguments) and path[0] in ("graph", "components")
+        return generic_variable((*self.at, *path) if is_inside else path)
 
     def note(self, value: Tree, *path: str, plus: str = "") -> Commented:
         """Return a value with a comment about the key that it comes from.
