@@ -23,7 +23,7 @@ from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.deploy.manifest.workload import Workload, list_components, list_workloads
 from seldon_spec.errors import FieldPath, Severity
-from tests.deploy.manifest_specs import SPECS, RandomSpec, graphs
+from tests.deploy.manifest_specs import LITERAL, SPECS, RandomSpec, graphs
 
 Tree = Mapping[str, Any]
 
@@ -228,8 +228,16 @@ NESTED = RandomSpec(
 )
 """A graph of a graph: in the pods of the inner one, both have variables."""
 
+REFERRING = RandomSpec({**MODEL, "name": "iris", "parameters": {"label": "$(PREDICTIVE_UNIT_ID) $$ $"}})
+"""A class with a text in which the kubelet would put a variable of Seldon's operator."""
+
+SECRETIVE = RandomSpec({**MODEL, "name": "iris", "parameters": {"api_key": f"{LITERAL}-1"}})
+"""A class with a literal secret, which is left out of a manifest; other parameters are not."""
+
 
 @pytest.mark.parametrize("target", READERS)
+@example(random=SECRETIVE, flags={("parameters", "Upper"): "true"}, is_complete=True)
+@example(random=REFERRING, flags={}, is_complete=False)
 @example(random=NESTED, flags={}, is_complete=True)
 @example(
     random=NESTED, flags={("components", "inner", "components", "iris", "parameters", "path"): '"7"'}, is_complete=False
@@ -263,13 +271,14 @@ def test_a_container_has_the_spec_that_was_rendered(
     problems = find_problems(spec, target, is_complete=is_complete)
     assume(all(problem.severity is not Severity.ERROR for problem in problems))
     documents = [to_plain(each) for each in build_documents(spec, target, is_complete=is_complete)]
-    containers: dict[str, Container] = {}
+    incomplete = {problem.path[:2] for problem in problems if problem.code == "deployment-secret"}
+    files, containers = random.folders, dict[str, Container]()
     for name, container in READERS[target](documents):
         assert containers.setdefault(name, container) == container  # two predictors may have the same component
     for workload in list_pods(spec, target):
         container = containers.pop(workload.name)
-        if workload.at and workload.has_own_image and workload.component not in random.folders:
-            continue  # its own file is in its image only
+        if workload.at and workload.has_own_image and (workload.at in incomplete or workload.component not in files):
+            continue  # its own file is in its image only, which lacks literal secrets of its entry
         loaded = load_pod(path, workload, container)
         names = {name for name, value in workload.spec.environment.items() if isinstance(value, str)}
         process = {name: text for name, text in container.variables.items() if name in names}

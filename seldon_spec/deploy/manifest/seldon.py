@@ -22,7 +22,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_selector,
 )
 from seldon_spec.deploy.manifest.network import build_pod_monitor, build_rules
-from seldon_spec.deploy.manifest.pod import PodStyle, build_pod
+from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, escape
 from seldon_spec.deploy.manifest.scaling import build_metrics, build_replicas, count_pods
 from seldon_spec.deploy.manifest.seldon_tree import Predictor, Unit, lower, walk_units
 from seldon_spec.deploy.manifest.tree import Tree
@@ -122,12 +122,15 @@ def _build_unit(parts: Mapping[str, Workload], unit: Unit) -> Tree:
 
 
 def _build_parameters(workload: Workload) -> Iterator[Tree]:
-    """Yield the parameters that have one of Seldon's types, without literal secrets."""
+    """Yield the parameters that have one of Seldon's types, without literal secrets.
+
+    The operator puts them into a variable of the container.
+    """
     for name, value in workload.spec.parameters.items():
         kind = find_type(value)
         if kind is not None and not has_literal(("parameters", name), value):
             text = json.dumps(value) if isinstance(value, bool) else str(value)
-            yield {"name": name, "type": kind, "value": workload.note(text, "parameters", name)}
+            yield {"name": name, "type": kind, "value": workload.note(escape(text), "parameters", name)}
 
 
 def find_type(value: Any) -> str | None:
