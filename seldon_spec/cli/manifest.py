@@ -88,4 +88,13 @@ def _is_equal(path: Path, documents: Sequence[Tree]) -> bool:
         raise FileError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError:
         return False
-    return bool(found == [to_plain(document) for document in documents])
+    return _has_same_data(found, [to_plain(document) for document in documents])
+
+
+def _has_same_data(found: Any, expected: Any) -> bool:
+    """Return whether two values are equal and have the same types: 1 is not true, although they are equal in Python."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return found.keys() == expected.keys() and all(_has_same_data(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list) and isinstance(found, list):
+        return len(found) == len(expected) and all(map(_has_same_data, found, expected))
+    return type(found) is type(expected) and bool(found == expected)

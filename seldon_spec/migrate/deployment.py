@@ -207,7 +207,7 @@ def _without_drain(unit: Unit, gathered: Gathered) -> list[Tree]:
     """Return the variables of a container without the delay that a manifest of ours adds to the shutdown.
 
     It comes before the settings that ``--all`` repeats, so that the same delay in the spec differs from it. A grace
-    period that directly follows it is longer than that of the spec by the delay.
+    period that directly follows it is longer than that of the spec by the delay, or by more if that is below 1 second.
     """
     variables = unit.variables()
     names = [unit.variable_name(each) for each in variables]

@@ -80,4 +80,5 @@ class _Deployment(_Methods):
         self._replica.check_health()
 
     def __del__(self) -> None:
-        self._replica.stop()
+        if hasattr(self, "_replica"):  # the spec could be loaded
+            self._replica.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import working_directory
@@ -19,6 +20,8 @@ from seldon_spec.server.rest.rest_app import RestApp
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.uvicorn_engine.grpc_calls import GrpcCalls
 from seldon_spec.server.uvicorn_engine.http import TARGET, AsgiApp, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 
 class Replica:
@@ -53,6 +56,8 @@ class Replica:
         """
         with working_directory(self._spec.folder):
             component = await asyncio.wrap_future(self._dispatcher.start())
+        if component.custom_service is not None:
+            logger.warning("custom_service of the class is not started: a replica serves no other port")
         self._rest.lifecycle.set_component(component)
 
     def check_health(self) -> None:

@@ -47,6 +47,14 @@ SETTINGS: list[tuple[str, Any, str, str, DeploymentSpec]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("nvidia", "nvidia"), ("5", 5), ('{"a": 1}', {"a": 1}), ("[", "["), ("null", None)]
+)
+def test_a_flag_sets_one_key_of_a_pod_as_json_or_text(folder: Path, text: str, value: Any) -> None:
+    _write(folder, {"class_name": "MyModel"})
+    assert load(folder, {}, {("deployment", "pod", "priority"): text}).deployment.pod == {"priority": value}
+
+
 @pytest.mark.parametrize("is_flag", [False, True], ids=["variable", "flag"])
 @pytest.mark.parametrize(
     ("values", "key", "text", "expected"), [row[1:] for row in SETTINGS], ids=[r[0] for r in SETTINGS]

@@ -242,6 +242,33 @@ def _list_problems(spec: Spec) -> Any:
     return find_problems(spec, Target.KSERVE)
 
 
+@pytest.mark.parametrize("target", [Target.KUBERNETES, Target.KSERVE, Target.SELDON], ids=lambda each: each.value)
+def test_keys_of_the_container_reach_it_by_the_name_of_its_component(tmp_path: Path, target: Target) -> None:
+    (tmp_path / "kserve_parts.py").write_text(CLASSES)
+    (tmp_path / "seldon.yaml").write_text(
+        f"name: whole\ngraph: [scaler, a]\n{COMPONENTS}"
+        "deployment: {apart: true, pod: {containers: [{name: whole, tty: true}, {name: proxy, image: proxy:1}]}}\n"
+    )
+    spec = load(
+        tmp_path, {}, {("components", "a", "deployment", "pod"): '{"containers": [{"name": "a", "stdin": true}]}'}
+    )
+    pods = list(_find_pods([to_plain(each) for each in build_documents(spec, target)]))
+    assert pods
+    for containers in pods:
+        assert [(each.get("image"), each.get("tty")) for each in containers[1:]] == [("proxy:1", None)]
+        assert containers[0]["image"]
+        assert containers[0]["tty"] is True
+    assert [containers[0].get("stdin") for containers in pods].count(True) == 1
+
+
+def _find_pods(tree: Any) -> Iterator[list[Any]]:
+    """Yield the containers of each pod in a tree."""
+    for each in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _find_pods(each)
+    if isinstance(tree, dict) and "containers" in tree:
+        yield tree["containers"]
+
+
 @pytest.mark.parametrize(("length", "text"), [(53, None), (54, "too long for an InferenceService"), (64, "a Service")])
 def test_the_name_of_a_component_leaves_room_for_that_of_its_service(
     tmp_path: Path, length: int, text: str | None

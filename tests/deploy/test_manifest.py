@@ -148,6 +148,7 @@ EQUAL: dict[str, Callable[[str], str]] = {
 }
 DIFFERENT: dict[str, Callable[[str], str]] = {
     "a value": lambda text: text.replace("replicas: 2", "replicas: 3"),
+    "a boolean for a number": lambda text: text.replace("maxUnavailable: 0", "maxUnavailable: false"),
     "one more key": lambda text: text.replace("replicas: 2", "replicas: 2\n  paused: true"),
     "one object less": lambda text: text.rpartition("---\n")[0],
     "another order of objects": lambda text: "---\n".join(reversed(text.split("---\n"))),

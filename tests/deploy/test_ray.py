@@ -85,6 +85,7 @@ PROBLEMS = {
     "a section": ("server: {log: {format: json}}", WITH_RAY, {("not-in-target", "warning", "server.log"): BOTH}),
     "metrics": ("ports: {metrics: 6001}", WITH_RAY, {("not-in-target", "warning", "ports.metrics"): {"ray"}}),
     "a port of Ray": ("ports: {http: 8265}", WITH_RAY, {("deployment-ray", "error", "ports.http"): BOTH}),
+    "a port of HAProxy": ("ports: {grpc: 9500}", WITH_RAY, {("deployment-ray", "error", "ports.grpc"): BOTH}),
     "loopback": ("server: {host: 127.0.0.1}", WITH_RAY, {("not-in-target", "warning", "server.host"): {"ray"}}),
     "loopback, no gRPC": ("server: {host: 127.0.0.1}\nports: {grpc: null}", WITH_RAY, {}),
     "network policy": (
@@ -129,6 +130,14 @@ def test_components_with_pods_of_their_own_are_reported(tmp_path: Path) -> None:
     )
     found = [each for each in find_problems(load(tmp_path, {}), Target.RAY) if each.code == "not-in-target"]
     assert [".".join(each.path) for each in found] == ["deployment.apart", "components.one.deployment.resources"]
+
+
+def test_a_graph_in_one_process_is_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "requirements.txt").write_text(WITH_RAY)
+    (tmp_path / "seldon.yaml").write_text("name: chain\ngraph: [one]\ncomponents: {one: {class_name: MyModel}}\n")
+    found = find_problems(load(tmp_path, {}, {("deployment", "apart"): "false"}), Target.RAY)
+    assert not [each for each in found if each.code == "not-in-target"]
 
 
 def test_a_class_that_learns_is_reported_if_there_are_replicas(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ No manifest carries:
 - ``deployment`` of components of a graph in one process, and of components of a nested graph,
 - ``network_policy: {from: []}``, which is the same as ``true``.
 
-A Deployment does not carry ``deployment.executor`` and ``deployment.transport``, and ``deployment.apart`` of a class. An
-InferenceService does not carry ``deployment.executor`` and ``monitoring: service_monitor``. An InferenceGraph, which a
-graph with ``deployment.apart`` becomes, is not read at all. A SeldonDeployment does not carry ``deployment.transport``
+A Deployment and an InferenceService do not carry a grace period below one second without a delay: the delay that they
+add makes it one second. A Deployment does not carry ``deployment.executor`` and ``deployment.transport``, and ``deployment.apart`` of a class. An
+InferenceService does not carry ``deployment.executor``. An InferenceGraph, which a graph with ``deployment.apart``
+becomes, is not read at all. A SeldonDeployment does not carry ``deployment.transport``
 and ``deployment.apart``; of a graph, it does not carry ``deployment.replicas`` and ``deployment.resources``, which the
 executor does not have, the image that no component runs in, and the names of steps.
 """
@@ -41,6 +42,8 @@ from seldon_spec.errors import Severity, SpecError
 from seldon_spec.migrate.plan import plan
 from tests.deploy.manifest_specs import LITERAL, SPECS, RandomSpec
 
+GENERATED = {"securityContext": {"runAsUser": 8888}}
+"""A part of a pod that random specs remove."""
 NOT_COMPARED = ("folder", "file", "origins", "diagnostics", "digest", "unit")
 LOST = {
     Target.KUBERNETES: ("executor", "transport"),
@@ -111,8 +114,9 @@ def _describe(spec: Spec, target: Target) -> dict[str, Any]:
     deployment["secrets"] = {name: entry for name, entry in deployment["secrets"].items() if name in used}
     if deployment["network_policy"] == {"from": []}:
         deployment["network_policy"] = True
-    if target is Target.KSERVE and deployment["monitoring"] == "service_monitor":
-        deployment["monitoring"] = "none"
+    shutdown = values["server"]["shutdown"]
+    if target is not Target.SELDON and not shutdown["delay_seconds"]:
+        shutdown["grace_seconds"] = max(1, shutdown["grace_seconds"])
     has_names = target is not Target.SELDON
     values["graph"] = None if spec.graph is None else _describe_step(spec.graph, has_names=has_names)
     values["components"] = {name: _describe_component(spec, name, target) for name in spec.components}
@@ -174,7 +178,7 @@ def _merge_deployment(own: Spec, graph: Spec) -> dict[str, Any]:
         "annotations": {**whole["annotations"], **one["annotations"]},
         "service_account": one["service_account"] or whole["service_account"],
         "secrets": used,
-        "pod": merge(whole["pod"], one["pod"]),
+        "pod": merge(merge(GENERATED, whole["pod"]), one["pod"]),
     }
 
 

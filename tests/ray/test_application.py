@@ -25,11 +25,10 @@ def run_python(code: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-FIELDS = """
-import json
+SCHEMA = """
+import json, sys
 from typing import get_args
 from pydantic import BaseModel
-from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
 def list_models(annotation):
@@ -43,14 +42,20 @@ def list_fields(model, depth=0):
         for name, field in model.model_fields.items()
     }
 
-print(json.dumps(list_fields(ServeDeploySchema)))
+configs = [ServeDeploySchema.model_validate(each) for each in json.loads(sys.argv[1])]
+print(json.dumps([list_fields(ServeDeploySchema), [each.applications[0].import_path for each in configs]]))
 """
 
 
 @pytest.fixture(scope="module")
-def fields() -> Any:
-    """The keys of a Serve config: those of nested models by key."""
-    return run_python(FIELDS)
+def schema() -> Any:
+    """The keys of a Serve config, those of nested models by key; and what Ray has read from our configs."""
+    return run_python(SCHEMA, json.dumps([_read_config(path) for path in CONFIGS]))
+
+
+@pytest.fixture(scope="module")
+def fields(schema: Any) -> Any:
+    return schema[0]
 
 
 def _list_unknown(value: Any, models: list[Any], path: str) -> Iterator[str]:
@@ -89,18 +94,8 @@ def test_an_unknown_key_is_found(fields: Any) -> None:
     assert set(_list_unknown(config, [fields], "")) == expected
 
 
-PARSE = """
-import json, sys
-from ray.serve.schema import ServeDeploySchema
-
-configs = [ServeDeploySchema.model_validate(each) for each in json.loads(sys.argv[1])]
-print(json.dumps([each.applications[0].import_path for each in configs]))
-"""
-
-
-def test_ray_reads_the_configs() -> None:
-    configs = [_read_config(path) for path in CONFIGS]
-    assert run_python(PARSE, json.dumps(configs)) == ["seldon_spec.ray:app"] * len(CONFIGS)
+def test_ray_reads_the_configs(schema: Any) -> None:
+    assert schema[1] == ["seldon_spec.ray:app"] * len(CONFIGS)
 
 
 LOCAL = """

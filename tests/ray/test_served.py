@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, ModelInferResponse
+from seldon_spec.protocols.open_inference_v2.proto import (
+    ModelInferRequest,
+    ModelInferResponse,
+    ModelStreamInferResponse,
+)
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, message_class
 
 if TYPE_CHECKING:
@@ -161,8 +165,11 @@ STREAMS = {
 @pytest.mark.parametrize("messages", STREAMS.values(), ids=STREAMS)
 def test_streams_have_the_responses_of_the_server(models: Mapping[str, Both], messages: list[bytes]) -> None:
     both = models["limited"]
-    expected = both.server.stream(f"{INFERENCE}/ModelStreamInfer", messages)
-    assert both.ray.stream(f"{INFERENCE}/ModelStreamInfer", messages) == expected
+    responses, code = both.server.stream(f"{INFERENCE}/ModelStreamInfer", messages)
+    found, found_code = both.ray.stream(f"{INFERENCE}/ModelStreamInfer", messages)
+    read = ModelStreamInferResponse.FromString  # parameters have no order
+    assert (list(map(read, found)), found_code) == (list(map(read, responses)), code)
+    assert len(found) == len(messages)
 
 
 def test_a_replica_ends_requests_in_time_and_rejects_others_meanwhile(

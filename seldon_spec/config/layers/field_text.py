@@ -128,10 +128,12 @@ def read_text(text: str, schema: Schema) -> Any:
         InvalidText: the text cannot be converted.
     """
     types = types_of(schema)
+    if not types:
+        return _json_or_text(text, ("",))
     if "null" in types and text.strip().lower() == "null":
         return None
-    openings = "{" * ("object" in types) + "[" * ("array" in types)
-    if "string" in types or (openings and text.lstrip().startswith(tuple(openings))):
+    openings = tuple("{" * ("object" in types) + "[" * ("array" in types))
+    if "string" in types or (openings and text.lstrip().startswith(openings)):
         return _json_or_text(text, openings)
     if "boolean" in types:
         return _required(seldon_parameters.read_boolean(text), "is not a boolean")
@@ -161,9 +163,9 @@ def _read_number(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _json_or_text(text: str, openings: str) -> Any:
-    """Return a mapping or a list if the text is JSON that begins with one of ``openings``; else the text itself."""
-    if text.lstrip().startswith(tuple(openings)):
+def _json_or_text(text: str, openings: tuple[str, ...]) -> Any:
+    """Return the value if the text is JSON that begins with one of ``openings``; else the text itself."""
+    if text.lstrip().startswith(openings):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from seldon_spec.config.model import SPEC_FILE
@@ -77,7 +77,20 @@ def build_pod(
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
     }
-    return functools.reduce(merge, workload.layers("pod"), pod)
+    return functools.reduce(merge, (_rename_container(each, workload, style) for each in workload.layers("pod")), pod)
+
+
+def _rename_container(layer: dict[str, Tree], workload: Workload, style: PodStyle) -> dict[str, Tree]:
+    """Return keys of a pod with the target's name of the container, which a spec calls by the name of its component."""
+    containers = layer.get("containers")
+    if not isinstance(containers, Commented) or not isinstance(containers.value, (list, tuple)):
+        return layer
+    names = (workload.component or workload.name, workload.graph.name)
+    renamed: list[Tree] = [
+        {**each, "name": style.container} if isinstance(each, Mapping) and each.get("name") in names else each
+        for each in containers.value
+    ]
+    return {**layer, "containers": replace(containers, value=renamed)}
 
 
 def build_container(workload: Workload, style: PodStyle, variables: list[Tree], mounts: list[Tree]) -> Tree:
@@ -88,7 +101,7 @@ def build_container(workload: Workload, style: PodStyle, variables: list[Tree], 
         "image": workload.image,
         **({"args": [escape(each) for each in arguments]} if arguments else {}),
         "ports": list(build_ports(workload, style)),
-        **({"env": [_escape_value(each) for each in variables]} if variables else {}),
+        **({"env": [escape_value(each) for each in variables]} if variables else {}),
         **build_resources(workload),
         **build_probes(workload, style),
         "securityContext": dict(CONTAINER_SECURITY),
@@ -101,7 +114,8 @@ def escape(text: str) -> str:
     return re.sub(r"\$(?=[$(])", "$$", text)
 
 
-def _escape_value(variable: Tree) -> Tree:
+def escape_value(variable: Tree) -> Tree:
+    """Return a variable of a container with its value escaped."""
     value = variable.get("value")
     if isinstance(value, Commented):
         return {**variable, "value": Commented(escape(value.value), value.comment)}

@@ -29,7 +29,13 @@ _UNLIMITED_REQUESTS = 100
 _SPARE_SECONDS = 1
 """How much longer than a replica the proxy waits for a response, so that the replica responds as the server does."""
 
-_RAY_PORTS = {6379: "its control store", 8265: "its dashboard", 10001: "its clients", 52365: "its agents"}
+_RAY_PORTS = {
+    6379: "its control store",
+    8265: "its dashboard",
+    10001: "its clients",
+    52365: "its agents",
+    **dict.fromkeys((8404, 8500, 9101, 9500), "HAProxy"),
+}
 
 _PROXY = "Serve's proxy receives the requests"
 _REPLACED = "Ray replaces a replica only if it is not healthy"
@@ -46,7 +52,6 @@ _WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
     (("server", "log"), "Ray writes the logs"),
     (("server", "tracing"), "replicas send no traces"),
     (("server", "shutdown", "delay_seconds"), "Serve's proxy stops sending requests to a replica before it stops"),
-    (("deployment", "apart"), "each replica runs the whole graph"),
 )
 """Keys without effect on Ray, and the reason."""
 
@@ -181,6 +186,8 @@ def find_ray_problems(workload: Workload) -> Iterator[Diagnostic]:
     for path, reason in _WITHOUT_EFFECT:
         if any(origin[: len(path)] == path for origin in workload.spec.origins):
             yield _report_unused(workload, path, reason)
+    if workload.spec.deployment.apart:
+        yield _report_unused(workload, ("deployment", "apart"), "each replica runs the whole graph")
     for name, component in workload.spec.components.items():
         if component.spec is not None:
             part = Workload(name, component.spec, workload.graph, ("components", name))

@@ -22,7 +22,7 @@ from seldon_spec.deploy.manifest.metadata import (
     build_selector,
 )
 from seldon_spec.deploy.manifest.network import build_pod_monitor, build_rules
-from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, escape
+from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, escape, escape_value
 from seldon_spec.deploy.manifest.scaling import build_metrics, build_replicas, count_pods
 from seldon_spec.deploy.manifest.seldon_tree import Predictor, Unit, lower, walk_units
 from seldon_spec.deploy.manifest.tree import Tree
@@ -103,7 +103,7 @@ def _build_predictor(
         **({} if version is None else {"labels": {"version": version}}),
         **({"annotations": annotations} if annotations else {}),
         "graph": _build_unit(parts, predictor.unit),
-        **({"svcOrchSpec": {"env": variables}} if variables else {}),
+        **({"svcOrchSpec": {"env": [escape_value(each) for each in variables]}} if variables else {}),
         "componentSpecs": [_build_component(whole, parts[name], is_complete=is_complete) for name in names],
     }
 

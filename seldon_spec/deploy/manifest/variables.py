@@ -49,11 +49,13 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
         if not has_literal(path, value):
             values[at] = {**values.get(at, {}), path[-1]: value} if is_free else value
             places.setdefault(at, path)
-    outside = [
-        {"name": workload.variable(at), "value": workload.note(to_text(value), *places[at])}
-        for at, value in values.items()
-    ]
     drain = list(_build_drain(workload)) if drains else []
+    drained = {each["name"] for each in drain}
+    outside = [
+        {"name": name, "value": workload.note(to_text(value), *places[at])}
+        for at, value in values.items()
+        if (name := workload.variable(at)) not in drained
+    ]
     secrets = build_secret_variables(workload)
     shared = _build_graph_environment(workload, {each["name"] for each in secrets})
     return [*secrets, *shared, *outside, *_build_urls(workload), *drain]
@@ -193,7 +195,10 @@ def _build_drain(workload: Workload) -> Iterator[Tree]:
     if shutdown.delay_seconds:
         return
     path = ("server", "shutdown", "delay_seconds")
-    yield {"name": generic_variable(path), "value": workload.note(str(DRAIN_SECONDS), *path)}
+    yield {
+        "name": generic_variable(path),
+        "value": workload.note(str(DRAIN_SECONDS), *path, plus=f"0 + {DRAIN_SECONDS}"),
+    }
     own = grace_seconds(workload, drains=True)
     if own != shutdown.grace_seconds:
         path = ("server", "shutdown", "grace_seconds")

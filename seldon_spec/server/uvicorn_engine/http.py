@@ -135,10 +135,12 @@ def _head_of(scope: Scope) -> RequestHead:
 async def _wait_for_response(cycle: AsgiCycle, receive: Receive) -> None:
     watching = asyncio.ensure_future(receive())  # after a complete body, the only event is a disconnect
     either: list[asyncio.Future[Any]] = [cycle.outcome, watching]
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not cycle.outcome.done() and cycle.on_gone is not None:
-        cycle.on_gone()
-    watching.cancel()
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also if a server cancels the request
+        if not cycle.outcome.done() and cycle.on_gone is not None:
+            cycle.on_gone()
+        watching.cancel()
 
 
 async def _send(send: Send, request: RequestHead, head: ResponseHead, body: bytes, length: int | None) -> None:
