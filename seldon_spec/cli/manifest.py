@@ -73,7 +73,8 @@ def _select(documents: Sequence[Tree], kinds: Sequence[str]) -> list[Tree]:
     known = list(dict.fromkeys(document["kind"] for document in documents if "kind" in document))
     unknown = [kind for kind in kinds if kind not in known]
     if unknown:
-        raise WrongArgument(f"--only {unknown[0]}: the manifest has no such object", f"one of {', '.join(known)}")
+        remedy = f"one of {', '.join(known)}" if known else "leave out --only"
+        raise WrongArgument(f"--only {unknown[0]}: the manifest has no such object", remedy)
     return [document for document in documents if not kinds or document.get("kind") in kinds]
 
 

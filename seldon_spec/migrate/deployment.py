@@ -140,12 +140,20 @@ def _add_parameters(unit: Unit, gathered: Gathered) -> None:
         value = each.get("value")
         position = value.position() if value else each.position()
         layered = LayeredValues({}, {})
-        set_entry(layered, str(index), entries[index], Origin(OriginKind.FILE, position.file, position))
+        set_entry(layered, str(index), _expand(entries[index]), Origin(OriginKind.FILE, position.file, position))
         label = f"parameter {entries[index]['name']}, {entries[index]['type']}"
         if layered.problems:
             gathered.problems += [_redact(replace(p, path=("parameters", str(index))), trees) for p in layered.problems]
         else:
             add_layered(gathered, layered, position, label, Rank.DEPLOYMENT)
+
+
+def _expand(entry: Any) -> Any:
+    """Return a parameter as it is in the container: the kubelet reads ``$$`` as ``$`` in the operator's variable."""
+    value = entry["value"]
+    if not isinstance(value, str):
+        return entry
+    return {**entry, "value": _REFERENCE.sub(lambda match: match[0] if match["name"] else "$", value)}
 
 
 def _place(path: FieldPath, trees: list[Tree], whole: Tree) -> Origin:

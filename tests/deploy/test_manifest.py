@@ -107,6 +107,8 @@ def test_an_unknown_kind(folder: Path, capsys: Capture) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "one of Deployment, Service, PodDisruptionBudget" in captured.err
+    assert run(["manifest", "--for", "compose", "--only", "Pod"]) == 2  # a Compose file has no objects
+    assert "help: leave out --only" in capsys.readouterr().err
 
 
 def test_without_comments(folder: Path, capsys: Capture) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,9 +12,8 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from seldon_spec.config.deployment import DeploymentSpec
-from seldon_spec.config.loader import LoadOptions, load
-from seldon_spec.config.model import ImageSpec, Spec, UnitSpec
+from seldon_spec.config.loader import load
+from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.metadata import DIGEST
 from seldon_spec.deploy.manifest.render import build_documents, find_problems, render_manifest
 from seldon_spec.deploy.manifest.target import Target
@@ -247,95 +243,3 @@ def test_pods_are_replaced_after_a_change_outside_deployment(make_folder: Any, r
     assert (before[name][0] == after[name][0]) is (key == "deployment")
     for each in before.keys() & after.keys():
         assert before[each][1] == after[each][1]
-
-
-# ----- variables
-
-
-def expand(text: str) -> str:
-    """Return the value of a variable as the kubelet sets it, where no variable of the text is defined."""
-    return re.sub(r"\$(\$|\([^)]*\))", lambda match: "$" if match[1] == "$" else match[0], text)
-
-
-def remove_unserved(spec: Spec) -> Spec:
-    """Return a spec without what the server does not read, and without the shutdown, which the manifest changes."""
-    components = {
-        name: replace(
-            each, spec=None if each.spec is None or each.url else remove_unserved(each.spec), has_feedback=False
-        )
-        for name, each in spec.components.items()
-    }
-    return replace(
-        spec,
-        components=MappingProxyType(components),
-        deployment=DeploymentSpec(),
-        image=ImageSpec(),
-        unit=UnitSpec(),
-        server=replace(spec.server, shutdown=replace(spec.server.shutdown, grace_seconds=1, delay_seconds=0)),
-    )
-
-
-OVERRIDES: dict[FieldPath, st.SearchStrategy[str]] = {
-    ("version",): st.just("3.0"),
-    ("parameters", "threshold"): st.sampled_from(["0.7", "[1, 2]", '{"a": null}', "$(HOME) $$", "text", "007"]),
-    ("parameters", "Upper"): st.just("true"),
-    ("parameters", "with-dash"): st.just("1"),
-    ("environment", "VAR_X"): st.sampled_from(["", "$$(A)", "1"]),
-    ("ports", "http"): st.just("8080"),
-    ("ports", "grpc"): st.just("null"),
-    ("server", "log", "level"): st.just("DEBUG"),
-    ("server", "max_queue"): st.just("7"),
-    ("flask", "SESSION_COOKIE_NAME"): st.just("other"),
-    ("flask", "TRUSTED_HOSTS"): st.just('["a.example.com"]'),
-    ("components", "iris", "parameters", "label"): st.just("3"),
-    ("components", "iris", "version"): st.just("7"),
-    ("components", "deep", "parameters", "x__y"): st.just("false"),
-    ("components", "remote", "url"): st.just("http://other.example.com"),
-    ("components", "inner", "components", "iris", "parameters", "path"): st.just('"7"'),
-}
-
-
-@OPTIONS
-@given(
-    random=SPECS | graphs(),
-    flags=st.lists(st.sampled_from(sorted(OVERRIDES)), max_size=6, unique=True).flatmap(
-        lambda paths: st.fixed_dictionaries({path: OVERRIDES[path] for path in paths})
-    ),
-)
-def test_a_container_has_the_spec_that_was_rendered(
-    make_folder: Any, random: RandomSpec, flags: dict[FieldPath, str]
-) -> None:
-    """The file in the image and the variables in the manifest give the spec of the file and the flags."""
-    path = random.write(make_folder())
-    known: Any = random.tree.get("components", {})
-    inner = known.get("inner", {}).get("components", {})
-    for at in list(flags):
-        if at[0] == "components" and (at[1] not in known or (at[1] == "inner" and at[3] not in inner)):
-            del flags[at]
-    spec = load(path, {}, flags)
-    assume(not has_errors(spec, Target.KUBERNETES))
-    documents = [to_plain(document) for document in build_documents(spec, Target.KUBERNETES)]
-    deployments = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "Deployment"}
-    for workload in list_workloads(spec):
-        [container] = deployments[workload.name]["template"]["spec"]["containers"]
-        variables = {each["name"]: expand(each["value"]) for each in container.get("env", ()) if "value" in each}
-        if not workload.has_own_image:
-            graph = load(path, variables, options=LoadOptions(component=workload.component))
-            inner_spec = graph.components[workload.at[-1]].spec
-            assert inner_spec is not None
-            loaded = inner_spec
-        elif workload.at and workload.component in random.folders:
-            loaded = load(workload.spec.folder / "seldon.yaml", variables)
-        elif workload.at:
-            continue
-        else:
-            loaded = load(path, variables)
-        expected = workload.spec
-        if workload.urls:
-            urls = {
-                name: replace(each, url=workload.urls.get(name, each.url)) for name, each in expected.components.items()
-            }
-            expected = replace(expected, components=MappingProxyType(urls))
-        loaded, expected = remove_unserved(loaded), remove_unserved(expected)
-        for name in (each.name for each in fields(Spec) if each.compare):
-            assert getattr(loaded, name) == getattr(expected, name), name

@@ -182,3 +182,14 @@ def test_a_component_may_have_a_folder_of_its_own(tmp_path: Path) -> None:
     assert component is not None
     assert component.folder.name == "a"
     assert component.parameters == {"size": 3}
+
+
+def test_a_parameter_is_read_as_the_kubelet_sets_it(tmp_path: Path) -> None:
+    """The operator puts parameters into a variable, in which two dollar signs are one."""
+    folder = _write(tmp_path / "dep", "")
+    (folder / "seldon.yaml").unlink()
+    parameters = "[{name: size, type: STRING, value: '$$$$ $ $$'}]"
+    graph = f"{{name: s, type: MODEL, parameters: {parameters}}}"
+    (folder / "d.yaml").write_text(RESOURCE.format(containers=NODE.format(name="s", kind="Model"), graph=graph))
+    assert run(["migrate", str(folder)]) == 0
+    assert load(folder, {}).parameters == {"size": "$$ $ $"}

@@ -3,6 +3,7 @@
 No manifest carries:
 
 - literal secrets, which the random specs here therefore lack,
+- a ``server.shutdown.grace_seconds`` of less than a second, to which the manifest adds the delay of the shutdown,
 - entries of ``deployment.secrets`` that no reference of the spec uses,
 - whether a component or its graph sets a key of ``deployment`` that the component has from both: the values that apply
   to each component are compared,
@@ -131,7 +132,10 @@ def _describe(spec: Spec, target: Target) -> dict[str, Any]:
 
 def _list_values(spec: Spec) -> dict[str, Any]:
     names = [field.name for field in fields(spec) if field.name not in (*NOT_COMPARED, "graph", "components")]
-    return {name: plain(getattr(spec, name)) for name in names}
+    values = {name: plain(getattr(spec, name)) for name in names}
+    shutdown = values["server"]["shutdown"]
+    shutdown["grace_seconds"] = max(shutdown["grace_seconds"], 1)
+    return values
 
 
 def _describe_component(graph: Spec, name: str, target: Target) -> dict[str, Any]:

@@ -39,8 +39,9 @@ def check_entry(context: RuleContext, name: str, entry: Mapping[str, Any]) -> It
             if entry.get(key) is not None:
                 yield _without_effect(context, name, (key,), "the component has no url", Severity.WARNING)
         reason = "the component is built in the process of its graph"
+        is_apart = context.values.get(("deployment", "apart")) is True
         server = [("server", key) for key in entry.get("server") or {} if key != "validate_requests"]
-        for path in [*((key,) for key in _OF_SERVER if key in entry), *server]:
+        for path in [] if is_apart else [*((key,) for key in _OF_SERVER if key in entry), *server]:
             yield _without_effect(context, name, path, reason, Severity.NOTE)
     elif entry.get("token") is not None and url.startswith(("http://", "grpc://")):
         yield Diagnostic(

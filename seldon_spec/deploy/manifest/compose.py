@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from seldon_spec.config.deployment import DeploymentSpec, ReplicasSpec
-from seldon_spec.config.model import Spec
+from seldon_spec.config.model import SecretRef, Spec
 from seldon_spec.deploy.manifest.kubernetes import complete
 from seldon_spec.deploy.manifest.metadata import DIGEST, build_annotations
 from seldon_spec.deploy.manifest.pod import build_health_command
@@ -143,7 +143,7 @@ def _build_service(workload: Workload, workloads: list[Workload], *, is_complete
     return {
         "image": workload.image,
         **({"command": arguments} if arguments else {}),
-        **({"environment": {each["name"]: _build_value(each) for each in variables}} if variables else {}),
+        **({"environment": {each["name"]: _build_value(workload, each) for each in variables}} if variables else {}),
         **({"secrets": secrets} if secrets else {}),
         **({} if workload.at else {"ports": list(_build_ports(workload))}),
         **_build_healthcheck(workload),
@@ -161,11 +161,14 @@ def _build_service(workload: Workload, workloads: list[Workload], *, is_complete
     }
 
 
-def _build_value(variable: Tree) -> Tree:
+def _build_value(workload: Workload, variable: Tree) -> Tree:
     """Return the value of a variable; that of a secret is a variable of the command that starts the services."""
     if "valueFrom" not in variable:
         return variable["value"]
     name = variable["name"]
+    shared = workload.graph.environment.get(name) if workload.at else None
+    if isinstance(shared, SecretRef) and name not in {use.name for use in list_secrets(workload)}:
+        name = shared.from_env or name
     return Commented(_Interpolated(f"${{{name}:?set {name}}}"), variable["valueFrom"].comment)
 
 

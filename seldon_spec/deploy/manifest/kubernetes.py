@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
@@ -75,15 +76,17 @@ def build_style(workload: Workload) -> PodStyle:
 
 def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
     """Return variables with one for each value that the image contains too."""
-    whole = {workload.variable((key,)) for key in _WHOLE}
-    kept = [each for each in variables if each["name"] not in whole]
-    known = {each["name"] for each in kept}
     others = [
         *build_plain_variables(workload),
         *build_graph_variables(workload),
         *build_all_variables(workload, frozenset()),
         *build_reference_variable(workload),
     ]
+    parameters = generic_variable(("parameters",))
+    has_parameters = any(each["name"] == parameters for each in others)  # without a literal secret
+    whole = {workload.variable((key,)) for key in _WHOLE} - (set() if has_parameters else {parameters})
+    kept = [each for each in variables if each["name"] not in whole]
+    known = {each["name"] for each in kept}
     return [*kept, *(each for each in others if each["name"] not in known)]
 
 

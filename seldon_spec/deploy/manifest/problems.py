@@ -35,6 +35,9 @@ def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     yield from _check_files(workload)
     yield from check_state(workload)
     yield from report_literals(workload, list_outside(workload))
+    if workload.urls:
+        environment = workload.spec.environment.items()  # the components in other pods get it as variables
+        yield from report_literals(workload, ((("environment", name), plain(value)) for name, value in environment))
 
 
 def report(

@@ -44,7 +44,11 @@ def find_problems(spec: Spec, target: Target, *, is_complete: bool = False) -> l
         target: what the manifest is for.
         is_complete: whether it repeats what the image contains.
     """
-    return list(_TARGETS[target].check(spec, is_complete))
+    found: list[Diagnostic] = []
+    for each in _TARGETS[target].check(spec, is_complete):
+        if each not in found:
+            found.append(each)
+    return found
 
 
 def build_documents(spec: Spec, target: Target, *, is_complete: bool = False) -> list[Tree]:

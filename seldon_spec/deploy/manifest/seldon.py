@@ -11,7 +11,7 @@ from seldon_spec.config.build_spec import plain
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.graph import list_components as list_called
 from seldon_spec.config.layers.environment import generic_variable
-from seldon_spec.config.model import SecretRef, Spec
+from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
     MANAGER,
@@ -22,9 +22,8 @@ from seldon_spec.deploy.manifest.metadata import (
     build_selector,
 )
 from seldon_spec.deploy.manifest.network import build_pod_monitor, build_rules
-from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, escape_value
+from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, escape, escape_value
 from seldon_spec.deploy.manifest.scaling import build_metrics, build_replicas, count_pods
-from seldon_spec.deploy.manifest.secrets import find_secret
 from seldon_spec.deploy.manifest.seldon_tree import Predictor, Unit, lower, walk_units
 from seldon_spec.deploy.manifest.tree import Tree
 from seldon_spec.deploy.manifest.variables import (
@@ -123,12 +122,15 @@ def _build_unit(parts: Mapping[str, Workload], unit: Unit) -> Tree:
 
 
 def _build_parameters(workload: Workload) -> Iterator[Tree]:
-    """Yield the parameters that have one of Seldon's types, without literal secrets."""
+    """Yield the parameters that have one of Seldon's types, without literal secrets.
+
+    The operator puts them into a variable of the container.
+    """
     for name, value in workload.spec.parameters.items():
         kind = find_type(value)
         if kind is not None and not has_literal(("parameters", name), value):
             text = json.dumps(value) if isinstance(value, bool) else str(value)
-            yield {"name": name, "type": kind, "value": workload.note(text, "parameters", name)}
+            yield {"name": name, "type": kind, "value": workload.note(escape(text), "parameters", name)}
 
 
 def find_type(value: Any) -> str | None:
@@ -177,7 +179,6 @@ def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) 
     variables = [
         *(each for each in build_variables(workload, drains=False) if each["name"] != untyped),
         *build_plain_variables(workload),
-        *(_build_graph_variables(whole) if workload.at else ()),
         *_build_grpc(workload),
         *_build_untyped(workload, is_complete=is_complete),
         *_build_own_limits(workload),
@@ -189,16 +190,6 @@ def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) 
         skipped |= {("name",)} if workload.spec.name == (workload.component or whole.name) else set()
         variables += build_all_variables(workload, frozenset(skipped))
     return list({each["name"]: each for each in reversed(variables)}.values())[::-1]
-
-
-def _build_graph_variables(whole: Workload) -> Iterator[Tree]:
-    """Yield the ``environment`` of a graph, which all of its components have in one process."""
-    yield from build_plain_variables(whole)
-    for name, value in whole.spec.environment.items():
-        if isinstance(value, SecretRef):
-            secret, key = find_secret(whole, value.from_env or value.from_file or "")
-            source = {"secretKeyRef": {"name": secret, "key": key}}
-            yield {"name": name, "valueFrom": whole.note(source, "environment", name)}
 
 
 def _build_grpc(workload: Workload) -> Iterator[Tree]:

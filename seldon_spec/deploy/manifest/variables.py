@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.masking import find_literals
 from seldon_spec.config.model import SecretRef, Spec
 from seldon_spec.config.schema.lookup import field_schema, is_section, own_path
-from seldon_spec.deploy.manifest.secrets import build_secret_variables, list_tokens
+from seldon_spec.deploy.manifest.secrets import build_secret_variables, find_secret, list_tokens
 from seldon_spec.deploy.manifest.tree import Commented, Tree
 from seldon_spec.deploy.manifest.workload import Workload, find_spec, list_specs
 from seldon_spec.errors import FieldPath, OriginKind
@@ -34,8 +34,8 @@ _FREE = ("parameters", "environment")
 def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
     """Return the variables of a container whose image has the spec's file.
 
-    They are references to secrets, values of variables and flags of the command, URLs of components, and the delay of
-    the shutdown. Literal secrets are left out.
+    They are references to secrets, the ``environment`` of the graph of a component, values of variables and flags of
+    the command, URLs of components, and the delay of the shutdown. Literal secrets are left out.
 
     Args:
         workload: of the container.
@@ -56,7 +56,9 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
         for at, value in values.items()
         if (name := workload.variable(at)) not in drained
     ]
-    return [*build_secret_variables(workload), *outside, *_build_urls(workload), *drain]
+    secrets = build_secret_variables(workload)
+    shared = _build_graph_environment(workload, {each["name"] for each in secrets})
+    return [*secrets, *shared, *outside, *_build_urls(workload), *drain]
 
 
 def list_outside(workload: Workload) -> Iterator[tuple[FieldPath, Any]]:
@@ -131,7 +133,7 @@ def _shorten(value: Any) -> Any:
 
 
 def _variable(workload: Workload, path: FieldPath, value: Any) -> Tree:
-    return {"name": generic_variable(path), "value": workload.note(to_text(value), *path)}
+    return {"name": workload.variable(path), "value": workload.note(to_text(value), *path)}
 
 
 def to_text(value: Any) -> str:
@@ -155,6 +157,22 @@ def build_plain_variables(workload: Workload) -> list[Tree]:
         for name, value in workload.spec.environment.items()
         if isinstance(value, str) and not has_literal(("environment", name), value)
     ]
+
+
+def _build_graph_environment(workload: Workload, known: Container[str]) -> Iterator[Tree]:
+    """Yield the ``environment`` of the graph of a component, which all components have in one process."""
+    whole = workload.whole
+    environment = whole.spec.environment if workload.at else {}
+    for name, value in environment.items():
+        is_own = name in known or name in workload.spec.environment
+        if is_own or has_literal(("environment", name), plain(value)):
+            continue
+        if isinstance(value, SecretRef):
+            secret, key = find_secret(whole, value.from_env or value.from_file or "")
+            source = {"secretKeyRef": {"name": secret, "key": key}}
+            yield {"name": name, "valueFrom": whole.note(source, "environment", name)}
+        else:
+            yield {"name": name, "value": whole.note(value, "environment", name)}
 
 
 def has_literal(path: FieldPath, value: Any) -> bool:
