@@ -141,7 +141,14 @@ def test_a_component_in_the_image_of_its_graph_checks_its_own_server(tmp_path: P
     assert "healthcheck" not in services["pair"]
 
 
-MEMORY = {"512Mi": 512 << 20, "1.5Gi": 3 << 29, "1500M": 1_500_000_000, "64Ki": 65536, "1073741824": 1 << 30, "2k": 2000}
+MEMORY = {
+    "512Mi": 512 << 20,
+    "1.5Gi": 3 << 29,
+    "1500M": 1_500_000_000,
+    "64Ki": 65536,
+    "1073741824": 1 << 30,
+    "2k": 2000,
+}
 UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 

@@ -61,6 +61,7 @@ OTHERS = [
     ("resources", f"{MODEL}deployment: {{image: {IMAGE}}}\n"),
     ("state-router", f"class_name: parts.Router\nservice_type: ROUTER\n{TWO}"),
     ("state-workers", f"{LEARNER}server: {{workers: 2}}\n{RIGHT}"),
+    ("metrics-with-token", f"{MODEL}server: {{auth: {{tokens: [{{from_env: TOKEN}}]}}}}\n{RIGHT}"),
     ("state-component", f"graph: learner\ncomponents:\n  learner: {{class_name: parts.Learner}}\n{TWO}"),
 ]
 

@@ -60,8 +60,9 @@ def check_compose(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noq
 
 
 def _is_about_clusters(finding: Diagnostic) -> bool:
-    """Return whether a diagnostic is about an autoscaler, a scheduler or a registry."""
-    return finding.code == "deployment-scaling" or finding.severity is Severity.NOTE
+    """Return whether a diagnostic is about an autoscaler, a scheduler, a registry or annotations."""
+    is_of_metrics = finding.path == ("deployment", "monitoring")
+    return finding.code == "deployment-scaling" or finding.severity is Severity.NOTE or is_of_metrics
 
 
 def _check_keys(workload: Workload) -> Iterator[Diagnostic]:

@@ -34,10 +34,25 @@ def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     yield from _check_scaling(workload)
     yield from _check_files(workload)
     yield from check_state(workload)
+    yield from _check_monitoring(workload)
     yield from report_literals(workload, list_outside(workload))
     if workload.urls:
         environment = workload.spec.environment.items()  # the components in other pods get it as variables
         yield from report_literals(workload, ((("environment", name), plain(value)) for name, value in environment))
+
+
+def _check_monitoring(workload: Workload) -> Iterator[Diagnostic]:
+    """Report annotations for Prometheus where it needs a token, which only its operator can be given."""
+    if workload.spec.server.auth is not None and workload.graph.deployment.monitoring == "annotations":
+        yield report(
+            workload.whole,
+            "not-in-target",
+            f"Prometheus gets no metrics of {workload.name}: annotations cannot name the token of server.auth",
+            ("deployment", "monitoring"),
+            Severity.WARNING,
+            found="annotations",
+            remedy="use monitoring: service_monitor, or none",
+        )
 
 
 def report(
