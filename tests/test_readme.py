@@ -31,7 +31,7 @@ PAGES = [
     "docs/browser.md",
     "docs/compose.md",
 ]
-MANIFESTS = {"docs/kubernetes.md": 4, "docs/kserve.md": 1, "docs/docker-compose.md": 1}
+MANIFESTS = {"docs/kubernetes.md": 4, "docs/kserve.md": 1, "docs/docker-compose.md": 1, "docs/ray.md": 1}
 """The pages that render manifests and start no server, with the number of their commands."""
 PACKAGING = ["README.md", "docs/quickstart.md"]
 """The pages that render a Dockerfile."""
