@@ -188,6 +188,7 @@ def test_secrets_are_exactly_the_references_of_the_file(make_folder: Any, random
     }
     assume(len(folders) == len(random.folders))  # an entry overrides parameters of the file
     expected = {*find_references(random.tree), *(each for tree in folders.values() for each in find_references(tree))}
+    shared = {("from_env", name) for name in random.tree.get("environment", {})}
     found = set()
     for _, deployment in find_pods(random.write(make_folder())):
         pod = deployment["spec"]["template"]["spec"]
@@ -204,7 +205,7 @@ def test_secrets_are_exactly_the_references_of_the_file(make_folder: Any, random
                     ("from_file", f"{folders_by_name[volume['name']]}/{item['path']}")
                     for item in source["secret"]["items"]
                 }
-    assert found == expected
+    assert found - (shared - expected) == expected  # components in other pods get the variables of the graph
 
 
 CHANGES: list[tuple[FieldPath, Any]] = [
