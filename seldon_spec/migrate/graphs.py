@@ -208,7 +208,7 @@ def _lift(found: GraphUnits, whole: Gathered, parts: dict[str, Gathered]) -> lis
             lifted[path] = choice.candidate
     for part in parts.values():
         for candidate in part.candidates:
-            if of_resource.get(candidate.path) == candidate.value:
+            if candidate.path in of_resource and of_resource[candidate.path] == candidate.value:
                 lifted.setdefault(candidate.path, candidate)
         part.candidates = [each for each in part.candidates if not _is_of_graph(each, known, lifted)]
     return list(lifted.values())

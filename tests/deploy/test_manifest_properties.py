@@ -23,7 +23,9 @@ from seldon_spec.errors import FieldPath, Severity
 from tests.deploy.kubernetes_schemas import find_errors
 from tests.deploy.manifest_specs import LITERAL, SPECS, RandomSpec, graphs
 
-OPTIONS = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+OPTIONS = settings(
+    max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 VERSION = "0.1.0"
 
 
