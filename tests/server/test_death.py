@@ -136,7 +136,7 @@ class Callers:
                 self.answered["REST"] += 1
             except ConnectionRefusedError:
                 return
-            except ConnectionResetError as error:
+            except (ConnectionResetError, BrokenPipeError) as error:  # the second, if the body was still to be sent
                 if not _is_closed(self.server.http_port):
                     self.lost.append(f"REST: {error!r}")
                 return
