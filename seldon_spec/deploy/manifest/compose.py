@@ -12,14 +12,14 @@ from decimal import Decimal
 
 from seldon_spec.config.deployment import DeploymentSpec, ReplicasSpec
 from seldon_spec.config.model import SecretRef, Spec
-from seldon_spec.deploy.manifest.kubernetes import complete
+from seldon_spec.deploy.manifest.complete_variables import build_environment
 from seldon_spec.deploy.manifest.metadata import DIGEST, build_annotations
 from seldon_spec.deploy.manifest.pod import build_health_command
-from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems, report
+from seldon_spec.deploy.manifest.problems import find_problems, report
 from seldon_spec.deploy.manifest.scaling import count_pods
 from seldon_spec.deploy.manifest.secrets import list_files, list_secrets
 from seldon_spec.deploy.manifest.tree import Commented, Tree
-from seldon_spec.deploy.manifest.variables import build_variables, termination_seconds
+from seldon_spec.deploy.manifest.variables import termination_seconds
 from seldon_spec.deploy.manifest.workload import Workload, list_workloads
 from seldon_spec.errors import Diagnostic, Severity
 
@@ -51,9 +51,8 @@ def check_compose(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noq
     """Yield the diagnostics of a Compose file."""
     workloads = list_workloads(spec)
     for workload in workloads:
-        yield from (each for each in find_problems(workload) if not _is_about_clusters(each))
-        if is_complete:
-            yield from find_literal_problems(workload)
+        problems = find_problems(workload, is_complete=is_complete)
+        yield from (each for each in problems if not _is_about_clusters(each))
         yield from _check_keys(workload)
         yield from _check_replicas(workload)
     yield from _check_variables(workloads)
@@ -130,9 +129,7 @@ def render_compose(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
 
 def _build_service(workload: Workload, workloads: list[Workload], *, is_complete: bool) -> Tree:
     arguments = workload.arguments
-    variables = build_variables(workload, drains=False)
-    if is_complete:
-        variables = complete(workload, variables)
+    variables = build_environment(workload, drains=False, is_complete=is_complete)
     secrets = [
         {"source": _secret_name(file.secret, file.key), "target": workload.note(file.path, *file.comment)}
         for file in list_files(workload)

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.complete_variables import build_environment
 from seldon_spec.deploy.manifest.inference_graph import SUFFIX, TIMEOUT, build_nodes, check_graph, list_urls
-from seldon_spec.deploy.manifest.kubernetes import complete
 from seldon_spec.deploy.manifest.metadata import (
     build_annotations,
     build_labels,
@@ -21,10 +21,9 @@ from seldon_spec.deploy.manifest.metadata import (
 )
 from seldon_spec.deploy.manifest.network import build_pod_monitor, build_policy, build_rules
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod, build_resources
-from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems, report
+from seldon_spec.deploy.manifest.problems import find_problems, report
 from seldon_spec.deploy.manifest.scaling import build_budget, count_pods
 from seldon_spec.deploy.manifest.tree import Tree
-from seldon_spec.deploy.manifest.variables import build_variables
 from seldon_spec.deploy.manifest.workload import Workload, list_workloads
 from seldon_spec.errors import Diagnostic, Severity
 
@@ -50,9 +49,7 @@ def check_kserve(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa
     """Yield the diagnostics of a manifest of KServe's objects."""
     front, *parts = list_workloads(spec)
     for workload in (front, *parts):
-        yield from find_problems(workload)
-        if is_complete:
-            yield from find_literal_problems(workload)
+        yield from find_problems(workload, is_complete=is_complete)
     for workload in parts if _is_apart(spec) else [front]:
         yield from _check_service(workload)
     if _is_apart(spec):
@@ -122,9 +119,7 @@ def build_style(workload: Workload) -> PodStyle:
 
 
 def _build_service(workload: Workload, *, is_complete: bool) -> Tree:
-    variables = build_variables(workload, drains=True)
-    if is_complete:
-        variables = complete(workload, variables)
+    variables = build_environment(workload, drains=True, is_complete=is_complete)
     return {
         "apiVersion": f"{_GROUP}/v1beta1",
         "kind": "InferenceService",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.kubernetes import complete
+from seldon_spec.deploy.manifest.complete_variables import build_environment
 from seldon_spec.deploy.manifest.metadata import (
     build_annotations,
     build_labels,
@@ -17,10 +17,9 @@ from seldon_spec.deploy.manifest.metadata import (
 )
 from seldon_spec.deploy.manifest.network import build_monitor, build_service
 from seldon_spec.deploy.manifest.pod import CONTAINER_SECURITY, PodStyle, build_pod, build_ports, build_resources
-from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems, report
+from seldon_spec.deploy.manifest.problems import find_problems, report
 from seldon_spec.deploy.manifest.ray import as_replica, build_config, find_ray_problems, read_quantity
 from seldon_spec.deploy.manifest.tree import Tree, to_plain
-from seldon_spec.deploy.manifest.variables import build_variables
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.deploy.manifest.writer import write_documents
 from seldon_spec.errors import Diagnostic, Severity
@@ -45,10 +44,9 @@ _VARIABLES = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 def check_kuberay(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 - the type of a target
     """Yield the diagnostics of a RayService."""
     workload = Workload(spec.name, spec, spec)
-    yield from (each for each in find_problems(as_replica(workload)) if each.code != "deployment-scaling")
+    problems = find_problems(as_replica(workload), is_complete=is_complete)
+    yield from (each for each in problems if each.code != "deployment-scaling")
     yield from find_ray_problems(workload)
-    if is_complete:
-        yield from find_literal_problems(workload)
     if spec.deployment.network_policy is not False:
         yield report(
             workload,
@@ -68,9 +66,7 @@ def render_kuberay(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
         is_complete: whether the variables repeat what the image contains.
     """
     workload = as_replica(Workload(spec.name, spec, spec))
-    variables = build_variables(workload, drains=False)
-    if is_complete:
-        variables = complete(workload, variables)
+    variables = build_environment(workload, drains=False, is_complete=is_complete)
     selector = {**build_selector(workload), "ray.io/serve": "true"}
     config = build_config(workload, "0.0.0.0", {}, is_alone=True)  # noqa: S104 - the address in the pod
     yield {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
+from seldon_spec.deploy.manifest.complete_variables import build_environment
 from seldon_spec.deploy.manifest.metadata import (
     build_annotations,
     build_labels,
@@ -16,10 +15,9 @@ from seldon_spec.deploy.manifest.metadata import (
 )
 from seldon_spec.deploy.manifest.network import build_monitor, build_policy, build_service
 from seldon_spec.deploy.manifest.pod import PodStyle, build_pod
-from seldon_spec.deploy.manifest.problems import find_literal_problems, find_problems
+from seldon_spec.deploy.manifest.problems import find_problems
 from seldon_spec.deploy.manifest.scaling import build_replicas, build_scaling
 from seldon_spec.deploy.manifest.tree import Tree
-from seldon_spec.deploy.manifest.variables import build_all_variables, build_plain_variables, build_variables
 from seldon_spec.deploy.manifest.workload import Workload, list_workloads
 from seldon_spec.errors import Diagnostic
 
@@ -27,9 +25,7 @@ from seldon_spec.errors import Diagnostic
 def check_kubernetes(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 - the type of a target
     """Yield the diagnostics of a manifest of Kubernetes' own objects."""
     for workload in list_workloads(spec):
-        yield from find_problems(workload)
-        if is_complete:
-            yield from find_literal_problems(workload)
+        yield from find_problems(workload, is_complete=is_complete)
 
 
 def render_kubernetes(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT001 - the type of a target
@@ -49,9 +45,7 @@ def render_kubernetes(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa:
 
 
 def _build_deployment(workload: Workload, selector: dict[str, Tree], *, is_complete: bool) -> Tree:
-    variables = build_variables(workload, drains=True)
-    if is_complete:
-        variables = complete(workload, variables)
+    variables = build_environment(workload, drains=True, is_complete=is_complete)
     template = {
         "metadata": {"labels": build_labels(workload), "annotations": build_pod_annotations(workload)},
         "spec": build_pod(workload, build_style(workload), variables),
@@ -72,23 +66,3 @@ def _build_deployment(workload: Workload, selector: dict[str, Tree], *, is_compl
 def build_style(workload: Workload) -> PodStyle:
     """Return how the pods of a Deployment are built."""
     return PodStyle(workload.component or workload.name)
-
-
-def complete(workload: Workload, variables: list[Tree]) -> list[Tree]:
-    """Return variables with one for each value that the image contains too."""
-    others = [
-        *build_plain_variables(workload),
-        *build_graph_variables(workload),
-        *build_all_variables(workload, frozenset()),
-        *build_reference_variable(workload),
-    ]
-    parameters = generic_variable(("parameters",))
-    has_parameters = any(each["name"] == parameters for each in others)  # without a literal secret
-    whole = {workload.variable((key,)) for key in _WHOLE} - (set() if has_parameters else {parameters})
-    kept = [each for each in variables if each["name"] not in whole]
-    known = {each["name"] for each in kept}
-    return [*kept, *(each for each in others if each["name"] not in known)]
-
-
-_WHOLE = ("parameters", "environment", "graph")
-"""The keys whose variables have a part of a mapping, or the graph in another form, unless the manifest is complete."""

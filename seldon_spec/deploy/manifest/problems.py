@@ -25,8 +25,13 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 NAME = "lower-case letters, digits and -, at most 63, that start with a letter"
 
 
-def find_problems(workload: Workload) -> Iterator[Diagnostic]:
-    """Yield the diagnostics of a workload that do not depend on the target."""
+def find_problems(workload: Workload, *, is_complete: bool = False) -> Iterator[Diagnostic]:
+    """Yield the diagnostics of a workload that do not depend on the target.
+
+    Args:
+        workload: to deploy.
+        is_complete: whether its manifest repeats what the image contains.
+    """
     yield from check_name(workload)
     yield from _check_image(workload)
     yield from _check_content(workload)
@@ -39,6 +44,8 @@ def find_problems(workload: Workload) -> Iterator[Diagnostic]:
     if workload.urls:
         environment = workload.spec.environment.items()  # the components in other pods get it as variables
         yield from report_literals(workload, ((("environment", name), plain(value)) for name, value in environment))
+    if is_complete:
+        yield from find_literal_problems(workload)
 
 
 def _check_monitoring(workload: Workload) -> Iterator[Diagnostic]:

@@ -12,7 +12,7 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.graph import list_components as list_called
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.graph_variables import build_graph_variables, build_reference_variable
+from seldon_spec.deploy.manifest.complete_variables import build_graph_variables, build_reference_variable
 from seldon_spec.deploy.manifest.metadata import (
     MANAGER,
     build_annotations,

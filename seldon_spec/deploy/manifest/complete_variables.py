@@ -1,4 +1,4 @@
-"""The variables that repeat a graph and its components, so that a manifest describes them completely."""
+"""All variables of a container; in a complete manifest, also those that repeat what the image contains."""
 
 from __future__ import annotations
 
@@ -11,9 +11,44 @@ from seldon_spec.config.graph_text import shorten_graph
 from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.model import SPEC_FILE, ComponentSpec, SecretRef, Spec
 from seldon_spec.deploy.manifest.tree import Tree
-from seldon_spec.deploy.manifest.variables import has_literal, list_values, to_text
+from seldon_spec.deploy.manifest.variables import (
+    build_all_variables,
+    build_plain_variables,
+    build_variables,
+    has_literal,
+    list_values,
+    to_text,
+)
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.errors import FieldPath, OriginKind
+
+_WHOLE = ("parameters", "environment", "graph")
+"""The keys whose variables have a part of a mapping, or the graph in another form, unless the manifest is complete."""
+
+
+def build_environment(workload: Workload, *, drains: bool, is_complete: bool) -> list[Tree]:
+    """Return the variables of the container of a workload.
+
+    Args:
+        workload: of the container.
+        drains: whether to set a delay of the shutdown if the spec has none.
+        is_complete: whether to repeat each value that the image contains too.
+    """
+    variables = build_variables(workload, drains=drains)
+    if not is_complete:
+        return variables
+    others = [
+        *build_plain_variables(workload),
+        *build_graph_variables(workload),
+        *build_all_variables(workload, frozenset()),
+        *build_reference_variable(workload),
+    ]
+    parameters = generic_variable(("parameters",))
+    has_parameters = any(each["name"] == parameters for each in others)  # without a literal secret
+    whole = {workload.variable((key,)) for key in _WHOLE} - (set() if has_parameters else {parameters})
+    kept = [each for each in variables if each["name"] not in whole]
+    known = {each["name"] for each in kept}
+    return [*kept, *(each for each in others if each["name"] not in known)]
 
 
 def build_graph_variables(workload: Workload) -> list[Tree]:
