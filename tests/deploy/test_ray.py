@@ -91,7 +91,17 @@ PROBLEMS = {
     "network policy": (
         "deployment: {network_policy: true}",
         WITH_RAY,
-        {("not-in-target", "warning", "deployment.network_policy"): {"kuberay"}},
+        {("not-in-target", "warning", "deployment.network_policy"): BOTH},
+    ),
+    "a pod": (
+        "deployment: {pod: {nodeSelector: {disk: ssd}}}",
+        WITH_RAY,
+        {("not-in-target", "warning", "deployment.pod"): {"ray"}},
+    ),
+    "a namespace": (
+        "deployment: {namespace: models}",
+        WITH_RAY,
+        {("not-in-target", "warning", "deployment.namespace"): {"ray"}},
     ),
     "TLS": (
         "server: {tls: {certificate: /tls/tls.crt, key: /tls/tls.key}}",
@@ -119,6 +129,16 @@ def test_problems(
     found = find_problems(load(tmp_path, {}), target)
     listed = [(each.code, each.severity.value, ".".join(each.path)) for each in found if each.severity != Severity.NOTE]
     assert listed == [key for key, targets in expected.items() if target.value in targets]
+
+
+def test_a_complete_config_repeats_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "seldon.yaml").write_text("class_name: MyModel\nserver: {threads: 3}\n")
+    spec = load(tmp_path, {})
+    [short], [complete] = (build_documents(spec, Target.RAY, is_complete=is_complete) for is_complete in (False, True))
+    assert "runtime_env" not in to_plain(short)["applications"][0]
+    variables = to_plain(complete)["applications"][0]["runtime_env"]["env_vars"]
+    assert variables["SELDON_SPEC__SERVER__THREADS"] == "3"
 
 
 def test_components_with_pods_of_their_own_are_reported(tmp_path: Path) -> None:

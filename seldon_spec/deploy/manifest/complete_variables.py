@@ -58,7 +58,7 @@ def build_graph_variables(workload: Workload) -> list[Tree]:
         return []
     values = {"graph": _describe_graph(spec), "components": _describe_components(spec)}
     return [
-        {"name": workload.variable((key,)), "value": workload.note(to_text(value), key)}
+        {"name": workload.variable((key,)), "value": workload.with_origin(to_text(value), key)}
         for key, value in values.items()
         if value
     ]
@@ -69,7 +69,9 @@ def build_reference_variable(workload: Workload) -> list[Tree]:
     references = {k: plain(v) for k, v in workload.spec.environment.items() if isinstance(v, SecretRef)}
     if not references:
         return []
-    return [{"name": generic_variable(("environment",)), "value": workload.note(to_text(references), "environment")}]
+    return [
+        {"name": generic_variable(("environment",)), "value": workload.with_origin(to_text(references), "environment")}
+    ]
 
 
 def _describe_graph(spec: Spec) -> Any:

@@ -117,7 +117,7 @@ def render_compose(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
     workloads = list_workloads(spec)
     services = {each.name: _build_service(each, workloads, is_complete=is_complete) for each in workloads}
     files = {
-        _secret_name(file.secret, file.key): workload.note(
+        _secret_name(file.secret, file.key): workload.with_origin(
             {"file": f"./secrets/{file.secret}/{file.key}"}, *file.comment
         )
         for workload in workloads
@@ -131,7 +131,7 @@ def _build_service(workload: Workload, workloads: list[Workload], *, is_complete
     arguments = workload.arguments
     variables = build_environment(workload, drains=False, is_complete=is_complete)
     secrets = [
-        {"source": _secret_name(file.secret, file.key), "target": workload.note(file.path, *file.comment)}
+        {"source": _secret_name(file.secret, file.key), "target": workload.with_origin(file.path, *file.comment)}
         for file in list_files(workload)
     ]
     seconds = termination_seconds(workload, drains=False)
@@ -180,7 +180,7 @@ def _build_ports(workload: Workload) -> Iterator[Tree]:
     for name in ("http", "grpc", "metrics"):
         port = getattr(workload.spec.ports, name)
         if port is not None:
-            yield workload.note(str(port) if count_pods(workload) > 1 else f"{port}:{port}", "ports", name)
+            yield workload.with_origin(str(port) if count_pods(workload) > 1 else f"{port}:{port}", "ports", name)
 
 
 def _build_healthcheck(workload: Workload) -> dict[str, Tree]:
@@ -207,15 +207,15 @@ def _build_deploy(workload: Workload) -> Tree:
     reserved: dict[str, Tree] = {}
     limits: dict[str, Tree] = {}
     if resources.cpu is not None:
-        reserved["cpus"] = workload.note(f"{_parse_quantity(resources.cpu):f}", *at, "cpu")
+        reserved["cpus"] = workload.with_origin(f"{_parse_quantity(resources.cpu):f}", *at, "cpu")
     if resources.memory is not None:
-        limits["memory"] = workload.note(_render_memory(resources.memory), *at, "memory")
+        limits["memory"] = workload.with_origin(_render_memory(resources.memory), *at, "memory")
         reserved["memory"] = limits["memory"]
     if resources.gpu is not None:
         device = {"driver": "nvidia", "count": resources.gpu, "capabilities": ["gpu"]}
-        reserved["devices"] = workload.note([device], *at, "gpu")
+        reserved["devices"] = workload.with_origin([device], *at, "gpu")
     both = {**({"limits": limits} if limits else {}), **({"reservations": reserved} if reserved else {})}
-    replicas = workload.note(count_pods(workload), "deployment", "replicas")
+    replicas = workload.with_origin(count_pods(workload), "deployment", "replicas")
     return {"replicas": replicas, **({"resources": both} if both else {})}
 
 

@@ -155,9 +155,9 @@ def _build_graph(front: Workload, parts: list[Workload]) -> Tree:
                 else {}
             ),
             **build_resources(front),
-            **({"serviceAccountName": front.note(account, "deployment", "service_account")} if account else {}),
+            **({"serviceAccountName": front.with_origin(account, "deployment", "service_account")} if account else {}),
             **{key: value for layer in front.layers("pod") for key, value in layer.items() if key in _ROUTER_KEYS},
-            "nodes": front.note(build_nodes(front.spec.graph, list_urls(front, parts)), "graph"),
+            "nodes": front.with_origin(build_nodes(front.spec.graph, list_urls(front, parts)), "graph"),
         },
     }
 
@@ -166,7 +166,7 @@ def _build_annotations(workload: Workload) -> dict[str, Tree]:
     """Return the annotations of the object: how KServe runs it, and the user's."""
     annotations: dict[str, Tree] = {f"{_GROUP}/deploymentMode": "Standard"}
     if workload.spec.deployment.replicas == 0:
-        annotations[f"{_GROUP}/stop"] = workload.note("true", "deployment", "replicas")
+        annotations[f"{_GROUP}/stop"] = workload.with_origin("true", "deployment", "replicas")
     return {**annotations, **build_annotations(workload)}
 
 
@@ -175,19 +175,19 @@ def _build_bounds(workload: Workload) -> dict[str, Tree]:
     replicas, at = workload.spec.deployment.replicas, ("deployment", "replicas")
     if isinstance(replicas, ReplicasSpec):
         return {
-            "minReplicas": workload.note(replicas.min, *at, "min"),
-            "maxReplicas": workload.note(replicas.max, *at, "max"),
+            "minReplicas": workload.with_origin(replicas.min, *at, "min"),
+            "maxReplicas": workload.with_origin(replicas.max, *at, "max"),
             "scaleMetric": "cpu",
-            "scaleTarget": workload.note(replicas.cpu_percent, *at, "cpu_percent"),
+            "scaleTarget": workload.with_origin(replicas.cpu_percent, *at, "cpu_percent"),
         }
     if replicas == 0:
         return {}
-    return {"minReplicas": workload.note(replicas, *at), "maxReplicas": replicas}
+    return {"minReplicas": workload.with_origin(replicas, *at), "maxReplicas": replicas}
 
 
 def _build_timeout(workload: Workload) -> dict[str, Tree]:
     seconds = workload.spec.server.request_timeout_seconds
-    return {} if seconds is None else {"timeout": workload.note(math.ceil(seconds), *TIMEOUT)}
+    return {} if seconds is None else {"timeout": workload.with_origin(math.ceil(seconds), *TIMEOUT)}
 
 
 def _build_budget(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:

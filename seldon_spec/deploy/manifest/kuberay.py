@@ -93,7 +93,7 @@ def _build_autoscaler(workload: Workload) -> dict[str, Tree]:
     if not isinstance(replicas, ReplicasSpec):
         return {}
     return {
-        "enableInTreeAutoscaling": workload.note(True, "deployment", "replicas"),  # noqa: FBT003 - a value
+        "enableInTreeAutoscaling": workload.with_origin(True, "deployment", "replicas"),  # noqa: FBT003 - a value
         "autoscalerOptions": {"securityContext": dict(CONTAINER_SECURITY)},
     }
 
@@ -125,7 +125,7 @@ def _build_workers(workload: Workload, variables: list[Tree]) -> Tree:
     cpus = math.ceil(read_quantity(deployment.resources.cpu or "1"))
     return {
         "groupName": "replicas",
-        "replicas": workload.note(least, "deployment", "replicas"),
+        "replicas": workload.with_origin(least, "deployment", "replicas"),
         "minReplicas": least,
         "maxReplicas": most,
         **_build_group(workload, variables, container, cpus=cpus),
@@ -145,7 +145,7 @@ def _build_group(
     pod = build_pod(workload, _make_style(workload), [*own, *variables], {"args": None, **container})
     if needs_account:
         pod = {**pod, "automountServiceAccountToken": True}
-    metrics = workload.note(str(workload.spec.ports.metrics), "ports", "metrics")
+    metrics = workload.with_origin(str(workload.spec.ports.metrics), "ports", "metrics")
     return {
         "rayStartParams": {"num-cpus": str(cpus), "metrics-export-port": metrics},
         "template": {
@@ -166,7 +166,7 @@ def _build_worker_resources(workload: Workload) -> Tree:
     if memory is None:
         return resources
     size = f"{math.ceil((read_quantity(memory) + read_quantity(_NODE_MEMORY)) / _MI)}Mi"
-    commented = workload.note(size, "deployment", "resources", "memory", plus=f"+ {_NODE_MEMORY} for Ray")
+    commented = workload.with_origin(size, "deployment", "resources", "memory", plus=f"+ {_NODE_MEMORY} for Ray")
     return {
         "requests": {**resources["requests"], "memory": commented},
         "limits": {**resources["limits"], "memory": size},

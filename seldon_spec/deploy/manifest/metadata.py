@@ -28,7 +28,7 @@ def build_labels(workload: Workload) -> dict[str, Tree]:
     kind = "graph" if spec.graph is not None else spec.service_type.value.lower().replace("_", "-")
     labels: dict[str, Tree] = {**build_selector(workload)}
     if spec.version is not None and _LABEL.fullmatch(spec.version):
-        labels["app.kubernetes.io/version"] = workload.note(spec.version, "version")
+        labels["app.kubernetes.io/version"] = workload.with_origin(spec.version, "version")
     labels["app.kubernetes.io/component"] = kind
     if workload.graph.graph is not None:
         labels["app.kubernetes.io/part-of"] = workload.graph.name
@@ -47,12 +47,12 @@ def build_pod_annotations(workload: Workload) -> dict[str, Tree]:
     if workload.graph.deployment.monitoring == "annotations":
         spec = workload.spec
         annotations |= {
-            "prometheus.io/scrape": workload.whole.note("true", "deployment", "monitoring"),
-            "prometheus.io/port": workload.note(str(spec.ports.metrics), "ports", "metrics"),
+            "prometheus.io/scrape": workload.whole.with_origin("true", "deployment", "monitoring"),
+            "prometheus.io/port": workload.with_origin(str(spec.ports.metrics), "ports", "metrics"),
             "prometheus.io/path": spec.unit.metrics_path,
         }
         if spec.server.tls is not None:
-            annotations["prometheus.io/scheme"] = workload.note("https", "server", "tls")
+            annotations["prometheus.io/scheme"] = workload.with_origin("https", "server", "tls")
     return {**annotations, **build_annotations(workload)}
 
 
@@ -67,7 +67,9 @@ def build_metadata(workload: Workload, name: str | None = None, annotations: Map
     namespace = workload.graph.deployment.namespace
     return {
         "name": workload.name if name is None else name,
-        **({} if namespace is None else {"namespace": workload.whole.note(namespace, "deployment", "namespace")}),
+        **(
+            {} if namespace is None else {"namespace": workload.whole.with_origin(namespace, "deployment", "namespace")}
+        ),
         "labels": build_labels(workload),
         **({"annotations": dict(annotations)} if annotations else {}),
     }

@@ -33,7 +33,7 @@ def _build_ports(workload: Workload) -> Iterator[Tree]:
         if port is not None:
             protocol = protocols[name]
             known = {} if protocol is None else {"appProtocol": protocol}
-            yield {"name": name, "port": workload.note(port, "ports", name), "targetPort": name, **known}
+            yield {"name": name, "port": workload.with_origin(port, "ports", name), "targetPort": name, **known}
 
 
 def build_policy(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tree]:
@@ -72,7 +72,7 @@ def build_rules(
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": build_metadata(workload),
-        "spec": workload.whole.note(
+        "spec": workload.whole.with_origin(
             {"podSelector": {"matchLabels": selector}, "policyTypes": ["Ingress"], "ingress": rules},
             "deployment",
             "network_policy",
@@ -93,7 +93,7 @@ def build_monitor(workload: Workload, selector: dict[str, Tree]) -> Iterator[Tre
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": build_metadata(workload),
-        "spec": workload.whole.note(
+        "spec": workload.whole.with_origin(
             {"selector": {"matchLabels": selector}, "endpoints": [endpoint]}, "deployment", "monitoring"
         ),
     }
@@ -114,7 +114,7 @@ def build_pod_monitor(workload: Workload, selector: dict[str, Tree], path: str) 
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
         "metadata": build_metadata(workload),
-        "spec": workload.whole.note(spec, "deployment", "monitoring"),
+        "spec": workload.whole.with_origin(spec, "deployment", "monitoring"),
     }
 
 
@@ -122,10 +122,12 @@ def _build_endpoint(workload: Workload, path: str) -> Tree:
     """Return how Prometheus's operator reads the metrics of a container, at a path."""
     endpoint: dict[str, Tree] = {"port": "metrics", "path": path}
     if workload.spec.server.tls is not None:
-        endpoint["scheme"] = workload.note("https", "server", "tls")
+        endpoint["scheme"] = workload.with_origin("https", "server", "tls")
     auth = workload.spec.server.auth
     token = next((each for each in auth.tokens if isinstance(each, SecretRef)), None) if auth is not None else None
     if token is not None:
         secret, key = find_secret(workload, token.from_env or token.from_file or "")
-        endpoint["authorization"] = workload.note({"credentials": {"name": secret, "key": key}}, "server", "auth")
+        endpoint["authorization"] = workload.with_origin(
+            {"credentials": {"name": secret, "key": key}}, "server", "auth"
+        )
     return endpoint

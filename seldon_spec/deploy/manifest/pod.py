@@ -65,7 +65,7 @@ def build_pod(
     container = {**build_container(workload, style, variables, mounts), **changes}
     container = {key: value for key, value in container.items() if value is not None}
     pod = {
-        **({"serviceAccountName": owner.note(account, "deployment", "service_account")} if account else {}),
+        **({"serviceAccountName": owner.with_origin(account, "deployment", "service_account")} if account else {}),
         "automountServiceAccountToken": account is not None,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": termination_seconds(workload, drains=style.drains, sleeps=style.sleep_seconds),
@@ -127,7 +127,7 @@ def build_ports(workload: Workload, style: PodStyle) -> Iterator[Tree]:
     for key, name in style.ports.items():
         port = getattr(workload.spec.ports, key)
         if port is not None:
-            yield {"name": name, "containerPort": workload.note(port, "ports", key)}
+            yield {"name": name, "containerPort": workload.with_origin(port, "ports", key)}
 
 
 def build_resources(workload: Workload) -> dict[str, Tree]:
@@ -136,12 +136,12 @@ def build_resources(workload: Workload) -> dict[str, Tree]:
     requests: dict[str, Tree] = {}
     limits: dict[str, Tree] = {}
     if resources.cpu is not None:
-        requests["cpu"] = workload.note(resources.cpu, "deployment", "resources", "cpu")
+        requests["cpu"] = workload.with_origin(resources.cpu, "deployment", "resources", "cpu")
     if resources.memory is not None:
-        requests["memory"] = workload.note(resources.memory, "deployment", "resources", "memory")
+        requests["memory"] = workload.with_origin(resources.memory, "deployment", "resources", "memory")
         limits["memory"] = resources.memory
     if resources.gpu is not None:
-        limits["nvidia.com/gpu"] = workload.note(resources.gpu, "deployment", "resources", "gpu")
+        limits["nvidia.com/gpu"] = workload.with_origin(resources.gpu, "deployment", "resources", "gpu")
     both = {**({"requests": requests} if requests else {}), **({"limits": limits} if limits else {})}
     return {"resources": both} if both else {}
 
@@ -156,8 +156,8 @@ def build_probes(workload: Workload, style: PodStyle) -> dict[str, Tree]:
     if tls is not None and tls.client_ca is not None:
         check = {"exec": {"command": build_health_command(workload)}}
         return {"readinessProbe": {**check, "periodSeconds": 5, "timeoutSeconds": 5}}
-    scheme = {} if tls is None else {"scheme": workload.note("HTTPS", "server", "tls")}
-    port = style.ports.get("http", workload.note(workload.spec.ports.http, "ports", "http"))
+    scheme = {} if tls is None else {"scheme": workload.with_origin("HTTPS", "server", "tls")}
+    port = style.ports.get("http", workload.with_origin(workload.spec.ports.http, "ports", "http"))
     return {
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": port, **scheme},

@@ -13,10 +13,11 @@ from seldon_spec.config.checks.requirements import requirements_files
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.lookup import join
-from seldon_spec.deploy.manifest.problems import check_state, report, report_literals
+from seldon_spec.deploy.manifest.complete_variables import build_environment
+from seldon_spec.deploy.manifest.problems import check_state, find_literal_problems, report, report_literals
 from seldon_spec.deploy.manifest.secrets import list_secrets
 from seldon_spec.deploy.manifest.tree import Tree, to_plain
-from seldon_spec.deploy.manifest.variables import build_variables, list_outside
+from seldon_spec.deploy.manifest.variables import list_outside
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
@@ -55,28 +56,41 @@ _WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
 )
 """Keys without effect on Ray, and the reason."""
 
+_OF_PODS = ("namespace", "labels", "annotations", "service_account", "network_policy", "monitoring", "pod")
+"""The keys of ``deployment`` that only objects of Kubernetes have."""
+
 _UNITS: dict[str, int] = {unit: 1000**power for power, unit in enumerate(("", "k", "M", "G", "T", "P", "E"))}
 _UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate(("K", "M", "G", "T", "P", "E"), 1)}
 
 
-def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 - the type of a target
+def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 - the type of a target
     """Yield the diagnostics of a Serve config."""
     workload = Workload(spec.name, spec, spec)
     if ("ports", "metrics") in spec.origins:
         yield _report_unused(workload, ("ports", "metrics"), "Ray has a metrics port of its own")
     yield from _check_host(workload)
     yield from _check_secrets(workload)
+    for key in _OF_PODS:
+        if any(path[:2] == ("deployment", key) for path in spec.origins):
+            yield _report_unused(workload, ("deployment", key), "a Serve config describes no pods; use --for kuberay")
     yield from report_literals(workload, list_outside(workload))
+    if is_complete:
+        yield from find_literal_problems(workload)
     yield from find_ray_problems(workload)
     yield from check_state(as_replica(workload))
 
 
-def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: ARG001, FBT001 - the type of a target
-    """Yield the Serve config of a spec."""
+def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT001 - the type of a target
+    """Yield the Serve config of a spec.
+
+    Args:
+        spec: as ``load`` returns it.
+        is_complete: whether the variables repeat what the folder on the nodes contains.
+    """
     workload = Workload(spec.name, spec, spec)
-    outside = build_variables(workload, drains=False)
-    variables = {each["name"]: each["value"] for each in outside if "value" in each}
-    yield build_config(workload, workload.note(spec.server.host, "server", "host"), variables)
+    environment = build_environment(workload, drains=False, is_complete=is_complete)
+    variables = {each["name"]: each["value"] for each in environment if "value" in each}
+    yield build_config(workload, workload.with_origin(spec.server.host, "server", "host"), variables)
 
 
 def as_replica(workload: Workload) -> Workload:
@@ -98,21 +112,25 @@ def build_config(workload: Workload, host: Tree, variables: Mapping[str, Tree], 
     if spec.server.request_timeout_seconds is not None:
         seconds = _number(Fraction(str(spec.server.request_timeout_seconds)) + _SPARE_SECONDS)
         path = ("server", "request_timeout_seconds")
-        timeout["request_timeout_s"] = workload.note(seconds, *path, plus=f"+ {_SPARE_SECONDS}")
-    http = {"host": host, "port": workload.note(spec.ports.http, "ports", "http"), **timeout}
+        timeout["request_timeout_s"] = workload.with_origin(seconds, *path, plus=f"+ {_SPARE_SECONDS}")
+    http = {"host": host, "port": workload.with_origin(spec.ports.http, "ports", "http"), **timeout}
     options = {"http_options": http}
     if spec.ports.grpc is not None:
         services = {"grpc_servicer_functions": ["seldon_spec.ray:add_services"]}
-        options["grpc_options"] = {"port": workload.note(spec.ports.grpc, "ports", "grpc"), **services, **timeout}
+        options["grpc_options"] = {
+            "port": workload.with_origin(spec.ports.grpc, "ports", "grpc"),
+            **services,
+            **timeout,
+        }
     folder = spec.image.workdir
     file = folder if spec.file == SPEC_FILE else posixpath.join(folder, spec.file)
-    name = workload.note(spec.name, "name")
+    name = workload.with_origin(spec.name, "name")
     deployment = {**build_deployment(workload), **({"max_replicas_per_node": 1} if is_alone else {})}
     application = {
         "name": name,
         "route_prefix": "/",
         "import_path": "seldon_spec.ray:app",
-        "args": {"path": workload.note(file, "image", "workdir")},
+        "args": {"path": workload.with_origin(file, "image", "workdir")},
         **({"runtime_env": {"env_vars": dict(variables)}} if variables else {}),
         "deployments": [deployment],
     }
@@ -125,10 +143,10 @@ def build_deployment(workload: Workload) -> dict[str, Tree]:
     grace = spec.server.shutdown.grace_seconds
     actor = _build_actor(workload)
     return {
-        "name": workload.note(spec.name, "name"),
+        "name": workload.with_origin(spec.name, "name"),
         **_build_replicas(workload),
-        "max_ongoing_requests": workload.note(_count_requests(spec), "server", "max_queue"),
-        "graceful_shutdown_timeout_s": workload.note(
+        "max_ongoing_requests": workload.with_origin(_count_requests(spec), "server", "max_queue"),
+        "graceful_shutdown_timeout_s": workload.with_origin(
             _number(Fraction(str(grace))), "server", "shutdown", "grace_seconds"
         ),
         **({"ray_actor_options": actor} if actor else {}),
@@ -147,22 +165,24 @@ def _count_requests(spec: Spec) -> int:
 def _build_replicas(workload: Workload) -> dict[str, Tree]:
     replicas = workload.spec.deployment.replicas
     if not isinstance(replicas, ReplicasSpec):
-        return {"num_replicas": workload.note(replicas, "deployment", "replicas")}
-    target = workload.note(2 * workload.spec.server.threads, "server", "threads", plus="* 2")
+        return {"num_replicas": workload.with_origin(replicas, "deployment", "replicas")}
+    target = workload.with_origin(2 * workload.spec.server.threads, "server", "threads", plus="* 2")
     bounds = {"min_replicas": replicas.min, "max_replicas": replicas.max, "target_ongoing_requests": target}
-    return {"autoscaling_config": workload.note(bounds, "deployment", "replicas")}
+    return {"autoscaling_config": workload.with_origin(bounds, "deployment", "replicas")}
 
 
 def _build_actor(workload: Workload) -> dict[str, Tree]:
     resources = workload.spec.deployment.resources
     actor: dict[str, Tree] = {}
     if resources.cpu is not None:
-        actor["num_cpus"] = workload.note(_number(read_quantity(resources.cpu)), "deployment", "resources", "cpu")
+        actor["num_cpus"] = workload.with_origin(
+            _number(read_quantity(resources.cpu)), "deployment", "resources", "cpu"
+        )
     if resources.gpu is not None:
-        actor["num_gpus"] = workload.note(resources.gpu, "deployment", "resources", "gpu")
+        actor["num_gpus"] = workload.with_origin(resources.gpu, "deployment", "resources", "gpu")
     if resources.memory is not None:
         size = int(read_quantity(resources.memory))
-        actor["memory"] = workload.note(size, "deployment", "resources", "memory")
+        actor["memory"] = workload.with_origin(size, "deployment", "resources", "memory")
     return actor
 
 

@@ -21,7 +21,7 @@ def count_pods(workload: Workload) -> int:
 def build_replicas(workload: Workload) -> dict[str, Tree]:
     """Return the key ``replicas``; none if an autoscaler sets it."""
     replicas = workload.spec.deployment.replicas
-    return {} if isinstance(replicas, ReplicasSpec) else {"replicas": workload.note(replicas, *_AT)}
+    return {} if isinstance(replicas, ReplicasSpec) else {"replicas": workload.with_origin(replicas, *_AT)}
 
 
 def build_metrics(replicas: ReplicasSpec) -> list[Tree]:
@@ -40,7 +40,7 @@ def build_scaling(workload: Workload) -> Iterator[Tree]:
             "apiVersion": "autoscaling/v2",
             "kind": "HorizontalPodAutoscaler",
             "metadata": build_metadata(workload),
-            "spec": workload.note({"scaleTargetRef": target, **bounds}, *_AT),
+            "spec": workload.with_origin({"scaleTargetRef": target, **bounds}, *_AT),
         }
     if count_pods(workload) >= 2:
         yield build_budget(workload, build_selector(workload))

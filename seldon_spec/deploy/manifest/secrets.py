@@ -98,7 +98,7 @@ def build_secret_variables(workload: Workload) -> list[Tree]:
     return [
         {
             "name": use.name,
-            "valueFrom": workload.note({"secretKeyRef": {"name": use.secret, "key": use.key}}, *use.path),
+            "valueFrom": workload.with_origin({"secretKeyRef": {"name": use.secret, "key": use.key}}, *use.path),
         }
         for use in list_secrets(workload)
         if use.reference.from_env is not None
@@ -155,6 +155,6 @@ def build_secret_volumes(workload: Workload) -> tuple[list[Tree], list[Tree]]:
             {"secret": {"name": file.secret, "items": [{"key": file.key, "path": posixpath.basename(file.path)}]}}
             for file in files
         ]
-        volumes.append({"name": name, "projected": workload.note({"sources": sources}, *files[0].comment)})
+        volumes.append({"name": name, "projected": workload.with_origin({"sources": sources}, *files[0].comment)})
         mounts.append({"name": name, "mountPath": folder, "readOnly": True})
     return volumes, mounts

@@ -81,9 +81,9 @@ def _build_limits(whole: Workload) -> dict[str, Tree]:
     if server.request_timeout_seconds is not None:
         text = str(math.ceil(round(1000 * server.request_timeout_seconds, 6)))
         for name in ("seldon.io/rest-timeout", "seldon.io/grpc-timeout"):
-            annotations[name] = whole.note(text, *_TIMEOUT, plus="in milliseconds")
+            annotations[name] = whole.with_origin(text, *_TIMEOUT, plus="in milliseconds")
     if _MESSAGE in whole.spec.origins:
-        annotations["seldon.io/grpc-max-message-size"] = whole.note(str(server.max_message_bytes), *_MESSAGE)
+        annotations["seldon.io/grpc-max-message-size"] = whole.with_origin(str(server.max_message_bytes), *_MESSAGE)
     return annotations
 
 
@@ -94,11 +94,11 @@ def _build_predictor(
     own = parts[names[0]] if len(names) == 1 else whole
     version = build_labels(own).get("app.kubernetes.io/version")
     variables = list(_build_executor_variables(whole, predictor, is_complete=is_complete and is_first))
-    without = {"seldon.io/no-engine": whole.note("true", "deployment", "executor")}
+    without = {"seldon.io/no-engine": whole.with_origin("true", "deployment", "executor")}
     annotations = {} if whole.spec.deployment.executor else without
     return {
         "name": predictor.name,
-        **({} if predictor.traffic is None else {"traffic": whole.note(predictor.traffic, "graph")}),
+        **({} if predictor.traffic is None else {"traffic": whole.with_origin(predictor.traffic, "graph")}),
         **({"shadow": True} if predictor.is_shadow else {}),
         **({} if version is None else {"labels": {"version": version}}),
         **({"annotations": annotations} if annotations else {}),
@@ -130,7 +130,7 @@ def _build_parameters(workload: Workload) -> Iterator[Tree]:
         kind = find_type(value)
         if kind is not None and not has_literal(("parameters", name), value):
             text = json.dumps(value) if isinstance(value, bool) else str(value)
-            yield {"name": name, "type": kind, "value": workload.note(escape(text), "parameters", name)}
+            yield {"name": name, "type": kind, "value": workload.with_origin(escape(text), "parameters", name)}
 
 
 def find_type(value: Any) -> str | None:
@@ -167,7 +167,7 @@ def _build_scaling(workload: Workload) -> dict[str, Tree]:
     scaling: dict[str, Tree] = {}
     if isinstance(replicas, ReplicasSpec):
         bounds = {"minReplicas": replicas.min, "maxReplicas": replicas.max, "metricsv2": build_metrics(replicas)}
-        scaling["hpaSpec"] = workload.note(bounds, *path)
+        scaling["hpaSpec"] = workload.with_origin(bounds, *path)
     if count_pods(workload) >= 2:
         scaling["pdbSpec"] = {"maxUnavailable": 1}
     return scaling
@@ -195,7 +195,7 @@ def _build_variables(whole: Workload, workload: Workload, *, is_complete: bool) 
 def _build_grpc(workload: Workload) -> Iterator[Tree]:
     """Yield the variable that disables gRPC; the operator sets a port for it in any case."""
     if workload.spec.ports.grpc is None:
-        yield {"name": "GRPC_WORKERS", "value": workload.note("0", "ports", "grpc")}
+        yield {"name": "GRPC_WORKERS", "value": workload.with_origin("0", "ports", "grpc")}
 
 
 def _build_untyped(workload: Workload, *, is_complete: bool) -> Iterator[Tree]:
@@ -208,7 +208,7 @@ def _build_untyped(workload: Workload, *, is_complete: bool) -> Iterator[Tree]:
     if not is_complete:
         values = {n: value for n, value in values.items() if is_outside_image(workload, ("parameters", n))}
     if values:
-        yield {"name": generic_variable(("parameters",)), "value": workload.note(to_text(values), "parameters")}
+        yield {"name": generic_variable(("parameters",)), "value": workload.with_origin(to_text(values), "parameters")}
 
 
 def _build_own_limits(workload: Workload) -> Iterator[Tree]:
@@ -216,7 +216,7 @@ def _build_own_limits(workload: Workload) -> Iterator[Tree]:
     for path in LIMITS if workload.at else ():
         if path in workload.spec.origins:
             value = getattr(workload.spec.server, path[-1])
-            yield {"name": generic_variable(path), "value": workload.note(to_text(value), *path)}
+            yield {"name": generic_variable(path), "value": workload.with_origin(to_text(value), *path)}
 
 
 def _build_executor_variables(whole: Workload, predictor: Predictor, *, is_complete: bool) -> Iterator[Tree]:
@@ -231,7 +231,7 @@ def _build_executor_variables(whole: Workload, predictor: Predictor, *, is_compl
             if not has_literal(("environment", name), plain(value))
         }
         if kept:
-            yield {"name": generic_variable(("environment",)), "value": whole.note(to_text(kept), "environment")}
+            yield {"name": generic_variable(("environment",)), "value": whole.with_origin(to_text(kept), "environment")}
 
 
 def _build_policy(whole: Workload, selector: dict[str, Tree], parts: list[Workload]) -> Iterator[Tree]:

@@ -9,8 +9,8 @@ class Target(str, Enum):
     """What a manifest is for."""
 
     KUBERNETES = "kubernetes"
-    RAY = "ray"
-    KUBERAY = "kuberay"
+    SELDON = "seldon"
     KSERVE = "kserve"
     COMPOSE = "compose"
-    SELDON = "seldon"
+    RAY = "ray"
+    KUBERAY = "kuberay"

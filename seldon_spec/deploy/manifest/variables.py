@@ -52,7 +52,7 @@ def build_variables(workload: Workload, *, drains: bool) -> list[Tree]:
     drain = list(_build_drain(workload)) if drains else []
     drained = {each["name"] for each in drain}
     outside = [
-        {"name": name, "value": workload.note(to_text(value), *places[at])}
+        {"name": name, "value": workload.with_origin(to_text(value), *places[at])}
         for at, value in values.items()
         if (name := workload.variable(at)) not in drained
     ]
@@ -133,7 +133,7 @@ def _shorten(value: Any) -> Any:
 
 
 def _variable(workload: Workload, path: FieldPath, value: Any) -> Tree:
-    return {"name": workload.variable(path), "value": workload.note(to_text(value), *path)}
+    return {"name": workload.variable(path), "value": workload.with_origin(to_text(value), *path)}
 
 
 def to_text(value: Any) -> str:
@@ -153,7 +153,7 @@ def build_all_variables(workload: Workload, skipped: frozenset[FieldPath]) -> li
 def build_plain_variables(workload: Workload) -> list[Tree]:
     """Return the plain variables of ``environment``, without literal secrets."""
     return [
-        {"name": name, "value": workload.note(value, "environment", name)}
+        {"name": name, "value": workload.with_origin(value, "environment", name)}
         for name, value in workload.spec.environment.items()
         if isinstance(value, str) and not has_literal(("environment", name), value)
     ]
@@ -170,9 +170,9 @@ def _build_graph_environment(workload: Workload, known: Container[str]) -> Itera
         if isinstance(value, SecretRef):
             secret, key = find_secret(whole, value.from_env or value.from_file or "")
             source = {"secretKeyRef": {"name": secret, "key": key}}
-            yield {"name": name, "valueFrom": whole.note(source, "environment", name)}
+            yield {"name": name, "valueFrom": whole.with_origin(source, "environment", name)}
         else:
-            yield {"name": name, "value": whole.note(value, "environment", name)}
+            yield {"name": name, "value": whole.with_origin(value, "environment", name)}
 
 
 def has_literal(path: FieldPath, value: Any) -> bool:
@@ -183,7 +183,7 @@ def has_literal(path: FieldPath, value: Any) -> bool:
 def _build_urls(workload: Workload) -> Iterator[Tree]:
     for name, url in workload.urls.items():
         at = ("components", name)
-        yield {"name": generic_variable((*at, "url")), "value": workload.note(url, "deployment", "apart")}
+        yield {"name": generic_variable((*at, "url")), "value": workload.with_origin(url, "deployment", "apart")}
     for name, reference in list_tokens(workload).items():
         text = json.dumps(plain(reference))
         yield {"name": generic_variable(("components", name, "token")), "value": text}
@@ -197,13 +197,13 @@ def _build_drain(workload: Workload) -> Iterator[Tree]:
     path = ("server", "shutdown", "delay_seconds")
     yield {
         "name": generic_variable(path),
-        "value": workload.note(str(DRAIN_SECONDS), *path, plus=f"0 + {DRAIN_SECONDS}"),
+        "value": workload.with_origin(str(DRAIN_SECONDS), *path, plus=f"0 + {DRAIN_SECONDS}"),
     }
     own = grace_seconds(workload, drains=True)
     if own != shutdown.grace_seconds:
         path = ("server", "shutdown", "grace_seconds")
         plus = f"{shutdown.grace_seconds:g} + {own - shutdown.grace_seconds:g}"
-        yield {"name": generic_variable(path), "value": workload.note(f"{own:g}", *path, plus=plus)}
+        yield {"name": generic_variable(path), "value": workload.with_origin(f"{own:g}", *path, plus=plus)}
 
 
 def grace_seconds(workload: Workload, *, drains: bool) -> float:
@@ -221,4 +221,4 @@ def termination_seconds(workload: Workload, *, drains: bool, sleeps: int = 0) ->
     """
     own = grace_seconds(workload, drains=drains)
     plus = f"{own:g} + 5{f' + {sleeps} for preStop' if sleeps else ''}"
-    return workload.note(math.ceil(own) + 5 + sleeps, "server", "shutdown", "grace_seconds", plus=plus)
+    return workload.with_origin(math.ceil(own) + 5 + sleeps, "server", "shutdown", "grace_seconds", plus=plus)

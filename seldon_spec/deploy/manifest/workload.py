@@ -76,8 +76,8 @@ class Workload:
         is_inside = bool(self.arguments) and path[0] in ("graph", "components")
         return generic_variable((*self.at, *path) if is_inside else path)
 
-    def note(self, value: Tree, *path: str, plus: str = "") -> Commented:
-        """Return a value with a comment about the key that it comes from.
+    def with_origin(self, value: Tree, *path: str, plus: str = "") -> Commented:
+        """Return a value with a comment about its origin: its key, and where that is set.
 
         Args:
             value: as the manifest has it.
@@ -90,7 +90,7 @@ class Workload:
         """Return a mapping of ``deployment`` with comments: that of the graph, then that of the component."""
         whole = [self.whole] if self.at else []
         return [
-            {name: each.note(value, "deployment", key, name) for name, value in each._get(key).items()}
+            {name: each.with_origin(value, "deployment", key, name) for name, value in each._get(key).items()}
             for each in (*whole, self)
         ]
 
