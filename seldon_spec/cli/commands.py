@@ -201,6 +201,13 @@ def serve(
     serving.serve(read, list_watched=list_watched if is_watched else None)
 
 
+def serve_on_ray(path: Path, flags: Flags, *, flag_names: Flags) -> None:
+    """Serve with Ray Serve until SIGTERM."""
+    from seldon_spec.cli.ray import serve_on_ray
+
+    serve_on_ray(_load_served(path, os.environ, flags, flag_names), flags)
+
+
 def serve_apart(path: Path, flags: Flags, *, flag_names: Flags, is_watched: bool, transport: str) -> None:
     """Serve a graph whose local components run in processes of their own, until SIGTERM.
 

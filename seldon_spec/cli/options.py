@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -311,21 +312,43 @@ def serve(
         raise typer.BadParameter("cannot be combined with --apart", param_hint="--component")
     if transport is not None and not apart:
         raise typer.BadParameter("needs --apart", param_hint="--transport")
-    flags = parse_settings(settings)
-    names: dict[FieldPath, str] = {}
-    for field, name, value in (
-        (("ports", "http"), "--port", port),
-        (("server", "host"), "--host", host),
-        (("server", "workers"), "--workers", workers),
-    ):
-        if value is not None:
-            flags[field], names[field] = value, name
+    flags, names = _join_flags(settings, port=port, host=host, workers=workers)
     if apart:
         commands.serve_apart(
             path, flags, flag_names=names, is_watched=reload, transport=(transport or Transport.REST).value
         )
     else:
         commands.serve(path, flags, flag_names=names, is_watched=reload, component=component)
+
+
+@app.command()
+def ray(
+    path: PathArgument = Path(),
+    *,
+    settings: SetOption = None,
+    port: PortOption = None,
+    host: HostOption = None,
+) -> None:
+    """Serve with Ray Serve until SIGTERM: on the cluster at RAY_ADDRESS, or on one of this machine."""
+    flags, names = _join_flags(settings, port=port, host=host)
+    commands.serve_on_ray(path, flags, flag_names=names)
+
+
+_FLAG_FIELDS: Mapping[str, FieldPath] = {
+    "port": ("ports", "http"),
+    "host": ("server", "host"),
+    "workers": ("server", "workers"),
+}
+
+
+def _join_flags(settings: list[str] | None, **options: str | None) -> tuple[dict[FieldPath, str], dict[FieldPath, str]]:
+    """Return the values of ``--set`` and of options for one key, and the names of these options by key."""
+    flags = parse_settings(settings)
+    names: dict[FieldPath, str] = {}
+    for name, value in options.items():
+        if value is not None:
+            flags[_FLAG_FIELDS[name]], names[_FLAG_FIELDS[name]] = value, f"--{name}"
+    return flags, names
 
 
 @app.command()

@@ -8,9 +8,12 @@ from typing import Any
 from ray import serve
 
 from seldon_spec.app import load, prepare
+from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.ray import build_options
+from seldon_spec.errors import SeldonSpecError
 from seldon_spec.ray.grpc_services import CalledMessage, EncodedMessage, list_methods
 from seldon_spec.ray.replica import Replica
+from seldon_spec.ray.start_failure import make_failure
 
 
 def app(args: Mapping[str, str] | None = None) -> Any:
@@ -32,7 +35,11 @@ def app(args: Mapping[str, str] | None = None) -> Any:
     path = given.pop("path", ".")
     if given:
         raise ValueError(f"seldon_spec.ray:app has no argument {next(iter(given))}; it has path")
-    spec = load(path)
+    return bind(path, load(path))
+
+
+def bind(path: str, spec: Spec) -> Any:
+    """Return the application of a spec that is loaded already; see ``app``."""
     return serve.deployment(_Deployment).options(**build_options(spec)).bind(path)
 
 
@@ -70,8 +77,11 @@ class _Deployment(_Methods):
     """Loads the spec of a path in a replica."""
 
     async def __init__(self, path: str) -> None:  # type: ignore[misc]  # Serve awaits it
-        self._replica = Replica(prepare(load(path)))
-        await self._replica.start()
+        try:
+            self._replica = Replica(prepare(load(path)))
+            await self._replica.start()
+        except SeldonSpecError as error:
+            raise make_failure(error) from None
 
     def __serve_build_asgi_app__(self) -> Any:
         return self._replica.asgi

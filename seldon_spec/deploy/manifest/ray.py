@@ -80,6 +80,32 @@ def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: F
     yield from check_state(as_replica(workload))
 
 
+def find_command_problems(spec: Spec, *, is_local: bool, has_haproxy: bool) -> Iterator[Diagnostic]:
+    """Yield the diagnostics of the command ``ray``.
+
+    Args:
+        spec: its ``server.host`` is the address of the ports.
+        is_local: whether the cluster is one that the command starts.
+        has_haproxy: whether HAProxy receives the requests, not Serve's own proxy.
+    """
+    workload = Workload(spec.name, spec, spec)
+    if ("ports", "metrics") in spec.origins:
+        yield _report_unused(workload, ("ports", "metrics"), "Ray has a metrics port of its own")
+    yield from _check_host(workload, has_haproxy=has_haproxy)
+    if not is_local:
+        yield from _check_secrets(workload)
+    yield from find_keys_without_effect(workload)
+
+
+def count_resources(spec: Spec) -> dict[str, float]:
+    """Return what all replicas of a spec need, by Ray's names."""
+    replicas = spec.deployment.replicas
+    count = replicas.max if isinstance(replicas, ReplicasSpec) else replicas
+    actor = to_plain(_build_actor(Workload(spec.name, spec, spec)))
+    needed = {"CPU": actor.get("num_cpus", 1), "GPU": actor.get("num_gpus", 0), "memory": actor.get("memory", 0)}
+    return {name: float(count * amount) for name, amount in needed.items() if amount}
+
+
 def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT001 - the type of a target
     """Yield the Serve config of a spec.
 
@@ -201,8 +227,13 @@ def _number(value: Fraction) -> int | float:
 def find_ray_problems(workload: Workload) -> Iterator[Diagnostic]:
     """Yield the diagnostics of a spec that runs on Ray, on Kubernetes or not."""
     yield from _check_ports(workload)
-    yield from _check_tls(workload)
     yield from _check_package(workload)
+    yield from find_keys_without_effect(workload)
+
+
+def find_keys_without_effect(workload: Workload) -> Iterator[Diagnostic]:
+    """Yield a warning for each key without effect on Ray."""
+    yield from _check_tls(workload)
     for path, reason in _WITHOUT_EFFECT:
         if any(origin[: len(path)] == path for origin in workload.spec.origins):
             yield _report_unused(workload, path, reason)
@@ -230,11 +261,12 @@ def _check_ports(workload: Workload) -> Iterator[Diagnostic]:
             yield report(workload, "deployment-ray", message, ("ports", name), found=str(port), remedy="change it")
 
 
-def _check_host(workload: Workload) -> Iterator[Diagnostic]:
-    """Report a gRPC port that is open more widely than the spec says."""
+def _check_host(workload: Workload, *, has_haproxy: bool = False) -> Iterator[Diagnostic]:
+    """Report ports for gRPC that are open more widely than the spec says."""
     spec = workload.spec
     if spec.ports.grpc is not None and spec.server.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared only
-        message = "Ray opens the gRPC port on all addresses"
+        ports = "a port for gRPC of each replica, from 40000," if has_haproxy else "the gRPC port"
+        message = f"Ray opens {ports} on all addresses"
         path = ("server", "host")
         remedy = "set ports.grpc to null, or close the port to others"
         yield report(workload, "not-in-target", message, path, Severity.WARNING, found=spec.server.host, remedy=remedy)

@@ -1,0 +1,243 @@
+"""Serve a spec with Ray Serve until SIGTERM: the order of the command ``ray``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
+
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import Stopped
+from seldon_spec.observability.logs import configure_logs
+from seldon_spec.process.signals import ServerSignals
+from seldon_spec.ray.cluster import Cluster, ClusterFailed, open_cluster
+from seldon_spec.ray.start_failure import find_failure
+from seldon_spec.server.sockets import bind_sockets, port_of, show_address
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.2
+_WATCH_SECONDS = 2.0
+_REPORT_SECONDS = 10.0
+"""The interval at which the deployments that are not ready yet are logged."""
+_LOGGING = {"log_level": "ERROR", "enable_access_log": False}
+"""Of Serve's own processes: this command logs what they report, and the replicas log the requests."""
+
+_EXIT_SECONDS = 10.0
+"""What Serve needs beside the grace period to stop the replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the command serves.
+
+    Attributes:
+        spec: its ``server.host`` is the address of the ports.
+        config: the Serve config of the manifest.
+        application: of the replicas.
+        address: of an existing cluster; None: a local one is started.
+        runtime_env: the files and variables of the replicas on an existing cluster.
+        resources: what all replicas need, by Ray's names.
+    """
+
+    spec: Spec
+    config: Mapping[str, Any]
+    application: serve.Application
+    address: str | None
+    runtime_env: Mapping[str, Any]
+    resources: Mapping[str, float]
+
+
+def serve_job(job: Job) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        BindFailed: a port of this machine cannot be bound.
+        ClusterFailed: there is no cluster, or Serve cannot be started on it.
+        ComponentFailed: a replica could not build its class.
+    """
+    configure_logs(job.spec.server.log)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    try:
+        with ServerSignals():
+            spec = _choose_ports(job.spec) if job.address is None else job.spec
+            started = time.monotonic()
+            logger.info("starting a cluster of Ray" if job.address is None else "connecting to the cluster")
+            cpus = job.resources.get("CPU", 0.0)
+            with open_cluster(job.address, cpus, job.runtime_env) as cluster, ServerSignals():  # Ray replaces handlers
+                logger.info("Ray %s runs after %.1f seconds", ray.__version__, time.monotonic() - started)
+                cluster.check_resources(job.resources)
+                _Serving(replace(job, spec=spec), cluster).run(started)
+    except Stopped:
+        pass
+    except RayError as error:
+        raise ClusterFailed(f"the cluster has failed: {error}") from error
+    logger.info("stopped")
+
+
+def _choose_ports(spec: Spec) -> Spec:
+    """Return the spec with the ports that can be bound; 0 is a port that the system chooses.
+
+    Raises:
+        BindFailed: one cannot be bound.
+    """
+    sockets = bind_sockets(replace(spec, ports=replace(spec.ports, metrics=0)))
+    grpc = None if sockets.grpc is None else port_of(sockets.grpc)
+    ports = replace(spec.ports, http=port_of(sockets.http), grpc=grpc)
+    sockets.close()
+    return replace(spec, ports=ports)
+
+
+class _Serving:
+    """One application on a cluster.
+
+    Args:
+        job: what is served.
+        cluster: that this process is connected to.
+    """
+
+    def __init__(self, job: Job, cluster: Cluster) -> None:
+        self._spec = job.spec
+        self._job = job
+        self._cluster = cluster
+
+    def run(self, started: float) -> None:
+        """Start the application, wait for a signal, and stop it.
+
+        Args:
+            started: the start of the command, by ``time.monotonic``.
+        """
+        is_new = self._start_serve()
+        try:
+            name = self._spec.name
+            target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=_LOGGING)
+            serve.run_many([target], wait_for_applications_running=False)
+            self._wait_until_running()
+            self._log_addresses(time.monotonic() - started)
+            self._watch()
+        except Stopped:
+            self._drain()
+        finally:
+            if self._cluster.is_local:
+                pass  # it ends with the cluster
+            elif is_new:
+                serve.shutdown()
+            else:
+                serve.delete(self._spec.name, _blocking=False)
+
+    def _start_serve(self) -> bool:
+        """Start Serve, and return whether it did not run before.
+
+        Raises:
+            ClusterFailed: it runs with other ports.
+        """
+        config, ports = self._job.config, self._spec.ports
+        running = None if self._cluster.is_local else _find_running()
+        if running is not None:
+            wanted = (ports.http, ports.grpc or running[1])
+            if wanted != running:
+                shown = (
+                    f"its ports are {running[0]} (HTTP) and {running[1]} (gRPC), and not {wanted[0]} and {wanted[1]}"
+                )
+                raise ClusterFailed(f"Serve runs on the cluster already: {shown}; set ports.http and ports.grpc")
+            return False
+        http = {**config["http_options"], "port": ports.http}
+        grpc = None if ports.grpc is None else {**config["grpc_options"], "port": ports.grpc}
+        serve.start(
+            proxy_location=config["proxy_location"],
+            http_options=http,
+            grpc_options=grpc,
+            logging_config=_LOGGING,
+        )
+        return True
+
+    def _wait_until_running(self) -> None:
+        """Wait until all deployments have their replicas, and log the progress.
+
+        Raises:
+            ComponentFailed: a replica could not build its class.
+            ClusterFailed: they cannot be started.
+        """
+        reported, report_at = "", 0.0
+        while True:
+            application = serve.status().applications[self._spec.name]
+            for deployment in application.deployments.values():
+                failure = find_failure(deployment.message)
+                if failure is not None:
+                    raise failure
+            if application.status == "RUNNING":
+                return
+            if application.status == "DEPLOY_FAILED":
+                raise ClusterFailed(f"Serve cannot start the replicas: {application.message}")
+            state = _describe_state(application)
+            if state and (state != reported or time.monotonic() > report_at):
+                logger.info("starting replicas: %s", state)
+                reported, report_at = state, time.monotonic() + _REPORT_SECONDS
+            time.sleep(_POLL_SECONDS)
+
+    def _watch(self) -> None:
+        """Log changes of the application's state, until a signal raises Stopped."""
+        before = "RUNNING"
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            application = serve.status().applications.get(self._spec.name)
+            state = "DELETED" if application is None else application.status.value
+            if state != before:
+                message = "" if application is None else application.message
+                logger.log(
+                    logging.INFO if state == "RUNNING" else logging.WARNING, "the application is %s %s", state, message
+                )
+            before = state
+
+    def _drain(self) -> None:
+        grace_seconds = self._spec.server.shutdown.grace_seconds
+        logger.info("stopping: draining open requests for up to %g seconds", grace_seconds)
+        try:
+            serve.delete(self._spec.name, _blocking=False)
+            end = time.monotonic() + grace_seconds + _EXIT_SECONDS
+            while time.monotonic() < end and self._spec.name in serve.status().applications:
+                time.sleep(_POLL_SECONDS)
+        except Stopped:  # a second signal
+            logger.info("stopping without waiting for open requests")
+
+    def _log_addresses(self, seconds: float) -> None:
+        host, ports = self._spec.server.host, self._spec.ports
+        logger.info("REST on http://%s", show_address(host, ports.http))
+        if ports.grpc is not None:
+            logger.info("gRPC on %s", show_address(host, ports.grpc))
+        metrics = self._cluster.find_metrics_url()
+        if metrics is not None:
+            logger.info("metrics of Ray on %s", metrics)
+        wide = self._cluster.list_open_ports(frozenset({ports.http, ports.grpc or 0}))
+        if wide:
+            shown = ", ".join(f"{each.port} ({each.process})" for each in wide)
+            logger.warning("Ray listens on all addresses of this machine on ports %s", shown)
+        logger.info("ready after %.1f seconds", seconds)
+
+
+def _describe_state(application: Any) -> str:
+    """Return how many replicas of each deployment run, and what prevents others, e.g. ``risk 1 of 2``."""
+    parts = []
+    for name, deployment in application.deployments.items():
+        states = deployment.replica_states
+        total = sum(count for state, count in states.items() if state != "STOPPING")
+        reason = f" ({deployment.message.splitlines()[0]})" if deployment.message else ""
+        parts.append(f"{name} {states.get('RUNNING', 0)} of {total}{reason}")
+    return ", ".join(parts)
+
+
+def _find_running() -> tuple[int, int | None] | None:
+    """Return the ports of Serve for HTTP and gRPC; None if it does not run on the cluster."""
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is None:
+        return None
+    details = client.get_serve_details()
+    grpc = details["grpc_options"]
+    return details["http_options"]["port"], grpc["port"] if grpc["grpc_servicer_functions"] else None

@@ -1,0 +1,36 @@
+"""The failure of a replica to start, as text: Ray shows its users only the text of an exception."""
+
+from __future__ import annotations
+
+import re
+import traceback
+
+from seldon_spec.errors import ComponentFailed, SeldonSpecError
+
+_HEAD = re.compile(r"ReplicaFailed: (?:component (\S+): )?(.*)")
+
+
+class ReplicaFailed(Exception):
+    """A replica could not be started; the message has the traceback of the user's code."""
+
+
+def make_failure(error: SeldonSpecError) -> ReplicaFailed:
+    """Return what a replica raises in place of an error of its start."""
+    component = "" if error.component is None else f"component {error.component}: "
+    cause = error.__cause__ if isinstance(error, ComponentFailed) else None
+    lines = [f"{component}{error}"]
+    if cause is not None:
+        lines += traceback.format_exception(cause)
+    return ReplicaFailed("\n".join(line.rstrip("\n") for line in lines))
+
+
+def find_failure(message: str) -> ComponentFailed | None:
+    """Return the error of a replica in a message of Serve; None if there is none."""
+    found = _HEAD.search(message)
+    if found is None:
+        return None
+    failure = ComponentFailed(found[2])
+    failure.component = found[1]
+    trace = message[found.end() :].strip("\n")
+    failure.trace = trace or None
+    return failure
