@@ -31,6 +31,9 @@ _SPECIAL = re.compile(r"[*?\[\]\\!#]")
 """The characters with a meaning in a pattern of .gitignore."""
 
 _LOOPBACK = "127.0.0.1"
+_START_SECONDS = "60"
+"""How long a process of Ray may take to start: the defaults are too short for a busy machine."""
+
 _DRAIN_SECONDS = "1"
 """How long a replica that stops still accepts connections: on one machine, HAProxy knows of it after 0.1 seconds."""
 
@@ -122,6 +125,8 @@ def _set_variables(*, is_local: bool, has_haproxy: bool) -> None:
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback_http,
             "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
             "RAY_SERVE_HAPROXY_STATS_PORT": stats,
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": _START_SECONDS,
+            "RAY_raylet_start_wait_time_s": _START_SECONDS,
         }
     for name, text in variables.items():
         os.environ.setdefault(name, text)

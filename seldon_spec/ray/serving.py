@@ -19,7 +19,7 @@ from seldon_spec.observability.logs import configure_logs
 from seldon_spec.process.signals import ServerSignals
 from seldon_spec.ray.cluster import Cluster, ClusterFailed, open_cluster
 from seldon_spec.ray.start_failure import find_failure
-from seldon_spec.server.sockets import bind_sockets, port_of, show_address
+from seldon_spec.server.sockets import bind_sockets, show_address
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.2
 _WATCH_SECONDS = 2.0
 _REPORT_SECONDS = 10.0
 """The interval at which the deployments that are not ready yet are logged."""
-_LOGGING = {"log_level": "ERROR", "enable_access_log": False}
+_LOGGING = {"log_level": "CRITICAL", "enable_access_log": False}
 """Of Serve's own processes: this command logs what they report, and the replicas log the requests."""
 
 _EXIT_SECONDS = 10.0
@@ -67,32 +67,20 @@ def serve_job(job: Job) -> None:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         with ServerSignals():
-            spec = _choose_ports(job.spec) if job.address is None else job.spec
+            if job.address is None:  # the metrics port of the spec is not used
+                bind_sockets(replace(job.spec, ports=replace(job.spec.ports, metrics=0))).close()
             started = time.monotonic()
             logger.info("starting a cluster of Ray" if job.address is None else "connecting to the cluster")
             cpus = job.resources.get("CPU", 0.0)
             with open_cluster(job.address, cpus, job.runtime_env) as cluster, ServerSignals():  # Ray replaces handlers
                 logger.info("Ray %s runs after %.1f seconds", ray.__version__, time.monotonic() - started)
                 cluster.check_resources(job.resources)
-                _Serving(replace(job, spec=spec), cluster).run(started)
+                _Serving(job, cluster).run(started)
     except Stopped:
         pass
     except RayError as error:
         raise ClusterFailed(f"the cluster has failed: {error}") from error
     logger.info("stopped")
-
-
-def _choose_ports(spec: Spec) -> Spec:
-    """Return the spec with the ports that can be bound; 0 is a port that the system chooses.
-
-    Raises:
-        BindFailed: one cannot be bound.
-    """
-    sockets = bind_sockets(replace(spec, ports=replace(spec.ports, metrics=0)))
-    grpc = None if sockets.grpc is None else port_of(sockets.grpc)
-    ports = replace(spec.ports, http=port_of(sockets.http), grpc=grpc)
-    sockets.close()
-    return replace(spec, ports=ports)
 
 
 class _Serving:
@@ -148,12 +136,10 @@ class _Serving:
                 )
                 raise ClusterFailed(f"Serve runs on the cluster already: {shown}; set ports.http and ports.grpc")
             return False
-        http = {**config["http_options"], "port": ports.http}
-        grpc = None if ports.grpc is None else {**config["grpc_options"], "port": ports.grpc}
         serve.start(
             proxy_location=config["proxy_location"],
-            http_options=http,
-            grpc_options=grpc,
+            http_options=config["http_options"],
+            grpc_options=config.get("grpc_options"),
             logging_config=_LOGGING,
         )
         return True

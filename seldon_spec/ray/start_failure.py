@@ -7,6 +7,9 @@ import traceback
 
 from seldon_spec.errors import ComponentFailed, SeldonSpecError
 
+_TASK = re.compile(r"^\S*ray::.*$", re.MULTILINE)
+"""What Ray writes in place of the first line of a traceback."""
+
 _HEAD = re.compile(r"ReplicaFailed: (?:component (\S+): )?(.*)")
 
 
@@ -31,6 +34,6 @@ def find_failure(message: str) -> ComponentFailed | None:
         return None
     failure = ComponentFailed(found[2])
     failure.component = found[1]
-    trace = message[found.end() :].strip("\n")
+    trace = _TASK.sub("Traceback (most recent call last):", message[found.end() :].strip("\n"))
     failure.trace = trace or None
     return failure
