@@ -25,6 +25,9 @@ so each update sets all of them."""
 
 _TOTAL = "_total"
 
+_LABELS_OF_RAY = frozenset(("Component", "NodeAddress", "SessionName", "Version", "WorkerId"))
+"""The labels that Ray sets, whatever their values are. Ours of these names are renamed, as Prometheus does."""
+
 
 @dataclass(slots=True)
 class _Target:
@@ -84,7 +87,10 @@ class MetricsExport:
             target.sent = value
 
     def _make_target(self, series: ExposedSeries, suffix: str) -> _Target:
-        labels = {name: value.encode("ascii", "backslashreplace").decode() for name, value in series.labels}
+        labels = {
+            f"exported_{name}" if name in _LABELS_OF_RAY else name: value.encode("ascii", "backslashreplace").decode()
+            for name, value in series.labels
+        }
         names = (*labels, "le") if suffix == "_bucket" else tuple(labels)
         try:
             return _Target(self._find_metric(series, suffix, names), labels)

@@ -16,7 +16,7 @@ class Measured:
         return [
             {"type": "COUNTER", "key": "measured_calls", "value": 2.5, "tags": {"city": 'K\xf6ln "Deutz"'}},
             {"type": "COUNTER", "key": "measured_calls", "value": 1, "tags": {"region": "north"}},
-            {"type": "GAUGE", "key": "measured_level", "value": -1.5, "tags": {"region": "north", "city": "Bonn"}},
+            {"type": "GAUGE", "key": "measured_level", "value": -1.5, "tags": {"city": "Bonn", "Version": "2"}},
             {"type": "GAUGE", "key": "measured_level", "value": 7},
             {"type": "TIMER", "key": "measured_step", "value": 30, "tags": {"step": "one"}},
             {"type": "GAUGE", "key": "measured:colon", "value": 1},
