@@ -16,19 +16,18 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seldon_spec.config.model import ServerSpec, Spec
-from seldon_spec.errors import ComponentFailed, Stopped
+from seldon_spec.errors import Stopped
 from seldon_spec.inference.assembly import dispatcher_for
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.service import start_service
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.inference.graph.headers import find_kept_headers
-from seldon_spec.observability.access_log import AccessLog
-from seldon_spec.observability.logs import LogHandler, worker_logs
+from seldon_spec.observability.logs import worker_logs
 from seldon_spec.observability.metrics import Exposition, Metrics, Segments
-from seldon_spec.observability.request_context import RequestLog, Tracer
+from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.process.observability import make_tracing, open_request_log
 from seldon_spec.process.signals import REPLACE, ServerSignals
 from seldon_spec.process.stop_request import FROM_HANDLER, StopRequest
 from seldon_spec.process.worker_exit import WorkerExit
@@ -39,9 +38,6 @@ from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.rest.wsgi import WsgiApp
 from seldon_spec.server.sockets import Sockets, close_ports
 from seldon_spec.transport.buffers import configure_malloc
-
-if TYPE_CHECKING:
-    from seldon_spec.observability.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +84,7 @@ def run_worker(context: WorkerContext) -> None:
     spec, signals, worker_exit = context.spec, context.signals, context.exit
     if worker_exit is not None:
         signals.reset_in_forks(partial(_close_ports_in_fork, context.sockets, context.sockets.ports()))
-    tracing = _make_tracing(spec)
+    tracing = make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
     trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
     dispatcher = dispatcher_for(spec, metrics, trace, connect=connect_component, trace_component=trace_component)
@@ -107,7 +103,7 @@ def run_worker(context: WorkerContext) -> None:
     try:
         with (
             worker_logs(spec.server.log) as handler,
-            _request_log(spec, tracing, handler) as request_log,
+            open_request_log(spec, tracing, handler) as request_log,
             _signal_pipe(signals, worker_exit) as signal_pipe,
         ):
             loop_thread = threading.Thread(target=serve, args=(request_log, signal_pipe), name="seldon-spec-loop")
@@ -159,45 +155,6 @@ def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
         asyncio.set_event_loop(None)
         loop.close()
-
-
-def _make_tracing(spec: Spec) -> Tracing | None:
-    if not spec.server.tracing:
-        return None
-    try:
-        # imports the packages of an extra, which read variables
-        from seldon_spec.observability.tracing import make_tracing
-        from seldon_spec.protocols.open_inference_v2.grpc_methods import INFER_PATHS
-        from seldon_spec.protocols.open_inference_v2.routes import list_operation_paths as list_v2_paths
-        from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
-        from seldon_spec.protocols.seldon_v1.routes import list_operation_paths as list_v1_paths
-        from seldon_spec.transport.grpc.headers import STATUS
-
-        return make_tracing(
-            spec,
-            rest_routes=[*list_v1_paths(spec), *list_v2_paths(spec)],
-            grpc_routes=[
-                *(f"/{service}/{name}" for service, methods in SELDON_V1.services.items() for name in methods),
-                *INFER_PATHS,
-            ],
-            grpc_status_numbers=STATUS,
-        )
-    except Exception as error:
-        raise ComponentFailed(f"server.tracing: {error}") from None
-
-
-@contextlib.contextmanager
-def _request_log(spec: Spec, tracer: Tracer | None, handler: LogHandler) -> Iterator[RequestLog]:
-    """Open the log of the worker's requests; on exit, the access log is flushed."""
-    log, kept_headers = spec.server.log, find_kept_headers(spec)
-    if not log.access:
-        yield RequestLog(log, tracer, kept_headers=kept_headers)
-        return
-    access = AccessLog(handler.write, log.format)
-    try:
-        yield RequestLog(log, tracer, access, kept_headers)
-    finally:
-        access.close()
 
 
 def _ignore(_number: int) -> None:

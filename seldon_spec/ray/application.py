@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from ray import serve
+from ray.serve.exceptions import RayServeException
 
 from seldon_spec.app import load, prepare
+from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.manifest.ray import build_options
 from seldon_spec.errors import SeldonSpecError
+from seldon_spec.observability.logs import LogHandler, worker_logs
 from seldon_spec.ray.grpc_services import CalledMessage, EncodedMessage, list_methods
+from seldon_spec.ray.metrics import MetricsExport
 from seldon_spec.ray.replica import Replica
 from seldon_spec.ray.start_failure import make_failure
+from seldon_spec.transport.buffers import configure_malloc
 
 
 def app(args: Mapping[str, str] | None = None) -> Any:
@@ -77,11 +85,27 @@ class _Deployment(_Methods):
     """Loads the spec of a path in a replica."""
 
     async def __init__(self, path: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._closing = contextlib.ExitStack()
         try:
-            self._replica = Replica(prepare(load(path)))
-            await self._replica.start()
+            spec = require_tracing(prepare(load(path)))
+            await self._start(spec)
         except SeldonSpecError as error:
             raise make_failure(error) from None
+
+    async def _start(self, spec: Spec) -> None:
+        has_own_process = _has_own_process()
+        if has_own_process:
+            configure_malloc()
+            handler = self._closing.enter_context(worker_logs(spec.server.log))
+        else:
+            handler = LogHandler(sys.stderr)
+        self._replica = Replica(spec, handler)
+        self._closing.callback(self._replica.stop)
+        if has_own_process:
+            export = MetricsExport(self._replica.metrics)
+            self._closing.callback(export.update)
+            self._closing.callback(asyncio.create_task(export.run()).cancel)
+        await self._replica.start()
 
     def __serve_build_asgi_app__(self) -> Any:
         return self._replica.asgi
@@ -90,5 +114,14 @@ class _Deployment(_Methods):
         self._replica.check_health()
 
     def __del__(self) -> None:
-        if hasattr(self, "_replica"):  # the spec could be loaded
-            self._replica.stop()
+        if hasattr(self, "_closing"):  # the spec could be loaded
+            self._closing.close()
+
+
+def _has_own_process() -> bool:
+    """Return whether this is the process of a replica, and not of Serve's local testing mode."""
+    try:
+        serve.get_replica_context()
+    except RayServeException:
+        return False
+    return True

@@ -16,7 +16,9 @@ from seldon_spec.config.model import Spec
 from seldon_spec.protocols.open_inference_v2.grpc_methods import SERVICE
 from seldon_spec.protocols.open_inference_v2.proto import POOL
 from seldon_spec.protocols.seldon_v1.grpc_methods import SELDON_V1
+from seldon_spec.ray.health import CHECK, CHECK_PATH, HealthCheck
 from seldon_spec.server.uvicorn_engine.grpc_calls import GrpcCalls
+from seldon_spec.transport.grpc.health import HEALTH_SERVICE
 from seldon_spec.transport.grpc.messages import too_large
 
 
@@ -41,10 +43,11 @@ def list_methods() -> Iterator[tuple[str, str, bool]]:
     for service, pool in pools.items():
         for method in pool.FindServiceByName(service).methods:
             yield service, method.name, method.client_streaming
+    yield HEALTH_SERVICE, CHECK, False
 
 
 def add_services(_servicer: object, server: Any) -> None:
-    """Add the services of both protocols to the gRPC server of Serve's proxy.
+    """Add the services of both protocols, and the health service, to the gRPC server of Serve's proxy.
 
     It is an entry of ``grpc_options.grpc_servicer_functions``; the proxy replaces what the methods do.
     """
@@ -67,9 +70,10 @@ class RayCalls:
     Args:
         calls: handle them.
         spec: its limit of messages is used.
+        health: handles the calls of the health service.
     """
 
-    def __init__(self, calls: GrpcCalls, spec: Spec) -> None:
+    def __init__(self, calls: GrpcCalls, spec: Spec, health: HealthCheck) -> None:
         self._calls = calls
         self._max_bytes = spec.server.max_message_bytes
         self._handlers: dict[str, Any] = {
@@ -77,6 +81,7 @@ class RayCalls:
             for service, methods in calls.handlers.items()
             for name, handler in methods.items()
         }
+        self._handlers[CHECK_PATH] = grpc.unary_unary_rpc_method_handler(health.respond)
 
     async def respond(self, request: CalledMessage, context: Any) -> EncodedMessage:
         """Return the response to the message of a unary call; after an error, the context has its status."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import working_directory
 from seldon_spec.inference.assembly import dispatcher_for
-from seldon_spec.inference.graph.headers import find_kept_headers
+from seldon_spec.observability.logs import LogHandler
 from seldon_spec.observability.metrics import Metrics
-from seldon_spec.observability.request_context import RequestLog
+from seldon_spec.process.observability import make_tracing, open_request_log
 from seldon_spec.protocols.open_inference_v2.grpc_methods import open_inference_v2_grpc
 from seldon_spec.protocols.seldon_v1.grpc_methods import seldon_v1_grpc
 from seldon_spec.ray.grpc_services import RayCalls
+from seldon_spec.ray.health import HealthCheck
 from seldon_spec.remote import connect_component
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.rest.rest_app import RestApp
@@ -29,24 +31,39 @@ class Replica:
 
     Args:
         spec: its secrets are resolved, and its environment is applied.
+        log_handler: writes the access log.
 
     Attributes:
         asgi: handles REST requests.
         grpc: handles the calls of gRPC methods.
+        metrics: of its requests and its components.
+
+    Raises:
+        ComponentFailed: the tracing cannot be set up.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, log_handler: LogHandler) -> None:
         server = spec.server
         self._spec = spec
-        self._dispatcher = dispatcher_for(spec, Metrics(spec.unit), connect=connect_component)
+        self.metrics = Metrics(spec.unit)
+        self._closing = contextlib.ExitStack()
+        tracing = make_tracing(spec)
+        trace, trace_component = None, None
+        if tracing is not None:
+            self._closing.callback(tracing.close)
+            trace, trace_component = tracing.watch, tracing.watch_component
+        self._dispatcher = dispatcher_for(
+            spec, self.metrics, trace, connect=connect_component, trace_component=trace_component
+        )
         on_hung = (lambda: None) if server.on_timeout == "replace" else None
         self._limits = RequestLimits(server.request_timeout_seconds, server.max_queue, on_hung=on_hung)
         self._bridge = ExecutorBridge(self._dispatcher, self._limits)
-        request_log = RequestLog(server.log, kept_headers=find_kept_headers(spec))
+        request_log = self._closing.enter_context(open_request_log(spec, tracing, log_handler))
         self._rest = RestApp(self._dispatcher, self._bridge, request_log, spec, self._make_flask_app)
         self.asgi = MountedApp(AsgiApp(self._rest))
         protocols = (seldon_v1_grpc(spec, self._dispatcher), open_inference_v2_grpc(spec, self._dispatcher))
-        self.grpc = RayCalls(GrpcCalls(self._bridge, request_log, spec, protocols), spec)
+        health = HealthCheck(protocols, lambda: self._dispatcher.is_ready)
+        self.grpc = RayCalls(GrpcCalls(self._bridge, request_log, spec, protocols), spec, health)
 
     async def start(self) -> None:
         """Build the component on a model thread.
@@ -77,6 +94,7 @@ class Replica:
         self._dispatcher.stop()
         self._bridge.stop()
         self._rest.lifecycle.close()
+        self._closing.close()
 
     def _make_flask_app(self) -> WsgiApp:
         from seldon_spec.server.rest.flask_app import make_app  # few requests need it

@@ -82,7 +82,7 @@ PROBLEMS = {
     "Ray itself": ("", "ray[serve]==2.60.0\n", {}),
     "Ray with the package": ("image: {seldon_spec: 'seldon-spec[tracing,ray]==0.1.0'}", "numpy\n", {}),
     "workers": ("server: {workers: 2}", WITH_RAY, {("not-in-target", "warning", "server.workers"): BOTH}),
-    "a section": ("server: {log: {format: json}}", WITH_RAY, {("not-in-target", "warning", "server.log"): BOTH}),
+    "logs and traces": ("server: {log: {format: json}, tracing: true}", WITH_RAY, {}),
     "metrics": ("ports: {metrics: 6001}", WITH_RAY, {("not-in-target", "warning", "ports.metrics"): {"ray"}}),
     "a port of Ray": ("ports: {http: 8265}", WITH_RAY, {("deployment-ray", "error", "ports.http"): BOTH}),
     "a port of HAProxy": ("ports: {grpc: 9500}", WITH_RAY, {("deployment-ray", "error", "ports.grpc"): BOTH}),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import pytest
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
 
 MODELS = Path(__file__).parent / "models"
-NAMES = ("limited", "routed", "gate")
+NAMES = ("limited", "routed", "gate", "measured")
 START_SECONDS = 240
 TOKEN = "a-token-of-the-gate"
+
+T = TypeVar("T")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,6 +43,7 @@ class Place:
 
     rest_port: int
     grpc_port: int
+    metrics_port: int = 0
     prefix: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
 
@@ -105,11 +108,19 @@ def gates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Gate, Gate]:
 
 
 @pytest.fixture(scope="session")
+def cluster_folder() -> Iterator[Path]:
+    """What Ray writes; its path is short enough for the sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
 def applications(
     command_environ: dict[str, str],
     reserve_ports: Callable[[int], AbstractContextManager[list[int]]],
     gates: tuple[Gate, Gate],
     tmp_path_factory: pytest.TempPathFactory,
+    cluster_folder: Path,
 ) -> Iterator[Mapping[str, Place]]:
     """The models on a cluster, by name: an application each, of the config that the command prints."""
     with reserve_ports(2) as ports:
@@ -126,15 +137,17 @@ def applications(
         "RAY_SERVE_ENABLE_HA_PROXY": os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "0"),
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_metrics_report_interval_ms": "5000",
         "RAY_raylet_start_wait_time_s": "120",
     }
-    with tempfile.TemporaryDirectory(prefix="ray-") as folder, tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, str(Path(__file__).with_name("cluster.py")), str(file), folder]
+    with tempfile.TemporaryFile("w+") as log:
+        command = [sys.executable, str(Path(__file__).with_name("cluster.py")), str(file), str(cluster_folder)]
         environ = {**command_environ, **variables}
         process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log)
         assert process.stdin is not None
         try:
-            places = {name: Place(rest, calls, f"/{name}", (("application", name),)) for name in NAMES}
+            metrics = _read_metrics_port(cluster_folder, process)
+            places = {name: Place(rest, calls, metrics, f"/{name}", (("application", name),)) for name in NAMES}
             for place in places.values():
                 _wait_until_ready(place, process)
             yield places
@@ -168,15 +181,34 @@ def _join(configs: list[dict[str, Any]]) -> dict[str, Any]:
     return {**longest, "applications": [each for config in configs for each in config["applications"]]}
 
 
+def _read_metrics_port(folder: Path, process: subprocess.Popen[bytes]) -> int:
+    def read() -> int | None:
+        with contextlib.suppress(FileNotFoundError, ValueError):  # not written completely
+            return int((folder / "metrics_port").read_text())
+        return None
+
+    return _wait_for(read, process)
+
+
 def _wait_until_ready(place: Place, process: subprocess.Popen[bytes]) -> None:
+    def is_ready() -> bool:
+        with contextlib.suppress(OSError):
+            return place.request("GET", "/ready")[0] == 200
+        return False
+
+    _wait_for(is_ready, process)
+
+
+def _wait_for(read: Callable[[], T | None], process: subprocess.Popen[bytes]) -> T:
+    """Return the first value that is true."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            if place.request("GET", "/ready")[0] == 200:
-                return
+        value = read()
+        if value:
+            return value
         with contextlib.suppress(subprocess.TimeoutExpired):
             pytest.fail(f"the cluster ended with exit code {process.wait(timeout=0.5)}")
-    pytest.fail(f"the application was not ready after {START_SECONDS} seconds")
+    pytest.fail(f"the cluster was not ready after {START_SECONDS} seconds")
 
 
 @pytest.fixture(scope="session")
@@ -189,5 +221,5 @@ def models(
         both = {}
         for name, place in applications.items():
             running = stack.enter_context(serve_folder(MODELS / name, variables=variables))
-            both[name] = Both(place, Place(running.http, running.grpc))
+            both[name] = Both(place, Place(running.http, running.grpc, running.metrics))
         yield both

@@ -99,7 +99,7 @@ def test_ray_reads_the_configs(schema: Any) -> None:
 
 
 LOCAL = """
-import json, sys
+import json, logging, sys
 from ray import serve
 from seldon_spec.ray import app
 from seldon_spec.ray.grpc_services import CalledMessage
@@ -118,6 +118,7 @@ def call(handle, service, name, message=b""):
     return response.SerializeToString().hex()
 
 outcomes = {}
+handlers = list(logging.getLogger().handlers)
 try:
     app({"pth": "."})
 except ValueError as error:
@@ -125,6 +126,7 @@ except ValueError as error:
 handle = serve.run(app({"path": sys.argv[1]}), name="local", _local_testing_mode=True)
 outcomes["live"] = call(handle, "inference.GRPCInferenceService", "ServerLive")
 outcomes["health"] = handle.check_health.remote().result()
+outcomes["has logs of the process"] = logging.getLogger().handlers == handlers
 try:
     serve.run(app({"path": sys.argv[2]}), name="failing", _local_testing_mode=True)
 except Exception as error:
@@ -142,4 +144,5 @@ def test_the_application_in_one_process(tmp_path: Path) -> None:
     assert outcomes["argument"] == "seldon_spec.ray:app has no argument pth; it has path"
     assert outcomes["live"] == "0801"
     assert outcomes["health"] is None
+    assert outcomes["has logs of the process"]
     assert "no weights" in outcomes["failure"]

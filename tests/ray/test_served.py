@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from seldon_spec.protocols.open_inference_v2.proto import (
     ModelInferRequest,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 JSON = {"Content-Type": "application/json", "Seldon-Puid": "some-request"}
 INFERENCE = "/inference.GRPCInferenceService"
 SELDON = f"/{PACKAGE}.Seldon"
+HEALTH = "/grpc.health.v1.Health"
 TOKEN = ("authorization", "Bearer a-token-of-the-gate")
 
 ROWS = b'{"data": {"ndarray": [[1.0, 2.0]]}}'
@@ -63,6 +65,7 @@ REST = {
     "V2 metadata": ("limited", "GET", "/v2/models/limited", None),
     "server metadata": ("limited", "GET", "/v2", None),
     "OpenAPI": ("limited", "GET", "/seldon.json", None),
+    "OpenAPI 3.1": ("limited", "GET", "/openapi.json", None),
     "graph": ("routed", "POST", "/api/v1.0/predictions", ROWS),
     "graph, other branch": ("routed", "POST", "/api/v1.0/predictions", NEGATIVE),
     "graph, V2": ("routed", "POST", "/v2/models/routed/infer", _v2([1.0, 2.0])),
@@ -136,6 +139,11 @@ CALLS = {
     "feedback": ("routed", f"{SELDON}/SendFeedback", _feedback()),
     "no token": ("gate", f"{SELDON}/Predict", _message([[1.0, 2.0]])),
     "live without token": ("gate", f"{INFERENCE}/ServerLive", b""),
+    "health": ("limited", f"{HEALTH}/Check", b""),
+    "health without token": ("gate", f"{HEALTH}/Check", b""),
+    "health of a service": ("routed", f"{HEALTH}/Check", HealthCheckRequest(service=SELDON[1:]).SerializeToString()),
+    "health of another": ("limited", f"{HEALTH}/Check", HealthCheckRequest(service="other").SerializeToString()),
+    "health, no message": ("limited", f"{HEALTH}/Check", b"\xff\xff"),
 }
 
 
@@ -170,6 +178,14 @@ def test_streams_have_the_responses_of_the_server(models: Mapping[str, Both], me
     read = ModelStreamInferResponse.FromString  # parameters have no order
     assert (list(map(read, found)), found_code) == (list(map(read, responses)), code)
     assert len(found) == len(messages)
+
+
+def test_the_health_of_a_replica_cannot_be_watched(models: Mapping[str, Both]) -> None:
+    """As the protocol specifies, clients then consider it healthy."""
+    place = models["limited"].ray
+    with grpc.insecure_channel(f"127.0.0.1:{place.grpc_port}") as channel:
+        call: Any = channel.unary_stream(f"{HEALTH}/Watch", None, None)(b"", timeout=60, metadata=place.metadata)
+        assert call.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_replica_ends_requests_in_time_and_rejects_others_meanwhile(

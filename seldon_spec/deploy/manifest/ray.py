@@ -50,8 +50,6 @@ _WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
     (("server", "header_timeout_seconds"), _PROXY),
     (("server", "body_timeout_seconds"), _PROXY),
     (("server", "keep_alive_seconds"), _PROXY),
-    (("server", "log"), "Ray writes the logs"),
-    (("server", "tracing"), "replicas send no traces"),
     (("server", "shutdown", "delay_seconds"), "Serve's proxy stops sending requests to a replica before it stops"),
 )
 """Keys without effect on Ray, and the reason."""

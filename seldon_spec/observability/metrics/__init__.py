@@ -6,8 +6,8 @@ counter decreases. Each component has segments and standard labels of its own; o
 process. This package does not depend on HTTP and imports no heavy module before the first page: the supervisor uses it.
 """
 
-from seldon_spec.observability.metrics.definitions import BUCKET_BOUNDS, DURATION
-from seldon_spec.observability.metrics.exposition import CONTENT_TYPE, Exposition
+from seldon_spec.observability.metrics.definitions import BUCKET_BOUNDS, DURATION, MetricKind, describe_metric
+from seldon_spec.observability.metrics.exposition import CONTENT_TYPE, ExposedSeries, Exposition
 from seldon_spec.observability.metrics.registry import Metrics, standard_labels
 from seldon_spec.observability.metrics.restarts import RestartCounter
 from seldon_spec.observability.metrics.segments import Segments
@@ -16,9 +16,12 @@ __all__ = [
     "BUCKET_BOUNDS",
     "CONTENT_TYPE",
     "DURATION",
+    "ExposedSeries",
     "Exposition",
+    "MetricKind",
     "Metrics",
     "RestartCounter",
     "Segments",
+    "describe_metric",
     "standard_labels",
 ]

@@ -135,6 +135,11 @@ RESERVED_NAMES = frozenset(
 """The names of the samples of built-in metrics."""
 
 
+def describe_metric(name: str) -> str:
+    """Return the help text of a metric: one line."""
+    return BUILTIN[name].help if name in BUILTIN else "A metric of the model."
+
+
 class NameRegistry:
     """The metric that each sample name belongs to."""
 

@@ -6,14 +6,21 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import chain, islice
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from seldon_spec.observability.metrics.call_buffer import is_group, read_calls
-from seldon_spec.observability.metrics.definitions import BUILTIN, DROPPED, GAUGES, MetricKind, NameRegistry
+from seldon_spec.observability.metrics.definitions import (
+    DROPPED,
+    GAUGES,
+    MetricKind,
+    NameRegistry,
+    describe_metric,
+)
 from seldon_spec.observability.metrics.registry import Metrics
 from seldon_spec.observability.metrics.segments import SeriesCopy
-from seldon_spec.observability.metrics.series import Series
+from seldon_spec.observability.metrics.series import Labels, Series
 
 logger = logging.getLogger(__name__)
 
@@ -29,23 +36,32 @@ _NO_WORKER = -1
 T = TypeVar("T")
 
 
-class _Sample:
+class ExposedSeries:
     """A series on the page; there is one object for each.
 
     Attributes:
         kind, size, bounds: see ``Series``.
         metric: the name and the type.
-        labels: as text, including the standard labels of its component.
+        labels: including the standard labels of its component.
+        label_text: the labels as the page has them.
     """
 
-    __slots__ = ("bounds", "kind", "labels", "metric", "size")
+    __slots__ = ("bounds", "kind", "label_text", "labels", "metric", "size")
 
-    def __init__(self, series: Series, labels: str) -> None:
+    def __init__(self, series: Series, labels: Labels) -> None:
         self.kind = series.kind
         self.size = series.size
         self.bounds = series.bounds
         self.metric = series.name, series.kind
         self.labels = labels
+        self.label_text = ",".join(_label_text(name, value) for name, value in labels)
+
+
+Sample: TypeAlias = tuple[ExposedSeries, str, str, float]
+"""A line of the page: its series, the suffix of the metric's name, the value of the label ``le``, and its value.
+
+Only the buckets of a histogram have the label; that of the others is empty.
+"""
 
 
 class _Totals:
@@ -56,21 +72,21 @@ class _Totals:
     """
 
     def __init__(self) -> None:
-        self.numbers: dict[_Sample, float] = {}
-        self.histograms: dict[_Sample, list[float]] = {}
+        self.numbers: dict[ExposedSeries, float] = {}
+        self.histograms: dict[ExposedSeries, list[float]] = {}
         self.newest: dict[tuple[str, MetricKind], float] = {}
 
-    def add_number(self, sample: _Sample, value: float, held_since: float) -> None:
+    def add_number(self, sample: ExposedSeries, value: float, held_since: float) -> None:
         before = 0.0 if sample.kind is MetricKind.GAUGE else self.numbers.get(sample, 0.0)
         self.numbers[sample] = before + value
         self._update_newest(sample, held_since)
 
-    def add_histogram(self, sample: _Sample, values: list[float], held_since: float) -> None:
+    def add_histogram(self, sample: ExposedSeries, values: list[float], held_since: float) -> None:
         known = self.histograms.get(sample)
         self.histograms[sample] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
         self._update_newest(sample, held_since)
 
-    def _update_newest(self, sample: _Sample, held_since: float) -> None:
+    def _update_newest(self, sample: ExposedSeries, held_since: float) -> None:
         if held_since > self.newest.get(sample.metric, -1):
             self.newest[sample.metric] = held_since
 
@@ -84,7 +100,7 @@ class _View:
     def __init__(self) -> None:
         self.releases = 0
         self.end = 0
-        self.samples: list[_Sample] = []
+        self.samples: list[ExposedSeries] = []
         self.cells: list[int] = []
         self.held_since: list[int] = []
 
@@ -97,9 +113,9 @@ class _Component:
         samples: those of its series, by key and worker; shared with other components that have the same labels.
     """
 
-    def __init__(self, metrics: Metrics, samples: dict[tuple[str, int], _Sample]) -> None:
+    def __init__(self, metrics: Metrics, samples: dict[tuple[str, int], ExposedSeries]) -> None:
         self.segments = metrics.segments
-        self._labels = {name: _label_text(name, value) for name, value in metrics.labels.items()}
+        self._labels = {name: (name, value) for name, value in metrics.labels.items()}
         self._samples = samples
         self._views = [_View() for _ in range(self.segments.count + 1)]
 
@@ -154,21 +170,21 @@ class _Component:
         dropped = self._find_sample(Series(DROPPED.kind, DROPPED.name, ()))
         totals.add_number(dropped, float(segments.count_dropped()), math.inf)
 
-    def _find_user_sample(self, key: str, index: int) -> _Sample:
+    def _find_user_sample(self, key: str, index: int) -> ExposedSeries:
         sample = self._samples.get((key, _NO_WORKER)) or self._samples.get((key, index))
         if sample is None:
             series = Series.from_text(key)
             sample = self._find_sample(series, index if series.kind is MetricKind.GAUGE else _NO_WORKER)
         return sample
 
-    def _find_sample(self, series: Series, worker: int = _NO_WORKER) -> _Sample:
+    def _find_sample(self, series: Series, worker: int = _NO_WORKER) -> ExposedSeries:
         key = series.to_text(), worker
         sample = self._samples.get(key)
         if sample is None:
-            labels = {**self._labels, **{name: _label_text(name, value) for name, value in series.labels}}
+            labels = {**self._labels, **{label[0]: label for label in series.labels}}
             if worker != _NO_WORKER:
-                labels["worker_id"] = _label_text("worker_id", str(worker))
-            sample = self._samples[key] = _Sample(series, ",".join(labels[name] for name in sorted(labels)))
+                labels["worker_id"] = ("worker_id", str(worker))
+            sample = self._samples[key] = ExposedSeries(series, tuple(labels[name] for name in sorted(labels)))
         return sample
 
 
@@ -191,7 +207,7 @@ class Exposition:
     """
 
     def __init__(self, *components: Metrics) -> None:
-        samples: dict[tuple[tuple[str, str], ...], dict[tuple[str, int], _Sample]] = {}
+        samples: dict[tuple[tuple[str, str], ...], dict[tuple[str, int], ExposedSeries]] = {}
         self._components = [
             _Component(metrics, samples.setdefault(tuple(metrics.labels.items()), {})) for metrics in components
         ]
@@ -203,6 +219,22 @@ class Exposition:
         Raises:
             InconsistentSegment: another process does not finish what it writes.
         """
+        lines = _render_lines(self.read_samples())
+        pieces: list[bytes] = []
+        while piece := "".join(islice(lines, 1000)):
+            pieces.append(piece.encode("utf-8", "replace"))
+        return b"".join(pieces)
+
+    def read_samples(self) -> Iterator[Sample]:
+        """Yield what the page shows, in its order.
+
+        Raises:
+            InconsistentSegment: another process does not finish what it writes.
+        """
+        totals = self._read_totals()
+        return _with_pauses(_list_samples(totals, self._choose_types(totals.newest)))
+
+    def _read_totals(self) -> _Totals:
         all_copies = [component.segments.copy_series() for component in self._components]
         parts = list(zip(self._components, all_copies, strict=True))
         if any(component.is_outdated(copies) for component, copies in parts):
@@ -212,11 +244,7 @@ class Exposition:
         for component, copies in parts:
             component.add_user_series(copies, totals)
             component.add_builtin_series(totals)
-        lines = _with_pauses(_render_metrics(totals, self._choose_types(totals.newest)))
-        pieces: list[bytes] = []
-        while piece := "".join(islice(lines, 1000)):
-            pieces.append(piece.encode("utf-8", "replace"))
-        return b"".join(pieces)
+        return totals
 
     def _choose_types(self, newest: Mapping[tuple[str, MetricKind], float]) -> Iterator[tuple[str, MetricKind]]:
         """Yield the metrics to expose: of those that share a name, that of the newest process."""
@@ -247,30 +275,44 @@ def _with_pauses(items: Iterable[T]) -> Iterator[T]:
         yield item
 
 
-def _render_metrics(totals: _Totals, metrics: Iterable[tuple[str, MetricKind]]) -> Iterator[str]:
-    samples_of: dict[tuple[str, MetricKind], list[_Sample]] = {metric: [] for metric in sorted(metrics)}
-    for sample in _with_pauses(chain(totals.numbers, totals.histograms)):
-        samples = samples_of.get(sample.metric)
-        if samples is not None:
-            samples.append(sample)
-    for (name, kind), samples in samples_of.items():
-        text = BUILTIN[name].help if name in BUILTIN else "A metric of the model."
-        yield f"# HELP {name} {text}\n# TYPE {name} {kind.value}\n"
-        for sample in samples:
+def _list_samples(totals: _Totals, metrics: Iterable[tuple[str, MetricKind]]) -> Iterator[Sample]:
+    series_of: dict[tuple[str, MetricKind], list[ExposedSeries]] = {metric: [] for metric in sorted(metrics)}
+    for series in _with_pauses(chain(totals.numbers, totals.histograms)):
+        known = series_of.get(series.metric)
+        if known is not None:
+            known.append(series)
+    for (_, kind), all_series in series_of.items():
+        for series in all_series:
             if kind is MetricKind.HISTOGRAM:
-                yield from _render_histogram(sample, totals.histograms[sample])
+                yield from _list_histogram(series, totals.histograms[series])
             else:
-                yield f"{name}{{{sample.labels}}} {_number(totals.numbers[sample])}\n"
+                yield series, "", "", totals.numbers[series]
 
 
-def _render_histogram(sample: _Sample, values: list[float]) -> Iterator[str]:
-    name, _ = sample.metric
+def _list_histogram(series: ExposedSeries, values: list[float]) -> Iterator[Sample]:
     count = 0.0
-    for bound, bin_count in zip((*sample.bounds, math.inf), values, strict=False):
+    for bound, bin_count in zip(_bound_texts(series.bounds), values, strict=False):
         count += bin_count
-        yield f'{name}_bucket{{{sample.labels},le="{_number(bound)}"}} {_number(count)}\n'
-    yield f"{name}_count{{{sample.labels}}} {_number(count)}\n"
-    yield f"{name}_sum{{{sample.labels}}} {_number(values[-1])}\n"
+        yield series, "_bucket", bound, count
+    yield series, "_count", "", count
+    yield series, "_sum", "", values[-1]
+
+
+@lru_cache(maxsize=64)
+def _bound_texts(bounds: tuple[float, ...]) -> list[str]:
+    return [_number(bound) for bound in (*bounds, math.inf)]
+
+
+def _render_lines(samples: Iterable[Sample]) -> Iterator[str]:
+    shown = None
+    for series, suffix, bound, value in samples:
+        if series.metric != shown:
+            shown = name, kind = series.metric
+            yield f"# HELP {name} {describe_metric(name)}\n# TYPE {name} {kind.value}\n"
+        if bound:
+            yield f'{name}{suffix}{{{series.label_text},le="{bound}"}} {_number(value)}\n'
+        else:
+            yield f"{name}{suffix}{{{series.label_text}}} {_number(value)}\n"
 
 
 def _label_text(name: str, value: str) -> str:
@@ -278,7 +320,9 @@ def _label_text(name: str, value: str) -> str:
     return f'{name}="{value}"'
 
 
+_NOT_FINITE = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+
+
 def _number(value: float) -> str:
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return "NaN" if math.isnan(value) else repr(value)
+    text = repr(value)
+    return _NOT_FINITE.get(text, text)

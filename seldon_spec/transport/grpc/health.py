@@ -43,6 +43,17 @@ class Health:
         """Return the status of a service."""
         return self.status if name in self._names else ServingStatus.SERVICE_UNKNOWN
 
+    def check(self, name: str) -> bytes:
+        """Return the response to a ``Check`` of a service.
+
+        Raises:
+            RpcError: there is no such service.
+        """
+        status = self.find(name)
+        if status is ServingStatus.SERVICE_UNKNOWN:
+            raise RpcError("NOT_FOUND", "there is no such service here")
+        return _encode_response(status)
+
     def set(self, status: ServingStatus) -> None:
         """Set the status, and send it to the calls that watch it."""
         if status is not self.status:
@@ -83,14 +94,7 @@ class HealthCall(SingleCall):
         Raises:
             MalformedRequest: it cannot be parsed.
         """
-        from google.protobuf.message import DecodeError
-        from grpc_health.v1 import health_pb2  # not at the top: importing it would delay the start of the server
-
-        try:
-            name: str = health_pb2.HealthCheckRequest.FromString(self.read_plain(message)).service
-        except DecodeError as error:
-            raise MalformedRequest(f"this is not a HealthCheckRequest: {error}") from None
-        return name
+        return read_service(self.read_plain(message))
 
 
 class CheckCall(HealthCall):
@@ -101,10 +105,7 @@ class CheckCall(HealthCall):
     is_probe = True
 
     def begin(self, message: Message) -> None:
-        status = self._handler.health.find(self.read_name(message))
-        if status is ServingStatus.SERVICE_UNKNOWN:
-            raise RpcError("NOT_FOUND", "there is no such service here")
-        self.respond(_encode_response(status))
+        self.respond(self._handler.health.check(self.read_name(message)))
 
 
 class WatchCall(HealthCall):
@@ -133,6 +134,22 @@ class WatchCall(HealthCall):
     def lose(self) -> None:
         self._handler.health.unwatch(self)
         super().lose()
+
+
+def read_service(message: Message) -> str:
+    """Return the service of a HealthCheckRequest.
+
+    Raises:
+        MalformedRequest: it cannot be parsed.
+    """
+    from google.protobuf.message import DecodeError
+    from grpc_health.v1 import health_pb2  # not at the top: importing it would delay the start of the server
+
+    try:
+        name: str = health_pb2.HealthCheckRequest.FromString(message).service
+    except DecodeError as error:
+        raise MalformedRequest(f"this is not a HealthCheckRequest: {error}") from None
+    return name
 
 
 def _encode_response(status: ServingStatus) -> bytes:
