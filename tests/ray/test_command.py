@@ -171,8 +171,7 @@ def nodes(command_environ: dict[str, str]) -> Iterator[tuple[Callable[[str], Non
     variables = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(20),
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        "RAY_SERVE_ENABLE_HA_PROXY": "0",  # replicas of two nodes would use the same ports of this machine
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "60",
