@@ -1,16 +1,27 @@
-"""The application of Ray Serve: one deployment, each of whose replicas is the whole component or graph of a spec."""
+"""The application of Ray Serve: a deployment, each of whose replicas is the whole component or graph of a spec.
+
+A component of a graph with a deployment of its own is called through a handle.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from ray import serve
+from ray.serve.exceptions import RayServeException
 
 from seldon_spec.app import load, prepare
-from seldon_spec.deploy.manifest.ray import build_options
+from seldon_spec.config.deployment import ReplicasSpec
+from seldon_spec.config.model import Spec
+from seldon_spec.deploy.manifest.ray import build_options, list_parts
+from seldon_spec.inference.graph.build import Connect
+from seldon_spec.ray.feedback import OtherReplicas
 from seldon_spec.ray.grpc_services import CalledMessage, EncodedMessage, list_methods
+from seldon_spec.ray.part_calls import Failure
 from seldon_spec.ray.replica import Replica
+from seldon_spec.ray.specs import make_connect, make_front, make_part
+from seldon_spec.remote import connect_component
 
 
 def app(args: Mapping[str, str] | None = None) -> Any:
@@ -33,13 +44,53 @@ def app(args: Mapping[str, str] | None = None) -> Any:
     if given:
         raise ValueError(f"seldon_spec.ray:app has no argument {next(iter(given))}; it has path")
     spec = load(path)
-    return serve.deployment(_Deployment).options(**build_options(spec)).bind(path)
+    parts = {part.name: _deploy(_Part, part.name, part.spec, path, part.name) for part in list_parts(spec)}
+    return _deploy(_Deployment, spec.name, spec, path, parts)
 
 
-class _Methods:
-    """The methods of the gRPC services, by the last parts of their paths."""
+def _deploy(served: Any, name: str, spec: Spec, *args: Any) -> Any:
+    """Return the application with the deployment of a class, whose constructor gets the arguments in each replica."""
+    deployment: Any = serve.deployment(served)
+    return deployment.options(**build_options(spec), name=name).bind(*args)
+
+
+class _Served:
+    """A replica of a deployment, as Serve calls it."""
 
     _replica: Replica
+
+    async def _start(self, spec: Spec, connect: Connect = connect_component) -> None:
+        others = _find_others(spec)
+        self._replica = Replica(prepare(spec), connect, None if others is None else others.share)
+        await self._replica.start()
+
+    async def apply_feedback(self, sender: str, transport: str, wire: bytes, request_id: str) -> str | None:
+        """Apply feedback that another replica has got; the sender has applied it itself."""
+        if sender == serve.get_replica_context().replica_tag:
+            return None
+        return await self._replica.apply_feedback(transport, wire, request_id)
+
+    def check_health(self) -> None:
+        self._replica.check_health()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_replica"):  # the spec could be loaded
+            self._replica.stop()
+
+
+def _find_others(spec: Spec) -> OtherReplicas | None:
+    """Return the other replicas of this deployment; None: it has no more than one."""
+    replicas = spec.deployment.replicas
+    if (replicas.max if isinstance(replicas, ReplicasSpec) else replicas) <= 1:
+        return None
+    try:
+        return OtherReplicas(serve.get_replica_context())
+    except RayServeException:  # in local testing mode, which has no replicas
+        return None
+
+
+class _Methods(_Served):
+    """The methods of the gRPC services, by the last parts of their paths."""
 
 
 def _make_unary(name: str) -> Any:
@@ -67,18 +118,42 @@ for _service, _name, _is_stream in list_methods():
 
 @serve.ingress()
 class _Deployment(_Methods):
-    """Loads the spec of a path in a replica."""
+    """A replica of the front, which gets the requests of clients.
 
-    async def __init__(self, path: str) -> None:  # type: ignore[misc]  # Serve awaits it
-        self._replica = Replica(prepare(load(path)))
-        await self._replica.start()
+    Args:
+        path: of the spec.
+        parts: the handles of the components with deployments of their own, by name.
+    """
+
+    async def __init__(self, path: str, parts: Mapping[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
+        await self._start(make_front(load(path)), make_connect(parts))
 
     def __serve_build_asgi_app__(self) -> Any:
         return self._replica.asgi
 
-    def check_health(self) -> None:
-        self._replica.check_health()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_replica"):  # the spec could be loaded
-            self._replica.stop()
+class _Part(_Served):
+    """A replica of a component with a deployment of its own.
+
+    Args:
+        path: of the spec of the graph.
+        name: of the component.
+    """
+
+    async def __init__(self, path: str, name: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        await self._start(make_part(load(path), name))
+
+    async def call(
+        self,
+        transport: str,
+        operation: str,
+        wire: bytes | None,
+        metadata: Sequence[tuple[str, str]],
+        seconds: float | None,
+    ) -> tuple[Failure | None, bytes]:
+        """Handle a call of the graph; see ``PartCalls``."""
+        return await self._replica.calls.call(transport, operation, wire, metadata, seconds)
+
+    def describe_state(self) -> str | None:
+        """Return the reason why it does not accept requests, or None."""
+        return self._replica.describe_state()

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import working_directory
+from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.call import Call, FeedbackCopy
+from seldon_spec.inference.graph.build import Connect
 from seldon_spec.inference.graph.headers import find_kept_headers
+from seldon_spec.inference.message import Operation, Transport
+from seldon_spec.inference.metrics_sink import MetricsSink
 from seldon_spec.observability.metrics import Metrics
 from seldon_spec.observability.request_context import RequestLog
 from seldon_spec.protocols.open_inference_v2.grpc_methods import open_inference_v2_grpc
 from seldon_spec.protocols.seldon_v1.grpc_methods import seldon_v1_grpc
+from seldon_spec.ray.codecs import CODECS
+from seldon_spec.ray.copied_metrics import without_copies
 from seldon_spec.ray.grpc_services import RayCalls
+from seldon_spec.ray.part_calls import PartCalls
 from seldon_spec.remote import connect_component
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.rest.rest_app import RestApp
@@ -29,16 +38,23 @@ class Replica:
 
     Args:
         spec: its secrets are resolved, and its environment is applied.
+        connect: returns the client of a component with a URL.
+        share: has feedback applied in the other replicas too; None: there are none.
 
     Attributes:
         asgi: handles REST requests.
         grpc: handles the calls of gRPC methods.
+        calls: handles the calls of the graph that it is a component of.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(
+        self, spec: Spec, connect: Connect = connect_component, share: Callable[[Call], None] | None = None
+    ) -> None:
         server = spec.server
         self._spec = spec
-        self._dispatcher = dispatcher_for(spec, Metrics(spec.unit), connect=connect_component)
+        metrics: MetricsSink = Metrics(spec.unit)
+        sink = metrics if share is None else without_copies(metrics)
+        self._dispatcher = dispatcher_for(spec, sink, connect=connect, on_post=share)
         on_hung = (lambda: None) if server.on_timeout == "replace" else None
         self._limits = RequestLimits(server.request_timeout_seconds, server.max_queue, on_hung=on_hung)
         self._bridge = ExecutorBridge(self._dispatcher, self._limits)
@@ -47,6 +63,7 @@ class Replica:
         self.asgi = MountedApp(AsgiApp(self._rest))
         protocols = (seldon_v1_grpc(spec, self._dispatcher), open_inference_v2_grpc(spec, self._dispatcher))
         self.grpc = RayCalls(GrpcCalls(self._bridge, request_log, spec, protocols), spec)
+        self.calls = PartCalls(self._bridge, request_log)
 
     async def start(self) -> None:
         """Build the component on a model thread.
@@ -60,14 +77,26 @@ class Replica:
             logger.warning("custom_service of the class is not started: a replica serves no other port")
         self._rest.lifecycle.set_component(component)
 
+    def describe_state(self) -> str | None:
+        """Return the reason why it does not accept requests, or None."""
+        return None if self._dispatcher.is_ready else self._dispatcher.describe_state()
+
+    async def apply_feedback(self, transport: str, wire: bytes, request_id: str) -> str | None:
+        """Apply feedback that another replica has got; return the text of an error."""
+        codec = CODECS[Transport(transport)]
+        future = self._dispatcher.submit(Operation.FEEDBACK, wire, codec, FeedbackCopy(request_id))
+        try:
+            await asyncio.wrap_future(future)
+        except SeldonSpecError as error:
+            return str(error)
+        return None
+
     def check_health(self) -> None:
-        """Check that it accepts requests.
+        """Check that it can process requests; a graph whose other servers are not ready needs no replacement.
 
         Raises:
             RuntimeError: Ray should replace it.
         """
-        if not self._dispatcher.is_ready:
-            raise RuntimeError(self._dispatcher.describe_state())
         if self._limits.is_hung:
             raise RuntimeError("a request timed out in the model, and server.on_timeout is replace")
 
