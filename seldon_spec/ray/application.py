@@ -40,12 +40,17 @@ def app(args: Mapping[str, str] | None = None) -> Any:
         ValueError: there is another argument than ``path``.
     """
     given = dict(args or {})
-    path = given.pop("path", ".")
-    if given:
-        raise ValueError(f"seldon_spec.ray:app has no argument {next(iter(given))}; it has path")
-    spec = load(path)
-    parts = {part.name: _deploy(_Part, part.name, part.spec, path, part.name) for part in list_parts(spec)}
-    return _deploy(_Deployment, spec.name, spec, path, parts)
+    spec = _load(given)
+    parts = {part.name: _deploy(_Part, part.name, part.spec, given, part.name) for part in list_parts(spec)}
+    return _deploy(_Deployment, spec.name, spec, given, parts)
+
+
+def _load(args: Mapping[str, str]) -> Spec:
+    """Return the spec for the arguments of ``app``, in the process that builds the application and in each replica."""
+    unknown = args.keys() - {"path"}
+    if unknown:
+        raise ValueError(f"seldon_spec.ray:app has no argument {min(unknown)}; it has path")
+    return load(args.get("path", "."))
 
 
 def _deploy(served: Any, name: str, spec: Spec, *args: Any) -> Any:
@@ -121,12 +126,14 @@ class _Deployment(_Methods):
     """A replica of the front, which gets the requests of clients.
 
     Args:
-        path: of the spec.
+        args: of ``app``.
         parts: the handles of the components with deployments of their own, by name.
     """
 
-    async def __init__(self, path: str, parts: Mapping[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
-        await self._start(make_front(load(path)), make_connect(parts))
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, args: Mapping[str, str], parts: Mapping[str, Any]
+    ) -> None:
+        await self._start(make_front(_load(args)), make_connect(parts))
 
     def __serve_build_asgi_app__(self) -> Any:
         return self._replica.asgi
@@ -136,12 +143,12 @@ class _Part(_Served):
     """A replica of a component with a deployment of its own.
 
     Args:
-        path: of the spec of the graph.
+        args: of ``app``.
         name: of the component.
     """
 
-    async def __init__(self, path: str, name: str) -> None:  # type: ignore[misc]  # Serve awaits it
-        await self._start(make_part(load(path), name))
+    async def __init__(self, args: Mapping[str, str], name: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        await self._start(make_part(_load(args), name))
 
     async def call(
         self,

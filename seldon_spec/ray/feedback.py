@@ -47,16 +47,15 @@ class OtherReplicas:
         call.then = then  # a call that is held is queued again
         if call.response is None:
             then(call)
-            return
-        copy = codec.write_raw(codec.decode(Operation.FEEDBACK, wire).raw)
-        call_on_loop(self._loop, self._start, copy, call)
+        else:
+            call_on_loop(self._loop, self._start, partial(_encode, wire, codec), call)
 
-    def _start(self, copy: bytes, call: Call) -> None:
-        self._keep(self._loop.create_task(self._finish(copy, call)))
+    def _start(self, encode: Callable[[], bytes], call: Call) -> None:
+        self._keep(self._loop.create_task(self._finish(encode, call)))
 
-    async def _finish(self, copy: bytes, call: Call) -> None:
+    async def _finish(self, encode: Callable[[], bytes], call: Call) -> None:
         with working_on(call.request_context):
-            sending = self._loop.create_task(self._send(copy, call))
+            sending = self._loop.create_task(self._send(encode, call))
             self._keep(sending)
             seconds = None
             if call.deadline < math.inf:
@@ -66,7 +65,7 @@ class OtherReplicas:
                 logger.warning("feedback: not all replicas have applied it before the deadline of the request")
         call.then(call)
 
-    async def _send(self, copy: bytes, call: Call) -> None:
+    async def _send(self, encode: Callable[[], bytes], call: Call) -> None:
         """Send a copy to all replicas, and log the errors."""
         context = self._context
         request_id = "" if call.request_context is None else call.request_context.id
@@ -74,7 +73,7 @@ class OtherReplicas:
             if self._handle is None:  # in a thread, because it asks the controller
                 get = serve.get_deployment_handle
                 self._handle = await asyncio.to_thread(get, context.deployment, context.app_name)
-            transport = call.codec.transport.value
+            copy, transport = await asyncio.to_thread(encode), call.codec.transport.value
             response = self._handle.broadcast("apply_feedback", context.replica_tag, transport, copy, request_id)
             for failed in await response.results_async(return_exceptions=True):
                 if failed is not None:
@@ -85,3 +84,8 @@ class OtherReplicas:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _encode(wire: Any, codec: Codec) -> bytes:
+    """Return feedback, which may be a form, as a message of its encoding."""
+    return bytes(codec.write_raw(codec.decode(Operation.FEEDBACK, wire).raw))

@@ -28,26 +28,41 @@ class HandleComponent(RemoteComponent):
 
     def __init__(self, name: str, spec: ComponentSpec, handle: Any) -> None:
         self._servers = {transport: _HandleServer(name, handle, transport) for transport in CODECS}
-        super().__init__(name, spec, self._servers[Transport.REST])
+        self._polled = self._servers[Transport.REST]
+        super().__init__(name, spec, self._polled)
 
     def close(self) -> None:
         """Cancel the calls in flight, and end the thread that polls the deployment."""
+        super().close()
         for server in self._servers.values():
             server.close()
-        super().close()
 
     def _find_server(self, transport: Transport) -> Server:
+        """Return the server for requests of one encoding.
+
+        Ray keeps a request until a replica can take it, which may last: none is sent after a readiness check was kept.
+
+        Raises:
+            RemoteFailed: it was.
+        """
+        if self._polled.problem is not None:
+            raise unreachable(self._polled.address, self._polled.problem)
         return self._servers[transport]
 
 
 class _HandleServer:
-    """A deployment that is called through a handle, with messages of one encoding; see ``Server``."""
+    """A deployment that is called through a handle, with messages of one encoding; see ``Server``.
+
+    Attributes:
+        problem: the reason why no replica has accepted the last readiness check in time; None: one has, or may do so.
+    """
 
     def __init__(self, name: str, handle: Any, transport: Transport) -> None:
         self.address = f"deployment {name}"
         self.codec = CODECS[transport]
         self._handle = handle
         self._responses: set[Any] = set()
+        self.problem: str | None = None
         self._is_closed = False
 
     def send(
@@ -69,7 +84,13 @@ class _HandleServer:
 
     def check_ready(self, limit: TimeLimit) -> None:
         """Check that a replica accepts requests; see ``Server.check_ready``."""
-        state = self._wait(self._handle.describe_state.remote(), limit.remaining(), limit)
+        try:
+            state = self._wait(self._handle.describe_state.remote(), limit.remaining(), limit)
+        except RemoteFailed as error:
+            if error.grpc == "DEADLINE_EXCEEDED":
+                self.problem = str(error)
+            raise
+        self.problem = None
         if state is not None:
             raise unreachable(self.address, state)
 

@@ -19,6 +19,7 @@ JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MAX_REQUESTS = 200
 MAX_SECONDS = 60
+FIRST_ONLY = 0.25
 ASKS = b'{"data": {"ndarray": [[100, 2]]}}'
 
 
@@ -85,3 +86,18 @@ def test_feedback_that_fails_is_applied_nowhere(models: Mapping[str, Both]) -> N
     before = _find_rewards(place)
     assert not _send_json(place, -1.0)
     assert _find_rewards(place) == before
+
+
+def test_an_error_of_another_replica_is_not_one_of_the_request(models: Mapping[str, Both]) -> None:
+    assert _send_json(models["parts"].ray, FIRST_ONLY)
+
+
+def test_a_replica_that_dies_is_replaced(models: Mapping[str, Both]) -> None:
+    place = models["parts"].ray
+    status, _, body = place.request("POST", "/predict", b'{"data": {"ndarray": [[2, -1]]}}', JSON)
+    assert status == 503
+    info = json.loads(body)["status"]["info"]
+    assert info.startswith("component failing: no response from deployment failing: Ray reports Actor")
+    end = time.monotonic() + MAX_SECONDS
+    while b"no model for 3.5" not in place.request("POST", "/predict", b'{"data": {"ndarray": [[2, 3.5]]}}', JSON)[2]:
+        assert time.monotonic() < end
