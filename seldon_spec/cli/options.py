@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +40,7 @@ from seldon_spec.cli.serve_options import (
     Transport,
     TransportOption,
     WorkersOption,
+    join_flags,
 )
 from seldon_spec.cli.server_options import (
     BudgetOption,
@@ -57,7 +57,6 @@ from seldon_spec.cli.server_options import (
 )
 from seldon_spec.cli.spec_options import PathArgument, SetOption, parse_settings
 from seldon_spec.config.model import ServiceType
-from seldon_spec.errors import FieldPath
 
 # Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -312,7 +311,7 @@ def serve(
         raise typer.BadParameter("cannot be combined with --apart", param_hint="--component")
     if transport is not None and not apart:
         raise typer.BadParameter("needs --apart", param_hint="--transport")
-    flags, names = _join_flags(settings, port=port, host=host, workers=workers)
+    flags, names = join_flags(settings, port=port, host=host, workers=workers)
     if apart:
         commands.serve_apart(
             path, flags, flag_names=names, is_watched=reload, transport=(transport or Transport.REST).value
@@ -330,25 +329,8 @@ def ray(
     host: HostOption = None,
 ) -> None:
     """Serve with Ray Serve until SIGTERM: on the cluster at RAY_ADDRESS, or on one of this machine."""
-    flags, names = _join_flags(settings, port=port, host=host)
+    flags, names = join_flags(settings, port=port, host=host)
     commands.serve_on_ray(path, flags, flag_names=names)
-
-
-_FLAG_FIELDS: Mapping[str, FieldPath] = {
-    "port": ("ports", "http"),
-    "host": ("server", "host"),
-    "workers": ("server", "workers"),
-}
-
-
-def _join_flags(settings: list[str] | None, **options: str | None) -> tuple[dict[FieldPath, str], dict[FieldPath, str]]:
-    """Return the values of ``--set`` and of options for one key, and the names of these options by key."""
-    flags = parse_settings(settings)
-    names: dict[FieldPath, str] = {}
-    for name, value in options.items():
-        if value is not None:
-            flags[_FLAG_FIELDS[name]], names[_FLAG_FIELDS[name]] = value, f"--{name}"
-    return flags, names
 
 
 @app.command()

@@ -81,7 +81,7 @@ def serve_on_ray(spec: Spec, flags: Mapping[FieldPath, str]) -> None:
 
     config = to_plain(build_config(workload, spec.server.host, {}))
     address = None if is_local else address
-    serve_job(Job(spec, config, bind(path, spec), address, runtime_env, count_resources(spec)))
+    serve_job(Job(spec, config, bind({"path": path}, spec), address, runtime_env, count_resources(spec)))
 
 
 def _describe_files(workload: Workload) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated
 
 import typer
+
+from seldon_spec.cli.spec_options import parse_settings
+from seldon_spec.errors import FieldPath
 
 
 class Transport(str, Enum):
@@ -39,3 +43,24 @@ ApartOption = Annotated[
 TransportOption = Annotated[
     Transport | None, typer.Option("--transport", help="With --apart: how components are called. Default: rest.")
 ]
+
+_FLAG_FIELDS: Mapping[str, FieldPath] = {
+    "port": ("ports", "http"),
+    "host": ("server", "host"),
+    "workers": ("server", "workers"),
+}
+
+
+def join_flags(settings: list[str] | None, **options: str | None) -> tuple[dict[FieldPath, str], dict[FieldPath, str]]:
+    """Return values by key, and the names of options by key.
+
+    Args:
+        settings: of ``--set``.
+        options: the values of ``--port``, ``--host`` and ``--workers``.
+    """
+    flags = parse_settings(settings)
+    names: dict[FieldPath, str] = {}
+    for name, value in options.items():
+        if value is not None:
+            flags[_FLAG_FIELDS[name]], names[_FLAG_FIELDS[name]] = value, f"--{name}"
+    return flags, names

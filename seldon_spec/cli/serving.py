@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from seldon_spec.cli.exit_codes import WrongArgument, print_diagnostics
+from seldon_spec.config.build_spec import select_component
 from seldon_spec.config.checks.extras import require_engine
 from seldon_spec.config.checks.tls import require_tls
 from seldon_spec.config.checks.tracing import require_tracing
@@ -51,9 +52,7 @@ def find_component(graph: Spec, name: str) -> Spec:
     if component.spec is None or component.url is not None:
         problem = f"--component: {name} is served at {component.url}"
         raise WrongArgument(problem, f"serve it from its own folder, or remove components.{name}.url")
-    folder = component.spec.folder
-    about = [d for d in graph.diagnostics if d.origin.position is None or Path(d.origin.position.file).parent == folder]
-    return replace(component.spec, diagnostics=tuple(about))
+    return select_component(graph, name)
 
 
 def serve(

@@ -144,6 +144,18 @@ def with_full_paths(spec: Spec) -> Spec:
     return replace(spec, folder=spec.folder.resolve(), components=MappingProxyType(components))
 
 
+def select_component(graph: Spec, name: str) -> Spec:
+    """Return the spec of a local component of a graph, with the warnings and notes about it."""
+    spec = graph.components[name].spec
+    assert spec is not None
+    about = [
+        each
+        for each in graph.diagnostics
+        if each.origin.position is None or Path(each.origin.position.file).parent == spec.folder
+    ]
+    return replace(spec, diagnostics=tuple(about))
+
+
 def list_local(spec: Spec) -> Iterator[Spec]:
     """Yield the specs of all components in this process, those of nested graphs after the graph."""
     for component in spec.components.values():

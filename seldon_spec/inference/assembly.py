@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import working_directory
+from seldon_spec.inference.call import Call
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.build import build_component
@@ -28,6 +30,7 @@ def dispatcher_for(
     *,
     connect: Connect | None = None,
     trace_component: TraceComponent | None = None,
+    on_post: Callable[[Call], None] | None = None,
 ) -> Dispatcher:
     """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet.
 
@@ -39,6 +42,7 @@ def dispatcher_for(
         trace: None: nothing is traced.
         connect: returns the client of a component with a URL; None: the spec must not have one.
         trace_component: None: the calls of a graph's components are not traced.
+        on_post: see ``Dispatcher``.
     """
     spec = with_full_paths(spec)  # the working directory may change before the class is imported
     progress = Progress()
@@ -61,6 +65,7 @@ def dispatcher_for(
         spec.server.batching,
         trace,
         progress=progress,
+        on_post=on_post,
     )
 
 

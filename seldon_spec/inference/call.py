@@ -59,6 +59,20 @@ def find_request_id() -> str | None:
     return found.id if isinstance(found, BaseContext) else found
 
 
+class FeedbackCopy(BaseContext):
+    """The context of feedback that another process with the same component has got, and passes on.
+
+    That process has recorded the metrics, and has sent the feedback to the components that are servers of their own.
+    """
+
+    __slots__ = ()
+
+
+def is_copy() -> bool:
+    """Return whether this thread handles feedback that another process has passed on."""
+    return isinstance(WORKED_ON.get(), FeedbackCopy)
+
+
 class Call:
     """One request to the component.
 

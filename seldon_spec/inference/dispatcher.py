@@ -36,6 +36,7 @@ class Dispatcher:
         batching: None: each request is a call of its own.
         trace: None: nothing is traced.
         progress: updated by ``make_component``.
+        on_post: called with each call before it is queued; it may replace the call's ``then``.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Dispatcher:
         batching: BatchingSpec | None = None,
         trace: Trace | None = None,
         progress: Progress | None = None,
+        on_post: Callable[[Call], None] | None = None,
     ) -> None:
         self._make_component = make_component
         self._threads = threads
@@ -55,6 +57,7 @@ class Dispatcher:
         self._progress = progress or Progress()
         self._processor = RequestProcessor(self._find_component, metrics, trace)
         self._batcher = None if batching is None else Batcher(threads, self._processor, batching)
+        self._on_post = on_post
         self.metrics = metrics
 
     def start(self) -> Future[Component]:
@@ -113,6 +116,9 @@ class Dispatcher:
         Raises:
             NotServing: the server has been stopped.
         """
+        if self._on_post is not None:
+            for call in calls:
+                self._on_post(call)
         if self._batcher is None:
             self._threads.post(calls, self._processor.process)
         else:

@@ -1,11 +1,14 @@
-"""The application of Ray Serve: one deployment, each of whose replicas is the whole component or graph of a spec."""
+"""The application of Ray Serve: a deployment, each of whose replicas is the whole component or graph of a spec.
+
+A component of a graph with a deployment of its own is called through a handle.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from ray import serve
@@ -13,14 +16,20 @@ from ray.serve.exceptions import RayServeException
 
 from seldon_spec.app import load, prepare
 from seldon_spec.config.checks.tracing import require_tracing
+from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import Spec
-from seldon_spec.deploy.manifest.ray import build_options
+from seldon_spec.deploy.manifest.ray import build_options, list_parts
 from seldon_spec.errors import SeldonSpecError
+from seldon_spec.inference.graph.build import Connect
 from seldon_spec.observability.logs import LogHandler, worker_logs
+from seldon_spec.ray.feedback import OtherReplicas
 from seldon_spec.ray.grpc_services import CalledMessage, EncodedMessage, list_methods
 from seldon_spec.ray.metrics import MetricsExport
+from seldon_spec.ray.part_calls import Failure
 from seldon_spec.ray.replica import Replica
+from seldon_spec.ray.specs import make_connect, make_front, make_part
 from seldon_spec.ray.start_failure import make_failure
+from seldon_spec.remote import connect_component
 from seldon_spec.transport.buffers import configure_malloc
 
 
@@ -40,21 +49,88 @@ def app(args: Mapping[str, str] | None = None) -> Any:
         ValueError: there is another argument than ``path``.
     """
     given = dict(args or {})
-    path = given.pop("path", ".")
-    if given:
-        raise ValueError(f"seldon_spec.ray:app has no argument {next(iter(given))}; it has path")
-    return bind(path, load(path))
+    return bind(given, _load(given))
 
 
-def bind(path: str, spec: Spec) -> Any:
+def bind(args: Mapping[str, str], spec: Spec) -> Any:
     """Return the application of a spec that is loaded already; see ``app``."""
-    return serve.deployment(_Deployment).options(**build_options(spec)).bind(path)
+    parts = {part.name: _deploy(_Part, part.name, part.spec, args, part.name) for part in list_parts(spec)}
+    return _deploy(_Deployment, spec.name, spec, args, parts)
 
 
-class _Methods:
-    """The methods of the gRPC services, by the last parts of their paths."""
+def _load(args: Mapping[str, str]) -> Spec:
+    """Return the spec for the arguments of ``app``, in the process that builds the application and in each replica."""
+    unknown = args.keys() - {"path"}
+    if unknown:
+        raise ValueError(f"seldon_spec.ray:app has no argument {min(unknown)}; it has path")
+    return load(args.get("path", "."))
+
+
+def _deploy(served: Any, name: str, spec: Spec, *args: Any) -> Any:
+    """Return the application with the deployment of a class, whose constructor gets the arguments in each replica."""
+    deployment: Any = serve.deployment(served)
+    return deployment.options(**build_options(spec), name=name).bind(*args)
+
+
+class _Served:
+    """A replica of a deployment, as Serve calls it."""
 
     _replica: Replica
+
+    async def _start(self, make_spec: Callable[[], Spec], connect: Connect = connect_component) -> None:
+        """Start the replica of a spec.
+
+        Raises:
+            ReplicaFailed: the spec has errors, or the component cannot be built.
+        """
+        self._closing = contextlib.ExitStack()
+        try:
+            spec = require_tracing(prepare(make_spec()))
+            self._replica = self._make_replica(spec, connect)
+            await self._replica.start()
+        except SeldonSpecError as error:
+            raise make_failure(error) from None
+
+    def _make_replica(self, spec: Spec, connect: Connect) -> Replica:
+        has_own_process = _has_own_process()
+        if has_own_process:
+            configure_malloc()
+            handler = self._closing.enter_context(worker_logs(spec.server.log))
+        else:
+            handler = LogHandler(sys.stderr)
+        others = _find_others(spec) if has_own_process else None
+        replica = Replica(spec, handler, connect, None if others is None else others.share)
+        self._closing.callback(replica.stop)
+        if has_own_process:
+            export = MetricsExport(replica.metrics)
+            self._closing.callback(export.update)
+            self._closing.callback(asyncio.create_task(export.run()).cancel)
+        return replica
+
+    async def apply_feedback(self, sender: str, transport: str, wire: bytes, request_id: str) -> str | None:
+        """Apply feedback that another replica has got; the sender has applied it itself."""
+        if sender == serve.get_replica_context().replica_tag:
+            return None
+        return await self._replica.apply_feedback(transport, wire, request_id)
+
+    def check_health(self) -> None:
+        self._replica.check_health()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_closing"):  # it was started
+            self._closing.close()
+
+
+def _find_others(spec: Spec) -> OtherReplicas | None:
+    """Return the other replicas of the deployment of this process; None: it has no more than one."""
+    replicas = spec.deployment.replicas
+    if (replicas.max if isinstance(replicas, ReplicasSpec) else replicas) <= 1:
+        return None
+    return OtherReplicas(serve.get_replica_context())
+
+
+class _Methods(_Served):
+    """The methods of the gRPC services, by the last parts of their paths."""
 
 
 def _make_unary(name: str) -> Any:
@@ -82,40 +158,47 @@ for _service, _name, _is_stream in list_methods():
 
 @serve.ingress()
 class _Deployment(_Methods):
-    """Loads the spec of a path in a replica."""
+    """A replica of the front, which gets the requests of clients.
 
-    async def __init__(self, path: str) -> None:  # type: ignore[misc]  # Serve awaits it
-        self._closing = contextlib.ExitStack()
-        try:
-            spec = require_tracing(prepare(load(path)))
-            await self._start(spec)
-        except SeldonSpecError as error:
-            raise make_failure(error) from None
+    Args:
+        args: of ``app``.
+        parts: the handles of the components with deployments of their own, by name.
+    """
 
-    async def _start(self, spec: Spec) -> None:
-        has_own_process = _has_own_process()
-        if has_own_process:
-            configure_malloc()
-            handler = self._closing.enter_context(worker_logs(spec.server.log))
-        else:
-            handler = LogHandler(sys.stderr)
-        self._replica = Replica(spec, handler)
-        self._closing.callback(self._replica.stop)
-        if has_own_process:
-            export = MetricsExport(self._replica.metrics)
-            self._closing.callback(export.update)
-            self._closing.callback(asyncio.create_task(export.run()).cancel)
-        await self._replica.start()
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, args: Mapping[str, str], parts: Mapping[str, Any]
+    ) -> None:
+        await self._start(lambda: make_front(_load(args)), make_connect(parts))
 
     def __serve_build_asgi_app__(self) -> Any:
         return self._replica.asgi
 
-    def check_health(self) -> None:
-        self._replica.check_health()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_closing"):  # the spec could be loaded
-            self._closing.close()
+class _Part(_Served):
+    """A replica of a component with a deployment of its own.
+
+    Args:
+        args: of ``app``.
+        name: of the component.
+    """
+
+    async def __init__(self, args: Mapping[str, str], name: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        await self._start(lambda: make_part(_load(args), name))
+
+    async def call(
+        self,
+        transport: str,
+        operation: str,
+        wire: bytes | None,
+        metadata: Sequence[tuple[str, str]],
+        seconds: float | None,
+    ) -> tuple[Failure | None, bytes]:
+        """Handle a call of the graph; see ``PartCalls``."""
+        return await self._replica.calls.call(transport, operation, wire, metadata, seconds)
+
+    def describe_state(self) -> str | None:
+        """Return the reason why it does not accept requests, or None."""
+        return self._replica.describe_state()
 
 
 def _has_own_process() -> bool:

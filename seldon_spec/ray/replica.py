@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import working_directory
+from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.call import Call, FeedbackCopy
+from seldon_spec.inference.graph.build import Connect
+from seldon_spec.inference.message import Operation, Transport
 from seldon_spec.observability.logs import LogHandler
 from seldon_spec.observability.metrics import Metrics
 from seldon_spec.process.observability import make_tracing, open_request_log
 from seldon_spec.protocols.open_inference_v2.grpc_methods import open_inference_v2_grpc
 from seldon_spec.protocols.seldon_v1.grpc_methods import seldon_v1_grpc
+from seldon_spec.ray.codecs import CODECS
+from seldon_spec.ray.copied_metrics import without_copies
 from seldon_spec.ray.grpc_services import RayCalls
 from seldon_spec.ray.health import HealthCheck
+from seldon_spec.ray.part_calls import PartCalls
 from seldon_spec.remote import connect_component
 from seldon_spec.server.bridge import ExecutorBridge, RequestLimits
 from seldon_spec.server.rest.rest_app import RestApp
@@ -32,17 +40,26 @@ class Replica:
     Args:
         spec: its secrets are resolved, and its environment is applied.
         log_handler: writes the access log.
+        connect: returns the client of a component with a URL.
+        share: has feedback applied in the other replicas too; None: there are none.
 
     Attributes:
         asgi: handles REST requests.
         grpc: handles the calls of gRPC methods.
+        calls: handles the calls of the graph that it is a component of.
         metrics: of its requests and its components.
 
     Raises:
         ComponentFailed: the tracing cannot be set up.
     """
 
-    def __init__(self, spec: Spec, log_handler: LogHandler) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        log_handler: LogHandler,
+        connect: Connect = connect_component,
+        share: Callable[[Call], None] | None = None,
+    ) -> None:
         server = spec.server
         self._spec = spec
         self.metrics = Metrics(spec.unit)
@@ -52,8 +69,9 @@ class Replica:
         if tracing is not None:
             self._closing.callback(tracing.close)
             trace, trace_component = tracing.watch, tracing.watch_component
+        sink = self.metrics if share is None else without_copies(self.metrics)
         self._dispatcher = dispatcher_for(
-            spec, self.metrics, trace, connect=connect_component, trace_component=trace_component
+            spec, sink, trace, connect=connect, trace_component=trace_component, on_post=share
         )
         on_hung = (lambda: None) if server.on_timeout == "replace" else None
         self._limits = RequestLimits(server.request_timeout_seconds, server.max_queue, on_hung=on_hung)
@@ -64,6 +82,7 @@ class Replica:
         protocols = (seldon_v1_grpc(spec, self._dispatcher), open_inference_v2_grpc(spec, self._dispatcher))
         health = HealthCheck(protocols, lambda: self._dispatcher.is_ready)
         self.grpc = RayCalls(GrpcCalls(self._bridge, request_log, spec, protocols), spec, health)
+        self.calls = PartCalls(self._bridge, request_log)
 
     async def start(self) -> None:
         """Build the component on a model thread.
@@ -77,14 +96,26 @@ class Replica:
             logger.warning("custom_service of the class is not started: a replica serves no other port")
         self._rest.lifecycle.set_component(component)
 
+    def describe_state(self) -> str | None:
+        """Return the reason why it does not accept requests, or None."""
+        return None if self._dispatcher.is_ready else self._dispatcher.describe_state()
+
+    async def apply_feedback(self, transport: str, wire: bytes, request_id: str) -> str | None:
+        """Apply feedback that another replica has got; return the text of an error."""
+        codec = CODECS[Transport(transport)]
+        future = self._dispatcher.submit(Operation.FEEDBACK, wire, codec, FeedbackCopy(request_id))
+        try:
+            await asyncio.wrap_future(future)
+        except SeldonSpecError as error:
+            return str(error)
+        return None
+
     def check_health(self) -> None:
-        """Check that it accepts requests.
+        """Check that it can process requests; a graph whose other servers are not ready needs no replacement.
 
         Raises:
             RuntimeError: Ray should replace it.
         """
-        if not self._dispatcher.is_ready:
-            raise RuntimeError(self._dispatcher.describe_state())
         if self._limits.is_hung:
             raise RuntimeError("a request timed out in the model, and server.on_timeout is replace")
 

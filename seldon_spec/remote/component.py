@@ -113,10 +113,10 @@ class RemoteComponent:
         metadata = _list_metadata(context, self._headers)
         if operation is Operation.METADATA:
             return Response(Message(PayloadType.JSON, self._server.read_metadata(metadata, limit)))
-        codec = self._server.codec
-        body = None if operation in WITHOUT_BODY else encode_request(operation, request, codec)
-        wire = self._server.send(operation, body, metadata, limit)
-        return WireResponse(wire, operation, codec, self._server.address)
+        server = self._find_server(request.codec.transport)
+        body = None if operation in WITHOUT_BODY else encode_request(operation, request, server.codec)
+        wire = server.send(operation, body, metadata, limit)
+        return WireResponse(wire, operation, server.codec, server.address)
 
     def batch_message(self, request: Request) -> Message | None:  # noqa: ARG002
         """Return None: no request is part of a batch here; the server may batch them."""
@@ -135,6 +135,10 @@ class RemoteComponent:
         self._monitor.stop()
         self._server.close()
         self._monitor.join()
+
+    def _find_server(self, _transport: Transport) -> Server:
+        """Return the server for requests of one encoding."""
+        return self._server
 
     def _find_operation(self, request: Request) -> Operation:
         """Return the operation of the server for a request; one of tensors names none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,18 +29,24 @@ def test_a_rayservice_has_the_config_of_a_cluster_with_a_replica_per_node(folder
     document = next(yaml.safe_load_all((folder / "for-kuberay.yaml").read_text()))
     inner = yaml.safe_load(document["spec"]["serveConfigV2"])
     [application] = config["applications"]
-    [deployment] = application["deployments"]
     application.pop("runtime_env", None)  # these variables are those of the pods
-    deployment["max_replicas_per_node"] = 1
+    deployments, groups = application["deployments"], document["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    for deployment, group in zip(deployments, groups, strict=True):
+        deployment["max_replicas_per_node"] = 1
+        parameters = group["rayStartParams"]
+        cpus = deployment.get("ray_actor_options", {}).get("num_cpus", 1)
+        assert cpus <= int(parameters["num-cpus"]) < cpus + 1
+        if len(groups) > 1:  # a node has room for no replica of another deployment
+            [resources] = map(json.loads, shlex.split(parameters["resources"]))
+            deployment.setdefault("ray_actor_options", {})["resources"] = resources
+            assert resources == {f"replica-of-{deployment['name']}": 1}
     assert inner == config
-    [workers] = document["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    cpus = deployment.get("ray_actor_options", {}).get("num_cpus", 1)
-    assert cpus <= int(workers["rayStartParams"]["num-cpus"]) < cpus + 1
 
 
 def test_the_application_has_the_options_of_the_config() -> None:
     config = yaml.safe_load((GOLDEN / "ray-scaled" / "for-ray.yaml").read_text())
-    assert build_options(load(GOLDEN / "ray-scaled", {})) == config["applications"][0]["deployments"][0]
+    spec = load(GOLDEN / "ray-scaled", {})
+    assert {"name": spec.name, **build_options(spec)} == config["applications"][0]["deployments"][0]
 
 
 def test_a_file_with_another_name_is_named(tmp_path: Path) -> None:
@@ -141,15 +149,38 @@ def test_a_complete_config_repeats_the_settings(tmp_path: Path) -> None:
     assert variables["SELDON_SPEC__SERVER__THREADS"] == "3"
 
 
-def test_components_with_pods_of_their_own_are_reported(tmp_path: Path) -> None:
+NESTED = """
+name: chain
+graph: [one, inner]
+components:
+  one: {class_name: MyModel, timeout_seconds: 2, server: {threads: 2, workers: 2}, deployment: {resources: {gpu: 1}}}
+  inner: {graph: [two], components: {two: {class_name: MyModel, deployment: {replicas: 2}}}}
+deployment: {apart: true}
+"""
+
+
+def test_keys_of_components_without_effect_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "MyModel.py").write_text(MODEL)
+    (tmp_path / "requirements.txt").write_text(WITH_RAY)
+    (tmp_path / "seldon.yaml").write_text(NESTED)
+    spec = load(tmp_path, {})
+    assert not spec.diagnostics
+    found = [".".join(each.path) for each in find_problems(spec, Target.RAY) if each.code == "not-in-target"]
+    assert found == [
+        "components.one.server.workers",
+        "deployment.apart",
+        "components.inner.components.two.deployment.replicas",
+    ]
+
+
+def test_a_component_with_the_name_of_the_graph_is_reported(tmp_path: Path) -> None:
     (tmp_path / "MyModel.py").write_text(MODEL)
     (tmp_path / "requirements.txt").write_text(WITH_RAY)
     (tmp_path / "seldon.yaml").write_text(
-        "name: chain\ngraph: [one]\ncomponents:\n  one: {class_name: MyModel, deployment: {resources: {gpu: 1}}}\n"
-        "deployment: {apart: true}\n"
+        "name: iris\ngraph: [iris]\ncomponents: {iris: {class_name: MyModel, deployment: {replicas: 1}}}\n"
     )
-    found = [each for each in find_problems(load(tmp_path, {}), Target.RAY) if each.code == "not-in-target"]
-    assert [".".join(each.path) for each in found] == ["deployment.apart", "components.one.deployment.resources"]
+    errors = [each for each in find_problems(load(tmp_path, {}), Target.RAY) if each.severity is Severity.ERROR]
+    assert [(each.code, ".".join(each.path)) for each in errors] == [("deployment-ray", "components.iris.deployment")]
 
 
 def test_a_graph_in_one_process_is_not_reported(tmp_path: Path) -> None:
@@ -160,12 +191,10 @@ def test_a_graph_in_one_process_is_not_reported(tmp_path: Path) -> None:
     assert not [each for each in found if each.code == "not-in-target"]
 
 
-def test_a_class_that_learns_is_reported_if_there_are_replicas(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", [Target.RAY, Target.KUBERAY])
+def test_a_class_that_learns_gets_all_feedback(tmp_path: Path, target: Target) -> None:
     learning = MODEL + "\n    def send_feedback(self, features, names, reward, truth):\n        pass\n"
     (tmp_path / "MyModel.py").write_text(learning)
     (tmp_path / "requirements.txt").write_text(WITH_RAY)
-    file = tmp_path / "seldon.yaml"
-    for text, codes in (("deployment: {replicas: 2}", ["deployment-state"]), ("server: {workers: 2}", [])):
-        file.write_text(f"class_name: MyModel\nname: iris\n{text}\n")
-        found = [each.code for each in find_problems(load(tmp_path, {}), Target.RAY)]
-        assert [code for code in found if code != "not-in-target"] == codes
+    (tmp_path / "seldon.yaml").write_text("class_name: MyModel\nname: iris\ndeployment: {replicas: 2}\n")
+    assert "deployment-state" not in {each.code for each in find_problems(load(tmp_path, {}), target)}

@@ -222,3 +222,23 @@ def test_a_relative_path(folder: Path, serve_folder: Serve) -> None:
     command = (sys.executable, "-m", "seldon_spec", "serve", folder.name)
     with serve_folder(folder.parent, command) as server:
         assert predict(server.http, 1.0)[0] == 200
+
+
+def test_the_model_metadata_of_a_server_over_grpc(tmp_path: Path, serve_folder: Serve) -> None:
+    """Its message has no empty members."""
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris" / "Iris.py").write_text("class Iris:\n    def predict(self, X, names):\n        return X\n")
+    (tmp_path / "iris" / "seldon.yaml").write_text("class_name: Iris\n")
+    with serve_folder(tmp_path / "iris") as iris:
+        url = f"grpc://127.0.0.1:{iris.grpc}"
+        (tmp_path / "seldon.yaml").write_text(f"name: g\ngraph: [iris]\ncomponents: {{iris: {{url: '{url}'}}}}\n")
+        with (
+            serve_folder(tmp_path) as graph,
+            urllib.request.urlopen(f"http://127.0.0.1:{graph.http}/v2/models/iris") as response,
+        ):
+            found = json.load(response)
+    assert {key: found[key] for key in ("platform", "inputs", "outputs")} == {
+        "platform": "",
+        "inputs": [],
+        "outputs": [],
+    }

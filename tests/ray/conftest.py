@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
 
 MODELS = Path(__file__).parent / "models"
-NAMES = ("limited", "routed", "gate", "measured")
+NAMES = ("limited", "routed", "gate", "measured", "parts")
 START_SECONDS = 240
 TOKEN = "a-token-of-the-gate"
 
@@ -79,18 +79,18 @@ class Place:
 
 
 class Gate:
-    """The pipes of the model ``gate`` of one server."""
+    """The pipes of the models of one server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("called", "opened"):
+        for name in ("called", "opened", "slow"):
             os.mkfifo(folder / name)
 
     def wait_for_call(self) -> None:
         assert (self.folder / "called").read_text() == "called"
 
-    def open(self) -> None:
-        (self.folder / "opened").write_text("open")
+    def open(self, name: str = "opened") -> None:
+        (self.folder / name).write_text("open")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, ModelInferResponse
+
 TESTS = Path(__file__).parents[1]
 MODELS = Path(__file__).parent / "models"
 GOLDEN = TESTS / "golden" / "manifest"
@@ -127,6 +129,8 @@ handle = serve.run(app({"path": sys.argv[1]}), name="local", _local_testing_mode
 outcomes["live"] = call(handle, "inference.GRPCInferenceService", "ServerLive")
 outcomes["health"] = handle.check_health.remote().result()
 outcomes["has logs of the process"] = logging.getLogger().handlers == handlers
+parts = serve.run(app({"path": sys.argv[3]}), name="parts", _local_testing_mode=True)
+outcomes["parts"] = call(parts, "inference.GRPCInferenceService", "ModelInfer", bytes.fromhex(sys.argv[4]))
 try:
     serve.run(app({"path": sys.argv[2]}), name="failing", _local_testing_mode=True)
 except Exception as error:
@@ -135,14 +139,58 @@ print(json.dumps(outcomes))
 """
 
 
-def test_the_application_in_one_process(tmp_path: Path) -> None:
+def test_the_application_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Failing.py").write_text(
         "class Failing:\n    def load(self):\n        raise OSError('no weights')\n\n    def predict(self, X, names):\n        return X\n"
     )
     (tmp_path / "seldon.yaml").write_text("class_name: Failing\n")
-    outcomes = run_python(LOCAL, str(MODELS / "limited"), str(tmp_path))
+    monkeypatch.setenv("GATE_TOKEN", "a-token-of-the-gate")
+    monkeypatch.setenv("GATE_FOLDER", str(tmp_path))
+    request: Any = ModelInferRequest(model_name="parts")
+    request.inputs.add(name="input-0", datatype="FP64", shape=[1, 2]).contents.fp64_contents.extend([1.0, 2.0])
+    parts = str(MODELS / "parts"), request.SerializeToString().hex()
+    outcomes = run_python(LOCAL, str(MODELS / "limited"), str(tmp_path), *parts)
     assert outcomes["argument"] == "seldon_spec.ray:app has no argument pth; it has path"
     assert outcomes["live"] == "0801"
     assert outcomes["health"] is None
     assert outcomes["has logs of the process"]
     assert "no weights" in outcomes["failure"]
+    response = ModelInferResponse.FromString(bytes.fromhex(outcomes["parts"]))
+    assert list(response.outputs[0].contents.fp64_contents) == [1, 4, 4]
+
+
+COPIES = """
+import json, sys
+from seldon_spec.app import load, prepare
+from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.call import FeedbackCopy
+from seldon_spec.inference.message import Operation
+from seldon_spec.observability.metrics import Exposition, Metrics
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.ray.copied_metrics import without_copies
+from seldon_spec.server.rest.flask_app import make_app
+
+spec = prepare(load(sys.argv[1]))
+metrics, posted = Metrics(spec.unit), []
+dispatcher = dispatcher_for(spec, without_copies(metrics), on_post=lambda call: posted.append(call.operation.value))
+dispatcher.start().result()
+feedback = b'{"response": {"meta": {"routing": {"by-sign": 1}}}, "reward": 1.5}'
+for context in (None, FeedbackCopy("some-request")):
+    dispatcher.submit(Operation.FEEDBACK, feedback, JsonCodec(), context).result()
+client = make_app(dispatcher, spec).test_client()
+assert client.post("/send-feedback", data=feedback, content_type="application/json").status_code == 200
+response = client.post("/predict", data=b'{"data": {"ndarray": [[1.0]]}}', content_type="application/json")
+lines = Exposition(metrics).render().decode().splitlines()
+counts = [line.rpartition(" ")[2] for line in lines if line.startswith("seldon_api_model_feedback")]
+requests = [line.rpartition(" ")[2] for line in lines if line.startswith("seldon_spec_request_duration_seconds_count")]
+dispatcher.stop()
+print(json.dumps([posted, response.get_json()["meta"]["tags"], counts, requests]))
+"""
+
+
+def test_a_copy_of_feedback_is_applied_and_not_counted() -> None:
+    posted, tags, counts, requests = run_python(COPIES, str(MODELS / "routed"))
+    assert posted == ["feedback", "feedback", "feedback", "predict"]
+    assert tags == {"rewards": 4.5}
+    assert sorted(map(float, counts)) == [2, 3]
+    assert sorted(map(float, requests)) == [1, 2]

@@ -35,13 +35,16 @@ def check_entry(context: RuleContext, name: str, entry: Mapping[str, Any]) -> It
     """
     url = entry.get("url")
     if url is None:
-        for key in ("timeout_seconds", "token", "ca"):
+        deployment = entry.get("deployment") or {}
+        is_on_ray = bool(deployment.get("replicas") or deployment.get("resources"))  # in a process of its own
+        for key in ("token", "ca") if is_on_ray else ("timeout_seconds", "token", "ca"):
             if entry.get(key) is not None:
                 yield _without_effect(context, name, (key,), "the component has no url", Severity.WARNING)
         reason = "the component is built in the process of its graph"
         is_apart = context.values.get(("deployment", "apart")) is True
+        sections = [] if is_apart else [(key,) for key in _OF_SERVER if key in entry]
         server = [("server", key) for key in entry.get("server") or {} if key != "validate_requests"]
-        for path in [] if is_apart else [*((key,) for key in _OF_SERVER if key in entry), *server]:
+        for path in [*sections, *([] if is_apart or is_on_ray else server)]:
             yield _without_effect(context, name, path, reason, Severity.NOTE)
     elif entry.get("token") is not None and url.startswith(("http://", "grpc://")):
         yield Diagnostic(

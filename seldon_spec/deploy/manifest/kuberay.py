@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 
@@ -18,8 +19,16 @@ from seldon_spec.deploy.manifest.metadata import (
 from seldon_spec.deploy.manifest.network import build_monitor, build_service
 from seldon_spec.deploy.manifest.pod import CONTAINER_SECURITY, PodStyle, build_pod, build_ports, build_resources
 from seldon_spec.deploy.manifest.problems import find_problems, report
-from seldon_spec.deploy.manifest.ray import as_replica, build_config, find_ray_problems, read_quantity
+from seldon_spec.deploy.manifest.ray import (
+    as_replica,
+    build_config,
+    find_ray_problems,
+    list_parts,
+    name_resource,
+    read_quantity,
+)
 from seldon_spec.deploy.manifest.tree import Tree, to_plain
+from seldon_spec.deploy.manifest.variables import termination_seconds
 from seldon_spec.deploy.manifest.workload import Workload
 from seldon_spec.deploy.manifest.writer import write_documents
 from seldon_spec.errors import Diagnostic, Severity
@@ -35,6 +44,9 @@ _NODE_MEMORY = "1Gi"
 
 _MI = 1 << 20
 
+_OF_PODS = frozenset({"deployment-scaling", "deployment-state"})
+"""The codes of problems that Ray does not have: it scales by requests, and replicas pass on feedback."""
+
 _CONTROL_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001}
 
 _VARIABLES = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -45,7 +57,7 @@ def check_kuberay(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noq
     """Yield the diagnostics of a RayService."""
     workload = Workload(spec.name, spec, spec)
     problems = find_problems(as_replica(workload), is_complete=is_complete)
-    yield from (each for each in problems if each.code != "deployment-scaling")
+    yield from (each for each in problems if each.code not in _OF_PODS)
     yield from find_ray_problems(workload)
     if spec.deployment.network_policy is not False:
         yield report(
@@ -68,6 +80,8 @@ def render_kuberay(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
     workload = as_replica(Workload(spec.name, spec, spec))
     variables = build_environment(workload, drains=False, is_complete=is_complete)
     selector = {**build_selector(workload), "ray.io/serve": "true"}
+    parts = list_parts(spec)
+    scaled = [each for each in (workload, *parts) if isinstance(each.spec.deployment.replicas, ReplicasSpec)]
     config = build_config(workload, "0.0.0.0", {}, is_alone=True)  # noqa: S104 - the address in the pod
     yield {
         "apiVersion": "ray.io/v1",
@@ -78,9 +92,11 @@ def render_kuberay(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
             "rayClusterConfig": {
                 "rayVersion": RAY_VERSION,
                 "authOptions": {"mode": "token"},
-                **_build_autoscaler(workload),
-                "headGroupSpec": _build_head(workload, variables),
-                "workerGroupSpecs": [_build_workers(workload, variables)],
+                **_build_autoscaler(scaled),
+                "headGroupSpec": _build_head(workload, variables, is_scaled=bool(scaled)),
+                "workerGroupSpecs": [
+                    _build_workers(workload, each, variables, needs_own=bool(parts)) for each in (workload, *parts)
+                ],
             },
         },
     }
@@ -88,19 +104,17 @@ def render_kuberay(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FB
     yield from build_monitor(workload, build_selector(workload))
 
 
-def _build_autoscaler(workload: Workload) -> dict[str, Tree]:
-    replicas = workload.spec.deployment.replicas
-    if not isinstance(replicas, ReplicasSpec):
+def _build_autoscaler(scaled: list[Workload]) -> dict[str, Tree]:
+    if not scaled:
         return {}
     return {
-        "enableInTreeAutoscaling": workload.with_origin(True, "deployment", "replicas"),  # noqa: FBT003 - a value
+        "enableInTreeAutoscaling": scaled[0].with_origin(True, "deployment", "replicas"),  # noqa: FBT003 - a value
         "autoscalerOptions": {"securityContext": dict(CONTAINER_SECURITY)},
     }
 
 
-def _build_head(workload: Workload, variables: list[Tree]) -> Tree:
+def _build_head(workload: Workload, variables: list[Tree], *, is_scaled: bool) -> Tree:
     """Return the pod of the cluster's own processes: no replica runs there, so that it needs no secrets."""
-    is_scaled = isinstance(workload.spec.deployment.replicas, ReplicasSpec)
     ports = [{"name": name, "containerPort": port} for name, port in _CONTROL_PORTS.items()]
     variables = [each for each in variables if "valueFrom" not in each]
     container = {
@@ -110,44 +124,57 @@ def _build_head(workload: Workload, variables: list[Tree]) -> Tree:
         "livenessProbe": _probe("/api/gcs_healthz", "dashboard", 10),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
-    return _build_group(workload, variables, container, cpus=0, needs_account=is_scaled)
+    return _build_group(workload, workload, variables, container, {"num-cpus": "0"}, needs_account=is_scaled)
 
 
-def _build_workers(workload: Workload, variables: list[Tree]) -> Tree:
-    deployment = workload.spec.deployment
+def _build_workers(workload: Workload, part: Workload, variables: list[Tree], *, needs_own: bool) -> Tree:
+    """Return the pods of one deployment.
+
+    Args:
+        workload: the whole spec.
+        part: it, or a component with a deployment of its own.
+        variables: of the container.
+        needs_own: whether no other deployment may use the nodes.
+    """
+    deployment = part.spec.deployment
     replicas = deployment.replicas
     least, most = (replicas.min, replicas.max) if isinstance(replicas, ReplicasSpec) else (replicas, replicas)
     container = {
-        "resources": _build_worker_resources(workload) or None,
+        "resources": _build_worker_resources(part) or None,
         "readinessProbe": _probe("/-/healthz", "serve", 5),
         "livenessProbe": _probe("/api/local_raylet_healthz", 52365, 10),
     }
-    cpus = math.ceil(read_quantity(deployment.resources.cpu or "1"))
+    parameters = {"num-cpus": str(math.ceil(read_quantity(deployment.resources.cpu or "1")))}
+    if needs_own:  # the operator puts the text into the command of a shell
+        parameters["resources"] = json.dumps(json.dumps({name_resource(part.name): 1}))
     return {
-        "groupName": "replicas",
-        "replicas": workload.with_origin(least, "deployment", "replicas"),
+        "groupName": part.component or "replicas",
+        "replicas": part.with_origin(least, "deployment", "replicas"),
         "minReplicas": least,
         "maxReplicas": most,
-        **_build_group(workload, variables, container, cpus=cpus),
+        **_build_group(workload, part, variables, container, parameters),
     }
 
 
 def _build_group(
     workload: Workload,
+    part: Workload,
     variables: list[Tree],
     container: Mapping[str, Tree],
+    parameters: Mapping[str, Tree],
     *,
-    cpus: int,
     needs_account: bool = False,
 ) -> dict[str, Tree]:
     """Return the parameters of Ray's nodes and the template of their pods; the operator sets the command."""
     own = [{"name": name, "value": value} for name, value in _VARIABLES.items()]
     pod = build_pod(workload, _make_style(workload), [*own, *variables], {"args": None, **container})
+    if part.at:
+        pod = {**pod, "terminationGracePeriodSeconds": termination_seconds(part, drains=False)}
     if needs_account:
         pod = {**pod, "automountServiceAccountToken": True}
     metrics = workload.with_origin(str(workload.spec.ports.metrics), "ports", "metrics")
     return {
-        "rayStartParams": {"num-cpus": str(cpus), "metrics-export-port": metrics},
+        "rayStartParams": {**parameters, "metrics-export-port": metrics},
         "template": {
             "metadata": {"labels": build_labels(workload), "annotations": build_pod_annotations(workload)},
             "spec": pod,

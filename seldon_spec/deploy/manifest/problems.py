@@ -38,7 +38,7 @@ def find_problems(workload: Workload, *, is_complete: bool = False) -> Iterator[
     yield from _check_protocol(workload)
     yield from _check_scaling(workload)
     yield from _check_files(workload)
-    yield from check_state(workload)
+    yield from _check_state(workload)
     yield from _check_monitoring(workload)
     yield from report_literals(workload, list_outside(workload))
     if workload.urls:
@@ -228,7 +228,7 @@ def report_literals(workload: Workload, values: Iterable[tuple[FieldPath, Any]])
             )
 
 
-def check_state(workload: Workload) -> Iterator[Diagnostic]:
+def _check_state(workload: Workload) -> Iterator[Diagnostic]:
     """Report a class that may learn from feedback where each of several processes gets only a part of it."""
     replicas = workload.spec.deployment.replicas
     most = replicas.max if isinstance(replicas, ReplicasSpec) else replicas

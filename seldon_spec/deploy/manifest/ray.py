@@ -14,11 +14,11 @@ from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import SPEC_FILE, Spec
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.deploy.manifest.complete_variables import build_environment
-from seldon_spec.deploy.manifest.problems import check_state, find_literal_problems, report, report_literals
+from seldon_spec.deploy.manifest.problems import find_literal_problems, report, report_literals
 from seldon_spec.deploy.manifest.secrets import list_secrets
 from seldon_spec.deploy.manifest.tree import Tree, to_plain
 from seldon_spec.deploy.manifest.variables import list_outside
-from seldon_spec.deploy.manifest.workload import Workload
+from seldon_spec.deploy.manifest.workload import Workload, list_components, list_specs
 from seldon_spec.errors import Diagnostic, FieldPath, Severity
 
 _SPARE_REQUESTS = 8
@@ -54,6 +54,9 @@ _WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
 )
 """Keys without effect on Ray, and the reason."""
 
+_OWN = (("deployment", "replicas"), ("deployment", "resources"))
+"""The keys with which a component of a graph gets a deployment of its own."""
+
 _OF_PODS = ("namespace", "labels", "annotations", "service_account", "network_policy", "monitoring", "pod")
 """The keys of ``deployment`` that only objects of Kubernetes have."""
 
@@ -75,7 +78,6 @@ def check_ray(spec: Spec, is_complete: bool) -> Iterator[Diagnostic]:  # noqa: F
     if is_complete:
         yield from find_literal_problems(workload)
     yield from find_ray_problems(workload)
-    yield from check_state(as_replica(workload))
 
 
 def find_command_problems(spec: Spec, *, is_local: bool, has_haproxy: bool) -> Iterator[Diagnostic]:
@@ -97,11 +99,15 @@ def find_command_problems(spec: Spec, *, is_local: bool, has_haproxy: bool) -> I
 
 def count_resources(spec: Spec) -> dict[str, float]:
     """Return what all replicas of a spec need, by Ray's names."""
-    replicas = spec.deployment.replicas
-    count = replicas.max if isinstance(replicas, ReplicasSpec) else replicas
-    actor = to_plain(_build_actor(Workload(spec.name, spec, spec)))
-    needed = {"CPU": actor.get("num_cpus", 1), "GPU": actor.get("num_gpus", 0), "memory": actor.get("memory", 0)}
-    return {name: float(count * amount) for name, amount in needed.items() if amount}
+    needed: dict[str, float] = {}
+    for each in (Workload(spec.name, spec, spec), *list_parts(spec)):
+        replicas = each.spec.deployment.replicas
+        count = replicas.max if isinstance(replicas, ReplicasSpec) else replicas
+        actor = {"num_cpus": 1, **to_plain(_build_actor(each))}
+        for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU"), ("memory", "memory")):
+            if actor.get(key):
+                needed[name] = needed.get(name, 0.0) + count * actor[key]
+    return needed
 
 
 def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT001 - the type of a target
@@ -149,25 +155,49 @@ def build_config(workload: Workload, host: Tree, variables: Mapping[str, Tree], 
     folder = spec.image.workdir
     file = folder if spec.file == SPEC_FILE else posixpath.join(folder, spec.file)
     name = workload.with_origin(spec.name, "name")
-    deployment = {**build_deployment(workload), **({"max_replicas_per_node": 1} if is_alone else {})}
+    parts = list_parts(spec)
+    deployments = [build_deployment(each) for each in (workload, *parts)]
+    if is_alone:
+        deployments = [
+            {**_choose_nodes(each, needs_own=bool(parts)), "max_replicas_per_node": 1} for each in deployments
+        ]
     application = {
         "name": name,
         "route_prefix": "/",
         "import_path": "seldon_spec.ray:app",
         "args": {"path": workload.with_origin(file, "image", "workdir")},
         **({"runtime_env": {"env_vars": dict(variables)}} if variables else {}),
-        "deployments": [deployment],
+        "deployments": deployments,
     }
     return {"proxy_location": "EveryNode", **options, "applications": [application]}
 
 
+def _choose_nodes(deployment: dict[str, Tree], *, needs_own: bool) -> dict[str, Tree]:
+    """Return a deployment whose replicas run on its own nodes, where the nodes of several deployments differ."""
+    if not needs_own:
+        return deployment
+    resources = {name_resource(to_plain(deployment["name"])): 1}
+    return {**deployment, "ray_actor_options": {**deployment.get("ray_actor_options", {}), "resources": resources}}
+
+
+def name_resource(deployment: str) -> str:
+    """Return the custom resource that only nodes for the replicas of a deployment have."""
+    return f"replica-of-{deployment}"
+
+
+def list_parts(spec: Spec) -> list[Workload]:
+    """Return the components of a graph with deployments of their own: those with replicas or resources of their own."""
+    parts = [] if spec.graph is None else list_components(spec)
+    return [part for part in parts if any(path[:2] in _OWN for path in part.spec.origins)]
+
+
 def build_deployment(workload: Workload) -> dict[str, Tree]:
-    """Return the options of the only deployment of a workload's application."""
+    """Return the options of a workload's deployment."""
     spec = workload.spec
     grace = spec.server.shutdown.grace_seconds
     actor = _build_actor(workload)
     return {
-        "name": workload.with_origin(spec.name, "name"),
+        "name": workload.name if workload.at else workload.with_origin(spec.name, "name"),
         **_build_replicas(workload),
         "max_ongoing_requests": workload.with_origin(_count_requests(spec), "server", "max_queue"),
         "graceful_shutdown_timeout_s": workload.with_origin(
@@ -230,19 +260,30 @@ def find_ray_problems(workload: Workload) -> Iterator[Diagnostic]:
 
 
 def find_keys_without_effect(workload: Workload) -> Iterator[Diagnostic]:
-    """Yield a warning for each key without effect on Ray."""
+    """Yield a warning for each key without effect on Ray, and the problems of components with own deployments."""
     yield from _check_tls(workload)
-    for path, reason in _WITHOUT_EFFECT:
-        if any(origin[: len(path)] == path for origin in workload.spec.origins):
-            yield _report_unused(workload, path, reason)
+    for each in (workload, *list_parts(workload.spec)):
+        for path, reason in _WITHOUT_EFFECT:
+            if any(origin[: len(path)] == path for origin in each.spec.origins):
+                yield _report_unused(each, path, reason)
     if workload.spec.deployment.apart:
-        yield _report_unused(workload, ("deployment", "apart"), "each replica runs the whole graph")
-    for name, component in workload.spec.components.items():
-        if component.spec is not None:
-            part = Workload(name, component.spec, workload.graph, ("components", name))
-            for key in ("replicas", "resources"):
-                if any(origin[:2] == ("deployment", key) for origin in component.spec.origins):
-                    yield _report_unused(part, ("deployment", key), "each replica runs the whole graph")
+        reason = "a component with replicas or resources of its own gets a deployment of its own"
+        yield _report_unused(workload, ("deployment", "apart"), reason)
+    yield from _check_parts(workload)
+
+
+def _check_parts(workload: Workload) -> Iterator[Diagnostic]:
+    """Report a component whose deployment has the name of the graph's own, and one that gets no deployment."""
+    for part in list_parts(workload.spec):
+        if part.name == workload.spec.name:
+            message = f"the deployment of the component {part.name} has the name of the graph"
+            yield report(part, "deployment-ray", message, ("deployment",), remedy="change one of the names")
+    for at, spec in list_specs(workload):
+        is_nested = len(at) > len(("components", "name"))
+        for path in _OWN if is_nested else ():
+            if any(origin[:2] == path for origin in spec.origins):
+                inner = Workload(at[-1], spec, workload.graph, at)
+                yield _report_unused(inner, path, "only components of the outer graph get deployments of their own")
 
 
 def _report_unused(workload: Workload, path: FieldPath, reason: str) -> Diagnostic:
@@ -308,6 +349,7 @@ def _check_package(workload: Workload) -> Iterator[Diagnostic]:
 
 
 def build_options(spec: Spec) -> dict[str, Tree]:
-    """Return the options of a spec's deployment, as ``serve.deployment(...).options`` takes them."""
+    """Return the options of a spec's deployment except its name, as ``serve.deployment(...).options`` takes them."""
     options: dict[str, Tree] = to_plain(build_deployment(Workload(spec.name, spec, spec)))
+    del options["name"]
     return options

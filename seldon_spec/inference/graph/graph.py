@@ -14,6 +14,7 @@ import numpy as np
 
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import SeldonSpecError, UnsupportedOperation
+from seldon_spec.inference.call import is_copy
 from seldon_spec.inference.component.base import RecordMetrics
 from seldon_spec.inference.component.metadata import complete_metadata
 from seldon_spec.inference.component.response import build_response_message
@@ -213,9 +214,11 @@ class Graph:
         receivers = self._list_receivers(message.routing)
         response: Response | None = None
         for index, node in reversed(list(enumerate(receivers))):
+            if node.is_remote and is_copy():  # it has got the feedback already
+                continue
             try:
                 response = node.call(request.codec.decode(Operation.FEEDBACK, wire))
-            except SeldonSpecError as error:  # noqa: PERF203 - the others get the feedback nevertheless
+            except SeldonSpecError as error:
                 if index == 0:
                     raise
                 logger.error("feedback: component %s: %s", error.component, error, exc_info=error.__cause__)

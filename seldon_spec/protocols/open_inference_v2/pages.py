@@ -72,9 +72,9 @@ def show_model(model: ModelInfo, dispatcher: Dispatcher, name: str, version: str
     return {
         "name": name or model.name,
         **({} if found.version is None else {"versions": [found.version]}),
-        "platform": metadata["platform"],
-        "inputs": _show_tensors(metadata["inputs"], "input"),
-        "outputs": _show_tensors(metadata["outputs"], "output"),
+        "platform": metadata.get("platform", ""),  # that of a server over gRPC has no empty members
+        "inputs": _show_tensors(metadata.get("inputs", ()), "input"),
+        "outputs": _show_tensors(metadata.get("outputs", ()), "output"),
     }
 
 
