@@ -28,12 +28,12 @@ class ResourcesSpec:
     Attributes:
         cpu: without a limit.
         memory: also the limit.
-        gpu: the number of GPUs.
+        gpu: the number of GPUs; below 1, a share of one.
     """
 
     cpu: str | None = None
     memory: str | None = None
-    gpu: int | None = None
+    gpu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

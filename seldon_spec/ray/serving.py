@@ -72,10 +72,11 @@ def serve_job(job: Job) -> None:
             started = time.monotonic()
             logger.info("starting a cluster of Ray" if job.address is None else "connecting to the cluster")
             cpus = job.resources.get("CPU", 0.0)
-            with open_cluster(job.address, cpus, job.runtime_env) as cluster, ServerSignals():  # Ray replaces handlers
+            with open_cluster(job.address, cpus, job.runtime_env) as cluster, ServerSignals() as signals:
+                # signals again, because Ray has replaced the handlers
                 logger.info("Ray %s runs after %.1f seconds", ray.__version__, time.monotonic() - started)
                 cluster.check_resources(job.resources)
-                _Serving(job, cluster).run(started)
+                _Serving(job, cluster, signals).run(started)
     except Stopped:
         pass
     except RayError as error:
@@ -89,12 +90,14 @@ class _Serving:
     Args:
         job: what is served.
         cluster: that this process is connected to.
+        signals: of this process.
     """
 
-    def __init__(self, job: Job, cluster: Cluster) -> None:
+    def __init__(self, job: Job, cluster: Cluster, signals: ServerSignals) -> None:
         self._spec = job.spec
         self._job = job
         self._cluster = cluster
+        self._signals = signals
 
     def run(self, started: float) -> None:
         """Start the application, wait for a signal, and stop it.
@@ -113,28 +116,22 @@ class _Serving:
         except Stopped:
             self._drain()
         finally:
-            if self._cluster.is_local:
-                pass  # it ends with the cluster
-            elif is_new:
-                serve.shutdown()
-            else:
-                serve.delete(self._spec.name, _blocking=False)
+            if not self._cluster.is_local:  # else the application ends with the cluster
+                if is_new:
+                    serve.shutdown()
+                else:
+                    serve.delete(self._spec.name, _blocking=False)
 
     def _start_serve(self) -> bool:
         """Start Serve, and return whether it did not run before.
 
         Raises:
-            ClusterFailed: it runs with other ports.
+            ClusterFailed: it runs with other ports, or with an application of the same name or path.
         """
-        config, ports = self._job.config, self._spec.ports
-        running = None if self._cluster.is_local else _find_running()
-        if running is not None:
-            wanted = (ports.http, ports.grpc or running[1])
-            if wanted != running:
-                shown = (
-                    f"its ports are {running[0]} (HTTP) and {running[1]} (gRPC), and not {wanted[0]} and {wanted[1]}"
-                )
-                raise ClusterFailed(f"Serve runs on the cluster already: {shown}; set ports.http and ports.grpc")
+        config = self._job.config
+        client = None if self._cluster.is_local else _get_global_client(raise_if_no_controller_running=False)
+        if client is not None:
+            _check_running(client.get_serve_details(), self._spec)
             return False
         serve.start(
             proxy_location=config["proxy_location"],
@@ -153,7 +150,9 @@ class _Serving:
         """
         reported, report_at = "", 0.0
         while True:
-            application = serve.status().applications[self._spec.name]
+            application = serve.status().applications.get(self._spec.name)
+            if application is None:
+                raise ClusterFailed("the application was deleted while it was started")
             for deployment in application.deployments.values():
                 failure = find_failure(deployment.message)
                 if failure is not None:
@@ -169,10 +168,16 @@ class _Serving:
             time.sleep(_POLL_SECONDS)
 
     def _watch(self) -> None:
-        """Log changes of the application's state, until a signal raises Stopped."""
+        """Log changes of the application's state.
+
+        Raises:
+            Stopped: a signal has arrived, or the terminal is closed.
+        """
         before = "RUNNING"
         while True:
             time.sleep(_WATCH_SECONDS)
+            if self._signals.is_terminal_gone and not self._signals.is_hangup_ignored:
+                raise Stopped
             application = serve.status().applications.get(self._spec.name)
             state = "DELETED" if application is None else application.status.value
             if state != before:
@@ -219,11 +224,27 @@ def _describe_state(application: Any) -> str:
     return ", ".join(parts)
 
 
-def _find_running() -> tuple[int, int | None] | None:
-    """Return the ports of Serve for HTTP and gRPC; None if it does not run on the cluster."""
-    client = _get_global_client(raise_if_no_controller_running=False)
-    if client is None:
-        return None
-    details = client.get_serve_details()
+def _check_running(details: Mapping[str, Any], spec: Spec) -> None:
+    """Check that Serve, which runs on a cluster already, can serve a spec.
+
+    Args:
+        details: as Serve reports them.
+        spec: its ports are Serve's, because those of a cluster cannot be changed.
+
+    Raises:
+        ClusterFailed: it cannot.
+    """
     grpc = details["grpc_options"]
-    return details["http_options"]["port"], grpc["port"] if grpc["grpc_servicer_functions"] else None
+    found = {"http": details["http_options"]["port"], "grpc": grpc["port"] if grpc["grpc_servicer_functions"] else None}
+    problems = [
+        f"ports.{key} is {getattr(spec.ports, key)}, and its port is {port}"
+        for key, port in found.items()
+        if getattr(spec.ports, key) not in (None, port)
+    ]
+    for name, other in details["applications"].items():
+        if name == spec.name or other["route_prefix"] == "/":
+            problems.append(
+                f"its application {name} has the path {other['route_prefix']}, and this one is {spec.name} at /"
+            )
+    if problems:
+        raise ClusterFailed(f"Serve runs on the cluster already: {'; '.join(problems)}")

@@ -44,6 +44,7 @@ ERRORS = [
     ("name-of-component", f"name: {'g' * 60}\ngraph: iris\ncomponents:\n  iris:\n    {MODEL}    {RIGHT}{APART}"),
     ("image-without-component", f"graph: [outside]\ncomponents: {{outside: ../outside}}\n{RIGHT}"),
     ("scaling-without-cpu", MODEL + SCALED),
+    ("gpu-share", MODEL + RIGHT.replace("1Gi", "1Gi, gpu: 0.5")),
     ("file-relative", f"{MODEL}environment: {{A: {{from_file: secrets/a}}}}\n{RIGHT}"),
     ("file-relative-certificate", MODEL + CERTIFICATES + RIGHT),
     ("file-in-system-folder", f"{MODEL}parameters: {{threshold: {{from_file: /etc/threshold}}}}\n{RIGHT}"),

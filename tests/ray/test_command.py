@@ -293,7 +293,8 @@ def test_a_second_command_needs_the_ports_that_serve_has(
     with run_command(MODELS / "limited", [spread.place.rest_port + 1, spread.place.grpc_port], nodes[1]) as command:
         _, errors = command.process.communicate(timeout=START_SECONDS)
     assert command.process.returncode == 1
-    assert f"its ports are {spread.place.rest_port} (HTTP)" in errors
+    assert f"ports.http is {spread.place.rest_port + 1}, and its port is {spread.place.rest_port};" in errors
+    assert re.search(r"its application spread\d* has the path /, and this one is limited at /", errors)
 
 
 def test_a_node_that_ends_under_load_is_replaced(

@@ -39,6 +39,7 @@ _OF_CONTAINERS = frozenset(
 def check_deployment(context: RuleContext) -> Iterator[Diagnostic]:
     """Report values of ``deployment`` that contradict others or have no effect."""
     yield from _check_replicas(context)
+    yield from _check_gpu(context)
     yield from _check_graph_keys(context)
     yield from _check_names(context)
     yield from _check_pod(context)
@@ -56,6 +57,20 @@ def _check_replicas(context: RuleContext) -> Iterator[Diagnostic]:
             path=path,
             found=f"{low:g}",
             allowed=f"at most {high:g}",
+        )
+
+
+def _check_gpu(context: RuleContext) -> Iterator[Diagnostic]:
+    path = ("deployment", "resources", "gpu")
+    number = context.values.get(path)
+    if isinstance(number, float) and number > 1 and not number.is_integer():
+        yield Diagnostic(
+            "range",
+            "deployment.resources.gpu has a fraction above 1: a replica uses whole GPUs, or a share of one",
+            context.item_origin(*path),
+            path=path,
+            found=f"{number:g}",
+            allowed="a whole number, or one below 1",
         )
 
 

@@ -212,7 +212,7 @@ def _build_deploy(workload: Workload) -> Tree:
         limits["memory"] = workload.with_origin(_render_memory(resources.memory), *at, "memory")
         reserved["memory"] = limits["memory"]
     if resources.gpu is not None:
-        device = {"driver": "nvidia", "count": resources.gpu, "capabilities": ["gpu"]}
+        device = {"driver": "nvidia", "count": int(resources.gpu), "capabilities": ["gpu"]}
         reserved["devices"] = workload.with_origin([device], *at, "gpu")
     both = {**({"limits": limits} if limits else {}), **({"reservations": reserved} if reserved else {})}
     replicas = workload.with_origin(count_pods(workload), "deployment", "replicas")

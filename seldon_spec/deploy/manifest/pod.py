@@ -141,7 +141,7 @@ def build_resources(workload: Workload) -> dict[str, Tree]:
         requests["memory"] = workload.with_origin(resources.memory, "deployment", "resources", "memory")
         limits["memory"] = resources.memory
     if resources.gpu is not None:
-        limits["nvidia.com/gpu"] = workload.with_origin(resources.gpu, "deployment", "resources", "gpu")
+        limits["nvidia.com/gpu"] = workload.with_origin(int(resources.gpu), "deployment", "resources", "gpu")
     both = {**({"requests": requests} if requests else {}), **({"limits": limits} if limits else {})}
     return {"resources": both} if both else {}
 

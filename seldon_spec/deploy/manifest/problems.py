@@ -148,6 +148,16 @@ def _check_image(workload: Workload) -> Iterator[Diagnostic]:
 
 def _check_scaling(workload: Workload) -> Iterator[Diagnostic]:
     deployment = workload.spec.deployment
+    gpu = deployment.resources.gpu
+    if gpu is not None and gpu < 1:
+        yield report(
+            workload,
+            "not-in-target",
+            "a pod or a container uses whole GPUs",
+            ("deployment", "resources", "gpu"),
+            found=f"{gpu:g}",
+            remedy="set a whole number, or use --for ray, whose replicas can share a GPU",
+        )
     if isinstance(deployment.replicas, ReplicasSpec) and deployment.resources.cpu is None:
         yield report(
             workload,

@@ -233,7 +233,8 @@ def _build_actor(workload: Workload) -> dict[str, Tree]:
             _number(read_quantity(resources.cpu)), "deployment", "resources", "cpu"
         )
     if resources.gpu is not None:
-        actor["num_gpus"] = workload.with_origin(resources.gpu, "deployment", "resources", "gpu")
+        gpus = _number(Fraction(str(resources.gpu)))
+        actor["num_gpus"] = workload.with_origin(gpus, "deployment", "resources", "gpu")
     if resources.memory is not None:
         size = int(read_quantity(resources.memory))
         actor["memory"] = workload.with_origin(size, "deployment", "resources", "memory")
