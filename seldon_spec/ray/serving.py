@@ -27,8 +27,8 @@ _POLL_SECONDS = 0.2
 _WATCH_SECONDS = 2.0
 _REPORT_SECONDS = 10.0
 """The interval at which the deployments that are not ready yet are logged."""
-_LOGGING = {"log_level": "CRITICAL", "enable_access_log": False}
-"""Of Serve's own processes: this command logs what they report, and the replicas log the requests."""
+_QUIET = {"log_level": "CRITICAL", "enable_access_log": False}
+"""The log of Serve itself on a local cluster: this command logs what it reports, and replicas log the requests."""
 
 _EXIT_SECONDS = 10.0
 """What Serve needs beside the grace period to stop the replicas."""
@@ -98,6 +98,7 @@ class _Serving:
         self._job = job
         self._cluster = cluster
         self._signals = signals
+        self._logging = _QUIET if cluster.is_local else None
 
     def run(self, started: float) -> None:
         """Start the application, wait for a signal, and stop it.
@@ -108,7 +109,7 @@ class _Serving:
         is_new = self._start_serve()
         try:
             name = self._spec.name
-            target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=_LOGGING)
+            target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=self._logging)
             serve.run_many([target], wait_for_applications_running=False)
             self._wait_until_running()
             self._log_addresses(time.monotonic() - started)
@@ -137,7 +138,7 @@ class _Serving:
             proxy_location=config["proxy_location"],
             http_options=config["http_options"],
             grpc_options=config.get("grpc_options"),
-            logging_config=_LOGGING,
+            logging_config=self._logging,
         )
         return True
 
