@@ -19,6 +19,7 @@ from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.patterns import is_left_out
 from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.layers.environment import generic_variable
+from seldon_spec.config.layers.variables import rows_of
 from seldon_spec.config.model import Spec
 from seldon_spec.config.secrets import prepare_to_load
 from seldon_spec.deploy.manifest.complete_variables import build_environment
@@ -92,10 +93,12 @@ def _describe_files(workload: Workload) -> dict[str, Any]:
             problem = f"component {component.unit.id} is outside the folder of the graph, which Ray copies to the nodes"
             raise WrongArgument(problem, "move it into that folder, or serve it apart and set its url")
     environment = build_environment(workload, drains=False, is_complete=False)
+    variables = {each["name"]: str(to_plain(each["value"])) for each in environment if "value" in each}
+    labels = {row.name: os.environ[row.name] for row in rows_of("unit") if row.name in os.environ}
     return {
         "working_dir": str(spec.folder.absolute()),
         "excludes": list(_list_left_out(spec.folder, find_patterns(spec))),
-        "env_vars": {each["name"]: str(to_plain(each["value"])) for each in environment if "value" in each},
+        "env_vars": {**labels, **variables},
     }
 
 
