@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import http.client
 import os
@@ -27,6 +28,7 @@ from typing import Any, Protocol
 import grpc
 import hypothesis
 import pytest
+import typer
 
 from seldon_spec.config.model import PortsSpec, ServerSpec, Spec
 from seldon_spec.process.signals import ServerSignals
@@ -98,6 +100,14 @@ def collect_garbage() -> Iterator[None]:
     """Raise what finalizers warn of, such as a file left open, in the module that caused it."""
     yield
     gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def build_command_line_once() -> Iterator[None]:
+    """Keep the parser of the command line, which Typer builds in each call; that takes longer than most commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @contextlib.contextmanager
