@@ -67,6 +67,18 @@ def _escape_surrogates(value: Any) -> Any:
     return value
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Exclude the collected tests from garbage collection: to scan them takes longer than most modules of tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A ``seldon-spec serve`` that answers; its log is complete once the server has ended."""
