@@ -55,7 +55,7 @@ test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/c
 
 # In an environment of its own: pytest runs with Playwright.
 test-browser: .venv-browser/.wheel
-	$(call run_tests,.venv-browser,tests/browser,-m browser $(PARALLEL))
+	$(call run_tests,.venv-browser,tests/browser,-m browser --numprocesses 2 --dist loadfile)
 
 # In an environment of its own: Ray is large, and needs other packages than the tests.
 test-ray: .venv-ray/.wheel
@@ -81,7 +81,8 @@ define run_tests
 cd build/run && ../../$1/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed $3 $(addprefix ../../,$2)
 endef
 
-PARALLEL := --numprocesses 2 --dist loadfile
+# One more than the two cores of CI, since many tests wait for servers.
+PARALLEL := --numprocesses 3 --dist worksteal
 test-%: .venv-%/.wheel
 	$(call run_tests,.venv-$*,$(TESTS),$(PARALLEL))
 
