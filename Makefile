@@ -55,7 +55,7 @@ test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/c
 
 # In an environment of its own: pytest runs with Playwright.
 test-browser: .venv-browser/.wheel
-	$(call run_tests,.venv-browser,tests/browser,-m browser $(PARALLEL))
+	$(call run_tests,.venv-browser,tests/browser,-m browser --numprocesses 2 --dist loadfile)
 
 # In an environment of its own: Ray is large, and needs other packages than the tests.
 test-ray: .venv-ray/.wheel
@@ -81,7 +81,8 @@ define run_tests
 cd build/run && ../../$1/bin/pytest -c ../../pyproject.toml --rootdir ../.. --installed $3 $(addprefix ../../,$2)
 endef
 
-PARALLEL := --numprocesses 2 --dist loadfile
+# One more than the two cores of CI, since many tests wait for servers.
+PARALLEL := --numprocesses 3 --dist worksteal
 test-%: .venv-%/.wheel
 	$(call run_tests,.venv-$*,$(TESTS),$(PARALLEL))
 
@@ -96,12 +97,12 @@ examples/iris/iris.joblib: examples/iris/train.py .venv/.package
 	$(BIN)/python examples/iris/train.py
 
 # Lock files: every environment below holds exactly what one of them pins.
-COMPILE = .venv-lock/bin/uv pip compile --quiet --python-version $(firstword $(SUPPORTED)) --generate-hashes --no-annotate \
+COMPILE = .venv-uv/bin/uv pip compile --quiet --python-version $(firstword $(SUPPORTED)) --generate-hashes --no-annotate \
     --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 LOCK = $(COMPILE) pyproject.toml examples/iris/requirements.txt
 LOCK_GROUP = $(COMPILE) --universal
 
-lock: .venv-lock/.uv
+lock: .venv-uv/.uv
 	$(LOCK) --universal --group build --group docs --group lint --group test --output-file requirements/dev.txt
 	$(LOCK) --universal --group build --constraint requirements/dev.txt --output-file requirements/demo.txt
 	$(LOCK) --group test --constraint tests/oldest.txt --output-file requirements/oldest.txt
@@ -109,24 +110,24 @@ lock: .venv-lock/.uv
 	$(LOCK) --universal --group test --group ray --output-file requirements/ray.txt
 	$(LOCK_GROUP) --group client-triton --output-file requirements/client-triton.txt
 	$(LOCK_GROUP) --group client-kserve --output-file requirements/client-kserve.txt
+	$(LOCK_GROUP) --group uv --output-file requirements/uv.txt
 
-.venv-lock/.uv:
-	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet 'uv>=0.9'
+.venv-uv/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed: make PYTHON=…")'
+	@$(PYTHON) -c 'import ensurepip' || { echo 'the venv module is needed; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --require-hashes --requirement $<
 	@touch $@
 
-# pip first: a venv starts with the one that its Python bundles, which is much slower. Modules are compiled on import.
+# uv is much faster; pip is for machines where only its configuration names the index. Modules are compiled on import.
 define install_locked
-sed -n '/^pip==/,/[^\]$$/p' $2 >$1/pip.txt
-$1/bin/python -m pip install --quiet --require-hashes --requirement $1/pip.txt
-$1/bin/python -m pip install --quiet --require-hashes --no-compile --requirement $2
+.venv-uv/bin/uv pip install --quiet --python $1/bin/python --require-hashes --requirement $2 || \
+    .venv-uv/bin/python -m pip --python $1/bin/python install --quiet --require-hashes --no-compile --requirement $2
 endef
 
 # The development environment: the package from the source tree with what the demo needs, then the tools.
-.venv/.package: requirements/demo.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed: make PYTHON=…")'
-	@$(PYTHON) -c 'import ensurepip' || { echo 'the venv module is needed; on Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
-	$(PYTHON) -m venv .venv
+.venv/.package: requirements/demo.txt pyproject.toml .venv-uv/.uv
+	$(PYTHON) -m venv --without-pip .venv
 	$(call install_locked,.venv,$<)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
@@ -142,7 +143,7 @@ build/.wheel: .venv/.tools $(PACKAGED)
 	@touch $@
 
 define install_wheel
-test -x $1/bin/python || $2 -m venv $1
+test -x $1/bin/python || $2 -m venv --without-pip $1
 $(call install_locked,$1,$3)
 $1/bin/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 @touch $@
@@ -151,9 +152,9 @@ endef
 .venv-%/.wheel: requirements/dev.txt build/.wheel
 	$(call install_wheel,.venv-$*,$(if $(filter $*,$(VERSION)),$(PYTHON),$(call find_python,$*)),$<)
 
-build/clients/.venv-%/.locked: requirements/client-%.txt
-	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --require-hashes --no-compile --requirement $<
+build/clients/.venv-%/.locked: requirements/client-%.txt .venv-uv/.uv
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(call install_locked,$(@D),$<)
 	@touch $@
 
 .venv-browser/.wheel: requirements/browser.txt build/.wheel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import http.client
 import os
@@ -27,6 +28,7 @@ from typing import Any, Protocol
 import grpc
 import hypothesis
 import pytest
+import typer
 
 from seldon_spec.config.model import PortsSpec, ServerSpec, Spec
 from seldon_spec.process.signals import ServerSignals
@@ -65,6 +67,18 @@ def _escape_surrogates(value: Any) -> Any:
     return value
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Exclude the collected tests from garbage collection: to scan them takes longer than most modules of tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 @dataclass(frozen=True)
 class RunningServer:
     """A ``seldon-spec serve`` that answers; its log is complete once the server has ended."""
@@ -98,6 +112,14 @@ def collect_garbage() -> Iterator[None]:
     """Raise what finalizers warn of, such as a file left open, in the module that caused it."""
     yield
     gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def build_command_line_once() -> Iterator[None]:
+    """Keep the parser of the command line, which Typer builds in each call; that takes longer than most commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @contextlib.contextmanager

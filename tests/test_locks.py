@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 OWN = ["browser", "demo", "dev", "oldest", "ray"]
 CLIENTS = ["client-kserve", "client-triton"]
-LOCKS = [*OWN, *CLIENTS]
+LOCKS = [*OWN, *CLIENTS, "uv"]
 PYTHONS = ["3.10.0", "3.10.13", "3.11.7", "3.12.1", "3.13.0"]
 PIN = re.compile(r"(?P<requirement>[a-z0-9-]+==[\w.+]+(?: ; [^\\]+?)?)(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})+)")
 GROUPS = {
@@ -22,7 +22,7 @@ GROUPS = {
     "dev": ["build", "docs", "lint", "test"],
     "oldest": ["test"],
     "ray": ["ray", "test"],
-    **{n: [n] for n in CLIENTS},
+    **{n: [n] for n in (*CLIENTS, "uv")},
 }
 
 

@@ -21,6 +21,8 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.server.preloaded import Forked, Preloaded
+
 DRIVER = """
 import json, sys
 from pathlib import Path
@@ -81,8 +83,8 @@ class Watch:
 class Server:
     """A running process, first of a session of its own, and the lines it has logged."""
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
+        self.process = process
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
@@ -172,6 +174,10 @@ class Server:
         self.process.stderr.close()
 
 
+def launch(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Server:
+    return Server(subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True))
+
+
 class Gate:
     """Two pipes at which a model meets its test, in both directions, without either of them polling."""
 
@@ -203,20 +209,30 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-def driver_command(folder: Path, class_name: str, prefix: Sequence[str] = (), **more: Any) -> list[str]:
+def driver_argument(folder: Path, class_name: str, **more: Any) -> str:
     given = {"ports": [0, 0, 0], "workers": 1, "timeout": None, "grace": 10, "delay": 0, "log": "text", "access": False}
     given |= {"service_type": "MODEL", "tls": None, "tokens": [], "server": {}}
-    given |= {"folder": str(folder), "class_name": class_name, **more}
-    return [*prefix, sys.executable, "-c", DRIVER, json.dumps(given)]
+    return json.dumps(given | {"folder": str(folder), "class_name": class_name, **more})
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[Preloaded | None]:
+    """What forks the servers; modules that test the processes themselves replace it by None, for new processes."""
+    with Preloaded() as process:
+        yield process
 
 
 @contextlib.contextmanager
-def starting(folder: Path) -> Iterator[Callable[..., Server]]:
+def starting(folder: Path, preloaded: Preloaded | None) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def begin(source: str, **more: Any) -> Server:
+    def begin(source: str, prefix: Sequence[str] = (), **more: Any) -> Server:
         (folder / "Served.py").write_text(source)
-        servers.append(Server(driver_command(folder, "Served", **more)))
+        given = driver_argument(folder, "Served", **more)
+        if preloaded is None or prefix:
+            servers.append(launch([*prefix, sys.executable, "-c", DRIVER, given]))
+        else:
+            servers.append(Server(preloaded.start(DRIVER, given)))
         return servers[-1]
 
     try:
@@ -227,8 +243,8 @@ def starting(folder: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    with starting(tmp_path) as begin:
+def start(tmp_path: Path, preloaded: Preloaded | None) -> Iterator[Callable[..., Server]]:
+    with starting(tmp_path, preloaded) as begin:
         yield begin
 
 
@@ -251,7 +267,7 @@ class Beside:
 
     def start(self, *words: str, prefix: Sequence[str] = (), **variables: str) -> Server:
         command = [*prefix, sys.executable, "-m", "seldon_spec", "serve", str(self.folder), *words]
-        self._servers.append(Server(command, {**self._environ, **variables}))
+        self._servers.append(launch(command, {**self._environ, **variables}))
         return self._servers[-1]
 
     def end(self) -> None:
@@ -283,7 +299,9 @@ def first() -> Sequence[str]:
 
 
 @pytest.fixture(scope="module")
-def start_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def start_for_module(
+    tmp_path_factory: pytest.TempPathFactory, preloaded: Preloaded | None
+) -> Iterator[Callable[..., Server]]:
     """Like ``start``, for servers that several tests ask; all of them serve one class."""
-    with starting(tmp_path_factory.mktemp("served")) as begin:
+    with starting(tmp_path_factory.mktemp("served"), preloaded) as begin:
         yield begin

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import GATED, WAIT_SECONDS, Gate, Server, Watch, read_processes
+from tests.server.conftest import GATED, WAIT_SECONDS, Gate, Server, Watch, launch, read_processes
 
 SELDON_SPEC = (sys.executable, "-m", "seldon_spec")
 COMMAND = (*SELDON_SPEC, "serve")
@@ -80,7 +80,7 @@ class GraphFolder:
         values = (*map(str, self._ports), "127.0.0.1")
         settings = [f"{prefix}{key}={value}" for key, value in zip(keys, values, strict=True)]
         flags = [word for setting in settings for word in ("--set", setting)]
-        server = Server([*COMMAND, str(self.folder), *words, *flags], self._environ)
+        server = launch([*COMMAND, str(self.folder), *words, *flags], self._environ)
         server.http_port, server.grpc_port, server.metrics_port = self._ports
         self._servers.append(server)
         return server

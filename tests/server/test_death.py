@@ -53,6 +53,11 @@ class Served:
 WIRE = SeldonMessage(strData="x").SerializeToString()
 
 
+@pytest.fixture(scope="session")
+def preloaded() -> None:
+    """Start new processes: what they load and how they end is what is tested."""
+
+
 def _process_of(response: tuple[int, Any]) -> int:
     assert response[0] == 200
     return int(response[1]["jsonData"]["process"])

@@ -26,7 +26,7 @@ from seldon_spec.inference.request import Request, Response
 from seldon_spec.protocols.open_inference_v2.proto import message_class as v2_class
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, Feedback, SeldonMessage, SeldonModelMetadata, message_class
 from seldon_spec.server.rest.flask_app import make_app as make_flask_app
-from tests.server.conftest import Gate, Server
+from tests.server.conftest import Gate, Server, launch
 
 if TYPE_CHECKING:
     from tests.conftest import Running
@@ -705,7 +705,7 @@ def start_graph(
         def start(source: str) -> Server:
             (tmp_path / "Parts.py").write_text(source)
             command = [sys.executable, "-m", "seldon_spec", "serve", str(tmp_path)]
-            servers.append(Server(command, {**command_environ, **places}))
+            servers.append(launch(command, {**command_environ, **places}))
             return servers[-1]
 
         yield start

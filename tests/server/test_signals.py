@@ -17,6 +17,11 @@ import pytest
 from seldon_spec.process.signals import ServerSignals
 
 
+@pytest.fixture(scope="session")
+def preloaded() -> None:
+    """Start new processes: what they load and how they end is what is tested."""
+
+
 def test_a_signal_is_written_when_it_arrives_and_not_when_python_handles_it() -> None:
     """Otherwise a signal that arrives just before the supervisor waits would not wake it."""
     reading, writing = os.pipe()

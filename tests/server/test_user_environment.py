@@ -102,6 +102,11 @@ class Served(Base):
 """
 
 
+@pytest.fixture(scope="session")
+def preloaded() -> None:
+    """Start new processes: what they load and how they end is what is tested."""
+
+
 @pytest.mark.parametrize("methods", BACKGROUND.values(), ids=BACKGROUND.keys())
 def test_background_work_runs_between_requests(start: Start, methods: str) -> None:
     server = start(COUNTING + methods).wait_until_ready()
