@@ -23,13 +23,13 @@ while True:
         sys.exit()
     asked = json.loads(text)
     if "reap" in asked:
-        answer = os.waitstatus_to_exitcode(os.waitpid(asked["reap"], 0)[1])
+        reply = os.waitstatus_to_exitcode(os.waitpid(asked["reap"], 0)[1])
     else:
-        answer = os.fork()
-        if answer == 0:
+        reply = os.fork()
+        if reply == 0:
             break
         os.close(handles[0])
-    tests.send(b"%d" % answer)
+    tests.send(b"%d" % reply)
 
 tests.detach()
 os.setsid()
