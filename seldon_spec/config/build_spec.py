@@ -145,7 +145,10 @@ def with_full_paths(spec: Spec) -> Spec:
 
 
 def select_component(graph: Spec, name: str) -> Spec:
-    """Return the spec of a local component of a graph, with the warnings and notes about it."""
+    """Return the spec of a local component of a graph, with the warnings and notes about it.
+
+    It has the variables of the graph too, as in the process of the graph.
+    """
     spec = graph.components[name].spec
     assert spec is not None
     about = [
@@ -153,7 +156,14 @@ def select_component(graph: Spec, name: str) -> Spec:
         for each in graph.diagnostics
         if each.origin.position is None or Path(each.origin.position.file).parent == spec.folder
     ]
-    return replace(spec, diagnostics=tuple(about))
+    shared = {key: _with_full_path(value, graph.folder) for key, value in graph.environment.items()}
+    return replace(spec, diagnostics=tuple(about), environment=MappingProxyType({**shared, **spec.environment}))
+
+
+def _with_full_path(value: str | SecretRef, folder: Path) -> str | SecretRef:
+    if isinstance(value, SecretRef) and value.from_file is not None:
+        return SecretRef(from_file=str(folder.absolute() / value.from_file))
+    return value
 
 
 def list_local(spec: Spec) -> Iterator[Spec]:

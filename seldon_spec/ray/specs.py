@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from seldon_spec.config.build_spec import select_component
-from seldon_spec.config.model import ComponentSpec, SecretRef, Spec
+from seldon_spec.config.model import ComponentSpec, Spec
 from seldon_spec.deploy.manifest.ray import list_parts
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.graph.build import Connect
@@ -30,23 +29,9 @@ def make_front(spec: Spec) -> Spec:
 
 
 def make_part(graph: Spec, name: str) -> Spec:
-    """Return the spec of a component with a deployment of its own, which no client calls.
-
-    It has the variables of the graph too, as in the process of the graph.
-    """
+    """Return the spec of a component with a deployment of its own, which no client calls."""
     spec = select_component(graph, name)
-    shared = {key: _with_full_path(value, graph.folder) for key, value in graph.environment.items()}
-    return replace(
-        spec,
-        environment=MappingProxyType({**shared, **spec.environment}),
-        server=replace(spec.server, auth=None, tls=None),
-    )
-
-
-def _with_full_path(value: str | SecretRef, folder: Path) -> str | SecretRef:
-    if isinstance(value, SecretRef) and value.from_file is not None:
-        return SecretRef(from_file=str(folder.absolute() / value.from_file))
-    return value
+    return replace(spec, server=replace(spec.server, auth=None, tls=None))
 
 
 def make_connect(handles: Mapping[str, Any]) -> Connect:

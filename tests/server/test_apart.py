@@ -28,6 +28,7 @@ graph: [scaler, iris, labels]
 components:
   labels: {class_name: Labels, service_type: TRANSFORMER}
   iris: {path: models/iris}
+environment: {STAGE: test}
 """
 SCALER = """
 class Scaler:
@@ -46,7 +47,7 @@ class Iris:
         return X + self.offset
 
     def tags(self):
-        return {"process": os.getpid()}
+        return {"process": os.getpid(), "stage": os.environ.get("STAGE")}
 """
 LABELS = """
 class Labels:
@@ -157,6 +158,7 @@ def test_a_component_is_served_alone_with_its_name_and_the_values_of_its_entry(g
     body = predict(server)
     assert body["data"]["ndarray"] == [[6.0]]
     assert body["meta"]["requestPath"] == {"iris": "iris:latest"}
+    assert body["meta"]["tags"]["stage"] == "test"  # a variable of the graph
     assert server.stop() == 0
 
 
