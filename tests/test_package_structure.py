@@ -79,6 +79,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrate",),
     ("compat",),
     ("app",),
+    # calls of a model from Python
+    ("calls.result", "calls.target", "calls.values"),
+    ("calls",),
     ("ray",),
     ("contract_test",),
     ("testing",),

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import SplitResult
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from seldon_spec.errors import RemoteFailed
 from seldon_spec.remote.failures import TimeLimit, find_http_status, too_large, unreachable
@@ -29,6 +30,8 @@ _MAX_INTEGER = (1 << 31) - 1
 
 _USER_ERROR_PREFIX = "Exception calling application: "
 """What servers of Seldon's protocol put before the text of an error of the user's class."""
+
+_HEALTH = "/grpc.health.v1.Health/Check"
 
 _ID = "seldon-puid"
 """The metadata of a response with the ID of the request."""
@@ -103,6 +106,22 @@ class GrpcChannel:
             raise self._failed(error, limit) from None
         except ValueError:  # grpcio's error for a call of a closed channel
             raise unreachable(self.address, f"the {self._owner} was closed") from None
+
+    def check_health(self, limit: TimeLimit) -> None:
+        """Check that the standard health service reports the server as serving.
+
+        Raises:
+            RemoteFailed: it does not; UNIMPLEMENTED: there is no such service.
+        """
+        from grpc_health.v1 import health_pb2
+
+        wire, _ = self.call(_HEALTH, b"", (), limit)
+        try:
+            status = health_pb2.HealthCheckResponse.FromString(wire).status
+        except DecodeError:
+            status = health_pb2.HealthCheckResponse.UNKNOWN
+        if status != health_pb2.HealthCheckResponse.SERVING:
+            raise unreachable(self.address, "its health is not SERVING")
 
     def _wait_until_connected(self, seconds: float) -> None:
         """Wait for a connection.

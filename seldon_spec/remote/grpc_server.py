@@ -14,7 +14,7 @@ from seldon_spec.inference.message import Message, Operation, PayloadType
 from seldon_spec.protocols.seldon_v1.proto import PACKAGE, SeldonModelMetadata
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 from seldon_spec.protocols.seldon_v1.raw_messages import to_tree
-from seldon_spec.remote.failures import TimeLimit, unreachable
+from seldon_spec.remote.failures import TimeLimit
 from seldon_spec.remote.grpc_channel import GrpcChannel
 from seldon_spec.remote.server import Metadata
 
@@ -28,7 +28,6 @@ _METHODS = {
     Operation.METADATA: "Model/Metadata",
 }
 _ROUTER_FEEDBACK = "Router/SendFeedback"
-_HEALTH = "/grpc.health.v1.Health/Check"
 _HEALTHY = Message(PayloadType.TEXT, "healthy", meta={})
 
 
@@ -77,20 +76,11 @@ class GrpcServer:
 
         A server without the standard health service is a foreign one, which can be reached at least.
         """
-        from grpc_health.v1 import health_pb2
-
         try:
-            wire, _ = self._channel.call(_HEALTH, b"", (), limit)
+            self._channel.check_health(limit)
         except RemoteFailed as error:
-            if error.grpc == "UNIMPLEMENTED":
-                return
-            raise
-        try:
-            status = health_pb2.HealthCheckResponse.FromString(wire).status
-        except DecodeError:
-            status = health_pb2.HealthCheckResponse.UNKNOWN
-        if status != health_pb2.HealthCheckResponse.SERVING:
-            raise unreachable(self.address, "its health is not SERVING")
+            if error.grpc != "UNIMPLEMENTED":
+                raise
 
     def close(self) -> None:
         """Close the channel; requests in flight fail."""

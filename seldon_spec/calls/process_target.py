@@ -1,0 +1,112 @@
+"""A model in this process, behind the server's dispatcher and codecs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from seldon_spec.calls.errors import CallFailed, CallTimeout, NoConnection, from_remote
+from seldon_spec.calls.target import OWNER, Incoming, Outgoing, ServedModels
+from seldon_spec.config.model import Spec
+from seldon_spec.config.paths import working_directory
+from seldon_spec.errors import NotServing, RemoteFailed, RequestError, SeldonSpecError
+from seldon_spec.inference.call import BaseContext
+from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.message import Operation
+from seldon_spec.inference.request import Codec, EncodedResponse
+from seldon_spec.protocols.json_style import JsonStyle
+from seldon_spec.protocols.open_inference_v2.codec import InferBody
+from seldon_spec.protocols.open_inference_v2.errors import describe as describe_v2
+from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
+from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
+from seldon_spec.protocols.open_inference_v2.pages import list_names, show_model
+from seldon_spec.protocols.seldon_v1.errors import describe
+from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.remote.failures import TimeLimit
+
+_JSON_SIZE = b"inference-header-content-length"
+
+
+class ProcessTarget:
+    """A model in this process, on a model thread of its own.
+
+    Args:
+        dispatcher: not started; ``close`` stops it.
+        spec: of the model.
+
+    Attributes:
+        address: the name of the model.
+
+    Raises:
+        ComponentFailed: the class cannot be imported or built; ``__cause__`` is the original exception.
+    """
+
+    is_grpc = False
+
+    def __init__(self, dispatcher: Dispatcher, spec: Spec) -> None:
+        self.address = f"model {spec.name}"
+        self._dispatcher = dispatcher
+        self._model = make_model_info(spec)
+        self._codec = JsonCodec(JsonStyle.from_flask(spec.flask))
+        self._v2_codec = V2JsonCodec(self._model)
+        try:
+            with working_directory(spec.folder):
+                dispatcher.start().result()
+        except BaseException:
+            dispatcher.stop()
+            raise
+
+    def send(self, request: Outgoing, limit: TimeLimit) -> Incoming:
+        if request.model is not None:
+            wire = InferBody(request.body, request.json_size, request.model or None, request.request_id)
+            return self._submit(Operation.PREDICT, wire, self._v2_codec, request.request_id, limit)
+        return self._submit(request.operation, request.body, self._codec, request.request_id, limit)
+
+    def list_models(self, limit: TimeLimit) -> ServedModels:  # noqa: ARG002
+        return ServedModels(tuple(list_names(self._model)[:1]), has_binary=True)
+
+    def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
+        if not is_v2:
+            return json.loads(self._submit(Operation.METADATA, None, self._codec, None, limit).body)
+        try:
+            return show_model(self._model, self._dispatcher, model)
+        except RequestError as error:
+            raise _describe(error, None, is_v2=True) from None
+
+    def check_ready(self, model: str, limit: TimeLimit, *, is_v2: bool) -> None:  # noqa: ARG002
+        if not self._dispatcher.is_ready:
+            raise NoConnection(self._dispatcher.describe_state(), 503, "UNAVAILABLE")
+
+    def close(self) -> None:
+        self._dispatcher.drain()
+        self._dispatcher.stop()
+
+    def _submit(
+        self, operation: Operation, wire: Any, codec: Codec, request_id: str | None, limit: TimeLimit
+    ) -> Incoming:
+        context = BaseContext(request_id or uuid.uuid4().hex)
+        try:
+            future = self._dispatcher.submit(operation, wire, codec, context)
+            response: EncodedResponse = future.result(limit.remaining())
+        except (FutureTimeoutError, TimeoutError):
+            future.cancel()
+            raise CallTimeout(limit.text, 504, "DEADLINE_EXCEEDED", request_id=context.id) from None
+        except RemoteFailed as error:  # the limit had passed, or a component of a graph failed
+            raise from_remote(error, is_v2=codec is self._v2_codec) from None
+        except SeldonSpecError as error:
+            raise _describe(error, context.id, is_v2=codec is self._v2_codec) from error.__cause__
+        size = next((int(value) for name, value in response.headers if name == _JSON_SIZE), None)
+        return Incoming(response.body, size, context.id)
+
+
+def _describe(error: SeldonSpecError, request_id: str | None, *, is_v2: bool) -> CallFailed:
+    """Return the exception for what a server would respond."""
+    if isinstance(error, NotServing):
+        return NoConnection(f"the {OWNER} was closed", 503, "UNAVAILABLE", request_id=request_id)
+    if is_v2:
+        found = describe_v2(error)
+        return CallFailed(found.text, found.http, found.grpc, request_id=request_id)
+    failure = describe(error)
+    return CallFailed(failure.info, failure.http, failure.grpc, failure.reason, failure.code, request_id)

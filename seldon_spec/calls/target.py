@@ -1,0 +1,88 @@
+"""The interface between a client and what runs the model: a server over REST or gRPC, or this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from seldon_spec.inference.message import Operation
+from seldon_spec.remote.failures import TimeLimit
+
+OWNER = "client"
+"""What closes the connections, for errors."""
+
+ANY_SIZE = 1 << 40
+"""Bytes of a response: a client has no limit of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An encoded request.
+
+    Attributes:
+        operation: of Seldon's protocol; the Open Inference Protocol has PREDICT only.
+        body: the bytes.
+        model: its name in the Open Inference Protocol; None: it is a request of Seldon's protocol.
+        json_size: the length of the JSON before binary data; None: there is none.
+        request_id: that the caller has chosen; None: the server chooses one.
+    """
+
+    operation: Operation
+    body: bytes
+    model: str | None = None
+    json_size: int | None = None
+    request_id: str | None = None
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether it is a request of the Open Inference Protocol."""
+        return self.model is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An encoded response; the attributes are those of ``Outgoing``."""
+
+    body: bytes
+    json_size: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModels:
+    """What a server of the Open Inference Protocol serves.
+
+    Attributes:
+        names: of the models; empty: the server does not list them.
+        has_binary: whether tensors can be sent as binary data behind the JSON.
+    """
+
+    names: tuple[str, ...]
+    has_binary: bool
+
+
+class Target(Protocol):
+    """Runs the model; called from any thread. Every method but ``close`` raises CallFailed."""
+
+    @property
+    def address(self) -> str:
+        """Where the model runs, for errors."""
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether messages are protobuf, not JSON."""
+
+    def send(self, request: Outgoing, limit: TimeLimit) -> Incoming:
+        """Send one request, and return its response."""
+
+    def list_models(self, limit: TimeLimit) -> ServedModels:
+        """Return what is served by the Open Inference Protocol."""
+
+    def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
+        """Return the metadata of the model; an empty name means the only one."""
+
+    def check_ready(self, model: str, limit: TimeLimit, *, is_v2: bool) -> None:
+        """Check that requests are accepted; an empty name means the whole server."""
+
+    def close(self) -> None:
+        """Close what is open; calls in flight fail."""
