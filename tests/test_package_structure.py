@@ -82,6 +82,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # calls of a model from Python
     ("calls.result", "calls.target", "calls.values"),
     ("calls",),
+    ("compat.seldon_client",),
     ("ray",),
     ("contract_test",),
     ("testing",),

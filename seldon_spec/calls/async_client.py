@@ -10,8 +10,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from seldon_spec.calls.client import Client, Name
+from seldon_spec.calls.client import Client
 from seldon_spec.calls.open_target import Source
+from seldon_spec.calls.protocol_choice import Name
 from seldon_spec.calls.result import Result
 
 T = TypeVar("T")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from seldon_spec.calls import open_inference_format, seldon_format
 from seldon_spec.calls.errors import CallFailed, CallTimeout
@@ -21,25 +22,16 @@ from seldon_spec.calls.open_target import (
     open_server,
     split_model,
 )
+from seldon_spec.calls.protocol_choice import OPERATIONS, Name, Protocol, lacks_seldon, uses_v2
 from seldon_spec.calls.result import Result
 from seldon_spec.calls.target import Outgoing, ServedModels
-from seldon_spec.calls.values import has_arrays, make_message, restore
+from seldon_spec.calls.values import make_message, restore
 from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.message import Message, Operation, join_messages
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 from seldon_spec.remote.failures import TimeLimit, limit_seconds
 
-Protocol: TypeAlias = Literal["auto", "seldon", "v2"]
-Name: TypeAlias = Literal["predict", "infer", "transform_input", "transform_output", "route", "aggregate"]
-
-_OPERATIONS: Mapping[str, Operation] = {
-    "predict": Operation.PREDICT,
-    "transform_input": Operation.TRANSFORM_INPUT,
-    "transform_output": Operation.TRANSFORM_OUTPUT,
-    "route": Operation.ROUTE,
-    "aggregate": Operation.AGGREGATE,
-}
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 5.0
 
@@ -167,14 +159,14 @@ class Client:
         Raises:
             CallFailed: as ``call`` does.
         """
-        request, limit = make_message(data, names), self._start(timeout, request_id)
+        request, limit = make_message(data, names), self._start(timeout)
         correct = None if truth is None else make_message(truth)
         meta = {} if response is None else response.meta
         try:
             body = seldon_format.encode_feedback(self._codec, request, reward, correct, meta)
         except (PayloadError, ResultError) as error:
             raise ValueError(str(error)) from None
-        self._target.send(Outgoing(Operation.FEEDBACK, body, None, None, request_id), limit)
+        self._target.send(Outgoing(Operation.FEEDBACK, body, _choose_id(request_id)), limit)
 
     def call(
         self,
@@ -193,7 +185,7 @@ class Client:
             data: see ``Client``; of ``aggregate`` a list of values.
             names: of the columns; None: those of a DataFrame. The Open Inference Protocol has none in requests.
             tags: of the request.
-            request_id: for the server's logs; None: the server chooses one.
+            request_id: for the server's logs; None: a random one.
             timeout: in seconds; None: that of the client.
 
         Raises:
@@ -202,21 +194,21 @@ class Client:
             CallTimeout: there was no response in time.
             TypeError, ValueError: the data have no form in the protocol, or the protocol has no such operation.
         """
-        limit = self._start(timeout, request_id)
+        limit, request_id = self._start(timeout), _choose_id(request_id)
         if operation == "aggregate":
             first = data[0] if data else None
             message: Message = join_messages([make_message(each, names, tags) for each in data])
         else:
             first, message = data, make_message(data, names, tags)
-        is_v2 = self._uses_v2(operation, data)
+        is_v2 = uses_v2(self._protocol, operation, data)
         try:
             if is_v2:
                 return self._infer(message, data, request_id, limit)
             try:
                 body = self._codec.write_request(message)
-                return self._exchange(_OPERATIONS[operation], body, first, request_id, limit)
+                return self._exchange(OPERATIONS[operation], body, first, request_id, limit)
             except CallFailed as error:
-                if self._protocol != "auto" or operation != "predict" or not self._lacks_seldon(error, limit):
+                if self._protocol != "auto" or operation != "predict" or not lacks_seldon(self._target, error, limit):
                     raise
             result = self._infer(message, data, request_id, limit)
             self._protocol = "v2"
@@ -273,43 +265,23 @@ class Client:
     ) -> None:
         self.close()
 
-    def _start(self, timeout: float | None, request_id: str | None = None) -> TimeLimit:
+    def _start(self, timeout: float | None) -> TimeLimit:
         """Return the limit of a call."""
-        if request_id is not None:
-            check_header("seldon-puid", request_id)
         seconds = self._timeout if timeout is None else timeout
         if seconds is None:
             return TimeLimit()
         return limit_seconds(seconds, f"no response from {self._target.address} within {seconds:g} seconds")
 
-    def _uses_v2(self, operation: str, data: object) -> bool:
-        """Return whether a call has the Open Inference Protocol.
-
-        Raises:
-            ValueError: the protocol of the client has no such operation.
-        """
-        if operation != "infer" and operation not in _OPERATIONS:
-            raise ValueError(f"there is no operation {operation!r}; it is one of infer, {', '.join(_OPERATIONS)}")
-        if self._protocol == "seldon" and operation == "infer":
-            raise ValueError("Seldon's protocol has no infer; use protocol='v2'")
-        if self._protocol == "v2" and operation not in ("infer", "predict"):
-            raise ValueError(f"the Open Inference Protocol has no {operation}; use protocol='seldon'")
-        if self._protocol == "v2" or operation == "infer":
-            return True
-        return self._protocol == "auto" and operation == "predict" and has_arrays(data)
-
-    def _exchange(
-        self, operation: Operation, body: bytes, sent: Any, request_id: str | None, limit: TimeLimit
-    ) -> Result:
+    def _exchange(self, operation: Operation, body: bytes, sent: Any, request_id: str, limit: TimeLimit) -> Result:
         """Send a request of Seldon's protocol."""
-        response = self._target.send(Outgoing(operation, body, None, None, request_id), limit)
+        response = self._target.send(Outgoing(operation, body, request_id), limit)
         message = seldon_format.decode(self._codec, response, sent)
         value = restore(message, sent)
         if operation is Operation.ROUTE:
             value = int(message.payload.reshape(-1)[0])
         return Result(value, list(message.names or ()), message.meta or {}, response.request_id)
 
-    def _infer(self, message: Message, sent: Any, request_id: str | None, limit: TimeLimit) -> Result:
+    def _infer(self, message: Message, sent: Any, request_id: str, limit: TimeLimit) -> Result:
         """Send a request of the Open Inference Protocol."""
         model, is_binary = self._find_models(limit)
         is_grpc = self._target.is_grpc
@@ -333,21 +305,16 @@ class Client:
             raise ValueError(f"the server has several models: give model= one of {', '.join(names)}")
         return self._model or (names[0] if names else ""), self._models.has_binary
 
-    def _lacks_seldon(self, error: CallFailed, limit: TimeLimit) -> bool:
-        """Return whether a request failed because the server does not have Seldon's protocol."""
-        if not self._target.is_grpc:
-            return error.http_status == 404
-        if error.grpc_code != "UNIMPLEMENTED":
-            return False
-        try:  # a class without predict has the same error
-            self._target.read_metadata("", limit, is_v2=False)
-        except CallFailed as second:
-            return second.grpc_code == "UNIMPLEMENTED"
-        return False
-
     def _check_ready(self, limit: TimeLimit) -> None:
         is_v2 = self._protocol == "v2"
         self._target.check_ready((self._model or "") if is_v2 else "", limit, is_v2=is_v2)
+
+
+def _choose_id(request_id: str | None) -> str:
+    if request_id is None:
+        return uuid.uuid4().hex
+    check_header("seldon-puid", request_id)
+    return request_id
 
 
 def _as_path(file: str | os.PathLike[str] | None) -> Path | None:

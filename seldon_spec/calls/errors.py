@@ -15,7 +15,7 @@ class CallFailed(SeldonSpecError):
         grpc_code: the name of the gRPC code; on REST that of the status.
         reason: of Seldon's protocol, such as ``MICROSERVICE_BAD_DATA``; None: the protocol has none.
         code: of Seldon's protocol; -1: the error has none.
-        request_id: the ID of the request in the server's logs; None: the server sent none.
+        request_id: the ID of the request in the server's logs; None: it was no request for the model.
     """
 
     def __init__(
@@ -54,10 +54,16 @@ class CallTimeout(CallFailed):
         return self.info
 
 
-def from_remote(error: RemoteFailed, *, is_v2: bool) -> CallFailed:
-    """Return the exception for the error of a server, or of the connection to it."""
+def from_remote(error: RemoteFailed, request_id: str | None, *, is_v2: bool) -> CallFailed:
+    """Return the exception for the error of a server, or of the connection to it.
+
+    Args:
+        error: of the request.
+        request_id: that was sent; the server may have sent another one.
+        is_v2: whether the request is one of the Open Inference Protocol, whose errors have no reason.
+    """
     kind = CallFailed
     if not error.has_response:
         kind = CallTimeout if error.grpc == "DEADLINE_EXCEEDED" else NoConnection
     reason = None if is_v2 else describe_seldon(error).reason
-    return kind(str(error), error.http, error.grpc, reason, error.code, error.request_id)
+    return kind(str(error), error.http, error.grpc, reason, error.code, error.request_id or request_id)

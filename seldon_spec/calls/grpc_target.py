@@ -52,13 +52,13 @@ class GrpcTarget:
         self.address = self._channel.address
 
     def send(self, request: Outgoing, limit: TimeLimit) -> Incoming:
-        metadata = () if request.request_id is None else (("seldon-puid", request.request_id),)
+        metadata = (("seldon-puid", request.request_id),)
         method = INFER_PATHS[0] if request.is_v2 else f"/{PACKAGE}.{_METHODS[request.operation]}"
         try:
             body, request_id = self._channel.call(method, request.body, metadata, limit)
         except RemoteFailed as error:
-            raise from_remote(error, is_v2=request.is_v2) from None
-        return Incoming(body, None, request_id)
+            raise from_remote(error, request.request_id, is_v2=request.is_v2) from None
+        return Incoming(body, request_id or request.request_id)
 
     def list_models(self, limit: TimeLimit) -> ServedModels:
         try:
@@ -83,7 +83,7 @@ class GrpcTarget:
             wire, _ = self._channel.call(f"/{PACKAGE}.Seldon/ModelMetadata", request.SerializeToString(), (), limit)
             return read_model_metadata(wire, self.address)
         except RemoteFailed as error:
-            raise from_remote(error, is_v2=False) from None
+            raise from_remote(error, None, is_v2=False) from None
         except ResultError as error:
             raise CallFailed(str(error), 502, "INTERNAL") from None
 
@@ -101,7 +101,7 @@ class GrpcTarget:
             if not self._call_v2("ModelReady" if model else "ServerReady", limit, **named).ready:
                 raise unreachable(self.address, "it is not ready")
         except RemoteFailed as error:
-            raise from_remote(error, is_v2=is_v2) from None
+            raise from_remote(error, None, is_v2=is_v2) from None
 
     def close(self) -> None:
         self._channel.close()
@@ -113,7 +113,7 @@ class GrpcTarget:
             wire, request_id = self._channel.call(f"/{SERVICE}/{method}", request.SerializeToString(), (), limit)
             return message_class(f"{method}Response").FromString(wire)
         except RemoteFailed as error:
-            raise from_remote(error, is_v2=True) from None
+            raise from_remote(error, None, is_v2=True) from None
         except DecodeError as error:
             text = f"the response of {self.address} is no {method}Response: {error}"
             raise CallFailed(text, 502, "INTERNAL", request_id=request_id) from None

@@ -32,13 +32,13 @@ _META = ("routing", "metrics")
 """The parameters of a response that are members of ``meta``, as JSON."""
 
 
-def encode(message: Message, model: str, request_id: str | None, *, is_grpc: bool, is_binary: bool) -> Outgoing:
+def encode(message: Message, model: str, request_id: str, *, is_grpc: bool, is_binary: bool) -> Outgoing:
     """Return a request.
 
     Args:
         message: a dict of arrays has an input for each, a table one for each column, anything else is one input.
         model: its name.
-        request_id: None: the request has none.
+        request_id: for the server's logs.
         is_grpc: whether it is protobuf, not JSON.
         is_binary: whether tensors are binary data behind the JSON.
 
@@ -50,16 +50,16 @@ def encode(message: Message, model: str, request_id: str | None, *, is_grpc: boo
         tensors[0].parameters = {"content_type": "bytes"}
     parameters = tag_parameters(message)
     if is_grpc:
-        request = ModelInferRequest(model_name=model, id=request_id or "")
+        request = ModelInferRequest(model_name=model, id=request_id)
         write_parameters(request.parameters, parameters)
-        return Outgoing(Operation.PREDICT, write_message(request, tensors, is_raw=True), model, None, request_id)
+        return Outgoing(Operation.PREDICT, write_message(request, tensors, is_raw=True), request_id, model)
     if is_binary:
         parameters["binary_data_output"] = True
-    head: dict[str, Any] = {} if request_id is None else {"id": request_id}
+    head: dict[str, Any] = {"id": request_id}
     if parameters:
         head["parameters"] = parameters
     body, json_size = write_response(head, tensors, is_binary, "inputs")
-    return Outgoing(Operation.PREDICT, body, model, json_size, request_id)
+    return Outgoing(Operation.PREDICT, body, request_id, model, json_size)
 
 
 def decode(response: Incoming, sent: object, *, is_grpc: bool) -> tuple[Message, dict[str, Array]]:

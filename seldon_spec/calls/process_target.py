@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
@@ -69,7 +68,7 @@ class ProcessTarget:
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         if not is_v2:
-            return json.loads(self._submit(Operation.METADATA, None, self._codec, None, limit).body)
+            return json.loads(self._submit(Operation.METADATA, None, self._codec, "", limit).body)
         try:
             return show_model(self._model, self._dispatcher, model)
         except RequestError as error:
@@ -83,22 +82,19 @@ class ProcessTarget:
         self._dispatcher.drain()
         self._dispatcher.stop()
 
-    def _submit(
-        self, operation: Operation, wire: Any, codec: Codec, request_id: str | None, limit: TimeLimit
-    ) -> Incoming:
-        context = BaseContext(request_id or uuid.uuid4().hex)
+    def _submit(self, operation: Operation, wire: Any, codec: Codec, request_id: str, limit: TimeLimit) -> Incoming:
         try:
-            future = self._dispatcher.submit(operation, wire, codec, context)
+            future = self._dispatcher.submit(operation, wire, codec, BaseContext(request_id))
             response: EncodedResponse = future.result(limit.remaining())
         except (FutureTimeoutError, TimeoutError):
             future.cancel()
-            raise CallTimeout(limit.text, 504, "DEADLINE_EXCEEDED", request_id=context.id) from None
+            raise CallTimeout(limit.text, 504, "DEADLINE_EXCEEDED", request_id=request_id) from None
         except RemoteFailed as error:  # the limit had passed, or a component of a graph failed
-            raise from_remote(error, is_v2=codec is self._v2_codec) from None
+            raise from_remote(error, request_id, is_v2=codec is self._v2_codec) from None
         except SeldonSpecError as error:
-            raise _describe(error, context.id, is_v2=codec is self._v2_codec) from error.__cause__
+            raise _describe(error, request_id, is_v2=codec is self._v2_codec) from error.__cause__
         size = next((int(value) for name, value in response.headers if name == _JSON_SIZE), None)
-        return Incoming(response.body, size, context.id)
+        return Incoming(response.body, request_id, size)
 
 
 def _describe(error: SeldonSpecError, request_id: str | None, *, is_v2: bool) -> CallFailed:

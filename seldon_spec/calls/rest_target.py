@@ -60,7 +60,7 @@ class RestTarget:
         self.address = self._pool.address
 
     def send(self, request: Outgoing, limit: TimeLimit) -> Incoming:
-        headers = [] if request.request_id is None else [("seldon-puid", request.request_id)]
+        headers = [("seldon-puid", request.request_id)]
         if request.json_size is not None:
             headers.append(("content-type", "application/octet-stream"))
             headers.append((_JSON_SIZE.decode(), str(request.json_size)))
@@ -70,8 +70,8 @@ class RestTarget:
         request_id = response.headers.get(_ID)
         return Incoming(
             response.body,
+            request.request_id if request_id is None else request_id.decode("latin-1"),
             int(size) if size is not None and size.isdigit() else None,
-            None if request_id is None else request_id.decode("latin-1"),
         )
 
     def list_models(self, limit: TimeLimit) -> ServedModels:
@@ -128,7 +128,7 @@ class RestTarget:
             if response.status != _OK:
                 raise read_failure(response)
         except RemoteFailed as error:
-            raise from_remote(error, is_v2=is_v2) from None
+            raise from_remote(error, dict(headers).get("seldon-puid"), is_v2=is_v2) from None
         return response
 
 

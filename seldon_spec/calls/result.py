@@ -19,14 +19,14 @@ class Result:
         value: of the kind of the argument, where the response has such a form; see ``Client``.
         names: of the columns; empty: the response has none.
         meta: ``meta`` of the response; of the Open Inference Protocol the same members, made from its parameters.
-        request_id: the ID of the request in the server's logs; None: the server sent none.
+        request_id: the ID of the request in the server's logs.
         outputs: the arrays of the response by name; only of the Open Inference Protocol.
     """
 
     value: Any
     names: list[str]
     meta: Mapping[str, Any]
-    request_id: str | None = None
+    request_id: str = ""
     outputs: Mapping[str, Array] = field(default_factory=dict)
 
     @property

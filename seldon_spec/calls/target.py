@@ -22,16 +22,16 @@ class Outgoing:
     Attributes:
         operation: of Seldon's protocol; the Open Inference Protocol has PREDICT only.
         body: the bytes.
+        request_id: for the server's logs.
         model: its name in the Open Inference Protocol; None: it is a request of Seldon's protocol.
         json_size: the length of the JSON before binary data; None: there is none.
-        request_id: that the caller has chosen; None: the server chooses one.
     """
 
     operation: Operation
     body: bytes
+    request_id: str
     model: str | None = None
     json_size: int | None = None
-    request_id: str | None = None
 
     @property
     def is_v2(self) -> bool:
@@ -44,8 +44,8 @@ class Incoming:
     """An encoded response; the attributes are those of ``Outgoing``."""
 
     body: bytes
+    request_id: str
     json_size: int | None = None
-    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
