@@ -24,7 +24,7 @@ from seldon_spec.calls.open_target import (
 )
 from seldon_spec.calls.protocol_choice import OPERATIONS, Name, Protocol, lacks_seldon, uses_v2
 from seldon_spec.calls.result import Result
-from seldon_spec.calls.target import Outgoing, ServedModels
+from seldon_spec.calls.target import Outgoing
 from seldon_spec.calls.values import make_message, restore
 from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.message import Message, Operation, join_messages
@@ -95,7 +95,7 @@ class Client:
         self._timeout = timeout
         self._model = model
         self._protocol = protocol
-        self._models: ServedModels | None = None
+        self._is_binary: bool | None = None
         self._lock = threading.Lock()
         if isinstance(source, str) and is_url(source):
             if parameters:
@@ -224,7 +224,7 @@ class Client:
         """
         limit = self._start(timeout)
         is_v2 = self._protocol == "v2"
-        name = self._find_models(limit)[0] if is_v2 else self._model or ""
+        name = self._find_model(limit) if is_v2 else self._model or ""
         found: dict[str, Any] = self._target.read_metadata(name, limit, is_v2=is_v2)
         return found
 
@@ -283,27 +283,33 @@ class Client:
 
     def _infer(self, message: Message, sent: Any, request_id: str, limit: TimeLimit) -> Result:
         """Send a request of the Open Inference Protocol."""
-        model, is_binary = self._find_models(limit)
-        is_grpc = self._target.is_grpc
+        model, is_binary, is_grpc = self._find_model(limit), self._has_binary(limit), self._target.is_grpc
         request = open_inference_format.encode(message, model, request_id, is_grpc=is_grpc, is_binary=is_binary)
         response = self._target.send(request, limit)
         found, outputs = open_inference_format.decode(response, sent, is_grpc=is_grpc)
         return Result(restore(found, sent), found.names, found.meta or {}, response.request_id, outputs)
 
-    def _find_models(self, limit: TimeLimit) -> tuple[str, bool]:
-        """Return the name of the model, and whether tensors can be binary; the server is asked once.
+    def _find_model(self, limit: TimeLimit) -> str:
+        """Return the name of the model; the server is asked once.
 
         Raises:
             CallFailed: it cannot be asked.
-            ValueError: it has several models, and the client names none of them.
+            ValueError: it has several models, or does not list them, and the client names none.
         """
         with self._lock:
-            if self._models is None:
-                self._models = self._target.list_models(limit)
-        names = self._models.names
-        if self._model is None and len(names) > 1:
-            raise ValueError(f"the server has several models: give model= one of {', '.join(names)}")
-        return self._model or (names[0] if names else ""), self._models.has_binary
+            if self._model is None:
+                names = self._target.list_models(limit)
+                if len(names) != 1 and not (self._target.is_grpc and not names):  # there it may have a default
+                    found = f"several models: {', '.join(names)}" if names else "no list of its models"
+                    raise ValueError(f"{self._target.address} has {found}; select one by the argument model")
+                self._model = names[0] if names else ""
+            return self._model
+
+    def _has_binary(self, limit: TimeLimit) -> bool:
+        with self._lock:
+            if self._is_binary is None:
+                self._is_binary = self._target.has_binary(limit)
+            return self._is_binary
 
     def _check_ready(self, limit: TimeLimit) -> None:
         is_v2 = self._protocol == "v2"

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from seldon_spec.calls.errors import CallFailed, from_remote
-from seldon_spec.calls.target import ANY_SIZE, OWNER, Incoming, Outgoing, ServedModels
+from seldon_spec.calls.target import ANY_SIZE, OWNER, Incoming, Outgoing
 from seldon_spec.errors import RemoteFailed, ResultError
 from seldon_spec.inference.message import Operation
 from seldon_spec.protocols.open_inference_v2.grpc_methods import INFER_PATHS, SERVICE
@@ -60,14 +60,16 @@ class GrpcTarget:
             raise from_remote(error, request.request_id, is_v2=request.is_v2) from None
         return Incoming(body, request_id or request.request_id)
 
-    def list_models(self, limit: TimeLimit) -> ServedModels:
+    def list_models(self, limit: TimeLimit) -> list[str]:
         try:
-            index = self._call_v2("RepositoryIndex", limit)
+            return [entry.name for entry in self._call_v2("RepositoryIndex", limit).models]
         except CallFailed as error:
             if error.grpc_code != "UNIMPLEMENTED":
                 raise
-            return ServedModels((), has_binary=True)
-        return ServedModels(tuple(entry.name for entry in index.models), has_binary=True)
+            return []
+
+    def has_binary(self, limit: TimeLimit) -> bool:  # noqa: ARG002
+        return True
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         if is_v2:

@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from seldon_spec.calls.errors import CallFailed, CallTimeout, NoConnection, from_remote
-from seldon_spec.calls.target import OWNER, Incoming, Outgoing, ServedModels
+from seldon_spec.calls.target import OWNER, Incoming, Outgoing
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import working_directory
 from seldon_spec.errors import NotServing, RemoteFailed, RequestError, SeldonSpecError
@@ -20,12 +20,20 @@ from seldon_spec.protocols.open_inference_v2.codec import InferBody
 from seldon_spec.protocols.open_inference_v2.errors import describe as describe_v2
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
-from seldon_spec.protocols.open_inference_v2.pages import list_names, show_model
+from seldon_spec.protocols.open_inference_v2.pages import show_model
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.remote.failures import TimeLimit
 
 _JSON_SIZE = b"inference-header-content-length"
+
+
+class _CallerContext(BaseContext):
+    """The context of a request whose caller gets the exception."""
+
+    __slots__ = ()
+
+    logs_failure = False
 
 
 class ProcessTarget:
@@ -63,8 +71,11 @@ class ProcessTarget:
             return self._submit(Operation.PREDICT, wire, self._v2_codec, request.request_id, limit)
         return self._submit(request.operation, request.body, self._codec, request.request_id, limit)
 
-    def list_models(self, limit: TimeLimit) -> ServedModels:  # noqa: ARG002
-        return ServedModels(tuple(list_names(self._model)[:1]), has_binary=True)
+    def list_models(self, limit: TimeLimit) -> list[str]:  # noqa: ARG002
+        return [self._model.name]
+
+    def has_binary(self, limit: TimeLimit) -> bool:  # noqa: ARG002
+        return True
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         if not is_v2:
@@ -83,16 +94,19 @@ class ProcessTarget:
         self._dispatcher.stop()
 
     def _submit(self, operation: Operation, wire: Any, codec: Codec, request_id: str, limit: TimeLimit) -> Incoming:
+        is_v2 = codec is self._v2_codec
         try:
-            future = self._dispatcher.submit(operation, wire, codec, BaseContext(request_id))
-            response: EncodedResponse = future.result(limit.remaining())
+            seconds = limit.remaining()
+        except RemoteFailed as error:
+            raise from_remote(error, request_id, is_v2=is_v2) from None
+        try:
+            future = self._dispatcher.submit(operation, wire, codec, _CallerContext(request_id))
+            response: EncodedResponse = future.result(seconds)
         except (FutureTimeoutError, TimeoutError):
             future.cancel()
             raise CallTimeout(limit.text, 504, "DEADLINE_EXCEEDED", request_id=request_id) from None
-        except RemoteFailed as error:  # the limit had passed, or a component of a graph failed
-            raise from_remote(error, request_id, is_v2=codec is self._v2_codec) from None
         except SeldonSpecError as error:
-            raise _describe(error, request_id, is_v2=codec is self._v2_codec) from error.__cause__
+            raise _describe(error, request_id, is_v2=is_v2) from error.__cause__
         size = next((int(value) for name, value in response.headers if name == _JSON_SIZE), None)
         return Incoming(response.body, request_id, size)
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote
 
 from seldon_spec.calls.errors import CallFailed, from_remote
-from seldon_spec.calls.target import ANY_SIZE, OWNER, Incoming, Outgoing, ServedModels
+from seldon_spec.calls.target import ANY_SIZE, OWNER, Incoming, Outgoing
 from seldon_spec.errors import RemoteFailed
 from seldon_spec.inference.message import Operation
 from seldon_spec.remote.failures import TimeLimit
@@ -34,6 +34,7 @@ _JSON_SIZE = b"inference-header-content-length"
 _ID = b"seldon-puid"
 _OK = 200
 _NOT_FOUND = 404
+_NOT_SUPPORTED = frozenset({_NOT_FOUND, 405, 501})
 
 
 class RestTarget:
@@ -74,20 +75,18 @@ class RestTarget:
             int(size) if size is not None and size.isdigit() else None,
         )
 
-    def list_models(self, limit: TimeLimit) -> ServedModels:
-        server = self._get("/v2", limit, is_v2=True)
-        try:
-            index = json.loads(self._request("/v2/repository/index", b"{}", [], limit, is_v2=True).body)
-        except CallFailed as error:
-            if error.http_status != _NOT_FOUND:
-                raise
-            index = []
+    def list_models(self, limit: TimeLimit) -> list[str]:
+        index = self._get("/v2/repository/index", limit, is_v2=True, body=b"{}") or []
         entries = index.get("models", ()) if isinstance(index, dict) else index
-        extensions = server.get("extensions") or ()
-        return ServedModels(tuple(entry["name"] for entry in entries), not _BINARY.isdisjoint(extensions))
+        return [entry["name"] for entry in entries]
+
+    def has_binary(self, limit: TimeLimit) -> bool:
+        server = self._get("/v2", limit, is_v2=True) or {}
+        return not _BINARY.isdisjoint(server.get("extensions") or ())
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
-        return self._get(_model_path(model) if is_v2 else "/metadata", limit, is_v2=is_v2)
+        path = _model_path(model) if is_v2 else "/metadata"
+        return self._read_json(path, self._request(path, None, [], limit, is_v2=is_v2))
 
     def check_ready(self, model: str, limit: TimeLimit, *, is_v2: bool) -> None:
         paths = (f"{_model_path(model)}/ready",) if is_v2 and model else _READY
@@ -109,9 +108,18 @@ class RestTarget:
             return False
         return True
 
-    def _get(self, path: str, limit: TimeLimit, *, is_v2: bool) -> Any:
+    def _get(self, path: str, limit: TimeLimit, *, is_v2: bool, body: bytes | None = None) -> Any:
+        """Return the JSON of a page; None if the server does not have it."""
         try:
-            return json.loads(self._request(path, None, [], limit, is_v2=is_v2).body)
+            return self._read_json(path, self._request(path, body, [], limit, is_v2=is_v2))
+        except CallFailed as error:
+            if error.http_status not in _NOT_SUPPORTED:
+                raise
+            return None
+
+    def _read_json(self, path: str, response: HttpResponse) -> Any:
+        try:
+            return json.loads(response.body)
         except ValueError as error:
             raise CallFailed(f"{path} of {self.address} is no JSON: {error}", 502, "INTERNAL") from None
 

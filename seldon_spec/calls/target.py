@@ -48,19 +48,6 @@ class Incoming:
     json_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServedModels:
-    """What a server of the Open Inference Protocol serves.
-
-    Attributes:
-        names: of the models; empty: the server does not list them.
-        has_binary: whether tensors can be sent as binary data behind the JSON.
-    """
-
-    names: tuple[str, ...]
-    has_binary: bool
-
-
 class Target(Protocol):
     """Runs the model; called from any thread. Every method but ``close`` raises CallFailed."""
 
@@ -75,8 +62,11 @@ class Target(Protocol):
     def send(self, request: Outgoing, limit: TimeLimit) -> Incoming:
         """Send one request, and return its response."""
 
-    def list_models(self, limit: TimeLimit) -> ServedModels:
-        """Return what is served by the Open Inference Protocol."""
+    def list_models(self, limit: TimeLimit) -> list[str]:
+        """Return the names of the models of the Open Inference Protocol; empty: they are not listed."""
+
+    def has_binary(self, limit: TimeLimit) -> bool:
+        """Return whether tensors of the Open Inference Protocol can be binary data behind the JSON."""
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         """Return the metadata of the model; an empty name means the only one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -49,8 +50,11 @@ def test_an_exception_with_a_status(target: str, connect: Connect) -> None:
     assert (error.http_status, error.reason, error.info) == (418, "TEAPOT", "no coffee")
 
 
-def test_the_exception_of_the_class_is_the_cause_in_this_process(connect: Connect) -> None:
+def test_the_exception_of_the_class_is_the_cause_in_this_process(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     assert isinstance(fail(connect("process"), "broken").__cause__, ValueError)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []  # the caller has it
 
 
 @pytest.mark.parametrize("protocol", ["seldon", "v2"])

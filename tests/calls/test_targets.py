@@ -6,6 +6,7 @@ import functools
 import json
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,20 @@ def test_a_server_that_has_the_open_inference_protocol_only(http_peer: HttpPeers
         assert client.predict([1, 2]) == [3, 4]
     paths = [head.split(" ")[1] for head, _ in peer.posts]
     infer = "/v2/models/iris/infer"
-    assert paths == ["/api/v1.0/predictions", "/v2/repository/index", infer, infer]
+    assert paths == ["/api/v1.0/predictions", infer, infer]
     sent = json.loads(peer.posts[-1][1])  # without binary data, which this server does not announce
     assert sent["inputs"] == [{"name": "input-0", "shape": [2], "datatype": "INT64", "data": [1, 2]}]
 
 
 def test_one_of_several_models_has_to_be_selected(http_peer: HttpPeers) -> None:
     peer = http_peer(respond_v2, {"/v2": respond(json.dumps(SERVER).encode())})
-    with Client(peer.url) as client, pytest.raises(ValueError, match="several models: give model= one of iris, other"):
+    with Client(peer.url) as client, pytest.raises(ValueError, match="several models: iris, other; select one"):
         client.infer([1.0])
     with Client(f"{peer.url}/v2/models/iris") as client:
         assert client.predict([1.0]) == [3, 4]
+    bare = http_peer(lambda _, connection: connection.sendall(respond(b"{}", "405 Method Not Allowed")))
+    with Client(bare.url) as client, pytest.raises(ValueError, match="no list of its models; select one"):
+        client.infer([1.0])
     with Client(f"{peer.url}/v2/models/iris", protocol="seldon") as client, pytest.raises(CallFailed):
         client.predict([1.0])
 
@@ -177,3 +181,16 @@ def test_a_graph(tmp_path: Path) -> None:
     with Client(tmp_path) as client:
         assert client.predict([[1.0]]) == [[10]]
         assert client.infer(np.array([[1.0]])).tolist() == [[10]]
+
+
+def test_a_graph_with_a_server_that_cannot_be_reached(
+    tmp_path: Path, reserve_ports: Callable[[int], AbstractContextManager[list[int]]]
+) -> None:
+    with reserve_ports(1) as (port,):
+        (tmp_path / "seldon.yaml").write_text(
+            f"graph: [far]\ncomponents:\n  far: {{url: 'http://127.0.0.1:{port}', service_type: MODEL}}\n"
+        )
+        with Client(tmp_path) as client, pytest.raises(CallFailed) as caught:
+            client.predict([[1.0]])
+    assert (type(caught.value), caught.value.http_status) == (CallFailed, 503)
+    assert caught.value.info.startswith(f"component far: no response from 127.0.0.1:{port}: ")
