@@ -22,7 +22,7 @@ from seldon_spec.calls.open_target import (
     open_server,
     split_model,
 )
-from seldon_spec.calls.protocol_choice import OPERATIONS, Name, Protocol, lacks_seldon, uses_v2
+from seldon_spec.calls.protocol_choice import OPERATIONS, Name, Protocol, has_v2_only, uses_v2
 from seldon_spec.calls.result import Result
 from seldon_spec.calls.target import Outgoing
 from seldon_spec.calls.values import make_message, restore
@@ -31,6 +31,9 @@ from seldon_spec.inference.message import Message, Operation, join_messages
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 from seldon_spec.remote.failures import TimeLimit, limit_seconds
+
+_BINARY = frozenset({"binary_tensor_data", "binary_data"})
+"""The names that servers of the Open Inference Protocol have for the extension."""
 
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 5.0
@@ -103,10 +106,8 @@ class Client:
             url, selected = split_model(source)
             if selected is not None:
                 self._model, self._protocol = model or selected, "v2" if protocol == "auto" else protocol
-            pems = [None if file is None else Path(file) for file in (ca, certificate, key)]
-            self._target = open_server(
-                url, Connection(token, pems[0], pems[1], pems[2], headers or {}, max_connections)
-            )
+            pems = _as_path(ca), _as_path(certificate), _as_path(key)
+            self._target = open_server(url, Connection(token, *pems, headers or {}, max_connections))
         else:
             self._target = open_in_process(source, parameters)
         self._codec: JsonCodec | ProtoCodec = ProtoCodec() if self._target.is_grpc else JsonCodec()
@@ -157,8 +158,10 @@ class Client:
             names, request_id, timeout: see ``call``.
 
         Raises:
-            CallFailed: as ``call`` does.
+            CallFailed, TypeError, ValueError: as ``call`` does.
         """
+        if self._protocol == "v2":
+            raise ValueError("the Open Inference Protocol has no feedback; use protocol='seldon'")
         request, limit = make_message(data, names), self._start(timeout)
         correct = None if truth is None else make_message(truth)
         meta = {} if response is None else response.meta
@@ -208,7 +211,7 @@ class Client:
                 body = self._codec.write_request(message)
                 return self._exchange(OPERATIONS[operation], body, first, request_id, limit)
             except CallFailed as error:
-                if self._protocol != "auto" or operation != "predict" or not lacks_seldon(self._target, error, limit):
+                if self._protocol != "auto" or operation != "predict" or not has_v2_only(self._target, error, limit):
                     raise
             result = self._infer(message, data, request_id, limit)
             self._protocol = "v2"
@@ -306,9 +309,11 @@ class Client:
             return self._model
 
     def _has_binary(self, limit: TimeLimit) -> bool:
+        """Return whether tensors can be binary data behind JSON; the server is asked once."""
         with self._lock:
             if self._is_binary is None:
-                self._is_binary = self._target.has_binary(limit)
+                extensions = () if self._target.is_grpc else self._target.list_extensions(limit) or ()
+                self._is_binary = not _BINARY.isdisjoint(extensions)
             return self._is_binary
 
     def _check_ready(self, limit: TimeLimit) -> None:

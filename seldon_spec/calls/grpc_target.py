@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult
 
@@ -68,8 +68,13 @@ class GrpcTarget:
                 raise
             return []
 
-    def has_binary(self, limit: TimeLimit) -> bool:  # noqa: ARG002
-        return True
+    def list_extensions(self, limit: TimeLimit) -> Sequence[str] | None:
+        try:
+            return list(self._call_v2("ServerMetadata", limit).extensions)
+        except CallFailed as error:
+            if error.grpc_code != "UNIMPLEMENTED":
+                raise
+            return None
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         if is_v2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
@@ -20,7 +21,7 @@ from seldon_spec.protocols.open_inference_v2.codec import InferBody
 from seldon_spec.protocols.open_inference_v2.errors import describe as describe_v2
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
-from seldon_spec.protocols.open_inference_v2.pages import show_model
+from seldon_spec.protocols.open_inference_v2.pages import EXTENSIONS, show_model
 from seldon_spec.protocols.seldon_v1.errors import describe
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
 from seldon_spec.remote.failures import TimeLimit
@@ -74,8 +75,8 @@ class ProcessTarget:
     def list_models(self, limit: TimeLimit) -> list[str]:  # noqa: ARG002
         return [self._model.name]
 
-    def has_binary(self, limit: TimeLimit) -> bool:  # noqa: ARG002
-        return True
+    def list_extensions(self, limit: TimeLimit) -> Sequence[str]:  # noqa: ARG002
+        return EXTENSIONS
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         if not is_v2:

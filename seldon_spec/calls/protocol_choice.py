@@ -23,6 +23,7 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """The operations of Seldon's protocol."""
 
+_NOT_FOUND = 404
 _V2_OPERATIONS = frozenset({"predict", "infer"})
 
 
@@ -48,20 +49,24 @@ def uses_v2(protocol: Protocol, operation: str, data: object) -> bool:
     return protocol == "v2"
 
 
-def lacks_seldon(target: Target, error: CallFailed, limit: TimeLimit) -> bool:
-    """Return whether a request failed because the server does not have Seldon's protocol, so that it has no effect.
+def has_v2_only(target: Target, error: CallFailed, limit: TimeLimit) -> bool:
+    """Return whether a request failed because the server has the Open Inference Protocol, and not Seldon's.
+
+    Such a request has had no effect.
 
     Args:
         target: of the request.
         error: of the request.
         limit: of the call.
     """
-    if not target.is_grpc:
-        return error.http_status == 404
-    if error.grpc_code != "UNIMPLEMENTED":
+    if error.grpc_code != "UNIMPLEMENTED" if target.is_grpc else error.http_status != _NOT_FOUND:
         return False
-    try:  # a class without predict has the same error
-        target.read_metadata("", limit, is_v2=False)
-    except CallFailed as second:
-        return second.grpc_code == "UNIMPLEMENTED"
-    return False
+    if target.is_grpc:
+        try:  # a class without the method has the same error
+            target.read_metadata("", limit, is_v2=False)
+        except CallFailed as second:
+            if second.grpc_code != "UNIMPLEMENTED":
+                return False
+        else:
+            return False
+    return target.list_extensions(limit) is not None

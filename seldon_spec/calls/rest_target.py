@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, quote
 
@@ -29,7 +29,6 @@ _PATHS = {
 """Those that a component, a graph and a gateway of Seldon Core have, where they differ."""
 
 _READY = ("/ready", "/v2/health/ready", "/health/ping")
-_BINARY = frozenset({"binary_tensor_data", "binary_data"})
 _JSON_SIZE = b"inference-header-content-length"
 _ID = b"seldon-puid"
 _OK = 200
@@ -80,9 +79,9 @@ class RestTarget:
         entries = index.get("models", ()) if isinstance(index, dict) else index
         return [entry["name"] for entry in entries]
 
-    def has_binary(self, limit: TimeLimit) -> bool:
-        server = self._get("/v2", limit, is_v2=True) or {}
-        return not _BINARY.isdisjoint(server.get("extensions") or ())
+    def list_extensions(self, limit: TimeLimit) -> Sequence[str] | None:
+        server = self._get("/v2", limit, is_v2=True)
+        return list(server.get("extensions") or ()) if isinstance(server, dict) else None
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         path = _model_path(model) if is_v2 else "/metadata"

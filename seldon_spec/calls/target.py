@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,8 +66,8 @@ class Target(Protocol):
     def list_models(self, limit: TimeLimit) -> list[str]:
         """Return the names of the models of the Open Inference Protocol; empty: they are not listed."""
 
-    def has_binary(self, limit: TimeLimit) -> bool:
-        """Return whether tensors of the Open Inference Protocol can be binary data behind the JSON."""
+    def list_extensions(self, limit: TimeLimit) -> Sequence[str] | None:
+        """Return the extensions of the Open Inference Protocol; None: the server does not have the protocol."""
 
     def read_metadata(self, model: str, limit: TimeLimit, *, is_v2: bool) -> Any:
         """Return the metadata of the model; an empty name means the only one."""

@@ -25,6 +25,7 @@ Sources = dict[str, tuple[Any, dict[str, Any]]]
 HttpPeers = Callable[..., HttpPeer]
 GrpcPeers = Callable[..., GrpcPeer]
 
+PROTOCOLS: tuple[Any, ...] = ("auto", "seldon", "v2")
 TARGETS = ["rest", "grpc", "https", "grpcs", "process"]
 REFUSING = b'{"status": {"status": 1, "code": 7, "info": "no", "reason": "MINE"}}'
 
@@ -108,8 +109,9 @@ def test_a_client_certificate(
 
 
 def test_an_unknown_path(sources: Sources) -> None:
-    with Client(f"{sources['rest'][0]}/elsewhere", protocol="seldon") as client:
-        assert fail(client, "x").http_status == 404
+    for protocol in PROTOCOLS:
+        with Client(f"{sources['rest'][0]}/elsewhere", protocol=protocol, model="model") as client:
+            assert fail(client, "x").http_status == 404
     with Client(f"{sources['rest'][0]}/v2/models/other") as client:
         error = fail(client, "x")
     assert (error.http_status, error.reason) == (404, None)
@@ -242,9 +244,13 @@ def test_a_response_that_is_none(http_peer: HttpPeers) -> None:
         (lambda: Client(object, protocol="v3"), ValueError, "auto, seldon or v2"),  # type: ignore[arg-type]
         (lambda: Client(object, protocol="seldon").infer([1]), ValueError, "Seldon's protocol has no infer"),
         (lambda: Client(object, protocol="v2").route([1]), ValueError, "Open Inference Protocol has no route"),
+        (lambda: Client(object, protocol="v2").feedback([1], 1), ValueError, "Protocol has no feedback"),
         (lambda: Client(object).call("train", [1]), ValueError, "no operation 'train'"),  # type: ignore[arg-type]
     ],
-    ids=["scheme", "parameters", "type", "token", "key", "ca", "folder", "protocol", "infer", "route", "operation"],
+    ids=[
+        *("scheme", "parameters", "type", "token", "key", "ca", "folder", "protocol"),
+        *("infer", "route", "feedback", "operation"),
+    ],
 )
 def test_wrong_arguments(make: Callable[[], Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):

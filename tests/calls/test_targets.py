@@ -72,6 +72,7 @@ def test_a_grpc_server_that_has_the_open_inference_protocol_only(grpc_peer: Grpc
     output = ModelInferResponse.InferOutputTensor(name="y", datatype="INT64", shape=[2])
     output.contents.int64_contents.extend([3, 4])
     served: dict[str, Any] = {
+        "ServerMetadata": message_class("ServerMetadataResponse")(name="other"),
         "RepositoryIndex": message_class("RepositoryIndexResponse")(models=[{"name": "iris"}]),
         "ModelInfer": ModelInferResponse(outputs=[output]),
     }
