@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seldon_spec.app import load, make_app
+    from seldon_spec.calls.async_client import AsyncClient
+    from seldon_spec.calls.client import Client
+    from seldon_spec.calls.errors import CallFailed, CallTimeout, NoConnection
+    from seldon_spec.calls.result import Result
     from seldon_spec.config.model import Spec
     from seldon_spec.errors import SpecError
     from seldon_spec.inference.component.contract import (
@@ -16,6 +20,12 @@ if TYPE_CHECKING:
     from seldon_spec.testing import check_contract
 
 __all__ = [
+    "AsyncClient",
+    "CallFailed",
+    "CallTimeout",
+    "Client",
+    "NoConnection",
+    "Result",
     "SeldonMicroserviceException",
     "SeldonNotImplementedError",
     "SeldonResponse",
@@ -29,6 +39,12 @@ __version__ = "0.1.0"
 
 # Each name is imported when it is asked for: a command that only reads a file pays for no web server.
 _HOMES = {
+    "AsyncClient": "seldon_spec.calls.async_client",
+    "CallFailed": "seldon_spec.calls.errors",
+    "CallTimeout": "seldon_spec.calls.errors",
+    "Client": "seldon_spec.calls.client",
+    "NoConnection": "seldon_spec.calls.errors",
+    "Result": "seldon_spec.calls.result",
     "SeldonMicroserviceException": "seldon_spec.inference.component.contract",
     "SeldonNotImplementedError": "seldon_spec.inference.component.contract",
     "SeldonResponse": "seldon_spec.inference.component.contract",

@@ -231,7 +231,14 @@ class RemoteFailed(RequestError):
         grpc: the name of the gRPC code.
         reason: of Seldon's ``status``; None: the usual one of the HTTP status.
         code: of Seldon's ``status``.
+
+    Attributes:
+        has_response: whether the server has returned the error; False: there was no response.
+        request_id: the ID that the server has sent with the error.
     """
+
+    has_response = True
+    request_id: str | None = None
 
     def __init__(self, info: str, http: int, grpc: str, reason: str | None = None, code: int = -1) -> None:
         super().__init__(info)

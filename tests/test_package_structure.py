@@ -79,6 +79,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrate",),
     ("compat",),
     ("app",),
+    # calls of a model from Python
+    ("calls.result", "calls.target", "calls.values"),
+    ("calls",),
+    ("compat.seldon_client",),
     ("ray",),
     ("contract_test",),
     ("testing",),

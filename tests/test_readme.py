@@ -28,6 +28,7 @@ PAGES = [
     "docs/protocols.md",
     "docs/model-contract.md",
     "docs/testing.md",
+    "docs/client.md",
     "docs/browser.md",
     "docs/compose.md",
 ]

@@ -22,6 +22,7 @@ REPLACEMENTS: dict[str, str | None] = {
     f"{PACKAGE}.proto": None,
     f"{PACKAGE}.proto.prediction_pb2": "seldon_spec.compat.prediction_pb2",
     f"{PACKAGE}.proto.prediction_pb2_grpc": "seldon_spec.compat.prediction_pb2_grpc",
+    f"{PACKAGE}.seldon_client": "seldon_spec.compat.seldon_client",
     f"{PACKAGE}.storage": "seldon_spec.compat.storage",
     f"{PACKAGE}.user_model": "seldon_spec.compat.user_model",
     f"{PACKAGE}.utils": "seldon_spec.compat.conversion",

@@ -23,9 +23,12 @@ class BaseContext:
     Attributes:
         trace: the tracer's object for this request; None: it is not traced.
         call: the call for this request; None: there is none yet.
+        logs_failure: whether a failure is logged; False: the caller gets the exception.
     """
 
     __slots__ = ("_id", "call", "trace")
+
+    logs_failure = True
 
     def __init__(self, id: str) -> None:  # noqa: A002
         self._id = id

@@ -199,7 +199,9 @@ class RequestProcessor:
             self._finish(call, "success")
 
     def _fail(self, call: Call, error: BaseException) -> None:
-        if isinstance(error, ComponentFailed):
+        if call.request_context is not None and not call.request_context.logs_failure:
+            pass
+        elif isinstance(error, ComponentFailed):
             logger.error("%s: %s", _name(call, error), error, exc_info=error.__cause__)
         elif isinstance(error, RequestError):
             logger.warning("%s: %s: %s", _name(call, error), type(error).__name__, error)

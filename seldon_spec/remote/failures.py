@@ -48,7 +48,9 @@ def unreachable(address: str, reason: str) -> RemoteFailed:
         reason: of the transport.
     """
     text = f"no response from {address}: {reason}"
-    return RemoteFailed(text, find_http_status("UNAVAILABLE"), "UNAVAILABLE", "MICROSERVICE_UNAVAILABLE")
+    failure = RemoteFailed(text, find_http_status("UNAVAILABLE"), "UNAVAILABLE", "MICROSERVICE_UNAVAILABLE")
+    failure.has_response = False
+    return failure
 
 
 def too_large(address: str, max_bytes: int) -> RemoteFailed:
@@ -88,9 +90,11 @@ class TimeLimit:
 
     def expired(self) -> RemoteFailed:
         """Return the error of a call that takes longer."""
-        return RemoteFailed(
+        failure = RemoteFailed(
             self.text, find_http_status("DEADLINE_EXCEEDED"), "DEADLINE_EXCEEDED", "MICROSERVICE_TIMEOUT"
         )
+        failure.has_response = False
+        return failure
 
 
 def limit_seconds(seconds: float, text: str) -> TimeLimit:

@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httptools
@@ -29,10 +30,15 @@ class NotHttp(OSError):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """The status and the body of a response."""
+    """A response.
+
+    Attributes:
+        headers: by their names in lower case; of repeated ones the last.
+    """
 
     status: int
     body: bytes
+    headers: Mapping[bytes, bytes]
 
 
 class HttpConnection:
@@ -124,7 +130,7 @@ class HttpConnection:
             if received > _MAX_HEAD_BYTES and not reader.has_head:
                 raise NotHttp(f"the head of its response has more than {_MAX_HEAD_BYTES} bytes")
         self.is_reusable = not reader.is_last and parser.get_http_version() == "1.1"
-        return HttpResponse(parser.get_status_code(), b"".join(reader.parts))
+        return HttpResponse(parser.get_status_code(), b"".join(reader.parts), reader.headers)
 
 
 class _ResponseReader:
@@ -132,22 +138,25 @@ class _ResponseReader:
 
     Attributes:
         parts: of the body.
+        headers: see ``HttpResponse``.
         has_head: whether the head is complete.
         is_complete: whether the response is complete.
         is_last: whether the server closes the connection after it.
         is_too_large: whether the body has more than ``max_bytes``.
     """
 
-    __slots__ = ("_has_length", "_left", "has_head", "is_complete", "is_last", "is_too_large", "parts")
+    __slots__ = ("_has_length", "_left", "has_head", "headers", "is_complete", "is_last", "is_too_large", "parts")
 
     def __init__(self, max_bytes: int) -> None:
         self._left = max_bytes
         self._has_length = False
         self.parts: list[bytes] = []
+        self.headers: dict[bytes, bytes] = {}
         self.has_head = self.is_complete = self.is_last = self.is_too_large = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
+        self.headers[name] = value
         if name == b"connection":
             self.is_last = self.is_last or b"close" in value.lower()
         elif name == b"content-length":

@@ -64,7 +64,7 @@ def test_nothing_is_imported_before_install_and_nothing_is_logged_without_an_imp
 @pytest.mark.parametrize(
     ("statement", "error", "stderr"),
     [
-        ("import seldon_core.seldon_client", "ModuleNotFoundError", "seldon_core.user_model"),
+        ("import seldon_core.wrapper", "ModuleNotFoundError", "seldon_core.user_model"),
         ("from seldon_core import SeldonClient", "ImportError", "available here: Storage"),
         ("from seldon_core.metrics import SeldonMetrics", "ImportError", "create_counter"),
         ("from seldon_core.proto import other_pb2", "ImportError", "modules only"),
