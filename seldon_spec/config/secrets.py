@@ -24,6 +24,8 @@ _VISIBLE = re.compile(r"[!-~]+")
 def prepare_to_load(spec: Spec, environ: Mapping[str, str]) -> Spec:
     """Return the spec with references replaced by secrets, ready to load the class.
 
+    A variable that the process has already takes precedence over ``environment``, whose secret is not read then.
+
     Args:
         spec: the effective spec with references.
         environ: the variables of ``from_env``.
@@ -69,7 +71,9 @@ def _resolve_secrets(
         spec,
         components=MappingProxyType(components),
         parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
-        environment=MappingProxyType({k: reader.read(("environment", k), v) for k, v in spec.environment.items()}),
+        environment=MappingProxyType(
+            {k: environ[k] if k in environ else reader.read(("environment", k), v) for k, v in spec.environment.items()}
+        ),
     )
 
 

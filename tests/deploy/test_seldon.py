@@ -12,6 +12,7 @@ import pytest
 from seldon_spec.cli.serving import find_component
 from seldon_spec.config.loader import LoadOptions, load
 from seldon_spec.config.model import Spec
+from seldon_spec.config.secrets import prepare_to_load
 from seldon_spec.deploy.manifest.render import build_documents, find_problems
 from seldon_spec.deploy.manifest.target import Target
 from seldon_spec.deploy.manifest.tree import to_plain
@@ -440,9 +441,12 @@ def test_a_container_serves_the_component_of_the_file(name: str, is_complete: bo
     served = find_component(load(folder, environ, options=LoadOptions(component=name)), name)
     expected = spec.components[name].spec
     assert expected is not None
-    for key in ("class_name", "service_type", "parameters", "ports", "server", "environment", "graph", "name"):
+    for key in ("class_name", "service_type", "parameters", "ports", "server", "graph", "name"):
         assert getattr(served, key) == getattr(expected, key), key
+    assert served.environment == {**spec.environment, **expected.environment}
     assert {"DIR", "TOKEN"} <= environ.keys()
+    prepared = prepare_to_load(served, {**environ, "KEY": "a key"})
+    assert [prepared.environment[key] for key in ("DIR", "TOKEN")] == [environ["DIR"], environ["TOKEN"]]
 
 
 def test_all_repeats_each_value_of_a_component_in_its_container(write: Write) -> None:
