@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seldon_spec.app import load, make_app
+    from seldon_spec.background import RunningServer, serve
     from seldon_spec.config.model import Spec
     from seldon_spec.errors import SpecError
     from seldon_spec.inference.component.contract import (
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from seldon_spec.testing import check_contract
 
 __all__ = [
+    "RunningServer",
     "SeldonMicroserviceException",
     "SeldonNotImplementedError",
     "SeldonResponse",
@@ -24,11 +26,13 @@ __all__ = [
     "check_contract",
     "load",
     "make_app",
+    "serve",
 ]
 __version__ = "0.1.0"
 
 # Each name is imported when it is asked for: a command that only reads a file pays for no web server.
 _HOMES = {
+    "RunningServer": "seldon_spec.background",
     "SeldonMicroserviceException": "seldon_spec.inference.component.contract",
     "SeldonNotImplementedError": "seldon_spec.inference.component.contract",
     "SeldonResponse": "seldon_spec.inference.component.contract",
@@ -37,6 +41,7 @@ _HOMES = {
     "check_contract": "seldon_spec.testing",
     "load": "seldon_spec.app",
     "make_app": "seldon_spec.app",
+    "serve": "seldon_spec.background",
 }
 
 

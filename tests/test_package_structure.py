@@ -81,6 +81,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrate",),
     ("compat",),
     ("app",),
+    ("background",),
+    ("pytest_plugin",),
     ("ray",),
     ("contract_test",),
     ("testing",),
