@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 from seldon_spec.app import SharedPreparation, check_server, load, load_class
@@ -58,9 +57,9 @@ def serve(
 ) -> RunningServer:
     """Serve a model in a thread of this process, and return when it is ready.
 
-    The host is 127.0.0.1 unless ``server.host`` is set. The server has one worker, without ``shutdown.delay_seconds``,
-    and logs with the handlers of this process. The working directory is the spec's folder while the class is imported,
-    built and loaded.
+    The host is 127.0.0.1 unless ``server.host`` is set. The server has one worker, which is not replaced, no
+    ``shutdown.delay_seconds``, and logs with the handlers of this process. The working directory is the spec's folder
+    while the class is imported, built and loaded.
 
     Args:
         target: the folder that contains seldon.yaml, the file, what ``load`` returns, or a class. A class has no file:
@@ -236,9 +235,7 @@ class RunningServer:
     def __enter__(self) -> RunningServer:
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.stop()
 
     def __repr__(self) -> str:

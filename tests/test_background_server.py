@@ -122,6 +122,31 @@ def test_the_class_is_loaded_in_the_folder_of_its_spec(folder: Path) -> None:
         assert predict(server)["meta"]["tags"]["folder"] == str(folder)
 
 
+TLS = Path(__file__).parent / "tls"
+ADDRESSES = {
+    "all-addresses": ("host: 0.0.0.0", "http://127.0.0.1:", "grpc://127.0.0.1:"),
+    "ipv6": ("host: '::1'", "http://[::1]:", "grpc://[::1]:"),
+    "tls": (
+        f"tls: {{certificate: {TLS}/server.pem, key: {TLS}/server-key.pem}}",
+        "https://127.0.0.1:",
+        "grpcs://127.0.0.1:",
+    ),
+}
+
+
+@pytest.mark.parametrize(("server", "url", "grpc_url"), ADDRESSES.values(), ids=ADDRESSES)
+def test_the_urls_reach_the_server(folder: Path, server: str, url: str, grpc_url: str) -> None:
+    (folder / "seldon.yaml").write_text(f"class_name: Scaler\nserver: {{{server}}}\n")
+    with seldon_spec.serve(folder) as running:
+        assert running.url.startswith(url)
+        assert running.metrics_url.startswith(url)
+        assert running.grpc_url is not None
+        assert running.grpc_url.startswith(grpc_url)
+        for each in (running.url, running.metrics_url, running.grpc_url):
+            at = urlsplit(each)
+            socket.create_connection((str(at.hostname), int(at.port or 0)), timeout=20).close()
+
+
 def test_flags_and_variables_set_fields(folder: Path) -> None:
     environ = {"SELDON_SPEC__PORTS__GRPC": "null"}
     with seldon_spec.serve(folder, environ=environ, flags={("parameters", "factor"): "7"}) as server:
