@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seldon_spec.app import load, make_app
+    from seldon_spec.background import RunningServer, serve
     from seldon_spec.calls.async_client import AsyncClient
     from seldon_spec.calls.client import Client
     from seldon_spec.calls.errors import CallFailed, CallTimeout, NoConnection
@@ -26,6 +27,7 @@ __all__ = [
     "Client",
     "NoConnection",
     "Result",
+    "RunningServer",
     "SeldonMicroserviceException",
     "SeldonNotImplementedError",
     "SeldonResponse",
@@ -34,6 +36,7 @@ __all__ = [
     "check_contract",
     "load",
     "make_app",
+    "serve",
 ]
 __version__ = "0.1.0"
 
@@ -45,6 +48,7 @@ _HOMES = {
     "Client": "seldon_spec.calls.client",
     "NoConnection": "seldon_spec.calls.errors",
     "Result": "seldon_spec.calls.result",
+    "RunningServer": "seldon_spec.background",
     "SeldonMicroserviceException": "seldon_spec.inference.component.contract",
     "SeldonNotImplementedError": "seldon_spec.inference.component.contract",
     "SeldonResponse": "seldon_spec.inference.component.contract",
@@ -53,6 +57,7 @@ _HOMES = {
     "check_contract": "seldon_spec.testing",
     "load": "seldon_spec.app",
     "make_app": "seldon_spec.app",
+    "serve": "seldon_spec.background",
 }
 
 

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seldon_spec.compat import install
+from seldon_spec.config.checks.extras import require_engine
+from seldon_spec.config.checks.tls import require_tls
+from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.loader import load as load_spec
+from seldon_spec.config.loader import load_class as load_spec_of_class
 from seldon_spec.config.paths import working_directory
 from seldon_spec.config.secrets import join_environments, prepare_to_load
+from seldon_spec.errors import SeldonSpecError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -59,6 +67,48 @@ def prepare(spec: Spec) -> Spec:
     return Preparation().prepare(spec)
 
 
+class SharedPreparation:
+    """Prepares specs that are served at the same time in one process.
+
+    A variable that a spec sets is removed when the last server whose spec sets it ends.
+    """
+
+    def __init__(self) -> None:
+        self._servers: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def prepare(self, spec: Spec) -> tuple[Spec, Callable[[], None]]:
+        """Prepare a spec; see :meth:`Preparation.prepare`.
+
+        Returns:
+            The prepared spec, and what to call when its server has ended.
+
+        Raises:
+            SpecError: a secret cannot be read, or a required argument has no value.
+            SeldonSpecError: the spec of another server sets a variable to another value.
+        """
+        with self._lock:
+            prepared = prepare_to_load(spec, os.environ)
+            environment = {name: str(value) for name, value in join_environments(prepared).items()}
+            for name, value in environment.items():
+                if self._servers[name] and os.environ.get(name) != value:
+                    raise SeldonSpecError(
+                        f"environment.{name}: another server of this process sets another value: stop that server first"
+                    )
+            added = [name for name in environment if self._servers[name] or name not in os.environ]
+            os.environ.update({name: environment[name] for name in added})
+            self._servers.update(added)
+        install()
+        return prepared, partial(self._release, added)
+
+    def _release(self, added: Sequence[str]) -> None:
+        with self._lock:
+            self._servers.subtract(added)
+            for name in added:
+                if not self._servers[name]:
+                    os.environ.pop(name, None)
+
+
 def load(
     path: str | Path = ".",
     environ: Mapping[str, str] | None = None,
@@ -78,6 +128,25 @@ def load(
         SpecError: the spec has errors; all of them are listed.
     """
     return load_spec(Path(path), os.environ if environ is None else environ, flags)
+
+
+def load_class(
+    user_class: type, environ: Mapping[str, str] | None = None, flags: Mapping[FieldPath, str] | None = None
+) -> Spec:
+    """Load the spec of a class without a file; see ``load``. Relative paths start at the working directory."""
+    return load_spec_of_class(user_class.__name__, Path.cwd(), os.environ if environ is None else environ, flags)
+
+
+def check_server(spec: Spec) -> Spec:
+    """Check what only a server needs, and return the spec with tracing disabled if only a variable enabled it.
+
+    Raises:
+        SpecError: a certificate cannot be read, or a package is missing.
+    """
+    require_engine(spec)
+    spec = require_tracing(spec)
+    require_tls(spec)
+    return spec
 
 
 def make_app(spec: Spec) -> Flask:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import seldon_spec
+from seldon_spec.cli.main import run
 from seldon_spec.errors import ComponentFailed, SpecError
 
 
@@ -83,11 +84,44 @@ def test_make_app_refuses_what_is_no_spec(value: object) -> None:
         seldon_spec.make_app(value)  # type: ignore[arg-type]
 
 
-def test_an_error_tells_its_place_and_its_fix(tmp_path: Path) -> None:
-    folder = _folder(tmp_path, "", "nmae: x\n")
+def test_the_text_of_an_error_is_what_validate_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _folder(tmp_path, "class NAME:\n    predict = None\n", "nmae: x\n")
     with pytest.raises(SpecError) as caught:
         seldon_spec.load(folder, {})
-    assert f'{folder}/seldon.yaml:2:1: there is no key "nmae" (did you mean "name"?)' in str(caught.value).splitlines()
+    assert run(["validate", str(folder)]) == 1
+    assert f"{caught.value}\n" == capsys.readouterr().err
+    assert str(caught.value).splitlines() == [
+        f'{folder}/seldon.yaml:2:1: error: there is no key "nmae" [unknown-key]',
+        "   2 | nmae: x",
+        "     | ^^^^",
+        '     = help: did you mean "name"?',
+        f"Found 1 error in {folder}/seldon.yaml.",
+    ]
+
+
+REPRS = {
+    "model": ({}, "", "<Spec m: M (MODEL), {folder}/seldon.yaml>"),
+    "named": ({}, "name: iris\nparameters: {a: secret}\n", "<Spec iris: M (MODEL), {folder}/seldon.yaml>"),
+    "router": ({}, "service_type: ROUTER\n", "<Spec m: M (ROUTER), {folder}/seldon.yaml>"),
+    "graph": (
+        {"seldon.yaml": "name: pair\ngraph: [a, b]\ncomponents: {a: {class_name: M}, b: {class_name: M}}\n"},
+        "",
+        "<Spec pair: graph of 2 components, {folder}/seldon.yaml>",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "more", "expected"), REPRS.values(), ids=REPRS)
+def test_a_spec_has_a_short_repr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], more: str, expected: str
+) -> None:
+    source = "class M:\n    def __init__(self, a=''): ...\n    predict = route = None\n"
+    written = {"M.py": source, "seldon.yaml": f"class_name: M\n{more}", **files}
+    for name, text in written.items():
+        (tmp_path / name).write_text(text)
+    assert repr(seldon_spec.load(tmp_path, {})) == expected.format(folder=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert repr(seldon_spec.load(".", {})) == expected.format(folder=tmp_path)
 
 
 FILE = b'--b\r\nContent-Disposition: form-data; name="binData"; filename="f"\r\n\r\n'

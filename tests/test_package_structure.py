@@ -16,6 +16,8 @@ assert _spec.submodule_search_locations is not None
 PACKAGE = Path(next(iter(_spec.submodule_search_locations)))
 
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("diagnostics",),
+    ("report",),
     ("errors",),
     # configuration
     ("config.contract", "config.deployment", "config.graph"),
@@ -83,6 +85,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("calls.result", "calls.target", "calls.values"),
     ("calls",),
     ("compat.seldon_client",),
+    ("background",),
+    ("pytest_plugin",),
     ("ray",),
     ("contract_test",),
     ("testing",),

@@ -33,7 +33,7 @@ class FileError(SeldonSpecError):
 
 def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
     """Print every finding of every path: text to stderr, a machine format to stdout. Return the exit code."""
-    from seldon_spec.cli import report
+    from seldon_spec import report
 
     everything: list[Diagnostic] = []
     for path in paths:

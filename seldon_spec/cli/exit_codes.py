@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from seldon_spec import __version__
+from seldon_spec import __version__, report
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.errors import BindFailed, ComponentFailed, Diagnostic, OriginKind, SeldonSpecError, SpecError
 
@@ -144,8 +144,6 @@ def print_diagnostics(
     diagnostics: tuple[Diagnostic, ...], path: Path | None = None, *, with_summary: bool = True
 ) -> None:
     """Print diagnostics to stderr; in colour only on a terminal, and not if ``NO_COLOR`` is set."""
-    from seldon_spec.cli import report
-
     is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = _terminal_width() if sys.stderr.isatty() else 100
     page = report.render_text(diagnostics, width=width, is_coloured=is_coloured)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from seldon_spec import __version__
 from seldon_spec.cli.exit_codes import OK, print_diagnostics, write_stderr
-from seldon_spec.cli.report import exit_code
 from seldon_spec.config.loader import FOR_IMAGE, load
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.config.paths import leaving_link
@@ -19,6 +18,7 @@ from seldon_spec.migrate.plan import Migration, plan
 from seldon_spec.migrate.requirements import Change
 from seldon_spec.migrate.resolve import RULE
 from seldon_spec.migrate.write import format_position
+from seldon_spec.report import exit_code
 
 _OF_REQUIREMENTS = frozenset({"bad-requirement", "requirement-conflict"})
 

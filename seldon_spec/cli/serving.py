@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 
 from seldon_spec.cli.exit_codes import WrongArgument, print_diagnostics
 from seldon_spec.config.build_spec import select_component
-from seldon_spec.config.checks.extras import require_engine
-from seldon_spec.config.checks.tls import require_tls
-from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import Unreadable, decode_text, read_file
 from seldon_spec.config.schema.suggest import guess
@@ -74,17 +71,14 @@ def serve(
         BindFailed: a port cannot be bound.
         ComponentFailed: the class could not be instantiated.
     """
-    from seldon_spec.app import Preparation
+    from seldon_spec.app import Preparation, check_server
     from seldon_spec.process.run import serve as serve_spec
     from seldon_spec.process.spec_reloader import SpecReloader
 
     preparation = Preparation()
 
     def read_prepared() -> Spec:
-        spec = read(preparation.variables)
-        require_engine(spec)
-        spec = require_tracing(spec)
-        require_tls(spec)
+        spec = check_server(read(preparation.variables))
         prepared = preparation.prepare(spec)
         print_diagnostics(spec.diagnostics, with_summary=False)
         return prepared

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seldon_spec.config.checks.class_body import ClassSource
-from seldon_spec.config.checks.class_source import ClassLookup, read_class
+from seldon_spec.config.checks.class_source import ClassLookup, Unseen, read_class
 from seldon_spec.config.layers.field_text import ArgumentHints
 from seldon_spec.config.layers.file import add_file, name_odd_characters
 from seldon_spec.config.layers.layered_values import LayeredValues
@@ -84,6 +84,12 @@ def read_spec(path: Path, *, needs_file: bool = True) -> LayeredSpec:
     hide_secrets(document)
     layered.wrong |= add_file(document, layered.values)
     return layered
+
+
+def spec_of_class(class_name: str, folder: Path) -> LayeredSpec:
+    """Return a spec without a file, of a class that exists as an object: its source is not looked up."""
+    unseen = Unseen(f"{class_name} is a class of this process")
+    return LayeredSpec(Document(SPEC_FILE, []), folder, SPEC_FILE, _classes={class_name: unseen})
 
 
 def _read_document(folder: Path, name: str, *, needs_file: bool) -> Document:

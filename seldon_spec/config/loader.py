@@ -16,7 +16,7 @@ from seldon_spec.config.components import ServedComponent, SpecLoader
 from seldon_spec.config.digest import digest_spec, find_other_file
 from seldon_spec.config.graph import find_first, find_last
 from seldon_spec.config.image_name import find_image
-from seldon_spec.config.layered_spec import read_spec
+from seldon_spec.config.layered_spec import LayeredSpec, read_spec, spec_of_class
 from seldon_spec.config.layers.annotations import apply_annotations
 from seldon_spec.config.layers.environment import overlay, split_for_component
 from seldon_spec.config.layers.field_text import flag
@@ -75,7 +75,35 @@ def load(
     Raises:
         SpecError: with every diagnostic in the order of the file, then of the environment and the flags.
     """
-    layered = read_spec(path, needs_file=options.needs_file)
+    return _load(read_spec(path, needs_file=options.needs_file), environ, flags, annotations, options)
+
+
+def load_class(
+    class_name: str, folder: Path, environ: Mapping[str, str], flags: Mapping[FieldPath, str] | None = None
+) -> Spec:
+    """Load the spec of a class that exists as an object: only from variables and flags.
+
+    Args:
+        class_name: the name of the class, without a module.
+        folder: where relative paths start.
+        environ: the variables.
+        flags: texts by field, which override them.
+
+    Raises:
+        SpecError: with every diagnostic.
+    """
+    name = ("class_name",)
+    options = LoadOptions(flag_names={name: f"class {class_name}"})
+    return _load(spec_of_class(class_name, folder), environ, {**(flags or {}), name: class_name}, "", options)
+
+
+def _load(
+    layered: LayeredSpec,
+    environ: Mapping[str, str],
+    flags: Mapping[FieldPath, str] | None,
+    annotations: str,
+    options: LoadOptions,
+) -> Spec:
     values, document = layered.values, layered.document
     apply_annotations(values, annotations)
     settings = [flag(at, text, options.flag_names.get(at)) for at, text in (flags or {}).items()]

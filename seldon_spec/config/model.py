@@ -378,6 +378,12 @@ class Spec:
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
     digest: str = field(default="", compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        what = f"{self.class_name} ({self.service_type.value})"
+        if self.graph is not None:
+            what = f"graph of {len(self.components)} components"
+        return f"<Spec {self.name}: {what}, {self.folder.absolute() / self.file}>"
+
     def origin(self, *path: str) -> Origin:
         """Return the origin of the value at ``path``."""
         return self.origins.get(path, DEFAULT_ORIGIN)

@@ -72,7 +72,10 @@ def _resolve_secrets(
         components=MappingProxyType(components),
         parameters=MappingProxyType({k: reader.read(("parameters", k), v) for k, v in spec.parameters.items()}),
         environment=MappingProxyType(
-            {k: environ[k] if k in environ else reader.read(("environment", k), v) for k, v in spec.environment.items()}
+            {
+                k: environ[k] if isinstance(v, SecretRef) and k in environ else reader.read(("environment", k), v)
+                for k, v in spec.environment.items()
+            }
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.model import Spec
@@ -13,7 +14,7 @@ from seldon_spec.inference.call import Call
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.build import build_component
-from seldon_spec.inference.component.importer import import_class, imports_flask
+from seldon_spec.inference.component.importer import import_class, imports_flask, module_imports_flask
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
@@ -31,6 +32,7 @@ def dispatcher_for(
     connect: Connect | None = None,
     trace_component: TraceComponent | None = None,
     on_post: Callable[[Call], None] | None = None,
+    user_class: Callable[..., Any] | None = None,
 ) -> Dispatcher:
     """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet.
 
@@ -43,6 +45,7 @@ def dispatcher_for(
         connect: returns the client of a component with a URL; None: the spec must not have one.
         trace_component: None: the calls of a graph's components are not traced.
         on_post: see ``Dispatcher``.
+        user_class: the class of the spec, or another callable that makes the object; None: it is imported by its name.
     """
     spec = with_full_paths(spec)  # the working directory may change before the class is imported
     progress = Progress()
@@ -53,7 +56,7 @@ def dispatcher_for(
         if each.graph is not None:
             return build_graph(each, tools)
         if each is spec:
-            return _build_class(each, str(each.class_name), progress)
+            return _build_class(each, str(each.class_name), progress, user_class)
         with working_directory(each.folder):  # of a component, which finds its relative files there
             return _build_class(each, f"{each.unit.id} ({each.class_name})", progress)
 
@@ -69,12 +72,16 @@ def dispatcher_for(
     )
 
 
-def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:
+def _build_class(spec: Spec, name: str, progress: Progress, user_class: Callable[..., Any] | None = None) -> Adapter:
     """Import, build and load the class of a spec; ``name`` is that of the component, for the log."""
     assert spec.class_name is not None
     had_flask = "flask" in sys.modules
-    progress.begin(f"importing {name}")
-    user_class = import_class(spec.class_name, spec.folder)
+    if user_class is None:
+        progress.begin(f"importing {name}")
+        user_class = import_class(spec.class_name, spec.folder)
+        uses_flask = partial(imports_flask, spec.folder)
+    else:
+        uses_flask = partial(module_imports_flask, user_class.__module__)
     progress.begin(f"loading {name}")
     component = build_component(
         user_class,
@@ -86,7 +93,7 @@ def _build_class(spec: Spec, name: str, progress: Progress) -> Adapter:
         spec.platform,
         spec.server.validate_requests,
     )
-    component.uses_flask = ("flask" in sys.modules and not had_flask) or imports_flask(spec.folder)
+    component.uses_flask = ("flask" in sys.modules and not had_flask) or uses_flask()
     if component.uses_flask:  # a batch of requests would have to share one flask.request
         component.batchable = frozenset()
     return component

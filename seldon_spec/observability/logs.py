@@ -125,10 +125,16 @@ def flush_streams() -> None:
             stream.flush()
 
 
-def configure_logs(spec: LogSpec) -> LogHandler:
-    """Send log records to stderr, in the format and from the level of the spec."""
+def make_handler(spec: LogSpec) -> LogHandler:
+    """Return a handler that writes to stderr in the format of the spec."""
     handler = LogHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if spec.format is LogFormat.JSON else TextFormatter())
+    return handler
+
+
+def configure_logs(spec: LogSpec) -> LogHandler:
+    """Send log records to stderr, in the format and from the level of the spec."""
+    handler = make_handler(spec)
     logging.basicConfig(level=spec.level.value, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(spec.level.value)))

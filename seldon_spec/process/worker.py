@@ -24,7 +24,7 @@ from seldon_spec.inference.assembly import dispatcher_for
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.service import start_service
 from seldon_spec.inference.dispatcher import Dispatcher
-from seldon_spec.observability.logs import worker_logs
+from seldon_spec.observability.logs import make_handler, worker_logs
 from seldon_spec.observability.metrics import Exposition, Metrics, Segments
 from seldon_spec.observability.request_context import RequestLog
 from seldon_spec.process.observability import make_tracing, open_request_log
@@ -59,6 +59,8 @@ class WorkerContext:
         accept_when_ready: whether to accept connections only once the model is built, because another process serves
             until then.
         exit: ends the process after the worker has stopped; None: the process is the caller's.
+        configures_logs: whether log records are sent to stderr; otherwise, the handlers of the process are kept.
+        user_class: see ``dispatcher_for``.
     """
 
     spec: Spec
@@ -71,6 +73,8 @@ class WorkerContext:
     parent_death_pipe: int | None = None
     accept_when_ready: bool = False
     exit: WorkerExit | None = None
+    configures_logs: bool = True
+    user_class: Callable[..., Any] | None = None
 
 
 def run_worker(context: WorkerContext) -> None:
@@ -87,7 +91,15 @@ def run_worker(context: WorkerContext) -> None:
     tracing = make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
     trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
-    dispatcher = dispatcher_for(spec, metrics, trace, connect=connect_component, trace_component=trace_component)
+    dispatcher = dispatcher_for(
+        spec,
+        metrics,
+        trace,
+        connect=connect_component,
+        trace_component=trace_component,
+        user_class=context.user_class,
+    )
+    log = spec.server.log
     served: Future[None] = Future()
 
     def serve(request_log: RequestLog, signal_pipe: int | None) -> None:
@@ -102,7 +114,7 @@ def run_worker(context: WorkerContext) -> None:
 
     try:
         with (
-            worker_logs(spec.server.log) as handler,
+            worker_logs(log) if context.configures_logs else contextlib.nullcontext(make_handler(log)) as handler,
             open_request_log(spec, tracing, handler) as request_log,
             _signal_pipe(signals, worker_exit) as signal_pipe,
         ):

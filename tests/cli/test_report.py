@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from seldon_spec.cli.report import render_text, summarise
 from seldon_spec.errors import Diagnostic, Origin, OriginKind, Position, Severity
+from seldon_spec.report import render_text, summarise
 
 
 def _finding(text: str, column: int, width: int, **parts: object) -> Diagnostic:

@@ -7,6 +7,7 @@ the folder: a file named like an installed package does not replace that package
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,15 @@ def imports_flask(folder: Path) -> bool:
     """Whether an imported module of a folder imports Flask, at its top or in a function."""
     files = FolderModules.of(folder).source_files()
     return any(_IMPORTS_FLASK.search(Path(file).read_bytes()) is not None for file in files)
+
+
+def module_imports_flask(name: str) -> bool:
+    """Whether an imported module imports Flask; without a file, as in a notebook: whether it has ``flask``."""
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return hasattr(module, "flask")
+    return _IMPORTS_FLASK.search(Path(file).read_bytes()) is not None
 
 
 def _import_module(name: str, modules: FolderModules) -> ModuleType:

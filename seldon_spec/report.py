@@ -1,4 +1,4 @@
-"""Diagnostics as text for a terminal."""
+"""Diagnostics as text, for a terminal or for the text of an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from seldon_spec.errors import Diagnostic, OriginKind, Position, Severity
+from seldon_spec.diagnostics import Diagnostic, OriginKind, Position, Severity
 
 MIN_WIDTH = 40
 
