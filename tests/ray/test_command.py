@@ -125,10 +125,17 @@ FAILURES = {
         r"error: the class raised this exception; see the last lines above",
         (),
     ),
+    "exit": (
+        "import os\n\n\nclass Model:\n    def load(self):\n        os._exit(7)\n\n    def predict(self, X, names):\n"
+        "        return X\n",
+        r"error: Serve cannot start the replicas: model: the process exited while it loaded the class, or had too little",
+        (),
+    ),
     "resources": (
         "class Model:\n    def predict(self, X, names):\n        return X\n",
-        r"error: the replicas need 1 GPU, and there is 0 \(deployment.resources, deployment.replicas\)",
-        ("deployment.resources.gpu=1",),
+        r"error: the replicas need 1 GPU, and there is 0; 1048576 MiB of memory, and there are \d+ MiB "
+        r"\(deployment.resources, deployment.replicas\)",
+        ("deployment.resources.gpu=1", "deployment.resources.memory=1Ti"),
     ),
 }
 
@@ -163,6 +170,23 @@ def test_a_port_in_use_is_reported_before_a_cluster_starts(
     assert command.process.returncode == 1
     assert re.search(r"error: .*ports.http", errors)
     assert "starting a cluster" not in errors
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [("127.0.0.1:{}", "Connection refused"), ("not an address", "Invalid address format")],
+    ids=["refused", "text"],
+)
+def test_a_cluster_that_cannot_be_reached_is_reported(
+    command_environ: dict[str, str], reserve_ports: Reserve, address: str, error: str
+) -> None:
+    with reserve_ports(3) as ports:
+        pass
+    environ = {**command_environ, "RAY_ADDRESS": address.format(ports[2])}
+    with run_command(MODELS / "limited", ports[:2], environ) as command:
+        _, errors = command.process.communicate(timeout=60)
+    assert command.process.returncode == 1
+    assert re.search(f"error: the cluster {environ['RAY_ADDRESS']} cannot be reached: .*{error}", errors)
 
 
 @pytest.fixture(scope="module")
