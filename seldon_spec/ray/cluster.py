@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Any
 import psutil  # Ray brings it
 import ray
 
-from seldon_spec.errors import SeldonSpecError
-from seldon_spec.process.signals import ServerSignals
+from seldon_spec.errors import SeldonSpecError, Stopped
+from seldon_spec.process.signals import STOPPING, ServerSignals
 from seldon_spec.ray.reaper import reap_cluster
 
 _CONNECT_SECONDS = 10.0
@@ -120,10 +121,11 @@ def open_cluster(
         cpus: how many the replicas need; a local cluster has at least as many, which limit nothing.
         runtime_env: Ray's description of the files and variables of the replicas.
         mark: a variable that only the processes of a local cluster are started with.
-        signals: of this process.
+        signals: of this process; they are ignored while a local cluster ends.
 
     Raises:
         ClusterFailed: it cannot be reached, or it cannot be started.
+        Stopped: a signal has arrived.
     """
     with reap_cluster(mark, signals) if address is None else contextlib.nullcontext():
         _connect(address, cpus, runtime_env)
@@ -134,10 +136,13 @@ def open_cluster(
                 children = psutil.Process().children()
                 yield Cluster(True, tuple(each for each in children if each.name() in _MAIN_PROCESSES))  # noqa: FBT003
         finally:
+            if address is None:
+                signals.stop_writing()
             ray.shutdown()
 
 
 def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -> None:
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
     try:
         if address is None:
             cores = len(os.sched_getaffinity(0))
@@ -151,9 +156,14 @@ def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -
         else:
             _check_address(address)
             ray.init(address=address, runtime_env=dict(runtime_env), logging_level="error")
+    except SystemExit:  # of the handler that Ray sets
+        raise Stopped from None
     except Exception as error:  # Ray raises this very class if a process does not start in time
         place = "a local cluster cannot be started" if address is None else f"the cluster {address} cannot be reached"
         raise ClusterFailed(f"{place}: {error}") from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _check_address(address: str) -> None:

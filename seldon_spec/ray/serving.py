@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,14 +70,13 @@ def serve_job(job: Job) -> None:
     configure_logs(job.spec.server.log)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
-        with ServerSignals() as signals:
+        with ServerSignals() as signals, _stopped_by(signals):
             if job.address is None:  # the metrics port of the spec is not used
                 bind_sockets(replace(job.spec, ports=replace(job.spec.ports, metrics=0))).close()
             started = time.monotonic()
             logger.info("starting a cluster of Ray" if job.address is None else "connecting to the cluster")
             cpus = job.resources.get("CPU", 0.0)
-            opened = open_cluster(job.address, cpus, job.runtime_env, job.mark, signals)
-            with opened as cluster, ServerSignals() as signals:  # again, because Ray has replaced the handlers
+            with open_cluster(job.address, cpus, job.runtime_env, job.mark, signals) as cluster:
                 logger.info("Ray %s runs after %.1f seconds", ray.__version__, time.monotonic() - started)
                 cluster.check_resources(job.resources)
                 _Serving(job, cluster, signals).run(started)
@@ -111,12 +111,13 @@ class _Serving:
         """
         is_new = self._start_serve()
         try:
-            name = self._spec.name
-            target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=self._logging)
-            serve.run_many([target], wait_for_applications_running=False)
-            self._wait_until_running()
-            self._log_addresses(time.monotonic() - started)
-            self._watch()
+            with _stopped_by(self._signals):
+                name, logs = self._spec.name, self._logging
+                target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=logs)
+                serve.run_many([target], wait_for_applications_running=False)
+                self._wait_until_running()
+                self._log_addresses(time.monotonic() - started)
+                self._watch()
         except Stopped:
             self._drain()
         finally:
@@ -195,8 +196,11 @@ class _Serving:
         """Return the status of the application; None: it was deleted.
 
         Raises:
+            Stopped: a signal has arrived, which Ray has ignored.
             ClusterFailed: the cluster has ended.
         """
+        if self._signals.is_stopping:
+            raise Stopped
         if not self._cluster.is_alive:
             raise ClusterFailed("the processes of the cluster have ended")
         return serve.status().applications.get(self._spec.name)
@@ -237,6 +241,17 @@ class _Serving:
             shown = ", ".join(f"{each.port} ({each.process})" for each in wide)
             logger.warning("Ray listens on all addresses of this machine on ports %s", shown)
         logger.info("ready after %.1f seconds", seconds)
+
+
+@contextlib.contextmanager
+def _stopped_by(signals: ServerSignals) -> Iterator[None]:
+    """Raise Stopped in place of an error that a signal has caused: Ray runs the handler in code that replaces it."""
+    try:
+        yield
+    except Exception as error:
+        if signals.is_stopping:
+            raise Stopped from error
+        raise
 
 
 def _describe_state(application: Any) -> str:

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,25 @@ def test_a_cluster_lives_as_long_as_the_command(
     gone, alive = psutil.wait_procs(processes, timeout=30)
     assert alive == []
     assert gone != []
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [("starting a cluster", signal.SIGTERM), ("Ray .* runs after", signal.SIGINT)],
+    ids=["while Ray starts", "while Serve starts"],
+)
+def test_a_signal_ends_the_start(
+    command_environ: dict[str, str], reserve_ports: Reserve, line: str, number: signal.Signals
+) -> None:
+    """Ray has a handler of its own in the first case, and turns the exception of ours into another in the second."""
+    with reserve_ports(2) as ports:
+        pass
+    with run_command(MODELS / "limited", ports, command_environ) as command:
+        command.wait_for(line)
+        command.process.send_signal(number)
+        _, errors = command.process.communicate(timeout=60)
+    assert command.process.returncode == 0, errors
+    assert "Traceback" not in errors
 
 
 FAILURES = {
