@@ -124,6 +124,7 @@ def _set_variables(*, is_local: bool, has_haproxy: bool) -> None:
         variables |= {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # the command reports those of replicas
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": _DRAIN_SECONDS,
             "RAY_SERVE_ENABLE_HA_PROXY": "1" if has_haproxy else "0",
             "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": fallback_grpc,

@@ -159,7 +159,7 @@ def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -
     except SystemExit:  # of the handler that Ray sets
         raise Stopped from None
     except Exception as error:  # Ray raises this very class if a process does not start in time
-        place = "a local cluster cannot be started" if address is None else f"the cluster {address} cannot be reached"
+        place = "a local cluster cannot be started" if address is None else f"the cluster {address} cannot be used"
         raise ClusterFailed(f"{place}: {error}") from error
     finally:
         for number, handler in handlers.items():

@@ -261,7 +261,8 @@ def _describe_state(application: Any) -> str:
         states = deployment.replica_states
         total = sum(count for state, count in states.items() if state != "STOPPING")
         reason = f" ({deployment.message.splitlines()[0].removesuffix(' Error:')})" if deployment.message else ""
-        parts.append(f"{name} {states.get('RUNNING', 0)} of {total}{reason}")
+        if total or reason:  # else Serve has not processed it yet
+            parts.append(f"{name} {states.get('RUNNING', 0)} of {total}{reason}")
     return ", ".join(parts)
 
 
