@@ -52,9 +52,6 @@ def _run_reaper(pipe: int, mark: tuple[str, str]) -> NoReturn:
 
 
 def _list_marked(name: str, text: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):  # it has exited, or belongs to another user
-            if process.environ().get(name) == text:
-                found.append(process)
-    return found
+    """Return the processes that were started with a variable; those of other users cannot be read."""
+    processes = psutil.process_iter(["environ"])
+    return [each for each in processes if (each.info["environ"] or {}).get(name) == text]
