@@ -18,7 +18,7 @@ from seldon_spec.deploy.manifest.tree import to_plain
 from seldon_spec.errors import Severity
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "manifest"
-CASES = sorted(path.parent for path in GOLDEN.glob("*/for-ray.yaml"))
+CASES = sorted(path.parent for path in GOLDEN.glob("ray*/for-kuberay.yaml"))
 MODEL = "class MyModel:\n    def predict(self, X, names):\n        return X\n"
 WITH_RAY = "seldon-spec[ray]\n"
 
