@@ -56,7 +56,10 @@ class Cluster:
     @property
     def is_alive(self) -> bool:
         """Whether all processes of a local cluster run; others are assumed to."""
-        return all(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in self.processes)
+        try:
+            return all(each.status() != psutil.STATUS_ZOMBIE for each in self.processes)
+        except psutil.NoSuchProcess:
+            return False
 
     def check_resources(self, required: Mapping[str, float]) -> None:
         """Check the resources of a local cluster; others can grow.
