@@ -71,9 +71,11 @@ def serve_on_ray(spec: Spec, flags: Mapping[FieldPath, str]) -> None:
     _set_variables(is_local=is_local, has_haproxy=has_haproxy)
     workload = Workload(spec.name, spec, spec)
     path, runtime_env = str((spec.folder / spec.file).absolute()), {}
+    mark = ("SELDON_SPEC_CLUSTER", secrets.token_hex(16))
     if is_local:
         prepare_to_load(spec, os.environ)  # fails before the cluster starts; replicas read their secrets themselves
         os.environ.update({generic_variable(path): text for path, text in flags.items()})
+        os.environ.update([mark])
     else:
         path, runtime_env = spec.file, _describe_files(workload)
 
@@ -82,7 +84,7 @@ def serve_on_ray(spec: Spec, flags: Mapping[FieldPath, str]) -> None:
 
     config = to_plain(build_config(workload, spec.server.host, {}))
     address = None if is_local else address
-    serve_job(Job(spec, config, bind({"path": path}, spec), address, runtime_env, count_resources(spec)))
+    serve_job(Job(spec, config, bind({"path": path}, spec), address, runtime_env, count_resources(spec), mark))
 
 
 def _describe_files(workload: Workload) -> dict[str, Any]:
@@ -122,6 +124,7 @@ def _set_variables(*, is_local: bool, has_haproxy: bool) -> None:
         variables |= {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # the command reports those of replicas
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": _DRAIN_SECONDS,
             "RAY_SERVE_ENABLE_HA_PROXY": "1" if has_haproxy else "0",
             "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": fallback_grpc,

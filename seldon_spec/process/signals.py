@@ -25,9 +25,13 @@ class ServerSignals:
 
     Without a callback, SIGTERM and SIGINT raise Stopped, and the others do nothing. Python delivers signals to the main
     thread only; in another thread, the context does nothing.
+
+    Attributes:
+        is_stopping: whether Stopped was raised: a library may have replaced it by an exception of its own.
     """
 
     def __init__(self) -> None:
+        self.is_stopping = False
         self.callback: Callable[[int], object] | None = None
         self._had_terminal = _has_terminal()
         self._pipe = -1
@@ -130,6 +134,7 @@ class ServerSignals:
         if self.callback is not None:
             self.callback(number)
         elif number in STOPPING:
+            self.is_stopping = True
             raise Stopped
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from ray import serve
 from ray.serve.exceptions import RayServeException
 
 from seldon_spec.app import load, prepare
+from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.checks.tracing import require_tracing
 from seldon_spec.config.deployment import ReplicasSpec
 from seldon_spec.config.model import Spec
@@ -85,7 +87,7 @@ class _Served:
         """
         self._closing = contextlib.ExitStack()
         try:
-            spec = require_tracing(prepare(make_spec()))
+            spec = with_full_paths(require_tracing(prepare(make_spec())))
             self._replica = self._make_replica(spec, connect)
             await self._replica.start()
         except SeldonSpecError as error:
@@ -94,6 +96,7 @@ class _Served:
     def _make_replica(self, spec: Spec, connect: Connect) -> Replica:
         has_own_process = _has_own_process()
         if has_own_process:
+            os.chdir(spec.folder)  # the class finds its relative files there
             configure_malloc()
             handler = self._closing.enter_context(worker_logs(spec.server.log))
         else:

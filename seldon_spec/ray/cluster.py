@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +13,19 @@ from typing import Any
 import psutil  # Ray brings it
 import ray
 
-from seldon_spec.errors import SeldonSpecError
+from seldon_spec.errors import SeldonSpecError, Stopped
+from seldon_spec.process.signals import STOPPING, ServerSignals
+from seldon_spec.ray.reaper import reap_cluster
 
-_OBJECT_STORE_BYTES = 200 << 20
+_CONNECT_SECONDS = 10.0
+"""Ray itself waits for a minute and more, in which it handles no signals."""
+
+_MAIN_PROCESSES = frozenset(("gcs_server", "raylet"))
+"""A cluster whose control store or node has ended does not respond, and Ray ends its clients after a minute."""
+
+_MIB = 1 << 20
+
+_OBJECT_STORE_BYTES = 200 * _MIB
 """Of a local cluster: requests and responses between deployments are in it only if they are large."""
 
 
@@ -35,9 +47,19 @@ class Cluster:
 
     Attributes:
         is_local: whether this process has started it.
+        processes: of a local cluster, which ends with any of them.
     """
 
     is_local: bool
+    processes: tuple[psutil.Process, ...] = ()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all processes of a local cluster run; others are assumed to."""
+        try:
+            return all(each.status() != psutil.STATUS_ZOMBIE for each in self.processes)
+        except psutil.NoSuchProcess:
+            return False
 
     def check_resources(self, required: Mapping[str, float]) -> None:
         """Check the resources of a local cluster; others can grow.
@@ -51,7 +73,7 @@ class Cluster:
         found = ray.cluster_resources()
         missing = {name: amount for name, amount in required.items() if found.get(name, 0.0) < amount}
         if self.is_local and missing:
-            parts = [f"{amount:g} {name}, and there is {found.get(name, 0.0):g}" for name, amount in missing.items()]
+            parts = [_compare(name, amount, found.get(name, 0.0)) for name, amount in missing.items()]
             raise ClusterFailed(f"the replicas need {'; '.join(parts)} (deployment.resources, deployment.replicas)")
 
     def find_metrics_url(self) -> str | None:
@@ -79,6 +101,12 @@ class Cluster:
         return sorted((each for each in found.values() if each.port not in others), key=lambda each: each.port)
 
 
+def _compare(name: str, amount: float, found: float) -> str:
+    if name != "memory":
+        return f"{amount:g} {name}, and there is {found:g}"
+    return f"{amount / _MIB:.0f} MiB of memory, and there are {found / _MIB:.0f} MiB"
+
+
 def _list_wide_ports(process: psutil.Process) -> Iterator[int]:
     for connection in process.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.ip in ("0.0.0.0", "::"):  # noqa: S104
@@ -86,17 +114,38 @@ def _list_wide_ports(process: psutil.Process) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def open_cluster(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -> Iterator[Cluster]:
+def open_cluster(
+    address: str | None, cpus: float, runtime_env: Mapping[str, Any], mark: tuple[str, str], signals: ServerSignals
+) -> Iterator[Cluster]:
     """Connect to a cluster, or start one of this machine, which ends with the context.
 
     Args:
         address: of an existing cluster; None: a local one is started.
         cpus: how many the replicas need; a local cluster has at least as many, which limit nothing.
         runtime_env: Ray's description of the files and variables of the replicas.
+        mark: a variable that only the processes of a local cluster are started with.
+        signals: of this process; they are ignored while a local cluster ends.
 
     Raises:
         ClusterFailed: it cannot be reached, or it cannot be started.
+        Stopped: a signal has arrived.
     """
+    with reap_cluster(mark, signals) if address is None else contextlib.nullcontext():
+        _connect(address, cpus, runtime_env)
+        try:
+            if address is not None:
+                yield Cluster(is_local=False)
+            else:
+                children = psutil.Process().children()
+                yield Cluster(True, tuple(each for each in children if each.name() in _MAIN_PROCESSES))  # noqa: FBT003
+        finally:
+            if address is None:
+                signals.stop_writing()
+            ray.shutdown()
+
+
+def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -> None:
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
     try:
         if address is None:
             cores = len(os.sched_getaffinity(0))
@@ -108,11 +157,24 @@ def open_cluster(address: str | None, cpus: float, runtime_env: Mapping[str, Any
                 logging_level="error",
             )
         else:
+            _check_address(address)
             ray.init(address=address, runtime_env=dict(runtime_env), logging_level="error")
+    except SystemExit:  # of the handler that Ray sets
+        raise Stopped from None
     except Exception as error:  # Ray raises this very class if a process does not start in time
-        place = "a local cluster cannot be started" if address is None else f"the cluster {address} cannot be reached"
+        place = "a local cluster cannot be started" if address is None else f"the cluster {address} cannot be used"
         raise ClusterFailed(f"{place}: {error}") from error
-    try:
-        yield Cluster(is_local=address is None)
     finally:
-        ray.shutdown()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _check_address(address: str) -> None:
+    """Connect to an address once.
+
+    Raises:
+        OSError: nothing listens there.
+    """
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():  # else it is auto, or Ray reports it
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()

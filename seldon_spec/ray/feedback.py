@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 _EARLIER_SECONDS = 0.25
 """The wait for other replicas ends this long before the deadline of the request, so that its client gets a response."""
+
+_MAX_SECONDS = 30.0
+"""The wait for other replicas of a request without a deadline."""
 
 
 class OtherReplicas:
@@ -57,12 +59,10 @@ class OtherReplicas:
         with working_on(call.request_context):
             sending = self._loop.create_task(self._send(encode, call))
             self._keep(sending)
-            seconds = None
-            if call.deadline < math.inf:
-                seconds = max(0.0, call.deadline - time.perf_counter() - _EARLIER_SECONDS)
-            await asyncio.wait({sending}, timeout=seconds)
+            left = call.deadline - time.perf_counter() - _EARLIER_SECONDS
+            await asyncio.wait({sending}, timeout=min(max(0.0, left), _MAX_SECONDS))
             if not sending.done():
-                logger.warning("feedback: not all replicas have applied it before the deadline of the request")
+                logger.warning("feedback: not all replicas have applied it in time")
         call.then(call)
 
     async def _send(self, encode: Callable[[], bytes], call: Call) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from seldon_spec.errors import Stopped
 from seldon_spec.observability.logs import configure_logs
 from seldon_spec.process.signals import ServerSignals
 from seldon_spec.ray.cluster import Cluster, ClusterFailed, open_cluster
-from seldon_spec.ray.start_failure import find_failure
+from seldon_spec.ray.start_failure import describe_failure, find_failure
 from seldon_spec.server.sockets import bind_sockets, show_address
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Job:
         address: of an existing cluster; None: a local one is started.
         runtime_env: the files and variables of the replicas on an existing cluster.
         resources: what all replicas need, by Ray's names.
+        mark: a variable that only the processes of a local cluster are started with.
     """
 
     spec: Spec
@@ -53,6 +56,7 @@ class Job:
     address: str | None
     runtime_env: Mapping[str, Any]
     resources: Mapping[str, float]
+    mark: tuple[str, str]
 
 
 def serve_job(job: Job) -> None:
@@ -66,14 +70,13 @@ def serve_job(job: Job) -> None:
     configure_logs(job.spec.server.log)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
-        with ServerSignals():
+        with ServerSignals() as signals, _stopped_by(signals):
             if job.address is None:  # the metrics port of the spec is not used
                 bind_sockets(replace(job.spec, ports=replace(job.spec.ports, metrics=0))).close()
             started = time.monotonic()
             logger.info("starting a cluster of Ray" if job.address is None else "connecting to the cluster")
             cpus = job.resources.get("CPU", 0.0)
-            with open_cluster(job.address, cpus, job.runtime_env) as cluster, ServerSignals() as signals:
-                # signals again, because Ray has replaced the handlers
+            with open_cluster(job.address, cpus, job.runtime_env, job.mark, signals) as cluster:
                 logger.info("Ray %s runs after %.1f seconds", ray.__version__, time.monotonic() - started)
                 cluster.check_resources(job.resources)
                 _Serving(job, cluster, signals).run(started)
@@ -108,12 +111,13 @@ class _Serving:
         """
         is_new = self._start_serve()
         try:
-            name = self._spec.name
-            target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=self._logging)
-            serve.run_many([target], wait_for_applications_running=False)
-            self._wait_until_running()
-            self._log_addresses(time.monotonic() - started)
-            self._watch()
+            with _stopped_by(self._signals):
+                name, logs = self._spec.name, self._logging
+                target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=logs)
+                serve.run_many([target], wait_for_applications_running=False)
+                self._wait_until_running()
+                self._log_addresses(time.monotonic() - started)
+                self._watch()
         except Stopped:
             self._drain()
         finally:
@@ -151,7 +155,7 @@ class _Serving:
         """
         reported, report_at = "", 0.0
         while True:
-            application = serve.status().applications.get(self._spec.name)
+            application = self._find_application()
             if application is None:
                 raise ClusterFailed("the application was deleted while it was started")
             for deployment in application.deployments.values():
@@ -161,7 +165,7 @@ class _Serving:
             if application.status == "RUNNING":
                 return
             if application.status == "DEPLOY_FAILED":
-                raise ClusterFailed(f"Serve cannot start the replicas: {application.message}")
+                raise ClusterFailed(f"Serve cannot start the replicas: {describe_failure(application)}")
             state = _describe_state(application)
             if state and (state != reported or time.monotonic() > report_at):
                 logger.info("starting replicas: %s", state)
@@ -173,31 +177,56 @@ class _Serving:
 
         Raises:
             Stopped: a signal has arrived, or the terminal is closed.
+            ClusterFailed: the cluster has ended.
         """
         before = "RUNNING"
         while True:
             time.sleep(_WATCH_SECONDS)
             if self._signals.is_terminal_gone and not self._signals.is_hangup_ignored:
                 raise Stopped
-            application = serve.status().applications.get(self._spec.name)
+            application = self._find_application()
             state = "DELETED" if application is None else application.status.value
             if state != before:
-                message = "" if application is None else application.message
-                logger.log(
-                    logging.INFO if state == "RUNNING" else logging.WARNING, "the application is %s %s", state, message
-                )
+                message = "" if application is None or not application.message else f": {application.message}"
+                level = logging.INFO if state == "RUNNING" else logging.WARNING
+                logger.log(level, "the application is %s%s", state, message)
             before = state
 
+    def _find_application(self) -> Any:
+        """Return the status of the application; None: it was deleted.
+
+        Raises:
+            Stopped: a signal has arrived, which Ray has ignored.
+            ClusterFailed: the cluster has ended.
+        """
+        if self._signals.is_stopping:
+            raise Stopped
+        if not self._cluster.is_alive:
+            raise ClusterFailed("the processes of the cluster have ended")
+        return serve.status().applications.get(self._spec.name)
+
     def _drain(self) -> None:
+        """Delete the application, in a thread: Ray does not respond if a signal has ended the cluster as well."""
         grace_seconds = self._spec.server.shutdown.grace_seconds
         logger.info("stopping: draining open requests for up to %g seconds", grace_seconds)
+        deleting = threading.Thread(target=self._delete, args=(grace_seconds + _EXIT_SECONDS,), daemon=True)
         try:
-            serve.delete(self._spec.name, _blocking=False)
-            end = time.monotonic() + grace_seconds + _EXIT_SECONDS
-            while time.monotonic() < end and self._spec.name in serve.status().applications:
-                time.sleep(_POLL_SECONDS)
+            deleting.start()
+            while deleting.is_alive() and self._cluster.is_alive:
+                deleting.join(_POLL_SECONDS)
+            if deleting.is_alive():
+                logger.warning("the processes of the cluster have ended before all open requests were drained")
         except Stopped:  # a second signal
             logger.info("stopping without waiting for open requests")
+
+    def _delete(self, seconds: float) -> None:
+        try:
+            serve.delete(self._spec.name, _blocking=False)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and self._spec.name in serve.status().applications:
+                time.sleep(_POLL_SECONDS)
+        except Exception as error:  # the cluster ends
+            logger.warning("the application cannot be deleted: %s", error)
 
     def _log_addresses(self, seconds: float) -> None:
         host, ports = self._spec.server.host, self._spec.ports
@@ -214,14 +243,26 @@ class _Serving:
         logger.info("ready after %.1f seconds", seconds)
 
 
+@contextlib.contextmanager
+def _stopped_by(signals: ServerSignals) -> Iterator[None]:
+    """Raise Stopped in place of an error that a signal has caused: Ray runs the handler in code that replaces it."""
+    try:
+        yield
+    except Exception as error:
+        if signals.is_stopping:
+            raise Stopped from error
+        raise
+
+
 def _describe_state(application: Any) -> str:
     """Return how many replicas of each deployment run, and what prevents others, e.g. ``risk 1 of 2``."""
     parts = []
     for name, deployment in application.deployments.items():
         states = deployment.replica_states
         total = sum(count for state, count in states.items() if state != "STOPPING")
-        reason = f" ({deployment.message.splitlines()[0]})" if deployment.message else ""
-        parts.append(f"{name} {states.get('RUNNING', 0)} of {total}{reason}")
+        reason = f" ({deployment.message.splitlines()[0].removesuffix(' Error:')})" if deployment.message else ""
+        if total or reason:  # else Serve has not processed it yet
+            parts.append(f"{name} {states.get('RUNNING', 0)} of {total}{reason}")
     return ", ".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from typing import Any
 
 from seldon_spec.errors import ComponentFailed, SeldonSpecError
 
@@ -37,3 +38,14 @@ def find_failure(message: str) -> ComponentFailed | None:
     trace = _TASK.sub("Traceback (most recent call last):", message[found.end() :].strip("\n"))
     failure.trace = trace or None
     return failure
+
+
+def describe_failure(application: Any) -> str:
+    """Return why Serve cannot start an application, from its status."""
+    problems = []
+    for name, deployment in application.deployments.items():
+        if "ActorDiedError" in deployment.message:
+            problems.append(f"{name}: the process exited while it loaded the class, or had too little memory")
+        elif deployment.status == "DEPLOY_FAILED":
+            problems.append(f"{name}: {deployment.message}")
+    return "; ".join(problems) or application.message

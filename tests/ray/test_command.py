@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -97,6 +98,7 @@ def test_a_cluster_lives_as_long_as_the_command(
         text = "".join(command.lines)
         assert "server.workers has no effect on Ray" in text
         assert "starting replicas: gate 0 of 1" in text
+        assert "0 of 0" not in text
         assert re.search(r"Ray listens on all addresses of this machine on ports .*raylet", text)
         assert list_addresses(ports[0]) == {"127.0.0.1"}
         assert list_addresses(ports[1]) == {"127.0.0.1"}
@@ -117,6 +119,25 @@ def test_a_cluster_lives_as_long_as_the_command(
     assert gone != []
 
 
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [("starting a cluster", signal.SIGTERM), ("Ray .* runs after", signal.SIGINT)],
+    ids=["while Ray starts", "while Serve starts"],
+)
+def test_a_signal_ends_the_start(
+    command_environ: dict[str, str], reserve_ports: Reserve, line: str, number: signal.Signals
+) -> None:
+    """Ray has a handler of its own in the first case, and turns the exception of ours into another in the second."""
+    with reserve_ports(2) as ports:
+        pass
+    with run_command(MODELS / "limited", ports, command_environ) as command:
+        command.wait_for(line)
+        command.process.send_signal(number)
+        _, errors = command.process.communicate(timeout=60)
+    assert command.process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
 FAILURES = {
     "class": (
         "class Model:\n    def load(self):\n        raise OSError('no weights')\n\n    def predict(self, X, names):\n"
@@ -125,10 +146,17 @@ FAILURES = {
         r"error: the class raised this exception; see the last lines above",
         (),
     ),
+    "exit": (
+        "import os\n\n\nclass Model:\n    def load(self):\n        os._exit(7)\n\n    def predict(self, X, names):\n"
+        "        return X\n",
+        r"error: Serve cannot start the replicas: model: the process exited while it loaded the class, or had too little",
+        (),
+    ),
     "resources": (
         "class Model:\n    def predict(self, X, names):\n        return X\n",
-        r"error: the replicas need 1 GPU, and there is 0 \(deployment.resources, deployment.replicas\)",
-        ("deployment.resources.gpu=1",),
+        r"error: the replicas need 1 GPU, and there is 0; 1048576 MiB of memory, and there are \d+ MiB "
+        r"\(deployment.resources, deployment.replicas\)",
+        ("deployment.resources.gpu=1", "deployment.resources.memory=1Ti"),
     ),
 }
 
@@ -163,6 +191,23 @@ def test_a_port_in_use_is_reported_before_a_cluster_starts(
     assert command.process.returncode == 1
     assert re.search(r"error: .*ports.http", errors)
     assert "starting a cluster" not in errors
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [("127.0.0.1:{}", "Connection refused"), ("not an address", "Invalid address format")],
+    ids=["refused", "text"],
+)
+def test_a_cluster_that_cannot_be_reached_is_reported(
+    command_environ: dict[str, str], reserve_ports: Reserve, address: str, error: str
+) -> None:
+    with reserve_ports(3) as ports:
+        pass
+    environ = {**command_environ, "RAY_ADDRESS": address.format(ports[2])}
+    with run_command(MODELS / "limited", ports[:2], environ) as command:
+        _, errors = command.process.communicate(timeout=60)
+    assert command.process.returncode == 1
+    assert re.search(f"error: the cluster {environ['RAY_ADDRESS']} cannot be used: .*{error}", errors)
 
 
 @pytest.fixture(scope="module")

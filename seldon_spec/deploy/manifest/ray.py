@@ -98,13 +98,16 @@ def find_command_problems(spec: Spec, *, is_local: bool, has_haproxy: bool) -> I
 
 
 def count_resources(spec: Spec) -> dict[str, float]:
-    """Return what all replicas of a spec need, by Ray's names."""
+    """Return what the replicas of a spec need, by Ray's names: memory and GPUs of the smallest number of them.
+
+    CPUs are those of the largest number, because a local cluster can have as many as needed.
+    """
     needed: dict[str, float] = {}
     for each in (Workload(spec.name, spec, spec), *list_parts(spec)):
         replicas = each.spec.deployment.replicas
-        count = replicas.max if isinstance(replicas, ReplicasSpec) else replicas
+        low, high = (replicas.min, replicas.max) if isinstance(replicas, ReplicasSpec) else (replicas, replicas)
         actor = {"num_cpus": 1, **to_plain(_build_actor(each))}
-        for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU"), ("memory", "memory")):
+        for key, name, count in (("num_cpus", "CPU", high), ("num_gpus", "GPU", low), ("memory", "memory", low)):
             if actor.get(key):
                 needed[name] = needed.get(name, 0.0) + count * actor[key]
     return needed

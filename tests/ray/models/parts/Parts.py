@@ -11,7 +11,7 @@ FIRST_ONLY = 0.25
 
 
 class Shift:
-    """Adds a column; shows the variables of its process."""
+    """Adds a column; shows the variables and the working directory of its process."""
 
     class_names = ("branch", "x", "columns")
 
@@ -19,7 +19,7 @@ class Shift:
         return [[*row, len(row)] for row in X.tolist()]
 
     def tags(self) -> dict[str, object]:
-        return {"shared": os.environ["SHARED"], "own": os.environ["OWN"][:7]}
+        return {"shared": os.environ["SHARED"], "own": os.environ["OWN"][:7], "folder": Path.cwd().name}
 
     def metrics(self) -> list[dict[str, object]]:
         return [{"type": "COUNTER", "key": "shifted", "value": 1}]

@@ -1,0 +1,57 @@
+"""Ends what a local cluster leaves behind: Ray does not end HAProxy if its own processes are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NoReturn
+
+import psutil
+
+from seldon_spec.process.signals import ServerSignals
+
+_EXIT_SECONDS = 3.0
+"""How long the processes may take to exit by themselves."""
+
+
+@contextlib.contextmanager
+def reap_cluster(mark: tuple[str, str], signals: ServerSignals) -> Iterator[None]:
+    """End the processes of a cluster on exit, and if this process is killed.
+
+    A child process waits for that: it is in a session of its own, and ignores signals.
+
+    Args:
+        mark: a variable, and its text, that only the processes of the cluster were started with.
+        signals: of this process.
+    """
+    reading, writing = os.pipe()
+    with signals.held():
+        pid = os.fork()
+        if pid == 0:
+            os.close(writing)
+            _run_reaper(reading, mark)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.close(writing)
+        os.waitpid(pid, 0)
+
+
+def _run_reaper(pipe: int, mark: tuple[str, str]) -> NoReturn:
+    try:
+        os.setsid()
+        os.read(pipe, 1)  # until the parent has closed it, or has exited
+        _, alive = psutil.wait_procs(_list_marked(*mark), timeout=_EXIT_SECONDS)
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    finally:
+        os._exit(0)
+
+
+def _list_marked(name: str, text: str) -> list[psutil.Process]:
+    """Return the processes that were started with a variable; those of other users cannot be read."""
+    processes = psutil.process_iter(["environ"])
+    return [each for each in processes if (each.info["environ"] or {}).get(name) == text]
