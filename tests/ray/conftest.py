@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import secrets
 import subprocess
@@ -29,6 +30,10 @@ START_SECONDS = 240
 TOKEN = "a-token-of-the-gate"
 
 T = TypeVar("T")
+
+
+collect_ignore = [] if importlib.util.find_spec("psutil") else ["test_command.py", "test_reaper.py"]
+"""The modules that the environments of other groups cannot import."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
