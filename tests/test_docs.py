@@ -14,6 +14,7 @@ import pytest
 import typer
 import yaml
 
+import seldon_spec
 from seldon_spec.cli.options import app
 from seldon_spec.config.loader import load
 from seldon_spec.config.schema.lookup import fields, load_schema
@@ -125,3 +126,8 @@ def test_the_example_gives_the_defaults() -> None:
         for key in path:
             value = value[key]
         assert path in changed or "default" not in schema or value == schema["default"], ".".join(path)
+
+
+def test_the_page_of_the_python_api_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert set(seldon_spec.__all__) <= set(re.findall(r"^::: seldon_spec\.(\w+)$", page, re.MULTILINE))
