@@ -56,6 +56,10 @@ class Command:
     def stop(self) -> int:
         """Send SIGTERM, and return the exit code."""
         self.process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Return the exit code once the process has ended."""
         assert self.process.stderr is not None
         self.lines += self.process.stderr
         return self.process.wait(timeout=60)
@@ -113,7 +117,7 @@ def test_a_cluster_lives_as_long_as_the_command(
             gate.open()
             status, _, body = running.result()
         assert (status, json.loads(body)["data"]) == (200, {"names": ["t:0", "t:1"], "ndarray": [[1.0, 2.0]]})
-        assert command.stop() == 0
+        assert command.wait() == 0
     gone, alive = psutil.wait_procs(processes, timeout=30)
     assert alive == []
     assert gone != []
