@@ -11,6 +11,9 @@ from seldon_spec.errors import ComponentFailed, SeldonSpecError
 _TASK = re.compile(r"^\S*ray::.*$", re.MULTILINE)
 """What Ray writes in place of the first line of a traceback."""
 
+_ERROR = re.compile(r"\b\w+Error\b")
+"""The names of exceptions in a message of Serve; those of a process that has exited begin with ``Actor``."""
+
 _HEAD = re.compile(r"ReplicaFailed: (?:component (\S+): )?(.*)")
 
 
@@ -44,8 +47,10 @@ def describe_failure(application: Any) -> str:
     """Return why Serve cannot start an application, from its status."""
     problems = []
     for name, deployment in application.deployments.items():
-        if "ActorDiedError" in deployment.message:
+        errors = _ERROR.findall(deployment.message)
+        is_failed = deployment.status == "DEPLOY_FAILED"
+        if all(error.startswith("Actor") for error in errors) and (errors or is_failed):
             problems.append(f"{name}: the process exited while it loaded the class, or had too little memory")
-        elif deployment.status == "DEPLOY_FAILED":
+        elif is_failed:
             problems.append(f"{name}: {deployment.message}")
     return "; ".join(problems) or application.message

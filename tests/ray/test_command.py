@@ -95,9 +95,10 @@ def test_a_cluster_lives_as_long_as_the_command(
     """It serves both protocols on loopback, says what is open more widely, and ends with the requests in flight."""
     gate = Gate(tmp_path)
     variables = {"GATE_FOLDER": str(tmp_path), "GATE_TOKEN": TOKEN}
-    with reserve_ports(2) as ports:
-        pass
-    with run_command(MODELS / "gate", ports, {**command_environ, **variables}, "server.workers=2") as command:
+    with (
+        reserve_ports(2) as ports,
+        run_command(MODELS / "gate", ports, {**command_environ, **variables}, "server.workers=2") as command,
+    ):
         command.wait_for("ready after")
         text = "".join(command.lines)
         assert "server.workers has no effect on Ray" in text
@@ -132,9 +133,7 @@ def test_a_signal_ends_the_start(
     command_environ: dict[str, str], reserve_ports: Reserve, line: str, number: signal.Signals
 ) -> None:
     """Ray has a handler of its own in the first case, and turns the exception of ours into another in the second."""
-    with reserve_ports(2) as ports:
-        pass
-    with run_command(MODELS / "limited", ports, command_environ) as command:
+    with reserve_ports(2) as ports, run_command(MODELS / "limited", ports, command_environ) as command:
         command.wait_for(line)
         command.process.send_signal(number)
         _, errors = command.process.communicate(timeout=60)
@@ -176,12 +175,10 @@ def test_a_replica_that_cannot_start_ends_the_command(
 ) -> None:
     (tmp_path / "Model.py").write_text(source)
     (tmp_path / "seldon.yaml").write_text("class_name: Model\n")
-    with reserve_ports(2) as ports:
-        pass
-    with run_command(tmp_path, ports, command_environ, *settings) as command:
+    with reserve_ports(2) as ports, run_command(tmp_path, ports, command_environ, *settings) as command:
         _, errors = command.process.communicate(timeout=START_SECONDS)
         assert command.process.returncode == 1
-        assert re.search(error, errors)
+        assert re.search(error, errors), errors
 
 
 def test_a_port_in_use_is_reported_before_a_cluster_starts(
@@ -298,10 +295,8 @@ def spread(
     (folder / "notes.txt").write_text("not of the model")
     (folder / ".gitignore").write_text("weights.txt\n")
     (folder / ".dockerignore").write_text("notes.txt\n.gitignore\n.dockerignore\n")
-    with reserve_ports(2) as ports:
-        pass
     environ = {**nodes[1], "PREDICTIVE_UNIT_ID": "unit-8"}
-    with run_command(folder, ports, environ, "environment.STAGE=test") as command:
+    with reserve_ports(2) as ports, run_command(folder, ports, environ, "environment.STAGE=test") as command:
         command.wait_for("ready after")
         yield command
 
