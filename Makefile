@@ -29,7 +29,7 @@ help:
 	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
 	@echo 'make test-clients  installs the clients of Triton and KServe, and sends requests from them to the server'
 	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
-	@echo 'make test-ray  installs Ray, and compares its responses on a cluster of one node with those of the server'
+	@echo 'make test-ray  installs Ray, compares its responses with those of the server, and tests the command ray'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 

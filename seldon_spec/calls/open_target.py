@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -15,7 +14,7 @@ from urllib.parse import SplitResult, unquote
 from seldon_spec.calls.target import Target
 from seldon_spec.client import BadData, Credentials, make_tls_context, parse_url, read_file
 from seldon_spec.config.build_spec import default_name
-from seldon_spec.config.model import ServiceType, Spec, UnitSpec
+from seldon_spec.config.model import Spec
 
 Source: TypeAlias = "str | os.PathLike[str] | Spec | Callable[..., Any]"
 """A URL, a path, a spec, or a class or another callable that makes the object."""
@@ -118,14 +117,10 @@ def open_in_process(source: Source, parameters: Mapping[str, Any]) -> Target:
         TypeError: the source is none of these.
     """
     from seldon_spec.calls.process_target import ProcessTarget
-    from seldon_spec.inference.component.build import build_component
-    from seldon_spec.inference.dispatcher import Dispatcher
-    from seldon_spec.inference.executor import ModelThreads
-    from seldon_spec.inference.metrics_sink import NullMetrics
+    from seldon_spec.inference.assembly import dispatcher_for
 
     if isinstance(source, (str, os.PathLike, Spec)):
         from seldon_spec.app import load, prepare
-        from seldon_spec.inference.assembly import dispatcher_for
         from seldon_spec.remote import connect_component
 
         if parameters:
@@ -138,5 +133,4 @@ def open_in_process(source: Source, parameters: Mapping[str, Any]) -> Target:
     name = getattr(source, "__name__", type(source).__name__)
     spec = Spec(class_name=name, folder=Path.cwd(), name=default_name(name), parameters=MappingProxyType(parameters))
     # the class itself, not its name: a notebook may have defined it anew
-    make = partial(build_component, source, parameters, UnitSpec(), ServiceType.MODEL)
-    return ProcessTarget(Dispatcher(make, ModelThreads(), NullMetrics()), spec)
+    return ProcessTarget(dispatcher_for(spec, user_class=source), spec)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from ray import serve
@@ -188,16 +188,9 @@ class _Part(_Served):
     async def __init__(self, args: Mapping[str, str], name: str) -> None:  # type: ignore[misc]  # Serve awaits it
         await self._start(lambda: make_part(_load(args), name))
 
-    async def call(
-        self,
-        transport: str,
-        operation: str,
-        wire: bytes | None,
-        metadata: Sequence[tuple[str, str]],
-        seconds: float | None,
-    ) -> tuple[Failure | None, bytes]:
-        """Handle a call of the graph; see ``PartCalls``."""
-        return await self._replica.calls.call(transport, operation, wire, metadata, seconds)
+    async def call(self, *request: Any) -> tuple[Failure | None, bytes]:
+        """Handle a call of the graph; see ``PartCalls.call``."""
+        return await self._replica.calls.call(*request)
 
     def describe_state(self) -> str | None:
         """Return the reason why it does not accept requests, or None."""

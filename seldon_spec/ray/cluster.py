@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil  # Ray brings it
+import psutil
 import ray
 
 from seldon_spec.errors import SeldonSpecError, Stopped

@@ -289,4 +289,5 @@ def _check_running(details: Mapping[str, Any], spec: Spec) -> None:
                 f"its application {name} has the path {other['route_prefix']}, and this one is {spec.name} at /"
             )
     if problems:
-        raise ClusterFailed(f"Serve runs on the cluster already: {'; '.join(problems)}")
+        remedy = "set the ports to those of Serve, change name, or delete the other application"
+        raise ClusterFailed(f"Serve runs on the cluster already: {'; '.join(problems)}\n     = help: {remedy}")

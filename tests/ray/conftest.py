@@ -128,8 +128,8 @@ def applications(
     cluster_folder: Path,
 ) -> Iterator[Mapping[str, Place]]:
     """The models on a cluster, by name: an application each, of the config that the command prints."""
-    with reserve_ports(2) as ports:
-        rest, calls = ports
+    reserved = contextlib.ExitStack()  # until the end, since processes of Ray choose ports as well
+    rest, calls = reserved.enter_context(reserve_ports(2))
     config = _join([_print_config(name, rest, calls, command_environ) for name in NAMES])
     file = tmp_path_factory.mktemp("config") / "serve.yaml"
     file.write_text(yaml.safe_dump(config))
@@ -145,7 +145,7 @@ def applications(
         "RAY_metrics_report_interval_ms": "5000",
         "RAY_raylet_start_wait_time_s": "120",
     }
-    with tempfile.TemporaryFile("w+") as log:
+    with reserved, tempfile.TemporaryFile("w+") as log:
         command = [sys.executable, str(Path(__file__).with_name("cluster.py")), str(file), str(cluster_folder)]
         environ = {**command_environ, **variables}
         process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log)
