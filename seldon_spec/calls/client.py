@@ -24,7 +24,7 @@ from seldon_spec.calls.open_target import (
 )
 from seldon_spec.calls.protocol_choice import OPERATIONS, Name, Protocol, has_v2_only, uses_v2
 from seldon_spec.calls.result import Result
-from seldon_spec.calls.target import Outgoing
+from seldon_spec.calls.target import Outgoing, Target
 from seldon_spec.calls.values import make_message, restore
 from seldon_spec.errors import PayloadError, ResultError
 from seldon_spec.inference.message import Message, Operation, join_messages
@@ -111,6 +111,16 @@ class Client:
         else:
             self._target = open_in_process(source, parameters)
         self._codec: JsonCodec | ProtoCodec = ProtoCodec() if self._target.is_grpc else JsonCodec()
+
+    @property
+    def target(self) -> Target:
+        """What runs the model."""
+        return self._target
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol of the argument; ``v2`` also after a call has found that the server has no other."""
+        return self._protocol
 
     def predict(self, data: Any, *, names: Sequence[str] | None = None, **options: Any) -> Any:
         """Return the prediction for data; see ``call`` for the arguments and the errors."""

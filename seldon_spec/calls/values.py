@@ -45,7 +45,7 @@ def make_message(value: Any, names: Sequence[str] | None = None, tags: Mapping[s
     """Return the message for the argument of a call.
 
     Args:
-        value: see ``Client``.
+        value: see ``Client``; a message is used as it is.
         names: of the columns; None: those of the table, or none.
         tags: of the request.
 
@@ -64,6 +64,8 @@ def make_message(value: Any, names: Sequence[str] | None = None, tags: Mapping[s
 
 
 def _make_message(value: Any) -> Message:
+    if isinstance(value, Message):
+        return value
     if type(value) is np.ndarray:
         return Message(PayloadType.ARRAY, value)
     if isinstance(value, str):
@@ -92,7 +94,8 @@ def find_kept_rows(sent: object) -> KeepRows:
     """Return whether the response to a value is to keep its rows: lists and columns have values of several types."""
     if isinstance(sent, (list, tuple)):
         return KeepRows.ALWAYS
-    return KeepRows.NEVER if find_table_library(sent) is None else KeepRows.IF_MIXED
+    is_table = isinstance(sent, Message) or find_table_library(sent) is not None
+    return KeepRows.IF_MIXED if is_table else KeepRows.NEVER
 
 
 def restore(message: Message, sent: Any) -> Any:
@@ -107,6 +110,8 @@ def restore(message: Message, sent: Any) -> Any:
         return payload
     if isinstance(sent, (list, tuple)):
         return payload.tolist() if message.rows is None else message.rows
+    if isinstance(sent, Message):
+        return payload if message.rows is None else message.rows
     library = find_table_library(sent)
     if library is None or payload.ndim not in (1, 2):
         return payload
