@@ -84,6 +84,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # calls of a model from Python
     ("calls.result", "calls.target", "calls.values"),
     ("calls",),
+    ("batch",),
     ("compat.seldon_client",),
     ("background",),
     ("pytest_plugin",),
