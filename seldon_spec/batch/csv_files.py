@@ -1,0 +1,245 @@
+"""CSV files: rows with the types of their columns, and predictions beside the lines of the input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seldon_spec.batch.csv_cells import Kind, convert, find_delimiter, find_kind, is_number, join_quoted, split
+from seldon_spec.batch.line_reader import LineReader
+from seldon_spec.batch.messages import message_of_columns
+from seldon_spec.batch.output_file import OutputFile
+from seldon_spec.batch.predictions import Predictions
+from seldon_spec.batch.columns import select_columns
+from seldon_spec.batch.rows import Rows
+from seldon_spec.errors import SeldonSpecError
+from seldon_spec.inference.message import Message
+
+_SAMPLE_ROWS = 1000
+_NUMBER_BYTES = b"0123456789.,-eE"
+"""What rows of numbers in JSON consist of."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvColumns:
+    """The columns of a file.
+
+    Attributes:
+        delimiter: of the cells.
+        names: of all columns.
+        kinds: of all columns.
+        sent: the positions of those that are sent.
+        has_names: whether the file names them.
+    """
+
+    delimiter: str
+    names: list[str]
+    kinds: list[Kind]
+    sent: list[int]
+    has_names: bool
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether the lines are sent as they are."""
+        is_whole = self.sent == list(range(len(self.names)))
+        return is_whole and self.delimiter == "," and set(self.kinds) == {Kind.NUMBER}
+
+
+class CsvRows:
+    """Rows of a CSV file; see ``Rows``."""
+
+    __slots__ = ("columns", "lines")
+
+    def __init__(self, columns: CsvColumns, lines: list[bytes]) -> None:
+        self.columns = columns
+        self.lines = lines
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.columns.names
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def part(self, start: int, stop: int) -> CsvRows:
+        return CsvRows(self.columns, self.lines[start:stop])
+
+    def to_numbers(self) -> Sequence[bytes] | None:
+        if not self.columns.are_numbers:
+            return None
+        text = b",".join(self.lines)
+        if text.translate(None, _NUMBER_BYTES) or b",," in text or text[:1] == b"," or text[-1:] == b",":
+            return None
+        delimiters = len(self.columns.names) - 1
+        return self.lines if {line.count(b",") for line in self.lines} == {delimiters} else None
+
+    def to_message(self) -> Message:
+        cells = self._list_cells()
+        names = self.columns.names
+        columns = []
+        for index in self.columns.sent:
+            try:
+                columns.append(convert(cells[index], self.columns.kinds[index]))
+            except ValueError as error:
+                raise ValueError(f"column {names[index]}: {error}") from None
+        sent = [names[index] for index in self.columns.sent] if self.columns.has_names else []
+        return message_of_columns(sent, columns)
+
+    def to_records(self) -> list[list[Any]]:
+        try:
+            cells = self._list_cells()
+            columns = [convert(*pair) for pair in zip(cells, self.columns.kinds, strict=True)]
+        except ValueError:
+            if len(self.lines) == 1:
+                return [[None] * len(self.names)]
+            return [record for index in range(len(self)) for record in self.part(index, index + 1).to_records()]
+        return [list(record) for record in zip(*columns, strict=True)]
+
+    def _list_cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of each column.
+
+        Raises:
+            ValueError: a row has more or fewer.
+        """
+        records = split(self.lines, self.columns.delimiter)
+        count = len(self.columns.names)
+        for record in records:
+            if len(record) != count:
+                raise ValueError(f"the row has {len(record)} values for {count} columns")
+        return list(zip(*records, strict=True))
+
+
+class CsvReader:
+    """Reads a CSV file; see ``Reader``. The position is one of bytes.
+
+    Args:
+        path: of the file; its first 1000 rows decide the types of the columns.
+        columns: the names of those that are sent; None: all.
+        has_header: whether the first row names the columns; None: unless it consists of numbers.
+
+    Raises:
+        SeldonSpecError: the file cannot be read, is empty, or has no such column.
+    """
+
+    max_rows = None
+
+    def __init__(self, path: Path, *, columns: Sequence[str] | None = None, has_header: bool | None = None) -> None:
+        self._lines = LineReader(path, join_quoted)
+        self.size = self._lines.size
+        try:
+            self._columns = self._read_columns(path, columns, has_header)
+        except BaseException:
+            self._lines.close()
+            raise
+        self.columns = [self._columns.names[index] for index in self._columns.sent] if self._columns.has_names else []
+
+    @property
+    def position(self) -> int:
+        return self._lines.position
+
+    def seek(self, position: int) -> None:
+        self._lines.seek(position)
+
+    def read(self, count: int) -> Rows | None:
+        lines = self._lines.take(count)
+        return None if lines is None else CsvRows(self._columns, lines)
+
+    def close(self) -> None:
+        self._lines.close()
+
+    def _read_columns(self, path: Path, columns: Sequence[str] | None, has_header: bool | None) -> CsvColumns:
+        head = self._lines.take(1)
+        if head is None:
+            raise SeldonSpecError(f"{path} is empty")
+        try:
+            first = head[0].decode()
+            delimiter = find_delimiter(first)
+            (names,) = split(head, delimiter)
+            if has_header is None:
+                has_header = not all(map(is_number, names))
+            start = self._lines.position if has_header else 0
+            if not has_header:
+                names = [f"x{index}" for index in range(len(names))]
+                self._lines.seek(0)
+            sample = split(self._lines.take(_SAMPLE_ROWS) or [], delimiter)
+        except ValueError as error:
+            raise SeldonSpecError(f"{path}: {error}") from None
+        self._lines.seek(start)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise SeldonSpecError(f"{path}: two columns have the name {twice!r:.100}")
+        rows = [row for row in sample if len(row) == len(names)]
+        kinds = [find_kind([row[index] for row in rows]) for index in range(len(names))]
+        return CsvColumns(delimiter, names, kinds, select_columns(path, names, columns), has_header)
+
+
+class CsvWriter:
+    """Writes a CSV file, with tabs if its name ends with ``.tsv``; see ``Writer``.
+
+    The lines of a CSV file are kept as they are.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._delimiter = "\t" if path.suffix == ".tsv" else ","
+        self._file = OutputFile(path)
+        self._predicted = 0
+
+    def start(self, names: Sequence[str], predicted: Sequence[str]) -> None:
+        self._predicted = len(predicted)
+        self._file.create()
+        self._file.write(self._format([[*names, *predicted]]))
+
+    def resume(self, names: Sequence[str], predicted: Sequence[str], size: int) -> None:  # noqa: ARG002
+        self._predicted = len(predicted)
+        self._file.resume(size)
+
+    def write(self, rows: Rows, predictions: Predictions | None) -> None:
+        texts = self._write_predictions(len(rows), predictions)
+        lines = self._write_rows(rows)
+        delimiter = self._delimiter.encode()
+        self._file.write(b"".join([b"%b%b%b\n" % (line, delimiter, text) for line, text in zip(lines, texts, strict=True)]))
+
+    def flush(self) -> int:
+        return self._file.flush()
+
+    def finish(self) -> None:
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write_predictions(self, count: int, predictions: Predictions | None) -> list[bytes]:
+        """Return the cells of the predictions of each row."""
+        delimiter = self._delimiter.encode()
+        if predictions is None:
+            return [delimiter * (self._predicted - 1)] * count
+        texts = predictions.to_texts()
+        if texts is None:
+            return self._format(predictions.to_records()).removesuffix(b"\n").split(b"\n")
+        joined = b"\n".join(texts).replace(b"null", b"")
+        return (joined if delimiter == b"," else joined.replace(b",", delimiter)).split(b"\n")
+
+    def _write_rows(self, rows: Rows) -> Sequence[bytes]:
+        """Return the cells of each row of the input."""
+        if isinstance(rows, CsvRows) and rows.columns.delimiter == self._delimiter:
+            return rows.lines
+        return [self._format([record])[:-1] for record in rows.to_records()]
+
+    def _format(self, records: Sequence[Sequence[Any]]) -> bytes:
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=self._delimiter, lineterminator="\n")
+        writer.writerows([[_to_cell(value) for value in record] for record in records])
+        return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def _to_cell(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        return json.dumps(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value

@@ -1,0 +1,118 @@
+"""The lines of a file, with the position behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from seldon_spec.batch.rows import MAX_REQUEST_BYTES
+from seldon_spec.errors import SeldonSpecError
+
+MAX_LINE_BYTES = 64 << 20
+
+_CHUNK_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+
+Join = Callable[[list[bytes]], "tuple[list[bytes], bytes]"]
+"""Joins lines that are one record; the second value is the start of a record whose end is missing."""
+
+
+class LineReader:
+    """Reads lines from a file, as many as are wanted.
+
+    Args:
+        path: of the file.
+        join: of the format; None: each line is a record.
+
+    Attributes:
+        size: of the file, in bytes.
+        position: where the next line begins, in bytes.
+
+    Raises:
+        SeldonSpecError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path, join: Join | None = None) -> None:
+        self._path = path
+        self._join = join
+        try:
+            self._file = path.open("rb")
+            self.size = path.stat().st_size
+        except OSError as error:
+            raise SeldonSpecError(f"{path} cannot be read: {error.strerror}") from None
+        self.seek(0)
+
+    def seek(self, position: int) -> None:
+        """Continue at a position; a byte order mark at the start is skipped."""
+        if position == 0:
+            self._file.seek(0)
+            position = len(_BOM) if self._file.read(len(_BOM)) == _BOM else 0
+        self._file.seek(position)
+        self.position = position
+        self._lines: list[bytes] = []
+        self._next = 0
+        self._rest = b""
+        self._is_at_end = False
+        self._has_returns = False
+
+    def take(self, count: int) -> list[bytes] | None:
+        """Return the next lines without their ends, at most ``count`` and about MAX_REQUEST_BYTES; None: the end.
+
+        Blank lines are left out.
+
+        Raises:
+            SeldonSpecError: a line is too long, or a record has no end.
+        """
+        while True:
+            while len(self._lines) - self._next < count and not self._is_at_end:
+                self._fill()
+                if self._lines and self._next == 0 and sum(map(len, self._lines)) > MAX_REQUEST_BYTES:
+                    break
+            found = self._lines[self._next : self._next + count]
+            if not found:
+                return None
+            size = sum(map(len, found))
+            if size > MAX_REQUEST_BYTES:
+                found, size = _cut(found)
+            self._next += len(found)
+            self.position = min(self.position + size + len(found), self.size)
+            if self._has_returns:
+                found = [line.removesuffix(b"\r") for line in found]
+            if not all(found):
+                found = [line for line in found if line]
+            if found:
+                return found
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _fill(self) -> None:
+        """Read a part of the file."""
+        data = self._file.read(_CHUNK_BYTES)
+        self._has_returns = self._has_returns or b"\r" in data
+        if data:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+        else:
+            self._is_at_end = True
+            lines, self._rest = [self._rest] if self._rest else [], b""
+        if self._join is not None and lines:
+            lines, start = self._join(lines)
+            if start and not data:
+                raise SeldonSpecError(f"{self._path}: the file ends within a quoted value: {start[:60]!r}")
+            if start:
+                self._rest = start + b"\n" + self._rest
+        if len(self._rest) > MAX_LINE_BYTES:
+            raise SeldonSpecError(f"{self._path}: a line has more than {MAX_LINE_BYTES >> 20} MiB")
+        self._lines = self._lines[self._next :] + lines
+        self._next = 0
+
+
+def _cut(lines: list[bytes]) -> tuple[list[bytes], int]:
+    """Return the first lines, at least one, that together are small enough, and their size."""
+    size = 0
+    for index, line in enumerate(lines):
+        if index and size + len(line) > MAX_REQUEST_BYTES:
+            return lines[:index], size
+        size += len(line)
+    return lines, size

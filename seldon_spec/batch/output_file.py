@@ -1,0 +1,73 @@
+"""A file that is written from its start to its end, and that can be continued after the process was killed."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from seldon_spec.errors import SeldonSpecError
+
+_BUFFER_BYTES = 1 << 20
+
+
+class OutputFile:
+    """An output file; nothing is opened before ``create`` or ``resume``.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: io.BufferedWriter | None = None
+
+    def create(self) -> None:
+        """Begin an empty file.
+
+        Raises:
+            SeldonSpecError: it cannot be written.
+        """
+        try:
+            self._file = open(self._path, "wb", _BUFFER_BYTES)  # noqa: SIM115 - closed by close
+        except OSError as error:
+            raise SeldonSpecError(f"{self._path} cannot be written: {error.strerror}") from None
+
+    def resume(self, size: int) -> None:
+        """Continue a file behind its first bytes.
+
+        Args:
+            size: how many bytes are kept.
+
+        Raises:
+            SeldonSpecError: it has fewer, or cannot be written.
+        """
+        try:
+            self._file = open(self._path, "r+b", _BUFFER_BYTES)  # noqa: SIM115 - closed by close
+            found = self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise SeldonSpecError(f"{self._path} cannot be continued: {error.strerror}") from None
+        if found < size:
+            self.close()
+            raise SeldonSpecError(f"{self._path} has {found} bytes, but {size} had been written: start it again")
+        self._file.truncate(size)
+        self._file.seek(size)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+        assert self._file is not None
+        self._file.write(data)
+
+    def flush(self) -> int:
+        """Write what is buffered to the disk; return the size of the file in bytes."""
+        if self._file is None:
+            return 0
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
