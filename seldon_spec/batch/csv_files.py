@@ -21,8 +21,8 @@ from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.message import Message
 
 _SAMPLE_ROWS = 1000
-_NUMBER_BYTES = b"0123456789.,-eE"
-"""What rows of numbers in JSON consist of."""
+_NUMBER_BYTES = b"0123456789.-eE"
+"""What numbers in JSON consist of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,10 @@ class CsvRows:
     def to_numbers(self) -> Sequence[bytes] | None:
         if not self.columns.are_numbers:
             return None
-        text = b",".join(self.lines)
-        if text.translate(None, _NUMBER_BYTES) or b",," in text or text[:1] == b"," or text[-1:] == b",":
-            return None
-        delimiters = len(self.columns.names) - 1
-        return self.lines if {line.count(b",") for line in self.lines} == {delimiters} else None
+        text = b"\n%b\n" % b"\n".join(self.lines)
+        delimiters = (b"," * (len(self.columns.names) - 1) + b"\n") * len(self.lines)
+        is_complete = not (b",," in text or b"\n," in text or b",\n" in text)
+        return self.lines if is_complete and text.translate(None, _NUMBER_BYTES) == b"\n" + delimiters else None
 
     def to_message(self) -> Message:
         cells = self._list_cells()
@@ -201,8 +200,9 @@ class CsvWriter:
     def write(self, rows: Rows, predictions: Predictions | None) -> None:
         texts = self._write_predictions(len(rows), predictions)
         lines = self._write_rows(rows)
-        delimiter = self._delimiter.encode()
-        self._file.write(b"".join([b"%b%b%b\n" % (line, delimiter, text) for line, text in zip(lines, texts, strict=True)]))
+        parts = [b"", self._delimiter.encode(), b"", b"\n"] * len(rows)  # joined faster than row by row
+        parts[::4], parts[2::4] = lines, texts
+        self._file.write(b"".join(parts))
 
     def flush(self) -> int:
         return self._file.flush()
@@ -218,11 +218,10 @@ class CsvWriter:
         delimiter = self._delimiter.encode()
         if predictions is None:
             return [delimiter * (self._predicted - 1)] * count
-        texts = predictions.to_texts()
+        texts = predictions.to_texts(missing=b"")
         if texts is None:
-            return self._format(predictions.to_records()).removesuffix(b"\n").split(b"\n")
-        joined = b"\n".join(texts).replace(b"null", b"")
-        return (joined if delimiter == b"," else joined.replace(b",", delimiter)).split(b"\n")
+            return [self._format([record])[:-1] for record in predictions.to_records()]
+        return texts if delimiter == b"," else [text.replace(b",", delimiter) for text in texts]
 
     def _write_rows(self, rows: Rows) -> Sequence[bytes]:
         """Return the cells of each row of the input."""

@@ -54,6 +54,7 @@ class LineReader:
         self._rest = b""
         self._is_at_end = False
         self._has_returns = False
+        self._unread = 0
 
     def take(self, count: int) -> list[bytes] | None:
         """Return the next lines without their ends, at most ``count`` and about MAX_REQUEST_BYTES; None: the end.
@@ -64,21 +65,22 @@ class LineReader:
             SeldonSpecError: a line is too long, or a record has no end.
         """
         while True:
-            while len(self._lines) - self._next < count and not self._is_at_end:
+            while len(self._lines) - self._next < count and not self._is_at_end and self._unread < MAX_REQUEST_BYTES:
                 self._fill()
-                if self._lines and self._next == 0 and sum(map(len, self._lines)) > MAX_REQUEST_BYTES:
-                    break
             found = self._lines[self._next : self._next + count]
             if not found:
                 return None
-            size = sum(map(len, found))
-            if size > MAX_REQUEST_BYTES:
-                found, size = _cut(found)
+            text = b"\n".join(found)
+            if len(text) > MAX_REQUEST_BYTES:
+                found = _cut(found)
+                text = b"\n".join(found)
             self._next += len(found)
-            self.position = min(self.position + size + len(found), self.size)
+            self._unread -= len(text) + 1
+            self.position = min(self.position + len(text) + 1, self.size)
             if self._has_returns:
                 found = [line.removesuffix(b"\r") for line in found]
-            if not all(found):
+                found = [line for line in found if line]
+            elif b"\n\n" in text or text[:1] == b"\n" or text[-1:] in (b"\n", b""):
                 found = [line for line in found if line]
             if found:
                 return found
@@ -90,13 +92,14 @@ class LineReader:
     def _fill(self) -> None:
         """Read a part of the file."""
         data = self._file.read(_CHUNK_BYTES)
+        self._unread += len(data)
         self._has_returns = self._has_returns or b"\r" in data
         if data:
             *lines, self._rest = (self._rest + data).split(b"\n")
         else:
             self._is_at_end = True
             lines, self._rest = [self._rest] if self._rest else [], b""
-        if self._join is not None and lines:
+        if self._join is not None and lines and (b'"' in lines[0] or b'"' in data):
             lines, start = self._join(lines)
             if start and not data:
                 raise SeldonSpecError(f"{self._path}: the file ends within a quoted value: {start[:60]!r}")
@@ -108,11 +111,11 @@ class LineReader:
         self._next = 0
 
 
-def _cut(lines: list[bytes]) -> tuple[list[bytes], int]:
-    """Return the first lines, at least one, that together are small enough, and their size."""
+def _cut(lines: list[bytes]) -> list[bytes]:
+    """Return the first lines, at least one, that together are small enough."""
     size = 0
     for index, line in enumerate(lines):
-        if index and size + len(line) > MAX_REQUEST_BYTES:
-            return lines[:index], size
-        size += len(line)
-    return lines, size
+        size += len(line) + 1
+        if index and size > MAX_REQUEST_BYTES:
+            return lines[:index]
+    return lines

@@ -14,7 +14,7 @@ from seldon_spec.batch.predictions import Predictions
 
 _START = b'{"data":{'
 _ARRAY = b'"ndarray":['
-_TEXT = b"0123456789.,-+eE"
+_NUMBER = b"0123456789.-+eE"
 
 
 def write_request(names: Sequence[str], rows: Sequence[bytes]) -> bytes:
@@ -41,18 +41,16 @@ def read_response(body: bytes, count: int) -> Predictions | None:
         return None
     start += len(_ARRAY)
     is_flat = body[start : start + 1] != b"["
-    end = body.find(b"]" if is_flat else b"]]", start)
+    end = body.rfind(b"]" if is_flat else b"]]")  # of the meta, if that has such brackets: then the text is none of numbers
     text = body[start + (not is_flat) : end]
-    rows = text.split(b"," if is_flat else b"],[")
-    plain = text.translate(None, _TEXT)
-    if end < 0 or len(rows) != count or (plain and plain != b"][" * (count - 1)):
-        return None
+    rest = text.translate(None, _NUMBER)
     if is_flat:
-        return Predictions(names, None, texts=rows)
-    commas = {row.count(b",") for row in rows}
-    if len(commas) != 1 or not all(rows):
+        rows = text.split(b",")
+        return Predictions(names, None, texts=rows) if end >= start and rest == b"," * (count - 1) and len(rows) == count else None
+    width = rest.find(b"]") + 1 if count > 1 else len(rest) + 1
+    if end < start or not text or b",," in text or rest + b"],[" != (b"," * (width - 1) + b"],[") * count:
         return None
-    return Predictions(names, commas.pop() + 1, texts=rows)
+    return Predictions(names, width, texts=text.split(b"],["))
 
 
 def _read_names(head: bytes) -> list[str] | None:

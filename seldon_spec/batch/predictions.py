@@ -53,10 +53,14 @@ class Predictions:
         found = self._texts if self._values is None else self._values
         return 0 if found is None else len(found)
 
-    def to_texts(self) -> list[bytes] | None:
-        """Return each prediction as the JSON text of numbers, with ``null`` for NaN; None: they are no numbers."""
+    def to_texts(self, missing: bytes = b"null") -> list[bytes] | None:
+        """Return each prediction as the JSON text of numbers, separated by commas; None: they are no numbers.
+
+        Args:
+            missing: the text for NaN and infinity, which JSON does not have.
+        """
         if self._texts is None and isinstance(self._values, np.ndarray) and self._values.dtype.kind in "iuf":
-            self._texts = _write_numbers(self._values)
+            return _write_numbers(self._values, missing)
         return self._texts
 
     def to_array(self) -> Array | None:
@@ -124,12 +128,12 @@ def _are_default(names: Sequence[str]) -> bool:
     return all(_DEFAULT_NAME.fullmatch(name) for name in names)
 
 
-def _write_numbers(array: Array) -> list[bytes]:
+def _write_numbers(array: Array, missing: bytes) -> list[bytes]:
     """Return each row of an array of one or two dimensions as the JSON text of its numbers."""
     if not array.size:
         return [b""] * len(array)
     plain = array if array.dtype.itemsize in (4, 8) else array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
-    text = orjson.dumps(np.ascontiguousarray(plain), option=orjson.OPT_SERIALIZE_NUMPY)
+    text = orjson.dumps(np.ascontiguousarray(plain), option=orjson.OPT_SERIALIZE_NUMPY).replace(b"null", missing)
     return text[1:-1].split(b",") if array.ndim == 1 else text[2:-2].split(b"],[")
 
 
