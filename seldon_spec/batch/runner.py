@@ -195,8 +195,6 @@ class Runner:
             for outcome in outcomes:
                 self._write(outcome)
             self._position = position
-            if time.monotonic() >= self._next_save:
-                self._save()
         if damage is not None:
             self._save()
             raise damage
@@ -210,6 +208,8 @@ class Runner:
     def _wait(self, future: Future[tuple[list[Outcome], float]]) -> tuple[list[Outcome], float]:
         while True:
             self._show()
+            if time.monotonic() >= self._next_save:
+                self._save()
             try:
                 return future.result(_SHOW_SECONDS)
             except FutureTimeoutError:

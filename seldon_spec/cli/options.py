@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from seldon_spec import __version__
 from seldon_spec.cli import commands
+from seldon_spec.cli.application import app
+from seldon_spec.cli.batch_options import batch
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
 from seldon_spec.cli.image_options import BuilderName, Style
 from seldon_spec.cli.init_options import (
@@ -61,16 +62,6 @@ from seldon_spec.config.model import ServiceType
 # Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
-app = typer.Typer(
-    name="seldon-spec",
-    help="One seldon.yaml beside a Python class: served, packaged and deployed as a model.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
 def _complete_code(incomplete: str) -> list[str]:
     from seldon_spec.cli.explain import load_explanations
 
@@ -88,25 +79,6 @@ def run(arguments: list[str]) -> int:
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else OK
-
-
-def _print_version(*, is_set: bool) -> None:
-    if is_set:
-        typer.echo(f"seldon-spec {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    *,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version.", is_eager=True, callback=lambda v: _print_version(is_set=v)
-        ),
-    ] = False,
-) -> None:
-    pass
 
 
 @app.command()
@@ -355,6 +327,9 @@ def predict(
         raise typer.BadParameter("needs the URL of a server in --at", param_hint="--ca" if ca else "--token-file")
     name = None if protocol is None else protocol.value
     commands.predict(data, at, parse_settings(settings), protocol=name, ca=ca, token_file=token_file)
+
+
+app.command()(batch)
 
 
 @app.command("test")

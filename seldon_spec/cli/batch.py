@@ -1,0 +1,204 @@
+"""The command ``batch``: predicts every row of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seldon_spec.batch.display import describe, format_seconds, open_display
+from seldon_spec.batch.failed_rows import FailedRows
+from seldon_spec.batch.formats import Format, open_reader, open_writer
+from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
+from seldon_spec.batch.rows import Reader
+from seldon_spec.batch.runner import Files, Progress, Runner
+from seldon_spec.batch.scorer import ClientModel, Scorer
+from seldon_spec.batch.tuning import MAX_CONCURRENCY, Tuner
+from seldon_spec.calls.client import Client
+from seldon_spec.calls.protocol_choice import Protocol
+from seldon_spec.cli.exit_codes import INTERRUPTED, OK, USER_ERROR, WrongArgument, print_diagnostics, write_stderr
+from seldon_spec.client import Credentials
+from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.loader import load
+from seldon_spec.config.model import Spec
+from seldon_spec.errors import FieldPath, SeldonSpecError
+
+_PROTOCOLS: Mapping[str | None, Protocol] = {None: "auto", "v1": "seldon", "v2": "v2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The options of a run.
+
+    Attributes:
+        data: the input.
+        output: the rows with their predictions.
+        failed: the rows without predictions.
+        columns: the names of those that are sent; None: all, or those of the declared inputs.
+        has_header: whether a CSV file names its columns; None: unless its first row consists of numbers.
+        input_format, output_format: None: by the suffix.
+        is_resumed: whether an incomplete output is continued.
+        is_overwritten: whether an output that exists is replaced.
+        rows: of a request; None: tuned.
+        concurrency: requests in flight; None: tuned.
+        retries: of a request that the server did not accept.
+        timeout: of a request, in seconds.
+        protocol: ``v1`` or ``v2``; None: what is served.
+        model: the name of a model in the Open Inference Protocol.
+    """
+
+    data: Path
+    output: Path
+    failed: Path
+    columns: Sequence[str] | None
+    has_header: bool | None
+    input_format: Format | None
+    output_format: Format | None
+    is_resumed: bool
+    is_overwritten: bool
+    rows: int | None
+    concurrency: int | None
+    retries: int
+    timeout: float
+    protocol: str | None
+    model: str | None
+
+
+def run_batch(
+    choices: Choices, url: str | None, path: Path, flags: Mapping[FieldPath, str], credentials: Credentials
+) -> int:
+    """Predict every row of a file; return the exit code.
+
+    Args:
+        choices: the options.
+        url: of a server; None: the model runs in this process.
+        path: of the spec, if there is no URL.
+        flags: of the spec.
+        credentials: for the server.
+
+    Raises:
+        WrongArgument: an option does not fit the files.
+        SeldonSpecError: a file cannot be used, or the model cannot be reached.
+    """
+    progress_file = ProgressFile(choices.output)
+    if _is_complete(choices, progress_file):
+        write_stderr(f"{choices.output} is complete")
+        return OK
+    spec = None if url is not None else load(path, os.environ, flags)
+    if spec is not None:
+        print_diagnostics(spec.diagnostics, with_summary=False)
+    with contextlib.ExitStack() as stack:
+        reader = _open_reader(choices, spec)
+        stack.callback(reader.close)
+        source = _describe_source(choices, reader)
+        checkpoint = progress_file.load(source) if choices.is_resumed and progress_file.exists() else None
+        client = stack.enter_context(_open_client(choices, url, spec, credentials))
+        writer = open_writer(choices.output, choices.output_format)
+        files = Files(reader, writer, FailedRows(choices.failed), progress_file, source)
+        stopping = threading.Event()
+        scorer = Scorer(ClientModel(client, reader.columns, choices.timeout), choices.retries, stopping)
+        tuner = Tuner(choices.rows, choices.concurrency, reader.max_rows, time.monotonic())
+        with open_display() as display:
+            progress = _run(Runner(files, scorer, tuner, stopping, display), checkpoint, progress_file)
+    _print_summary(choices, progress)
+    if progress.is_interrupted:
+        return INTERRUPTED
+    return USER_ERROR if progress.failed else OK
+
+
+def _run(runner: Runner, checkpoint: Checkpoint | None, progress_file: ProgressFile) -> Progress:
+    try:
+        return runner.run(checkpoint)
+    except SeldonSpecError as error:
+        help = "--resume continues where it stopped" if progress_file.exists() else "correct it and start again"
+        raise SeldonSpecError(f"{error}\n     = help: {help}") from error
+
+
+def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
+    """Return whether there is nothing to resume.
+
+    Raises:
+        WrongArgument: the output exists, and is neither to be continued nor to be replaced.
+    """
+    if choices.output.resolve() == choices.data.resolve():
+        raise WrongArgument("--output is DATA itself", "choose another file")
+    if choices.output.is_dir():
+        raise WrongArgument(f"{choices.output} is a folder", "give the name of a file")
+    if choices.is_resumed:
+        return choices.output.exists() and not progress_file.exists()
+    for file in (choices.output, choices.failed):
+        if file.exists() and not choices.is_overwritten:
+            help = "--resume continues it" if progress_file.exists() else "--overwrite replaces it"
+            raise WrongArgument(f"{file} exists", help)
+    return False
+
+
+def _open_reader(choices: Choices, spec: Spec | None) -> Reader:
+    """Return the reader of the input, which sends the columns that the spec declares if the input has them all."""
+    columns = choices.columns
+    reader = open_reader(choices.data, choices.input_format, columns=columns, has_header=choices.has_header)
+    declared = [] if spec is None or columns is not None else _list_columns(spec.inputs)
+    if not declared or declared == list(reader.columns) or not set(declared) <= set(reader.columns):
+        return reader
+    reader.close()
+    return open_reader(choices.data, choices.input_format, columns=declared, has_header=choices.has_header)
+
+
+def _list_columns(inputs: Sequence[TensorSpec]) -> list[str]:
+    """Return the names of the columns that inputs declare; empty: they declare none."""
+    if len(inputs) == 1:
+        return [column.name for column in inputs[0].columns]
+    return [each.name for each in inputs]
+
+
+def _describe_source(choices: Choices, reader: Reader) -> dict[str, Any]:
+    """Return what must be the same for a run to be continued."""
+    status = choices.data.stat()
+    return {
+        "DATA": str(choices.data.resolve()),
+        "the size of DATA": reader.size,
+        "the time of DATA": status.st_mtime_ns,
+        "--columns": list(reader.columns),
+        "--failed": str(choices.failed.resolve()),
+        "--output-format": None if choices.output_format is None else choices.output_format.value,
+    }
+
+
+@contextmanager
+def _open_client(choices: Choices, url: str | None, spec: Spec | None, credentials: Credentials) -> Iterator[Client]:
+    protocol = _PROTOCOLS[choices.protocol]
+    if spec is not None:
+        client = Client(spec, protocol=protocol, timeout=choices.timeout)
+    else:
+        assert url is not None
+        client = Client(
+            url,
+            protocol=protocol,
+            model=choices.model,
+            timeout=choices.timeout,
+            ca=credentials.ca,
+            headers=credentials.headers(),
+            max_connections=choices.concurrency or MAX_CONCURRENCY,
+        )
+    with client:
+        yield client
+
+
+def _print_summary(choices: Choices, progress: Progress) -> None:
+    done = progress.rows - progress.earlier_rows
+    state = "interrupted after" if progress.is_interrupted else "wrote"
+    rate = f"{done:,} in {format_seconds(progress.seconds)}, {progress.rate:,.0f} a second"
+    size = f"{progress.rows_per_request} rows a request, {progress.concurrency} at once"
+    write_stderr(f"{state} {progress.rows:,} rows to {choices.output} ({rate}; {size})")
+    if progress.failed:
+        write_stderr(f"{progress.failed:,} rows have no prediction: {choices.failed}")
+        for number, reason in progress.reasons:
+            write_stderr(f"  row {number}: {reason}")
+    if progress.is_interrupted:
+        write_stderr("--resume continues it")
