@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from seldon_spec.batch.output_file import OutputFile
 from seldon_spec.batch.rows import Rows
+
+
+class FailureLog(Protocol):
+    """Keeps the rows that have no prediction, in order."""
+
+    def resume(self, size: int) -> None:
+        """Continue behind the first ``size`` bytes, as ``flush`` returned it; 0: begin."""
+
+    def add(self, number: int, rows: Rows, reason: str) -> None:
+        """Add one row, after ``Writer.write`` had it without predictions.
+
+        Args:
+            number: of the row in the input, from 1.
+            rows: the row.
+            reason: why it has no prediction.
+        """
+
+    def flush(self) -> int:
+        """Write what is buffered to the disk; return the size in bytes."""
+
+    def close(self) -> None:
+        """Close the log."""
 
 
 class FailedRows:
@@ -35,13 +57,7 @@ class FailedRows:
             self.path.unlink(missing_ok=True)
 
     def add(self, number: int, rows: Rows, reason: str) -> None:
-        """Add one row.
-
-        Args:
-            number: of the row in the input, from 1.
-            rows: the row.
-            reason: why it has no prediction.
-        """
+        """Add one row; see ``FailureLog``."""
         if not self._is_open:
             self._file.create()
             self._is_open = True

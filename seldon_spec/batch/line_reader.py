@@ -23,6 +23,7 @@ class LineReader:
     Args:
         path: of the file.
         join: of the format; None: each line is a record.
+        keeps_blank: whether blank lines are returned too.
 
     Attributes:
         size: of the file, in bytes.
@@ -32,9 +33,10 @@ class LineReader:
         SeldonSpecError: the file cannot be read.
     """
 
-    def __init__(self, path: Path, join: Join | None = None) -> None:
+    def __init__(self, path: Path, join: Join | None = None, *, keeps_blank: bool = False) -> None:
         self._path = path
         self._join = join
+        self._keeps_blank = keeps_blank
         try:
             self._file = path.open("rb")
             self.size = path.stat().st_size
@@ -59,7 +61,7 @@ class LineReader:
     def take(self, count: int) -> list[bytes] | None:
         """Return the next lines without their ends, at most ``count`` and about MAX_REQUEST_BYTES; None: the end.
 
-        Blank lines are left out.
+        Blank lines are left out, unless the reader keeps them.
 
         Raises:
             SeldonSpecError: a line is too long, or a record has no end.
@@ -79,8 +81,8 @@ class LineReader:
             self.position = min(self.position + len(text) + 1, self.size)
             if self._has_returns:
                 found = [line.removesuffix(b"\r") for line in found]
-                found = [line for line in found if line]
-            elif b"\n\n" in text or text[:1] == b"\n" or text[-1:] in (b"\n", b""):
+            has_blank = self._has_returns or b"\n\n" in text or text[:1] == b"\n" or text[-1:] in (b"\n", b"")
+            if has_blank and not self._keeps_blank:
                 found = [line for line in found if line]
             if found:
                 return found

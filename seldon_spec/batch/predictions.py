@@ -29,7 +29,7 @@ class Predictions:
     Args:
         names: of the values of a prediction; empty: they have none.
         width: how many values a prediction has; None: it is one value.
-        texts: each prediction as the JSON text of numbers, separated by commas; None: from ``values``.
+        texts: each prediction as JSON text, numbers separated by commas; None: from ``values``.
         values: an array with a row for each prediction, or a list of predictions; None: from ``texts``.
     """
 

@@ -87,12 +87,12 @@ class ProgressFile:
                 raise ValueError("another version wrote it")
             checkpoint = Checkpoint(**found)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SeldonSpecError(f"{self.path} cannot be used: {error}; --overwrite starts again") from None
+            raise SeldonSpecError(f"{self.path} cannot be used: {error}; start again without --resume") from None
         for name, value in source.items():
             if checkpoint.source.get(name) != value:
                 raise SeldonSpecError(
                     f"the output cannot be continued: {name} was {checkpoint.source.get(name)!r}, and is {value!r}; "
-                    "--overwrite starts again"
+                    "start again without --resume"
                 )
         return checkpoint
 

@@ -10,14 +10,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from seldon_spec.batch.failed_rows import FailedRows
+from seldon_spec.batch.failed_rows import FailureLog
 from seldon_spec.batch.predictions import PREDICTION
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader, Rows
@@ -85,13 +85,16 @@ class Files:
         failed: the rows without predictions.
         progress: the checkpoint.
         source: what identifies the input and how it is read.
+        predicted: the columns of the predictions, if the format has the same for every model; None: those of the first
+            predictions.
     """
 
     reader: Reader
     writer: Writer
-    failed: FailedRows
+    failed: FailureLog
     progress: ProgressFile
     source: Mapping[str, Any]
+    predicted: Sequence[str] | None = None
 
 
 class Runner:
@@ -132,7 +135,7 @@ class Runner:
             SeldonSpecError: a file cannot be read or written; the output can be continued if only the input is damaged.
         """
         self._begin(checkpoint)
-        executor = ThreadPoolExecutor(2 * MAX_CONCURRENCY, "seldon-spec-batch")
+        executor = ThreadPoolExecutor(max(2 * MAX_CONCURRENCY, self._tuner.concurrency), "seldon-spec-batch")
         try:
             with _stop_on_signals(self._stopping):
                 is_complete = self._transfer(executor)
@@ -161,6 +164,8 @@ class Runner:
                 self._names, self._predicted = checkpoint.names, checkpoint.predicted
                 self._files.writer.resume(checkpoint.names, checkpoint.predicted, checkpoint.output_bytes)
         self._files.failed.resume(0 if checkpoint is None else checkpoint.failed_bytes)
+        if self._names is None and self._files.predicted is not None:
+            self._open([], list(self._files.predicted))
         self._save()
 
     def _transfer(self, executor: ThreadPoolExecutor) -> bool:
@@ -271,12 +276,15 @@ class Runner:
     def _start(self, first: Scored | None) -> None:
         """Begin the output with the columns of its first predictions."""
         rows = first.rows if first is not None else self._held[0].rows
-        self._names = list(rows.names)
-        self._predicted = [PREDICTION] if first is None else first.predictions.list_columns(self._names)
-        self._files.writer.start(self._names, self._predicted)
+        names = list(rows.names)
+        self._open(names, [PREDICTION] if first is None else first.predictions.list_columns(names))
         held, self._held = self._held, []
         for outcome in held:
             self._write_failed(outcome)
+
+    def _open(self, names: list[str], predicted: list[str]) -> None:
+        self._names, self._predicted = names, predicted
+        self._files.writer.start(names, predicted)
 
     def _finish(self) -> None:
         if self._held:

@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from seldon_spec.calls.errors import CallFailed
+from seldon_spec.calls.gateway import gateway_metadata, gateway_path
 from seldon_spec.calls.open_target import Connection, open_server
 from seldon_spec.calls.target import Outgoing
 from seldon_spec.client import parse_url
@@ -212,11 +212,10 @@ def _open_gateway(options: Mapping[str, Any]) -> Any:
     if name is None:
         raise SeldonClientException("deployment_name is required")
     if options["transport"] == "grpc":
-        metadata = {"seldon": name} if namespace is None else {"seldon": name, "namespace": namespace}
-        return _open(options, options["gateway_endpoint"], "", metadata)
+        return _open(options, options["gateway_endpoint"], "", gateway_metadata(namespace, name))
     prefix = options["gateway_prefix"]
     if prefix is None:
-        prefix = "/".join(["/seldon", *(quote(part, safe="") for part in (namespace, name) if part is not None)])
+        prefix = gateway_path(namespace, name)
     return _open(options, options["gateway_endpoint"], prefix, {})
 
 
