@@ -60,10 +60,17 @@ class Reader(Protocol):
         max_rows: of one request, if rows are not to be sent together; None: any number.
     """
 
-    size: int
-    position: int
-    columns: Sequence[str]
-    max_rows: int | None
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+    @property
+    def max_rows(self) -> int | None: ...
 
     def seek(self, position: int) -> None:
         """Continue at a position that was read from ``position`` before."""
