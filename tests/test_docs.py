@@ -15,7 +15,8 @@ import typer
 import yaml
 
 import seldon_spec
-from seldon_spec.cli.options import app
+import seldon_spec.cli.options  # registers the commands
+from seldon_spec.cli.application import app
 from seldon_spec.config.loader import load
 from seldon_spec.config.schema.lookup import fields, load_schema
 from seldon_spec.errors import FieldPath

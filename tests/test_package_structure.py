@@ -87,6 +87,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("batch",),
     ("compat.seldon_client",),
     ("background",),
+    # batch scoring
+    ("batch.predictions", "batch.formats", "batch.declared", "batch.messages", "batch.output_file", "batch.columns"),
+    ("batch.rows",),
+    ("batch.writer", "batch.line_reader", "batch.failed_rows"),
+    ("batch",),
     ("pytest_plugin",),
     ("ray",),
     ("contract_test",),

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -33,13 +34,23 @@ def find_kind(cells: Sequence[str]) -> Kind:
     return Kind.BOOLEAN if values <= _BOOLEANS.keys() else Kind.TEXT
 
 
+def kind_of(datatype: str) -> Kind:
+    """Return what the cells of a column with a datatype of the Open Inference Protocol are."""
+    return {"BYTES": Kind.TEXT, "BOOL": Kind.BOOLEAN}.get(datatype, Kind.NUMBER)
+
+
 def is_number(cell: str) -> bool:
     """Return whether a cell is a number."""
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
-def convert(cells: Sequence[str], kind: Kind) -> list[Any]:
-    """Return the values of cells; None for those that are missing.
+def convert(cells: Sequence[str], kind: Kind, name: str) -> list[Any]:
+    """Return the values of the cells of a column; None for those that are missing.
+
+    Args:
+        cells: of the column.
+        kind: of the cells.
+        name: of the column, for errors.
 
     Raises:
         ValueError: a cell is not of the kind.
@@ -47,22 +58,25 @@ def convert(cells: Sequence[str], kind: Kind) -> list[Any]:
     if kind is Kind.TEXT:
         return [cell or None for cell in cells]
     if kind is Kind.NUMBER:
-        try:
+        with suppress(ValueError):
             if not any("_" in cell for cell in cells):  # Python reads 1_000
                 return _read_numbers(cells)
-        except ValueError:
-            pass
-    return [_convert_cell(cell, kind) for cell in cells]
+    return [_convert_cell(cell, kind, name) for cell in cells]
 
 
-def split(lines: Sequence[bytes], delimiter: str) -> list[list[str]]:
+def split(lines: Sequence[bytes], delimiter: str, errors: str = "strict") -> list[list[str]]:
     """Return the cells of each record.
+
+    Args:
+        lines: of the records.
+        delimiter: of the cells.
+        errors: what to do with bytes that are no UTF-8, as of ``bytes.decode``.
 
     Raises:
         ValueError: they are no UTF-8.
     """
     try:
-        text = b"\n".join(lines).decode()
+        text = b"\n".join(lines).decode(errors=errors)
     except UnicodeDecodeError as error:
         raise ValueError(f"the row is not UTF-8: {error.reason}") from None
     if '"' not in text:
@@ -98,7 +112,7 @@ def _read_numbers(cells: Sequence[str]) -> list[Any]:
         return list(map(float, cells))
 
 
-def _convert_cell(cell: str, kind: Kind) -> Any:
+def _convert_cell(cell: str, kind: Kind, name: str) -> Any:
     text = cell.strip()
     if text in _MISSING:
         return None
@@ -106,4 +120,4 @@ def _convert_cell(cell: str, kind: Kind) -> Any:
         return _BOOLEANS[text]
     if kind is Kind.NUMBER and _NUMBER.fullmatch(text):
         return float(text) if re.search(r"[.eEnN]", text) else int(text)
-    raise ValueError(f"{cell[:60]!r} is not {kind.value}")
+    raise ValueError(f"column {name}: {cell[:60]!r} is not {kind.value}")

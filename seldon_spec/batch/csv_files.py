@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.batch.csv_cells import Kind, convert, find_delimiter, find_kind, is_number, join_quoted, split
+from seldon_spec.batch.columns import select_columns
+from seldon_spec.batch.csv_cells import (
+    Kind,
+    convert,
+    find_delimiter,
+    find_kind,
+    is_number,
+    join_quoted,
+    kind_of,
+    split,
+)
+from seldon_spec.batch.declared import NOTHING_DECLARED, DeclaredColumns
 from seldon_spec.batch.line_reader import LineReader
 from seldon_spec.batch.messages import message_of_columns
 from seldon_spec.batch.output_file import OutputFile
 from seldon_spec.batch.predictions import Predictions
-from seldon_spec.batch.columns import select_columns
 from seldon_spec.batch.rows import Rows
 from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.message import Message
@@ -80,19 +90,14 @@ class CsvRows:
     def to_message(self) -> Message:
         cells = self._list_cells()
         names = self.columns.names
-        columns = []
-        for index in self.columns.sent:
-            try:
-                columns.append(convert(cells[index], self.columns.kinds[index]))
-            except ValueError as error:
-                raise ValueError(f"column {names[index]}: {error}") from None
+        columns = [convert(cells[index], self.columns.kinds[index], names[index]) for index in self.columns.sent]
         sent = [names[index] for index in self.columns.sent] if self.columns.has_names else []
         return message_of_columns(sent, columns)
 
     def to_records(self) -> list[list[Any]]:
         try:
             cells = self._list_cells()
-            columns = [convert(*pair) for pair in zip(cells, self.columns.kinds, strict=True)]
+            columns = list(map(convert, cells, self.columns.kinds, self.names))
         except ValueError:
             if len(self.lines) == 1:
                 return [[None] * len(self.names)]
@@ -117,8 +122,9 @@ class CsvReader:
     """Reads a CSV file; see ``Reader``. The position is one of bytes.
 
     Args:
-        path: of the file; its first 1000 rows decide the types of the columns.
+        path: of the file; its first 1000 rows decide the types of columns whose datatype is not declared.
         columns: the names of those that are sent; None: all.
+        declared: of the model.
         has_header: whether the first row names the columns; None: unless it consists of numbers.
 
     Raises:
@@ -127,11 +133,18 @@ class CsvReader:
 
     max_rows = None
 
-    def __init__(self, path: Path, *, columns: Sequence[str] | None = None, has_header: bool | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        columns: Sequence[str] | None = None,
+        has_header: bool | None = None,
+        declared: DeclaredColumns = NOTHING_DECLARED,
+    ) -> None:
         self._lines = LineReader(path, join_quoted)
         self.size = self._lines.size
         try:
-            self._columns = self._read_columns(path, columns, has_header)
+            self._columns = self._read_columns(path, columns, declared, has_header=has_header)
         except BaseException:
             self._lines.close()
             raise
@@ -151,7 +164,9 @@ class CsvReader:
     def close(self) -> None:
         self._lines.close()
 
-    def _read_columns(self, path: Path, columns: Sequence[str] | None, has_header: bool | None) -> CsvColumns:
+    def _read_columns(
+        self, path: Path, columns: Sequence[str] | None, declared: DeclaredColumns, *, has_header: bool | None
+    ) -> CsvColumns:
         head = self._lines.take(1)
         if head is None:
             raise SeldonSpecError(f"{path} is empty")
@@ -173,8 +188,12 @@ class CsvReader:
         if twice is not None:
             raise SeldonSpecError(f"{path}: two columns have the name {twice!r:.100}")
         rows = [row for row in sample if len(row) == len(names)]
+        sent = select_columns(path, names, columns)
         kinds = [find_kind([row[index] for row in rows]) for index in range(len(names))]
-        return CsvColumns(delimiter, names, kinds, select_columns(path, names, columns), has_header)
+        for index in sent:
+            datatype = declared.find_datatype(names[index])
+            kinds[index] = kinds[index] if datatype is None else kind_of(datatype)
+        return CsvColumns(delimiter, names, kinds, sent, has_header)
 
 
 class CsvWriter:
@@ -199,7 +218,7 @@ class CsvWriter:
 
     def write(self, rows: Rows, predictions: Predictions | None) -> None:
         texts = self._write_predictions(len(rows), predictions)
-        lines = self._write_rows(rows)
+        lines = self._write_rows(rows, is_whole=predictions is not None)
         parts = [b"", self._delimiter.encode(), b"", b"\n"] * len(rows)  # joined faster than row by row
         parts[::4], parts[2::4] = lines, texts
         self._file.write(b"".join(parts))
@@ -223,11 +242,17 @@ class CsvWriter:
             return [self._format([record])[:-1] for record in predictions.to_records()]
         return texts if delimiter == b"," else [text.replace(b",", delimiter) for text in texts]
 
-    def _write_rows(self, rows: Rows) -> Sequence[bytes]:
-        """Return the cells of each row of the input."""
-        if isinstance(rows, CsvRows) and rows.columns.delimiter == self._delimiter:
+    def _write_rows(self, rows: Rows, *, is_whole: bool) -> Sequence[bytes]:
+        """Return the cells of each row of the input; one with too few cells gets empty ones."""
+        if not isinstance(rows, CsvRows) or rows.columns.delimiter != self._delimiter:
+            return [self._format([record])[:-1] for record in rows.to_records()]
+        if is_whole:
             return rows.lines
-        return [self._format([record])[:-1] for record in rows.to_records()]
+        cells = [split([line], self._delimiter, errors="replace")[0] for line in rows.lines]
+        return [
+            line + self._delimiter.encode() * (len(rows.names) - len(row))
+            for line, row in zip(rows.lines, cells, strict=True)
+        ]
 
     def _format(self, records: Sequence[Sequence[Any]]) -> bytes:
         text = io.StringIO()

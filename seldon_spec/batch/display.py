@@ -85,8 +85,8 @@ def describe(progress: Progress, *, has_share: bool = True) -> str:
 
 def format_seconds(seconds: float) -> str:
     """Return a duration such as ``3.2 s`` or ``1 h 05 min``."""
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

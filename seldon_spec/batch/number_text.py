@@ -41,12 +41,18 @@ def read_response(body: bytes, count: int) -> Predictions | None:
         return None
     start += len(_ARRAY)
     is_flat = body[start : start + 1] != b"["
-    end = body.rfind(b"]" if is_flat else b"]]")  # of the meta, if that has such brackets: then the text is none of numbers
+    end = body.rfind(
+        b"]" if is_flat else b"]]"
+    )  # of the meta, if that has such brackets: then the text is none of numbers
     text = body[start + (not is_flat) : end]
     rest = text.translate(None, _NUMBER)
     if is_flat:
         rows = text.split(b",")
-        return Predictions(names, None, texts=rows) if end >= start and rest == b"," * (count - 1) and len(rows) == count else None
+        return (
+            Predictions(names, None, texts=rows)
+            if end >= start and rest == b"," * (count - 1) and len(rows) == count
+            else None
+        )
     width = rest.find(b"]") + 1 if count > 1 else len(rest) + 1
     if end < start or not text or b",," in text or rest + b"],[" != (b"," * (width - 1) + b"],[") * count:
         return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from seldon_spec.errors import SeldonSpecError
 
@@ -20,7 +20,7 @@ class OutputFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: io.BufferedWriter | None = None
+        self._file: BinaryIO | None = None
 
     def create(self) -> None:
         """Begin an empty file.
@@ -29,7 +29,7 @@ class OutputFile:
             SeldonSpecError: it cannot be written.
         """
         try:
-            self._file = open(self._path, "wb", _BUFFER_BYTES)  # noqa: SIM115 - closed by close
+            self._file = self._path.open("wb", _BUFFER_BYTES)
         except OSError as error:
             raise SeldonSpecError(f"{self._path} cannot be written: {error.strerror}") from None
 
@@ -43,15 +43,16 @@ class OutputFile:
             SeldonSpecError: it has fewer, or cannot be written.
         """
         try:
-            self._file = open(self._path, "r+b", _BUFFER_BYTES)  # noqa: SIM115 - closed by close
-            found = self._file.seek(0, os.SEEK_END)
+            file = self._path.open("r+b", _BUFFER_BYTES)
+            found = file.seek(0, os.SEEK_END)
         except OSError as error:
             raise SeldonSpecError(f"{self._path} cannot be continued: {error.strerror}") from None
         if found < size:
-            self.close()
+            file.close()
             raise SeldonSpecError(f"{self._path} has {found} bytes, but {size} had been written: start it again")
-        self._file.truncate(size)
-        self._file.seek(size)
+        file.truncate(size)
+        file.seek(size)
+        self._file = file
 
     def write(self, data: bytes) -> None:
         """Add bytes."""

@@ -132,7 +132,9 @@ def _write_numbers(array: Array, missing: bytes) -> list[bytes]:
     """Return each row of an array of one or two dimensions as the JSON text of its numbers."""
     if not array.size:
         return [b""] * len(array)
-    plain = array if array.dtype.itemsize in (4, 8) else array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    plain = (
+        array if array.dtype.itemsize in (4, 8) else array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    )
     text = orjson.dumps(np.ascontiguousarray(plain), option=orjson.OPT_SERIALIZE_NUMPY).replace(b"null", missing)
     return text[1:-1].split(b",") if array.ndim == 1 else text[2:-2].split(b"],[")
 

@@ -1,7 +1,7 @@
 """Scores a file: reads rows, has them predicted by several threads, and writes them in order.
 
-Memory is bounded by the requests in flight. After each second what is written is on the disk, and the progress file says
-how far it is; so a process that is killed loses a second of work.
+Memory is bounded by the requests in flight. After each second what is written is on the disk, and the progress file
+says how far it is; so a process that is killed loses a second of work.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from seldon_spec.batch.failed_rows import FailedRows
 from seldon_spec.batch.predictions import PREDICTION
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
-from seldon_spec.batch.rows import Reader
+from seldon_spec.batch.rows import Reader, Rows
 from seldon_spec.batch.scorer import BatchStopped, Failed, Outcome, Scored, Scorer
 from seldon_spec.batch.tuning import MAX_CONCURRENCY, Gate, Tuner
 from seldon_spec.batch.writer import Writer
@@ -105,9 +105,7 @@ class Runner:
         display: of the progress.
     """
 
-    def __init__(
-        self, files: Files, scorer: Scorer, tuner: Tuner, stopping: threading.Event, display: Display
-    ) -> None:
+    def __init__(self, files: Files, scorer: Scorer, tuner: Tuner, stopping: threading.Event, display: Display) -> None:
         self._files = files
         self._scorer = scorer
         self._tuner = tuner
@@ -121,6 +119,7 @@ class Runner:
         self._next_save = self._started + _SAVE_SECONDS
         self._progress = Progress(files.reader.size)
         self._position = 0
+        self._damage: SeldonSpecError | None = None
 
     def run(self, checkpoint: Checkpoint | None) -> Progress:
         """Score all rows, or those that follow a checkpoint.
@@ -168,13 +167,9 @@ class Runner:
         """Send rows and write what comes back; return whether all rows are written, False after a signal."""
         pending: deque[tuple[int, Future[tuple[list[Outcome], float]]]] = deque()
         is_at_end = False
-        damage: SeldonSpecError | None = None
         while True:
             while not is_at_end and not self._stopping.is_set() and len(pending) < 2 * self._tuner.concurrency + 1:
-                try:
-                    rows = self._files.reader.read(self._tuner.rows)
-                except SeldonSpecError as error:
-                    damage, rows = error, None
+                rows = self._read()
                 if rows is None:
                     is_at_end = True
                 else:
@@ -182,39 +177,51 @@ class Runner:
             if not pending:
                 break
             position, future = pending.popleft()
-            if self._stopping.is_set() and future.cancel():
+            outcomes = None if self._stopping.is_set() and future.cancel() else self._wait(future)
+            if outcomes is None:
                 return False
-            try:
-                outcomes, seconds = self._wait(future)
-            except BatchStopped:
-                if self._stopping.is_set():
-                    return False
-                self._save()
-                raise
-            self._adapt(sum(len(outcome.rows) for outcome in outcomes), seconds)
             for outcome in outcomes:
                 self._write(outcome)
             self._position = position
-        if damage is not None:
+        if self._damage is not None:
             self._save()
-            raise damage
+            raise self._damage
         return is_at_end
 
-    def _score(self, rows: Any) -> tuple[list[Outcome], float]:
+    def _read(self) -> Rows | None:
+        """Return the next rows; None at the end, or where the input is damaged."""
+        try:
+            return self._files.reader.read(self._tuner.rows)
+        except SeldonSpecError as error:
+            self._damage = error
+            return None
+
+    def _score(self, rows: Rows) -> tuple[list[Outcome], float]:
         with self._gate:
             started = time.monotonic()
             return self._scorer.score(rows), time.monotonic() - started
 
-    def _wait(self, future: Future[tuple[list[Outcome], float]]) -> tuple[list[Outcome], float]:
-        while True:
+    def _wait(self, future: Future[tuple[list[Outcome], float]]) -> list[Outcome] | None:
+        """Return what became of rows; None if a signal has ended their retries.
+
+        Raises:
+            BatchStopped: the model cannot be reached, or rejects every request.
+        """
+        while not future.done():
             self._show()
             if time.monotonic() >= self._next_save:
                 self._save()
-            try:
-                return future.result(_SHOW_SECONDS)
-            except FutureTimeoutError:
-                if future.done():
-                    return future.result()
+            with suppress(FutureTimeoutError):
+                future.exception(_SHOW_SECONDS)
+        try:
+            outcomes, seconds = future.result()
+        except BatchStopped:
+            if self._stopping.is_set():
+                return None
+            self._save()
+            raise
+        self._adapt(sum(len(outcome.rows) for outcome in outcomes), seconds)
+        return outcomes
 
     def _adapt(self, rows: int, seconds: float) -> None:
         """Choose the size and the number of requests after one has ended."""
@@ -257,7 +264,7 @@ class Runner:
         self._files.writer.write(outcome.rows, None)
         self._progress.rows += 1
         self._progress.failed += 1
-        if len(self._progress.reasons) < 5:  # noqa: PLR2004 - as many as a summary shows
+        if len(self._progress.reasons) < 5:
             self._progress.reasons.append((self._progress.rows, outcome.reason))
         self._files.failed.add(self._progress.rows, outcome.rows, outcome.reason)
 

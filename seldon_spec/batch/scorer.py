@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,7 +26,7 @@ _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 10.0
 
 _OVERLOADED = frozenset({429, 502, 503})
-"""The statuses of a server that may accept the same request later."""
+"""The statuses of a server that may accept the same request later; INTERNAL is a response that cannot be read."""
 
 _TIMEOUT = 504
 
@@ -57,6 +57,14 @@ class Failed:
 
 
 Outcome = Scored | Failed
+
+
+def list_waits(retries: int) -> Iterator[float]:
+    """Yield the seconds before each retry: twice as long each time, and varied so that clients do not meet again."""
+    wait = _FIRST_WAIT_SECONDS
+    for _ in range(retries):
+        yield wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 
 
 class Model(Protocol):
@@ -182,21 +190,19 @@ class Scorer:
             BatchStopped: the model cannot be reached.
             CallFailed, ValueError, NotByRow: as ``Model.predict`` raises.
         """
-        wait = _FIRST_WAIT_SECONDS
-        retries = self._retries
-        while True:
+        for wait in (*list_waits(self._retries), None):
             try:
                 return self._model.predict(rows)
-            except CallFailed as error:
+            except CallFailed as error:  # noqa: PERF203 - far cheaper than the call
                 is_timeout = isinstance(error, CallTimeout) or error.http_status == _TIMEOUT
-                is_rejected = not isinstance(error, NoConnection) and error.http_status in _OVERLOADED
-                if not (is_timeout or is_rejected or isinstance(error, NoConnection)) or (is_timeout and len(rows) > 1):
+                is_lost = isinstance(error, NoConnection)
+                is_rejected = error.http_status in _OVERLOADED and error.grpc_code != "INTERNAL" and not is_lost
+                if not (is_timeout or is_rejected or is_lost) or (is_timeout and len(rows) > 1):
                     raise
                 self.is_overloaded = True
-                if retries and not self._stopping.wait(wait * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
-                    retries -= 1
-                    wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-                elif is_rejected or self._stopping.is_set() or not self._model.is_ready():
+                if wait is not None and not self._stopping.wait(wait):
+                    continue
+                if is_rejected or self._stopping.is_set() or not self._model.is_ready():
                     raise BatchStopped(str(error)) from None
-                else:
-                    raise  # the server accepts other requests
+                raise  # the server accepts other requests
+        raise AssertionError

@@ -12,8 +12,8 @@ MAX_CONCURRENCY = 32
 
 _SHORT_SECONDS = 0.01
 _LONG_SECONDS = 0.2
-"""The time of a request on a server that works on one request at a time; within it, the cost of a request itself is small,
-and progress is still visible."""
+"""The time of a request on a server that works on one at a time: long enough that its overhead is small, and short
+enough that progress is visible."""
 
 _WINDOW_SECONDS = 0.4
 _WINDOW_REQUESTS = 4
@@ -39,8 +39,8 @@ class _Window:
 class Tuner:
     """Chooses the rows of a request and the number of requests in flight.
 
-    The rows are doubled while a request is short. After that the number of requests is doubled while the rate grows, and
-    halved when the server rejects requests.
+    The rows are doubled while a request is short. After that the number of requests is doubled while the rate grows,
+    and halved when the server rejects requests.
 
     Args:
         rows: of a request; None: chosen.

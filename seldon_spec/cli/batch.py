@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from seldon_spec.batch.display import describe, format_seconds, open_display
+from seldon_spec.batch.declared import NOTHING_DECLARED, DeclaredColumns, read_inputs, read_metadata
+from seldon_spec.batch.display import format_seconds, open_display
 from seldon_spec.batch.failed_rows import FailedRows
-from seldon_spec.batch.formats import Format, open_reader, open_writer
+from seldon_spec.batch.formats import Format
+from seldon_spec.batch.open_files import open_reader, open_writer
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader
 from seldon_spec.batch.runner import Files, Progress, Runner
-from seldon_spec.batch.scorer import ClientModel, Scorer
+from seldon_spec.batch.scorer import ClientModel, Scorer, list_waits
 from seldon_spec.batch.tuning import MAX_CONCURRENCY, Tuner
 from seldon_spec.calls.client import Client
+from seldon_spec.calls.errors import CallFailed, NoConnection
 from seldon_spec.calls.protocol_choice import Protocol
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, USER_ERROR, WrongArgument, print_diagnostics, write_stderr
 from seldon_spec.client import Credentials
-from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import Spec
 from seldon_spec.errors import FieldPath, SeldonSpecError
@@ -93,31 +97,33 @@ def run_batch(
     spec = None if url is not None else load(path, os.environ, flags)
     if spec is not None:
         print_diagnostics(spec.diagnostics, with_summary=False)
+        logging.getLogger("seldon_spec").setLevel(logging.CRITICAL)  # the failed rows have the reasons
     with contextlib.ExitStack() as stack:
-        reader = _open_reader(choices, spec)
+        writer = open_writer(choices.output, choices.output_format)
+        _open_reader(choices, NOTHING_DECLARED).close()  # its errors come before the model is loaded
+        client = stack.enter_context(_open_client(choices, url, spec, credentials))
+        declared = _find_declared(client, choices.retries) if spec is None else read_inputs(spec.inputs)
+        reader = _open_reader(choices, declared)
         stack.callback(reader.close)
         source = _describe_source(choices, reader)
         checkpoint = progress_file.load(source) if choices.is_resumed and progress_file.exists() else None
-        client = stack.enter_context(_open_client(choices, url, spec, credentials))
-        writer = open_writer(choices.output, choices.output_format)
         files = Files(reader, writer, FailedRows(choices.failed), progress_file, source)
         stopping = threading.Event()
         scorer = Scorer(ClientModel(client, reader.columns, choices.timeout), choices.retries, stopping)
         tuner = Tuner(choices.rows, choices.concurrency, reader.max_rows, time.monotonic())
         with open_display() as display:
-            progress = _run(Runner(files, scorer, tuner, stopping, display), checkpoint, progress_file)
+            progress = _run(Runner(files, scorer, tuner, stopping, display), checkpoint)
     _print_summary(choices, progress)
     if progress.is_interrupted:
         return INTERRUPTED
     return USER_ERROR if progress.failed else OK
 
 
-def _run(runner: Runner, checkpoint: Checkpoint | None, progress_file: ProgressFile) -> Progress:
+def _run(runner: Runner, checkpoint: Checkpoint | None) -> Progress:
     try:
         return runner.run(checkpoint)
     except SeldonSpecError as error:
-        help = "--resume continues where it stopped" if progress_file.exists() else "correct it and start again"
-        raise SeldonSpecError(f"{error}\n     = help: {help}") from error
+        raise SeldonSpecError(f"{error}\n     = help: --resume continues where it stopped") from error
 
 
 def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
@@ -134,27 +140,43 @@ def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
         return choices.output.exists() and not progress_file.exists()
     for file in (choices.output, choices.failed):
         if file.exists() and not choices.is_overwritten:
-            help = "--resume continues it" if progress_file.exists() else "--overwrite replaces it"
-            raise WrongArgument(f"{file} exists", help)
+            resuming = "--resume continues it, " if progress_file.exists() else ""
+            raise WrongArgument(f"{file} exists", f"{resuming}--overwrite replaces it")
     return False
 
 
-def _open_reader(choices: Choices, spec: Spec | None) -> Reader:
-    """Return the reader of the input, which sends the columns that the spec declares if the input has them all."""
-    columns = choices.columns
-    reader = open_reader(choices.data, choices.input_format, columns=columns, has_header=choices.has_header)
-    declared = [] if spec is None or columns is not None else _list_columns(spec.inputs)
-    if not declared or declared == list(reader.columns) or not set(declared) <= set(reader.columns):
+def _find_declared(client: Client, retries: int) -> DeclaredColumns:
+    """Return what a server declares of its inputs, after waiting for the server.
+
+    Raises:
+        NoConnection: it cannot be reached.
+    """
+    for wait in (*list_waits(retries), None):
+        try:
+            return read_metadata(client.metadata())
+        except CallFailed as error:  # noqa: PERF203 - far cheaper than the call
+            if not isinstance(error, NoConnection) and error.http_status != HTTPStatus.SERVICE_UNAVAILABLE:
+                return NOTHING_DECLARED
+            if wait is None:
+                raise
+            time.sleep(wait)
+        except ValueError:  # a server with several models, of which none is chosen: the first request says so
+            break
+    return NOTHING_DECLARED
+
+
+def _open_reader(choices: Choices, declared: DeclaredColumns) -> Reader:
+    """Return the reader of the input; it sends the columns that the model declares if the input has them all."""
+    options: dict[str, Any] = {"has_header": choices.has_header, "declared": declared}
+    reader = open_reader(choices.data, choices.input_format, columns=choices.columns, **options)
+    names = list(reader.columns)
+    if choices.columns or not declared.names or names == list(declared.names) or not set(declared.names) <= set(names):
         return reader
     reader.close()
-    return open_reader(choices.data, choices.input_format, columns=declared, has_header=choices.has_header)
-
-
-def _list_columns(inputs: Sequence[TensorSpec]) -> list[str]:
-    """Return the names of the columns that inputs declare; empty: they declare none."""
-    if len(inputs) == 1:
-        return [column.name for column in inputs[0].columns]
-    return [each.name for each in inputs]
+    kept = [name for name in names if name not in declared.names]
+    if kept:
+        write_stderr(f"not sent, because the model does not declare them: {', '.join(kept)}")
+    return open_reader(choices.data, choices.input_format, columns=declared.names, **options)
 
 
 def _describe_source(choices: Choices, reader: Reader) -> dict[str, Any]:

@@ -36,7 +36,9 @@ def batch(
     ] = None,
     header: Annotated[
         bool | None,
-        typer.Option("--header/--no-header", help="Whether a CSV file names its columns. Default: unless all are numbers."),
+        typer.Option(
+            "--header/--no-header", help="Whether a CSV file names its columns. Default: unless all are numbers."
+        ),
     ] = None,
     input_format: Annotated[
         Format | None, typer.Option("--input-format", help="Format of DATA. Default: by its suffix.")
@@ -56,7 +58,8 @@ def batch(
     ] = 5,
     timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="Of a request, e.g. 30s or 2m.")] = "60s",
     protocol: Annotated[
-        ProtocolName | None, typer.Option("--protocol", help="v1: Seldon's; v2: Open Inference. Default: what is served.")
+        ProtocolName | None,
+        typer.Option("--protocol", help="v1: Seldon's; v2: Open Inference. Default: what is served."),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="NAME", help="A model of a server with several (v2).")

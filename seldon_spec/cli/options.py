@@ -62,6 +62,7 @@ from seldon_spec.config.model import ServiceType
 # Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+
 def _complete_code(incomplete: str) -> list[str]:
     from seldon_spec.cli.explain import load_explanations
 

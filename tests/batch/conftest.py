@@ -25,8 +25,8 @@ class Model:
 
     def predict(self, X, names):
         X = np.asarray(X, dtype=float)
-        if (X == 666).any():
-            raise ValueError("666 is not allowed")
+        if (X == -666).any():
+            raise ValueError("-666 is not allowed")
         if (X == 777).any() and (HERE / "gate").exists():
             (HERE / "gate").open("w").close()  # until the test opens it too
         return np.stack([X[:, 0] * 2, -X[:, 0]], axis=1)
@@ -34,7 +34,7 @@ class Model:
 
 class Echo:
     def predict(self, X, names):
-        return [[repr(row.tolist() if isinstance(row, np.ndarray) else row), list(names)] for row in X]
+        return [[repr(row.tolist()), ",".join(names)] for row in X]
 
 
 class Total:

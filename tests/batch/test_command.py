@@ -114,16 +114,16 @@ def test_columns_have_the_types_of_their_cells(tmp_path: Path, model: Model) -> 
         "[None, '010', False, None]",
         "[2.5, None, None, 'x']",
     ]
-    assert lines[0]["prediction_1"] == ["number", "zip", "flag", "note"]
+    assert lines[0]["prediction_1"] == "number,zip,flag,note"
     assert [line["zip"] for line in lines] == ["007", "010", None]
 
 
 @pytest.mark.parametrize("at", ["path", "rest"])
 def test_failed_rows_keep_their_place(at: str, tmp_path: Path, model: Model, serve_in_thread: Start) -> None:
-    rows: list[list[Any]] = [[index, 0] for index in range(1, 300)]
-    rows[16][0], rows[200][0], rows[201][0] = 666, 666, "many"
+    rows: list[list[Any]] = [[index, 0] for index in range(1, 1500)]
+    rows[16][0], rows[1200][0], rows[1201][0] = -666, -666, "many"
     data = write_csv(tmp_path / "in.csv", rows)
-    data.write_text(data.read_text().replace("\n250,0\n", "\n250\n"))
+    data.write_text(data.read_text().replace("\n1250,0\n", "\n1250\n"))
     output, failed = tmp_path / "out.csv", tmp_path / "failed.jsonl"
     folder = model("Model")
     if at == "path":
@@ -134,12 +134,12 @@ def test_failed_rows_keep_their_place(at: str, tmp_path: Path, model: Model, ser
             assert batch(data, "--at", url, "--output", output, "--failed", failed) == 1
     found = read_rows(output)[1:]
     assert [row[0] for row in found] == [str(row[0]) for row in rows]
-    assert [index for index, row in enumerate(found) if row[2:] == ["", ""]] == [16, 200, 201, 249]
+    assert [index for index, row in enumerate(found) if row[2:] == ["", ""]] == [16, 1200, 1201, 1249]
     assert found[17] == ["18", "0", "36.0", "-18.0"]
     failures = [json.loads(line) for line in failed.read_text().splitlines()]
-    assert [failure["row"] for failure in failures] == [17, 201, 202, 250]
-    assert [failure["data"] for failure in failures] == [{"a": 666, "b": 0}, {"a": 666, "b": 0}, "many,0", "250"]
-    assert "666 is not allowed" in failures[0]["reason"]
+    assert [failure["row"] for failure in failures] == [17, 1201, 1202, 1250]
+    assert [failure["data"] for failure in failures] == [{"a": -666, "b": 0}, {"a": -666, "b": 0}, "many,0", "1250"]
+    assert "-666 is not allowed" in failures[0]["reason"]
     assert failures[2]["reason"] == "column a: 'many' is not a number"
     assert failures[3]["reason"] == "the row has 1 values for 2 columns"
 
@@ -175,9 +175,9 @@ def test_only_the_declared_columns_are_sent(tmp_path: Path, model: Model, capsys
 
 
 def test_the_first_rows_that_fail_wait_for_the_columns(tmp_path: Path, model: Model) -> None:
-    data = write_csv(tmp_path / "in.csv", [[666, 0]] * 20 + [[1, 0]])
+    data = write_csv(tmp_path / "in.csv", [[-666, 0]] * 20 + [[1, 0]])
     assert batch(data, "--path", model("Model"), "--output", tmp_path / "out.csv") == 1
-    assert read_rows(tmp_path / "out.csv")[1:] == [["666", "0", "", ""]] * 20 + [["1", "0", "2.0", "-1.0"]]
+    assert read_rows(tmp_path / "out.csv")[1:] == [["-666", "0", "", ""]] * 20 + [["1", "0", "2.0", "-1.0"]]
 
 
 def test_a_model_that_predicts_nothing_stops_the_run(
@@ -189,18 +189,16 @@ def test_a_model_that_predicts_nothing_stops_the_run(
     assert len((tmp_path / "out.csv.failed.jsonl").read_text().splitlines()) == 100
 
 
-def test_a_server_that_is_away_stops_the_run_which_continues_later(
+def test_a_server_that_is_away_is_an_error_and_a_complete_output_is_kept(
     numbers: Path, tmp_path: Path, model: Model, serve_folder: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output, folder = tmp_path / "out.csv", model("Model")
     with serve_folder(folder) as server:
         url = f"http://127.0.0.1:{server.http}"
     assert batch(numbers, "--at", url, "--output", output, "--retries", "0") == 1
-    error = capsys.readouterr().err
-    assert "no response from 127.0.0.1" in error
-    assert "--resume continues" in error
-    variables = {"PREDICTIVE_UNIT_HTTP_SERVICE_PORT": url.rpartition(":")[2]}
-    with serve_folder(folder, variables=variables):
+    assert "no response from 127.0.0.1" in capsys.readouterr().err
+    with serve_folder(folder) as server:
+        url = f"http://127.0.0.1:{server.http}"
         assert batch(numbers, "--at", url, "--output", output, "--resume") == 0
     assert read_rows(output) == EXPECTED
     assert batch(numbers, "--at", url, "--output", output, "--resume") == 0
@@ -208,7 +206,9 @@ def test_a_server_that_is_away_stops_the_run_which_continues_later(
 
 
 def _start(arguments: list[object]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "seldon_spec", "batch", *map(str, arguments)], stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "seldon_spec", "batch", *map(str, arguments)], stderr=subprocess.PIPE
+    )
 
 
 def _wait_for_checkpoint(process: subprocess.Popen[bytes], output: Path) -> int:
@@ -233,7 +233,7 @@ def test_an_interrupted_run_continues(
 ) -> None:
     folder = model("Model")
     rows = [[index, index % 7] for index in range(1, 3000)]
-    rows[5][0], rows[2500][0] = 666, 777
+    rows[5][0], rows[2500][0] = -666, 777
     data = write_csv(tmp_path / "in.csv", rows)
     outputs = [tmp_path / f"{name}{suffix}" for name in ("whole", "parts")]
     gate = folder / "gate"
