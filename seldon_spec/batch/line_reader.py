@@ -67,7 +67,7 @@ class LineReader:
             SeldonSpecError: a line is too long, or a record has no end.
         """
         while True:
-            while len(self._lines) - self._next < count and not self._is_at_end and self._unread < MAX_REQUEST_BYTES:
+            while not self._is_at_end and self._needs_more(count):
                 self._fill()
             found = self._lines[self._next : self._next + count]
             if not found:
@@ -90,6 +90,11 @@ class LineReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _needs_more(self, count: int) -> bool:
+        """Return whether there are fewer lines than wanted, and not enough bytes for a request."""
+        found = len(self._lines) - self._next
+        return found == 0 or (found < count and self._unread < MAX_REQUEST_BYTES)
 
     def _fill(self) -> None:
         """Read a part of the file."""
