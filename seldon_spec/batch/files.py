@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ class FilesReader:
     """
 
     columns: Sequence[str] = ()
-    max_rows = 1
+    max_rows: int | None = 1
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -131,9 +130,9 @@ def _read_file(root: Path, path: Path) -> bytes:
         target = path.resolve(strict=True)
         if not target.is_relative_to(root):
             raise ValueError(f"column {FILE}: the link leads out of the folder")
+        if not target.is_file():
+            raise ValueError(f"column {FILE}: it is no regular file")
         with target.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError(f"column {FILE}: it is no regular file")
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
         raise ValueError(f"column {FILE}: {getattr(error, 'strerror', None) or error}") from None

@@ -39,7 +39,7 @@ class JsonLinesReader:
         SeldonSpecError: the file cannot be read, has no valid line among the first ones, or has no such columns.
     """
 
-    max_rows = None
+    max_rows: int | None = None
 
     def __init__(self, path: Path, *, columns: Sequence[str] | None = None) -> None:
         self._lines = LineReader(path)

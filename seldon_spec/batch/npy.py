@@ -42,7 +42,7 @@ class NpyReader:
     """
 
     columns: Sequence[str] = ()
-    max_rows = None
+    max_rows: int | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -166,7 +166,8 @@ class NpyWriter:
 
     def flush(self) -> int:
         size = self._file.flush()
-        self._update_header(size)
+        if size:  # else it was not started
+            self._update_header(size)
         return size
 
     def finish(self) -> None:

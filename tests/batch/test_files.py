@@ -109,10 +109,10 @@ def test_reports_a_file_that_cannot_be_read(folder: Path) -> None:
 def test_reports_a_file_that_became_another(folder: Path) -> None:
     reader = FilesReader(folder)
     (folder / "a" / "1.png").unlink()
-    (folder / "a" / "1.png").mkdir()
+    os.mkfifo(folder / "a" / "1.png")
     rows = reader.read(1)
     assert rows is not None
-    with pytest.raises(ValueError, match="Is a directory"):
+    with pytest.raises(ValueError, match="column file: it is no regular file"):
         rows.to_message()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -163,14 +164,23 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 def test_rejects_a_file_with_too_long_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_reader, "MAX_LINE_BYTES", 3 << 20)
     path = write(tmp_path / "rows.jsonl", "[1]\n[2]\n" + "[" * (6 << 20))
-    reader = JsonLinesReader(path)
-    for line in (b"[1]", b"[2]"):
-        rows = reader.read(1)
-        assert rows is not None
-        assert rows.lines == [line]
-    with pytest.raises(SeldonSpecError, match="a line has more than 3 MiB"):
-        reader.read(1)
-    reader.close()
+    with closing(JsonLinesReader(path)) as reader:
+        for line in (b"[1]", b"[2]"):
+            rows = reader.read(1)
+            assert rows is not None
+            assert rows.lines == [line]
+        with pytest.raises(SeldonSpecError, match="a line has more than 3 MiB"):
+            reader.read(1)
+
+
+def test_reads_a_line_that_is_larger_than_a_request(tmp_path: Path) -> None:
+    large = b"[" + b"1," * (2 * MAX_REQUEST_BYTES) + b"1]"
+    path = write(tmp_path / "rows.jsonl", b"[1]\n" + large + b"\n[2]\n")
+    found: list[bytes] = []
+    with closing(JsonLinesReader(path)) as reader:
+        while (rows := reader.read(1000)) is not None:
+            found += rows.lines
+    assert found == [b"[1]", large, b"[2]"]
 
 
 def test_bounds_the_bytes_of_a_read(tmp_path: Path) -> None:

@@ -144,7 +144,12 @@ WRONG_ARRAYS = [
     pytest.param(np.array([1 + 2j]), "type complex128", id="complex"),
     pytest.param(np.zeros(2, dtype=[("a", "i4")]), "cannot be sent", id="structured"),
     pytest.param(np.array(["2020-01-01"], dtype="M8[D]"), r"datetime64\[D\]", id="dates"),
-    pytest.param(np.zeros(2, dtype="g"), "type float128|type longdouble", id="long double"),
+    pytest.param(
+        np.zeros(2, dtype="g"),
+        "which cannot be sent",
+        id="long double",
+        marks=pytest.mark.skipif(np.dtype("g").itemsize == 8, reason="it is a double here"),
+    ),
     pytest.param(np.array([None, 1]), "no array of numbers or text", id="objects"),
 ]
 
