@@ -79,11 +79,14 @@ def lists_to_array(arrow: Any, column: Any) -> Array | None:
 
 
 def to_values(arrow: Any, column: Any) -> list[Any]:
-    """Return a column as JSON values: dates and times as text of ISO 8601, bytes as base64, decimals as floats."""
+    """Return a column as JSON values.
+
+    Dates and times are text of ISO 8601, in UTC if they have a zone; bytes are base64, and decimals are floats.
+    """
     column = _decode(arrow, column)
     kind, types = column.type, arrow.types
     if types.is_timestamp(kind):
-        text = column.cast(arrow.string())
+        text = (column.cast(arrow.timestamp(kind.unit, "UTC")) if kind.tz else column).cast(arrow.string())
         return arrow.compute.replace_substring(text, " ", "T", max_replacements=1).to_pylist()  # type: ignore[no-any-return]
     if types.is_date(kind) or types.is_time(kind):
         return column.cast(arrow.string()).to_pylist()  # type: ignore[no-any-return]

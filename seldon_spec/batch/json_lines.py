@@ -16,7 +16,8 @@ from seldon_spec.batch.messages import message_of_rows, message_of_values
 from seldon_spec.batch.output_file import OutputFile
 from seldon_spec.batch.predictions import Predictions
 from seldon_spec.batch.rows import DATA, Rows
-from seldon_spec.errors import SeldonSpecError, short_repr
+from seldon_spec.errors import PayloadError, SeldonSpecError, short_repr
+from seldon_spec.inference.arrays import MAX_DEPTH, check_depth
 from seldon_spec.inference.message import Message
 
 _FIRST_LINES = 100
@@ -264,17 +265,24 @@ def _parse(line: bytes) -> Any:
     """Return the value of a line; NaN and Infinity are numbers, as Python's own writer has them.
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or nested too deeply.
     """
+    try:
+        value = _load(line)
+        if line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+            check_depth(value)
+    except (RecursionError, PayloadError):
+        raise ValueError(f"the row is nested more than {MAX_DEPTH} levels deep") from None
+    except ValueError as error:
+        raise ValueError(f"the row is not JSON: {_shorten(error)}") from None
+    return value
+
+
+def _load(line: bytes) -> Any:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
-        try:
-            return json.loads(line)
-        except RecursionError:
-            raise ValueError("the row is nested too deeply") from None
-        except ValueError as error:
-            raise ValueError(f"the row is not JSON: {_shorten(error)}") from None
+        return json.loads(line)
 
 
 def _shorten(error: ValueError) -> str:

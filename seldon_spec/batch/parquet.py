@@ -7,6 +7,7 @@ It can be cut behind any of them. At the end, the file is made of it.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -141,8 +142,7 @@ class ParquetWriter:
 
     Columns of a Parquet file keep their types. A column of predictions, or of another input, is int64 if all its
     values are integers, else double, string or bool, if all are numbers, text or truth values. Any other column has
-    the JSON text of its values. Missing values are null, and so are NaN and
-    infinity in predictions.
+    the JSON text of its values. Missing values are null, and so are NaN and infinity in predictions.
 
     Args:
         path: of the file; it exists once the output is complete.
@@ -296,7 +296,10 @@ class ParquetWriter:
             values = [None if value is None else write_json(value).decode() for value in values]
         elif kind == self._arrow.float64():
             values = [None if value is None else float(value) for value in values]
-        return self._arrow.array(values, kind)
+        try:
+            return self._arrow.array(values, kind)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return self._arrow.array([value and value.encode("utf-8", "replace").decode() for value in values], kind)
 
     @contextmanager
     def _report_errors(self, path: Path) -> Iterator[None]:
@@ -316,7 +319,11 @@ def _has_records(schema: Any) -> bool:
 def _read_json(column: Any, width: int) -> list[list[Any]]:
     """Return the columns of rows that are JSON arrays; a missing row has None in each."""
     missing = [None] * width
-    rows = orjson.loads(b"[%b]" % b",".join([text or b"null" for text in column.to_pylist()]))
+    text = b"[%b]" % b",".join([row or b"null" for row in column.to_pylist()])
+    try:
+        rows = orjson.loads(text)
+    except orjson.JSONDecodeError:  # half of a surrogate pair
+        rows = json.loads(text)
     return [list(values) for values in zip(*[missing if row is None else row for row in rows], strict=True)]
 
 

@@ -81,6 +81,9 @@ MIXED = [
         id="nanoseconds",
     ),
     pytest.param({"a": [datetime(2020, 1, 2, tzinfo=timezone.utc)]}, [["2020-01-02T00:00:00.000000Z"]], id="time zone"),
+    pytest.param(
+        {"a": pa.array([0], pa.timestamp("ms", "Nowhere/Unknown"))}, [["1970-01-01T00:00:00.000Z"]], id="unknown zone"
+    ),
     pytest.param({"a": [timedelta(minutes=1)], "b": ["x"]}, [[60.0, "x"]], id="durations"),
     pytest.param({"a": pa.array(["x", "x"]).dictionary_encode()}, [["x"], ["x"]], id="categories"),
     pytest.param(
@@ -268,6 +271,7 @@ COLUMNS = [
     pytest.param([[2**60 + 1], [2.5], [None]], "double", [2.0**60, 2.5, None], id="large integers and floats"),
     pytest.param([[2**64 - 1], [1], [2]], "double", [2.0**64, 1.0, 2.0], id="integers beyond int64"),
     pytest.param([["a"], [None], ["ä"]], "string", ["a", None, "ä"], id="text"),
+    pytest.param([["\ud800"], ["a"], [None]], "string", ["?", "a", None], id="half of a surrogate pair"),
     pytest.param([[True], [None], [False]], "bool", [True, None, False], id="truth values"),
     pytest.param([[1], ["a"], [None]], "string", ["1", '"a"', None], id="numbers and text"),
     pytest.param([[[1, 2]], [{"k": None}], [None]], "string", ["[1,2]", '{"k":null}', None], id="lists and objects"),
