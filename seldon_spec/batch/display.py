@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -64,7 +63,7 @@ class BarDisplay(AbstractContextManager["BarDisplay"]):
         self._bar.stop()
 
 
-def open_display(stream: TextIO = sys.stderr) -> LineDisplay | BarDisplay:
+def open_display(stream: TextIO) -> LineDisplay | BarDisplay:
     """Return the display for a stream."""
     return BarDisplay(stream) if stream.isatty() else LineDisplay(stream)
 

@@ -57,6 +57,7 @@ class LineReader:
         self._is_at_end = False
         self._has_returns = False
         self._unread = 0
+        self._damage: SeldonSpecError | None = None
 
     def take(self, count: int) -> list[bytes] | None:
         """Return the next lines without their ends, at most ``count`` and about MAX_REQUEST_BYTES; None: the end.
@@ -71,6 +72,8 @@ class LineReader:
                 self._fill()
             found = self._lines[self._next : self._next + count]
             if not found:
+                if self._damage is not None:
+                    raise self._damage
                 return None
             text = b"\n".join(found)
             if len(text) > MAX_REQUEST_BYTES:
@@ -109,13 +112,18 @@ class LineReader:
         if self._join is not None and lines and (b'"' in lines[0] or b'"' in data):
             lines, start = self._join(lines)
             if start and not data:
-                raise SeldonSpecError(f"{self._path}: the file ends within a quoted value: {start[:60]!r}")
-            if start:
+                self._end(f"the file ends within a quoted value: {start[:60].decode(errors='replace')}")
+            elif start:
                 self._rest = start + b"\n" + self._rest
         if len(self._rest) > MAX_LINE_BYTES:
-            raise SeldonSpecError(f"{self._path}: a line has more than {MAX_LINE_BYTES >> 20} MiB")
+            self._end(f"a line has more than {MAX_LINE_BYTES >> 20} MiB")
         self._lines = self._lines[self._next :] + lines
         self._next = 0
+
+    def _end(self, damage: str) -> None:
+        """Read no further; the lines before the damage are still returned."""
+        self._is_at_end = True
+        self._damage = SeldonSpecError(f"{self._path}: {damage}")
 
 
 def _cut(lines: list[bytes]) -> list[bytes]:

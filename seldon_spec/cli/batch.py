@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,7 +112,7 @@ def run_batch(
         stopping = threading.Event()
         scorer = Scorer(ClientModel(client, reader.columns, choices.timeout), choices.retries, stopping)
         tuner = Tuner(choices.rows, choices.concurrency, reader.max_rows, time.monotonic())
-        with open_display() as display:
+        with open_display(sys.stderr) as display:
             progress = _run(Runner(files, scorer, tuner, stopping, display), checkpoint)
     _print_summary(choices, progress)
     if progress.is_interrupted:

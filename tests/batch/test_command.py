@@ -277,7 +277,6 @@ WRONG = {
     "a wrong time": (["in.csv", "--output", "out.csv", "--timeout", "soon"], 2),
     "an empty input": (["empty.csv", "--path", "Model-model", "--output", "out.csv"], 1),
     "names that are not unique": (["twice.csv", "--path", "Model-model", "--output", "out.csv"], 1),
-    "a quote without an end": (["quote.csv", "--path", "Model-model", "--output", "out.csv"], 1),
 }
 
 
@@ -292,7 +291,6 @@ def test_wrong_arguments(
     (tmp_path / "in.xlsx").write_text("")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
-    (tmp_path / "quote.csv").write_text('a,b\n1,2\n"1,2\n')
     assert batch(*arguments) == code
     error = capsys.readouterr().err
     assert "Traceback" not in error
