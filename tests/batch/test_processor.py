@@ -60,7 +60,7 @@ class Model:
             raise ValueError("-666 is not allowed")
         if (X == 777).any() and GATE.exists():
             GATE.open("w").close()  # until the test opens it too
-        if (X == 555).any():
+        if (X == -555).any():
             return {"rows": len(X)}
         return np.stack([X[:, 0] * 2, -X[:, 0]], axis=1)
 
@@ -171,7 +171,7 @@ def test_the_output_of_the_original(name: str, transport: str, tmp_path: Path, a
 
 
 def test_lines_that_cannot_be_sent_together_are_sent_alone(tmp_path: Path, at: dict[str, list[str]]) -> None:
-    lines = [ROWS[0], "[[-666, 1]]", "no json", "[[4, 5], [6, 7]]", '[[7, "a"]]', "[[1, 2, 3]]", "[[555, 0]]", ROWS[2]]
+    lines = [ROWS[0], "[[-666, 1]]", "no json", "[[4, 5], [6, 7]]", '[[7, "a"]]', "[[1, 2, 3]]", "[[-555, 0]]", ROWS[2]]
     data, output = write_lines(tmp_path / "in", lines), tmp_path / "out"
     assert process("-i", data, "-o", output, "-s", 100, *at["rest"]) == 0
     found = read_lines(output)
@@ -252,29 +252,36 @@ def test_a_gateway_over_grpc(tmp_path: Path, grpc_peer: Callable[..., GrpcPeer])
     assert message.data.WhichOneof("data_oneof") == "tftensor"
 
 
-@pytest.mark.parametrize("transport", ["rest", "grpc"])
-def test_tls(
-    transport: str,
-    tmp_path: Path,
-    folder: Path,
-    serve_in_thread: Start,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def secured(folder: Path, serve_in_thread: Start) -> Iterator[Any]:
     tls = TlsSpec(str(TLS / "server.pem"), str(TLS / "server-key.pem"))
-    data, output = write_lines(tmp_path / "in", ROWS), tmp_path / "out"
     with serve_in_thread(folder, "served.Model", server=ServerSpec(host="127.0.0.1", tls=tls)) as server:
-        port = server.http_port if transport == "rest" else server.grpc_port
-        place = ["-g", "seldon", "--transport", transport, "-h", f"127.0.0.1:{port}", "-i", data, "-o", output, "-r", 1]
-        assert process(*place, "--use-ssl", "true") == 1  # the certificate is not trusted
-        if transport == "rest":
-            assert process(*place, "--use-ssl", "true", "--ssl-verify", "false") == 0
-            assert len(read_lines(output)) == 3
-            monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
-            assert process(*place, "--use-ssl", "true") == 0
-        else:
-            assert process(*place, "--use-ssl", "true", "--ssl-verify", "false") == 1
-            assert "--ssl-verify false has no effect for gRPC" in capsys.readouterr().err
+        yield server
+
+
+def test_tls_over_rest(tmp_path: Path, secured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, output = write_lines(tmp_path / "in", ROWS), tmp_path / "out"
+    place = ["-g", "seldon", "-h", f"127.0.0.1:{secured.http_port}", "-i", data, "-o", output, "-r", 1]
+    assert process(*place, "--use-ssl", "true") == 1  # the certificate is not trusted
+    assert output.read_bytes() == b""
+    assert process(*place, "--use-ssl", "true", "--ssl-verify", "false") == 0
+    assert len(read_lines(output)) == 3
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+    assert process(*place, "--use-ssl", "true") == 0
+
+
+def test_tls_over_grpc(tmp_path: Path, secured: Any, command_environ: dict[str, str]) -> None:
+    data, output = write_lines(tmp_path / "in", ROWS), tmp_path / "out"
+    place = ["-d", "model", "--transport", "grpc", "-h", f"127.0.0.1:{secured.grpc_port}", "-i", data, "-o", output]
+    command = ["seldon-batch-processor", *map(str, place), "--use-ssl", "true", "-r", "1"]
+    roots = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(TLS / "ca.pem")}  # read once in a process
+    trusting = subprocess.run(command, env={**command_environ, **roots}, capture_output=True, timeout=60, check=False)
+    assert trusting.returncode == 0
+    assert len(read_lines(output)) == 3
+    command += ["--ssl-verify", "false"]
+    verifying = subprocess.run(command, env=command_environ, capture_output=True, timeout=60, check=False)
+    assert verifying.returncode == 1
+    assert b"--ssl-verify false has no effect for gRPC" in verifying.stderr
 
 
 def test_a_token_is_sent_with_tls_only(tmp_path: Path) -> None:
