@@ -193,6 +193,53 @@ def test_lines_that_cannot_be_sent_together_are_sent_alone(tmp_path: Path, at: d
     ]
 
 
+UNUSUAL = [
+    *(
+        "[[1e400]]",
+        "[[NaN]]",
+        "[[123456789012345678901234567890]]",
+        "[[null]]",
+        '[[{"a": 1}]]',
+        '{"a": 1}',
+        "5",
+        "null",
+    ),
+    *("[]", "[[]]", "[[1], [2, 3]]", '"\\ud800"', '[["\\ud800"]]', "[[[[1]]]]", "[" * 5000 + "]" * 5000),
+    *('{"strData": 5}', '{"data": {"ndarray": 5}}', '{"data": {"tensor": {"shape": [1, 2], "values": [1]}}}'),
+    *('{"data": {"ndarray": [[1]], "names": 5}}', '{"meta": 5}', '{"meta": {"tags": []}}', '{"binData": "!!"}'),
+]
+
+
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+@pytest.mark.parametrize("data_type", ["data", "json", "str", "raw"])
+def test_any_line_has_a_line_of_the_output(
+    data_type: str, transport: str, tmp_path: Path, at: dict[str, list[str]]
+) -> None:
+    data, output = write_lines(tmp_path / "in", UNUSUAL), tmp_path / "out"
+    size = 4 if data_type in ("data", "raw") else 1
+    assert process("-i", data, "-o", output, "-a", data_type, "-s", size, *at[transport]) == 0
+    assert [find_tags(line)["batch_index"] for line in read_lines(output)] == list(range(len(UNUSUAL)))
+
+
+RESPONSES = {
+    "no JSON": (b"fine", "the response is no message of Seldon's protocol"),
+    "no object": (b"[1]", "the response is no message of Seldon's protocol: it is no object"),
+    "no array": (b'{"data": {"tensor": 5}, "meta": {"tags": []}}', None),
+}
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_unusual_responses(name: str, tmp_path: Path, http_peer: Callable[..., HttpPeer]) -> None:
+    body, reason = RESPONSES[name]
+    peer = http_peer(lambda _, connection: connection.sendall(respond(body=body)))
+    data = write_lines(tmp_path / "in", ROWS)
+    host = peer.url.removeprefix("http://")
+    assert process("-i", data, "-o", tmp_path / "out", "-s", 3, "-h", host) == 0
+    lines = read_lines(tmp_path / "out")
+    assert [find_tags(line)["batch_index"] for line in lines] == [0, 1, 2]
+    assert [reason is None or reason in line["status"]["reason"] for line in lines] == [True] * 3
+
+
 def test_many_workers_write_in_the_order_of_the_input(tmp_path: Path, at: dict[str, list[str]]) -> None:
     data = write_lines(tmp_path / "in", [f"[[{index}, 0]]" for index in range(500)])
     for options in (["-w", 40], ["-w", 4, "-s", 7], ["-w", 2, "-t", 0.001]):

@@ -43,7 +43,7 @@ class Method(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How lines become requests.
+    """How lines are sent.
 
     Attributes:
         data_type: of the lines.
@@ -179,7 +179,7 @@ def _add_tags(message: Mapping[str, Any], tags: Mapping[str, Any]) -> dict[str, 
 
 
 def _make_array(value: Any) -> Array:
-    """Return the array of a line; integers become doubles, as protobuf's lists have them."""
+    """Return the array of a line; its integers are doubles, as in lists of protobuf."""
     array = np.array(value)
     return array.astype(np.float64) if array.dtype.kind in "iu" else array
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ class NumberedLinesReader:
         lines = self._lines.take(count)
         if lines is None:
             return None
-        request_id = str(uuid.uuid4())
+        request_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         ids = [request_id] if len(lines) == 1 else [f"{request_id}-item-{index}" for index in range(len(lines))]
         first, self._next = self._next, self._next + len(lines)
         return NumberedLines(lines, first, ids, request_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from seldon_spec.batch.json_text import write_json
@@ -86,9 +86,12 @@ def _add_tags(response: dict[str, Any], earlier: Mapping[str, Any], own: Mapping
         earlier: those of the line.
         own: those that identify the line.
     """
-    meta = response.get("meta")
-    meta = meta if isinstance(meta, dict) else {}
-    return {**response, "meta": {**meta, "tags": {**earlier, **(meta.get("tags") or {}), **own}}}
+    meta = _as_object(response.get("meta"))
+    return {**response, "meta": {**meta, "tags": {**earlier, **_as_object(meta.get("tags")), **own}}}
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _split(response: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -97,20 +100,14 @@ def _split(response: dict[str, Any], count: int) -> list[dict[str, Any]]:
     Raises:
         NotByRow: it does not have as many rows.
     """
-    data = response.get("data")
-    if isinstance(data, dict):
-        rows = data.get("ndarray")
-        if isinstance(rows, list) and len(rows) == count:
-            return [{**response, "data": {**data, "ndarray": [row]}} for row in rows]
-        tensor = data.get("tensor")
-        if isinstance(tensor, dict) and tensor.get("shape", ())[:1] == [count]:
-            return [
-                {**response, "data": {**data, "tensor": {"shape": [1, *tensor["shape"][1:]], "values": values}}}
-                for values in _cut(tensor["values"], count)
-            ]
+    data = _as_object(response.get("data"))
+    rows = data.get("ndarray")
+    if isinstance(rows, list) and len(rows) == count:
+        return [{**response, "data": {**data, "ndarray": [row]}} for row in rows]
+    tensor = _as_object(data.get("tensor"))
+    shape, values = tensor.get("shape"), tensor.get("values")
+    if isinstance(shape, list) and shape[:1] == [count] and isinstance(values, list):
+        size = len(values) // count
+        parts = [values[index * size : (index + 1) * size] for index in range(count)]
+        return [{**response, "data": {**data, "tensor": {"shape": [1, *shape[1:]], "values": part}}} for part in parts]
     raise NotByRow(f"the response has no array with {count} rows")
-
-
-def _cut(values: Sequence[Any], count: int) -> list[Sequence[Any]]:
-    size = len(values) // count
-    return [values[index * size : (index + 1) * size] for index in range(count)]
