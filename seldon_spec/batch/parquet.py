@@ -166,6 +166,8 @@ class ParquetWriter:
         self._partial.create()
 
     def resume(self, names: Sequence[str], predicted: Sequence[str], size: int) -> None:
+        if self._path.exists() and not self._partial_path.exists():  # killed after the last step of finish
+            return
         self._names, self._predicted = names, predicted
         self._partial.resume(size)
 

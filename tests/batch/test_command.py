@@ -268,6 +268,7 @@ WRONG = {
     "unknown suffix of the output": (["in.csv", "--path", "Model-model", "--output", "out.xlsx"], 1),
     "the input as output": (["in.csv", "--path", "Model-model", "--output", "in.csv"], 2),
     "a folder as output": (["in.csv", "--path", "Model-model", "--output", "Model-model"], 2),
+    "an output among the rows": (["Model-model", "--path", ".", "--output", "Model-model/out.csv"], 2),
     "an output that exists": (["in.csv", "--path", "Model-model", "--output", "in.xlsx"], 2),
     "a server and a path": (["in.csv", "--path", ".", "--at", "http://x", "--output", "out.csv"], 2),
     "a token without a server": (["in.csv", "--token-file", "in.csv", "--output", "out.csv"], 2),
