@@ -24,11 +24,12 @@ from seldon_spec.batch.csv_cells import (
 from seldon_spec.batch.declared import NOTHING_DECLARED, DeclaredColumns
 from seldon_spec.batch.line_reader import LineReader
 from seldon_spec.batch.messages import message_of_columns
+from seldon_spec.batch.number_text import read_rows
 from seldon_spec.batch.output_file import OutputFile
 from seldon_spec.batch.predictions import Predictions
 from seldon_spec.batch.rows import Rows
 from seldon_spec.errors import SeldonSpecError
-from seldon_spec.inference.message import Message
+from seldon_spec.inference.message import Message, PayloadType
 
 _SAMPLE_ROWS = 1000
 _NUMBER_BYTES = b"0123456789.-eE"
@@ -87,11 +88,18 @@ class CsvRows:
         is_complete = not (b",," in text or b"\n," in text or b",\n" in text)
         return self.lines if is_complete and text.translate(None, _NUMBER_BYTES) == b"\n" + delimiters else None
 
+    def to_number_records(self) -> Sequence[bytes] | None:
+        return self.to_numbers()
+
     def to_message(self) -> Message:
-        cells = self._list_cells()
         names = self.columns.names
-        columns = [convert(cells[index], self.columns.kinds[index], names[index]) for index in self.columns.sent]
         sent = [names[index] for index in self.columns.sent] if self.columns.has_names else []
+        numbers = self.to_numbers()
+        array = None if numbers is None else read_rows(numbers)
+        if array is not None:
+            return Message(PayloadType.ARRAY, array, sent)
+        cells = self._list_cells()
+        columns = [convert(cells[index], self.columns.kinds[index], names[index]) for index in self.columns.sent]
         return message_of_columns(sent, columns)
 
     def to_records(self) -> list[list[Any]]:

@@ -87,6 +87,9 @@ class FileRows:
         root = self._folder.resolve()
         return message_of_bytes([_read_file(root, self._folder / path) for path in self._paths])
 
+    def to_number_records(self) -> Sequence[bytes] | None:
+        return None
+
     def to_records(self) -> list[list[Any]]:
         return [[os.fsencode(path).decode("utf-8", "replace")] for path in self._paths]
 

@@ -13,12 +13,13 @@ from seldon_spec.batch.columns import select_columns
 from seldon_spec.batch.json_text import write_json
 from seldon_spec.batch.line_reader import LineReader
 from seldon_spec.batch.messages import message_of_rows, message_of_values
+from seldon_spec.batch.number_text import read_rows
 from seldon_spec.batch.output_file import OutputFile
 from seldon_spec.batch.predictions import Predictions
 from seldon_spec.batch.rows import DATA, Rows
 from seldon_spec.errors import PayloadError, SeldonSpecError, short_repr
 from seldon_spec.inference.arrays import MAX_DEPTH, check_depth
-from seldon_spec.inference.message import Message
+from seldon_spec.inference.message import Message, PayloadType
 
 _FIRST_LINES = 100
 """In how many lines a reader looks for the first valid one, which decides what the rows are."""
@@ -135,7 +136,14 @@ class JsonLinesRows:
         texts = text[1:-1].split(b"]\n[")
         return texts if len(texts) == len(self.lines) and all(texts) else None
 
+    def to_number_records(self) -> Sequence[bytes] | None:
+        return None
+
     def to_message(self) -> Message:
+        numbers = self.to_numbers()
+        array = None if numbers is None else read_rows(numbers)
+        if array is not None:
+            return Message(PayloadType.ARRAY, array)
         values = [_parse(line) for line in self.lines]
         if self._members is None:
             for value in values:
@@ -204,8 +212,7 @@ class JsonLinesWriter:
 
     def _set_names(self, predicted: Sequence[str]) -> None:
         self._predicted = predicted
-        members = (orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in predicted)
-        self._template = b",".join(members) + b"}\n"
+        self._template = b",".join(map(_name_member, predicted)) + b"}\n"
 
     def _write_heads(self, rows: Rows, *, is_valid: bool) -> list[bytes]:
         """Return the object of each row up to the members of its prediction.
@@ -215,6 +222,10 @@ class JsonLinesWriter:
             is_valid: whether each line has a value, as the model returned a prediction for it.
         """
         if not isinstance(rows, JsonLinesRows):
+            numbers = rows.to_number_records()
+            if numbers is not None:
+                template = b"{%b," % b",".join([_name_member(name) for name in rows.names])
+                return [template % tuple(text.split(b",")) for text in numbers]
             return [self._write_head(rows.names, record) for record in rows.to_records()]
         if is_valid and not rows.has_objects:
             head = b'{"%b":' % DATA.encode()
@@ -255,6 +266,11 @@ class JsonLinesWriter:
         if width == 1:
             return [self._template % text for text in texts]
         return [self._template % tuple(text.split(b",")) for text in texts]
+
+
+def _name_member(name: str) -> bytes:
+    """Return the template of a member of an object."""
+    return orjson.dumps(name).replace(b"%", b"%%") + b":%b"
 
 
 def _drop_blank(lines: list[bytes]) -> list[bytes]:

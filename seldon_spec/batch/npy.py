@@ -127,6 +127,9 @@ class NpyRows:
     def to_message(self) -> Message:
         return Message(PayloadType.ARRAY, _decode(self._values) if self._values.dtype.kind == "S" else self._values)
 
+    def to_number_records(self) -> Sequence[bytes] | None:
+        return write_number_rows(self._values) if self._values.ndim == _MAX_COLUMNS else None
+
     def to_records(self) -> list[list[Any]]:
         if self._values.ndim > _MAX_COLUMNS:
             return [[self._start + index] for index in range(len(self))]

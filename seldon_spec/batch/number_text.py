@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import orjson
 
 from seldon_spec.batch.predictions import Predictions
+from seldon_spec.inference.arrays import Array
+from seldon_spec.protocols.json_numbers import NotPlain, read_array
 
-_START = b'{"data":{'
 _ARRAY = b'"ndarray":['
 _NUMBER = b"0123456789.-+eE"
 
@@ -28,6 +29,19 @@ def write_request(names: Sequence[str], rows: Sequence[bytes]) -> bytes:
     return b"%b%b]]}}" % (head, b"],[".join(rows))
 
 
+def read_rows(rows: Sequence[bytes]) -> Array | None:
+    """Return the array of rows; None: they are no JSON, or have no common length.
+
+    Args:
+        rows: each the JSON text of numbers, separated by commas.
+    """
+    text = b"[[%b]]}" % b"],[".join(rows)
+    try:
+        return read_array(memoryview(text), 0)[0]
+    except (NotPlain, ValueError, TypeError, RuntimeError):
+        return None
+
+
 def read_response(body: bytes, count: int) -> Predictions | None:
     """Return the predictions of a response; None: it has another form than an array of numbers with a row for each.
 
@@ -35,39 +49,37 @@ def read_response(body: bytes, count: int) -> Predictions | None:
         body: of the response.
         count: how many rows the request has.
     """
-    start = body.find(_ARRAY)
-    names = _read_names(body[:start])
-    if start < 0 or names is None:
+    start = body.find(_ARRAY) + len(_ARRAY)
+    if start < len(_ARRAY):
         return None
-    start += len(_ARRAY)
     is_flat = body[start : start + 1] != b"["
-    end = body.rfind(
-        b"]" if is_flat else b"]]"
-    )  # of the meta, if that has such brackets: then the text is none of numbers
-    text = body[start + (not is_flat) : end]
-    rest = text.translate(None, _NUMBER)
+    # the last brackets may be those of another member: then the text is not one of numbers
+    end = body.find(b"]", start) if is_flat else body.rfind(b"]]") + 1
+    if end < start:
+        return None
+    text = body[start:end] if is_flat else body[start + 1 : end - 1]
+    marks = text.translate(None, _NUMBER)
+    row = b"" if is_flat else marks.partition(b"]")[0]
+    if not text or b",," in text or marks != (b"," if is_flat else b"],[").join([row] * count):
+        return None
+    names = _read_names(body[: start - 1], body[end + 1 :])
+    if names is None:
+        return None
     if is_flat:
-        rows = text.split(b",")
-        return (
-            Predictions(names, None, texts=rows)
-            if end >= start and rest == b"," * (count - 1) and len(rows) == count
-            else None
-        )
-    width = rest.find(b"]") + 1 if count > 1 else len(rest) + 1
-    if end < start or not text or b",," in text or rest + b"],[" != (b"," * (width - 1) + b"],[") * count:
-        return None
-    return Predictions(names, width, texts=text.split(b"],["))
+        return Predictions(names, None, texts=text.split(b","))
+    return Predictions(names, len(row) + 1, texts=text.split(b"],["))
 
 
-def _read_names(head: bytes) -> list[str] | None:
-    """Return the names before the array of a response; None: it begins with anything else."""
-    if not head.startswith(_START):
-        return None
-    if head == _START:
-        return []
+def _read_names(head: bytes, tail: bytes) -> list[str] | None:
+    """Return the names of the columns; None: the array was not that of the message, or its names are no text.
+
+    Args:
+        head: the text of the message before the array.
+        tail: the text behind it.
+    """
     try:
-        found = orjson.loads(head.removeprefix(b'{"data":').removesuffix(b",") + b"}")
-    except orjson.JSONDecodeError:
+        data = orjson.loads(b"%bnull%b" % (head, tail))["data"]
+        names = data.get("names", []) if data["ndarray"] is None else None
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return None
-    names = found.get("names")
-    return list(map(str, names)) if set(found) == {"names"} and isinstance(names, list) else None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None

@@ -166,6 +166,8 @@ class ParquetWriter:
         self._partial.create()
 
     def resume(self, names: Sequence[str], predicted: Sequence[str], size: int) -> None:
+        if self._path.exists() and not self._partial_path.exists():  # killed after the last step of finish
+            return
         self._names, self._predicted = names, predicted
         self._partial.resume(size)
 
@@ -177,9 +179,11 @@ class ParquetWriter:
             columns = [*rows.batch.columns, column]
             schema = rows.batch.schema.append(arrow.field("", column.type))
         else:
-            columns = [arrow.array(list(map(write_json, rows.to_records())), arrow.binary()), column]
-            records = arrow.field("", column.type, metadata={_RECORDS: b""})
-            schema = arrow.schema([records, arrow.field("", column.type)])
+            numbers = rows.to_number_records()
+            records = map(write_json, rows.to_records()) if numbers is None else map(b"[%b]".__mod__, numbers)
+            columns = [arrow.array(list(records), arrow.binary()), column]
+            marked = arrow.field("", column.type, metadata={_RECORDS: b""})
+            schema = arrow.schema([marked, arrow.field("", column.type)])
         batch = arrow.RecordBatch.from_arrays(columns, schema=schema)
         self._batches.append(batch)
         self._buffered_bytes += batch.nbytes

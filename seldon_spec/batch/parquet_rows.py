@@ -63,6 +63,9 @@ class ParquetRows:
             return Message(PayloadType.ARRAY, array, names)
         return message_of_columns(names, [to_values(self._arrow, column) for column in columns])
 
+    def to_number_records(self) -> Sequence[bytes] | None:
+        return None
+
     def to_records(self) -> list[list[Any]]:
         columns = [to_values(self._arrow, column) for column in self.batch.columns]
         return [list(record) for record in zip(*columns, strict=True)]

@@ -46,6 +46,9 @@ class Rows(Protocol):
             ValueError: a row cannot be sent; the text names its column.
         """
 
+    def to_number_records(self) -> Sequence[bytes] | None:
+        """Return ``to_records`` as the JSON text of numbers, separated by commas; None: a row has anything else."""
+
     def to_records(self) -> list[list[Any]]:
         """Return the values of each row for the columns ``names``; a row that cannot be read has None for each."""
 

@@ -135,11 +135,14 @@ def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
     """
     if choices.output.resolve() == choices.data.resolve():
         raise WrongArgument("--output is DATA itself", "choose another file")
+    for option, file in (("--output", choices.output), ("--failed", choices.failed)):
+        if choices.data.is_dir() and file.resolve().is_relative_to(choices.data.resolve()):
+            raise WrongArgument(f"{option} is in the folder of DATA, whose files are the rows", "choose another folder")
     if choices.output.is_dir():
         raise WrongArgument(f"{choices.output} is a folder", "give the name of a file")
     if choices.is_resumed:
         return choices.output.exists() and not progress_file.exists()
-    for file in (choices.output, choices.failed):
+    for file in (choices.output, progress_file.path, choices.failed):
         if file.exists() and not choices.is_overwritten:
             resuming = "--resume continues it, " if progress_file.exists() else ""
             raise WrongArgument(f"{file} exists", f"{resuming}--overwrite replaces it")

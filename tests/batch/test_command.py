@@ -247,15 +247,14 @@ def test_an_interrupted_run_continues(
             process.send_signal(number)
             if number == signal.SIGKILL:
                 process.wait()
-            gate.open().close()
+            reader = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
             process.communicate(timeout=60)
         finally:
             process.kill()
-        gate.unlink()
         assert process.returncode == (-number if number == signal.SIGKILL else 130)
         assert 0 < written <= 2500
-        assert not gate.exists()
         assert batch(*arguments, outputs[1], "--resume") == 1
+        os.close(reader)
     assert outputs[1].read_bytes() == outputs[0].read_bytes()
     failed = [path.with_name(f"{path.name}.failed.jsonl").read_text() for path in outputs]
     assert failed[1] == failed[0]
@@ -269,6 +268,7 @@ WRONG = {
     "unknown suffix of the output": (["in.csv", "--path", "Model-model", "--output", "out.xlsx"], 1),
     "the input as output": (["in.csv", "--path", "Model-model", "--output", "in.csv"], 2),
     "a folder as output": (["in.csv", "--path", "Model-model", "--output", "Model-model"], 2),
+    "an output among the rows": (["Model-model", "--path", ".", "--output", "Model-model/out.csv"], 2),
     "an output that exists": (["in.csv", "--path", "Model-model", "--output", "in.xlsx"], 2),
     "a server and a path": (["in.csv", "--path", ".", "--at", "http://x", "--output", "out.csv"], 2),
     "a token without a server": (["in.csv", "--token-file", "in.csv", "--output", "out.csv"], 2),

@@ -287,6 +287,9 @@ class NamedRows:
     def to_numbers(self) -> None:
         return None
 
+    def to_number_records(self) -> None:
+        return None
+
     def to_message(self) -> Message:
         raise NotImplementedError
 
