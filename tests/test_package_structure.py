@@ -84,7 +84,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # calls of a model from Python
     ("calls.result", "calls.target", "calls.values"),
     ("calls",),
-    ("batch",),
     ("compat.seldon_client",),
     ("background",),
     # batch scoring
