@@ -66,7 +66,7 @@ class Adapter:
         unit: what the operator sets for this component.
         service_type: an OUTLIER_DETECTOR also has its scores called.
         metadata: as ``read_metadata`` returns them.
-        inputs, outputs: as declared.
+        inputs, outputs: as declared or described.
         validate_requests: what happens to a request that does not match ``inputs``.
 
     Attributes:
@@ -76,6 +76,7 @@ class Adapter:
         keeps_rows, is_ready: see ``Component``.
         has_feedback: whether the class has a hook for feedback.
         uses_flask: see ``Component``; set by the caller, who knows the imports.
+        inputs, outputs: as declared or, if they are not, as a model file describes them.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Adapter:
         self._score = find_score(user) if service_type is ServiceType.OUTLIER_DETECTOR else None
         self._tags = find_getter(user, "tags")
         self._metrics = find_getter(user, "metrics")
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self._class_names = find_class_names(user) or name_outputs(outputs)
         self._has_logged_dimensions = False
         methods: dict[Operation, Callable[[PlainHook | None, Message], Any]] = {
