@@ -55,7 +55,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("inference.executor", "inference.processor"),
     ("inference.batching",),
     ("inference.dispatcher",),
-    ("inference.assembly",),
+    ("inference.assembly", "inference.served_spec"),
     # observability
     ("observability.metrics",),
     ("observability",),

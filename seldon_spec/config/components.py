@@ -290,7 +290,7 @@ class _GraphLoader:
         if loaded.steps is not None:
             has_feedback = any(component.has_feedback for component in loaded.components.values())
         else:
-            has_feedback = may_take_feedback(layered.class_source, service_type)
+            has_feedback = not loaded.has_model and may_take_feedback(layered.class_source, service_type)
         return LoadedComponent(entry, service_type, loaded, has_feedback, ("service_type",) in layered.wrong)
 
     def _find_layers(self, name: str, use: Use | None, entry: Mapping[str, Any]) -> LayeredSpec | None:
