@@ -34,24 +34,28 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     path = context.values.get(MODEL_PATH)
     if not isinstance(path, str):
         return
-    yield from find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))
-    found = find_model_file(context)
-    if found is not None:
-        yield from _check_format(context, found)
-    row = find_format(context)
-    if row is not None:
-        yield from _check_method(context, row)
-        yield from _check_options(context, row)
-        yield from _check_installed(context, row)
-    if found is not None and found.is_pickle and row is not None:
+    found, row = find_model_file(context), find_format(context)
+    errors = [
+        *find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH)),
+        *_check_format(context, found),
+        *(_check_method(context, row) if row is not None else ()),
+        *(_check_options(context, row) if row is not None else ()),
+        *_check_service_type(context, row),
+    ]
+    yield from errors
+    if errors or found is None or row is None:
+        return
+    if found.is_pickle:
         yield _warn_of_pickle(context, row)
-    if found is not None and not context.checks_build:
+    if not context.checks_build:  # otherwise, the image needs the packages, not this environment
+        yield from _check_installed(context, row)
         yield from check_installed_versions(context, found.versions)
-    yield from _check_service_type(context, row)
 
 
-def _check_format(context: RuleContext, found: ModelFile) -> Iterator[Diagnostic]:
+def _check_format(context: RuleContext, found: ModelFile | None) -> Iterator[Diagnostic]:
     """Report a format that is unknown, or that the contents of the file contradict."""
+    if found is None:
+        return
     given, known = context.values.get(MODEL_FORMAT), ", ".join(FORMATS)
     if given is None and found.format is None:
         yield Diagnostic(

@@ -186,7 +186,7 @@ class _Source:
 
 
 class _Placeholder:
-    """Stands for an object of a class of the pickle, and does nothing."""
+    """An object of a class that the pickle names; it does nothing."""
 
     module = name = ""
 
