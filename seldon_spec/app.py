@@ -207,10 +207,11 @@ def predict_once(spec: Spec, message: bytes, *, is_v2: bool = False) -> str:
     built = dispatcher.build()
     codec: Codec = JsonCodec(JsonStyle.from_flask(spec.flask))
     if is_v2:
+        from seldon_spec.inference.served_spec import find_served_spec
         from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
         from seldon_spec.protocols.open_inference_v2.model_info import make_model_info
 
-        codec = V2JsonCodec(make_model_info(spec))
+        codec = V2JsonCodec(make_model_info(spec, find_served_spec(spec, dispatcher)))
     reply = dispatcher.submit(Operation.PREDICT, message, codec)
     reply.add_done_callback(lambda _reply: dispatcher.stop())
     log = logging.getLogger(processor.__name__)

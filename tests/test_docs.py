@@ -18,6 +18,7 @@ import seldon_spec
 import seldon_spec.cli.options  # registers the commands
 from seldon_spec.cli.application import app
 from seldon_spec.config.loader import load
+from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.config.schema.lookup import fields, load_schema
 from seldon_spec.errors import FieldPath
 
@@ -67,11 +68,22 @@ def walk(values: Any, schema: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
             yield from walk(value, known, (*path, key))
 
 
-def _graph_example() -> dict[str, Any]:
-    """Return the commented keys at the end of the example: a file has a class or a graph."""
-    _, _, comment = EXAMPLE.read_text(encoding="utf-8").partition("\n# graph:")
-    text = "".join(f"{line.removeprefix('# ')}\n" for line in f"# graph:{comment}".splitlines())
+def _read_comment(key: str) -> dict[str, Any]:
+    """Return the commented keys of the example from this one on: a file has a class, a model file or a graph."""
+    _, _, comment = EXAMPLE.read_text(encoding="utf-8").partition(f"\n# {key}:")
+    text = "".join(f"{line.removeprefix('# ')}\n" for line in f"# {key}:{comment}".partition("\n\n")[0].splitlines())
     return dict(yaml.safe_load(text))
+
+
+def _graph_example() -> dict[str, Any]:
+    return _read_comment("graph")
+
+
+def test_the_example_of_a_model_file_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "iris.joblib").touch()
+    (tmp_path / "seldon.yaml").write_text(yaml.safe_dump(_read_comment("model"), sort_keys=False))
+    spec = load(tmp_path, {})
+    assert spec.model == ModelSpec("iris.joblib", "sklearn", "predict_proba")
 
 
 def test_the_example_of_a_graph_is_valid(tmp_path: Path) -> None:
@@ -100,7 +112,8 @@ def test_the_example_of_a_graph_is_valid(tmp_path: Path) -> None:
 
 def test_the_example_shows_every_key() -> None:
     shown = set(walk(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), load_schema()))
-    assert set(PATHS) <= shown | {(key,) for key in _graph_example()}
+    commented = walk(_read_comment("model"), load_schema())
+    assert set(PATHS) <= shown | set(commented) | {(key,) for key in _graph_example()}
 
 
 def test_every_line_of_the_example_has_a_comment() -> None:
@@ -119,11 +132,12 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
 def test_the_example_gives_the_defaults() -> None:
     """Where the schema has a default that the example does not change intentionally, both agree."""
     changed = {("version",), ("parameters",), ("environment",), ("flask", "SECRET_KEY")}
+    changed |= {("model", "format"), ("model", "method")}
     example = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     for path, schema in fields():
         if path[0] in _graph_example():
             continue
-        value = example
+        value = _read_comment("model") if path[0] == "model" else example
         for key in path:
             value = value[key]
         assert path in changed or "default" not in schema or value == schema["default"], ".".join(path)

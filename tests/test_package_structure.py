@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
     ("config.contract", "config.deployment", "config.graph"),
+    ("config.model_files",),
     ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
     ("config.yaml", "config.schema.lookup"),
     ("config.schema", "config.digest"),
@@ -28,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.checks", "config.secrets"),
     ("config",),
     ("client",),
+    ("runtimes",),
     # bytes
     ("transport.bounded_cache", "transport.turns", "transport.abuse", "transport.tcp", "transport.buffers"),
     ("transport.capacity", "transport.templates", "transport.header_fields", "transport.tls"),
@@ -53,7 +55,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("inference.executor", "inference.processor"),
     ("inference.batching",),
     ("inference.dispatcher",),
-    ("inference.assembly",),
+    ("inference.assembly", "inference.served_spec"),
     # observability
     ("observability.metrics",),
     ("observability",),

@@ -16,6 +16,7 @@ from seldon_spec.inference.call import BaseContext
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec, EncodedResponse
+from seldon_spec.inference.served_spec import find_served_spec
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import InferBody
 from seldon_spec.protocols.open_inference_v2.errors import describe as describe_v2
@@ -56,7 +57,7 @@ class ProcessTarget:
     def __init__(self, dispatcher: Dispatcher, spec: Spec) -> None:
         self.address = f"model {spec.name}"
         self._dispatcher = dispatcher
-        self._model = make_model_info(spec)
+        self._model = make_model_info(spec, find_served_spec(spec, dispatcher))
         self._codec = JsonCodec(JsonStyle.from_flask(spec.flask))
         self._v2_codec = V2JsonCodec(self._model)
         try:

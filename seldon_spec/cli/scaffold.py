@@ -22,7 +22,8 @@ from seldon_spec.deploy.dockerfile.dockerignore import render_dockerignore
 from seldon_spec.errors import SeldonSpecError
 
 if TYPE_CHECKING:
-    from seldon_spec.cli.estimator import Entry, Estimator
+    from seldon_spec.cli.estimator import Estimator
+from seldon_spec.runtimes.estimators import Entry
 
 SCHEMA_FILE = "seldon.schema.json"
 

@@ -17,6 +17,7 @@ from seldon_spec.errors import FieldPath, Origin, OriginKind
 
 _SECTIONS = (
     "class_name",
+    "model",
     "service_type",
     "name",
     "version",
@@ -32,7 +33,7 @@ _SECTIONS = (
     "deployment",
     "unit",
 )
-_OF_A_CLASS = ("class_name", "service_type", "parameters")
+_OF_A_CLASS = ("class_name", "model", "service_type", "parameters")
 _OF_A_COMPONENT = (*_OF_A_CLASS, "name", "version", "environment", "inputs", "outputs", "platform")
 """The sections of a component that have an effect in the process of its graph.
 
@@ -51,7 +52,7 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
         around: the path of the component that it is; ``()``: it is the served spec.
     """
     for name in _OF_A_COMPONENT if around else _SECTIONS:
-        if spec.graph is None or name not in _OF_A_CLASS:
+        if name not in _list_unused(spec):
             for path, value in _leaves((name,), getattr(spec, name), around):
                 yield (*around, *path), value, spec.origin(*path)
     for path, value in _list_component_values(spec, around) if around else ():
@@ -68,6 +69,13 @@ def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any,
             yield (*around, *at, "service_type"), component.service_type, spec.origin(*at, "service_type")
         else:
             yield from leaves(component.spec, (*around, *at))
+
+
+def _list_unused(spec: Spec) -> tuple[str, ...]:
+    """Return the sections that a spec of this kind does not have."""
+    if spec.graph is not None:
+        return _OF_A_CLASS
+    return ("model",) if spec.model is None else ("class_name", "parameters")
 
 
 def _list_component_values(spec: Spec, around: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
@@ -134,8 +142,12 @@ def _default(spec: Spec, path: FieldPath) -> str:
     if path == ("name",):
         if inner.class_name is not None:
             return f"from class_name ({inner.origin('class_name')})"
+        if inner.model is not None:
+            return f"from model.path ({inner.origin('model', 'path')})"
         is_entry = around is not None and around.folder == inner.folder
         return f"from {'the key in components' if is_entry else 'the folder'} ({inner.origin('graph')})"
+    if path == ("model", "format") and inner.model is not None and inner.model.format is not None:
+        return f"from the file {inner.model.path}"
     derived = inner.graph is not None and path in (("inputs",), ("outputs",)) and getattr(inner, path[0])
     return "from the components" if derived else "default"
 
@@ -152,7 +164,7 @@ def render_json(spec: Spec) -> str:
         section[path[-1]] = redact_value(path, value)
         if origin.kind is not OriginKind.DEFAULT:
             origins[join(path)] = _origin_json(path, origin, redact_value)
-    for name in ("parameters", "environment") if spec.graph is None else ("environment",):
+    for name in ("parameters", "environment") if spec.class_name is not None else ("environment",):
         values.setdefault(name, {})
     return json.dumps({"spec": values, "origins": origins}, indent=2, ensure_ascii=False) + "\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from keyword import iskeyword
@@ -25,6 +25,9 @@ from seldon_spec.config.model import (
     Spec,
     UnitSpec,
 )
+from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
+from seldon_spec.config.model_files.inspect import inspect_model
+from seldon_spec.config.model_files.spec import ModelSpec
 
 T = TypeVar("T")
 
@@ -46,11 +49,14 @@ def build_spec(values: LayeredValues, folder: Path, file: str, component: str | 
     """
     tree = values.tree
     class_name: str | None = tree.get("class_name")
+    service_type = ServiceType(tree.get("service_type", "MODEL"))
+    model = _make_model(tree.get("model"), folder, service_type)
+    named = class_name or (None if model is None else Path(model.path).stem.replace(".", "-"))
     return Spec(
         class_name=class_name,
         folder=folder,
-        name=tree.get("name") or default_name(class_name or component or folder.resolve().name.replace(".", "-")),
-        service_type=ServiceType(tree.get("service_type", "MODEL")) if class_name else ServiceType.MODEL,
+        name=tree.get("name") or default_name(named or component or folder.resolve().name.replace(".", "-")),
+        service_type=service_type if named else ServiceType.MODEL,
         version=tree.get("version"),
         parameters=MappingProxyType({k: with_references(v) for k, v in tree.get("parameters", {}).items()}),
         flask=_make(FlaskSpec, tree.get("flask", {})),
@@ -58,17 +64,41 @@ def build_spec(values: LayeredValues, folder: Path, file: str, component: str | 
         server=_make(ServerSpec, tree.get("server", {})),
         image=_make(ImageSpec, tree.get("image", {})),
         environment=MappingProxyType({k: with_references(v) for k, v in tree.get("environment", {}).items()}),
-        inputs=_make_tensors(tree.get("inputs", []), "input-0"),
-        outputs=_make_tensors(tree.get("outputs", []), "output-0"),
+        inputs=make_tensors(tree.get("inputs", []), "input-0"),
+        outputs=make_tensors(tree.get("outputs", []), "output-0"),
         platform=tree.get("platform"),
         deployment=_make(DeploymentSpec, tree.get("deployment", {})),
+        model=model,
         unit=UnitSpec(name=tree.get("name"), version=tree.get("version"), **tree.get("unit", {})),
         file=file,
         origins=MappingProxyType(values.origins),
     )
 
 
-def _make_tensors(entries: list[Any], default_name: str) -> tuple[TensorSpec, ...]:
+def _make_model(entry: Mapping[str, Any] | None, folder: Path, service_type: ServiceType) -> ModelSpec | None:
+    """Return the model file, with the format of the file and its default method unless they are given."""
+    if entry is None:
+        return None
+    model = _make(ModelSpec, entry)
+    if model.format is None:
+        found = inspect_model(folder / model.path)
+        model = replace(model, format=None if found is None else found.format)
+    row = FORMATS.get(model.format or "")
+    if model.method is not None or row is None:
+        return model
+    return replace(model, method=find_default_method(row, service_type))
+
+
+def find_default_method(row: ModelFormat, service_type: ServiceType) -> str:
+    """Return the method of a format that is called unless ``model.method`` is set."""
+    is_transform = service_type is ServiceType.TRANSFORMER and _TRANSFORM in row.methods
+    return _TRANSFORM if is_transform else row.methods[0]
+
+
+_TRANSFORM = "transform"
+
+
+def make_tensors(entries: Sequence[Any], default_name: str) -> tuple[TensorSpec, ...]:
     """Return declared tensors; a list of column names is one FP64 tensor."""
     if entries and isinstance(entries[0], str):
         return (TensorSpec(default_name, "FP64", (-1, len(entries)), columns=tuple(map(_make_column, entries))),)

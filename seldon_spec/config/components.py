@@ -36,8 +36,12 @@ from seldon_spec.config.schema.suggest import guess
 from seldon_spec.config.yaml.document import Document
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 
-_DECISIVE = (("class_name",), ("graph",), ("path",), ("url",))
+_DECISIVE = (("class_name",), ("model",), ("graph",), ("path",), ("url",))
 """The keys of an entry that decide what the component is."""
+
+
+_DESCRIBES = frozenset({"class_name", "model", "graph"})
+"""The keys of an entry that is a spec of its own; it has exactly one of them."""
 
 
 class ServedComponent(NamedTuple):
@@ -286,13 +290,13 @@ class _GraphLoader:
         if loaded.steps is not None:
             has_feedback = any(component.has_feedback for component in loaded.components.values())
         else:
-            has_feedback = may_take_feedback(layered.class_source, service_type)
+            has_feedback = not loaded.has_model and may_take_feedback(layered.class_source, service_type)
         return LoadedComponent(entry, service_type, loaded, has_feedback, ("service_type",) in layered.wrong)
 
     def _find_layers(self, name: str, use: Use | None, entry: Mapping[str, Any]) -> LayeredSpec | None:
         """Return the first layer of a component: its file, the part of this file, or nothing if it has only a URL."""
         own = self._layered
-        if "path" not in entry and ("class_name" in entry or "graph" in entry):
+        if "path" not in entry and not _DESCRIBES.isdisjoint(entry):
             layered = LayeredSpec(own.document.part(("components", name)), own.folder, own.file)
             for path, origin in self._values.origins.items():
                 if path[0] == "image":

@@ -32,6 +32,8 @@ class LoadedComponent:
         layered = self.loaded.layered
         if layered.values.get(("graph",)) is not None:
             return Role(self.service_type, frozenset({"predict"}), step_names=self.loaded.step_names)
+        if self.loaded.has_model:
+            return Role(self.service_type, frozenset({"predict", "transform_input"}))
         parameters = layered.values.get(("parameters",)) or {}
         return make_role(self.service_type, layered.class_source, parameters)
 
@@ -58,3 +60,8 @@ class LoadedSpec:
     references: frozenset[str] = frozenset()
     findings: list[Diagnostic] = field(default_factory=list)
     is_served: bool = False
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it is a model file."""
+        return self.layered.values.get(("model",)) is not None

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from seldon_spec.config.contract import JsonValue, TensorSpec
 from seldon_spec.config.deployment import DeploymentSpec
 from seldon_spec.config.graph import Step
+from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
 
 SPEC_FILE = "seldon.yaml"
@@ -342,8 +343,9 @@ class Spec:
     """Everything that a Dockerfile or a server needs. Only ``load`` creates it.
 
     Attributes:
-        class_name: the user's class; None: the spec is a graph.
-        graph: the steps of a graph; None: the spec is a class.
+        class_name: the user's class; None: the spec is a model file or a graph.
+        model: the model file; None: the spec is a class or a graph.
+        graph: the steps of a graph; None: the spec is a class or a model file.
         components: every component of the graph by its name, in call order.
         folder: the folder of the file and the user's class.
         inputs: a list of column names in the file is one FP64 input ``input-0`` with these columns.
@@ -370,6 +372,7 @@ class Spec:
     outputs: tuple[TensorSpec, ...] = ()
     platform: str | None = None
     deployment: DeploymentSpec = field(default_factory=DeploymentSpec)
+    model: ModelSpec | None = None
     graph: Step | None = None
     components: Mapping[str, ComponentSpec] = field(default_factory=lambda: MappingProxyType({}))
     unit: UnitSpec = UnitSpec()
@@ -379,7 +382,7 @@ class Spec:
     digest: str = field(default="", compare=False, repr=False)
 
     def __repr__(self) -> str:
-        what = f"{self.class_name} ({self.service_type.value})"
+        what = f"{self.class_name if self.model is None else self.model.path} ({self.service_type.value})"
         if self.graph is not None:
             what = f"graph of {len(self.components)} components"
         return f"<Spec {self.name}: {what}, {self.folder.absolute() / self.file}>"

@@ -24,6 +24,7 @@ from seldon_spec.inference.assembly import dispatcher_for
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec
+from seldon_spec.inference.served_spec import find_served_spec
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import InferBody
 from seldon_spec.protocols.open_inference_v2.errors import describe as describe_v2
@@ -108,10 +109,14 @@ class InProcess:
         spec: prepared.
         operation: of Seldon's protocol.
         timeout: of one request, in seconds.
+
+    Attributes:
+        find_spec: returns the spec with the inputs and outputs that a model file describes.
     """
 
     def __init__(self, dispatcher: Dispatcher, spec: Spec, operation: Operation, timeout: float) -> None:
-        model = make_model_info(spec)
+        self.find_spec = find_served_spec(spec, dispatcher) or (lambda: spec)
+        model = make_model_info(spec, self.find_spec)
         self._dispatcher = dispatcher
         self._operation = operation
         self._timeout = timeout

@@ -55,7 +55,7 @@ def run_in_process(
         SpecError: a secret cannot be read, or a required argument has no value.
         ComponentFailed: the class cannot be imported or built.
     """
-    contract = find_contract(spec, contract_file)
+    contract = None if _is_described(spec, contract_file) else find_contract(spec, contract_file)
     operation = _find_operation(spec)
     encoders = make_encoders(spec.name, has_infer=spec.service_type not in _NO_INFERENCE)
     scheme = "http" if spec.server.tls is None else "https"
@@ -63,6 +63,8 @@ def run_in_process(
         f"{scheme}://localhost:{spec.ports.http}", spec.name, operation, has_token=spec.server.auth is not None
     )
     with run_model(spec, operation, options.budget_seconds) as sender:
+        if contract is None:
+            contract = find_contract(sender.find_spec(), contract_file)
         title = f"contract test of {spec.name}, in this process"
         return ContractTest(contract, encoders, sender, curl, _adapt(options, spec), title, clock).run()
 
@@ -133,6 +135,13 @@ def _walk_graph(spec: Spec) -> Iterator[Step]:
             yield from _walk_graph(component.spec)
 
 
+def _is_described(spec: Spec, contract_file: Path | None) -> bool:
+    """Return whether the contract comes from a model file, which has to be loaded."""
+    models = (spec, *(each.spec for each in spec.components.values() if each.spec is not None))
+    has_model = any(each.model is not None for each in models)
+    return has_model and contract_file is None and not spec.inputs and not (spec.folder / CONTRACT_FILE).is_file()
+
+
 def find_contract(spec: Spec, contract_file: Path | None) -> Contract:
     """Return the contract of a spec.
 
@@ -166,6 +175,8 @@ def _find_operation(spec: Spec) -> Operation:
         return Operation.ROUTE
     if spec.service_type is ServiceType.MODEL:
         return Operation.PREDICT
+    if spec.model is not None:
+        return Operation.TRANSFORM_INPUT
     found = read_class(spec.folder, spec.class_name or "")
     hooks = found.hooks if isinstance(found, ClassSource) else frozenset[str]()
 

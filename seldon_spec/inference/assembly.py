@@ -8,13 +8,23 @@ from functools import partial
 from typing import Any
 
 from seldon_spec.config.build_spec import with_full_paths
+from seldon_spec.config.checks.distributions import package_of
 from seldon_spec.config.model import Spec
+from seldon_spec.config.model_files.formats import FORMATS
+from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.config.paths import working_directory
+from seldon_spec.errors import ComponentFailed, SeldonSpecError
 from seldon_spec.inference.call import Call
 from seldon_spec.inference.component.adapter import Adapter
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.build import build_component
-from seldon_spec.inference.component.importer import import_class, imports_flask, module_imports_flask
+from seldon_spec.inference.component.importer import (
+    import_class,
+    import_runtime,
+    imports_flask,
+    module_imports_flask,
+    register_folder,
+)
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
@@ -56,9 +66,9 @@ def dispatcher_for(
         if each.graph is not None:
             return build_graph(each, tools)
         if each is spec:
-            return _build_class(each, str(each.class_name), progress, user_class)
+            return _build_class(each, _name_source(each), progress, user_class)
         with working_directory(each.folder):  # of a component, which finds its relative files there
-            return _build_class(each, f"{each.unit.id} ({each.class_name})", progress)
+            return _build_class(each, f"{each.unit.id} ({_name_source(each)})", progress)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
     return Dispatcher(
@@ -74,6 +84,8 @@ def dispatcher_for(
 
 def _build_class(spec: Spec, name: str, progress: Progress, user_class: Callable[..., Any] | None = None) -> Adapter:
     """Import, build and load the class of a spec; ``name`` is that of the component, for the log."""
+    if spec.model is not None:
+        return _build_model(spec, spec.model, name, progress)
     assert spec.class_name is not None
     had_flask = "flask" in sys.modules
     if user_class is None:
@@ -97,3 +109,37 @@ def _build_class(spec: Spec, name: str, progress: Progress, user_class: Callable
     if component.uses_flask:  # a batch of requests would have to share one flask.request
         component.batchable = frozenset()
     return component
+
+
+def _name_source(spec: Spec) -> str:
+    """Return the class or the model file of a spec, for the log."""
+    return str(spec.class_name) if spec.model is None else spec.model.path
+
+
+def _build_model(spec: Spec, model: ModelSpec, name: str, progress: Progress) -> Adapter:
+    """Load the model file of a spec with the runtime of its format."""
+    row = FORMATS[str(model.format)]
+    progress.begin(f"importing the runtime of {row.name}")
+    runtime = import_runtime(row.runtime)
+    progress.begin(f"loading {name}")
+    register_folder(spec.folder)  # a pickle may need its modules
+    try:
+        return build_component(
+            partial(runtime, spec.folder / model.path, model.method, model.options),
+            {},
+            spec.unit,
+            spec.service_type,
+            spec.inputs,
+            spec.outputs,
+            spec.platform,
+            spec.server.validate_requests,
+            is_runtime=True,
+        )
+    except ComponentFailed as failure:
+        cause = failure.__cause__
+        if isinstance(cause, ModuleNotFoundError) and cause.name == row.module:
+            package = package_of(row.module)
+            raise ComponentFailed(f"model: the format {row.name} needs {package}: pip install {package}") from None
+        if isinstance(cause, SeldonSpecError):  # it says what is wrong with the file or the spec
+            raise ComponentFailed(str(cause)) from None
+        raise

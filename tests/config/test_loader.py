@@ -135,6 +135,8 @@ SAMPLES = {
     "delay_seconds": ("7", 7),
     "cpu": ("500m", "500m"),
     "memory": ("1.5Gi", "1.5Gi"),
+    "path": ("other.joblib", "other.joblib"),
+    "trusted": ('["features.Ratio"]', ("features.Ratio",)),
     "secrets": ('{"A": "b/c"}', {"A": "b/c"}),
     "annotations": ('{"a": "b"}', {"a": "b"}),
     "pod": ('{"nodeSelector": {"a": "b"}}', {"nodeSelector": {"a": "b"}}),
@@ -166,6 +168,13 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
     return "text", "text"
 
 
+def _write_model(folder: Path) -> None:
+    """Write a spec of a model file, and two files whose contents do not say what they are."""
+    _write(folder, "model: {path: iris.joblib, format: sklearn}\n")
+    for name in ("iris.joblib", "other.joblib"):
+        (folder / name).touch()
+
+
 @pytest.mark.parametrize(("path", "schema"), FIELDS, ids=[".".join(path) for path, _ in FIELDS])
 def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...], schema: Any) -> None:
     (folder / "requirements.txt").touch()
@@ -174,6 +183,8 @@ def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...
         _write(folder, "class_name: MyModel\nserver: {tls: {certificate: /nowhere/a.crt, key: /nowhere/a.key}}\n")
     if path[:2] == ("server", "batching"):
         _write(folder, "class_name: MyModel\nserver: {batching: {max_rows: 2}}\n")
+    if path[:1] == ("model",):
+        _write_model(folder)
     spec = load(folder, {generic_variable(path): text})
     assert _at(spec, path) == value
     leaf = next(p for p in spec.origins if p[: len(path)] == path and spec.origins[p].kind is OriginKind.ENVIRONMENT)
@@ -331,7 +342,8 @@ def test_the_example_file_is_right_and_shows_every_key(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "seldon.yaml.example"
     (tmp_path / "seldon.yaml").write_bytes(example.read_bytes())
     shown = yaml.safe_load(example.read_bytes())
-    wanted = set(load_schema()["properties"]) - set(OF_GRAPHS)  # shown in a comment: a file has a class or a graph
+    others = {*OF_GRAPHS, "model"}  # shown in comments: a file has a class, a model file or a graph
+    wanted = set(load_schema()["properties"]) - others
     assert set(shown) == wanted
     for section in ("flask", "ports", "server", "image"):
         assert set(shown[section]) == set(load_schema()["properties"][section]["properties"]), section
@@ -508,7 +520,12 @@ def test_every_nested_key_has_its_place_in_the_file_and_keeps_it_when_overridden
         at = (*path, *values[path[-1]])
     for step in reversed(path[:-1]):
         values = {step: values}
-    _write(folder, yaml.safe_dump({"class_name": "MyModel", **values}))
+    _write_model(folder)
+    own: dict[str, Any] = {"class_name": "MyModel"}
+    if path[0] == "model":
+        own = {}
+        values["model"].setdefault("path", "iris.joblib")
+    _write(folder, yaml.safe_dump({**own, **values}))
     origin = load(folder, {}).origin(*at)
     assert str(origin).startswith(f"{folder}/seldon.yaml:")
     text = json.dumps({at[-1]: OTHERS.get(path, "other")}) if at != path else _sample(path, field_schema(path))[0]

@@ -33,6 +33,11 @@ class RuleContext:
         """Whether there is a graph, valid or not."""
         return self.is_set("graph") or self.document.find(("graph",)) is not None
 
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model file, valid or not."""
+        return isinstance(self.values.get(("model",)), dict) or self.document.find(("model",)) is not None
+
     def origin(self, *path: str) -> Origin:
         """Return the origin of the value at ``path``; of a default, the start of the file."""
         return self.values.origins.get(path) or self.document.origin(self.document.start())

@@ -85,11 +85,12 @@ def _needed(
         return
     yield Path(context.document.file).name, True
     image = context.values.get(("image",)) or {}
-    wheel = image.get("seldon_spec")
+    wheel, model = image.get("seldon_spec"), context.values.get(("model", "path"))
     copied = [
         *requirements.files,
         *requirements.parts,
         *(image.get("model_files") or []),
+        *([model] if isinstance(model, str) else []),
         *(link for link in image.get("find_links") or [] if "://" not in link),
         *([wheel] if isinstance(wheel, str) and wheel.endswith(".whl") else []),
     ]

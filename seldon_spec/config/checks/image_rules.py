@@ -6,12 +6,15 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from seldon_spec.config.checks.context import RuleContext, line_origin
 from seldon_spec.config.checks.extras import find_extras
+from seldon_spec.config.checks.folder_files import find_missing_file
 from seldon_spec.config.checks.image_base import URL_KEYS, find_base_clashes, find_base_problems, make_target
+from seldon_spec.config.checks.model_versions import check_required_versions
+from seldon_spec.config.checks.needed_packages import needed_packages
 from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import (
     OTHER_FORMS,
@@ -22,11 +25,9 @@ from seldon_spec.config.checks.requirements import (
     normalise,
     requirements_files,
 )
-from seldon_spec.config.checks.table_rules import needed_packages
 from seldon_spec.config.model import ImageSpec
 from seldon_spec.config.paths import exists, is_file, is_folder, is_inside
 from seldon_spec.config.schema.lookup import join
-from seldon_spec.config.schema.suggest import guess
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, Severity
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _find_build_problems(context: RuleContext, requirements: Requirements) -> It
     class_name = context.values.get(("class_name",))
     scan = scan_imports(context.folder, class_name if isinstance(class_name, str) else "")
     yield from find_base_problems(context)
+    yield from check_required_versions(context, requirements)
     yield from _check_requirement_forms(context)
     yield from _check_default_requirements(context)
     if requirements.lines or requirements.problems or _concerns_packages(context, scan):
@@ -153,7 +155,7 @@ def _items(context: RuleContext, *path: str) -> Iterator[tuple[FieldPath, str, O
 
 def _check_requirements_exist(context: RuleContext) -> Iterator[Diagnostic]:
     for at, file, origin in _items(context, "image", "requirements"):
-        yield from _file_in_folder(context, at, file, origin)
+        yield from find_missing_file(context, at, file, origin)
 
 
 def _check_requirement_forms(context: RuleContext) -> Iterator[Diagnostic]:
@@ -175,13 +177,13 @@ def _check_wheel(context: RuleContext) -> Iterator[Diagnostic]:
     path = ("image", "seldon_spec")
     wheel = context.values.get(path)
     if isinstance(wheel, str) and wheel.endswith(".whl"):
-        yield from _file_in_folder(context, path, wheel, context.origin(*path))
+        yield from find_missing_file(context, path, wheel, context.origin(*path))
 
 
 def _check_model_files(context: RuleContext) -> Iterator[Diagnostic]:
     """Warn about missing files, since a training may create them before the build."""
     for at, file, origin in _items(context, "image", "model_files"):
-        for finding in _file_in_folder(context, at, file, origin):
+        for finding in find_missing_file(context, at, file, origin):
             is_missing = finding.code == "no-such-file"
             if not is_missing or not is_folder(context.folder / file):
                 remedy = finding.help or "OK if a training creates it before the build"
@@ -191,39 +193,9 @@ def _check_model_files(context: RuleContext) -> Iterator[Diagnostic]:
 def _check_find_links(context: RuleContext) -> Iterator[Diagnostic]:
     for at, link, origin in _items(context, "image", "find_links"):
         if "://" not in link:
-            for finding in _file_in_folder(context, at, link, origin):
+            for finding in find_missing_file(context, at, link, origin):
                 if finding.code != "no-such-file" or not is_folder(context.folder / link):
                     yield finding
-
-
-def _file_in_folder(context: RuleContext, path: FieldPath, text: str, origin: Origin) -> Iterator[Diagnostic]:
-    if not is_inside(context.folder, text):
-        yield Diagnostic(
-            "outside-folder",
-            f"{join(path)} is outside the folder",
-            origin,
-            path=path,
-            found=text,
-            allowed="the path of a file in the folder",
-            help="the image is built from the folder alone: copy the file into it",
-        )
-    elif not is_file(context.folder / text):
-        names = [p.relative_to(context.folder).as_posix() for p in _files_like(context.folder, text)]
-        match = guess(text, names, likeness=0.75)
-        yield Diagnostic(
-            "no-such-file",
-            f"{join(path)}: the folder has no such file",
-            origin,
-            path=path,
-            found=text,
-            help=f'did you mean "{match}"?' if match else None,
-        )
-
-
-def _files_like(folder: Path, text: str) -> Iterator[Path]:
-    suffix = PurePosixPath(text).suffix
-    for pattern in (f"*{suffix}", f"*/*{suffix}"):
-        yield from (path for path in folder.glob(pattern) if is_file(path))
 
 
 _OTHER_FILES = ("uv.lock", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "env.yml", "env.yaml")

@@ -23,9 +23,9 @@ from seldon_spec.config.checks.distributions import (
 )
 from seldon_spec.config.checks.extras import find_extras
 from seldon_spec.config.checks.imports import Import, ImportScan
+from seldon_spec.config.checks.needed_packages import needed_packages
 from seldon_spec.config.checks.requirement_versions import is_installed, own_requirements, parse
 from seldon_spec.config.checks.requirements import Line, LineKind, Requirements, local_paths, normalise
-from seldon_spec.config.checks.table_rules import needed_packages
 from seldon_spec.config.checks.target import Target
 from seldon_spec.config.paths import exists, is_inside
 from seldon_spec.config.schema.lookup import join
@@ -135,11 +135,11 @@ def _missing(
         if top not in installed and top not in wanted:
             yield Diagnostic(
                 "missing-requirement",
-                f"{join(path)} needs {top}, which no requirement of the image provides",
+                f"{join(path)} needs {package_of(top)}, which no requirement of the image provides",
                 context.item_origin(*path),
                 Severity.ERROR if packages.is_complete and (is_known or is_locked) else Severity.WARNING,
                 path,
-                help=f"add {top} to {_file_of(requirements)}",
+                help=f"add {package_of(top)} to {_file_of(requirements)}",
             )
 
 

@@ -14,6 +14,7 @@ from seldon_spec.config.checks.class_rules import (
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.deployment_rules import check_deployment
 from seldon_spec.config.checks.image_rules import find_image_problems
+from seldon_spec.config.checks.model_rules import check_model
 from seldon_spec.config.checks.server_rules import find_server_problems
 from seldon_spec.config.checks.tensor_rules import check_infer, check_tensors
 from seldon_spec.config.checks.yaml_rules import check_booleans, check_texts
@@ -28,8 +29,9 @@ from seldon_spec.errors import Diagnostic, FieldPath, OriginKind, Severity
 def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Diagnostic]:
     """Apply every rule; ignores diagnostics of the fields in ``invalid``, which are reported already."""
     rules = (
-        _check_class_or_graph,
+        _check_kind,
         _check_graph_keys,
+        check_model,
         check_class_exists,
         check_service_type,
         check_signatures,
@@ -57,25 +59,33 @@ def check_rules(context: RuleContext, invalid: frozenset[FieldPath]) -> list[Dia
     return [f for f in findings if not any(f.path[: len(path)] == path for path in invalid)]
 
 
-def _check_class_or_graph(context: RuleContext) -> Iterator[Diagnostic]:
-    has_class, has_graph = context.is_set("class_name"), context.has_graph
-    if not has_class and not has_graph:
+def _check_kind(context: RuleContext) -> Iterator[Diagnostic]:
+    """Report a spec that is not exactly one of a class, a model file and a graph."""
+    has = {"class_name": context.is_set("class_name"), "model": context.has_model, "graph": context.has_graph}
+    given = [key for key, is_given in has.items() if is_given]
+    if not given:
         yield Diagnostic(
             "graph-or-class",
-            'there is no "class_name" and no "graph"',
+            'there is no "class_name", "model" or "graph"',
             context.document.origin(context.document.start()),
             path=("class_name",),
-            allowed="the name of a class, e.g. MyModel or pkg.module.Class, or a graph of components",
-            help="add class_name: …, or set MODEL_NAME; of several components, add graph: …",
+            allowed="the name of a class, e.g. MyModel or pkg.module.Class, a model file, or a graph of components",
+            help="add class_name: …, or set MODEL_NAME; for a model file, add model: {path: …}; of several components, "
+            "add graph: …",
         )
-    elif has_class and has_graph:
+    elif len(given) > 1:
+        first, last = given[0], given[-1]
         yield Diagnostic(
             "graph-or-class",
-            "a spec has either class_name or graph, not both",
-            context.key_origin("graph"),
-            path=("graph",),
-            notes=(f"class_name: {context.origin('class_name')}",),
-            help="remove one; to use the class in the graph, write an entry for it in components",
+            f"a spec has only one of class_name, model and graph: this one has {' and '.join(given)}",
+            context.key_origin(last),
+            path=(last,),
+            notes=(f"{first}: {context.key_origin(first) if first == 'model' else context.origin(first)}",),
+            help="remove one; to use the class in the graph, write an entry for it in components"
+            if given == ["class_name", "graph"]
+            else "remove one; to use both in a graph, write an entry for each in components"
+            if last == "graph"
+            else "remove one: the runtime of the model file is the class",
         )
 
 
@@ -85,6 +95,8 @@ def _check_graph_keys(context: RuleContext) -> Iterator[Diagnostic]:
     reason = "there is no graph"
     if context.has_graph:
         keys, reason = (("service_type",), ("parameters",), ("server", "batching")), "this spec is a graph"
+    elif context.has_model and not context.is_set("class_name"):
+        keys, reason = (("components",), ("parameters",)), "a model file has no class with arguments"
     for path in keys:
         if context.is_set(*path):
             yield Diagnostic(

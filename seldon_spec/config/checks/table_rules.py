@@ -18,7 +18,7 @@ _PACKAGES = {"dataframe": "pandas", "polars": "polars"}
 _TABLE_HOOKS = ("predict", "transform_input")
 
 
-def needed_packages(context: RuleContext) -> Iterator[tuple[FieldPath, str]]:
+def needed_by_tables(context: RuleContext) -> Iterator[tuple[FieldPath, str]]:
     """Yield the module that the value of each key ``as`` needs, with the path of the key."""
     for at, tensor in _inputs(context):
         if tensor.get("as") in _PACKAGES:

@@ -102,8 +102,10 @@ def _suggest_mapping(value: object, schema: Schema) -> str | None:
         shown = "NAME: value" if is_secret else ", ".join(f"{name}: {text}" for name, text in names.items())
         return clip(f"write a mapping: {{{shown}}}")
     for key, child in schema.get("properties", {}).items():
-        is_whole = set(schema.get("required", ())) <= {key}
-        is_meant = not isinstance(value, (list, Mapping)) and (not isinstance(value, str) or "enum" in child)
+        required = set(schema.get("required", ()))
+        is_whole = required <= {key}
+        is_text = isinstance(value, str) and "enum" not in child and not required
+        is_meant = not isinstance(value, (list, Mapping)) and not is_text
         if is_whole and is_meant and accepts(match_case(value, child), child, load_schema()):
             return f"write {show_flow({key: value})}"
     return None

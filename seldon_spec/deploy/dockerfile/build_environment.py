@@ -16,7 +16,7 @@ from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import quoting
 from seldon_spec.errors import Diagnostic, FieldPath, Origin, OriginKind, Severity
 
-_SECTIONS = ("class_name", "service_type", "flask", "ports", "server")
+_SECTIONS = ("class_name", "model", "service_type", "flask", "ports", "server")
 _DROPPED = ("parameters", "environment", "graph", "components")
 _REFERENCES = "# References to secrets, without their values.\n# hadolint ignore=DL3064\n"
 _SECRETS = frozenset({("flask", "SECRET_KEY"), ("flask", "SECRET_KEY_FALLBACKS")})

@@ -27,7 +27,7 @@ def join_images(spec: Spec) -> Spec:
     the folder of the graph. The base, the Python version, the user and the steps are those of the graph alone.
 
     Args:
-        spec: as ``load`` returns it; a spec without components is returned unchanged.
+        spec: as ``load`` returns it. Of a spec without components, only a model file is added to its model files.
 
     Raises:
         RequirementsMixed: there are several requirements files, and one is not pip's; or that of a component contains
@@ -36,7 +36,7 @@ def join_images(spec: Spec) -> Spec:
     """
     folders = [("", spec), *((_folder_of(each, spec), each) for each in list_local(spec))]
     if len(folders) == 1:
-        return spec
+        return spec if spec.model is None else replace(spec, image=replace(spec.image, model_files=_list_models(spec)))
 
     def collect(find: Callable[[Spec], tuple[str, ...]], place: Callable[[str, str], str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(place(folder, item) for folder, each in folders for item in find(each)))
@@ -63,7 +63,7 @@ def join_images(spec: Spec) -> Spec:
         find_links=collect(
             lambda each: each.image.find_links, lambda f, link: link if "://" in link else _join(f, link)
         ),
-        model_files=collect(lambda each: each.image.model_files, _join),
+        model_files=collect(_list_models, _join),
         include=collect(lambda each: each.image.include, _join_pattern),
         exclude=collect(lambda each: each.image.exclude, _join_pattern),
         environment=MappingProxyType(environment),
@@ -74,6 +74,12 @@ def join_images(spec: Spec) -> Spec:
 def list_files(spec: Spec) -> tuple[str, ...]:
     """Return the files of the spec and of its components, as paths within the folder of the spec."""
     return tuple(dict.fromkeys([spec.file, *(_join(_folder_of(each, spec), each.file) for each in list_local(spec))]))
+
+
+def _list_models(spec: Spec) -> tuple[str, ...]:
+    """Return the files of a spec that have a layer of their own: its model file is one of them."""
+    files = spec.image.model_files
+    return files if spec.model is None or spec.model.path in files else (*files, spec.model.path)
 
 
 def _folder_of(component: Spec, spec: Spec) -> str:

@@ -79,7 +79,7 @@ def report(
     """
     origins = workload.spec.origins
     around = [path[:length] for length in range(len(path), 0, -1)]
-    at = next((each for each in (*around, ("class_name",), ("graph",)) if each in origins), path)
+    at = next((each for each in (*around, ("class_name",), ("model", "path"), ("graph",)) if each in origins), path)
     return Diagnostic(code, message, workload.spec.origin(*at), severity, (*workload.at, *path), found, allowed, remedy)
 
 

@@ -114,7 +114,8 @@ def lower(spec: Spec) -> Lowered:
 
 def _lower_class(spec: Spec) -> Unit:
     """Return the unit of a class, of its service type; of one with transform_output only, an output transformer."""
-    assert spec.class_name is not None
+    if spec.class_name is None:  # a model file
+        return Unit(spec.name, spec.name, spec.service_type.value, ())
     source = read_class(spec.folder, spec.class_name)
     kind = "MODEL" if spec.service_type is ServiceType.OUTLIER_DETECTOR else spec.service_type.value
     hooks = make_role(spec.service_type, source, {}).hooks

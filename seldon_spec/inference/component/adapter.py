@@ -66,16 +66,16 @@ class Adapter:
         unit: what the operator sets for this component.
         service_type: an OUTLIER_DETECTOR also has its scores called.
         metadata: as ``read_metadata`` returns them.
-        inputs, outputs: as declared.
+        inputs, outputs: as declared or described.
         validate_requests: what happens to a request that does not match ``inputs``.
 
     Attributes:
-        plain, batchable, metadata: see ``Component``.
+        plain, batchable, metadata, keeps_rows, is_ready: see ``Component``.
         error_blueprint: its ``model_error_handler``.
         custom_service: its hook of that name.
-        keeps_rows, is_ready: see ``Component``.
         has_feedback: whether the class has a hook for feedback.
         uses_flask: see ``Component``; set by the caller, who knows the imports.
+        inputs, outputs: as declared or, if they are not, as a model file describes them.
     """
 
     def __init__(
@@ -97,8 +97,9 @@ class Adapter:
         self._score = find_score(user) if service_type is ServiceType.OUTLIER_DETECTOR else None
         self._tags = find_getter(user, "tags")
         self._metrics = find_getter(user, "metrics")
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self._class_names = find_class_names(user) or name_outputs(outputs)
-        self._has_logged_dimensions = False
+        self._has_logged_dimensions = len(outputs) == 1 and outputs[0].shape[1:] in ((), (1,))  # it is expected
         methods: dict[Operation, Callable[[PlainHook | None, Message], Any]] = {
             Operation.PREDICT: self._predict,
             Operation.TRANSFORM_INPUT: _transform,
@@ -136,8 +137,7 @@ class Adapter:
         )
         self.error_blueprint: Any = getattr(user, "model_error_handler", None)
         self.custom_service: Callable[[], Any] | None = getattr(user, "custom_service", None)
-        self.uses_flask = False
-        self.is_ready = True
+        self.uses_flask, self.is_ready = False, True
         reads_inputs = self._validation is not None or (validation is not None and self._infer is not None)
         self.keeps_rows = KeepRows.IF_MIXED if reads_inputs else self._arguments.keeps_rows
         if service_type is ServiceType.MODEL and not has_predict and self._infer is None:

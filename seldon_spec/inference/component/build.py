@@ -10,6 +10,7 @@ from seldon_spec.config.contract import TensorSpec
 from seldon_spec.config.model import ServiceType, UnitSpec
 from seldon_spec.errors import ComponentFailed
 from seldon_spec.inference.component.adapter import Adapter
+from seldon_spec.inference.component.described import read_contract
 from seldon_spec.inference.component.differences import find_differences
 from seldon_spec.inference.component.failure import user_code
 from seldon_spec.inference.component.hooks import call_user, is_not_implemented
@@ -28,6 +29,8 @@ def build_component(
     outputs: Sequence[TensorSpec] = (),
     platform: str | None = None,
     validate_requests: Mode = "reject",
+    *,
+    is_runtime: bool = False,
 ) -> Adapter:
     """Build the user's object, read its metadata, and load it.
 
@@ -39,6 +42,8 @@ def build_component(
         inputs, outputs: as declared, for the metadata and the hook ``infer``.
         platform: as declared, for the metadata.
         validate_requests: what happens to a request that does not match ``inputs``.
+        is_runtime: whether the class is a runtime of this package, whose model describes the inputs and outputs that
+            are not declared.
 
     Raises:
         ComponentFailed: the class raised.
@@ -46,6 +51,9 @@ def build_component(
     with user_code():
         user = user_class(**parameters)
     own = call_init_metadata(user)
+    if is_runtime:
+        described = read_contract(user)
+        inputs, outputs = inputs or described.inputs, outputs or described.outputs
     metadata = complete_metadata(own, unit, inputs, outputs, platform)
     _load(user)
     for difference in find_differences(user, own, inputs, outputs):

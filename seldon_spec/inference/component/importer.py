@@ -6,6 +6,7 @@ the folder: a file named like an installed package does not replace that package
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import threading
@@ -60,6 +61,23 @@ def import_class(class_name: str, folder: Path) -> Callable[..., Any]:
         raise ComponentFailed(f'class_name: "{attribute}" in {module.__file__} is not a class but {found!r:.100}')
     maker: Callable[..., Any] = found
     return maker
+
+
+def import_runtime(name: str) -> Callable[..., Any]:
+    """Import the function that loads model files of a format.
+
+    Args:
+        name: of its module and the function, ``pkg.module:function``.
+    """
+    module, _, function = name.partition(":")
+    loader: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return loader
+
+
+def register_folder(folder: Path) -> None:
+    """Make the modules of a folder importable, as they are for a class of the folder."""
+    with _lock:
+        FolderModules.of(folder).register()
 
 
 def imports_flask(folder: Path) -> bool:

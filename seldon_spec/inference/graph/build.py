@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from seldon_spec.config.graph import (
@@ -15,6 +16,8 @@ from seldon_spec.config.graph import (
     ShadowStep,
     SplitStep,
     Step,
+    find_first,
+    find_last,
     list_components,
     walk_steps,
 )
@@ -73,16 +76,41 @@ def build_graph(spec: Spec, tools: GraphTools) -> Graph:
     Raises:
         ComponentFailed: a class raised; its ``component`` names it.
     """
-    assert spec.graph is not None
+    steps = spec.graph
+    assert steps is not None
     nodes = {name: _build_node(name, each, spec, tools) for name, each in spec.components.items()}
+    spec = _complete(spec, nodes)
     runners = _Runners(nodes, tools.metrics)
-    ends = nodes[_find_first(spec.graph)], nodes[_find_last(spec.graph)]
+    ends = nodes[_find_first(steps)], nodes[_find_last(steps)]
     routers = {
-        step.name: step.router
-        for step in walk_steps(spec.graph)
-        if isinstance(step, RouteStep) and step.name != step.router
+        step.name: step.router for step in walk_steps(steps) if isinstance(step, RouteStep) and step.name != step.router
     }
-    return Graph(spec, nodes, runners.make(spec.graph), ends, routers, tools.metrics, tools.defer)
+    return Graph(spec, nodes, runners.make(steps), ends, routers, tools.metrics, tools.defer)
+
+
+def _complete(spec: Spec, nodes: Mapping[str, Node]) -> Spec:
+    """Return the spec of a graph with the inputs and outputs that the model files of its components describe."""
+    components = {name: node.spec for name, node in nodes.items()}
+    if all(components[name] is each for name, each in spec.components.items()):
+        return spec
+    assert spec.graph is not None
+    first, last = (components[find(spec.graph)].spec for find in (find_first, find_last))
+    return replace(
+        spec,
+        components=MappingProxyType(components),
+        inputs=spec.inputs or (() if first is None else first.inputs),
+        outputs=spec.outputs or (() if last is None else last.outputs),
+    )
+
+
+def _with_described(spec: ComponentSpec, component: Component) -> ComponentSpec:
+    """Return the spec of a component with the inputs and outputs that its model file describes."""
+    own = spec.spec
+    if isinstance(component, Graph):
+        return spec if component.spec is own else replace(spec, spec=component.spec)
+    if own is None or own.model is None or not isinstance(component, Adapter):
+        return spec
+    return replace(spec, spec=replace(own, inputs=component.inputs, outputs=component.outputs))
 
 
 def _build_node(name: str, spec: ComponentSpec, graph: Spec, tools: GraphTools) -> Node:
@@ -97,6 +125,7 @@ def _build_node(name: str, spec: ComponentSpec, graph: Spec, tools: GraphTools) 
         except SeldonSpecError as error:
             raise add_component(error, name) from error.__cause__
         has_feedback = isinstance(component, (Adapter, Graph)) and component.has_feedback
+        spec = _with_described(spec, component)
     composite = component if isinstance(component, Graph) else None
     unit = _describe_unit(name, spec, graph)
 

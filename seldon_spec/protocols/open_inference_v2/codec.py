@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
+from seldon_spec.config.model import Spec
 from seldon_spec.errors import PayloadError, UnknownModel, UnwritableResult
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.datatypes import BYTES, find_datatype
@@ -49,6 +51,8 @@ class ModelInfo:
         name: in responses to requests that give no name.
         version: None: the model has none.
         inputs, outputs: as declared; empty: they are unknown.
+        find_spec: returns the spec with the inputs and outputs that a model file describes, once it is loaded; None:
+            only ``inputs`` and ``outputs`` count.
         aliases: further names.
         takes_any_name: whether requests may give any other name (routers and combiners).
         shows_metrics: whether the metrics of a call are in its response.
@@ -63,6 +67,12 @@ class ModelInfo:
     takes_any_name: bool = False
     shows_metrics: bool = False
     components: Mapping[str, ModelInfo] = field(default_factory=lambda: MappingProxyType({}))
+    find_spec: Callable[[], Spec | None] | None = None
+
+    def find_tensors(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Return the inputs and the outputs, after the model has been loaded."""
+        spec = None if self.find_spec is None else self.find_spec()
+        return (self.inputs, self.outputs) if spec is None else (spec.inputs, spec.outputs)
 
     def find(self, name: str, version: str = "") -> ModelInfo:
         """Return the model that a request names, or the component of a graph.
@@ -119,6 +129,29 @@ class InferBody:
         return len(self.body)
 
 
+class DeclaredTensors:
+    """The inputs and outputs of a model, as the codecs look them up.
+
+    Attributes:
+        inputs: by their names.
+        only_input: None: there are several, or they are unknown.
+        output_names: empty: they are unknown.
+        image_outputs: the media types of outputs that are images.
+        bf16_outputs: the names of outputs of BF16.
+        column_outputs: the names of outputs of shape [-1, 1], which a class may return without the second dimension.
+    """
+
+    __slots__ = ("bf16_outputs", "column_outputs", "image_outputs", "inputs", "only_input", "output_names")
+
+    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        self.inputs = {tensor.name: tensor for tensor in inputs}
+        self.only_input = inputs[0] if len(inputs) == 1 else None
+        self.output_names = [tensor.name for tensor in outputs]
+        self.image_outputs = {t.name: t.content_type for t in outputs if is_image_type(t.content_type)}
+        self.bf16_outputs = {tensor.name for tensor in outputs if tensor.datatype == "BF16"}
+        self.column_outputs = {tensor.name for tensor in outputs if tensor.shape == (-1, 1)}
+
+
 class OpenInferenceCodec:
     """The base class of the codecs.
 
@@ -138,11 +171,11 @@ class OpenInferenceCodec:
     def __init__(self, model: ModelInfo, raw_codec: Codec) -> None:
         self._model = model
         self._raw_codec = raw_codec
-        self._inputs = {tensor.name: tensor for tensor in model.inputs}
-        self._only_input = model.inputs[0] if len(model.inputs) == 1 else None
-        self._output_names = [tensor.name for tensor in model.outputs]
-        self._image_outputs = {t.name: t.content_type for t in model.outputs if is_image_type(t.content_type)}
-        self._bf16_outputs = {tensor.name for tensor in model.outputs if tensor.datatype == "BF16"}
+
+    @cached_property
+    def _declared(self) -> DeclaredTensors:
+        """The inputs and outputs; read for the first request, since a model file describes them once it is loaded."""
+        return DeclaredTensors(*self._model.find_tensors())
 
     @property
     def raw_codec(self) -> Codec:
@@ -151,6 +184,7 @@ class OpenInferenceCodec:
     def with_inputs(self: C, inputs: tuple[TensorSpec, ...]) -> C:
         """Return a codec of this encoding with other inputs; see ``Codec.with_inputs``."""
         codec = copy.copy(self)
+        codec.__dict__.pop("_declared", None)
         OpenInferenceCodec.__init__(codec, ModelInfo(self._model.name, inputs=inputs), self._raw_codec)
         return codec
 
@@ -179,7 +213,7 @@ class OpenInferenceCodec:
         tensors = output_tensors(message, ())
         for tensor in tensors:
             tensor.array = tensor.array.copy()
-        if len(tensors) == 1 and len(self._inputs) > 1:
+        if len(tensors) == 1 and len(self._declared.inputs) > 1:
             tensors = self._split_columns(tensors[0], message.names)
         parameters = tag_parameters(message)
         received = self._message(tensors, InferOptions(parameters=parameters), None)
@@ -191,11 +225,11 @@ class OpenInferenceCodec:
 
     def _split_columns(self, tensor: Tensor, names: Any) -> list[Tensor]:
         """Return the columns of an array as the declared inputs: by their names, or else in their order."""
-        array, declared = tensor.array, list(self._inputs)
+        array, declared = tensor.array, list(self._declared.inputs)
         if array.ndim != 2 or array.shape[1] != len(declared):
             return [tensor]
         columns = names if isinstance(names, list) and set(map(str, names)) == set(declared) else declared
-        shapes = [[-1] + [1] * (len(self._inputs[name].shape) - 1) for name in columns]
+        shapes = [[-1] + [1] * (len(self._declared.inputs[name].shape) - 1) for name in columns]
         return [Tensor(name, array[:, i].copy().reshape(shapes[i])) for i, name in enumerate(columns)]
 
     def _outputs(self, message: Message, requested: Sequence[RequestedOutput]) -> list[Tensor]:
@@ -205,13 +239,17 @@ class OpenInferenceCodec:
             PayloadError: there is no output of a requested name.
             ResultError: the class returned something that has no form in the protocol.
         """
-        tensors = select_outputs(output_tensors(message, self._output_names), requested)
-        for tensor in tensors if self._bf16_outputs else ():
-            if tensor.name in self._bf16_outputs and tensor.array.dtype == find_datatype("BF16").dtype:
+        declared = self._declared
+        tensors = select_outputs(output_tensors(message, declared.output_names), requested)
+        for tensor in tensors if declared.column_outputs else ():
+            if tensor.array.ndim == 1 and tensor.name in declared.column_outputs:
+                tensor.array = tensor.array.reshape(-1, 1)
+        for tensor in tensors if declared.bf16_outputs else ():
+            if tensor.name in declared.bf16_outputs and tensor.array.dtype == find_datatype("BF16").dtype:
                 tensor.datatype = "BF16"  # its bits are uint16 without ml_dtypes
-        for tensor in tensors if self._image_outputs else ():
-            if tensor.name in self._image_outputs and tensor.datatype == BYTES.name:
-                tensor.parameters = {"content_type": self._image_outputs[tensor.name], **tensor.parameters}
+        for tensor in tensors if declared.image_outputs else ():
+            if tensor.name in declared.image_outputs and tensor.datatype == BYTES.name:
+                tensor.parameters = {"content_type": declared.image_outputs[tensor.name], **tensor.parameters}
         return tensors
 
     def _message(self, tensors: list[Tensor], options: InferOptions, wire: InferBody | None) -> TensorMessage:
@@ -257,7 +295,7 @@ class OpenInferenceCodec:
         for tensor in tensors:
             if tensor.parameters:
                 tensor.content_type = _content_type(tensor.parameters, f"input {tensor.name!r:.100}")
-            declared = self._inputs.get(tensor.name, self._only_input if is_only else None)
+            declared = self._declared.inputs.get(tensor.name, self._declared.only_input if is_only else None)
             if declared is not None:
                 tensor.content_type = tensor.content_type or declared.content_type
                 if is_only and (tensor.array.shape[1:] or (1,)) == (len(declared.columns),):

@@ -13,6 +13,7 @@ from seldon_spec.errors import NotServing, PayloadError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec, EncodedResponse, Request, Response
+from seldon_spec.inference.served_spec import find_served_spec
 from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.grpc_protocol import (
     Decompress,
@@ -124,7 +125,7 @@ def open_inference_v2_grpc(spec: Spec, dispatcher: Dispatcher) -> GrpcProtocol:
         spec: of the model.
         dispatcher: of the component; its state is shown.
     """
-    model = make_model_info(spec)
+    model = make_model_info(spec, find_served_spec(spec, dispatcher))
 
     def make_codec(decompress: Decompress | None) -> Codec:
         codec = GraphProtoCodec(model) if model.components else V2ProtoCodec(model)

@@ -76,7 +76,7 @@ class V2JsonCodec(OpenInferenceCodec):
         if size is None:
             tensors, options = read_infer_request(read_json(wire), _EMPTY, name, keeps_rows=keeps_rows)
         elif size == 0:
-            tensors = [read_raw_request(wire, self._model.inputs)]
+            tensors = [read_raw_request(wire, self._model.find_tensors()[0])]
             options = InferOptions(is_binary=True, model_name=name or "")
         else:
             if not 0 < size <= len(wire):

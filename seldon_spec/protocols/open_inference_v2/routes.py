@@ -11,6 +11,7 @@ from seldon_spec.errors import PayloadError
 from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.message import Operation
 from seldon_spec.inference.request import Codec
+from seldon_spec.inference.served_spec import FindSpec
 from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.open_inference_v2.codec import ModelInfo
@@ -44,9 +45,14 @@ OPERATION_ROUTES = tuple(
 """The routes that call the model; Seldon Core's executor uses ``route`` and ``aggregate``."""
 
 
-def open_inference_v2(spec: Spec) -> RestProtocol:
-    """Return the Open Inference Protocol for the model of a spec."""
-    model = make_model_info(spec)
+def open_inference_v2(spec: Spec, find_spec: FindSpec | None = None) -> RestProtocol:
+    """Return the Open Inference Protocol for the model of a spec.
+
+    Args:
+        spec: of the model.
+        find_spec: see ``find_served_spec``.
+    """
+    model = make_model_info(spec, find_spec)
     codec_class = V2PassthroughCodec if spec.unit.is_passthrough else V2JsonCodec
     components = {name: ComponentCodec(V2JsonCodec(info), name) for name, info in model.components.items()}
 

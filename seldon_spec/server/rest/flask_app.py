@@ -90,7 +90,7 @@ class _Views:
     """The views of the routes."""
 
     def __init__(self, dispatcher: Dispatcher, spec: Spec) -> None:
-        protocols = rest_protocols(spec)
+        protocols = rest_protocols(spec, dispatcher)
         self._dispatcher = dispatcher
         self._protocols = protocols
         self._router = Router(protocols)

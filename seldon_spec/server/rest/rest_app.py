@@ -49,7 +49,7 @@ class RestApp:
         spec: Spec,
         make_app: Callable[[], WsgiApp],
     ) -> None:
-        protocols = rest_protocols(spec)
+        protocols = rest_protocols(spec, dispatcher)
         self._request_log = request_log
         self._router = Router(protocols)
         self._codecs = {

@@ -10,6 +10,7 @@ from typing import Any
 
 from seldon_spec.config.model import Spec
 from seldon_spec.inference.dispatcher import Dispatcher
+from seldon_spec.inference.served_spec import FindSpec
 from seldon_spec.protocols.route import Body, Document, Route
 
 _POLICY = {
@@ -33,12 +34,16 @@ _ASSETS = {"page.css": _CSS, "page.js": _JAVASCRIPT}
 _GRAPH_ASSETS = {"graph.css": _CSS, "graph.js": _JAVASCRIPT}
 
 
-def make_page(spec: Spec) -> tuple[Route, ...]:
+def make_page(spec: Spec, find_spec: FindSpec) -> tuple[Route, ...]:
     """Return the routes of the page and its files; with a graph, those of the forms and the counts of its components.
+
+    Args:
+        spec: its routes.
+        find_spec: returns the spec that the page shows, once the component is built.
 
     With ``server.auth``, a request for the page without a valid token gets one that contains only a form for the token.
     """
-    page = Document(partial(_render, spec), _HTML, _PAGE_HEADERS)
+    page = Document(partial(_render, find_spec), _HTML, _PAGE_HEADERS)
     login = None if spec.server.auth is None else Document(_render_login, _HTML, _PAGE_HEADERS)
     routes = [Route("page", "/", ("GET",), document=page, public_document=login)]
     assets = _ASSETS
@@ -46,7 +51,7 @@ def make_page(spec: Spec) -> tuple[Route, ...]:
         assets = _ASSETS | _GRAPH_ASSETS
         routes.append(Route("graph-counts", "/graph/counts", ("GET",), state_page=_show_counts))
         for name in spec.components:
-            form = Document(partial(_render_form, spec, name), _HTML, _PAGE_HEADERS)
+            form = Document(partial(_render_form, find_spec, name), _HTML, _PAGE_HEADERS)
             routes.append(Route(f"form-{name}", f"/graph/forms/{name}", ("GET",), document=form))
     for name, media_type in assets.items():
         asset = Document(partial(_read_asset, name), media_type, _ASSET_HEADERS)
@@ -54,16 +59,16 @@ def make_page(spec: Spec) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def _render(spec: Spec) -> bytes:
+def _render(find_spec: FindSpec) -> bytes:
     from seldon_spec.server.site.page_html import render_page  # not at the top: a server can run without the page
 
-    return render_page(spec).encode()
+    return render_page(find_spec()).encode()
 
 
-def _render_form(spec: Spec, component: str) -> bytes:
+def _render_form(find_spec: FindSpec, component: str) -> bytes:
     from seldon_spec.server.site.page_html import render_component
 
-    return render_component(spec, component).encode()
+    return render_component(find_spec(), component).encode()
 
 
 def _show_counts(dispatcher: Dispatcher, _parameters: Mapping[str, str], _body: Body) -> tuple[int, Any]:

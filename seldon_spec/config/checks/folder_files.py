@@ -1,0 +1,65 @@
+"""Files of the folder that a key names, and what the model file among them is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from seldon_spec.config.checks.context import RuleContext
+from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
+from seldon_spec.config.model_files.inspect import ModelFile, inspect_model
+from seldon_spec.config.paths import is_file, is_inside
+from seldon_spec.config.schema.lookup import join
+from seldon_spec.config.schema.suggest import guess
+from seldon_spec.errors import Diagnostic, FieldPath, Origin
+
+MODEL_PATH = ("model", "path")
+MODEL_FORMAT = ("model", "format")
+
+
+def find_missing_file(context: RuleContext, path: FieldPath, text: str, origin: Origin) -> Iterator[Diagnostic]:
+    """Report a path that is no file, or is outside the folder."""
+    if not is_inside(context.folder, text):
+        yield Diagnostic(
+            "outside-folder",
+            f"{join(path)} is outside the folder",
+            origin,
+            path=path,
+            found=text,
+            allowed="the path of a file in the folder",
+            help="the image is built from the folder alone: copy the file into it",
+        )
+    elif not is_file(context.folder / text):
+        names = [p.relative_to(context.folder).as_posix() for p in _files_like(context.folder, text)]
+        match = guess(text, names, likeness=0.75)
+        yield Diagnostic(
+            "no-such-file",
+            f"{join(path)}: the folder has no such file",
+            origin,
+            path=path,
+            found=text,
+            help=f'did you mean "{match}"?' if match else None,
+        )
+
+
+def _files_like(folder: Path, text: str) -> Iterator[Path]:
+    suffix = PurePosixPath(text).suffix
+    for pattern in (f"*{suffix}", f"*/*{suffix}"):
+        yield from (path for path in folder.glob(pattern) if is_file(path))
+
+
+def find_model_file(context: RuleContext) -> ModelFile | None:
+    """Return what the model file says of itself; None if there is no such file in the folder."""
+    path = context.values.get(MODEL_PATH)
+    if not isinstance(path, str) or any(find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))):
+        return None
+    return inspect_model(context.folder / path)
+
+
+def find_format(context: RuleContext) -> ModelFormat | None:
+    """Return the format that is given or, without one, that of the file; None if it is unknown."""
+    name = context.values.get(MODEL_FORMAT)
+    if name is None:
+        found = find_model_file(context)
+        name = None if found is None else found.format
+    return FORMATS.get(name or "")

@@ -1,0 +1,76 @@
+"""Compare the versions of libraries that a model file records with those that are installed, here or in the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from seldon_spec.config.checks.context import RuleContext, line_origin
+from seldon_spec.config.checks.distributions import PROVIDERS, package_of
+from seldon_spec.config.checks.folder_files import MODEL_PATH, find_model_file
+from seldon_spec.config.checks.requirements import Requirements
+from seldon_spec.config.model_files.formats import BY_MODULE, VersionRule
+from seldon_spec.errors import Diagnostic, Origin, Severity
+
+_RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+def check_installed_versions(context: RuleContext, versions: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """Report a recorded version that the version installed here does not fit."""
+    for module, recorded in versions.items():
+        found = _find_installed(module)
+        if found is not None and not _fits(module, recorded, found):
+            yield _describe(context, module, recorded, f"{found} is installed here", context.origin(*MODEL_PATH))
+
+
+def check_required_versions(context: RuleContext, requirements: Requirements) -> Iterator[Diagnostic]:
+    """Report a recorded version that the requirements of the image do not fit."""
+    file = find_model_file(context)
+    for module, recorded in ({} if file is None else file.versions).items():
+        lines = (requirements.find(name) for name in PROVIDERS.get(module, (module,)))
+        line = next((each for each in lines if each is not None), None)
+        if line is None:
+            continue
+        from seldon_spec.config.checks.requirement_versions import parse  # imports packaging, which is slow
+
+        parsed = parse(line)
+        if parsed is None:
+            continue
+        pins = [each.version for each in parsed.specifier if each.operator in ("==", "===") and "*" not in each.version]
+        allows = parsed.specifier.contains(recorded, prereleases=True)
+        if (pins and not _fits(module, recorded, pins[0])) or (not pins and not allows):
+            yield _describe(context, module, recorded, f"{line.file} has {line.text}", line_origin(context, line))
+
+
+def _find_installed(module: str) -> str | None:
+    from importlib.metadata import distributions  # slow, and rarely needed
+
+    found = (next(iter(distributions(name=name)), None) for name in PROVIDERS.get(module, (module,)))
+    return next((each.version for each in found if each is not None), None)
+
+
+def _fits(module: str, recorded: str, found: str) -> bool:
+    """Return whether a version may load what another one wrote; releases that only fix errors do not count."""
+    parts = [_RELEASE.match(text) for text in (recorded, found)]
+    wrote, loads = ([int(part) for part in (each.groups(default="0") if each else ())] for each in parts)
+    if not wrote or not loads:
+        return True
+    row = BY_MODULE.get(module)
+    if row is not None and row.version_rule is VersionRule.NOT_OLDER:
+        return loads >= wrote
+    return loads[:2] == wrote[:2]
+
+
+def _describe(context: RuleContext, module: str, recorded: str, found: str, origin: Origin) -> Diagnostic:
+    row, package = BY_MODULE.get(module), package_of(module)
+    allowed = recorded if row is None or row.version_rule is VersionRule.SAME else f"{recorded} or later"
+    return Diagnostic(
+        "model-version",
+        f"{context.values.get(MODEL_PATH)} was written by {package} {recorded}",
+        origin,
+        Severity.WARNING,
+        MODEL_PATH,
+        found=found,
+        allowed=f"{package} {allowed}",
+        help=f"install {package}=={recorded}, or save the model again",
+    )

@@ -1,0 +1,83 @@
+"""The formats of model files, one row each. The schema, the checks, the runtimes and the tests follow this table.
+
+A new format is a row here, a module in ``seldon_spec/runtimes`` and its name in the schema; ``inspect.py`` recognises
+its files. Imports none of the libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+
+class VersionRule(Enum):
+    """Which versions of a library may load a file that another one wrote."""
+
+    SAME = "the same version"
+    NOT_OLDER = "that version or a later one"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFormat:
+    """A format of model files.
+
+    Attributes:
+        name: in ``model.format``.
+        module: the top-level module of the library; its distribution is in the table of ``distributions``.
+        suffixes: of file names whose contents do not decide, e.g. of a file that is compressed in an unusual way.
+        runtime: the module and the function that makes the object for a file, e.g. ``pkg.module:function``.
+        methods: the methods that a model may have; the first one is the default.
+        options: the keys of ``model.options`` that the runtime takes.
+        without_code: what to write instead of a pickle, whose loading executes code.
+        version_rule: for the version that a file records.
+    """
+
+    name: str
+    module: str
+    suffixes: tuple[str, ...]
+    runtime: str
+    methods: tuple[str, ...]
+    options: tuple[str, ...]
+    without_code: str
+    version_rule: VersionRule = VersionRule.SAME
+
+
+_ALL = (
+    ModelFormat(
+        "sklearn",
+        "sklearn",
+        (".joblib", ".pkl", ".pickle", ".skops"),
+        "seldon_spec.runtimes.sklearn:load_model",
+        ("predict", "predict_proba", "transform", "decision_function", "apply"),
+        ("threads", "trusted"),
+        "save it with skops, or export it to ONNX",
+    ),
+    ModelFormat(
+        "xgboost",
+        "xgboost",
+        (".json", ".ubj", ".xgb"),
+        "seldon_spec.runtimes.xgboost:load_model",
+        ("predict", "predict_proba", "apply"),
+        ("threads",),
+        "save it with save_model, as JSON or UBJSON",
+        VersionRule.NOT_OLDER,
+    ),
+    ModelFormat(
+        "lightgbm",
+        "lightgbm",
+        (".txt", ".lgb"),
+        "seldon_spec.runtimes.lightgbm:load_model",
+        ("predict", "predict_proba"),
+        ("threads",),
+        "save its booster with save_model, as text",
+        VersionRule.NOT_OLDER,
+    ),
+)
+
+FORMATS: Mapping[str, ModelFormat] = MappingProxyType({each.name: each for each in _ALL})
+"""The formats by name."""
+
+BY_MODULE: Mapping[str, ModelFormat] = MappingProxyType({each.module: each for each in _ALL})
+"""The formats by the top-level module that defines the class of a pickled model."""

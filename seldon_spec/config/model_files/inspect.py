@@ -1,0 +1,147 @@
+"""What a model file says of itself: its format, its class, and the versions that it records. Nothing is executed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
+from seldon_spec.config.model_files.ubjson import find_ubj_version
+
+_EDGE_BYTES = 1 << 14
+"""The start and the end of a file, which are enough to recognise it."""
+
+_MAX_SCHEMA_BYTES = 64 << 20
+_SKOPS_SCHEMA = "schema.json"
+_UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
+_COLUMN_NAMES = '"feature_names_in_"'
+_PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,200}")
+_JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
+_JSON_VERSION = re.compile(rb'"version"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
+_SKOPS_VERSION = re.compile(r'"_sklearn_version":\s*\{[^{}]*"content":\s*"\\"([0-9][0-9A-Za-z.+!-]{0,63})\\""')
+_SKOPS_MODULE = re.compile(r'"__module__":\s*"([A-Za-z_][A-Za-z0-9_]*)')
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What is known of a model file.
+
+    Attributes:
+        format: the name of its format; None: it has no known one.
+        kind: what it is, for diagnostics, e.g. ``a pickle of sklearn.svm._classes.SVC``.
+        is_certain: the contents decide the format, not the name alone.
+        is_pickle: loading it executes code of the file.
+        is_joblib: only joblib can load it.
+        is_skops: it is a file of skops.
+        modules: the top-level modules that loading it needs, besides that of the format.
+        versions: the recorded versions of libraries, by top-level module.
+    """
+
+    format: str | None
+    kind: str
+    is_certain: bool = True
+    is_pickle: bool = False
+    is_joblib: bool = False
+    is_skops: bool = False
+    modules: frozenset[str] = frozenset()
+    versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+
+def inspect_model(path: Path) -> ModelFile | None:
+    """Inspect a model file; None if there is no such regular file, or it cannot be read.
+
+    A file that has not changed since it was last inspected is not read again.
+    """
+    try:
+        if not path.is_file():
+            return None
+        stat = path.stat()
+        return _inspect(path.resolve(), stat.st_mtime_ns, stat.st_size)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=64)
+def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
+    with path.open("rb") as stream:
+        head = stream.read(_EDGE_BYTES)
+        stream.seek(max(0, size - _EDGE_BYTES))
+        tail = stream.read(_EDGE_BYTES)
+    found = _inspect_skops(path) if head.startswith(b"PK\x03\x04") else None
+    found = found or _inspect_native(head, tail) or _inspect_pickle(path, head)
+    if found is not None:
+        return found
+    suffix = path.suffix.lower()
+    name = next((each.name for each in FORMATS.values() if suffix in each.suffixes), None)
+    return ModelFile(name, "a file of an unknown kind", is_certain=False, is_pickle=suffix in _PICKLED)
+
+
+def _inspect_native(head: bytes, tail: bytes) -> ModelFile | None:
+    """Recognise a file of a library's own format."""
+    if head.startswith(_UBJ):
+        version = find_ubj_version(tail)
+        return ModelFile("xgboost", "a model of XGBoost in UBJSON", versions=_versions("xgboost", version))
+    if _JSON.match(head) and b'"learner"' in head + tail:
+        found = _JSON_VERSION.search(tail) or _JSON_VERSION.search(head)
+        version = None if found is None else ".".join(part.decode() for part in found.groups())
+        return ModelFile("xgboost", "a model of XGBoost in JSON", versions=_versions("xgboost", version))
+    if head.startswith((b"tree\nversion=", b"tree\r\nversion=")):
+        return ModelFile("lightgbm", "a model of LightGBM in text")
+    return None
+
+
+def _versions(module: str, version: str | None) -> Mapping[str, str]:
+    return MappingProxyType({} if version is None else {module: version})
+
+
+def _inspect_pickle(path: Path, head: bytes) -> ModelFile | None:
+    from seldon_spec.config.model_files.pickles import may_be_pickle, scan_pickle  # decompressors, which few files need
+
+    facts = scan_pickle(path, head) if may_be_pickle(head) else None
+    if facts is None:
+        return None
+    module, name = facts.root
+    top = module.partition(".")[0]
+    found = BY_MODULE.get(top)
+    return ModelFile(
+        None if found is None else found.name,
+        f"a pickle of {_show_class(module, name)}",
+        is_pickle=True,
+        is_joblib=facts.is_joblib,
+        modules=frozenset(facts.modules),
+        versions=MappingProxyType(facts.versions),
+    )
+
+
+def _show_class(module: str, name: str) -> str:
+    shown = name if module == "builtins" else f"{module}.{name}"
+    return shown if _NAME.fullmatch(shown) else "a class without a proper name"
+
+
+def _inspect_skops(path: Path) -> ModelFile | None:
+    import zipfile  # few files need it
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_SKOPS_SCHEMA).file_size > _MAX_SCHEMA_BYTES:
+                return None
+            text = archive.read(_SKOPS_SCHEMA).decode()
+        root = json.loads(text)
+        module, name = root["__module__"], root["__class__"]
+        top = module.partition(".")[0]
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError, zipfile.BadZipFile):
+        return None
+    found, version = BY_MODULE.get(top), _SKOPS_VERSION.search(text)
+    return ModelFile(
+        None if found is None else found.name,
+        f"a skops file of {_show_class(module, name)}",
+        is_skops=True,
+        modules=frozenset({"skops", *_SKOPS_MODULE.findall(text), *(["pandas"] if _COLUMN_NAMES in text else [])}),
+        versions=_versions("sklearn", None if version is None else version[1]),
+    )

@@ -1,0 +1,3 @@
+class MyModel:
+    def predict(self, X, names):
+        return X
