@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.folder_files import MODEL_PATH, find_format, find_model_file
 from seldon_spec.config.checks.table_rules import needed_by_tables
+from seldon_spec.config.model_files.urls import SCHEMES, is_url, scheme_of
 from seldon_spec.config.paths import exists
 from seldon_spec.errors import FieldPath
 
@@ -20,6 +21,10 @@ def needed_packages(context: RuleContext) -> Iterator[tuple[FieldPath, str]]:
     yield from needed_by_tables(context)
     row, file = find_format(context), find_model_file(context)
     modules = set() if row is None else {row.module}
+    path = context.values.get(MODEL_PATH)
+    remote = SCHEMES.get(scheme_of(path)) if isinstance(path, str) and is_url(path) else None
+    if remote is not None:
+        modules.add(remote)
     if file is not None:
         modules |= file.modules - sys.stdlib_module_names - _OWN
     for module in sorted(modules):
