@@ -25,16 +25,16 @@ class ModelSpec:
 
     Attributes:
         path: of the file, relative to the folder; or a URL.
-        sha256: the checksum of the file; None: it is not checked.
-        download: when the file of a URL is downloaded.
         format: a name in the table of formats; the loader sets that of the file if it is not given. None: unknown.
         method: of the model; the loader sets the default. None: there is no format.
         options: of the runtime.
+        sha256: the checksum of the file; None: it is not checked.
+        download: when the file of a URL is downloaded.
     """
 
     path: str
-    sha256: str | None = None
-    download: Literal["start", "image"] = "start"
     format: str | None = None
     method: str | None = None
     options: ModelOptions = ModelOptions()
+    sha256: str | None = None
+    download: Literal["start", "image"] = "start"
