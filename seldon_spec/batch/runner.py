@@ -145,6 +145,7 @@ class Runner:
                 self._progress.is_interrupted = True
                 self._save()
         finally:
+            self._stopping.set()  # ends the retries of what is still in flight
             executor.shutdown(wait=False, cancel_futures=True)
             self._files.writer.close()
             self._files.failed.close()
@@ -212,10 +213,12 @@ class Runner:
         Raises:
             BatchStopped: the model cannot be reached, or rejects every request.
         """
-        while not future.done():
+        while True:
             self._show()
             if time.monotonic() >= self._next_save:
                 self._save()
+            if future.done():
+                break
             with suppress(FutureTimeoutError):
                 future.exception(_SHOW_SECONDS)
         try:
@@ -273,11 +276,10 @@ class Runner:
             self._progress.reasons.append((self._progress.rows, outcome.reason))
         self._files.failed.add(self._progress.rows, outcome.rows, outcome.reason)
 
-    def _start(self, first: Scored | None) -> None:
+    def _start(self, first: Scored) -> None:
         """Begin the output with the columns of its first predictions."""
-        rows = first.rows if first is not None else self._held[0].rows
-        names = list(rows.names)
-        self._open(names, [PREDICTION] if first is None else first.predictions.list_columns(names))
+        names = list(first.rows.names)
+        self._open(names, first.predictions.list_columns(names))
         held, self._held = self._held, []
         for outcome in held:
             self._write_failed(outcome)
@@ -289,8 +291,10 @@ class Runner:
     def _finish(self) -> None:
         if self._held:
             raise self._no_predictions("no row has a prediction")
+        if self._names is None:  # the input has no rows
+            self._open(list(self._files.reader.columns), [PREDICTION])
+        self._save()
         self._files.writer.finish()
-        self._files.failed.flush()
         self._files.progress.remove()
 
     def _no_predictions(self, what: str) -> BatchStopped:

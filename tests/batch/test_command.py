@@ -311,6 +311,15 @@ def test_another_input_cannot_continue_an_output(
     assert read_rows(output)[1:] == [["1", "2", "2.0", "-1.0"]]
 
 
+@pytest.mark.parametrize(("suffix", "expected"), [(".csv", "a,b,prediction\n"), (".jsonl", "")])
+def test_an_input_without_rows_has_an_output_without_rows(
+    suffix: str, expected: str, tmp_path: Path, model: Model
+) -> None:
+    data = write_csv(tmp_path / "in.csv", [])
+    assert batch(data, "--path", model("Model"), "--output", tmp_path / f"out{suffix}") == 0
+    assert (tmp_path / f"out{suffix}").read_text() == expected
+
+
 def test_files_of_a_folder(tmp_path: Path, model: Model) -> None:
     files = tmp_path / "files"
     (files / "inner").mkdir(parents=True)
