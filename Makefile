@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What is imported is what was installed.
 unexport PYTHONPATH
 
-.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser test-ray lint types docs lock clean
+.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser test-ray test-runtimes lint types docs lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-clients  installs the clients of Triton and KServe, and sends requests from them to the server'
 	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
 	@echo 'make test-ray  installs Ray, compares its responses with those of the server, and tests the command ray'
+	@echo 'make test-runtimes  installs the libraries of model files, trains small models, and serves them'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -60,6 +61,10 @@ test-browser: .venv-browser/.wheel
 # In an environment of its own: Ray is large, and needs other packages than the tests.
 test-ray: .venv-ray/.wheel
 	$(call run_tests,.venv-ray,tests/ray,-m ray)
+
+# In an environment of its own: the libraries of model files are large.
+test-runtimes: .venv-runtimes/.wheel
+	$(call run_tests,.venv-runtimes,tests/runtimes,-m runtimes)
 
 lint: .venv/.tools
 	$(BIN)/ruff check
@@ -108,6 +113,7 @@ lock: .venv-uv/.uv
 	$(LOCK) --group test --constraint tests/oldest.txt --output-file requirements/oldest.txt
 	$(LOCK) --universal --group test --group browser --output-file requirements/browser.txt
 	$(LOCK) --universal --group test --group ray --output-file requirements/ray.txt
+	$(LOCK) --universal --group test --group runtimes --output-file requirements/runtimes.txt
 	$(LOCK_GROUP) --group client-triton --output-file requirements/client-triton.txt
 	$(LOCK_GROUP) --group client-kserve --output-file requirements/client-kserve.txt
 	$(LOCK_GROUP) --group uv --output-file requirements/uv.txt
@@ -162,6 +168,9 @@ build/clients/.venv-%/.locked: requirements/client-%.txt .venv-uv/.uv
 
 .venv-ray/.wheel: requirements/ray.txt build/.wheel
 	$(call install_wheel,.venv-ray,$(PYTHON),$<)
+
+.venv-runtimes/.wheel: requirements/runtimes.txt build/.wheel
+	$(call install_wheel,.venv-runtimes,$(PYTHON),$<)
 
 # The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
 .venv-oldest/.wheel: requirements/oldest.txt build/.wheel

@@ -26,8 +26,8 @@ INTRODUCTION = """\
 
 Every key of `seldon.yaml`, and every variable that is read. A file has exactly one of `class_name`, `model` and
 `graph`; no other key is required. Flags override variables, variables override the file, and the file overrides the
-defaults; `seldon-spec show` prints the origin of each value. `seldon-spec schema` prints the JSON Schema from which this
-page is generated.
+defaults; `seldon-spec show` prints the origin of each value. `seldon-spec schema` prints the JSON Schema from which
+this page is generated.
 
 ## Keys
 """

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-OWN = ["browser", "demo", "dev", "oldest", "ray"]
+OWN = ["browser", "demo", "dev", "oldest", "ray", "runtimes"]
 CLIENTS = ["client-kserve", "client-triton"]
 LOCKS = [*OWN, *CLIENTS, "uv"]
 PYTHONS = ["3.10.0", "3.10.13", "3.11.7", "3.12.1", "3.13.0"]
@@ -22,6 +22,7 @@ GROUPS = {
     "dev": ["build", "docs", "lint", "test"],
     "oldest": ["test"],
     "ray": ["ray", "test"],
+    "runtimes": ["runtimes", "test"],
     **{n: [n] for n in (*CLIENTS, "uv")},
 }
 

@@ -54,7 +54,7 @@ class SklearnModel:
     """
 
     def __init__(self, estimator: Any, method: str) -> None:
-        self._estimator = estimator
+        self.estimator = estimator
         self._method = method
         self._call = find_method(estimator, method)
 
@@ -66,13 +66,13 @@ class SklearnModel:
 
     def contract(self) -> dict[str, Any]:
         """Return its inputs and outputs in the form of seldon.yaml, as far as it describes them."""
-        columns = list_columns(self._estimator)
+        columns = list_columns(self.estimator)
         if not columns:
             return {}
-        result, problem = try_row(self._call, columns, is_named=list_feature_names(self._estimator) is not None)
+        result, problem = try_row(self._call, columns, is_named=list_feature_names(self.estimator) is not None)
         if problem is not None:
             logger.warning("the model cannot process a row of its own columns: %s", problem)
-        return {"inputs": make_inputs(columns), "outputs": describe_result(self._estimator, self._method, result)}
+        return {"inputs": make_inputs(columns), "outputs": describe_result(self.estimator, self._method, result)}
 
 
 class SklearnTableModel(SklearnModel):
