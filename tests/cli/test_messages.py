@@ -29,7 +29,7 @@ REMEDIES = [
     ("batching: {max_rows: 8}", 'did you mean "server.batching"?'),
     ("workers: 4", 'did you mean "server.workers"?'),
     ("tracing: true", 'did you mean "server.tracing"?'),
-    ("model_file: a.joblib", 'did you mean "parameters"?'),
+    ("model_file: a.joblib", 'did you mean "model"?'),
     ("ports: 9000", "write {http: 9000}"),
     ("ports: {rest: 9000}", 'did you mean "http"?'),
     ("port: 9000", 'did you mean "ports.http"?'),

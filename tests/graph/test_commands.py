@@ -202,7 +202,7 @@ def test_the_old_command_line_refers_to_the_new_one(
     monkeypatch.chdir(pair)
     assert microservice.run(["Model"]) == 1
     written = capsys.readouterr().err
-    assert "a spec has either class_name or graph, not both [graph-or-class]" in written
+    assert "this one has class_name and graph [graph-or-class]" in written
     assert "help: this command serves one class; for the graph, run: seldon-spec serve seldon.yaml" in written
 
 

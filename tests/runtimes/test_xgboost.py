@@ -63,7 +63,7 @@ def test_a_booster_predicts_what_its_objective_defines(
     import xgboost
 
     count = 2 if objective.startswith("binary") else 3
-    parameters = {"objective": objective, "booster": booster}
+    parameters: dict[str, Any] = {"objective": objective, "booster": booster}
     parameters |= {"num_class": 3} if objective.startswith("multi") else {}
     matrix = xgboost.DMatrix(iris.rows[: 20 * count], iris.classes[: 20 * count])
     model = xgboost.train(parameters, matrix, 3)

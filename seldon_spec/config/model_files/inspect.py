@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
-from seldon_spec.config.model_files.pickles import find_ubj_version, may_be_pickle, scan_pickle
+from seldon_spec.config.model_files.ubjson import find_ubj_version
 
 _EDGE_BYTES = 1 << 14
 """The start and the end of a file, which are enough to recognise it."""
@@ -74,7 +73,7 @@ def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
         stream.seek(max(0, size - _EDGE_BYTES))
         tail = stream.read(_EDGE_BYTES)
     found = _inspect_skops(path) if head.startswith(b"PK\x03\x04") else None
-    found = found or (_inspect_pickle(path, head) if may_be_pickle(head) else _inspect_native(head, tail))
+    found = found or _inspect_native(head, tail) or _inspect_pickle(path, head)
     if found is not None:
         return found
     suffix = path.suffix.lower()
@@ -101,7 +100,9 @@ def _versions(module: str, version: str | None) -> Mapping[str, str]:
 
 
 def _inspect_pickle(path: Path, head: bytes) -> ModelFile | None:
-    facts = scan_pickle(path, head)
+    from seldon_spec.config.model_files.pickles import may_be_pickle, scan_pickle  # decompressors, which few files need
+
+    facts = scan_pickle(path, head) if may_be_pickle(head) else None
     if facts is None:
         return None
     module, name = facts.root
@@ -123,6 +124,8 @@ def _show_class(module: str, name: str) -> str:
 
 
 def _inspect_skops(path: Path) -> ModelFile | None:
+    import zipfile  # few files need it
+
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(_SKOPS_SCHEMA).file_size > _MAX_SCHEMA_BYTES:

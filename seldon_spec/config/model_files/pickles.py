@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from seldon_spec.config.model_files.ubjson import find_ubj_version
 
 MAX_OPCODES = 2_000_000
 """The limit of a scan, which then ends with what was found so far."""
@@ -35,10 +35,9 @@ _MAX_VALUE = 64 << 20
 """Longer values are skipped."""
 
 _MAX_DEPTH = 8
-_DTYPE = re.compile(r"[?a-zA-Z][0-9]{0,9}")
+_DTYPE = re.compile(r"([a-zA-Z])([0-9]{1,9})")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,63}")
 _SKLEARN_VERSION = "_sklearn_version"
-_UBJ_VERSION = re.compile(rb"version\[#L\x00{7}\x03((?:i.|I..|l....|L........){3})", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -82,19 +81,6 @@ def scan_pickle(path: Path, head: bytes) -> PickleFacts | None:
     except Exception:  # of a damaged or hostile file, of any type
         return facts if facts.root[0] else None
     return facts
-
-
-def find_ubj_version(data: bytes) -> str | None:
-    """Return the version of XGBoost in data of its binary format UBJSON."""
-    found = _UBJ_VERSION.search(data)
-    if found is None:
-        return None
-    parts, rest = [], found[1]
-    for _ in range(3):
-        size = {b"i": 1, b"I": 2, b"l": 4, b"L": 8}[rest[:1]]
-        parts.append(int.from_bytes(rest[1 : 1 + size], "big"))
-        rest = rest[1 + size :]
-    return ".".join(map(str, parts))
 
 
 class _LimitReached(Exception):
@@ -269,11 +255,13 @@ class _Scanner(pickle._Unpickler):
         if text.startswith("O"):
             _scan(self._source, self._facts, self._budget, self._depth + 1)
             return
-        if not _DTYPE.fullmatch(text):
+        found = _DTYPE.fullmatch(text)
+        if found is None:
             raise _LimitReached
         if state.get("numpy_array_alignment_bytes") is not None:
             self._source.skip(self._source.read(1)[0])
-        self._source.skip(math.prod(state["shape"]) * np.dtype(text).itemsize)
+        item_bytes = int(found[2]) * (4 if found[1] == "U" else 1)
+        self._source.skip(math.prod(state["shape"]) * item_bytes)
 
 
 def _counted(step: Callable[[Any], None]) -> Callable[[Any], None]:
