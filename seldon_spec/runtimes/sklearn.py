@@ -72,7 +72,12 @@ class SklearnModel:
         result, problem = try_row(self._call, columns, is_named=list_feature_names(self.estimator) is not None)
         if problem is not None:
             logger.warning("the model cannot process a row of its own columns: %s", problem)
-        return {"inputs": make_inputs(columns), "outputs": describe_result(self.estimator, self._method, result)}
+        outputs = describe_result(self.estimator, self._method, result)
+        try:
+            return {"inputs": make_inputs(columns), "outputs": outputs}
+        except ModelFileError as error:
+            logger.warning("the inputs of the model are not described: %s", error)
+            return {"outputs": outputs}
 
 
 class SklearnTableModel(SklearnModel):

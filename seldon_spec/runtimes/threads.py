@@ -23,7 +23,7 @@ def limit_threads(threads: int) -> None:
 def limit_jobs(model: Any, threads: int) -> None:
     """Set the number of parallel jobs of an estimator and of its parts, such as the steps of a pipeline."""
     for part in list_parts(model):
-        if "n_jobs" in vars(part):
+        if "n_jobs" in getattr(part, "__dict__", {}):
             part.n_jobs = threads
         if type(part).__module__.startswith("xgboost."):
             with contextlib.suppress(Exception):  # a part that is not fitted

@@ -69,6 +69,15 @@ def test_a_file_of_joblib_tells_its_class_and_version(tmp_path: Path, compress: 
     _check(file, is_joblib=True)
 
 
+def test_a_model_of_a_table_needs_pandas(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    model = StandardScaler().fit(pandas.DataFrame(ROWS, columns=["a", "b"]))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    found = inspect_model(tmp_path / "model.pkl")
+    assert found is not None
+    assert "pandas" in found.modules
+
+
 def test_arrays_of_objects_and_texts_are_skipped(tmp_path: Path) -> None:
     model = make_pipeline(OneHotEncoder()).fit([["a", 1, "x" * 100], ["b", 2.5, None]])
     joblib.dump(model, tmp_path / "model.bin")

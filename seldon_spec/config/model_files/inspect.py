@@ -19,6 +19,7 @@ _EDGE_BYTES = 1 << 14
 _MAX_SCHEMA_BYTES = 64 << 20
 _SKOPS_SCHEMA = "schema.json"
 _UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
+_COLUMN_NAMES = '"feature_names_in_"'
 _PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,200}")
 _JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
@@ -141,6 +142,6 @@ def _inspect_skops(path: Path) -> ModelFile | None:
         None if found is None else found.name,
         f"a skops file of {_show_class(module, name)}",
         is_skops=True,
-        modules=frozenset({"skops", *_SKOPS_MODULE.findall(text)}),
+        modules=frozenset({"skops", *_SKOPS_MODULE.findall(text), *(["pandas"] if _COLUMN_NAMES in text else [])}),
         versions=_versions("sklearn", None if version is None else version[1]),
     )

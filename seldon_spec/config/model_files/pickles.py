@@ -38,6 +38,8 @@ _MAX_DEPTH = 8
 _DTYPE = re.compile(r"([a-zA-Z])([0-9]{1,9})")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,63}")
 _SKLEARN_VERSION = "_sklearn_version"
+_COLUMN_NAMES = "feature_names_in_"
+"""An attribute of estimators that were fitted on a DataFrame, and get one from their runtime."""
 
 
 @dataclass(slots=True)
@@ -233,6 +235,8 @@ class _Scanner(pickle._Unpickler):
         state, holder = self.stack.pop(), self.stack[-1]
         if isinstance(state, dict):
             self._note_versions(state)
+            if _COLUMN_NAMES in state:
+                self._facts.modules.add("pandas")
             if isinstance(holder, _Placeholder) and holder.name == "NumpyArrayWrapper":
                 self._skip_array(state)
 
