@@ -158,6 +158,23 @@ def test_a_prediction_of_another_width_is_a_failed_row(numbers: Path, tmp_path: 
     assert [row[2:] != ["", ""] for row in found[1:]] == [index < 50 for index in range(1, 400)]
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "expected"),
+    [
+        ("Words", ".csv", "a,b,prediction_0,prediction_1\n" + "1,2,yes,no\n" * 3),
+        ("Words", ".jsonl", '{"a":1,"b":2,"prediction_0":"yes","prediction_1":"no"}\n' * 3),
+        ("Holes", ".csv", "a,b,prediction_0,prediction_1\n" + "1,2,,\n" * 3),
+        ("Holes", ".jsonl", '{"a":1,"b":2,"prediction_0":null,"prediction_1":null}\n' * 3),
+    ],
+)
+def test_equal_predictions_that_are_no_numbers(
+    name: str, suffix: str, expected: str, tmp_path: Path, model: Model
+) -> None:
+    data = write_csv(tmp_path / "in.csv", [[1, 2]] * 3)
+    assert batch(data, "--path", model(name), "--output", tmp_path / f"out{suffix}") == 0
+    assert (tmp_path / f"out{suffix}").read_text() == expected
+
+
 def test_requests_fit_into_the_limit_of_the_server(tmp_path: Path, model: Model, serve_folder: Start) -> None:
     data = write_csv(tmp_path / "in.csv", [[index, 0] for index in range(2000)])
     with serve_folder(model("Model", "server: {max_body_bytes: 1000}\n")) as server:
