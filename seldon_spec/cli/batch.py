@@ -133,9 +133,11 @@ def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
     Raises:
         WrongArgument: the output exists, and is neither to be continued nor to be replaced.
     """
-    if choices.output.resolve() == choices.data.resolve():
-        raise WrongArgument("--output is DATA itself", "choose another file")
+    if choices.failed.resolve() in (choices.output.resolve(), progress_file.path.resolve()):
+        raise WrongArgument("--failed is the file of --output or of its progress", "choose another file")
     for option, file in (("--output", choices.output), ("--failed", choices.failed)):
+        if file.resolve() == choices.data.resolve():
+            raise WrongArgument(f"{option} is DATA itself", "choose another file")
         if choices.data.is_dir() and file.resolve().is_relative_to(choices.data.resolve()):
             raise WrongArgument(f"{option} is in the folder of DATA, whose files are the rows", "choose another folder")
     if choices.output.is_dir():
