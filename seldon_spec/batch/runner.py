@@ -21,7 +21,7 @@ from seldon_spec.batch.failed_rows import FailureLog
 from seldon_spec.batch.predictions import PREDICTION
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader, Rows
-from seldon_spec.batch.scorer import BatchStopped, Failed, Outcome, Scored, Scorer
+from seldon_spec.batch.scorer import BatchStopped, Failed, NothingPredicted, Outcome, Scored, Scorer
 from seldon_spec.batch.tuning import MAX_CONCURRENCY, Gate, Tuner
 from seldon_spec.batch.writer import Writer
 from seldon_spec.errors import SeldonSpecError
@@ -131,8 +131,9 @@ class Runner:
             What was done; ``is_interrupted`` if a signal has stopped it, so that it can be continued.
 
         Raises:
-            BatchStopped: the model cannot be reached, or predicts no row; the output can be continued.
-            SeldonSpecError: a file cannot be read or written; the output can be continued if only the input is damaged.
+            BatchStopped: the model cannot be reached; the output can be continued.
+            NothingPredicted: the first rows have no prediction, or the format of the output cannot hold one.
+            SeldonSpecError: a file cannot be read or written.
         """
         self._begin(checkpoint)
         executor = ThreadPoolExecutor(max(2 * MAX_CONCURRENCY, self._tuner.concurrency), "seldon-spec-batch")
@@ -259,7 +260,7 @@ class Runner:
                 try:
                     self._files.writer.write(outcome.rows, found)
                 except ValueError as error:
-                    raise BatchStopped(str(error)) from None
+                    raise NothingPredicted(str(error)) from None
                 self._progress.rows += len(outcome.rows)
                 return
             reason = f"the prediction has {width} values, and the first one has {len(self._predicted)}"
@@ -297,10 +298,10 @@ class Runner:
         self._files.writer.finish()
         self._files.progress.remove()
 
-    def _no_predictions(self, what: str) -> BatchStopped:
+    def _no_predictions(self, what: str) -> NothingPredicted:
         for index, outcome in enumerate(self._held):
             self._files.failed.add(index + 1, outcome.rows, outcome.reason)
-        return BatchStopped(f"{what}; row 1: {self._held[0].reason}")
+        return NothingPredicted(f"{what}; row 1: {self._held[0].reason}")
 
     def _save(self) -> None:
         """Write everything to the disk, and then the checkpoint."""

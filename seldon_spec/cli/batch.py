@@ -23,7 +23,7 @@ from seldon_spec.batch.open_files import open_reader, open_writer
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader
 from seldon_spec.batch.runner import Files, Progress, Runner
-from seldon_spec.batch.scorer import ClientModel, Scorer, list_waits
+from seldon_spec.batch.scorer import BatchStopped, ClientModel, Scorer, list_waits
 from seldon_spec.batch.tuning import MAX_CONCURRENCY, Tuner
 from seldon_spec.calls.client import Client
 from seldon_spec.calls.errors import CallFailed, NoConnection
@@ -94,7 +94,7 @@ def run_batch(
     progress_file = ProgressFile(choices.output)
     if _is_complete(choices, progress_file):
         write_stderr(f"{choices.output} is complete")
-        return OK
+        return USER_ERROR if choices.failed.exists() else OK
     spec = None if url is not None else load(path, os.environ, flags)
     if spec is not None:
         print_diagnostics(spec.diagnostics, with_summary=False)
@@ -123,7 +123,7 @@ def run_batch(
 def _run(runner: Runner, checkpoint: Checkpoint | None) -> Progress:
     try:
         return runner.run(checkpoint)
-    except SeldonSpecError as error:
+    except BatchStopped as error:
         raise SeldonSpecError(f"{error}\n     = help: --resume continues where it stopped") from error
 
 
@@ -225,7 +225,8 @@ def _print_summary(choices: Choices, progress: Progress) -> None:
     size = f"{progress.rows_per_request} rows a request, {progress.concurrency} at once"
     write_stderr(f"{state} {progress.rows:,} rows to {choices.output} ({rate}; {size})")
     if progress.failed:
-        write_stderr(f"{progress.failed:,} rows have no prediction: {choices.failed}")
+        have = "row has" if progress.failed == 1 else "rows have"
+        write_stderr(f"{progress.failed:,} {have} no prediction: {choices.failed}")
         for number, reason in progress.reasons:
             write_stderr(f"  row {number}: {reason}")
     if progress.is_interrupted:
