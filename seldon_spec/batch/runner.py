@@ -21,7 +21,7 @@ from seldon_spec.batch.failed_rows import FailureLog
 from seldon_spec.batch.predictions import PREDICTION
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader, Rows
-from seldon_spec.batch.scorer import BatchStopped, Failed, Outcome, Scored, Scorer
+from seldon_spec.batch.scorer import BatchStopped, Failed, NothingPredicted, Outcome, Scored, Scorer
 from seldon_spec.batch.tuning import MAX_CONCURRENCY, Gate, Tuner
 from seldon_spec.batch.writer import Writer
 from seldon_spec.errors import SeldonSpecError
@@ -131,8 +131,9 @@ class Runner:
             What was done; ``is_interrupted`` if a signal has stopped it, so that it can be continued.
 
         Raises:
-            BatchStopped: the model cannot be reached, or predicts no row; the output can be continued.
-            SeldonSpecError: a file cannot be read or written; the output can be continued if only the input is damaged.
+            BatchStopped: the model cannot be reached; the output can be continued.
+            NothingPredicted: the first rows have no prediction, or the format of the output cannot hold one.
+            SeldonSpecError: a file cannot be read or written.
         """
         self._begin(checkpoint)
         executor = ThreadPoolExecutor(max(2 * MAX_CONCURRENCY, self._tuner.concurrency), "seldon-spec-batch")
@@ -145,6 +146,7 @@ class Runner:
                 self._progress.is_interrupted = True
                 self._save()
         finally:
+            self._stopping.set()  # ends the retries of what is still in flight
             executor.shutdown(wait=False, cancel_futures=True)
             self._files.writer.close()
             self._files.failed.close()
@@ -212,10 +214,12 @@ class Runner:
         Raises:
             BatchStopped: the model cannot be reached, or rejects every request.
         """
-        while not future.done():
+        while True:
             self._show()
             if time.monotonic() >= self._next_save:
                 self._save()
+            if future.done():
+                break
             with suppress(FutureTimeoutError):
                 future.exception(_SHOW_SECONDS)
         try:
@@ -256,7 +260,7 @@ class Runner:
                 try:
                     self._files.writer.write(outcome.rows, found)
                 except ValueError as error:
-                    raise BatchStopped(str(error)) from None
+                    raise NothingPredicted(str(error)) from None
                 self._progress.rows += len(outcome.rows)
                 return
             reason = f"the prediction has {width} values, and the first one has {len(self._predicted)}"
@@ -273,11 +277,10 @@ class Runner:
             self._progress.reasons.append((self._progress.rows, outcome.reason))
         self._files.failed.add(self._progress.rows, outcome.rows, outcome.reason)
 
-    def _start(self, first: Scored | None) -> None:
+    def _start(self, first: Scored) -> None:
         """Begin the output with the columns of its first predictions."""
-        rows = first.rows if first is not None else self._held[0].rows
-        names = list(rows.names)
-        self._open(names, [PREDICTION] if first is None else first.predictions.list_columns(names))
+        names = list(first.rows.names)
+        self._open(names, first.predictions.list_columns(names))
         held, self._held = self._held, []
         for outcome in held:
             self._write_failed(outcome)
@@ -289,14 +292,16 @@ class Runner:
     def _finish(self) -> None:
         if self._held:
             raise self._no_predictions("no row has a prediction")
+        if self._names is None:  # the input has no rows
+            self._open(list(self._files.reader.columns), [PREDICTION])
+        self._save()
         self._files.writer.finish()
-        self._files.failed.flush()
         self._files.progress.remove()
 
-    def _no_predictions(self, what: str) -> BatchStopped:
+    def _no_predictions(self, what: str) -> NothingPredicted:
         for index, outcome in enumerate(self._held):
             self._files.failed.add(index + 1, outcome.rows, outcome.reason)
-        return BatchStopped(f"{what}; row 1: {self._held[0].reason}")
+        return NothingPredicted(f"{what}; row 1: {self._held[0].reason}")
 
     def _save(self) -> None:
         """Write everything to the disk, and then the checkpoint."""

@@ -23,7 +23,7 @@ from seldon_spec.batch.open_files import open_reader, open_writer
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader
 from seldon_spec.batch.runner import Files, Progress, Runner
-from seldon_spec.batch.scorer import ClientModel, Scorer, list_waits
+from seldon_spec.batch.scorer import BatchStopped, ClientModel, Scorer, list_waits
 from seldon_spec.batch.tuning import MAX_CONCURRENCY, Tuner
 from seldon_spec.calls.client import Client
 from seldon_spec.calls.errors import CallFailed, NoConnection
@@ -94,7 +94,7 @@ def run_batch(
     progress_file = ProgressFile(choices.output)
     if _is_complete(choices, progress_file):
         write_stderr(f"{choices.output} is complete")
-        return OK
+        return USER_ERROR if choices.failed.exists() else OK
     spec = None if url is not None else load(path, os.environ, flags)
     if spec is not None:
         print_diagnostics(spec.diagnostics, with_summary=False)
@@ -123,7 +123,7 @@ def run_batch(
 def _run(runner: Runner, checkpoint: Checkpoint | None) -> Progress:
     try:
         return runner.run(checkpoint)
-    except SeldonSpecError as error:
+    except BatchStopped as error:
         raise SeldonSpecError(f"{error}\n     = help: --resume continues where it stopped") from error
 
 
@@ -133,9 +133,11 @@ def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
     Raises:
         WrongArgument: the output exists, and is neither to be continued nor to be replaced.
     """
-    if choices.output.resolve() == choices.data.resolve():
-        raise WrongArgument("--output is DATA itself", "choose another file")
+    if choices.failed.resolve() in (choices.output.resolve(), progress_file.path.resolve()):
+        raise WrongArgument("--failed is the file of --output or of its progress", "choose another file")
     for option, file in (("--output", choices.output), ("--failed", choices.failed)):
+        if file.resolve() == choices.data.resolve():
+            raise WrongArgument(f"{option} is DATA itself", "choose another file")
         if choices.data.is_dir() and file.resolve().is_relative_to(choices.data.resolve()):
             raise WrongArgument(f"{option} is in the folder of DATA, whose files are the rows", "choose another folder")
     if choices.output.is_dir():
@@ -223,7 +225,8 @@ def _print_summary(choices: Choices, progress: Progress) -> None:
     size = f"{progress.rows_per_request} rows a request, {progress.concurrency} at once"
     write_stderr(f"{state} {progress.rows:,} rows to {choices.output} ({rate}; {size})")
     if progress.failed:
-        write_stderr(f"{progress.failed:,} rows have no prediction: {choices.failed}")
+        have = "row has" if progress.failed == 1 else "rows have"
+        write_stderr(f"{progress.failed:,} {have} no prediction: {choices.failed}")
         for number, reason in progress.reasons:
             write_stderr(f"  row {number}: {reason}")
     if progress.is_interrupted:

@@ -13,7 +13,7 @@ import pytest
 from seldon_spec.batch.csv_files import CsvReader, CsvWriter
 from seldon_spec.batch.failed_rows import FailedRows
 from seldon_spec.batch.predictions import NotByRow, Predictions, read_value
-from seldon_spec.batch.progress_file import ProgressFile
+from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Rows
 from seldon_spec.batch.runner import Files, Progress, Runner
 from seldon_spec.batch.scorer import BatchStopped, Scorer
@@ -242,3 +242,18 @@ def test_given_sizes_are_kept() -> None:
     tuner.on_overload(1.0)
     tuner.limit_rows(5)
     assert (tuner.rows, tuner.concurrency) == (5, 3)
+
+
+def test_checkpoints_are_written_however_fast_the_model_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seldon_spec.batch.runner._SAVE_SECONDS", 0.0)
+    saved: list[int] = []
+    save = ProgressFile.save
+
+    def record(self: ProgressFile, checkpoint: Checkpoint) -> None:
+        saved.append(checkpoint.rows)
+        save(self, checkpoint)
+
+    monkeypatch.setattr(ProgressFile, "save", record)
+    score(data, ScriptedModel())
+    assert set(range(0, 101, 10)) <= set(saved)
+    assert saved == sorted(saved)
