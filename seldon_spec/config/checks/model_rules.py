@@ -36,13 +36,13 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     path = context.values.get(MODEL_PATH)
     if not isinstance(path, str):
         return
+    problems = [*check_url(context, path)] if is_url(path) else []
+    if problems:
+        yield from problems
+        return
     found, row = find_model_file(context), find_format(context)
     errors = [
-        *(
-            check_url(context, path)
-            if is_url(path)
-            else find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))
-        ),
+        *(() if is_url(path) else find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))),
         *check_download(context, path),
         *_check_format(context, found),
         *(_check_method(context, row) if row is not None else ()),

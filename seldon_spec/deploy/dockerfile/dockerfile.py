@@ -91,12 +91,13 @@ def _downloads_stage(spec: Spec) -> Iterator[str]:
     )
     yield f"WORKDIR {_stage_folder('downloads', spec.image.workdir)}"
     mounts = "".join(f"--mount=type=secret,id={name},target={file} \\\n    " for name, file in _CREDENTIALS)
+    commands = []
     for folder, model in found:
         url = quoting.quote_shell(model.path, "model.path")
         target = quoting.quote_shell(as_path(folder or "."), "a path")
         words = " ".join([url, target, *([] if model.sha256 is None else [model.sha256])])
-        yield f"RUN {mounts}{ENV}/bin/python -m seldon_spec.model_store {words}"
-    yield f"RUN {_OPEN}"
+        commands.append(f"{ENV}/bin/python -m seldon_spec.model_store {words}")
+    yield f"RUN {mounts}" + " && \\\n    ".join([*commands, _OPEN])
 
 
 def _code_stage(install: InstallSteps, workdir: str) -> Iterator[str]:
