@@ -96,7 +96,7 @@ def test_a_model_in_the_folder_is_served(folder: Path, serve_folder: Serve, caps
     assert run(["validate", "--strict", str(folder)]) == 0
     assert capsys.readouterr().out == ""
     spec = _spec(folder)
-    assert (spec["name"], spec["inputs"]) == ("doubler", ["x0", "x1"])
+    assert (spec["name"], spec["inputs"]) == ("served", ["x0", "x1"])
     assert spec["outputs"] == [{"name": "prediction", "datatype": "FP64", "shape": [-1, 1], "columns": ["prediction"]}]
     assert spec["image"]["model_files"] == ["doubler.pkl"]
     with serve_folder(folder) as server:
@@ -282,7 +282,10 @@ class TestScikitLearn:
         return model.fit(self._table(), ["no", "yes", "no", "yes"])
 
     def test_columns_of_several_types_become_inputs(self, tmp_path: Path) -> None:
-        assert run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"]) == 0
+        assert (
+            run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"])
+            == 0
+        )
         text = {"datatype": "BYTES", "shape": [-1], "content_type": "str"}
         assert _spec(tmp_path)["inputs"] == [
             {"name": "age", "datatype": "FP64", "shape": [-1], "optional": True, "example": 3.0},
@@ -337,7 +340,10 @@ class TestScikitLearn:
     def test_requirements_are_the_installed_versions(self, tmp_path: Path) -> None:
         from importlib.metadata import version
 
-        assert run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"]) == 0
+        assert (
+            run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"])
+            == 0
+        )
         names = ["joblib", "numpy", "pandas", "scikit-learn"]
         assert (tmp_path / "requirements.txt").read_text().split() == [f"{name}=={version(name)}" for name in names]
 
@@ -356,7 +362,10 @@ class TestScikitLearn:
         assert row == pytest.approx([0.5, 0.5])
 
     def test_a_classifier_of_a_table_is_served(self, tmp_path: Path, serve_folder: Serve) -> None:
-        assert run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"]) == 0
+        assert (
+            run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"])
+            == 0
+        )
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout

@@ -83,7 +83,10 @@ def test_a_file_in_the_folder_is_not_copied(model: Path, tmp_path: Path) -> None
 def test_a_format_that_only_the_name_tells_is_written(tmp_path: Path) -> None:
     (tmp_path / "iris.skops").write_bytes(b"?")
     assert run(["init", str(tmp_path), "--model", str(tmp_path / "iris.skops")]) == 0
-    assert yaml.safe_load((tmp_path / "seldon.yaml").read_text())["model"] == {"path": "iris.skops", "format": "sklearn"}
+    assert yaml.safe_load((tmp_path / "seldon.yaml").read_text())["model"] == {
+        "path": "iris.skops",
+        "format": "sklearn",
+    }
 
 
 def test_nothing_of_the_file_is_executed(tmp_path: Path) -> None:
