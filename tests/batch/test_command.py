@@ -295,6 +295,8 @@ WRONG = {
     "an output among the rows": (["Model-model", "--path", ".", "--output", "Model-model/out.csv"], 2),
     "an output that exists": (["in.csv", "--path", "Model-model", "--output", "in.xlsx"], 2),
     "a server and a path": (["in.csv", "--path", ".", "--at", "http://x", "--output", "out.csv"], 2),
+    "a server and a cluster": (["in.csv", "--on", "ray", "--at", "http://x", "--output", "out.csv"], 2),
+    "a cluster without Ray": (["in.csv", "--path", "Model-model", "--on", "ray", "--output", "out.csv"], 2),
     "a token without a server": (["in.csv", "--token-file", "in.csv", "--output", "out.csv"], 2),
     "a URL of another scheme": (["in.csv", "--at", "ftp://x", "--output", "out.csv"], 1),
     "both kinds of start": (["in.csv", "--output", "out.csv", "--resume", "--overwrite"], 2),
