@@ -66,5 +66,6 @@ def _is_marked(process: psutil.Process, name: str, text: str) -> bool:
         return os.fsencode(f"{name}={text}") in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it has exited, or belongs to another user, or the system has no such file
         with contextlib.suppress(psutil.Error, OSError):
-            return bool(process.environ().get(name) == text)
+            variables = process.as_dict(["environ"])["environ"]  # None: it cannot be read
+            return bool((variables or {}).get(name) == text)
     return False
