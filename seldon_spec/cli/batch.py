@@ -214,6 +214,9 @@ def _open_reader(choices: Choices, declared: DeclaredColumns) -> Reader:
     reader = open_reader(data, choices.input_format, columns=choices.columns, **options)
     names = list(reader.columns)
     if choices.columns or not declared.names or names == list(declared.names) or not set(declared.names) <= set(names):
+        if names and declared.count not in (None, len(names)):
+            sent = f"{len(names)} columns are sent, but the model declares {declared.count}"
+            write_stderr(f"warning: {sent}; --columns NAME,… selects them")
         return reader
     reader.close()
     kept = [name for name in names if name not in declared.names]
