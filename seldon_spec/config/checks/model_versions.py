@@ -10,6 +10,7 @@ from seldon_spec.config.checks.distributions import PROVIDERS, package_of
 from seldon_spec.config.checks.folder_files import MODEL_PATH, find_model_file
 from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.model_files.formats import BY_MODULE, VersionRule
+from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.errors import Diagnostic, Origin, Severity
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
@@ -66,7 +67,7 @@ def _describe(context: RuleContext, module: str, recorded: str, found: str, orig
     allowed = recorded if row is None or row.version_rule is VersionRule.SAME else f"{recorded} or later"
     return Diagnostic(
         "model-version",
-        f"{context.values.get(MODEL_PATH)} was written by {package} {recorded}",
+        f"{show_path(context.values.get(MODEL_PATH))} was written by {package} {recorded}",
         origin,
         Severity.WARNING,
         MODEL_PATH,
