@@ -266,13 +266,15 @@ def test_an_interrupted_run_continues(
     rows[5][0], rows[2500][0] = -666, 777
     data = write_csv(tmp_path / "in.csv", rows)
     outputs = [tmp_path / f"{name}{suffix}" for name in ("whole", "parts")]
-    gate = folder / "gate"
+    reached, gate = folder / "reached", folder / "gate"
     with serve_folder(folder) as server:
         arguments = [data, "--at", f"http://127.0.0.1:{server.http}", "--rows", "50", "--output"]
         assert batch(*arguments, outputs[0]) == 1
+        os.mkfifo(reached)
         os.mkfifo(gate)
         process = _start([*arguments, outputs[1]])
         try:
+            reached.open().close()  # a checkpoint can be saved before that
             written = _wait_for_checkpoint(process, outputs[1])
             process.send_signal(number)
             if number == signal.SIGKILL:
