@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from seldon_spec.inference.arrays import Array
 from seldon_spec.runtimes.estimators import get_attribute
+
+Array: TypeAlias = npt.NDArray[Any]
 
 Calculation: TypeAlias = Callable[[Array], Array]
 """Takes rows of float64 of shape ``(rows, columns)``; OverflowError: only the estimator can process them."""

@@ -191,6 +191,19 @@ def test_only_the_declared_columns_are_sent(tmp_path: Path, model: Model, capsys
     assert "has no column 'c'" in capsys.readouterr().err
 
 
+def test_more_columns_than_the_model_of_a_server_declares_are_a_warning(
+    tmp_path: Path, model: Model, serve_folder: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_csv(tmp_path / "in.csv", [["x1", 1, 5], ["x2", 2, 6]], "id,a,b\n")
+    with serve_folder(model("Model", "inputs: [a, b]\n")) as server:
+        options = [data, "--at", f"http://127.0.0.1:{server.http}", "--output"]
+        assert batch(*options, tmp_path / "all.csv") == 1
+        assert "3 columns are sent, but the model declares 2; --columns" in capsys.readouterr().err
+        assert batch(*options, tmp_path / "out.csv", "--columns", "a,b") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert read_rows(tmp_path / "out.csv")[1:] == [["x1", "1", "5", "2.0", "-1.0"], ["x2", "2", "6", "4.0", "-2.0"]]
+
+
 def test_the_first_rows_that_fail_wait_for_the_columns(tmp_path: Path, model: Model) -> None:
     data = write_csv(tmp_path / "in.csv", [[-666, 0]] * 20 + [[1, 0]])
     assert batch(data, "--path", model("Model"), "--output", tmp_path / "out.csv") == 1
@@ -253,13 +266,15 @@ def test_an_interrupted_run_continues(
     rows[5][0], rows[2500][0] = -666, 777
     data = write_csv(tmp_path / "in.csv", rows)
     outputs = [tmp_path / f"{name}{suffix}" for name in ("whole", "parts")]
-    gate = folder / "gate"
+    reached, gate = folder / "reached", folder / "gate"
     with serve_folder(folder) as server:
         arguments = [data, "--at", f"http://127.0.0.1:{server.http}", "--rows", "50", "--output"]
         assert batch(*arguments, outputs[0]) == 1
+        os.mkfifo(reached)
         os.mkfifo(gate)
         process = _start([*arguments, outputs[1]])
         try:
+            reached.open().close()  # a checkpoint can be saved before that
             written = _wait_for_checkpoint(process, outputs[1])
             process.send_signal(number)
             if number == signal.SIGKILL:
@@ -295,6 +310,8 @@ WRONG = {
     "an output among the rows": (["Model-model", "--path", ".", "--output", "Model-model/out.csv"], 2),
     "an output that exists": (["in.csv", "--path", "Model-model", "--output", "in.xlsx"], 2),
     "a server and a path": (["in.csv", "--path", ".", "--at", "http://x", "--output", "out.csv"], 2),
+    "a server and a cluster": (["in.csv", "--on", "ray", "--at", "http://x", "--output", "out.csv"], 2),
+    "a cluster without Ray": (["in.csv", "--path", "Model-model", "--on", "ray", "--output", "out.csv"], 2),
     "a token without a server": (["in.csv", "--token-file", "in.csv", "--output", "out.csv"], 2),
     "a URL of another scheme": (["in.csv", "--at", "ftp://x", "--output", "out.csv"], 1),
     "both kinds of start": (["in.csv", "--output", "out.csv", "--resume", "--overwrite"], 2),
