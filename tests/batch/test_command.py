@@ -279,14 +279,15 @@ def test_an_interrupted_run_continues(
             process.send_signal(number)
             if number == signal.SIGKILL:
                 process.wait()
-            reader = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
+            readers = [os.open(fifo, os.O_RDONLY | os.O_NONBLOCK) for fifo in (reached, gate)]
             process.communicate(timeout=60)
         finally:
             process.kill()
         assert process.returncode == (-number if number == signal.SIGKILL else 130)
         assert 0 < written <= 2500
         assert batch(*arguments, outputs[1], "--resume") == 1
-        os.close(reader)
+        for reader in readers:
+            os.close(reader)
     assert outputs[1].read_bytes() == outputs[0].read_bytes()
     failed = [path.with_name(f"{path.name}.failed.jsonl").read_text() for path in outputs]
     assert failed[1] == failed[0]
