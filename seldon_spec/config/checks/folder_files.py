@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
 from seldon_spec.config.model_files.inspect import ModelFile, inspect_model
-from seldon_spec.config.paths import is_file, is_inside
+from seldon_spec.config.paths import is_file, is_folder, is_inside
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.config.schema.suggest import guess
 from seldon_spec.errors import Diagnostic, FieldPath, Origin
@@ -17,7 +17,9 @@ MODEL_PATH = ("model", "path")
 MODEL_FORMAT = ("model", "format")
 
 
-def find_missing_file(context: RuleContext, path: FieldPath, text: str, origin: Origin) -> Iterator[Diagnostic]:
+def find_missing_file(
+    context: RuleContext, path: FieldPath, text: str, origin: Origin, *, may_be_folder: bool = False
+) -> Iterator[Diagnostic]:
     """Report a path that is no file, or is outside the folder."""
     if not is_inside(context.folder, text):
         yield Diagnostic(
@@ -29,7 +31,7 @@ def find_missing_file(context: RuleContext, path: FieldPath, text: str, origin: 
             allowed="the path of a file in the folder",
             help="the image is built from the folder alone: copy the file into it",
         )
-    elif not is_file(context.folder / text):
+    elif not is_file(context.folder / text) and not (may_be_folder and is_folder(context.folder / text)):
         names = [p.relative_to(context.folder).as_posix() for p in _files_like(context.folder, text)]
         match = guess(text, names, likeness=0.75)
         yield Diagnostic(
@@ -48,10 +50,15 @@ def _files_like(folder: Path, text: str) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if is_file(path))
 
 
+def find_missing_model(context: RuleContext, text: str) -> Iterator[Diagnostic]:
+    """Report a path of a model that is neither a file nor a folder, or is outside the folder."""
+    yield from find_missing_file(context, MODEL_PATH, text, context.origin(*MODEL_PATH), may_be_folder=True)
+
+
 def find_model_file(context: RuleContext) -> ModelFile | None:
     """Return what the model file says of itself; None if there is no such file in the folder."""
     path = context.values.get(MODEL_PATH)
-    if not isinstance(path, str) or any(find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))):
+    if not isinstance(path, str) or any(find_missing_model(context, path)):
         return None
     return inspect_model(context.folder / path)
 
