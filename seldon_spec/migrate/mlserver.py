@@ -23,8 +23,7 @@ _INTEGER = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CUSTOM = "a runtime of your own: write a class with predict(X, names), or infer(inputs) for named tensors"
 _HUGGINGFACE = "a pipeline of transformers, for which there is no runtime here: write a class that calls it"
-_CATBOOST = "there is no runtime for models of CatBoost here: write a class that loads the file"
-_NO_RUNTIME = {"mlserver_huggingface": _HUGGINGFACE, "mlserver_catboost": _CATBOOST}
+_NO_RUNTIME = {"mlserver_huggingface": _HUGGINGFACE}
 _NO_KEY = "it has no equivalent key"
 _BATCH_TIME = "max_batch_time"
 

@@ -64,6 +64,7 @@ MLSERVER_RUNTIMES: Mapping[str, ModelServer] = MappingProxyType(
         "mlserver_sklearn.SKLearnModel": ModelServer("sklearn", ("model.joblib", "model.pickle", "model.pkl")),
         "mlserver_xgboost.XGBoostModel": ModelServer("xgboost", ("model.bst", "model.json", "model.ubj")),
         "mlserver_lightgbm.LightGBMModel": ModelServer("lightgbm", ("model.bst",)),
+        "mlserver_catboost.CatboostModel": ModelServer("catboost", ("model.cbm", "model.bin")),
         "mlserver_mlflow.MLflowRuntime": ModelServer("mlflow"),
     }
 )

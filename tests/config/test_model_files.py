@@ -165,6 +165,8 @@ TEXTS = {
     "xgboost-json": (b'{"learner":{},"version":[3,2,0]}', "xgboost", {"xgboost": "3.2.0"}),
     "xgboost-json-indented": (b'{\n  "version": [2, 1, 4],\n  "learner": {}\n}', "xgboost", {"xgboost": "2.1.4"}),
     "lightgbm": (b"tree\nversion=v4\nnum_class=3\n", "lightgbm", {}),
+    "catboost": (b"CBM1\x10\0Summary: CatBoost release 1.2.10. commit", "catboost", {"catboost": "1.2.10"}),
+    "catboost-of-no-release": (b"CBM1\x10\0\0", "catboost", {}),
     "json": (b'{"weights": [1, 2]}', None, {}),
     "text": (b"tree of life\n", None, {}),
     "empty": (b"", None, {}),

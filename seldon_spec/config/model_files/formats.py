@@ -77,6 +77,16 @@ _ALL = (
         VersionRule.NOT_OLDER,
     ),
     ModelFormat(
+        "catboost",
+        "catboost",
+        (".cbm",),
+        "seldon_spec.runtimes.catboost:load_model",
+        ("predict", "predict_proba"),
+        ("threads",),
+        "save it with save_model, as cbm",
+        VersionRule.NOT_OLDER,
+    ),
+    ModelFormat(
         "mlflow",
         "mlflow",
         (),

@@ -20,6 +20,8 @@ _EDGE_BYTES = 1 << 14
 _MAX_SCHEMA_BYTES = 64 << 20
 _SKOPS_SCHEMA = "schema.json"
 _UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
+_CBM = b"CBM1"
+_CBM_VERSION = re.compile(rb"\bCatBoost release (\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)\b")
 _COLUMN_NAMES = '"feature_names_in_"'
 _PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,200}")
@@ -122,6 +124,10 @@ def _inspect_native(head: bytes, tail: bytes) -> ModelFile | None:
         return ModelFile("xgboost", "a model of XGBoost in JSON", versions=_versions("xgboost", version))
     if head.startswith((b"tree\nversion=", b"tree\r\nversion=")):
         return ModelFile("lightgbm", "a model of LightGBM in text")
+    if head.startswith(_CBM):
+        release = _CBM_VERSION.search(tail) or _CBM_VERSION.search(head)
+        version = None if release is None else release[1].decode()
+        return ModelFile("catboost", "a model of CatBoost", versions=_versions("catboost", version))
     return None
 
 
