@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
     ("config.contract", "config.deployment", "config.graph"),
-    ("config.model_files.spec",),
+    ("config.model_files.spec", "config.model_files.urls"),
     ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
     ("config.yaml", "config.schema.lookup"),
     ("config.model_files",),
@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.checks", "config.secrets"),
     ("config",),
     ("client",),
-    ("runtimes",),
+    ("runtimes", "model_store"),
     # bytes
     ("transport.bounded_cache", "transport.turns", "transport.abuse", "transport.tcp", "transport.buffers"),
     ("transport.capacity", "transport.templates", "transport.header_fields", "transport.tls"),

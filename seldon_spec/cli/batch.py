@@ -101,15 +101,27 @@ def run_batch(
     spec = None if url is not None else load(path, os.environ, flags)
     if spec is not None:
         print_diagnostics(spec.diagnostics, with_summary=False)
-        logging.getLogger("seldon_spec").setLevel(logging.CRITICAL)  # the failed rows have the reasons
     try:
-        progress = _score(choices, url, spec, flags, credentials)
+        with _quiet_log() if spec is not None else contextlib.nullcontext():
+            progress = _score(choices, url, spec, flags, credentials)
     except Stopped:  # while a cluster starts
         return INTERRUPTED
     _print_summary(choices, progress)
     if progress.is_interrupted:
         return INTERRUPTED
     return USER_ERROR if progress.failed else OK
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Log no errors of rows in this process: the file of failed rows has them."""
+    logger = logging.getLogger("seldon_spec")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _score(

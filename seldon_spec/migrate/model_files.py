@@ -11,14 +11,11 @@ from types import MappingProxyType
 
 from seldon_spec.config.checks.distributions import package_of
 from seldon_spec.config.model_files.formats import FORMATS
+from seldon_spec.config.model_files.urls import SCHEMES, find_problem, is_url, scheme_of
 from seldon_spec.config.paths import is_file, is_inside
 from seldon_spec.errors import Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 
-SCHEMES = frozenset({"file", "gs", "http", "https", "s3"})
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SECRET = re.compile(r"://[^/]*@|\?")
 _SUFFIX = re.compile(r"\.(bin|bst|cbm|joblib|json|pickle|pkl|skops|txt|ubj|xgb)$", re.IGNORECASE)
 
 
@@ -93,28 +90,24 @@ def add_model(
     gathered.add(("model", "path"), path, position, label, Rank.DEPLOYMENT)
     if method != FORMATS[server.format].methods[0]:
         gathered.add(("model", "method"), method, position, f"{label}, which calls {method}", Rank.DEPLOYMENT)
-    gathered.packages.append((package_of(FORMATS[server.format].module), position))
+    modules = [FORMATS[server.format].module, SCHEMES.get(scheme_of(path)) if is_url(path) else None]
+    gathered.packages += [(package_of(module), position) for module in modules if module is not None]
     return True
 
 
 def _find_path(
     folder: Path, server: ModelServer, uri: str, position: Position, label: str, gathered: Gathered
 ) -> str | None:
-    scheme = _SCHEME.match(uri)
-    if scheme is not None and scheme[1].lower() not in SCHEMES:
-        allowed = ", ".join(sorted(SCHEMES))
-        why = (
-            f"model.path has no scheme {scheme[1]}, only {allowed}: copy the model into the folder, or to such a place"
-        )
-        gathered.leave_out(position, label, why)
-        return None
-    if scheme is not None and _SECRET.search(uri):
-        why = "the URL has a password or a query: copy the model into the folder, or use a URL without them"
-        gathered.leave_out(position, label, why)
-        return None
-    if scheme is not None:
+    if is_url(uri):
         is_whole = not server.files or bool(_SUFFIX.search(uri))
-        return uri if is_whole else f"{uri.rstrip('/')}/{server.files[0]}"
+        url = uri if is_whole else f"{uri.rstrip('/')}/{server.files[0]}"
+        problem = "it has a query, which may be a token" if "?" in uri else find_problem(url)
+        if problem is None:
+            return url
+        allowed = ", ".join(SCHEMES)
+        why = f"{problem}: copy the model into the folder, or to a place with a URL of {allowed}"
+        gathered.leave_out(position, label, why)
+        return None
     if not uri or not is_inside(folder, uri):
         gathered.leave_out(
             position, label, "it names no place in the folder: copy the model into it, and set model.path"

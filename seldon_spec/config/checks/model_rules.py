@@ -18,10 +18,12 @@ from seldon_spec.config.checks.folder_files import (
     find_missing_model,
     find_model_file,
 )
+from seldon_spec.config.checks.model_url_rules import check_download, check_url
 from seldon_spec.config.checks.model_versions import check_installed_versions
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
 from seldon_spec.config.model_files.inspect import ModelFile
+from seldon_spec.config.model_files.urls import SCHEMES, is_url, scheme_of
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Severity
 
@@ -34,9 +36,14 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     path = context.values.get(MODEL_PATH)
     if not isinstance(path, str):
         return
+    problems = [*check_url(context, path)] if is_url(path) else []
+    if problems:
+        yield from problems
+        return
     found, row = find_model_file(context), find_format(context)
     errors = [
-        *find_missing_model(context, path),
+        *(() if is_url(path) else find_missing_model(context, path)),
+        *check_download(context, path),
         *_check_format(context, found),
         *(_check_method(context, row) if row is not None else ()),
         *(_check_options(context, row) if row is not None else ()),
@@ -48,7 +55,10 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     if found.is_pickle or row.is_folder:
         yield _warn_of_code(context, row)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
-        yield from _check_installed(context, row)
+        yield from _check_installed(context, row.module, f"the format {row.name}")
+        remote = SCHEMES.get(scheme_of(path)) if is_url(path) else None
+        if remote is not None:
+            yield from _check_installed(context, remote, f"{scheme_of(path)}://")
         yield from check_installed_versions(context, found.versions)
 
 
@@ -110,16 +120,16 @@ def _check_options(context: RuleContext, row: ModelFormat) -> Iterator[Diagnosti
             )
 
 
-def _check_installed(context: RuleContext, row: ModelFormat) -> Iterator[Diagnostic]:
-    """Report that the library is not installed here; only the commands that load the model need it."""
-    if find_spec(row.module) is None:
+def _check_installed(context: RuleContext, module: str, what: str) -> Iterator[Diagnostic]:
+    """Report that a library is not installed here; only the commands that load the model need it."""
+    if find_spec(module) is None:
         yield Diagnostic(
             "missing-package",
-            f"model: the format {row.name} needs {package_of(row.module)}, which is not installed here",
+            f"model: {what} needs {package_of(module)}, which is not installed here",
             context.origin(*MODEL_PATH),
             Severity.NOTE,
             MODEL_PATH,
-            help=f"pip install {package_of(row.module)}, to serve the model here",
+            help=f"pip install {package_of(module)}, to serve the model here",
         )
 
 

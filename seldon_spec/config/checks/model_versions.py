@@ -13,6 +13,7 @@ from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.model import ImageSpec
 from seldon_spec.config.model_files.formats import BY_MODULE, VersionRule
 from seldon_spec.config.model_files.mlmodel import PYTHON
+from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.errors import Diagnostic, Origin, Severity
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
@@ -82,7 +83,7 @@ def _describe(context: RuleContext, module: str, recorded: str, found: str, orig
     allowed = recorded if row is None or row.version_rule is VersionRule.SAME else f"{recorded} or later"
     return Diagnostic(
         "model-version",
-        f"{context.values.get(MODEL_PATH)} was written by {_show(package)} {recorded}",
+        f"{show_path(context.values.get(MODEL_PATH))} was written by {_show(package)} {recorded}",
         origin,
         Severity.WARNING,
         MODEL_PATH,

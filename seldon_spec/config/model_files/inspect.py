@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
 from seldon_spec.config.model_files.mlmodel import MARKER, REQUIREMENTS, read_mlmodel
 from seldon_spec.config.model_files.ubjson import find_ubj_version
+from seldon_spec.config.model_files.urls import is_url, name_of
 
 _EDGE_BYTES = 1 << 14
 """The start and the end of a file, which are enough to recognise it."""
@@ -23,6 +24,7 @@ _UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
 _CBM = b"CBM1"
 _CBM_VERSION = re.compile(rb"\bCatBoost release (\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)\b")
 _COLUMN_NAMES = '"feature_names_in_"'
+_SKOPS = ".skops"
 _PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,200}")
 _JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
@@ -74,6 +76,21 @@ def inspect_model(path: Path) -> ModelFile | None:
         return None
 
 
+def find_model(local: Path, path: str) -> ModelFile | None:
+    """Return what a model file says of itself; of a URL whose file is not here, what its name says.
+
+    Args:
+        local: where the file is without a download.
+        path: of the file in the folder, or a URL.
+    """
+    found = inspect_model(local)
+    if found is not None or not is_url(path):
+        return found
+    name = name_of(path)
+    modules = frozenset({"skops"} if name.lower().endswith(_SKOPS) else ())
+    return replace(_guess(name), kind="a file at a URL, whose name does not tell the format", modules=modules)
+
+
 def _find_state(path: Path) -> tuple[int, int] | None:
     """Return what changes when a file is written; None if there is no such file."""
     if not path.exists():
@@ -108,9 +125,14 @@ def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
         return found
     if path.name == MARKER:
         return ModelFile(None, "the description of a model of MLflow; the model is its folder")
-    suffix = path.suffix.lower()
-    name = next((each.name for each in FORMATS.values() if suffix in each.suffixes), None)
-    return ModelFile(name, "a file of an unknown kind", is_certain=False, is_pickle=suffix in _PICKLED)
+    return _guess(path.name)
+
+
+def _guess(name: str) -> ModelFile:
+    """Return what the name of a file says of it."""
+    suffix = PurePath(name).suffix.lower()
+    found = next((each.name for each in FORMATS.values() if suffix in each.suffixes), None)
+    return ModelFile(found, "a file of an unknown kind", is_certain=False, is_pickle=suffix in _PICKLED)
 
 
 def _inspect_native(head: bytes, tail: bytes) -> ModelFile | None:

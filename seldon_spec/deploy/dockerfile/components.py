@@ -12,6 +12,8 @@ from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
+from seldon_spec.config.model_files.spec import ModelSpec
+from seldon_spec.config.model_files.urls import is_url
 from seldon_spec.config.paths import is_file
 from seldon_spec.errors import SeldonSpecError
 
@@ -79,7 +81,19 @@ def list_files(spec: Spec) -> tuple[str, ...]:
 def _list_models(spec: Spec) -> tuple[str, ...]:
     """Return the files of a spec that have a layer of their own: its model file is one of them."""
     files = spec.image.model_files
-    return files if spec.model is None or spec.model.path in files else (*files, spec.model.path)
+    if spec.model is None or is_url(spec.model.path) or spec.model.path in files:
+        return files
+    return (*files, spec.model.path)
+
+
+def list_downloads(spec: Spec) -> list[tuple[str, ModelSpec]]:
+    """Return the models of URLs that are downloaded into the image, each with its folder within that of the spec."""
+    folders = [("", spec), *((_folder_of(each, spec), each) for each in list_local(spec))]
+    return [
+        (folder, each.model)
+        for folder, each in folders
+        if each.model is not None and is_url(each.model.path) and each.model.download == "image"
+    ]
 
 
 def _folder_of(component: Spec, spec: Spec) -> str:
