@@ -21,9 +21,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     # configuration
     ("config.contract", "config.deployment", "config.graph"),
-    ("config.model_files",),
+    ("config.model_files.spec", "config.model_files.urls"),
     ("config.model", "config.paths", "config.secret_names", "config.yaml.document"),
     ("config.yaml", "config.schema.lookup"),
+    ("config.model_files",),
     ("config.schema", "config.digest"),
     ("config.layers", "config.masking"),
     ("config.checks", "config.secrets"),

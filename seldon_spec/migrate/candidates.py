@@ -72,7 +72,7 @@ class Gathered:
     left_out: list[LeftOut] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     packages: list[tuple[str, Position]] = field(default_factory=list)
-    """Requirements that a RUN installs, each with its position."""
+    """Requirements that a RUN installs or a model file needs, each with its position."""
     copies: list[Copy] = field(default_factory=list)
     search_path: list[str] = field(default_factory=list)
     """Directories of the old image from which Python imported the class."""
@@ -92,8 +92,9 @@ class Gathered:
         self.candidates.append(Candidate(path, [item], position, label, rank))
 
     def extend(self, other: Gathered) -> None:
-        """Add the candidates, what is left out, and the problems of another source."""
+        """Add the candidates, what is left out, the problems and the packages of another source."""
         self.candidates += other.candidates
+        self.packages += other.packages
         self.left_out += other.left_out
         self.problems += other.problems
 

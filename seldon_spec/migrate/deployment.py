@@ -40,6 +40,8 @@ _GRACE = generic_variable(("server", "shutdown", "grace_seconds"))
 _PORTS = {"http": "HTTP", "grpc": "GRPC", "metrics": "METRICS", "http1": "HTTP", "h2c": "GRPC"}
 """The ports of the server by the names of a container's ports; KServe expects the last two."""
 _NAME = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*")
+_PROTOCOLS = ("", "seldon", "v2", "kfserving")
+"""The protocols of a SeldonDeployment that are served; the last two are names of the Open Inference Protocol."""
 _STAYS = "its value is known only in the cluster, where the manifest still sets it"
 _REFERENCE = re.compile(r"\$(\$|\((?P<name>[A-Za-z_][A-Za-z0-9_]*)\))")
 """What Kubernetes replaces in a value: another variable, and a dollar that is escaped by another one."""
@@ -58,7 +60,8 @@ def read_unit(unit: Unit, gathered: Gathered) -> None:
     for tree in unit.annotations():
         for key, value in tree.entries():
             add_annotation(gathered, key, value.text(), value.position())
-    _add_parameters(unit, gathered)
+    if not unit.is_prepackaged():
+        _add_parameters(unit, gathered)
     _add_endpoint(unit.graph, gathered)
     if unit.container is not None:
         _read_container(unit, unit.container, gathered)
@@ -321,10 +324,10 @@ def _unwrap(words: list[Word], known: dict[str, str]) -> list[Word]:
 
 def _report_rest(unit: Unit, gathered: Gathered) -> None:
     protocol = unit.resource.tree.get("spec", "protocol") or unit.predictor_tree.get("protocol")
-    if protocol is not None and protocol.text() not in ("", "seldon"):
-        why = f"the Seldon protocol is served, not {_printable(protocol.text())}"
+    if protocol is not None and protocol.text() not in _PROTOCOLS:
+        why = f"the protocols seldon and v2 are served, not {_printable(protocol.text())}"
         gathered.leave_out(protocol.position(), "protocol", why)
-    for key in ("envSecretRefName", "modelUri"):
+    for key in () if unit.is_prepackaged() else ("envSecretRefName", "modelUri"):
         tree = unit.graph.get(key)
         if tree is not None and tree.text():
             gathered.leave_out(tree.position(), f"graph.{key}", "it stays in the SeldonDeployment")

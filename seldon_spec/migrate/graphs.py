@@ -21,6 +21,7 @@ from seldon_spec.migrate.class_name import find_class
 from seldon_spec.migrate.deployment import read_unit, read_variables
 from seldon_spec.migrate.deployment_keys import UnitPlace, is_part, read_deployment
 from seldon_spec.migrate.manifest import SELDON, Resource
+from seldon_spec.migrate.prepackaged import is_served, read_prepackaged
 from seldon_spec.migrate.resolve import resolve
 from seldon_spec.migrate.seldon_steps import Names, NotAGraph, read_predictors
 from seldon_spec.migrate.unit_spec import build_unit_spec
@@ -49,7 +50,7 @@ class GraphUnits:
 
 
 def find_graph(folder: Path, units: Sequence[Unit]) -> GraphUnits | None:
-    """Return the units of a graph whose classes are all in the folder; None if it is the folder of one class."""
+    """Return the units of a graph that all have a class in the folder, or a model file; None if it is no graph."""
     resources = list({id(unit.resource): unit.resource for unit in units}.values())
     if len(resources) != 1 or resources[0].kind != SELDON:
         return None
@@ -58,7 +59,7 @@ def find_graph(folder: Path, units: Sequence[Unit]) -> GraphUnits | None:
     for unit in units:
         if unit.is_built_in():
             continue
-        if unit.is_prepackaged() or not has_class(folder, unit):
+        if not (is_served(unit) if unit.is_prepackaged() else has_class(folder, unit)):
             return None
         name = unit.name
         is_same_container = name in components and components[name].predictor == unit.predictor
@@ -100,6 +101,8 @@ def _are_equal(folder: Path, one: Unit, other: Unit) -> bool:
 def _settings(folder: Path, unit: Unit) -> list[tuple[FieldPath, Any]]:
     gathered = Gathered()
     read_unit(unit, gathered)
+    if is_served(unit):
+        read_prepackaged(folder, unit, gathered)
     read_deployment(unit, (), gathered, UnitPlace(folder, "", {unit.name}))
     return [(candidate.path, candidate.value) for candidate in gathered.candidates]
 
@@ -165,6 +168,8 @@ def _read_part(found: GraphUnits, name: str, resources: Sequence[Resource], plac
     """Return the settings of a component; its own name is that of the graph's step."""
     unit, part = found.components[name], Gathered()
     read_unit(unit, part)
+    if is_served(unit):
+        read_prepackaged(place.folder, unit, part)
     part.candidates = [each for each in part.candidates if not _is_of_whole(each)]
     read_deployment(unit, resources, part, place)
     return part

@@ -20,6 +20,8 @@ from seldon_spec.migrate.deployment_keys import UnitPlace, read_deployment
 from seldon_spec.migrate.dockerfile import read_dockerfile
 from seldon_spec.migrate.graphs import GRAPH, add_graph, find_graph, is_graph
 from seldon_spec.migrate.manifest import Resource, read_manifest
+from seldon_spec.migrate.mlserver import MODEL_FILE, list_folders, read_mlserver
+from seldon_spec.migrate.prepackaged import explain, is_served, read_prepackaged
 from seldon_spec.migrate.requirements import Change, find_old_dependencies, is_old_package, plan_change
 from seldon_spec.migrate.resolve import Choice, find_unit, resolve
 from seldon_spec.migrate.s2i import read_s2i
@@ -27,6 +29,12 @@ from seldon_spec.migrate.sources import find_dockerfiles, find_manifests
 from seldon_spec.migrate.units import Unit, list_units
 from seldon_spec.migrate.variables import is_secret, without_secrets
 from seldon_spec.migrate.write import render_spec
+
+_UNIT = "graph unit"
+_MODELS = (_UNIT, "modelUri", "implementation", "mlserver_", MODEL_FILE)
+"""The beginnings of what is left out of a description of a model file."""
+
+_NO_MODEL = "Missing: model.path. The reason is below."
 
 _VALUE = re.compile(r"value|://", re.IGNORECASE)
 
@@ -81,16 +89,18 @@ def _plan(folder: Path, version: str, node: str | None) -> Migration:
     resources: list[Resource] = []
     for path, data in find_manifests(folder, gathered):
         resources += read_manifest(folder, path, data, gathered)
+    sources += read_mlserver(folder, gathered)
     class_names = _add_units(folder, resources, node, gathered, sources)
     comments = read_contract(folder, gathered)
     gathered.candidates = list(without_secrets(gathered.candidates, gathered))
     _add_tools(folder, resolve(gathered.candidates), gathered)
     choices = _without_own_name(resolve(gathered.candidates))
-    is_described = ("class_name",) in choices or any(path[0] == "graph" for path in choices)
-    if not sources and not is_described:
-        raise CannotMigrate(_nothing_found(folder, class_names))
+    is_described = any(path[0] in ("class_name", "graph", "model") for path in choices)
+    if not is_described and (not sources or sources[0] == MODEL_FILE):
+        raise CannotMigrate(_nothing_found(folder, class_names, gathered))
     if not is_described:
-        comments = [_no_class(class_names), *comments]
+        has_model = any(each.what.startswith(_MODELS[1:]) for each in gathered.left_out)
+        comments = [_NO_MODEL if has_model else _no_class(class_names), *comments]
     changes = _plan_changes(folder, choices, version, gathered)
     read = sources or [choices[("class_name",)].candidate.position.file.rpartition("/")[2]]
     left_out = tuple(dict.fromkeys(gathered.left_out))
@@ -112,14 +122,17 @@ def _add_units(
         sources: receives the files of the manifests.
     """
     units = list_units(resources, gathered)
-    named = resolve(gathered.candidates).get(("class_name",))
+    known = resolve(gathered.candidates)
+    named = known.get(("class_name",))
     class_name = named.candidate.value if named else None
     start = len(gathered.candidates)
+    if ("model", "path") in known or (folder / MODEL_FILE).exists():
+        return []
     if node is None and class_name is None and _add_graph(folder, units, resources, gathered):
         sources += _list_files(folder, gathered.candidates[start:])
         return []
     try:
-        unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings)
+        unit, others = find_unit(units, node, class_name, folder.resolve().name, _settings, is_served)
     except CannotMigrate as error:
         reasons = [f"\n{each.position}: {each.what}: {each.why}" for each in gathered.left_out if each.what == GRAPH]
         raise CannotMigrate(f"{error}{''.join(reasons)}") from None
@@ -129,10 +142,10 @@ def _add_units(
     if unit is not None and others:
         places = ", ".join(f"{each.file}:{each.graph.position().line}" for each in others[:5])
         why = f"used; {places} {'has' if len(others) == 1 else 'have'} the same settings"
-        gathered.leave_out(unit.graph.position(), f"graph unit {unit.name}", why)
+        gathered.leave_out(unit.graph.position(), f"{_UNIT} {unit.name}", why)
     _report_prepackaged(units, unit, gathered)
     chosen = resolve(gathered.candidates)
-    if any(path[0] == "graph" for path in chosen):
+    if any(path[0] in ("graph", "model") for path in chosen):
         return []
     if unit is not None and is_graph(unit.resource):
         why = "its steps are only in the image: render the manifest with --all"
@@ -158,6 +171,8 @@ def _add_unit(
     """Add the settings of the unit of the folder, and how it is deployed."""
     own = Gathered()
     read_unit(unit, own)
+    if is_served(unit):
+        read_prepackaged(folder, unit, own)
     read_deployment(unit, resources, own, UnitPlace(folder, units={each.name for each in units}))
     gathered.extend(own)
 
@@ -212,11 +227,10 @@ def _settings(unit: Unit) -> object:
 
 
 def _report_prepackaged(units: list[Unit], unit: Unit | None, gathered: Gathered) -> None:
-    """Report prepackaged units, if no unit has a class of the user."""
+    """Report prepackaged units, if no unit is migrated."""
     for each in units if unit is None else []:
-        implementation = each.graph.text("implementation")
-        why = f"{implementation} is a prepackaged server of Seldon, without a class of yours"
-        gathered.leave_out(each.graph.position(), f"graph unit {each.name}", why)
+        if not each.is_built_in():
+            gathered.leave_out(each.graph.position(), f"{_UNIT} {each.name}", explain(each))
 
 
 def _without_own_name(choices: dict[FieldPath, Choice]) -> dict[FieldPath, Choice]:
@@ -227,11 +241,22 @@ def _without_own_name(choices: dict[FieldPath, Choice]) -> dict[FieldPath, Choic
     return choices
 
 
-def _nothing_found(folder: Path, class_names: list[str]) -> str:
+def _nothing_found(folder: Path, class_names: list[str], gathered: Gathered) -> str:
     found = f"; classes here: {', '.join(class_names)}" if class_names else ""
+    reasons = [
+        f"\n{each.position}: {each.what}: {each.why}" for each in gathered.left_out if each.what.startswith(_MODELS)
+    ]
+    if reasons:
+        return (
+            f"{folder} has no class{found} and no model file that can be served; nothing was written{''.join(reasons)}"
+        )
+    models = list_folders(folder)
+    if models:
+        names = ", ".join(models[:10])
+        return f"{folder} has models of MLServer in subfolders: migrate each of them; nothing was written: {names}"
     return (
-        f"{folder} has no .s2i/environment, no Dockerfile and no manifest of a server{found}; nothing was written. "
-        "seldon-spec init creates a new project"
+        f"{folder} has no .s2i/environment, no Dockerfile, no {MODEL_FILE} and no manifest of a server{found}; "
+        "nothing was written. seldon-spec init creates a new project"
     )
 
 

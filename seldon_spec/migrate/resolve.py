@@ -68,8 +68,9 @@ def find_unit(
     class_name: str | None,
     folder: str,
     settings: Callable[[Unit], object],
+    is_served: Callable[[Unit], bool],
 ) -> tuple[Unit | None, Sequence[Unit]]:
-    """Return the unit that the class of the folder implements, and other units with the same settings.
+    """Return the unit of the folder's class or model file, and other units with the same settings.
 
     Args:
         units: of every manifest.
@@ -77,9 +78,11 @@ def find_unit(
         class_name: from the other sources.
         folder: the name of the folder.
         settings: returns the settings of a unit, to compare units.
+        is_served: returns whether a prepackaged server has a model file that can be served; it counts if no source
+            names a class, and no unit has one.
 
     Returns:
-        None and no others if no unit has a class of the user.
+        None and no others if no unit has a class of the user or such a model file.
 
     Raises:
         CannotMigrate: several units match, or none.
@@ -87,6 +90,8 @@ def find_unit(
     if wanted is not None:
         return _only([unit for unit in units if _is_wanted(unit, wanted)], units, wanted, settings)
     possible = [unit for unit in units if not unit.is_prepackaged()]
+    if not possible and class_name is None:
+        possible = [unit for unit in units if is_served(unit)]
     if len(possible) <= 1:
         return (possible[0] if possible else None), ()
     for matches in _matchers(class_name, folder):

@@ -17,7 +17,7 @@ def split_probabilities(values: Any) -> Any:
 
 
 def describe_booster(
-    names: Sequence[str] | None, count: int, method: str, call: Callable[[Any], Any], labels: list[int]
+    names: Sequence[str] | None, count: int, method: str, call: Callable[[Any], Any], labels: list[Any]
 ) -> dict[str, Any]:
     """Return the inputs and outputs of a booster in the form of seldon.yaml; every value may be missing.
 

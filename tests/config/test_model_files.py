@@ -165,6 +165,8 @@ TEXTS = {
     "xgboost-json": (b'{"learner":{},"version":[3,2,0]}', "xgboost", {"xgboost": "3.2.0"}),
     "xgboost-json-indented": (b'{\n  "version": [2, 1, 4],\n  "learner": {}\n}', "xgboost", {"xgboost": "2.1.4"}),
     "lightgbm": (b"tree\nversion=v4\nnum_class=3\n", "lightgbm", {}),
+    "catboost": (b"CBM1\x10\0Summary: CatBoost release 1.2.10. commit", "catboost", {"catboost": "1.2.10"}),
+    "catboost-of-no-release": (b"CBM1\x10\0\0", "catboost", {}),
     "json": (b'{"weights": [1, 2]}', None, {}),
     "text": (b"tree of life\n", None, {}),
     "empty": (b"", None, {}),
@@ -218,9 +220,90 @@ def test_an_archive_is_of_skops_if_it_has_its_schema(tmp_path: Path, members: di
     assert (found.format, found.is_skops) == (name, name is not None)
 
 
-def test_there_is_nothing_to_inspect_in_a_folder_or_a_missing_file(tmp_path: Path) -> None:
-    assert inspect_model(tmp_path) is None
+def test_there_is_nothing_to_inspect_in_a_missing_file(tmp_path: Path) -> None:
     assert inspect_model(tmp_path / "missing") is None
+
+
+PYFUNC = "flavors: {python_function: {loader_module: mlflow.sklearn}}\n"
+DEEP = "flavors: " + "[" * 100_000
+FOLDERS: dict[str, tuple[str | None, str | None]] = {
+    "a-model": (PYFUNC, "mlflow"),
+    "no-file": (None, None),
+    "empty": ("", None),
+    "text": ("flavors", None),
+    "no-function": ("flavors: {sklearn: {sklearn_version: 1.5.0}}\n", None),
+    "an-odd-loader": ("flavors: {python_function: {loader_module: [1]}}\n", None),
+    "a-control-character": ("flavors: {python_function: {loader_module: 'x\\e[31m'}}\n", "mlflow"),
+    "deep": (DEEP, None),
+    "large": (PYFUNC + "#" * (1 << 21), None),
+    "an-object": ("flavors: !!python/object/apply:os.abort []\n", None),
+}
+
+
+@pytest.mark.parametrize(("text", "name"), FOLDERS.values(), ids=FOLDERS)
+def test_a_folder_is_of_mlflow_if_it_can_be_loaded_as_a_function(
+    tmp_path: Path, text: str | None, name: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "MLmodel").write_text(text)
+    found = inspect_model(tmp_path)
+    assert found is not None
+    assert (found.format, found.is_folder) == (name, True)
+    assert found.kind.isprintable()
+
+
+def test_the_file_of_a_model_of_mlflow_is_not_the_model(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text(PYFUNC)
+    found = inspect_model(tmp_path / "MLmodel")
+    assert found is not None
+    assert (found.format, found.kind) == (None, "the description of a model of MLflow; the model is its folder")
+
+
+VERSIONS = {
+    "flavor": ("", {"sklearn": "1.5.0", "mlflow": "2.20.1"}),
+    "pins": (
+        "mlflow==2.20.1\nscikit_learn==1.4.2  # comment\nScipy[all]==1.13.1 ; python_version > '3'\nnumpy>=1\n-e .\n",
+        {"sklearn": "1.5.0", "mlflow": "2.20.1", "scipy": "1.13.1"},
+    ),
+    "pins-of-nothing": ("==\nnumpy==\nnumpy==1.*.\x1b\n", {"sklearn": "1.5.0", "mlflow": "2.20.1"}),
+}
+
+
+@pytest.mark.parametrize(("requirements", "versions"), VERSIONS.values(), ids=VERSIONS)
+def test_a_model_of_mlflow_records_versions(tmp_path: Path, requirements: str, versions: dict[str, str]) -> None:
+    (tmp_path / "MLmodel").write_text(
+        "flavors:\n  python_function: {loader_module: mlflow.sklearn, python_version: 3.11.7}\n"
+        "  sklearn: {sklearn_version: 1.5.0, serialization_format: skops}\nmlflow_version: 2.20.1\n"
+    )
+    (tmp_path / "requirements.txt").write_text(requirements)
+    found = inspect_model(tmp_path)
+    assert found is not None
+    assert dict(found.versions) == versions
+    assert found.modules == {"sklearn", "skops", "pandas"}
+
+
+TABLES = {
+    "columns": ('inputs: \'[{"type": "double", "name": "a"}]\'', True),
+    "tensors": ('inputs: \'[{"type": "tensor", "tensor-spec": {}}]\'', False),
+}
+
+
+@pytest.mark.parametrize(("text", "takes_table"), TABLES.values(), ids=TABLES)
+def test_a_model_of_columns_needs_pandas(tmp_path: Path, text: str, *, takes_table: bool) -> None:
+    (tmp_path / "MLmodel").write_text(f"{PYFUNC}signature:\n  {text}\n")
+    found = inspect_model(tmp_path)
+    assert found is not None
+    assert ("pandas" in found.modules) is takes_table
+
+
+def test_a_function_needs_the_version_of_python_that_saved_it(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text(
+        "flavors: {python_function: {loader_module: mlflow.pyfunc.model, python_version: 3.9.18}}\n"
+    )
+    (tmp_path / "seldon.yaml").write_text("model: {path: ./}\n")
+    found = inspect_model(tmp_path)
+    assert found is not None
+    assert found.versions["python"] == "3.9.18"
 
 
 INSTALLED = [("1.0.2", 1), ("", 0)]

@@ -21,6 +21,8 @@ FILES = [
     "deploy.yaml",
     "deploy.json",
     "contract.json",
+    "model-settings.json",
+    "settings.json",
     "requirements.txt",
     "MyModel.py",
 ]
@@ -32,6 +34,8 @@ PIECES = [
     b"kind: SeldonDeployment\n", b"spec:\n", b"  predictors:\n", b"  - graph: ", b"{name: m, type: MODEL, ", b"parameters: ", b"}\n",
     b"    componentSpecs: [{spec: {containers: [{name: m, env: ", b"[{name: a, value: b}]", b"---\n", b"- ", b"&a ", b"*a\n", b"{{ x }}",
     b"seldon-core[all]==1.2; python_version<'3'\n", b"-e git+https://x/seldon-core#egg=seldon_core\n", b"numpy~=1\n", b"~=", b"==",
+    b'{"implementation": "mlserver_sklearn.SKLearnModel", ', b'"parameters": {"uri": "', b'"inputs": [{"name": ', b'"max_batch_size": ',
+    b"implementation: SKLEARN_SERVER, modelUri: ", b"gs://", b'"parallel_workers": [',
     b'{"features": [{"name": 1, "repeat": -1}]}', b"\n", b" ", b"'", b'"', b"$", b"${", b"}", b"0", b"-1", b"1e999", b"=",
 ]  # fmt: skip
 CONTENT = st.one_of(

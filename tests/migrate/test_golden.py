@@ -61,7 +61,7 @@ def test_a_folder_is_migrated_as_it_should(
     assert "hunter2" not in (text or "")
     if code == 0:
         spec = load(folder, {})
-        assert spec.class_name or spec.graph
+        assert spec.class_name or spec.graph or spec.model
     if "--write" not in arguments:
         changed = [path for path, data in before.items() if path.read_bytes() != data and path != written]
         assert changed == []

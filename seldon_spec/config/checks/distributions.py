@@ -58,6 +58,7 @@ kafka: kafka-python kafka-python-ng
 keras: keras tensorflow tensorflow-cpu
 magic: python-magic
 memcache: python-memcached
+mlflow: mlflow mlflow-skinny
 mpl_toolkits: matplotlib
 multipart: python-multipart
 nacl: pynacl

@@ -9,7 +9,7 @@ from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
 from seldon_spec.config.model_files.inspect import ModelFile, find_model
 from seldon_spec.config.model_files.urls import find_local, is_url
-from seldon_spec.config.paths import is_file, is_inside
+from seldon_spec.config.paths import is_file, is_folder, is_inside
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.config.schema.suggest import guess
 from seldon_spec.errors import Diagnostic, FieldPath, Origin
@@ -19,7 +19,9 @@ MODEL_FORMAT = ("model", "format")
 MODEL_SHA256 = ("model", "sha256")
 
 
-def find_missing_file(context: RuleContext, path: FieldPath, text: str, origin: Origin) -> Iterator[Diagnostic]:
+def find_missing_file(
+    context: RuleContext, path: FieldPath, text: str, origin: Origin, *, may_be_folder: bool = False
+) -> Iterator[Diagnostic]:
     """Report a path that is no file, or is outside the folder."""
     if not is_inside(context.folder, text):
         yield Diagnostic(
@@ -31,7 +33,7 @@ def find_missing_file(context: RuleContext, path: FieldPath, text: str, origin: 
             allowed="the path of a file in the folder",
             help="the image is built from the folder alone: copy the file into it",
         )
-    elif not is_file(context.folder / text):
+    elif not is_file(context.folder / text) and not (may_be_folder and is_folder(context.folder / text)):
         names = [p.relative_to(context.folder).as_posix() for p in _files_like(context.folder, text)]
         match = guess(text, names, likeness=0.75)
         yield Diagnostic(
@@ -50,6 +52,11 @@ def _files_like(folder: Path, text: str) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if is_file(path))
 
 
+def find_missing_model(context: RuleContext, text: str) -> Iterator[Diagnostic]:
+    """Report a path of a model that is neither a file nor a folder, or is outside the folder."""
+    yield from find_missing_file(context, MODEL_PATH, text, context.origin(*MODEL_PATH), may_be_folder=True)
+
+
 def find_local_model(context: RuleContext) -> Path | None:
     """Return where the model file is without a download; None if there is no such file in the folder.
 
@@ -58,7 +65,7 @@ def find_local_model(context: RuleContext) -> Path | None:
     path = context.values.get(MODEL_PATH)
     if not isinstance(path, str):
         return None
-    if not is_url(path) and any(find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))):
+    if not is_url(path) and any(find_missing_model(context, path)):
         return None
     return find_local(context.folder, path, context.values.get(MODEL_SHA256))
 

@@ -15,7 +15,7 @@ from seldon_spec.config.checks.folder_files import (
     MODEL_FORMAT,
     MODEL_PATH,
     find_format,
-    find_missing_file,
+    find_missing_model,
     find_model_file,
 )
 from seldon_spec.config.checks.model_url_rules import check_download, check_url
@@ -42,7 +42,7 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
         return
     found, row = find_model_file(context), find_format(context)
     errors = [
-        *(() if is_url(path) else find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))),
+        *(() if is_url(path) else find_missing_model(context, path)),
         *check_download(context, path),
         *_check_format(context, found),
         *(_check_method(context, row) if row is not None else ()),
@@ -52,8 +52,8 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     yield from errors
     if errors or found is None or row is None:
         return
-    if found.is_pickle:
-        yield _warn_of_pickle(context, row)
+    if found.is_pickle or row.is_folder:
+        yield _warn_of_code(context, row)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
         yield from _check_installed(context, row.module, f"the format {row.name}")
         remote = SCHEMES.get(scheme_of(path)) if is_url(path) else None
@@ -133,14 +133,18 @@ def _check_installed(context: RuleContext, module: str, what: str) -> Iterator[D
         )
 
 
-def _warn_of_pickle(context: RuleContext, row: ModelFormat) -> Diagnostic:
+def _warn_of_code(context: RuleContext, row: ModelFormat) -> Diagnostic:
+    """Return a note about a pickle, or about a folder with a loader."""
+    whole, message = "files", "the file is a pickle: loading it executes code that it contains"
+    if row.is_folder:
+        whole, message = "models", f"loading a model of {row.name} executes code of its folder, such as pickles"
     return Diagnostic(
         "model-pickle",
-        "model.path: the file is a pickle: loading it executes code that it contains",
+        f"model.path: {message}",
         context.origin(*MODEL_PATH),
         Severity.NOTE,
         MODEL_PATH,
-        help=f"serve only files that you trust; for a file without code, {row.without_code}",
+        help=f"serve only {whole} that you trust; for a file without code, {row.without_code}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +10,9 @@ from seldon_spec.config.checks.context import RuleContext, line_origin
 from seldon_spec.config.checks.distributions import PROVIDERS, package_of
 from seldon_spec.config.checks.folder_files import MODEL_PATH, find_model_file
 from seldon_spec.config.checks.requirements import Requirements
+from seldon_spec.config.model import ImageSpec
 from seldon_spec.config.model_files.formats import BY_MODULE, VersionRule
+from seldon_spec.config.model_files.mlmodel import PYTHON
 from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.errors import Diagnostic, Origin, Severity
 
@@ -28,6 +31,9 @@ def check_required_versions(context: RuleContext, requirements: Requirements) ->
     """Report a recorded version that the requirements of the image do not fit."""
     file = find_model_file(context)
     for module, recorded in ({} if file is None else file.versions).items():
+        if module == PYTHON:
+            yield from _check_python(context, recorded)
+            continue
         lines = (requirements.find(name) for name in PROVIDERS.get(module, (module,)))
         line = next((each for each in lines if each is not None), None)
         if line is None:
@@ -43,7 +49,17 @@ def check_required_versions(context: RuleContext, requirements: Requirements) ->
             yield _describe(context, module, recorded, f"{line.file} has {line.text}", line_origin(context, line))
 
 
+def _check_python(context: RuleContext, recorded: str) -> Iterator[Diagnostic]:
+    """Report a version of Python that the default base of the image does not have."""
+    image = context.values.get(("image",)) or {}
+    version = str(image.get("python") or ImageSpec().python)
+    if image.get("base") is None and image.get("gpu") is None and not _fits(PYTHON, recorded, version):
+        yield _describe(context, PYTHON, recorded, f"image.python is {version}", context.origin(*MODEL_PATH))
+
+
 def _find_installed(module: str) -> str | None:
+    if module == PYTHON:
+        return platform.python_version()
     from importlib.metadata import distributions  # slow, and rarely needed
 
     found = (next(iter(distributions(name=name)), None) for name in PROVIDERS.get(module, (module,)))
@@ -67,11 +83,21 @@ def _describe(context: RuleContext, module: str, recorded: str, found: str, orig
     allowed = recorded if row is None or row.version_rule is VersionRule.SAME else f"{recorded} or later"
     return Diagnostic(
         "model-version",
-        f"{show_path(context.values.get(MODEL_PATH))} was written by {package} {recorded}",
+        f"{show_path(context.values.get(MODEL_PATH))} was written by {_show(package)} {recorded}",
         origin,
         Severity.WARNING,
         MODEL_PATH,
         found=found,
-        allowed=f"{package} {allowed}",
-        help=f"install {package}=={recorded}, or save the model again",
+        allowed=f"{_show(package)} {allowed}",
+        help=f"{_remedy(package, recorded)}, or save the model again",
     )
+
+
+def _show(package: str) -> str:
+    return "Python" if package == PYTHON else package
+
+
+def _remedy(package: str, recorded: str) -> str:
+    if package == PYTHON:
+        return f"use Python {'.'.join(recorded.split('.')[:2])}, in the image by image.python"
+    return f"install {package}=={recorded}"

@@ -32,6 +32,7 @@ class ModelFormat:
         options: the keys of ``model.options`` that the runtime takes.
         without_code: what to write instead of a pickle, whose loading executes code.
         version_rule: for the version that a file records.
+        is_folder: a model is a folder instead of a file.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelFormat:
     options: tuple[str, ...]
     without_code: str
     version_rule: VersionRule = VersionRule.SAME
+    is_folder: bool = False
 
 
 _ALL = (
@@ -73,6 +75,27 @@ _ALL = (
         ("threads",),
         "save its booster with save_model, as text",
         VersionRule.NOT_OLDER,
+    ),
+    ModelFormat(
+        "catboost",
+        "catboost",
+        (".cbm",),
+        "seldon_spec.runtimes.catboost:load_model",
+        ("predict", "predict_proba"),
+        ("threads",),
+        "save it with save_model, as cbm",
+        VersionRule.NOT_OLDER,
+    ),
+    ModelFormat(
+        "mlflow",
+        "mlflow",
+        (),
+        "seldon_spec.runtimes.mlflow:load_model",
+        ("predict",),
+        ("threads",),
+        "serve the file of its library itself, or export it to ONNX",
+        VersionRule.NOT_OLDER,
+        is_folder=True,
     ),
 )
 

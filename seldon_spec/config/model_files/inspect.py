@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
+from seldon_spec.config.model_files.mlmodel import MARKER, REQUIREMENTS, read_mlmodel
 from seldon_spec.config.model_files.ubjson import find_ubj_version
 from seldon_spec.config.model_files.urls import is_url, name_of
 
@@ -20,6 +21,8 @@ _EDGE_BYTES = 1 << 14
 _MAX_SCHEMA_BYTES = 64 << 20
 _SKOPS_SCHEMA = "schema.json"
 _UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
+_CBM = b"CBM1"
+_CBM_VERSION = re.compile(rb"\bCatBoost release (\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)\b")
 _COLUMN_NAMES = '"feature_names_in_"'
 _SKOPS = ".skops"
 _PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
@@ -42,7 +45,8 @@ class ModelFile:
         is_joblib: only joblib can load it.
         is_skops: it is a file of skops.
         modules: the top-level modules that loading it needs, besides that of the format.
-        versions: the recorded versions of libraries, by top-level module.
+        versions: the recorded versions of libraries, by top-level module or package.
+        is_folder: it is a folder, whose loader may execute code of its files.
     """
 
     format: str | None
@@ -53,14 +57,17 @@ class ModelFile:
     is_skops: bool = False
     modules: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    is_folder: bool = False
 
 
 def inspect_model(path: Path) -> ModelFile | None:
-    """Inspect a model file; None if there is no such regular file, or it cannot be read.
+    """Inspect a model file or folder; None if there is none, or it cannot be read.
 
     A file that has not changed since it was last inspected is not read again.
     """
     try:
+        if path.is_dir():
+            return _inspect_folder(path.resolve(), *(_find_state(path / name) for name in (MARKER, REQUIREMENTS)))
         if not path.is_file():
             return None
         stat = path.stat()
@@ -84,6 +91,28 @@ def find_model(local: Path, path: str) -> ModelFile | None:
     return replace(_guess(name), kind="a file at a URL, whose name does not determine the format", modules=modules)
 
 
+def _find_state(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None if there is no such file."""
+    if not path.exists():
+        return None
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+@lru_cache(maxsize=64)
+def _inspect_folder(path: Path, *_states: tuple[int, int] | None) -> ModelFile:
+    if not (path / MARKER).exists():
+        return ModelFile(None, f"a folder without a file {MARKER}", is_folder=True)
+    facts = read_mlmodel(path)
+    if facts is None:
+        return ModelFile(None, f"a folder with a file {MARKER} that describes no model", is_folder=True)
+    if facts.loader is None:
+        return ModelFile(None, "a model of MLflow without the flavor python_function", is_folder=True)
+    kind = "a model of MLflow" + (f", loaded by {facts.loader}" if _NAME.fullmatch(facts.loader) else "")
+    versions = MappingProxyType(dict(facts.versions))
+    return ModelFile("mlflow", kind, modules=facts.modules, versions=versions, is_folder=True)
+
+
 @lru_cache(maxsize=64)
 def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
     with path.open("rb") as stream:
@@ -94,6 +123,8 @@ def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
     found = found or _inspect_native(head, tail) or _inspect_pickle(path, head)
     if found is not None:
         return found
+    if path.name == MARKER:
+        return ModelFile(None, "the description of a model of MLflow; the model is its folder")
     return _guess(path.name)
 
 
@@ -115,6 +146,10 @@ def _inspect_native(head: bytes, tail: bytes) -> ModelFile | None:
         return ModelFile("xgboost", "a model of XGBoost in JSON", versions=_versions("xgboost", version))
     if head.startswith((b"tree\nversion=", b"tree\r\nversion=")):
         return ModelFile("lightgbm", "a model of LightGBM in text")
+    if head.startswith(_CBM):
+        release = _CBM_VERSION.search(tail) or _CBM_VERSION.search(head)
+        version = None if release is None else release[1].decode()
+        return ModelFile("catboost", "a model of CatBoost", versions=_versions("catboost", version))
     return None
 
 
