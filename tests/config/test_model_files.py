@@ -48,6 +48,8 @@ def test_the_schema_has_the_formats_of_the_table() -> None:
     assert {key: child["default"] for key, child in options["properties"].items()} == {
         "threads": ModelOptions().threads,
         "trusted": list(ModelOptions().trusted),
+        "providers": list(ModelOptions().providers),
+        "device": ModelOptions().device,
     }
 
 

@@ -6,6 +6,7 @@ Nothing of the file is executed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,7 +22,7 @@ from seldon_spec.config.checks.folder_files import (
 from seldon_spec.config.checks.model_versions import check_installed_versions
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
-from seldon_spec.config.model_files.inspect import ModelFile
+from seldon_spec.config.model_files.inspect import ModelFile, list_model_files
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Severity
 
@@ -45,8 +46,9 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     yield from errors
     if errors or found is None or row is None:
         return
-    if found.is_pickle:
-        yield _warn_of_pickle(context, row)
+    yield from _check_further_files(context, path, found)
+    if found.is_pickle or found.is_program:
+        yield _warn_of_code(context, row, found)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
         yield from _check_installed(context, row)
         yield from check_installed_versions(context, found.versions)
@@ -65,7 +67,7 @@ def _check_format(context: RuleContext, found: ModelFile | None) -> Iterator[Dia
             path=MODEL_PATH,
             found=found.kind,
             allowed=f"a model of one of the formats {known}",
-            help=None if found.is_certain else f"set model.format to one of {known}",
+            help=found.remedy if found.is_certain else f"set model.format to one of {known}",
         )
     elif given is not None and found.is_certain and given != found.format:
         yield Diagnostic(
@@ -75,7 +77,9 @@ def _check_format(context: RuleContext, found: ModelFile | None) -> Iterator[Dia
             path=MODEL_FORMAT,
             found=found.kind,
             notes=(f"model.path: {context.origin(*MODEL_PATH)}",),
-            help="correct the path" if found.format is None else f"write format: {found.format}, or delete the line",
+            help=found.remedy or "correct the path"
+            if found.format is None
+            else f"write format: {found.format}, or delete the line",
         )
 
 
@@ -123,10 +127,19 @@ def _check_installed(context: RuleContext, row: ModelFormat) -> Iterator[Diagnos
         )
 
 
-def _warn_of_pickle(context: RuleContext, row: ModelFormat) -> Diagnostic:
+def _check_further_files(context: RuleContext, path: str, found: ModelFile) -> Iterator[Diagnostic]:
+    """Report files with the weights of the model that are missing."""
+    for file in list_model_files(path, found):
+        for missing in find_missing_file(context, MODEL_PATH, file, context.origin(*MODEL_PATH)):
+            where = "outside the folder" if missing.code == "outside-folder" else "missing"
+            yield replace(missing, message=f"model.path: a file with weights of {path} is {where}")
+
+
+def _warn_of_code(context: RuleContext, row: ModelFormat, found: ModelFile) -> Diagnostic:
+    what = "is a pickle: loading it" if found.is_pickle else "is a program: serving it"
     return Diagnostic(
         "model-pickle",
-        "model.path: the file is a pickle: loading it executes code that it contains",
+        f"model.path: the file {what} executes code that it contains",
         context.origin(*MODEL_PATH),
         Severity.NOTE,
         MODEL_PATH,

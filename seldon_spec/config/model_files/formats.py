@@ -17,6 +17,7 @@ class VersionRule(Enum):
 
     SAME = "the same version"
     NOT_OLDER = "that version or a later one"
+    NEEDED = "the version that the contents need, or a later one; the file does not record which one wrote it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class ModelFormat:
         options: the keys of ``model.options`` that the runtime takes.
         without_code: what to write instead of a pickle, whose loading executes code.
         version_rule: for the version that a file records.
+        is_rowwise: a model processes rows, whether it describes its inputs or not. Requests of any other model share a
+            call only if all inputs and outputs have any number of rows.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ModelFormat:
     options: tuple[str, ...]
     without_code: str
     version_rule: VersionRule = VersionRule.SAME
+    is_rowwise: bool = True
 
 
 _ALL = (
@@ -73,6 +77,28 @@ _ALL = (
         ("threads",),
         "save its booster with save_model, as text",
         VersionRule.NOT_OLDER,
+    ),
+    ModelFormat(
+        "onnx",
+        "onnxruntime",
+        (".onnx",),
+        "seldon_spec.runtimes.onnx:load_model",
+        ("predict", "predict_proba", "transform"),
+        ("threads", "providers"),
+        "",  # it has none
+        VersionRule.NEEDED,
+        is_rowwise=False,
+    ),
+    ModelFormat(
+        "torch",
+        "torch",
+        (".pt", ".pth", ".pt2"),
+        "seldon_spec.runtimes.torch:load_model",
+        ("predict",),
+        ("threads", "device"),
+        "export it to ONNX",
+        VersionRule.NOT_OLDER,
+        is_rowwise=False,
     ),
 )
 
