@@ -31,6 +31,11 @@ ENVIRONMENTS = {
         Environment("seldon312", "3.12", ("seldon-core==1.19.0", "scikit-learn")),
         # With a newer uvloop, the pool of MLServer 1.7.1 does not start: it asks for an event loop before there is one.
         Environment("mlserver", "3.11", ("mlserver==1.7.1", "uvloop<0.22", "scikit-learn")),
+        Environment(
+            "mlserver-runtimes",
+            "3.11",
+            ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "mlserver-xgboost==1.7.1", "uvloop<0.22"),
+        ),
         Environment("litserve", "3.11", ("litserve==0.2.19", "numpy", "scikit-learn")),
         Environment("bentoml", "3.11", ("bentoml==1.4.39", "numpy", "scikit-learn")),
         Environment(

@@ -108,6 +108,46 @@ def _own(**server: Any) -> Callable[[Place], Files]:
     return write
 
 
+_FILE_METHODS = {"model.joblib": "predict_proba", "model.json": "predict"}
+"""The method of the model files of benchmarks/models, which every server of such files calls."""
+
+
+def _own_file(**server: Any) -> Callable[[Place], Files]:
+    """A seldon.yaml with a model file and no class; more keys of its ``server`` as given."""
+
+    def write(place: Place) -> Files:
+        settings = {"host": "127.0.0.1", "workers": place.workers, "max_message_bytes": MAX_MESSAGE_BYTES, **server}
+        keys = {
+            "name": proto_bodies.V2_MODEL,
+            "model": {"path": place.model.file, "method": _FILE_METHODS.get(place.model.file or "")},
+            "ports": {"http": place.http, "grpc": place.grpc, "metrics": place.metrics},
+            "server": settings,
+        }
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
+        return {"seldon.yaml": text, **place.model.write_file()}
+
+    return write
+
+
+def _mlserver_file(*, has_pool: bool = False, **model: Any) -> Callable[[Place], Files]:
+    """Settings of MLServer for a model file, by its runtime for the format."""
+
+    def write(place: Place) -> Files:
+        file = str(place.model.file)
+        kind = "sklearn.SKLearnModel" if file.endswith(".joblib") else "xgboost.XGBoostModel"
+        parameters = {"uri": f"./{file}", "extra": {"predict_fn": _FILE_METHODS.get(file)}}
+        settings = {
+            "name": proto_bodies.V2_MODEL,
+            "implementation": f"mlserver_{kind}",
+            "parameters": parameters,
+            **model,
+        }
+        files = {"settings.json": _write_mlserver_settings(place, has_pool=has_pool)}
+        return {**files, "model-settings.json": json.dumps(settings), **place.model.write_file()}
+
+    return write
+
+
 def _class(place: Place) -> Files:
     return {f"{place.model.module}.py": place.model.source}
 
@@ -125,24 +165,29 @@ def _mlserver(*, has_pool: bool) -> Callable[[Place], Files]:
     """Settings of MLServer; its pool of processes for inference is its default."""
 
     def write(place: Place) -> Files:
-        settings = {
-            "host": "127.0.0.1",
-            "http_port": place.http,
-            "grpc_port": place.grpc,
-            "metrics_port": place.metrics,
-            "grpc_max_message_length": MAX_MESSAGE_BYTES,
-            "parallel_workers": place.workers if has_pool else 0,
-            "debug": False,
-        }
         model = {
             "name": proto_bodies.V2_MODEL,
             "implementation": "mlserver_runtime.Runtime",
             "parameters": {"extra": {"class_name": place.model.class_name}},
         }
-        files = {"settings.json": json.dumps(settings), "model-settings.json": json.dumps(model)}
+        files = {"settings.json": _write_mlserver_settings(place, has_pool=has_pool)}
+        files["model-settings.json"] = json.dumps(model)
         return {**files, **_peer("mlserver_runtime.py"), **_class(place)}
 
     return write
+
+
+def _write_mlserver_settings(place: Place, *, has_pool: bool) -> str:
+    settings = {
+        "host": "127.0.0.1",
+        "http_port": place.http,
+        "grpc_port": place.grpc,
+        "metrics_port": place.metrics,
+        "grpc_max_message_length": MAX_MESSAGE_BYTES,
+        "parallel_workers": place.workers if has_pool else 0,
+        "debug": False,
+    }
+    return json.dumps(settings)
 
 
 def _litserve(place: Place) -> Files:
@@ -232,6 +277,51 @@ SERVERS = {
             environment="mlserver",
             most_workers=1,
             note="`parallel_workers: 0`, one process for all",
+        ),
+        Server(
+            "seldon-spec-file",
+            OWN_COMMAND,
+            _own_file(),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            note="a folder with a seldon.yaml and a model file, over the Open Inference Protocol",
+        ),
+        Server(
+            "seldon-spec-file-batched",
+            OWN_COMMAND,
+            _own_file(batching={"max_rows": 256}),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            note="the same, with `server.batching.max_rows: 256`",
+        ),
+        Server(
+            "mlserver-file",
+            "{bin}/mlserver start .",
+            _mlserver_file(),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            environment="mlserver-runtimes",
+            most_workers=1,
+            note="MLServer's runtime for the format, with `parallel_workers: 0`",
+        ),
+        Server(
+            "mlserver-file-pool",
+            "{bin}/mlserver start .",
+            _mlserver_file(has_pool=True),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            environment="mlserver-runtimes",
+            note="the same with its default, inference in a pool of processes",
+        ),
+        Server(
+            "mlserver-file-batched",
+            "{bin}/mlserver start .",
+            _mlserver_file(max_batch_size=256, max_batch_time=0.001),
+            dialects.V2_REST,
+            dialects.V2_GRPC,
+            environment="mlserver-runtimes",
+            most_workers=1,
+            note="the same as mlserver-file, with `max_batch_size: 256` and `max_batch_time: 0.001`",
         ),
         Server(
             "litserve",

@@ -84,6 +84,7 @@ class Model:
         relative_tolerance: the allowed relative difference of a response from the local result.
         columns: the only width of rows that it takes; None: it takes any.
         requires: the modules that it imports beside numpy.
+        file: the name of the model file that its ``save`` writes, for servers of model files; None: it has none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Model:
     relative_tolerance: float
     columns: int | None = None
     requires: tuple[str, ...] = ()
+    file: str | None = None
 
     @property
     def class_name(self) -> str:
@@ -105,6 +107,10 @@ class Model:
     def takes(self, workload: Workload) -> bool:
         """Whether it can be asked that."""
         return self.columns in (None, workload.shape[1])
+
+    def write_file(self) -> dict[str, bytes]:
+        """Return the model file by its name; none if it has none."""
+        return {} if self.file is None else {self.file: _make(self).save()}
 
     def predict(self, array: Array) -> Array:
         """Return the correct result."""
@@ -124,7 +130,8 @@ MODELS = {
         # A product of matrices differs in its last bits between builds of BLAS, and with the number of its rows.
         Model("SmallOp", "small_op", 1e-9),
         # And so do all the steps of a fit.
-        Model("Logistic", "trained", 1e-6, columns=4, requires=("sklearn",)),
-        Model("Forest", "trained", 1e-9, columns=4, requires=("sklearn",)),
+        Model("Logistic", "trained", 1e-6, columns=4, requires=("sklearn",), file="model.joblib"),
+        Model("Forest", "trained", 1e-9, columns=4, requires=("sklearn",), file="model.joblib"),
+        Model("Boosted", "boosted", 1e-5, columns=4, requires=("xgboost",), file="model.json"),
     )
 }

@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config.checks", "config.secrets"),
     ("config",),
     ("client",),
-    ("runtimes",),
+    ("runtimes", "model_store"),
     # bytes
     ("transport.bounded_cache", "transport.turns", "transport.abuse", "transport.tcp", "transport.buffers"),
     ("transport.capacity", "transport.templates", "transport.header_fields", "transport.tls"),

@@ -29,6 +29,7 @@ PAGES = [
     "docs/model-contract.md",
     "docs/testing.md",
     "docs/client.md",
+    "docs/batch.md",
     "docs/browser.md",
     "docs/compose.md",
 ]

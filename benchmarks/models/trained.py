@@ -1,5 +1,8 @@
 """Models of scikit-learn, of which a call costs far more than a row."""
 
+import io
+
+import joblib
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +22,12 @@ class _Trained:
     def predict(self, x, names=None):  # noqa: ARG002
         """Shape (rows, 4) to the classes' probabilities, shape (rows, 3)."""
         return self.model.predict_proba(x)
+
+    def save(self):
+        """Return the bytes of its model file."""
+        file = io.BytesIO()
+        joblib.dump(self.model, file)
+        return file.getvalue()
 
 
 class Logistic(_Trained):

@@ -19,7 +19,7 @@ from seldon_spec.errors import SeldonSpecError
 from seldon_spec.inference.arrays import Array
 
 
-def import_arrow(path: Path) -> Any:
+def import_arrow(path: Path | str) -> Any:
     """Return the module pyarrow with its reader and writer of Parquet.
 
     Args:

@@ -188,7 +188,7 @@ class CsvReader:
             if not has_header:
                 names = [f"x{index}" for index in range(len(names))]
                 self._lines.seek(0)
-            sample = split(self._lines.take(_SAMPLE_ROWS) or [], delimiter)
+            sample = split(self._lines.take(_SAMPLE_ROWS) or [], delimiter, errors="replace")
         except ValueError as error:
             raise SeldonSpecError(f"{path}: {error}") from None
         self._lines.seek(start)

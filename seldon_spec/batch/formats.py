@@ -40,6 +40,7 @@ def find_format(path: Path) -> Format:
     found = _SUFFIXES.get(path.suffix.lower())
     if found is None:
         raise SeldonSpecError(
-            f"{path} has none of the suffixes {', '.join(_SUFFIXES)}\n     = help: name its format by an option"
+            f"{path} has none of the suffixes {', '.join(_SUFFIXES)}\n"
+            "     = help: --input-format or --output-format names its format"
         )
     return found

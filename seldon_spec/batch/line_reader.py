@@ -112,7 +112,7 @@ class LineReader:
         if self._join is not None and lines and (b'"' in lines[0] or b'"' in data):
             lines, start = self._join(lines)
             if start and not data:
-                self._end(f"the file ends within a quoted value: {start[:60].decode(errors='replace')}")
+                self._end(f"the file ends within a quoted value: {start[:60].decode(errors='replace')!r}")
             elif start:
                 self._rest = start + b"\n" + self._rest
         if len(self._rest) > MAX_LINE_BYTES:

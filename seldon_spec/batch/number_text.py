@@ -60,14 +60,15 @@ def read_response(body: bytes, count: int) -> Predictions | None:
     text = body[start:end] if is_flat else body[start + 1 : end - 1]
     marks = text.translate(None, _NUMBER)
     row = b"" if is_flat else marks.partition(b"]")[0]
-    if not text or b",," in text or marks != (b"," if is_flat else b"],[").join([row] * count):
+    if not text or b",," in text or row.strip(b",") or marks != (b"," if is_flat else b"],[").join([row] * count):
         return None
     names = _read_names(body[: start - 1], body[end + 1 :])
     if names is None:
         return None
     if is_flat:
         return Predictions(names, None, texts=text.split(b","))
-    return Predictions(names, len(row) + 1, texts=text.split(b"],["))
+    texts = text.split(b"],[")
+    return Predictions(names, len(row) + 1, texts=texts) if all(texts) else None
 
 
 def _read_names(head: bytes, tail: bytes) -> list[str] | None:

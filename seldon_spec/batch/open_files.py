@@ -34,6 +34,8 @@ def open_reader(
     """
     if not path.exists():
         raise SeldonSpecError(f"{path} does not exist")
+    if not path.is_dir() and not path.is_file():  # such as a pipe, which can be read only once
+        raise SeldonSpecError(f"{path} is neither a file nor a folder\n     = help: write the rows to a file first")
     found = given or find_format(path)
     if path.is_dir() != (found is Format.FILES):
         raise SeldonSpecError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.batch.arrow import is_bytes, is_list, lists_to_array, to_numbers, to_values
+from seldon_spec.batch.arrow import import_arrow, is_bytes, is_list, lists_to_array, to_numbers, to_values
 from seldon_spec.batch.messages import message_of_bytes, message_of_columns, message_of_values, write_number_rows
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.message import Message, PayloadType
@@ -30,6 +30,12 @@ class ParquetRows:
         self._arrow = arrow
         self.batch = batch
         self._sent = sent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        sink = self._arrow.BufferOutputStream()
+        with self._arrow.ipc.new_stream(sink, self.batch.schema) as stream:
+            stream.write_batch(self.batch)  # these rows alone: a pickled batch has those that it is a slice of
+        return _restore, (sink.getvalue().to_pybytes(), self._sent)
 
     @property
     def names(self) -> Sequence[str]:
@@ -95,3 +101,9 @@ class ParquetRows:
         if None in values:
             raise ValueError(f"column {name}: the value is missing")
         return values
+
+
+def _restore(stream: bytes, sent: Sequence[int]) -> ParquetRows:
+    arrow = import_arrow("the input")
+    with arrow.ipc.open_stream(stream) as batches:
+        return ParquetRows(arrow, batches.read_next_batch(), sent)

@@ -1,4 +1,4 @@
-"""Scores a file: reads rows, has them predicted by several threads, and writes them in order.
+"""Scores a file: reads rows, has them predicted in the background, and writes them in order.
 
 Memory is bounded by the requests in flight. After each second what is written is on the disk, and the progress file
 says how far it is; so a process that is killed loses a second of work.
@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ from seldon_spec.batch.failed_rows import FailureLog
 from seldon_spec.batch.predictions import PREDICTION
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader, Rows
-from seldon_spec.batch.scorer import BatchStopped, Failed, Outcome, Scored, Scorer
-from seldon_spec.batch.tuning import MAX_CONCURRENCY, Gate, Tuner
+from seldon_spec.batch.scorer import Failed, NothingPredicted, Outcome, Scored
+from seldon_spec.batch.scoring import ScoredBlock, Scoring
 from seldon_spec.batch.writer import Writer
 from seldon_spec.errors import SeldonSpecError
 
@@ -102,24 +102,22 @@ class Runner:
 
     Args:
         files: read and written.
-        scorer: predicts rows.
-        tuner: of the requests.
+        scoring: predicts the rows; it is closed at the end.
         stopping: set to end the run early.
         display: of the progress.
     """
 
-    def __init__(self, files: Files, scorer: Scorer, tuner: Tuner, stopping: threading.Event, display: Display) -> None:
+    def __init__(self, files: Files, scoring: Scoring, stopping: threading.Event, display: Display) -> None:
         self._files = files
-        self._scorer = scorer
-        self._tuner = tuner
+        self._scoring = scoring
         self._stopping = stopping
         self._display = display
-        self._gate = Gate(tuner.concurrency)
         self._names: list[str] | None = None
         self._predicted: list[str] = []
         self._held: list[Failed] = []
         self._started = time.monotonic()
         self._next_save = self._started + _SAVE_SECONDS
+        self._next_show = self._started
         self._progress = Progress(files.reader.size)
         self._position = 0
         self._damage: SeldonSpecError | None = None
@@ -131,21 +129,23 @@ class Runner:
             What was done; ``is_interrupted`` if a signal has stopped it, so that it can be continued.
 
         Raises:
-            BatchStopped: the model cannot be reached, or predicts no row; the output can be continued.
-            SeldonSpecError: a file cannot be read or written; the output can be continued if only the input is damaged.
+            BatchStopped: the model cannot be reached; the output can be continued.
+            NothingPredicted: the first rows have no prediction, or the format of the output cannot hold one.
+            SeldonSpecError: the cluster has failed, and the output can be continued; or a file cannot be read or
+                written.
         """
         self._begin(checkpoint)
-        executor = ThreadPoolExecutor(max(2 * MAX_CONCURRENCY, self._tuner.concurrency), "seldon-spec-batch")
         try:
             with _stop_on_signals(self._stopping):
-                is_complete = self._transfer(executor)
+                is_complete = self._transfer()
             if is_complete:
                 self._finish()
             else:
                 self._progress.is_interrupted = True
                 self._save()
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            self._stopping.set()  # ends the retries of what is still in flight
+            self._scoring.close()
             self._files.writer.close()
             self._files.failed.close()
         self._show()
@@ -168,26 +168,27 @@ class Runner:
             self._open([], list(self._files.predicted))
         self._save()
 
-    def _transfer(self, executor: ThreadPoolExecutor) -> bool:
-        """Send rows and write what comes back; return whether all rows are written, False after a signal."""
-        pending: deque[tuple[int, Future[tuple[list[Outcome], float]]]] = deque()
+    def _transfer(self) -> bool:
+        """Submit rows and write what comes back; return whether all rows are written, False after a signal."""
+        pending: deque[tuple[int, Future[ScoredBlock]]] = deque()
         is_at_end = False
         while True:
-            while not is_at_end and not self._stopping.is_set() and len(pending) < 2 * self._tuner.concurrency + 1:
+            while not is_at_end and not self._stopping.is_set() and len(pending) < self._scoring.max_pending:
                 rows = self._read()
                 if rows is None:
                     is_at_end = True
                 else:
-                    pending.append((self._files.reader.position, executor.submit(self._score, rows)))
+                    pending.append((self._files.reader.position, self._scoring.submit(rows)))
             if not pending:
                 break
             position, future = pending.popleft()
-            outcomes = None if self._stopping.is_set() and future.cancel() else self._wait(future)
+            outcomes = self._wait(future)
             if outcomes is None:
                 return False
             for outcome in outcomes:
                 self._write(outcome)
             self._position = position
+            self._report()
         if self._damage is not None:
             self._save()
             raise self._damage
@@ -196,49 +197,33 @@ class Runner:
     def _read(self) -> Rows | None:
         """Return the next rows; None at the end, or where the input is damaged."""
         try:
-            return self._files.reader.read(self._tuner.rows)
+            return self._files.reader.read(self._scoring.block_rows)
         except SeldonSpecError as error:
             self._damage = error
             return None
 
-    def _score(self, rows: Rows) -> tuple[list[Outcome], float]:
-        with self._gate:
-            started = time.monotonic()
-            return self._scorer.score(rows), time.monotonic() - started
-
-    def _wait(self, future: Future[tuple[list[Outcome], float]]) -> list[Outcome] | None:
-        """Return what became of rows; None if a signal has ended their retries.
+    def _wait(self, future: Future[ScoredBlock]) -> list[Outcome] | None:
+        """Return what became of rows; None if a signal has arrived, and they can be cancelled or are not repeated.
 
         Raises:
             BatchStopped: the model cannot be reached, or rejects every request.
+            SeldonSpecError: the cluster has failed.
         """
         while not future.done():
-            self._show()
-            if time.monotonic() >= self._next_save:
-                self._save()
+            if self._stopping.is_set() and future.cancel():
+                return None
+            self._report()
             with suppress(FutureTimeoutError):
                 future.exception(_SHOW_SECONDS)
         try:
-            outcomes, seconds = future.result()
-        except BatchStopped:
+            block = future.result()
+        except SeldonSpecError:
             if self._stopping.is_set():
                 return None
             self._save()
             raise
-        self._adapt(sum(len(outcome.rows) for outcome in outcomes), seconds)
-        return outcomes
-
-    def _adapt(self, rows: int, seconds: float) -> None:
-        """Choose the size and the number of requests after one has ended."""
-        now = time.monotonic()
-        if self._scorer.is_overloaded:
-            self._scorer.is_overloaded = False
-            self._tuner.on_overload(now)
-        limit = 1 if self._scorer.single_rows else self._scorer.max_rows
-        if limit is not None:
-            self._tuner.limit_rows(limit)
-        self._tuner.on_request(rows, seconds, now)
-        self._gate.set_limit(self._tuner.concurrency)
+        self._scoring.adapt(block)
+        return block.outcomes
 
     def _write(self, outcome: Outcome) -> None:
         """Write rows, or keep them until the columns of the output are known."""
@@ -256,7 +241,7 @@ class Runner:
                 try:
                     self._files.writer.write(outcome.rows, found)
                 except ValueError as error:
-                    raise BatchStopped(str(error)) from None
+                    raise NothingPredicted(str(error)) from None
                 self._progress.rows += len(outcome.rows)
                 return
             reason = f"the prediction has {width} values, and the first one has {len(self._predicted)}"
@@ -273,11 +258,10 @@ class Runner:
             self._progress.reasons.append((self._progress.rows, outcome.reason))
         self._files.failed.add(self._progress.rows, outcome.rows, outcome.reason)
 
-    def _start(self, first: Scored | None) -> None:
+    def _start(self, first: Scored) -> None:
         """Begin the output with the columns of its first predictions."""
-        rows = first.rows if first is not None else self._held[0].rows
-        names = list(rows.names)
-        self._open(names, [PREDICTION] if first is None else first.predictions.list_columns(names))
+        names = list(first.rows.names)
+        self._open(names, first.predictions.list_columns(names))
         held, self._held = self._held, []
         for outcome in held:
             self._write_failed(outcome)
@@ -289,14 +273,16 @@ class Runner:
     def _finish(self) -> None:
         if self._held:
             raise self._no_predictions("no row has a prediction")
+        if self._names is None:  # the input has no rows
+            self._open(list(self._files.reader.columns), [PREDICTION])
+        self._save()
         self._files.writer.finish()
-        self._files.failed.flush()
         self._files.progress.remove()
 
-    def _no_predictions(self, what: str) -> BatchStopped:
+    def _no_predictions(self, what: str) -> NothingPredicted:
         for index, outcome in enumerate(self._held):
             self._files.failed.add(index + 1, outcome.rows, outcome.reason)
-        return BatchStopped(f"{what}; row 1: {self._held[0].reason}")
+        return NothingPredicted(f"{what}; row 1: {self._held[0].reason}")
 
     def _save(self) -> None:
         """Write everything to the disk, and then the checkpoint."""
@@ -316,10 +302,20 @@ class Runner:
         )
         self._next_save = time.monotonic() + _SAVE_SECONDS
 
+    def _report(self) -> None:
+        """Show and save how far the output is, if it is time."""
+        now = time.monotonic()
+        if now >= self._next_show:
+            self._next_show = now + _SHOW_SECONDS
+            self._show()
+        if now >= self._next_save:
+            self._save()
+
     def _show(self) -> None:
         self._progress.seconds = time.monotonic() - self._started
         self._progress.position = self._position
-        self._progress.rows_per_request, self._progress.concurrency = self._tuner.rows, self._tuner.concurrency
+        self._progress.rows_per_request = self._scoring.rows_per_request
+        self._progress.concurrency = self._scoring.concurrency
         self._display.update(self._progress)
 
 

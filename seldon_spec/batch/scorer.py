@@ -37,7 +37,11 @@ _TOO_LARGE = 413
 
 
 class BatchStopped(SeldonSpecError):
-    """The model cannot be reached, or rejects every request."""
+    """The model cannot be reached, or rejects every request; the run can be continued."""
+
+
+class NothingPredicted(SeldonSpecError):
+    """No row has a prediction that can be written."""
 
 
 @dataclass(frozen=True, slots=True)

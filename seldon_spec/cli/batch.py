@@ -23,8 +23,9 @@ from seldon_spec.batch.open_files import open_reader, open_writer
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Reader
 from seldon_spec.batch.runner import Files, Progress, Runner
-from seldon_spec.batch.scorer import ClientModel, Scorer, list_waits
-from seldon_spec.batch.tuning import MAX_CONCURRENCY, Tuner
+from seldon_spec.batch.scorer import BatchStopped, list_waits
+from seldon_spec.batch.scoring import RequestOptions, Scoring, score_with
+from seldon_spec.batch.tuning import MAX_CONCURRENCY
 from seldon_spec.calls.client import Client
 from seldon_spec.calls.errors import CallFailed, NoConnection
 from seldon_spec.calls.protocol_choice import Protocol
@@ -32,7 +33,7 @@ from seldon_spec.cli.exit_codes import INTERRUPTED, OK, USER_ERROR, WrongArgumen
 from seldon_spec.client import Credentials
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import Spec
-from seldon_spec.errors import FieldPath, SeldonSpecError
+from seldon_spec.errors import FieldPath, SeldonSpecError, Stopped
 
 _PROTOCOLS: Mapping[str | None, Protocol] = {None: "auto", "v1": "seldon", "v2": "v2"}
 
@@ -56,6 +57,7 @@ class Choices:
         timeout: of a request, in seconds.
         protocol: ``v1`` or ``v2``; None: what is served.
         model: the name of a model in the Open Inference Protocol.
+        is_on_ray: whether processes of a cluster of Ray predict the rows.
     """
 
     data: Path
@@ -73,6 +75,7 @@ class Choices:
     timeout: float
     protocol: str | None
     model: str | None
+    is_on_ray: bool
 
 
 def run_batch(
@@ -94,36 +97,81 @@ def run_batch(
     progress_file = ProgressFile(choices.output)
     if _is_complete(choices, progress_file):
         write_stderr(f"{choices.output} is complete")
-        return OK
+        return USER_ERROR if choices.failed.exists() else OK
     spec = None if url is not None else load(path, os.environ, flags)
     if spec is not None:
         print_diagnostics(spec.diagnostics, with_summary=False)
-        logging.getLogger("seldon_spec").setLevel(logging.CRITICAL)  # the failed rows have the reasons
-    with contextlib.ExitStack() as stack:
-        writer = open_writer(choices.output, choices.output_format)
-        _open_reader(choices, NOTHING_DECLARED).close()  # its errors come before the model is loaded
-        client = stack.enter_context(_open_client(choices, url, spec, credentials))
-        declared = _find_declared(client, choices.retries) if spec is None else read_inputs(spec.inputs)
-        reader = _open_reader(choices, declared)
-        stack.callback(reader.close)
-        source = _describe_source(choices, reader)
-        checkpoint = progress_file.load(source) if choices.is_resumed and progress_file.exists() else None
-        files = Files(reader, writer, FailedRows(choices.failed), progress_file, source)
-        stopping = threading.Event()
-        scorer = Scorer(ClientModel(client, reader.columns, choices.timeout), choices.retries, stopping)
-        tuner = Tuner(choices.rows, choices.concurrency, reader.max_rows, time.monotonic())
-        with open_display(sys.stderr) as display:
-            progress = _run(Runner(files, scorer, tuner, stopping, display), checkpoint)
+    try:
+        with _quiet_log() if spec is not None else contextlib.nullcontext():
+            progress = _score(choices, url, spec, flags, credentials)
+    except Stopped:  # while a cluster starts
+        return INTERRUPTED
     _print_summary(choices, progress)
     if progress.is_interrupted:
         return INTERRUPTED
     return USER_ERROR if progress.failed else OK
 
 
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Log no errors of rows in this process: the file of failed rows has them."""
+    logger = logging.getLogger("seldon_spec")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _score(
+    choices: Choices, url: str | None, spec: Spec | None, flags: Mapping[FieldPath, str], credentials: Credentials
+) -> Progress:
+    with contextlib.ExitStack() as stack:
+        writer = open_writer(choices.output, choices.output_format)
+        _open_reader(choices, NOTHING_DECLARED).close()  # its errors come before the model is loaded
+        client = None if choices.is_on_ray else stack.enter_context(_open_client(choices, url, spec, credentials))
+        if spec is not None:
+            declared = read_inputs(spec.inputs)
+        else:
+            assert client is not None
+            declared = _find_declared(client, choices.retries)
+        reader = _open_reader(choices, declared)
+        stack.callback(reader.close)
+        source = _describe_source(choices, reader)
+        progress_file = ProgressFile(choices.output)
+        checkpoint = progress_file.load(source) if choices.is_resumed and progress_file.exists() else None
+        files = Files(reader, writer, FailedRows(choices.failed), progress_file, source)
+        stopping = threading.Event()
+        requests = _choose_requests(choices, reader)
+        scoring: Scoring
+        if client is not None:
+            scoring = score_with(client, requests, stopping)
+        else:
+            assert spec is not None
+            from seldon_spec.cli.batch_on_ray import open_scoring_on_ray
+
+            scoring = stack.enter_context(open_scoring_on_ray(spec, flags, requests))
+        with open_display(sys.stderr) as display:
+            return _run(Runner(files, scoring, stopping, display), checkpoint)
+
+
+def _choose_requests(choices: Choices, reader: Reader) -> RequestOptions:
+    return RequestOptions(
+        list(reader.columns),
+        _PROTOCOLS[choices.protocol],
+        choices.timeout,
+        choices.retries,
+        choices.rows,
+        choices.concurrency,
+        reader.max_rows,
+    )
+
+
 def _run(runner: Runner, checkpoint: Checkpoint | None) -> Progress:
     try:
         return runner.run(checkpoint)
-    except SeldonSpecError as error:
+    except BatchStopped as error:
         raise SeldonSpecError(f"{error}\n     = help: --resume continues where it stopped") from error
 
 
@@ -133,9 +181,11 @@ def _is_complete(choices: Choices, progress_file: ProgressFile) -> bool:
     Raises:
         WrongArgument: the output exists, and is neither to be continued nor to be replaced.
     """
-    if choices.output.resolve() == choices.data.resolve():
-        raise WrongArgument("--output is DATA itself", "choose another file")
+    if choices.failed.resolve() in (choices.output.resolve(), progress_file.path.resolve()):
+        raise WrongArgument("--failed is the file of --output or of its progress", "choose another file")
     for option, file in (("--output", choices.output), ("--failed", choices.failed)):
+        if file.resolve() == choices.data.resolve():
+            raise WrongArgument(f"{option} is DATA itself", "choose another file")
         if choices.data.is_dir() and file.resolve().is_relative_to(choices.data.resolve()):
             raise WrongArgument(f"{option} is in the folder of DATA, whose files are the rows", "choose another folder")
     if choices.output.is_dir():
@@ -172,15 +222,19 @@ def _find_declared(client: Client, retries: int) -> DeclaredColumns:
 def _open_reader(choices: Choices, declared: DeclaredColumns) -> Reader:
     """Return the reader of the input; it sends the columns that the model declares if the input has them all."""
     options: dict[str, Any] = {"has_header": choices.has_header, "declared": declared}
-    reader = open_reader(choices.data, choices.input_format, columns=choices.columns, **options)
+    data = choices.data.absolute() if choices.is_on_ray else choices.data  # processes on nodes read files of a folder
+    reader = open_reader(data, choices.input_format, columns=choices.columns, **options)
     names = list(reader.columns)
     if choices.columns or not declared.names or names == list(declared.names) or not set(declared.names) <= set(names):
+        if names and declared.count not in (None, len(names)):
+            sent = f"{len(names)} columns are sent, but the model declares {declared.count}"
+            write_stderr(f"warning: {sent}; --columns NAME,… selects them")
         return reader
     reader.close()
     kept = [name for name in names if name not in declared.names]
     if kept:
         write_stderr(f"not sent, because the model does not declare them: {', '.join(kept)}")
-    return open_reader(choices.data, choices.input_format, columns=declared.names, **options)
+    return open_reader(data, choices.input_format, columns=declared.names, **options)
 
 
 def _describe_source(choices: Choices, reader: Reader) -> dict[str, Any]:
@@ -223,7 +277,8 @@ def _print_summary(choices: Choices, progress: Progress) -> None:
     size = f"{progress.rows_per_request} rows a request, {progress.concurrency} at once"
     write_stderr(f"{state} {progress.rows:,} rows to {choices.output} ({rate}; {size})")
     if progress.failed:
-        write_stderr(f"{progress.failed:,} rows have no prediction: {choices.failed}")
+        have = "row has" if progress.failed == 1 else "rows have"
+        write_stderr(f"{progress.failed:,} {have} no prediction: {choices.failed}")
         for number, reason in progress.reasons:
             write_stderr(f"  row {number}: {reason}")
     if progress.is_interrupted:

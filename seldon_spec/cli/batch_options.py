@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,12 @@ import typer
 from seldon_spec.batch.formats import Format
 from seldon_spec.cli.server_options import CaOption, ProtocolName, TokenOption
 from seldon_spec.cli.spec_options import SetOption, parse_settings
+
+
+class Place(str, Enum):
+    """Where the model runs, if it is neither a server's nor in the process of the command."""
+
+    RAY = "ray"
 
 
 def batch(
@@ -23,6 +30,9 @@ def batch(
         Path | None, typer.Option("--path", metavar="PATH", help="The folder of seldon.yaml, or the file. Default: .")
     ] = None,
     settings: SetOption = None,
+    on: Annotated[
+        Place | None, typer.Option("--on", help="Predict on a cluster: that of RAY_ADDRESS, else one of this machine.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an output that is incomplete, or start if there is none.")
     ] = False,
@@ -72,8 +82,8 @@ def batch(
     from seldon_spec.client import Credentials
     from seldon_spec.contract_test.start import parse_duration
 
-    if at is not None and (path is not None or settings):
-        hint = "--set" if path is None else "--path"
+    if at is not None and (path is not None or settings or on):
+        hint = "--path" if path is not None else "--set" if settings else "--on"
         raise typer.BadParameter("cannot be combined with the URL of a running server", param_hint=hint)
     if at is None and (ca or token_file or model):
         hint = "--ca" if ca else "--token-file" if token_file else "--model"
@@ -100,6 +110,7 @@ def batch(
         timeout=seconds,
         protocol=None if protocol is None else protocol.value,
         model=model,
+        is_on_ray=on is Place.RAY,
     )
     code = run_batch(choices, at, path or Path(), parse_settings(settings), Credentials(ca, token_file))
     raise typer.Exit(code)

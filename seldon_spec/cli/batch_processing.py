@@ -23,6 +23,7 @@ from seldon_spec.batch.processor.output import FailureLines, ResponseWriter
 from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.runner import Display, Files, Progress, Runner
 from seldon_spec.batch.scorer import Scorer
+from seldon_spec.batch.scoring import ThreadScoring
 from seldon_spec.batch.tuning import Tuner
 from seldon_spec.calls.gateway import gateway_metadata, gateway_path
 from seldon_spec.calls.open_target import Connection, open_server
@@ -114,7 +115,7 @@ def process_file(choices: Choices) -> int:
         tuner = Tuner(rows, choices.workers, reader.max_rows, time.monotonic())
         scorer = Scorer(model, choices.retries - 1, stopping)
         with _open_display(choices) as display:
-            progress = _run(Runner(files, scorer, tuner, stopping, display), checkpoint)
+            progress = _run(Runner(files, ThreadScoring(scorer, tuner), stopping, display), checkpoint)
     _print_summary(choices, progress)
     return INTERRUPTED if progress.is_interrupted else OK
 

@@ -25,15 +25,30 @@ def init_graph(folder: Path, components: Sequence[str]) -> None:
     _print_next(folder, files)
 
 
-def init_model(folder: Path, class_name: str, model: Path) -> None:
-    """Write the files that serve the estimator in a file, copy the file, and print the next commands."""
+def init_model(folder: Path, model: Path) -> None:
+    """Write the files that serve a model file without a class, copy the file, and print the next commands."""
+    from seldon_spec.cli.model_file import make_files_of_model
+
+    name, copies = _place(folder, model)
+    files = make_files_of_model(folder, model, name)
+    write_files(folder, files, copies)
+    _print_next(folder, [*files, *copies])
+
+
+def _place(folder: Path, model: Path) -> tuple[str, dict[str, Path]]:
+    """Return the path of a file within the folder, and what to copy: the file, unless it is there already."""
+    is_inside = model.absolute().is_relative_to(folder.absolute())
+    name = model.absolute().relative_to(folder.absolute()).as_posix() if is_inside else model.absolute().name
+    return name, {} if is_inside else {name: model}
+
+
+def init_model_class(folder: Path, class_name: str, model: Path) -> None:
+    """Write a class that serves the estimator in a file, copy the file, and print the next commands."""
     from seldon_spec.cli.estimator import read_estimator
 
     estimator = read_estimator(model, folder)
-    is_inside = model.absolute().is_relative_to(folder.absolute())
-    name = model.absolute().relative_to(folder.absolute()).as_posix() if is_inside else model.name
+    name, copies = _place(folder, model)
     files = make_model_files(class_name, name, estimator)
-    copies = {} if is_inside else {name: model}
     write_files(folder, files, copies)
     if estimator.problem is not None:
         write_stderr(

@@ -32,6 +32,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="FILE",
-        help="Serve the fitted estimator in a .joblib, .pkl or .pickle file. Loading it runs its code.",
+        help="Serve a model file, which is not loaded. With --class-name, write a class for the fitted estimator in a"
+        " .joblib, .pkl or .pickle file; this runs code of the file.",
     ),
 ]

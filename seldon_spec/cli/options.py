@@ -94,7 +94,7 @@ def init(
     model: ModelOption = None,
 ) -> None:
     """Write a new project: seldon.yaml, a class or a graph, a test and further files."""
-    from seldon_spec.cli.init import init_class, init_graph, init_model
+    from seldon_spec.cli.init import init_class, init_graph, init_model, init_model_class
 
     if graph or components:
         is_class = class_name is not None or infer or model is not None or service_type is not ServiceType.MODEL
@@ -104,10 +104,9 @@ def init(
             )
         init_graph(folder, components)
         return
-    from seldon_spec.cli.scaffold import DEFAULT_NAMES, class_name_of, is_class_name
+    from seldon_spec.cli.scaffold import DEFAULT_NAMES, is_class_name
 
-    default = DEFAULT_NAMES[service_type] if model is None else class_name_of(model)
-    name = default if class_name is None else class_name
+    name = DEFAULT_NAMES[service_type] if class_name is None else class_name
     if not is_class_name(name):
         raise typer.BadParameter(f'"{name}" is not a valid class name', param_hint="--class-name")
     if infer and service_type is not ServiceType.MODEL:
@@ -116,8 +115,10 @@ def init(
         init_class(folder, service_type, name, has_infer=infer)
     elif infer or service_type is not ServiceType.MODEL:
         raise typer.BadParameter("needs the service type MODEL, without --infer", param_hint="--model")
+    elif class_name is None:
+        init_model(folder, model)
     else:
-        init_model(folder, name, model)
+        init_model_class(folder, class_name, model)
 
 
 @app.command()

@@ -163,6 +163,9 @@ def write_files(folder: Path, files: Mapping[str, str], copies: Mapping[str, Pat
             with (folder / name).open("x", encoding="utf-8") as stream:
                 stream.write(text)
         for name, source in copies.items():
-            shutil.copyfile(source, folder / name)
+            if source.is_dir():
+                shutil.copytree(source, folder / name)
+            else:
+                shutil.copyfile(source, folder / name)
     except OSError as error:
         raise FilesExist(f"{folder} cannot be written: {error.strerror or error}") from error

@@ -11,6 +11,7 @@ from seldon_spec.config.build_spec import plain
 from seldon_spec.config.graph import describe_step
 from seldon_spec.config.masking import find_literals, redact
 from seldon_spec.config.model import SecretRef, Spec
+from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.config.schema.describe import show_flow
 from seldon_spec.config.schema.lookup import field_schema, groups_keys, is_section, join, own_path
 from seldon_spec.errors import FieldPath, Origin, OriginKind
@@ -147,7 +148,7 @@ def _default(spec: Spec, path: FieldPath) -> str:
         is_entry = around is not None and around.folder == inner.folder
         return f"from {'the key in components' if is_entry else 'the folder'} ({inner.origin('graph')})"
     if path == ("model", "format") and inner.model is not None and inner.model.format is not None:
-        return f"from the file {inner.model.path}"
+        return f"from the file {show_path(inner.model.path)}"
     derived = inner.graph is not None and path in (("inputs",), ("outputs",)) and getattr(inner, path[0])
     return "from the components" if derived else "default"
 

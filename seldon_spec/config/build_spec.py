@@ -26,8 +26,9 @@ from seldon_spec.config.model import (
     UnitSpec,
 )
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
-from seldon_spec.config.model_files.inspect import inspect_model
+from seldon_spec.config.model_files.inspect import find_model
 from seldon_spec.config.model_files.spec import ModelSpec
+from seldon_spec.config.model_files.urls import find_local, name_of
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def build_spec(values: LayeredValues, folder: Path, file: str, component: str | 
     class_name: str | None = tree.get("class_name")
     service_type = ServiceType(tree.get("service_type", "MODEL"))
     model = _make_model(tree.get("model"), folder, service_type)
-    named = class_name or (None if model is None else Path(model.path).stem.replace(".", "-"))
+    named = class_name or (None if model is None else Path(name_of(model.path)).stem.replace(".", "-"))
     return Spec(
         class_name=class_name,
         folder=folder,
@@ -81,7 +82,7 @@ def _make_model(entry: Mapping[str, Any] | None, folder: Path, service_type: Ser
         return None
     model = _make(ModelSpec, entry)
     if model.format is None:
-        found = inspect_model(folder / model.path)
+        found = find_model(find_local(folder, model.path, model.sha256), model.path)
         model = replace(model, format=None if found is None else found.format)
     row = FORMATS.get(model.format or "")
     if model.method is not None or row is None:

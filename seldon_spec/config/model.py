@@ -5,6 +5,7 @@ Independent of YAML and the environment; a test compares keys and defaults with 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,6 +17,7 @@ from seldon_spec.config.contract import JsonValue, TensorSpec
 from seldon_spec.config.deployment import DeploymentSpec
 from seldon_spec.config.graph import Step
 from seldon_spec.config.model_files.spec import ModelSpec
+from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.errors import DEFAULT_ORIGIN, Diagnostic, FieldPath, Origin
 
 SPEC_FILE = "seldon.yaml"
@@ -355,6 +357,7 @@ class Spec:
         origins: the origin of each value that is not a default.
         diagnostics: warnings and notes; errors raise ``SpecError``.
         digest: the digest of the file's values, e.g. ``sha256:…``; independent of variables and flags.
+        loaded_at: in seconds since the epoch; a later change of the file at a URL does not concern the spec.
     """
 
     class_name: str | None
@@ -380,9 +383,10 @@ class Spec:
     origins: Mapping[FieldPath, Origin] = field(default_factory=dict, compare=False, repr=False)
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
     digest: str = field(default="", compare=False, repr=False)
+    loaded_at: float = field(default_factory=time.time, compare=False, repr=False)
 
     def __repr__(self) -> str:
-        what = f"{self.class_name if self.model is None else self.model.path} ({self.service_type.value})"
+        what = f"{self.class_name if self.model is None else show_path(self.model.path)} ({self.service_type.value})"
         if self.graph is not None:
             what = f"graph of {len(self.components)} components"
         return f"<Spec {self.name}: {what}, {self.folder.absolute() / self.file}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.build_spec import with_full_paths
@@ -12,6 +13,7 @@ from seldon_spec.config.checks.distributions import package_of
 from seldon_spec.config.model import Spec
 from seldon_spec.config.model_files.formats import FORMATS
 from seldon_spec.config.model_files.spec import ModelSpec
+from seldon_spec.config.model_files.urls import is_url, show_path
 from seldon_spec.config.paths import working_directory
 from seldon_spec.errors import ComponentFailed, SeldonSpecError
 from seldon_spec.inference.call import Call
@@ -113,7 +115,19 @@ def _build_class(spec: Spec, name: str, progress: Progress, user_class: Callable
 
 def _name_source(spec: Spec) -> str:
     """Return the class or the model file of a spec, for the log."""
-    return str(spec.class_name) if spec.model is None else spec.model.path
+    return str(spec.class_name) if spec.model is None else show_path(spec.model.path)
+
+
+def _fetch(spec: Spec, model: ModelSpec, name: str, progress: Progress) -> Path:
+    """Return the path of a model file that may have to be downloaded, after its checks."""
+    from seldon_spec.model_store.fetch import fetch_model  # HTTP and TLS, which few models need
+    from seldon_spec.model_store.sources import ModelUnavailable
+
+    progress.begin(f"{'downloading' if is_url(model.path) else 'checking'} {name}")
+    try:
+        return fetch_model(spec.folder, model, spec.loaded_at)
+    except ModelUnavailable as error:
+        raise ComponentFailed(str(error)) from None
 
 
 def _build_model(spec: Spec, model: ModelSpec, name: str, progress: Progress) -> Adapter:
@@ -121,11 +135,14 @@ def _build_model(spec: Spec, model: ModelSpec, name: str, progress: Progress) ->
     row = FORMATS[str(model.format)]
     progress.begin(f"importing the runtime of {row.name}")
     runtime = import_runtime(row.runtime)
+    path = spec.folder / model.path
+    if is_url(model.path) or model.sha256 is not None:
+        path = _fetch(spec, model, name, progress)
     progress.begin(f"loading {name}")
     register_folder(spec.folder)  # a pickle may need its modules
     try:
         component = build_component(
-            partial(runtime, spec.folder / model.path, model.method, model.options),
+            partial(runtime, path, model.method, model.options),
             {},
             spec.unit,
             spec.service_type,

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,13 @@ def _list_wide_ports(process: psutil.Process) -> Iterator[int]:
 
 @contextlib.contextmanager
 def open_cluster(
-    address: str | None, cpus: float, runtime_env: Mapping[str, Any], mark: tuple[str, str], signals: ServerSignals
+    address: str | None,
+    cpus: float,
+    runtime_env: Mapping[str, Any],
+    mark: tuple[str, str],
+    signals: ServerSignals,
+    *,
+    shows_output: bool = True,
 ) -> Iterator[Cluster]:
     """Connect to a cluster, or start one of this machine, which ends with the context.
 
@@ -125,13 +132,14 @@ def open_cluster(
         runtime_env: Ray's description of the files and variables of the replicas.
         mark: a variable that only the processes of a local cluster are started with.
         signals: of this process; they are ignored while a local cluster ends.
+        shows_output: whether what the processes of this job write is copied to the output of this one.
 
     Raises:
         ClusterFailed: it cannot be reached, or it cannot be started.
         Stopped: a signal has arrived.
     """
     with reap_cluster(mark, signals) if address is None else contextlib.nullcontext():
-        _connect(address, cpus, runtime_env)
+        _connect(address, cpus, runtime_env, shows_output=shows_output)
         try:
             if address is not None:
                 yield Cluster(is_local=False)
@@ -144,7 +152,32 @@ def open_cluster(
             ray.shutdown()
 
 
-def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -> None:
+@contextlib.contextmanager
+def stopped_by(signals: ServerSignals) -> Iterator[None]:
+    """Raise Stopped in place of an error that a signal has caused: Ray runs the handler in code that replaces it."""
+    try:
+        yield
+    except Exception as error:
+        if signals.is_stopping:
+            raise Stopped from error
+        raise
+
+
+@contextlib.contextmanager
+def without_core_log() -> Iterator[None]:
+    """Hide what Ray's core, which is no Python, logs to the stderr of this process; only one thread may write there."""
+    with open(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace") as real:  # noqa: PTH123
+        before, sys.stderr = sys.stderr, real
+        try:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(real.fileno(), 2)
+            sys.stderr = before
+
+
+def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any], *, shows_output: bool) -> None:
     handlers = {number: signal.getsignal(number) for number in STOPPING}
     try:
         if address is None:
@@ -155,10 +188,11 @@ def _connect(address: str | None, cpus: float, runtime_env: Mapping[str, Any]) -
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
                 logging_level="error",
+                log_to_driver=shows_output,
             )
         else:
             _check_address(address)
-            ray.init(address=address, runtime_env=dict(runtime_env), logging_level="error")
+            ray.init(address=address, runtime_env=dict(runtime_env), logging_level="error", log_to_driver=shows_output)
     except SystemExit:  # of the handler that Ray sets
         raise Stopped from None
     except Exception as error:  # Ray raises this very class if a process does not start in time

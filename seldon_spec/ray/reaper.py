@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import psutil
@@ -53,5 +54,18 @@ def _run_reaper(pipe: int, mark: tuple[str, str]) -> NoReturn:
 
 def _list_marked(name: str, text: str) -> list[psutil.Process]:
     """Return the processes that were started with a variable; those of other users cannot be read."""
-    processes = psutil.process_iter(["environ"])
-    return [each for each in processes if (each.info["environ"] or {}).get(name) == text]
+    return [each for each in psutil.process_iter() if _is_marked(each, name, text)]
+
+
+def _is_marked(process: psutil.Process, name: str, text: str) -> bool:
+    """Return whether a process was started with a variable.
+
+    Processes of Ray write their titles over the first variables, and psutil reads none behind these.
+    """
+    try:
+        return os.fsencode(f"{name}={text}") in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it has exited, or belongs to another user, or the system has no such file
+        with contextlib.suppress(psutil.Error, OSError):
+            variables = process.as_dict(["environ"])["environ"]  # None: it cannot be read
+            return bool((variables or {}).get(name) == text)
+    return False

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import Stopped
 from seldon_spec.observability.logs import configure_logs
 from seldon_spec.process.signals import ServerSignals
-from seldon_spec.ray.cluster import Cluster, ClusterFailed, open_cluster
+from seldon_spec.ray.cluster import Cluster, ClusterFailed, open_cluster, stopped_by
 from seldon_spec.ray.start_failure import describe_failure, find_failure
 from seldon_spec.server.sockets import bind_sockets, show_address
 
@@ -70,7 +69,7 @@ def serve_job(job: Job) -> None:
     configure_logs(job.spec.server.log)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
-        with ServerSignals() as signals, _stopped_by(signals):
+        with ServerSignals() as signals, stopped_by(signals):
             if job.address is None:  # the metrics port of the spec is not used
                 bind_sockets(replace(job.spec, ports=replace(job.spec.ports, metrics=0))).close()
             started = time.monotonic()
@@ -111,7 +110,7 @@ class _Serving:
         """
         is_new = self._start_serve()
         try:
-            with _stopped_by(self._signals):
+            with stopped_by(self._signals):
                 name, logs = self._spec.name, self._logging
                 target = serve.RunTarget(self._job.application, name=name, route_prefix="/", logging_config=logs)
                 serve.run_many([target], wait_for_applications_running=False)
@@ -241,17 +240,6 @@ class _Serving:
             shown = ", ".join(f"{each.port} ({each.process})" for each in wide)
             logger.warning("Ray listens on all addresses of this machine on ports %s", shown)
         logger.info("ready after %.1f seconds", seconds)
-
-
-@contextlib.contextmanager
-def _stopped_by(signals: ServerSignals) -> Iterator[None]:
-    """Raise Stopped in place of an error that a signal has caused: Ray runs the handler in code that replaces it."""
-    try:
-        yield
-    except Exception as error:
-        if signals.is_stopping:
-            raise Stopped from error
-        raise
 
 
 def _describe_state(application: Any) -> str:

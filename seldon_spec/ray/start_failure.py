@@ -31,6 +31,13 @@ def make_failure(error: SeldonSpecError) -> ReplicaFailed:
     return ReplicaFailed("\n".join(line.rstrip("\n") for line in lines))
 
 
+def read_failure(text: str) -> ComponentFailed:
+    """Return the error of a replica from the text of what ``make_failure`` has returned."""
+    failure = find_failure(f"{ReplicaFailed.__name__}: {text}")
+    assert failure is not None
+    return failure
+
+
 def find_failure(message: str) -> ComponentFailed | None:
     """Return the error of a replica in a message of Serve; None if there is none."""
     found = _HEAD.search(message)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seldon_spec.config.model_files.spec import ModelOptions
+from seldon_spec.runtimes.direct import Calculation, find_calculation, is_plain
 from seldon_spec.runtimes.estimators import (
     ModelFileError,
     dense,
@@ -41,8 +44,20 @@ def make_model(estimator: Any, method: str, threads: int) -> SklearnModel:
         ModelFileError: the estimator does not have the method.
     """
     limit_jobs(estimator, threads)
-    model_class = SklearnModel if list_feature_names(estimator) is None else SklearnTableModel
-    return model_class(estimator, method)
+    names = list_feature_names(estimator)
+    call = find_method(estimator, method)
+    call_array = call if names is None else partial(_call_table, call, names)
+    calculation = find_calculation(estimator, method, call_array)
+    if calculation is not None:
+        return SklearnDirectModel(estimator, method, calculation, call_array)
+    return SklearnModel(estimator, method) if names is None else SklearnTableModel(estimator, method)
+
+
+def _call_table(call: Callable[[Any], Any], names: Sequence[str], X: Any, sent: Sequence[str] = ()) -> Any:
+    """Call a method that takes a DataFrame; its columns have these names unless the request names others."""
+    import pandas
+
+    return call(pandas.DataFrame(X, columns=list(sent or names)))
 
 
 class SklearnModel:
@@ -88,6 +103,30 @@ class SklearnTableModel(SklearnModel):
 
     def transform_input(self, X: pandas.DataFrame, names: Sequence[str] | None = None) -> Any:
         return self.predict(X, names)
+
+
+class SklearnDirectModel(SklearnModel):
+    """An estimator whose calculation is known, so that most rows need no checks of scikit-learn.
+
+    Args:
+        estimator, method: those of ``SklearnModel``.
+        calculation: of the method.
+        call: the method of the estimator, with an array also if it was fitted on a DataFrame.
+    """
+
+    def __init__(self, estimator: Any, method: str, calculation: Calculation, call: Callable[..., Any]) -> None:
+        super().__init__(estimator, method)
+        self._calculation = calculation
+        self._call_array = call
+        self._columns = list_feature_names(estimator)
+        self._count = estimator.n_features_in_
+
+    def predict(self, X: Any, names: Sequence[str] | None = None) -> Any:
+        is_renamed = self._columns is not None and bool(names) and list(names or ()) != self._columns
+        if not is_renamed and is_plain(X, self._count):
+            with suppress(OverflowError):
+                return self._calculation(X)
+        return dense(self._call_array(X, names) if is_renamed else self._call_array(X))
 
 
 def find_method(estimator: Any, method: str) -> Any:

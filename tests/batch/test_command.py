@@ -158,6 +158,23 @@ def test_a_prediction_of_another_width_is_a_failed_row(numbers: Path, tmp_path: 
     assert [row[2:] != ["", ""] for row in found[1:]] == [index < 50 for index in range(1, 400)]
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "expected"),
+    [
+        ("Words", ".csv", "a,b,prediction_0,prediction_1\n" + "1,2,yes,no\n" * 3),
+        ("Words", ".jsonl", '{"a":1,"b":2,"prediction_0":"yes","prediction_1":"no"}\n' * 3),
+        ("Holes", ".csv", "a,b,prediction_0,prediction_1\n" + "1,2,,\n" * 3),
+        ("Holes", ".jsonl", '{"a":1,"b":2,"prediction_0":null,"prediction_1":null}\n' * 3),
+    ],
+)
+def test_equal_predictions_that_are_no_numbers(
+    name: str, suffix: str, expected: str, tmp_path: Path, model: Model
+) -> None:
+    data = write_csv(tmp_path / "in.csv", [[1, 2]] * 3)
+    assert batch(data, "--path", model(name), "--output", tmp_path / f"out{suffix}") == 0
+    assert (tmp_path / f"out{suffix}").read_text() == expected
+
+
 def test_requests_fit_into_the_limit_of_the_server(tmp_path: Path, model: Model, serve_folder: Start) -> None:
     data = write_csv(tmp_path / "in.csv", [[index, 0] for index in range(2000)])
     with serve_folder(model("Model", "server: {max_body_bytes: 1000}\n")) as server:
@@ -172,6 +189,19 @@ def test_only_the_declared_columns_are_sent(tmp_path: Path, model: Model, capsys
     assert read_rows(tmp_path / "out.csv")[1:] == [["x1", "1", "5", "10.0", "-5.0"], ["x2", "2", "6", "12.0", "-6.0"]]
     assert batch(data, "--path", folder, "--output", tmp_path / "two.csv", "--columns", "a,c") == 1
     assert "has no column 'c'" in capsys.readouterr().err
+
+
+def test_more_columns_than_the_model_of_a_server_declares_are_a_warning(
+    tmp_path: Path, model: Model, serve_folder: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_csv(tmp_path / "in.csv", [["x1", 1, 5], ["x2", 2, 6]], "id,a,b\n")
+    with serve_folder(model("Model", "inputs: [a, b]\n")) as server:
+        options = [data, "--at", f"http://127.0.0.1:{server.http}", "--output"]
+        assert batch(*options, tmp_path / "all.csv") == 1
+        assert "3 columns are sent, but the model declares 2; --columns" in capsys.readouterr().err
+        assert batch(*options, tmp_path / "out.csv", "--columns", "a,b") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert read_rows(tmp_path / "out.csv")[1:] == [["x1", "1", "5", "2.0", "-1.0"], ["x2", "2", "6", "4.0", "-2.0"]]
 
 
 def test_the_first_rows_that_fail_wait_for_the_columns(tmp_path: Path, model: Model) -> None:
@@ -264,13 +294,22 @@ def test_an_interrupted_run_continues(
 WRONG = {
     "neither a server nor a spec": (["in.csv", "--path", "nowhere", "--output", "out.csv"], 1),
     "no input": (["none.csv", "--path", "Model-model", "--output", "out.csv"], 1),
+    "a pipe": (["pipe", "--path", "Model-model", "--input-format", "csv", "--output", "out.csv"], 1),
     "unknown suffix": (["in.xlsx", "--path", "Model-model", "--output", "out.csv"], 1),
     "unknown suffix of the output": (["in.csv", "--path", "Model-model", "--output", "out.xlsx"], 1),
     "the input as output": (["in.csv", "--path", "Model-model", "--output", "in.csv"], 2),
+    "the input as file of failed rows": (["in.csv", "--output", "out.csv", "--failed", "in.csv", "--overwrite"], 2),
+    "the input as file of failed rows, continued": (
+        ["in.csv", "--output", "out.csv", "--failed", "in.csv", "--resume"],
+        2,
+    ),
+    "the output as file of failed rows": (["in.csv", "--output", "out.csv", "--failed", "out.csv"], 2),
     "a folder as output": (["in.csv", "--path", "Model-model", "--output", "Model-model"], 2),
     "an output among the rows": (["Model-model", "--path", ".", "--output", "Model-model/out.csv"], 2),
     "an output that exists": (["in.csv", "--path", "Model-model", "--output", "in.xlsx"], 2),
     "a server and a path": (["in.csv", "--path", ".", "--at", "http://x", "--output", "out.csv"], 2),
+    "a server and a cluster": (["in.csv", "--on", "ray", "--at", "http://x", "--output", "out.csv"], 2),
+    "a cluster without Ray": (["in.csv", "--path", "Model-model", "--on", "ray", "--output", "out.csv"], 2),
     "a token without a server": (["in.csv", "--token-file", "in.csv", "--output", "out.csv"], 2),
     "a URL of another scheme": (["in.csv", "--at", "ftp://x", "--output", "out.csv"], 1),
     "both kinds of start": (["in.csv", "--output", "out.csv", "--resume", "--overwrite"], 2),
@@ -289,12 +328,14 @@ def test_wrong_arguments(
     monkeypatch.chdir(tmp_path)
     write_csv(tmp_path / "in.csv", [[1, 2]])
     (tmp_path / "in.xlsx").write_text("")
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
     assert batch(*arguments) == code
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "rror" in error
+    assert (tmp_path / "in.csv").read_text() == "a,b\n1,2\n"
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -309,6 +350,15 @@ def test_another_input_cannot_continue_an_output(
     (folder / "seldon.yaml").write_text("class_name: models.Model\n")
     assert batch(numbers, "--path", folder, "--output", output, "--overwrite") == 0
     assert read_rows(output)[1:] == [["1", "2", "2.0", "-1.0"]]
+
+
+@pytest.mark.parametrize(("suffix", "expected"), [(".csv", "a,b,prediction\n"), (".jsonl", "")])
+def test_an_input_without_rows_has_an_output_without_rows(
+    suffix: str, expected: str, tmp_path: Path, model: Model
+) -> None:
+    data = write_csv(tmp_path / "in.csv", [])
+    assert batch(data, "--path", model("Model"), "--output", tmp_path / f"out{suffix}") == 0
+    assert (tmp_path / f"out{suffix}").read_text() == expected
 
 
 def test_files_of_a_folder(tmp_path: Path, model: Model) -> None:

@@ -13,10 +13,11 @@ import pytest
 from seldon_spec.batch.csv_files import CsvReader, CsvWriter
 from seldon_spec.batch.failed_rows import FailedRows
 from seldon_spec.batch.predictions import NotByRow, Predictions, read_value
-from seldon_spec.batch.progress_file import ProgressFile
+from seldon_spec.batch.progress_file import Checkpoint, ProgressFile
 from seldon_spec.batch.rows import Rows
 from seldon_spec.batch.runner import Files, Progress, Runner
 from seldon_spec.batch.scorer import BatchStopped, Scorer
+from seldon_spec.batch.scoring import ThreadScoring
 from seldon_spec.batch.tuning import Tuner
 from seldon_spec.calls.errors import CallFailed, CallTimeout, NoConnection
 
@@ -83,7 +84,9 @@ def score(
     files = Files(
         reader, CsvWriter(output), FailedRows(data.with_name("failed.jsonl")), progress_file, {"DATA": "in.csv"}
     )
-    runner = Runner(files, Scorer(model, retries, stopping), Tuner(rows, 1, None, 0.0), stopping, recorder)
+    runner = Runner(
+        files, ThreadScoring(Scorer(model, retries, stopping), Tuner(rows, 1, None, 0.0)), stopping, recorder
+    )
     try:
         checkpoint = progress_file.load({"DATA": "in.csv"}) if resumed else None
         return runner.run(checkpoint), recorder.rows
@@ -193,8 +196,8 @@ def test_rows_in_flight_are_bounded(data: Path) -> None:
                 seen.append(CountingReader.taken)
                 held.set()
 
-    runner = Runner(files, Scorer(SlowModel(), 0, stopping), Tuner(10, 1, None, 0.0), stopping, Watching())
-    runner.run(None)
+    scoring = ThreadScoring(Scorer(SlowModel(), 0, stopping), Tuner(10, 1, None, 0.0))
+    Runner(files, scoring, stopping, Watching()).run(None)
     reader.close()
     assert seen == [30]
     assert output.read_text() == EXPECTED
@@ -242,3 +245,18 @@ def test_given_sizes_are_kept() -> None:
     tuner.on_overload(1.0)
     tuner.limit_rows(5)
     assert (tuner.rows, tuner.concurrency) == (5, 3)
+
+
+def test_checkpoints_are_written_however_fast_the_model_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seldon_spec.batch.runner._SAVE_SECONDS", 0.0)
+    saved: list[int] = []
+    save = ProgressFile.save
+
+    def record(self: ProgressFile, checkpoint: Checkpoint) -> None:
+        saved.append(checkpoint.rows)
+        save(self, checkpoint)
+
+    monkeypatch.setattr(ProgressFile, "save", record)
+    score(data, ScriptedModel())
+    assert set(range(0, 101, 10)) <= set(saved)
+    assert saved == sorted(saved)

@@ -1,4 +1,4 @@
-"""A project from the file of a fitted estimator: validates, serves, and declares what the estimator states."""
+"""A project with a class from the file of a fitted estimator: validates, serves, and declares what the estimator states."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def _predict(server: Any, payload: object) -> Any:
 
 def test_a_model_in_the_folder_is_served(folder: Path, serve_folder: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     model = _save(folder, "Doubler", n_features_in_=2)
-    assert run(["init", str(folder), "--model", str(model)]) == 0
+    assert run(["init", str(folder), "--model", str(model), "--class-name", "Served"]) == 0
     assert {path.name for path in folder.iterdir() if path.is_file()} == {
-        *FILES, "Doubler.py", "test_Doubler.py", "doubler.pkl", "estimators.py"
+        *FILES, "Served.py", "test_Served.py", "doubler.pkl", "estimators.py"
     }  # fmt: skip
     assert run(["validate", "--strict", str(folder)]) == 0
     assert capsys.readouterr().out == ""
     spec = _spec(folder)
-    assert (spec["name"], spec["inputs"]) == ("doubler", ["x0", "x1"])
+    assert (spec["name"], spec["inputs"]) == ("served", ["x0", "x1"])
     assert spec["outputs"] == [{"name": "prediction", "datatype": "FP64", "shape": [-1, 1], "columns": ["prediction"]}]
     assert spec["image"]["model_files"] == ["doubler.pkl"]
     with serve_folder(folder) as server:
@@ -135,7 +135,7 @@ def test_a_classifier_without_probabilities_has_labels(
     classes: list[Any], output: dict[str, Any], folder: Path
 ) -> None:
     model = _save(folder, "Doubler", n_features_in_=1, classes_=_array(classes))
-    assert run(["init", str(folder), "--model", str(model)]) == 0
+    assert run(["init", str(folder), "--model", str(model), "--class-name", "Served"]) == 0
     assert _spec(folder)["outputs"] == [{"name": "label", "shape": [-1, 1], "columns": ["label"], **output}]
     assert run(["validate", "--strict", str(folder)]) == 0
 
@@ -145,15 +145,15 @@ def test_a_model_outside_the_folder_is_copied(folder: Path) -> None:
     new = folder / "new"
     new.mkdir()
     (new / "estimators.py").write_text(DOUBLER)
-    assert run(["init", str(new), "--model", str(model)]) == 0
+    assert run(["init", str(new), "--model", str(model), "--class-name", "Served"]) == 0
     assert (new / "other-model.pkl").read_bytes() == model.read_bytes()
-    assert (new / "OtherModel.py").is_file()
+    assert (new / "Served.py").is_file()
     assert run(["validate", "--strict", str(new)]) == 0
 
 
 def test_a_model_that_cannot_predict_its_row_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = _save(folder, "Broken", n_features_in_=1)
-    assert run(["init", str(folder), "--model", str(model)]) == 0
+    assert run(["init", str(folder), "--model", str(model), "--class-name", "Served"]) == 0
     assert "Broken.predict failed for a row" in (page := capsys.readouterr().err)
     assert "RuntimeError: out of order" in page
 
@@ -164,7 +164,7 @@ def test_nothing_is_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]
     new.mkdir()
     (new / "estimators.py").write_text(DOUBLER)
     (new / "doubler.pkl").write_text("mine")
-    assert run(["init", str(new), "--model", str(model)]) == 1
+    assert run(["init", str(new), "--model", str(model), "--class-name", "Served"]) == 1
     assert "already contains doubler.pkl; nothing was written" in capsys.readouterr().err
     assert {path.name for path in new.iterdir() if path.is_file()} == {"estimators.py", "doubler.pkl"}
 
@@ -202,7 +202,7 @@ def _pickled(folder: Path, value: object) -> Path:
 def test_a_file_without_an_estimator_is_reported(
     make: Callable[[Path], Path], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["init", str(folder), "--model", str(make(folder))]) == 1
+    assert run(["init", str(folder), "--model", str(make(folder)), "--class-name", "Served"]) == 1
     page = capsys.readouterr().err
     assert message in page
     assert "Traceback" not in page
@@ -224,14 +224,14 @@ def test_names_that_a_spec_cannot_have_are_reported(
     names: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = _save(folder, "Doubler", feature_names_in_=names)
-    assert run(["init", str(folder), "--model", str(model)]) == 1
+    assert run(["init", str(folder), "--model", str(model), "--class-name", "Served"]) == 1
     assert message in capsys.readouterr().err
     assert not (folder / "seldon.yaml").exists()
 
 
 def test_classes_are_names_of_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = _save(folder, "Guesser", n_features_in_=1, classes_=_array(["", "yes"]))
-    assert run(["init", str(folder), "--model", str(model)]) == 1
+    assert run(["init", str(folder), "--model", str(model), "--class-name", "Served"]) == 1
     assert "the name '' of class 0 is not text" in capsys.readouterr().err
 
 
@@ -282,7 +282,10 @@ class TestScikitLearn:
         return model.fit(self._table(), ["no", "yes", "no", "yes"])
 
     def test_columns_of_several_types_become_inputs(self, tmp_path: Path) -> None:
-        assert run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path))]) == 0
+        assert (
+            run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"])
+            == 0
+        )
         text = {"datatype": "BYTES", "shape": [-1], "content_type": "str"}
         assert _spec(tmp_path)["inputs"] == [
             {"name": "age", "datatype": "FP64", "shape": [-1], "optional": True, "example": 3.0},
@@ -293,7 +296,7 @@ class TestScikitLearn:
             {"name": "free", **text, "example": "r"},
         ]
         assert run(["validate", "--strict", str(tmp_path)]) == 0
-        assert "def predict(self, X: pd.DataFrame, " in (tmp_path / "Flowers.py").read_text()
+        assert "def predict(self, X: pd.DataFrame, " in (tmp_path / "Served.py").read_text()
 
     @pytest.mark.parametrize(
         "selected",
@@ -307,7 +310,7 @@ class TestScikitLearn:
         chosen = compose.make_column_selector(pattern="job") if selected is None else selected
         parts = compose.ColumnTransformer([("texts", pre.OneHotEncoder(), chosen)], remainder="passthrough")
         model = pipeline.make_pipeline(parts, linear.LogisticRegression()).fit(table, [0, 1, 0, 1])
-        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
+        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path)), "--class-name", "Served"]) == 0
         inputs = {entry["name"]: entry.get("choices") for entry in _spec(tmp_path)["inputs"]}
         assert inputs == {"age": None, "job": ["a", "b", "c"], "grade": None}
 
@@ -319,7 +322,7 @@ class TestScikitLearn:
         steps = pipeline.make_pipeline(parts, linear.LogisticRegression())
         model = search.GridSearchCV(steps, {"logisticregression__C": [0.5, 1.0]}, cv=2, error_score=0.0)
         model.fit(self._table()[["job", "free"]].iloc[[0, 1, 2, 1]], [0, 1, 0, 1])
-        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
+        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path)), "--class-name", "Served"]) == 0
         columns = [{"name": "job", "choices": ["a", "b"]}, {"name": "free", "choices": ["r", "s"]}]
         assert _spec(tmp_path)["inputs"] == [
             {"name": "input-0", "datatype": "BYTES", "shape": [-1, 2], "content_type": "str", "columns": columns}
@@ -331,13 +334,16 @@ class TestScikitLearn:
         parts = compose.ColumnTransformer([("kept", "passthrough", ["age"]), ("dropped", "drop", "job")])
         pipeline = import_module("sklearn.pipeline").make_pipeline(parts, linear.LinearRegression())
         model = pipeline.fit(self._table()[["age", "job", "grade"]], [0, 1, 0, 1])
-        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
+        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path)), "--class-name", "Served"]) == 0
         assert _spec(tmp_path)["inputs"] == ["age"]
 
     def test_requirements_are_the_installed_versions(self, tmp_path: Path) -> None:
         from importlib.metadata import version
 
-        assert run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path))]) == 0
+        assert (
+            run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"])
+            == 0
+        )
         names = ["joblib", "numpy", "pandas", "scikit-learn"]
         assert (tmp_path / "requirements.txt").read_text().split() == [f"{name}=={version(name)}" for name in names]
 
@@ -346,7 +352,7 @@ class TestScikitLearn:
         pipeline = import_module("sklearn.pipeline")
         model = pipeline.make_pipeline(pre.StandardScaler(), linear.LogisticRegression())
         model.fit([[1.0, 2.0], [3.0, 4.0]], [0, 1])
-        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
+        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path)), "--class-name", "Served"]) == 0
         columns = [{"name": "x0", "example": 2.0}, {"name": "x1", "example": 3.0}]
         assert _spec(tmp_path)["inputs"] == [
             {"name": "input-0", "datatype": "FP64", "shape": [-1, 2], "columns": columns}
@@ -356,7 +362,10 @@ class TestScikitLearn:
         assert row == pytest.approx([0.5, 0.5])
 
     def test_a_classifier_of_a_table_is_served(self, tmp_path: Path, serve_folder: Serve) -> None:
-        assert run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path))]) == 0
+        assert (
+            run(["init", str(tmp_path), "--model", str(self._save(self._mixed(), tmp_path)), "--class-name", "Served"])
+            == 0
+        )
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout
@@ -370,7 +379,7 @@ class TestScikitLearn:
         linear = import_module("sklearn.linear_model")
         target = self._table()[["age", "grade"]] if targets == 2 else self._table()["age"]
         model = linear.LinearRegression().fit(self._table()[["age", "grade"]], target)
-        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path))]) == 0
+        assert run(["init", str(tmp_path), "--model", str(self._save(model, tmp_path)), "--class-name", "Served"]) == 0
         spec = _spec(tmp_path)
         assert spec["inputs"] == ["age", "grade"]
         columns = {"columns": ["prediction"]} if targets == 1 else {}

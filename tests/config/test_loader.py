@@ -153,6 +153,8 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
         return '{"A": "b"}', {"A": "b"}
     if path == ("deployment", "resources", "gpu"):
         return "2", 2
+    if path == ("model", "sha256"):
+        return schema["examples"][0], schema["examples"][0]  # of the empty file
     if path[-1] in SAMPLES:
         return SAMPLES[path[-1]]
     types = types_of(schema)

@@ -45,7 +45,7 @@ SECTIONS = {
     ("deployment", "resources"): ResourcesSpec(),
     ("deployment", "replicas"): ReplicasSpec(1, 2),
 }
-NOT_IN_THE_FILE = {"folder", "file", "unit", "origins", "diagnostics", "digest"}
+NOT_IN_THE_FILE = {"folder", "file", "unit", "origins", "diagnostics", "digest", "loaded_at"}
 
 GUIDE = """DEBUG EXPLAIN_TEMPLATE_LOADING JSONIFY_PRETTYPRINT_REGULAR JSON_SORT_KEYS PROPAGATE_EXCEPTIONS
     PRESERVE_CONTEXT_ON_EXCEPTION SESSION_COOKIE_HTTPONLY SESSION_COOKIE_SECURE SESSION_REFRESH_EACH_REQUEST

@@ -32,7 +32,7 @@ TOKEN = "a-token-of-the-gate"
 T = TypeVar("T")
 
 
-collect_ignore = [] if importlib.util.find_spec("psutil") else ["test_command.py", "test_reaper.py"]
+collect_ignore = [] if importlib.util.find_spec("psutil") else ["test_batch.py", "test_command.py", "test_reaper.py"]
 """The modules that the environments of other groups cannot import."""
 
 

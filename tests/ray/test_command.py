@@ -6,12 +6,10 @@ import contextlib
 import http.client
 import json
 import re
-import secrets
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +23,7 @@ import psutil
 import pytest
 
 from tests.ray.conftest import MODELS, START_SECONDS, TOKEN, Gate, Place
+from tests.ray.existing_cluster import run_nodes
 
 Reserve: TypeAlias = Callable[[int], AbstractContextManager[list[int]]]
 JSON = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
@@ -214,50 +213,8 @@ def test_a_cluster_that_cannot_be_reached_is_reported(
 @pytest.fixture(scope="module")
 def nodes(command_environ: dict[str, str]) -> Iterator[tuple[Callable[[str], None], dict[str, str]]]:
     """A cluster with two nodes for replicas: a function that adds and removes one, and the variables of its clients."""
-    variables = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(20),
-        "RAY_SERVE_ENABLE_HA_PROXY": "0",  # replicas of two nodes would use the same ports of this machine
-        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "60",
-    }
-    environ = {**command_environ, **variables}
-    script = str(Path(__file__).with_name("nodes.py"))
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, script], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-
-        def do(command: str) -> None:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(f"{command}\n")
-            process.stdin.flush()
-            while process.stdout.readline().strip() != command:
-                assert process.poll() is None
-
-        try:
-            address = process.stdout.readline().strip()
-            do("add")
-            do("add")
-            yield do, {**environ, "RAY_ADDRESS": address}
-            process.stdin.close()
-            assert process.wait(timeout=60) == 0
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read())
-            raise
-        finally:
-            for each in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
-                with contextlib.suppress(psutil.Error):
-                    each.kill()
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            process.stdin.close()
+    with run_nodes(command_environ) as (do, environ):
+        yield do, environ
 
 
 SPREAD = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -21,6 +22,29 @@ with ServerSignals() as signals, reap_cluster(("CLUSTER", "this"), signals):
     if sys.argv[1] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+TITLED = """
+import ctypes, sys, time
+
+variables = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
+ctypes.memset(variables[0], 0, len(ctypes.string_at(variables[0])))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_that_has_written_its_title_over_variables_ends_as_well() -> None:
+    environ = {"FIRST": "x" * 100, "CLUSTER": "this"}
+    with subprocess.Popen([sys.executable, "-c", TITLED], env=environ, stdout=subprocess.PIPE) as titled:
+        try:
+            assert titled.stdout is not None
+            assert titled.stdout.readline() == b"ready\n"
+            code = CODE.replace('sleep = ["sleep", "600"]', 'sleep = ["true"]')
+            subprocess.run([sys.executable, "-c", code, "returned"], stdout=subprocess.DEVNULL, timeout=60, check=True)
+            assert titled.wait(30) == -signal.SIGKILL
+        finally:
+            titled.kill()
 
 
 @pytest.mark.parametrize("end", ["returned", "killed"])

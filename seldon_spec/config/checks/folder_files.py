@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
-from seldon_spec.config.model_files.inspect import ModelFile, inspect_model
+from seldon_spec.config.model_files.inspect import ModelFile, find_model
+from seldon_spec.config.model_files.urls import find_local, is_url
 from seldon_spec.config.paths import is_file, is_inside
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.config.schema.suggest import guess
@@ -15,6 +16,7 @@ from seldon_spec.errors import Diagnostic, FieldPath, Origin
 
 MODEL_PATH = ("model", "path")
 MODEL_FORMAT = ("model", "format")
+MODEL_SHA256 = ("model", "sha256")
 
 
 def find_missing_file(context: RuleContext, path: FieldPath, text: str, origin: Origin) -> Iterator[Diagnostic]:
@@ -48,12 +50,23 @@ def _files_like(folder: Path, text: str) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if is_file(path))
 
 
-def find_model_file(context: RuleContext) -> ModelFile | None:
-    """Return what the model file says of itself; None if there is no such file in the folder."""
+def find_local_model(context: RuleContext) -> Path | None:
+    """Return where the model file is without a download; None if there is no such file in the folder.
+
+    The file of a URL may be missing.
+    """
     path = context.values.get(MODEL_PATH)
-    if not isinstance(path, str) or any(find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))):
+    if not isinstance(path, str):
         return None
-    return inspect_model(context.folder / path)
+    if not is_url(path) and any(find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))):
+        return None
+    return find_local(context.folder, path, context.values.get(MODEL_SHA256))
+
+
+def find_model_file(context: RuleContext) -> ModelFile | None:
+    """Return what the model file, or the name in its URL, says; None if there is no such file in the folder."""
+    local = find_local_model(context)
+    return None if local is None else find_model(local, context.values.get(MODEL_PATH))
 
 
 def find_format(context: RuleContext) -> ModelFormat | None:

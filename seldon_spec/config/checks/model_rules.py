@@ -19,10 +19,12 @@ from seldon_spec.config.checks.folder_files import (
     find_missing_file,
     find_model_file,
 )
+from seldon_spec.config.checks.model_url_rules import check_download, check_url
 from seldon_spec.config.checks.model_versions import check_installed_versions
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
 from seldon_spec.config.model_files.inspect import ModelFile, list_model_files
+from seldon_spec.config.model_files.urls import SCHEMES, is_url, scheme_of
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Severity
 
@@ -35,9 +37,14 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     path = context.values.get(MODEL_PATH)
     if not isinstance(path, str):
         return
+    problems = [*check_url(context, path)] if is_url(path) else []
+    if problems:
+        yield from problems
+        return
     found, row = find_model_file(context), find_format(context)
     errors = [
-        *find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH)),
+        *(() if is_url(path) else find_missing_file(context, MODEL_PATH, path, context.origin(*MODEL_PATH))),
+        *check_download(context, path),
         *_check_format(context, found),
         *(_check_method(context, row) if row is not None else ()),
         *(_check_options(context, row) if row is not None else ()),
@@ -50,7 +57,10 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     if found.is_pickle or found.is_program:
         yield _warn_of_code(context, row, found)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
-        yield from _check_installed(context, row)
+        yield from _check_installed(context, row.module, f"the format {row.name}")
+        remote = SCHEMES.get(scheme_of(path)) if is_url(path) else None
+        if remote is not None:
+            yield from _check_installed(context, remote, f"{scheme_of(path)}://")
         yield from check_installed_versions(context, found.versions)
 
 
@@ -114,22 +124,22 @@ def _check_options(context: RuleContext, row: ModelFormat) -> Iterator[Diagnosti
             )
 
 
-def _check_installed(context: RuleContext, row: ModelFormat) -> Iterator[Diagnostic]:
-    """Report that the library is not installed here; only the commands that load the model need it."""
-    if find_spec(row.module) is None:
+def _check_installed(context: RuleContext, module: str, what: str) -> Iterator[Diagnostic]:
+    """Report that a library is not installed here; only the commands that load the model need it."""
+    if find_spec(module) is None:
         yield Diagnostic(
             "missing-package",
-            f"model: the format {row.name} needs {package_of(row.module)}, which is not installed here",
+            f"model: {what} needs {package_of(module)}, which is not installed here",
             context.origin(*MODEL_PATH),
             Severity.NOTE,
             MODEL_PATH,
-            help=f"pip install {package_of(row.module)}, to serve the model here",
+            help=f"pip install {package_of(module)}, to serve the model here",
         )
 
 
 def _check_further_files(context: RuleContext, path: str, found: ModelFile) -> Iterator[Diagnostic]:
     """Report files with the weights of the model that are missing."""
-    for file in list_model_files(path, found):
+    for file in () if is_url(path) else list_model_files(path, found):
         for missing in find_missing_file(context, MODEL_PATH, file, context.origin(*MODEL_PATH)):
             where = "outside the folder" if missing.code == "outside-folder" else "missing"
             yield replace(missing, message=f"model.path: a file with weights of {path} is {where}")

@@ -11,6 +11,7 @@ from seldon_spec.config.checks.distributions import PROVIDERS, package_of
 from seldon_spec.config.checks.folder_files import MODEL_PATH, find_model_file
 from seldon_spec.config.checks.requirements import Requirements
 from seldon_spec.config.model_files.formats import BY_MODULE, VersionRule
+from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.errors import Diagnostic, Origin, Severity
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _fits(module: str, recorded: str, found: str) -> bool:
 
 
 def _describe(context: RuleContext, module: str, recorded: str, found: str, origin: Origin) -> Diagnostic:
-    rule, package, path = _find_rule(module), package_of(module), context.values.get(MODEL_PATH)
+    rule, package, path = _find_rule(module), package_of(module), show_path(context.values.get(MODEL_PATH))
     if rule is VersionRule.NEEDED:
         return Diagnostic(
             "model-version",

@@ -70,7 +70,8 @@ def _check_combinations(context: RuleContext) -> Iterator[Diagnostic]:
         yield _without_effect(
             context, "max_requests_jitter", "workers are not replaced after a number of requests", _add("max_requests")
         )
-    if server.get("validate_requests") is not None and not (context.values.get(("inputs",)) or context.is_set("graph")):
+    has_inputs = context.values.get(("inputs",)) or any(map(context.is_set, ("graph", "model")))
+    if server.get("validate_requests") is not None and not has_inputs:
         remedy = "declare the inputs, or remove this key"
         yield _without_effect(context, "validate_requests", "inputs is empty", remedy)
     if server.get("engine") == "uvicorn":

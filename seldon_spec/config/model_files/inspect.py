@@ -6,14 +6,15 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
 from seldon_spec.config.model_files.onnx import scan_onnx
 from seldon_spec.config.model_files.ubjson import find_ubj_version
+from seldon_spec.config.model_files.urls import is_url, name_of
 
 _EDGE_BYTES = 1 << 14
 """The start and the end of a file, which are enough to recognise it."""
@@ -22,6 +23,7 @@ _MAX_SCHEMA_BYTES = 64 << 20
 _SKOPS_SCHEMA = "schema.json"
 _UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
 _COLUMN_NAMES = '"feature_names_in_"'
+_SKOPS = ".skops"
 _PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,200}")
 _JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
@@ -85,6 +87,21 @@ def list_model_files(path: str, found: ModelFile) -> list[str]:
     return [posixpath.normpath(posixpath.join(posixpath.dirname(path), file)) for file in found.files]
 
 
+def find_model(local: Path, path: str) -> ModelFile | None:
+    """Return what a model file says of itself; of a URL whose file is not here, what its name says.
+
+    Args:
+        local: where the file is without a download.
+        path: of the file in the folder, or a URL.
+    """
+    found = inspect_model(local)
+    if found is not None or not is_url(path):
+        return found
+    name = name_of(path)
+    modules = frozenset({"skops"} if name.lower().endswith(_SKOPS) else ())
+    return replace(_guess(name), kind="a file at a URL, whose name does not tell the format", modules=modules)
+
+
 @lru_cache(maxsize=64)
 def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
     with path.open("rb") as stream:
@@ -95,10 +112,15 @@ def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
     found = found or _inspect_native(head, tail) or _inspect_onnx(path, head, size) or _inspect_pickle(path, head)
     if found is not None:
         return found
-    suffix = path.suffix.lower()
-    name = next((each.name for each in FORMATS.values() if suffix in each.suffixes), None)
+    return _guess(path.name)
+
+
+def _guess(name: str) -> ModelFile:
+    """Return what the name of a file says of it."""
+    suffix = PurePath(name).suffix.lower()
+    found = next((each.name for each in FORMATS.values() if suffix in each.suffixes), None)
     return ModelFile(
-        name,
+        found,
         "a file of an unknown kind",
         is_certain=False,
         is_pickle=suffix in _PICKLED,

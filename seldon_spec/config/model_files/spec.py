@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,17 @@ class ModelSpec:
     """A model file that is served without a class.
 
     Attributes:
-        path: of the file, relative to the folder.
+        path: of the file, relative to the folder; or a URL.
         format: a name in the table of formats; the loader sets that of the file if it is not given. None: unknown.
         method: of the model; the loader sets the default. None: there is no format.
         options: of the runtime.
+        sha256: the checksum of the file; None: it is not checked.
+        download: when the file of a URL is downloaded.
     """
 
     path: str
     format: str | None = None
     method: str | None = None
     options: ModelOptions = ModelOptions()
+    sha256: str | None = None
+    download: Literal["start", "image"] = "start"

@@ -11,7 +11,7 @@ from seldon_spec.config.checks.requirements import LineKind, kind_of, requiremen
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base, render_packages
-from seldon_spec.deploy.dockerfile.components import join_images
+from seldon_spec.deploy.dockerfile.components import join_images, list_downloads
 from seldon_spec.deploy.dockerfile.install import find_install_steps, render_command
 from seldon_spec.errors import SeldonSpecError
 
@@ -64,6 +64,8 @@ def _name_class(spec: Spec) -> Iterator[str]:
 
 
 def _refuse_other_installers(spec: Spec) -> None:
+    if list_downloads(spec):
+        raise NotClassic("model.download: image needs a separate stage, which --style classic does not have")
     files = requirements_files(spec.image.requirements)
     others = [file for file in files if kind_of(file) is not LineKind.PIP]
     if others or spec.image.installer == "uv":

@@ -13,6 +13,8 @@ from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
 from seldon_spec.config.model_files.inspect import inspect_model, list_model_files
+from seldon_spec.config.model_files.spec import ModelSpec
+from seldon_spec.config.model_files.urls import is_url
 from seldon_spec.config.paths import is_file
 from seldon_spec.errors import SeldonSpecError
 
@@ -79,11 +81,21 @@ def list_files(spec: Spec) -> tuple[str, ...]:
 
 def _list_models(spec: Spec) -> tuple[str, ...]:
     """Return the files of a spec that have a layer of their own: those of its model are among them."""
-    if spec.model is None:
+    if spec.model is None or is_url(spec.model.path):
         return spec.image.model_files
     found = inspect_model(spec.folder / spec.model.path)
     further = () if found is None else list_model_files(spec.model.path, found)
     return tuple(dict.fromkeys([*spec.image.model_files, spec.model.path, *further]))
+
+
+def list_downloads(spec: Spec) -> list[tuple[str, ModelSpec]]:
+    """Return the models of URLs that are downloaded into the image, each with its folder within that of the spec."""
+    folders = [("", spec), *((_folder_of(each, spec), each) for each in list_local(spec))]
+    return [
+        (folder, each.model)
+        for folder, each in folders
+        if each.model is not None and is_url(each.model.path) and each.model.download == "image"
+    ]
 
 
 def _folder_of(component: Spec, spec: Spec) -> str:

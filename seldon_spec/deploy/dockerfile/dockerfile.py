@@ -11,8 +11,15 @@ from collections.abc import Iterator, Sequence
 from seldon_spec.config.model import Spec
 from seldon_spec.deploy.dockerfile import build_environment, finish, quoting
 from seldon_spec.deploy.dockerfile.bases import render_base
-from seldon_spec.deploy.dockerfile.components import join_images
-from seldon_spec.deploy.dockerfile.install import ENV, InstallSteps, as_path, find_install_steps, render_build_stage
+from seldon_spec.deploy.dockerfile.components import join_images, list_downloads
+from seldon_spec.deploy.dockerfile.install import (
+    ENV,
+    SECRET,
+    InstallSteps,
+    as_path,
+    find_install_steps,
+    render_build_stage,
+)
 
 _BASE = "base"
 
@@ -45,6 +52,7 @@ def render_dockerfile(spec: Spec, version: str, build_wheel: str | None = None) 
         *render_base(spec.image, install.kind, _BASE),
         *render_build_stage(install, _BASE, spec.image.workdir),
         *_models_stage(spec.image.model_files, spec.image.workdir),
+        *_downloads_stage(spec),
         *_code_stage(install, spec.image.workdir),
         *_image(spec),
     )
@@ -60,6 +68,36 @@ def _models_stage(files: Sequence[str], workdir: str) -> Iterator[str]:
     yield f"WORKDIR {_stage_folder('models', workdir)}"
     yield "\n".join(f"COPY {quoting.quote_copy([as_path(path)], f'./{path}')}" for path in paths)
     yield f"RUN {_OPEN}"
+
+
+_CREDENTIALS = (
+    (SECRET, "/root/.netrc"),
+    ("aws", "/root/.aws/credentials"),
+    ("gcloud", "/root/.config/gcloud/application_default_credentials.json"),
+)
+"""Build secrets with the credentials of a download, and the files where its library looks for them."""
+
+
+def _downloads_stage(spec: Spec) -> Iterator[str]:
+    """Render the stage of the models of URLs, whose layer does not change with the code."""
+    found = list_downloads(spec)
+    if not found:
+        return
+    secrets = ", ".join(name for name, _ in _CREDENTIALS)
+    yield (
+        "# The models of URLs. The builder downloads a URL again only if this step or one before it changes.\n"
+        f"# Credentials come from the build secrets {secrets}, if they are set; no layer contains them.\n"
+        "FROM build AS downloads"
+    )
+    yield f"WORKDIR {_stage_folder('downloads', spec.image.workdir)}"
+    mounts = "".join(f"--mount=type=secret,id={name},target={file} \\\n    " for name, file in _CREDENTIALS)
+    commands = []
+    for folder, model in found:
+        url = quoting.quote_shell(model.path, "model.path")
+        target = quoting.quote_shell(as_path(folder or "."), "a path")
+        words = " ".join([url, target, *([] if model.sha256 is None else [model.sha256])])
+        commands.append(f"{ENV}/bin/python -m seldon_spec.model_store {words}")
+    yield f"RUN {mounts}" + " && \\\n    ".join([*commands, _OPEN])
 
 
 def _code_stage(install: InstallSteps, workdir: str) -> Iterator[str]:
@@ -97,6 +135,8 @@ def _image(spec: Spec) -> Iterator[str]:
     yield from spec.image.steps.after
     if spec.image.model_files:
         yield _copy_from("models", spec)
+    if list_downloads(spec):
+        yield _copy_from("downloads", spec)
     yield finish.render_ports(spec.ports)
     yield from finish.render_run(spec)
     yield from build_environment.render_build_environment(spec)

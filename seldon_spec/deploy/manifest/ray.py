@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -111,6 +112,22 @@ def count_resources(spec: Spec) -> dict[str, float]:
             if actor.get(key):
                 needed[name] = needed.get(name, 0.0) + count * actor[key]
     return needed
+
+
+def add_resources(spec: Spec) -> dict[str, float]:
+    """Return what one process with all components of a spec needs, as options of an actor of Ray."""
+    total: dict[str, float] = {}
+    for each in (Workload(spec.name, spec, spec), *list_parts(spec)):
+        for key, amount in to_plain(_build_actor(each)).items():
+            total[key] = total.get(key, 0) + amount
+    if total.get("num_gpus", 0) > 1:
+        total["num_gpus"] = math.ceil(total["num_gpus"])  # Ray divides one GPU only
+    return {"num_cpus": 1, **total}
+
+
+def find_node_secrets(spec: Spec) -> Iterator[Diagnostic]:
+    """Yield a note for each secret that the nodes of a cluster have to provide."""
+    yield from _check_secrets(Workload(spec.name, spec, spec))
 
 
 def render_ray(spec: Spec, is_complete: bool) -> Iterator[Tree]:  # noqa: FBT001 - the type of a target
