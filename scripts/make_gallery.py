@@ -29,7 +29,7 @@ requests over REST and gRPC; the responses below are from REST.
 """
 ORDER = (
     *("minimal", "iris", "dataframe", "text", "image", "photo", "named-tensors"),
-    *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost"),
+    *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost", "onnx", "torch"),
     *("input-transformer", "output-transformer", "bandit-router", "mean-ensemble", "outlier-detector"),
     *("ab-test", "ensemble", "pipeline", "bandit", "canary", "kubernetes"),
 )
