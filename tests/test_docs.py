@@ -18,6 +18,7 @@ import seldon_spec
 import seldon_spec.cli.options  # registers the commands
 from seldon_spec.cli.application import app
 from seldon_spec.config.loader import load
+from seldon_spec.config.model_files.formats import FORMATS
 from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.config.schema.lookup import fields, load_schema
 from seldon_spec.errors import FieldPath
@@ -81,7 +82,10 @@ def _graph_example() -> dict[str, Any]:
 
 def test_the_example_of_a_model_file_is_valid(tmp_path: Path) -> None:
     (tmp_path / "iris.joblib").touch()
-    (tmp_path / "seldon.yaml").write_text(yaml.safe_dump(_read_comment("model"), sort_keys=False))
+    tree = _read_comment("model")  # with the options of all formats
+    options = tree["model"]["options"]
+    tree["model"]["options"] = {key: options[key] for key in FORMATS[tree["model"]["format"]].options}
+    (tmp_path / "seldon.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     spec = load(tmp_path, {})
     assert spec.model == ModelSpec("iris.joblib", "sklearn", "predict_proba")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seldon_spec.config.contract import TensorSpec
@@ -62,6 +62,8 @@ def check_response(outcome: Outcome, case: Case, contract: Contract, encoder: En
         return (), [Problem("response", simplify(str(error)), "a response of the protocol", str(error))]
     if not contract.outputs:
         return result, []
+    if encoder.protocol == "v1" and contract.is_model_file and len(result) == 1 and len(contract.outputs) > 1:
+        return _check_one_of(result[0], case, contract, encoder)
     if encoder.protocol == "v2" and contract.is_exact:
         found = {output.name: output for output in result}
         names = [tensor.name for tensor in contract.outputs]
@@ -83,6 +85,17 @@ def check_response(outcome: Outcome, case: Case, contract: Contract, encoder: En
         for problem in _check_output(by_name[tensor.name], tensor, case, contract, encoder)
     ]
     return result, problems
+
+
+def _check_one_of(output: Output, case: Case, contract: Contract, encoder: Encoder) -> tuple[Result, list[Problem]]:
+    """Return the only output with the name of the declared one that it is, or what differs from the first one."""
+    first: list[Problem] = []
+    for tensor in contract.outputs:
+        problems = [*_check_output(output, tensor, case, contract, encoder)]
+        if not problems:
+            return (replace(output, name=tensor.name, is_one_of=True),), []
+        first = first or problems
+    return (output,), first
 
 
 def _check_output(

@@ -42,12 +42,14 @@ class Contract:
         outputs: empty: they are not declared, and are compared between the protocols only.
         is_exact: whether names and datatypes of the outputs are checked, not only shapes and ranges.
         lenient_reason: why a request that violates the contract may be accepted; empty: the server rejects it.
+        is_model_file: whether a runtime serves a model file, so that Seldon's protocol may get only one of the outputs.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...] = ()
     is_exact: bool = True
     lenient_reason: str = ""
+    is_model_file: bool = False
 
     @property
     def layout(self) -> Layout:

@@ -34,6 +34,7 @@ class Output:
         datatype: of the Open Inference Protocol; None: the protocol sends none.
         items: row-major; the elements of BYTES are text if they are UTF-8.
         columns: the names of the columns; empty: none are sent.
+        is_one_of: whether the protocol sends only this one of the outputs of a model file.
     """
 
     name: str | None
@@ -41,6 +42,7 @@ class Output:
     shape: tuple[int, ...]
     items: tuple[Any, ...]
     columns: tuple[str, ...] = ()
+    is_one_of: bool = False
 
 
 Result = tuple[Output, ...]
@@ -163,6 +165,9 @@ def find_difference(first: Result, second: Result) -> str | None:
 def _align(first: Result, second: Result) -> tuple[Result, Result]:
     """Return both results with the same number of outputs in the same order, where that is possible."""
     for one, other in ((first, second), (second, first)):
+        named = [output for output in other if len(one) == 1 and one[0].is_one_of and output.name == one[0].name]
+        if named:
+            return (one, tuple(named)) if one is first else (tuple(named), one)
         if len(one) == 1 and len(other) > 1 and len(one[0].shape) == 2 and one[0].shape[1] == len(other):
             split = split_columns(one[0], [output.name or "" for output in other])
             return (split, _order(other, split)) if one is first else (_order(other, split), split)

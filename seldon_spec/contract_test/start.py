@@ -155,7 +155,9 @@ def find_contract(spec: Spec, contract_file: Path | None) -> Contract:
     if spec.inputs:
         mode = spec.server.validate_requests
         reason = "" if mode == "reject" else f"server.validate_requests is {mode}"
-        return _for_service(Contract(spec.inputs, spec.outputs, lenient_reason=reason), spec)
+        is_model_file = spec.model is not None
+        contract = Contract(spec.inputs, spec.outputs, lenient_reason=reason, is_model_file=is_model_file)
+        return _for_service(contract, spec)
     file = spec.folder / CONTRACT_FILE
     if file.is_file():
         return _for_service(read_contract(file), spec)

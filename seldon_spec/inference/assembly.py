@@ -141,7 +141,7 @@ def _build_model(spec: Spec, model: ModelSpec, name: str, progress: Progress) ->
     progress.begin(f"loading {name}")
     register_folder(spec.folder)  # a pickle may need its modules
     try:
-        return build_component(
+        component = build_component(
             partial(runtime, path, model.method, model.options),
             {},
             spec.unit,
@@ -160,3 +160,12 @@ def _build_model(spec: Spec, model: ModelSpec, name: str, progress: Progress) ->
         if isinstance(cause, SeldonSpecError):  # it says what is wrong with the file or the spec
             raise ComponentFailed(str(cause)) from None
         raise
+    if not row.is_rowwise and not _has_rows(component):
+        component.batchable = frozenset()
+    return component
+
+
+def _has_rows(component: Adapter) -> bool:
+    """Return whether all inputs and outputs of a component have any number of rows."""
+    tensors = (*component.inputs, *component.outputs)
+    return bool(component.inputs) and all(tensor.shape[:1] == (-1,) for tensor in tensors)

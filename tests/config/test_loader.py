@@ -23,6 +23,7 @@ from seldon_spec.config.layers.environment import generic_variable
 from seldon_spec.config.layers.variables import TABLE, field_variables
 from seldon_spec.config.loader import load
 from seldon_spec.config.model import LogLevel, SecretRef, ServiceType, Spec
+from seldon_spec.config.model_files.formats import FORMATS
 from seldon_spec.config.schema.lookup import (
     field_schema,
     fields,
@@ -137,6 +138,8 @@ SAMPLES = {
     "memory": ("1.5Gi", "1.5Gi"),
     "path": ("other.joblib", "other.joblib"),
     "trusted": ('["features.Ratio"]', ("features.Ratio",)),
+    "providers": ('["CPUExecutionProvider"]', ("CPUExecutionProvider",)),
+    "device": ("cuda:1", "cuda:1"),
     "secrets": ('{"A": "b/c"}', {"A": "b/c"}),
     "annotations": ('{"a": "b"}', {"a": "b"}),
     "pod": ('{"nodeSelector": {"a": "b"}}', {"nodeSelector": {"a": "b"}}),
@@ -170,9 +173,15 @@ def _sample(path: tuple[str, ...], schema: Any) -> tuple[str, Any]:
     return "text", "text"
 
 
-def _write_model(folder: Path) -> None:
-    """Write a spec of a model file, and two files whose contents do not say what they are."""
-    _write(folder, "model: {path: iris.joblib, format: sklearn}\n")
+def _find_format(path: tuple[str, ...]) -> str:
+    """The first format that has an option."""
+    options = path[2] if path[:2] == ("model", "options") and len(path) > 2 else "threads"
+    return next(name for name, row in FORMATS.items() if options in row.options)
+
+
+def _write_model(folder: Path, path: tuple[str, ...] = ()) -> None:
+    """Write a spec of a model file with an option, and two files whose contents do not say what they are."""
+    _write(folder, f"model: {{path: iris.joblib, format: {_find_format(path)}}}\n")
     for name in ("iris.joblib", "other.joblib"):
         (folder / name).touch()
 
@@ -186,7 +195,7 @@ def test_every_field_has_its_generic_variable(folder: Path, path: tuple[str, ...
     if path[:2] == ("server", "batching"):
         _write(folder, "class_name: MyModel\nserver: {batching: {max_rows: 2}}\n")
     if path[:1] == ("model",):
-        _write_model(folder)
+        _write_model(folder, path)
     spec = load(folder, {generic_variable(path): text})
     assert _at(spec, path) == value
     leaf = next(p for p in spec.origins if p[: len(path)] == path and spec.origins[p].kind is OriginKind.ENVIRONMENT)
@@ -527,6 +536,8 @@ def test_every_nested_key_has_its_place_in_the_file_and_keeps_it_when_overridden
     if path[0] == "model":
         own = {}
         values["model"].setdefault("path", "iris.joblib")
+        if path[1] == "options":
+            values["model"]["format"] = _find_format(path)
     _write(folder, yaml.safe_dump({**own, **values}))
     origin = load(folder, {}).origin(*at)
     assert str(origin).startswith(f"{folder}/seldon.yaml:")

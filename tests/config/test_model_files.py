@@ -21,6 +21,7 @@ from seldon_spec.config.loader import FOR_IMAGE, load
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
 from seldon_spec.config.model_files.inspect import inspect_model
 from seldon_spec.config.model_files.pickles import MAX_OPCODES
+from seldon_spec.config.model_files.protobuf import MAX_FIELDS
 from seldon_spec.config.model_files.spec import ModelOptions
 from seldon_spec.config.schema.lookup import field_schema
 from seldon_spec.errors import Severity
@@ -48,6 +49,8 @@ def test_the_schema_has_the_formats_of_the_table() -> None:
     assert {key: child["default"] for key, child in options["properties"].items()} == {
         "threads": ModelOptions().threads,
         "trusted": list(ModelOptions().trusted),
+        "providers": list(ModelOptions().providers),
+        "device": ModelOptions().device,
     }
 
 
@@ -335,6 +338,96 @@ PINS = [
 def test_validate_compares_the_requirements(tmp_path: Path, line: str, count: int) -> None:
     (tmp_path / "iris.pkl").write_bytes(pickle.dumps(_pipeline()))
     (tmp_path / "seldon.yaml").write_text("model: {path: iris.pkl, method: transform}\n")
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    found = [each.code for each in load(tmp_path, {}, options=FOR_IMAGE).diagnostics]
+    assert found.count("model-version") == count
+
+
+def _varint(value: int) -> bytes:
+    head = b""
+    while value > 0x7F:
+        head += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return head + bytes([value])
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    """Return a field of protobuf: an integer, or bytes."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _onnx(ir_version: int = 8, opset: int = 17, graph: bytes = b"") -> bytes:
+    return _field(1, ir_version) + _field(2, b"tests") + _field(7, graph) + _field(8, _field(1, b"") + _field(2, opset))
+
+
+def _weights(file: bytes) -> bytes:
+    """Return an initializer of a graph with its contents in another file."""
+    return _field(5, _field(13, _field(1, b"location") + _field(2, file)) + _field(13, _field(1, b"offset")))
+
+
+ONNX_FILES: dict[str, tuple[bytes, str | None, dict[str, str], tuple[str, ...]]] = {
+    "old": (_onnx(), "onnx", {}, ()),
+    "operators": (_onnx(opset=21), "onnx", {"onnxruntime": "1.18"}, ()),
+    "file-format": (_onnx(ir_version=13), "onnx", {"onnxruntime": "1.24"}, ()),
+    "newer-than-known": (_onnx(opset=999), "onnx", {}, ()),
+    "weights": (_onnx(graph=_weights(b"a.bin") + _weights(b"b/c") + _weights(b"a.bin")), "onnx", {}, ("a.bin", "b/c")),
+    "a-long-name": (_onnx(graph=_weights(b"x" * 5000)), None, {}, ()),
+    "an-odd-name": (_onnx(graph=_weights(b"a\nRUN x")), None, {}, ()),
+    "tensorflow": (_field(1, 1) + _field(2, b"graph"), None, {}, ()),
+    "no-graph": (_field(1, 8) + _field(2, b"tests"), None, {}, ()),
+    "truncated": (_onnx(graph=b"\x00" * 99)[:50], None, {}, ()),
+    "a-group": (_field(1, 8) + b"\x0b\x0c", None, {}, ()),
+    "a-long-integer": (b"\x08" + b"\xff" * 20, None, {}, ()),
+    "many-fields": (_onnx(graph=b"\x08\x00" * (MAX_FIELDS + 1)), None, {}, ()),
+}
+
+
+@pytest.mark.parametrize(("data", "name", "versions", "files"), ONNX_FILES.values(), ids=ONNX_FILES)
+def test_a_file_of_onnx_tells_what_it_needs(
+    tmp_path: Path, data: bytes, name: str | None, versions: dict[str, str], files: tuple[str, ...]
+) -> None:
+    (tmp_path / "model").write_bytes(data)
+    found = inspect_model(tmp_path / "model")
+    assert found is not None
+    assert (found.format, dict(found.versions), found.files) == (name, versions, files)
+
+
+PROGRAM = '{"schema_version": {"major": 8}, "torch_version": "2.9.1+cpu"}'
+TORCH_FILES: dict[str, tuple[dict[str, str], str | None, str, dict[str, str]]] = {
+    "script": ({"net/constants.pkl": "", "net/code/__torch__.py": ""}, "torch", "TorchScript", {}),
+    "export": ({"net/archive_format": "pt2", "net/models/model.json": PROGRAM}, "torch", "export", {"torch": "2.9.1"}),
+    "old-export": ({"serialized_exported_program.json": "{}", "version": "1"}, "torch", "torch.export", {}),
+    "weights": ({"net/data.pkl": "", "net/version": "3"}, None, "weights or a pickled module", {}),
+    "compiled": ({"net/archive_format": "pt2", "net/data/aotinductor/model/a.so": ""}, None, "AOTInductor", {}),
+    "another": ({"net/code/__torch__.py": ""}, None, "a file of an unknown kind", {}),
+}
+
+
+@pytest.mark.parametrize(("members", "name", "kind", "versions"), TORCH_FILES.values(), ids=TORCH_FILES)
+def test_an_archive_of_pytorch_is_known_by_its_members(
+    tmp_path: Path, members: dict[str, str], name: str | None, kind: str, versions: dict[str, str]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        for member, text in members.items():
+            archive.writestr(member, text)
+    found = inspect_model(tmp_path / "model.zip")
+    assert found is not None
+    assert (found.format, found.is_program, dict(found.versions)) == (name, name is not None, versions)
+    assert kind in found.kind
+
+
+NEWER = [
+    ("onnxruntime==1.20.1", 1), ("onnxruntime<1.22", 1), ("onnxruntime~=1.20.0", 1), ("onnxruntime==1.20.*", 1),
+    ("onnxruntime>=1.24", 0), ("onnxruntime>=1.20", 0), ("onnxruntime==1.25.0", 0), ("onnxruntime>1.23,<2", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "count"), NEWER, ids=[line for line, _ in NEWER])
+def test_a_requirement_may_be_newer_than_what_a_file_needs(tmp_path: Path, line: str, count: int) -> None:
+    (tmp_path / "model.onnx").write_bytes(_onnx(opset=23))
+    (tmp_path / "seldon.yaml").write_text("model: {path: model.onnx}\n")
     (tmp_path / "requirements.txt").write_text(f"{line}\n")
     found = [each.code for each in load(tmp_path, {}, options=FOR_IMAGE).diagnostics]
     assert found.count("model-version") == count

@@ -6,6 +6,7 @@ Nothing of the file is executed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +16,7 @@ from seldon_spec.config.checks.folder_files import (
     MODEL_FORMAT,
     MODEL_PATH,
     find_format,
+    find_missing_file,
     find_missing_model,
     find_model_file,
 )
@@ -22,7 +24,7 @@ from seldon_spec.config.checks.model_url_rules import check_download, check_url
 from seldon_spec.config.checks.model_versions import check_installed_versions
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
-from seldon_spec.config.model_files.inspect import ModelFile
+from seldon_spec.config.model_files.inspect import ModelFile, list_model_files
 from seldon_spec.config.model_files.urls import SCHEMES, is_url, scheme_of
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Severity
@@ -52,8 +54,9 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     yield from errors
     if errors or found is None or row is None:
         return
-    if found.is_pickle or row.is_folder:
-        yield _warn_of_code(context, row)
+    yield from _check_further_files(context, path, found)
+    if found.is_pickle or found.is_program or row.is_folder:
+        yield _warn_of_code(context, row, found)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
         yield from _check_installed(context, row.module, f"the format {row.name}")
         remote = SCHEMES.get(scheme_of(path)) if is_url(path) else None
@@ -75,7 +78,7 @@ def _check_format(context: RuleContext, found: ModelFile | None) -> Iterator[Dia
             path=MODEL_PATH,
             found=found.kind,
             allowed=f"a model of one of the formats {known}",
-            help=None if found.is_certain else f"set model.format to one of {known}",
+            help=found.remedy if found.is_certain else f"set model.format to one of {known}",
         )
     elif given is not None and found.is_certain and given != found.format:
         yield Diagnostic(
@@ -85,7 +88,9 @@ def _check_format(context: RuleContext, found: ModelFile | None) -> Iterator[Dia
             path=MODEL_FORMAT,
             found=found.kind,
             notes=(f"model.path: {context.origin(*MODEL_PATH)}",),
-            help="correct the path" if found.format is None else f"write format: {found.format}, or delete the line",
+            help=found.remedy or "correct the path"
+            if found.format is None
+            else f"write format: {found.format}, or delete the line",
         )
 
 
@@ -133,9 +138,19 @@ def _check_installed(context: RuleContext, module: str, what: str) -> Iterator[D
         )
 
 
-def _warn_of_code(context: RuleContext, row: ModelFormat) -> Diagnostic:
-    """Return a note about a pickle, or about a folder with a loader."""
-    whole, message = "files", "the file is a pickle: loading it executes code that it contains"
+def _check_further_files(context: RuleContext, path: str, found: ModelFile) -> Iterator[Diagnostic]:
+    """Report files with the weights of the model that are missing."""
+    for file in () if is_url(path) else list_model_files(path, found):
+        for missing in find_missing_file(context, MODEL_PATH, file, context.origin(*MODEL_PATH)):
+            where = "outside the folder" if missing.code == "outside-folder" else "missing"
+            yield replace(missing, message=f"model.path: a file with weights of {path} is {where}")
+
+
+def _warn_of_code(context: RuleContext, row: ModelFormat, found: ModelFile) -> Diagnostic:
+    """Return a note about a pickle, a program, or a folder with a loader."""
+    whole = "files"
+    what = "is a pickle: loading it" if found.is_pickle else "is a program: serving it"
+    message = f"the file {what} executes code that it contains"
     if row.is_folder:
         whole, message = "models", f"loading a model of {row.name} executes code of its folder, such as pickles"
     return Diagnostic(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from seldon_spec.config.checks.context import RuleContext, line_origin
 from seldon_spec.config.checks.distributions import PROVIDERS, package_of
@@ -15,6 +16,9 @@ from seldon_spec.config.model_files.formats import BY_MODULE, VersionRule
 from seldon_spec.config.model_files.mlmodel import PYTHON
 from seldon_spec.config.model_files.urls import show_path
 from seldon_spec.errors import Diagnostic, Origin, Severity
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -44,7 +48,7 @@ def check_required_versions(context: RuleContext, requirements: Requirements) ->
         if parsed is None:
             continue
         pins = [each.version for each in parsed.specifier if each.operator in ("==", "===") and "*" not in each.version]
-        allows = parsed.specifier.contains(recorded, prereleases=True)
+        allows = _allows(module, recorded, parsed.specifier)
         if (pins and not _fits(module, recorded, pins[0])) or (not pins and not allows):
             yield _describe(context, module, recorded, f"{line.file} has {line.text}", line_origin(context, line))
 
@@ -66,24 +70,50 @@ def _find_installed(module: str) -> str | None:
     return next((each.version for each in found if each is not None), None)
 
 
+def _allows(module: str, recorded: str, specifiers: SpecifierSet) -> bool:
+    """Return whether a requirement without a pin allows a version that fits."""
+    if _find_rule(module) is VersionRule.SAME:
+        return specifiers.contains(recorded, prereleases=True)
+    return all(
+        each.contains(recorded, prereleases=True)
+        or each.operator in (">", ">=", "!=")
+        or (each.operator in ("~=", "==") and _fits(module, recorded, each.version))
+        for each in specifiers
+    )
+
+
+def _find_rule(module: str) -> VersionRule:
+    row = BY_MODULE.get(module)
+    return VersionRule.SAME if row is None else row.version_rule
+
+
 def _fits(module: str, recorded: str, found: str) -> bool:
     """Return whether a version may load what another one wrote; releases that only fix errors do not count."""
     parts = [_RELEASE.match(text) for text in (recorded, found)]
     wrote, loads = ([int(part) for part in (each.groups(default="0") if each else ())] for each in parts)
     if not wrote or not loads:
         return True
-    row = BY_MODULE.get(module)
-    if row is not None and row.version_rule is VersionRule.NOT_OLDER:
+    if _find_rule(module) is not VersionRule.SAME:
         return loads >= wrote
     return loads[:2] == wrote[:2]
 
 
 def _describe(context: RuleContext, module: str, recorded: str, found: str, origin: Origin) -> Diagnostic:
-    row, package = BY_MODULE.get(module), package_of(module)
-    allowed = recorded if row is None or row.version_rule is VersionRule.SAME else f"{recorded} or later"
+    rule, package, path = _find_rule(module), package_of(module), show_path(context.values.get(MODEL_PATH))
+    if rule is VersionRule.NEEDED:
+        return Diagnostic(
+            "model-version",
+            f"{path} needs {package} {recorded} or later",
+            origin,
+            Severity.WARNING,
+            MODEL_PATH,
+            found=found,
+            help=f"install {package}>={recorded}, or save the model for older versions",
+        )
+    allowed = recorded if rule is VersionRule.SAME else f"{recorded} or later"
     return Diagnostic(
         "model-version",
-        f"{show_path(context.values.get(MODEL_PATH))} was written by {_show(package)} {recorded}",
+        f"{path} was written by {_show(package)} {recorded}",
         origin,
         Severity.WARNING,
         MODEL_PATH,

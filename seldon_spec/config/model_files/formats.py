@@ -17,6 +17,7 @@ class VersionRule(Enum):
 
     SAME = "the same version"
     NOT_OLDER = "that version or a later one"
+    NEEDED = "the version that the contents need, or a later one; the file does not record which one wrote it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ModelFormat:
         without_code: what to write instead of a pickle, whose loading executes code.
         version_rule: for the version that a file records.
         is_folder: a model is a folder instead of a file.
+        is_rowwise: a model processes rows, whether it describes its inputs or not. Requests of any other model share a
+            call only if all inputs and outputs have any number of rows.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ModelFormat:
     without_code: str
     version_rule: VersionRule = VersionRule.SAME
     is_folder: bool = False
+    is_rowwise: bool = True
 
 
 _ALL = (
@@ -75,6 +79,28 @@ _ALL = (
         ("threads",),
         "save its booster with save_model, as text",
         VersionRule.NOT_OLDER,
+    ),
+    ModelFormat(
+        "onnx",
+        "onnxruntime",
+        (".onnx",),
+        "seldon_spec.runtimes.onnx:load_model",
+        ("predict", "predict_proba", "transform"),
+        ("threads", "providers"),
+        "",  # it has none
+        VersionRule.NEEDED,
+        is_rowwise=False,
+    ),
+    ModelFormat(
+        "torch",
+        "torch",
+        (".pt", ".pth", ".pt2"),
+        "seldon_spec.runtimes.torch:load_model",
+        ("predict",),
+        ("threads", "device"),
+        "export it to ONNX",
+        VersionRule.NOT_OLDER,
+        is_rowwise=False,
     ),
     ModelFormat(
         "catboost",

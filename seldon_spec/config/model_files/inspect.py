@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from types import MappingProxyType
 
 from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
 from seldon_spec.config.model_files.mlmodel import MARKER, REQUIREMENTS, read_mlmodel
+from seldon_spec.config.model_files.onnx import scan_onnx
 from seldon_spec.config.model_files.ubjson import find_ubj_version
 from seldon_spec.config.model_files.urls import is_url, name_of
 
@@ -47,6 +49,9 @@ class ModelFile:
         modules: the top-level modules that loading it needs, besides that of the format.
         versions: the recorded versions of libraries, by top-level module or package.
         is_folder: it is a folder, whose loader may execute code of its files.
+        is_program: it contains a program, which loading or serving it executes.
+        files: further files that belong to it, relative to its folder.
+        remedy: how to save a model that can be served instead; None: unknown.
     """
 
     format: str | None
@@ -58,6 +63,9 @@ class ModelFile:
     modules: frozenset[str] = frozenset()
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     is_folder: bool = False
+    is_program: bool = False
+    files: tuple[str, ...] = ()
+    remedy: str | None = None
 
 
 def inspect_model(path: Path) -> ModelFile | None:
@@ -74,6 +82,16 @@ def inspect_model(path: Path) -> ModelFile | None:
         return _inspect(path.resolve(), stat.st_mtime_ns, stat.st_size)
     except (OSError, ValueError):
         return None
+
+
+def list_model_files(path: str, found: ModelFile) -> list[str]:
+    """Return the paths of the further files that belong to a model file.
+
+    Args:
+        path: of the model file; the paths are relative to the same folder.
+        found: what the file says of itself.
+    """
+    return [posixpath.normpath(posixpath.join(posixpath.dirname(path), file)) for file in found.files]
 
 
 def find_model(local: Path, path: str) -> ModelFile | None:
@@ -119,8 +137,8 @@ def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
         head = stream.read(_EDGE_BYTES)
         stream.seek(max(0, size - _EDGE_BYTES))
         tail = stream.read(_EDGE_BYTES)
-    found = _inspect_skops(path) if head.startswith(b"PK\x03\x04") else None
-    found = found or _inspect_native(head, tail) or _inspect_pickle(path, head)
+    found = _inspect_skops(path) or _inspect_torch(path) if head.startswith(b"PK\x03\x04") else None
+    found = found or _inspect_native(head, tail) or _inspect_onnx(path, head, size) or _inspect_pickle(path, head)
     if found is not None:
         return found
     if path.name == MARKER:
@@ -132,7 +150,13 @@ def _guess(name: str) -> ModelFile:
     """Return what the name of a file says of it."""
     suffix = PurePath(name).suffix.lower()
     found = next((each.name for each in FORMATS.values() if suffix in each.suffixes), None)
-    return ModelFile(found, "a file of an unknown kind", is_certain=False, is_pickle=suffix in _PICKLED)
+    return ModelFile(
+        found,
+        "a file of an unknown kind",
+        is_certain=False,
+        is_pickle=suffix in _PICKLED,
+        is_program=suffix in FORMATS["torch"].suffixes,
+    )
 
 
 def _inspect_native(head: bytes, tail: bytes) -> ModelFile | None:
@@ -179,6 +203,26 @@ def _inspect_pickle(path: Path, head: bytes) -> ModelFile | None:
 def _show_class(module: str, name: str) -> str:
     shown = name if module == "builtins" else f"{module}.{name}"
     return shown if _NAME.fullmatch(shown) else "a class without a proper name"
+
+
+def _inspect_onnx(path: Path, head: bytes, size: int) -> ModelFile | None:
+    facts = scan_onnx(path, size) if head.startswith(b"\x08") else None
+    if facts is None:
+        return None
+    kind = f"a model of ONNX with the operators of version {facts.opset}"
+    return ModelFile("onnx", kind, versions=_versions("onnxruntime", facts.runtime), files=tuple(facts.files))
+
+
+def _inspect_torch(path: Path) -> ModelFile | None:
+    from seldon_spec.config.model_files.torch import read_archive  # imports zipfile, which few files need
+
+    found = read_archive(path)
+    if found is None:
+        return None
+    if not found.is_program:
+        remedy = "save the model with torch.export.save or torch.jit.save"
+        return ModelFile(None, found.contents.value, remedy=remedy)
+    return ModelFile("torch", found.contents.value, is_program=True, versions=_versions("torch", found.version))
 
 
 def _inspect_skops(path: Path) -> ModelFile | None:

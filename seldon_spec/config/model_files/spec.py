@@ -13,10 +13,14 @@ class ModelOptions:
     Attributes:
         threads: of the library, for one call.
         trusted: the full names of further types that a file of skops may load.
+        providers: the execution providers of ONNX Runtime, the preferred one first; empty: the CPU.
+        device: of PyTorch.
     """
 
     threads: int = 1
     trusted: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

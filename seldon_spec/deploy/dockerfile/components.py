@@ -12,6 +12,7 @@ from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
+from seldon_spec.config.model_files.inspect import inspect_model, list_model_files
 from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.config.model_files.urls import is_url
 from seldon_spec.config.paths import is_file
@@ -79,11 +80,12 @@ def list_files(spec: Spec) -> tuple[str, ...]:
 
 
 def _list_models(spec: Spec) -> tuple[str, ...]:
-    """Return the files of a spec that have a layer of their own: its model file is one of them."""
-    files = spec.image.model_files
-    if spec.model is None or is_url(spec.model.path) or spec.model.path in files:
-        return files
-    return (*files, spec.model.path)
+    """Return the files of a spec that have a layer of their own: those of its model are among them."""
+    if spec.model is None or is_url(spec.model.path):
+        return spec.image.model_files
+    found = inspect_model(spec.folder / spec.model.path)
+    further = () if found is None else list_model_files(spec.model.path, found)
+    return tuple(dict.fromkeys([*spec.image.model_files, spec.model.path, *further]))
 
 
 def list_downloads(spec: Spec) -> list[tuple[str, ModelSpec]]:

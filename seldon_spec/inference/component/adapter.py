@@ -6,7 +6,7 @@ Source: contract sections 3.3, 3.4 and 3.6. ``hooks.py`` finds the hooks once, a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from seldon_spec.inference.component.hooks import (
     takes_meta,
 )
 from seldon_spec.inference.component.infer import find_infer
+from seldon_spec.inference.component.operations import SCORED, find_main, find_validated
 from seldon_spec.inference.component.response import build_response_message, merge_meta
 from seldon_spec.inference.component.results import check_route, check_tags, is_flat, name_outputs, unwrap
 from seldon_spec.inference.component.tensors import tensors_to_array
@@ -52,7 +53,6 @@ _DECODED_FIRST = frozenset(
     {Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT, Operation.ROUTE, Operation.AGGREGATE}
 )
 _ROWWISE = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT})
-_SCORED = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT})
 _SCORE = "score"
 _WITH_ARGUMENTS = (*(NAMES[operation] for operation in (*_ROWWISE, Operation.ROUTE)), _SCORE)
 """The methods that can get a table or an image."""
@@ -68,6 +68,8 @@ class Adapter:
         metadata: as ``read_metadata`` returns them.
         inputs, outputs: as declared or described.
         validate_requests: what happens to a request that does not match ``inputs``.
+        is_runtime: whether the object is a runtime of a model file: requests may have any datatype of numbers whose
+            values fit, and results of any dimensions are expected.
 
     Attributes:
         plain, batchable, metadata, keeps_rows, is_ready: see ``Component``.
@@ -87,6 +89,8 @@ class Adapter:
         inputs: Sequence[TensorSpec] = (),
         outputs: Sequence[TensorSpec] = (),
         validate_requests: Mode = "reject",
+        *,
+        is_runtime: bool = False,
     ) -> None:
         self._class_name = type(user).__name__
         self._unit = unit
@@ -99,7 +103,8 @@ class Adapter:
         self._metrics = find_getter(user, "metrics")
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self._class_names = find_class_names(user) or name_outputs(outputs)
-        self._has_logged_dimensions = len(outputs) == 1 and outputs[0].shape[1:] in ((), (1,))  # it is expected
+        is_column = len(outputs) == 1 and outputs[0].shape[1:] in ((), (1,))
+        self._has_logged_dimensions = is_runtime or is_column  # it is expected
         methods: dict[Operation, Callable[[PlainHook | None, Message], Any]] = {
             Operation.PREDICT: self._predict,
             Operation.TRANSFORM_INPUT: _transform,
@@ -112,7 +117,7 @@ class Adapter:
         self._arguments = Arguments(user, _WITH_ARGUMENTS, inputs)
         self._output = outputs[0] if len(outputs) == 1 else None
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
-        validation = RequestValidation(inputs, validate_requests) if inputs else None
+        validation = RequestValidation(inputs, validate_requests, casts_numbers=is_runtime) if inputs else None
         self._infer = find_infer(user, inputs, outputs, validation)
         has_tables = not TABLES.isdisjoint(self._arguments.kinds.values())
         self._validation = None if validation is None or (validation.is_off and not has_tables) else validation
@@ -122,8 +127,8 @@ class Adapter:
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
         has_predict = Operation.PREDICT in plain or has_raw_predict
         self._infers_all = self._infer is not None and not has_predict
-        self._main = _find_main(service_type, {*plain, *(key[0] for key, raw in self._raw.items() if raw)})
-        self._validated = frozenset() if self._validation is None else _find_validated(service_type, self._main)
+        self._main = find_main(service_type, {*plain, *(key[0] for key, raw in self._raw.items() if raw)})
+        self._validated = frozenset() if self._validation is None else find_validated(service_type, self._main)
         self.plain = frozenset(
             key
             for key, raw in self._raw.items()
@@ -182,7 +187,7 @@ class Adapter:
         self, score: PlainHook, operation: Operation, checked: Message, message: Message
     ) -> Mapping[str, Any]:
         """Return the tags of an outlier detector, whose methods share an argument of the same type."""
-        if operation not in _SCORED:
+        if operation not in SCORED:
             return {}
         kinds = self._arguments.kinds
         if kinds.get(_SCORE) is not kinds.get(NAMES[operation]):
@@ -338,32 +343,6 @@ class Adapter:
 def _is_rowwise(user: object, operation: Operation) -> bool:
     """Return whether an operation's method gets nothing but rows and their names."""
     return operation in _ROWWISE and not takes_meta(user, NAMES[operation])
-
-
-def _find_main(service_type: ServiceType, hooks: Container[Operation]) -> Operation | None:
-    """Return the operation of a request that names none; None: routers and combiners have none.
-
-    Args:
-        service_type: of the component.
-        hooks: the operations that the class has a hook for.
-    """
-    if service_type is ServiceType.MODEL:
-        return Operation.PREDICT
-    if service_type is ServiceType.TRANSFORMER:
-        has_only_output = Operation.TRANSFORM_INPUT not in hooks and Operation.TRANSFORM_OUTPUT in hooks
-        return Operation.TRANSFORM_OUTPUT if has_only_output else Operation.TRANSFORM_INPUT
-    if service_type is ServiceType.OUTLIER_DETECTOR:
-        return Operation.PREDICT if Operation.PREDICT in hooks else Operation.TRANSFORM_INPUT
-    return None
-
-
-def _find_validated(service_type: ServiceType, main: Operation | None) -> frozenset[Operation]:
-    """Return the operations whose requests hold the declared inputs."""
-    if service_type is ServiceType.OUTLIER_DETECTOR:
-        return _SCORED
-    if service_type is ServiceType.ROUTER:
-        return frozenset({Operation.ROUTE})
-    return frozenset() if main is None else frozenset({main})
 
 
 def _input_of(message: Message) -> Any:

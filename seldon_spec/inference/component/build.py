@@ -58,7 +58,7 @@ def build_component(
     _load(user)
     for difference in find_differences(user, own, inputs, outputs):
         logger.warning("%s: %s", type(user).__name__, difference)
-    return Adapter(user, unit, service_type, metadata, inputs, outputs, validate_requests)
+    return Adapter(user, unit, service_type, metadata, inputs, outputs, validate_requests, is_runtime=is_runtime)
 
 
 def _load(user: object) -> None:

@@ -31,16 +31,21 @@ class ContractReader:
         inputs: as declared, at least one.
         checks_values: whether ranges, choices and missing values are checked too; otherwise names, datatypes and
             shapes only.
+        casts_numbers: whether tensors of numbers may have another datatype of numbers, if all values fit; otherwise
+            only one whose values all fit.
 
     Attributes:
         quick_check: returns True if ``read`` would return the given message; None: there is no such check.
     """
 
-    def __init__(self, inputs: Sequence[TensorSpec], *, checks_values: bool = True) -> None:
+    def __init__(
+        self, inputs: Sequence[TensorSpec], *, checks_values: bool = True, casts_numbers: bool = False
+    ) -> None:
         self._kind = kind_of(inputs)
         self._inputs = {tensor.name: tensor for tensor in inputs}
         self._rules = {tensor.name: rule_of(tensor) for tensor in inputs}
         self._checks_values = checks_values
+        self._casts_numbers = casts_numbers
         self._columns: list[str] = []
         if self._kind is ContractKind.COLUMNS:
             self._input = inputs[0]
@@ -246,7 +251,7 @@ class ContractReader:
     def _check_datatypes(
         self, tensors: Mapping[str, Tensor], rules: Mapping[str, ValueRule], problems: Problems
     ) -> dict[str, Source]:
-        """Return the values of tensors whose datatype is a safe cast; that of any other is a problem.
+        """Return the values of tensors whose datatype can be cast; that of any other is a problem.
 
         Args:
             tensors: by the name of their input or column.
@@ -257,7 +262,7 @@ class ContractReader:
         for name, tensor in tensors.items():
             rule = rules.get(name) or rules[self._input.name]
             source = tensor_source(tensor)
-            if not source.can_be(rule):
+            if not source.can_be(rule, casts_numbers=self._casts_numbers):
                 problems.add(f"input {name}: the datatype {source.datatype} is not {rule.datatype.name}")
             elif not has_content(source.content_type, rule):
                 problems.add(f"input {name}: the content type {show(source.content_type)} is not {rule.content_type}")

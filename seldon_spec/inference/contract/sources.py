@@ -42,10 +42,14 @@ class Source:
         """Whether the request names datatype and shape."""
         return self.datatype is not None
 
-    def can_be(self, rule: ValueRule) -> bool:
+    def can_be(self, rule: ValueRule, *, casts_numbers: bool = False) -> bool:
         """Return whether the datatype is the rule's, or one whose values it can hold.
 
         Floats may be integers if values may be missing, because many clients have NaN only.
+
+        Args:
+            rule: of the input.
+            casts_numbers: whether any numbers may be sent, so that the values decide.
         """
         name, wanted = self.datatype, rule.datatype
         if name is None or name == wanted.name:
@@ -54,6 +58,8 @@ class Source:
             return wanted.name in ("FP32", "FP64")
         if "BYTES" in (name, wanted.name) or wanted.name == "BF16" or name == "BOOL":
             return False
+        if casts_numbers and wanted.name != "BOOL":
+            return True
         dtype = find_datatype(name).dtype
         if rule.optional and not rule.is_float and dtype.kind == "f":
             return True
