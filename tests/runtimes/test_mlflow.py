@@ -45,7 +45,7 @@ def _save_function(
     import mlflow.pyfunc
     from mlflow.models import ModelSignature, infer_signature
 
-    class Model(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+    class Model(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
             return function(model_input)
 
