@@ -29,7 +29,8 @@ requests over REST and gRPC; the responses below are from REST.
 """
 ORDER = (
     *("minimal", "iris", "dataframe", "text", "image", "photo", "named-tensors"),
-    *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost", "onnx", "torch"),
+    *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost"),
+    *("sklearn-file", "xgboost-file", "lightgbm-file", "onnx", "torch"),
     *("input-transformer", "output-transformer", "bandit-router", "mean-ensemble", "outlier-detector"),
     *("ab-test", "ensemble", "pipeline", "bandit", "canary", "kubernetes"),
 )

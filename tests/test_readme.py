@@ -26,6 +26,7 @@ PAGES = [
     "README.md",
     "docs/quickstart.md",
     "docs/protocols.md",
+    "docs/model-files.md",
     "docs/model-contract.md",
     "docs/testing.md",
     "docs/client.md",

@@ -183,6 +183,8 @@ def _writable(folder: Path) -> Iterator[None]:
 def _locked(entry: Path) -> Iterator[None]:
     """Wait until no other process downloads the same file."""
     entry.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if entry.stat().st_uid != os.getuid():  # who could exchange the files, in a folder such as /tmp
+        raise ModelUnavailable(f"model.path: {entry} belongs to another user: remove it, or set HOME")
     descriptor = os.open(entry / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

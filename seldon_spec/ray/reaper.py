@@ -65,7 +65,7 @@ def _is_marked(process: psutil.Process, name: str, text: str) -> bool:
     try:
         return os.fsencode(f"{name}={text}") in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it has exited, or belongs to another user, or the system has no such file
-        with contextlib.suppress(psutil.Error, OSError):
-            variables = process.as_dict(["environ"])["environ"]  # None: it cannot be read
-            return bool((variables or {}).get(name) == text)
+        with contextlib.suppress(psutil.Error):
+            variables = process.as_dict(["environ"])["environ"] or {}
+            return bool(variables.get(name) == text)
     return False

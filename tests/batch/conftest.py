@@ -28,7 +28,8 @@ class Model:
         if (X == -666).any():
             raise ValueError("-666 is not allowed")
         if (X == 777).any() and (HERE / "gate").exists():
-            (HERE / "gate").open("w").close()  # until the test opens it too
+            (HERE / "reached").open("w").close()  # each until the test opens it too
+            (HERE / "gate").open("w").close()
         return np.stack([X[:, 0] * 2, -X[:, 0]], axis=1)
 
 

@@ -266,25 +266,28 @@ def test_an_interrupted_run_continues(
     rows[5][0], rows[2500][0] = -666, 777
     data = write_csv(tmp_path / "in.csv", rows)
     outputs = [tmp_path / f"{name}{suffix}" for name in ("whole", "parts")]
-    gate = folder / "gate"
+    reached, gate = folder / "reached", folder / "gate"
     with serve_folder(folder) as server:
         arguments = [data, "--at", f"http://127.0.0.1:{server.http}", "--rows", "50", "--output"]
         assert batch(*arguments, outputs[0]) == 1
+        os.mkfifo(reached)
         os.mkfifo(gate)
         process = _start([*arguments, outputs[1]])
         try:
+            reached.open().close()  # a checkpoint can be saved before that
             written = _wait_for_checkpoint(process, outputs[1])
             process.send_signal(number)
             if number == signal.SIGKILL:
                 process.wait()
-            reader = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
+            readers = [os.open(fifo, os.O_RDONLY | os.O_NONBLOCK) for fifo in (reached, gate)]
             process.communicate(timeout=60)
         finally:
             process.kill()
         assert process.returncode == (-number if number == signal.SIGKILL else 130)
         assert 0 < written <= 2500
         assert batch(*arguments, outputs[1], "--resume") == 1
-        os.close(reader)
+        for reader in readers:
+            os.close(reader)
     assert outputs[1].read_bytes() == outputs[0].read_bytes()
     failed = [path.with_name(f"{path.name}.failed.jsonl").read_text() for path in outputs]
     assert failed[1] == failed[0]

@@ -12,7 +12,7 @@ import pytest
 
 @dataclass
 class Files:
-    """The files of a server by path; ``gate`` holds all bodies back until it is set.
+    """The files of a server by path; ``gate`` holds all bodies back until it is set; ``arrived`` is set by the first request.
 
     ``is_short`` ends each body early, ``has_etags`` identifies its revision, ``login`` is the required Authorization.
     """
@@ -24,6 +24,7 @@ class Files:
     is_short: bool = False
     login: str | None = None
     gate: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, int]] = field(default_factory=list)
     logins: list[str | None] = field(default_factory=list)
 
@@ -58,6 +59,7 @@ def files() -> Iterator[Files]:
 
         def _respond(self, status: int, body: bytes, **headers: str) -> None:
             state.requests.append((self.path, status))
+            state.arrived.set()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -178,6 +179,15 @@ def test_a_redirect_out_of_http_is_refused(files: Files, tmp_path: Path) -> None
 def test_a_cache_that_cannot_be_written_is_reported(files: Files, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(ModelUnavailable, match=r"cannot be stored in .*/cache/"):
+        fetch(tmp_path, files.url(PATH))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_cache_of_another_user_is_not_used(files: Files, tmp_path: Path) -> None:
+    files.contents[PATH] = DATA
+    entry = fetch(tmp_path, files.url(PATH)).parents[1]
+    os.chown(entry, 12345, 12345)
+    with pytest.raises(ModelUnavailable, match="belongs to another user"):
         fetch(tmp_path, files.url(PATH))
 
 

@@ -99,7 +99,7 @@ def find_model(local: Path, path: str) -> ModelFile | None:
         return found
     name = name_of(path)
     modules = frozenset({"skops"} if name.lower().endswith(_SKOPS) else ())
-    return replace(_guess(name), kind="a file at a URL, whose name does not tell the format", modules=modules)
+    return replace(_guess(name), kind="a file at a URL, whose name does not determine the format", modules=modules)
 
 
 @lru_cache(maxsize=64)
