@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,9 @@ from seldon_spec.errors import Severity
 from tests.conftest import Running, serving
 
 Array = Any
+
+collect_ignore = [f"test_{name}.py" for name in ("catboost", "torch") if find_spec(name) is None]
+"""The tests of packages that are in no locked environment; pytest-xdist cannot skip a whole module."""
 
 
 @dataclass(frozen=True)
