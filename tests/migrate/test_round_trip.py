@@ -132,7 +132,8 @@ def _describe(spec: Spec, target: Target) -> dict[str, Any]:
 
 
 def _list_values(spec: Spec) -> dict[str, Any]:
-    names = [field.name for field in fields(spec) if field.name not in (*NOT_COMPARED, "graph", "components")]
+    ignored = (*NOT_COMPARED, "graph", "components")
+    names = [field.name for field in fields(spec) if field.compare and field.name not in ignored]
     values = {name: plain(getattr(spec, name)) for name in names}
     shutdown = values["server"]["shutdown"]
     shutdown["grace_seconds"] = max(shutdown["grace_seconds"], 1)

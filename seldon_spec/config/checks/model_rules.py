@@ -54,7 +54,10 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     yield from errors
     if errors or found is None or row is None:
         return
-    yield from _check_further_files(context, path, found)
+    missing = [*_check_further_files(context, path, found)]
+    yield from missing
+    if missing:
+        return
     if found.is_pickle or found.is_program or row.is_folder:
         yield _warn_of_code(context, row, found)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
