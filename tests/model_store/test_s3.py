@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,7 +16,7 @@ from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.model_store.fetch import fetch_model
 from seldon_spec.model_store.sources import ModelUnavailable
 
-pytest.importorskip("s3fs", reason="the package for s3:// is not installed")
+pytestmark = pytest.mark.skipif(find_spec("s3fs") is None, reason="the package for s3:// is not installed")
 
 CONTENTS = {
     "models/iris/7/MLmodel": b"flavors",
