@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -76,23 +75,24 @@ def test_a_changed_file_of_the_cache_is_downloaded_again(files: Files, tmp_path:
     assert fetch(tmp_path, files.url(PATH), SHA256).read_bytes() == DATA
 
 
-def _fetch_in_process(folder: Path, url: str, loaded_at: float, names: multiprocessing.Queue[str]) -> None:
-    names.put(str(fetch(folder, url, loaded_at=loaded_at)))
+FETCH = """
+import sys
+from pathlib import Path
+from seldon_spec.config.model_files.spec import ModelSpec
+from seldon_spec.model_store.fetch import fetch_model
+folder, url, loaded_at = sys.argv[1:]
+print(fetch_model(Path(folder), ModelSpec(url), float(loaded_at), Path(folder)))
+"""
 
 
 def test_processes_share_one_download(files: Files, tmp_path: Path) -> None:
     files.contents[PATH] = DATA
     files.gate.clear()
-    context = multiprocessing.get_context("spawn")
-    names: multiprocessing.Queue[str] = context.Queue()
-    arguments = (tmp_path, files.url(PATH), time.time(), names)
-    workers = [context.Process(target=_fetch_in_process, args=arguments) for _ in range(3)]
-    for worker in workers:
-        worker.start()
+    command = [sys.executable, "-c", FETCH, str(tmp_path), files.url(PATH), str(time.time())]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     files.gate.set()
-    found = {names.get(timeout=60) for _ in workers}
-    for worker in workers:
-        worker.join()
+    found = {worker.communicate(timeout=60)[0] for worker in workers}
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
     assert len(found) == 1
     assert len(files.requests) == 1
 
