@@ -81,7 +81,7 @@ def split(lines: Sequence[bytes], delimiter: str, errors: str = "strict") -> lis
         raise ValueError(f"the row is not UTF-8: {error.reason}") from None
     if '"' not in text:
         return [line.split(delimiter) for line in text.split("\n")]
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # of the process: it may only grow
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 

@@ -40,7 +40,7 @@ def test_a_server_s_environment_can_be_made(server: Server) -> None:
     assert server.environment or server.python(Path("/envs")) == Path(sys.executable)
 
 
-OURS = [name for name in SERVERS if name.startswith("seldon-spec")]
+OURS = [name for name in SERVERS if name.startswith("seldon-spec") and "-file" not in name]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -51,6 +51,15 @@ def test_our_own_folders_are_ones_that_the_loader_takes(name: str, tmp_path: Pat
     spec = load(tmp_path / "seldon.yaml", {}, {})
     assert (spec.class_name, spec.server.host, spec.server.workers) == ("identity.Identity", "127.0.0.1", 2)
     assert (spec.ports.http, spec.ports.grpc, spec.ports.metrics) == (1001, 1002, 1003)
+
+
+@pytest.mark.parametrize("name", ["seldon-spec-file", "seldon-spec-file-batched"])
+def test_our_folders_of_model_files_are_ones_that_the_loader_takes(name: str, tmp_path: Path) -> None:
+    for file, content in SERVERS[name].files(replace(PLACE, model=MODELS["Logistic"])).items():
+        (tmp_path / file).write_bytes(content.encode() if isinstance(content, str) else content)
+    spec = load(tmp_path / "seldon.yaml", {}, {})
+    assert spec.model is not None
+    assert (spec.model.path, spec.model.format, spec.model.method) == ("model.joblib", "sklearn", "predict_proba")
 
 
 @pytest.mark.parametrize(
