@@ -25,7 +25,7 @@ from seldon_spec.batch.declared import NOTHING_DECLARED, DeclaredColumns
 from seldon_spec.batch.line_reader import LineReader
 from seldon_spec.batch.messages import message_of_columns
 from seldon_spec.batch.number_text import read_rows
-from seldon_spec.batch.output_file import OutputFile
+from seldon_spec.batch.output_file import TextOutput
 from seldon_spec.batch.predictions import Predictions
 from seldon_spec.batch.rows import Rows
 from seldon_spec.errors import SeldonSpecError
@@ -204,7 +204,7 @@ class CsvReader:
         return CsvColumns(delimiter, names, kinds, sent, has_header)
 
 
-class CsvWriter:
+class CsvWriter(TextOutput):
     """Writes a CSV file, with tabs if its name ends with ``.tsv``; see ``Writer``.
 
     The lines of a CSV file are kept as they are.
@@ -212,7 +212,7 @@ class CsvWriter:
 
     def __init__(self, path: Path) -> None:
         self._delimiter = "\t" if path.suffix == ".tsv" else ","
-        self._file = OutputFile(path)
+        super().__init__(path)
         self._predicted = 0
 
     def start(self, names: Sequence[str], predicted: Sequence[str]) -> None:
@@ -230,15 +230,6 @@ class CsvWriter:
         parts = [b"", self._delimiter.encode(), b"", b"\n"] * len(rows)  # joined faster than row by row
         parts[::4], parts[2::4] = lines, texts
         self._file.write(b"".join(parts))
-
-    def flush(self) -> int:
-        return self._file.flush()
-
-    def finish(self) -> None:
-        self._file.close()
-
-    def close(self) -> None:
-        self._file.close()
 
     def _write_predictions(self, count: int, predictions: Predictions | None) -> list[bytes]:
         """Return the cells of the predictions of each row."""

@@ -14,7 +14,7 @@ from seldon_spec.batch.json_text import write_json
 from seldon_spec.batch.line_reader import LineReader
 from seldon_spec.batch.messages import message_of_rows, message_of_values
 from seldon_spec.batch.number_text import read_rows
-from seldon_spec.batch.output_file import OutputFile
+from seldon_spec.batch.output_file import TextOutput
 from seldon_spec.batch.predictions import Predictions
 from seldon_spec.batch.rows import DATA, Rows
 from seldon_spec.errors import PayloadError, SeldonSpecError, short_repr
@@ -174,7 +174,7 @@ class JsonLinesRows:
         return [value.get(name) for name in self._members] if isinstance(value, dict) else [None] * len(self._members)
 
 
-class JsonLinesWriter:
+class JsonLinesWriter(TextOutput):
     """Writes a line with an object for each row: the columns of the input, then those of the prediction.
 
     A line of JSON Lines is kept as it is: the members of its object, or its value as the member ``data``.
@@ -184,7 +184,7 @@ class JsonLinesWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = OutputFile(path)
+        super().__init__(path)
         self._predicted: Sequence[str] = ()
         self._template = b""
 
@@ -200,15 +200,6 @@ class JsonLinesWriter:
         heads = self._write_heads(rows, is_valid=predictions is not None)
         lines = [head + tail for head, tail in zip(heads, self._write_tails(len(rows), predictions), strict=True)]
         self._file.write(b"".join(lines))
-
-    def flush(self) -> int:
-        return self._file.flush()
-
-    def finish(self) -> None:
-        self._file.close()
-
-    def close(self) -> None:
-        self._file.close()
 
     def _set_names(self, predicted: Sequence[str]) -> None:
         self._predicted = predicted

@@ -72,3 +72,23 @@ class OutputFile:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+class TextOutput:
+    """What the writers of all formats of text have in common; see ``Writer``.
+
+    Args:
+        path: of the output.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = OutputFile(path)
+
+    def flush(self) -> int:
+        return self._file.flush()
+
+    def finish(self) -> None:
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()

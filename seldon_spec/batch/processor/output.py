@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from seldon_spec.batch.json_text import write_json
-from seldon_spec.batch.output_file import OutputFile
+from seldon_spec.batch.output_file import TextOutput
 from seldon_spec.batch.predictions import Predictions
 from seldon_spec.batch.processor.form import Form, Method
 from seldon_spec.batch.processor.lines import NumberedLines
 from seldon_spec.batch.rows import Rows
 
 
-class ResponseWriter:
+class ResponseWriter(TextOutput):
     """Writes the responses; see ``Writer``. The lines without a response are those of its ``FailureLines``.
 
     Args:
         path: of the output.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._file = OutputFile(path)
 
     def start(self, names: Sequence[str], predicted: Sequence[str]) -> None:  # noqa: ARG002
         self._file.create()
@@ -37,15 +33,6 @@ class ResponseWriter:
     def write_lines(self, lines: Sequence[bytes]) -> None:
         """Add lines."""
         self._file.write(b"".join([line + b"\n" for line in lines]))
-
-    def flush(self) -> int:
-        return self._file.flush()
-
-    def finish(self) -> None:
-        self._file.close()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class FailureLines:

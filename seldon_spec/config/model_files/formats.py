@@ -33,6 +33,7 @@ class ModelFormat:
         options: the keys of ``model.options`` that the runtime takes.
         without_code: what to write instead of a pickle, whose loading executes code.
         version_rule: for the version that a file records.
+        system_packages: of Debian, without which the library cannot be imported.
         is_folder: a model is a folder instead of a file.
         is_rowwise: a model processes rows, whether it describes its inputs or not. Requests of any other model share a
             call only if all inputs and outputs have any number of rows.
@@ -46,6 +47,7 @@ class ModelFormat:
     options: tuple[str, ...]
     without_code: str
     version_rule: VersionRule = VersionRule.SAME
+    system_packages: tuple[str, ...] = ()
     is_folder: bool = False
     is_rowwise: bool = True
 
@@ -79,6 +81,7 @@ _ALL = (
         ("threads",),
         "save its booster with save_model, as text",
         VersionRule.NOT_OLDER,
+        system_packages=("libgomp1",),
     ),
     ModelFormat(
         "onnx",

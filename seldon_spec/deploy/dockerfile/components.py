@@ -12,6 +12,7 @@ from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.requirement_files import read_requirements
 from seldon_spec.config.checks.requirements import LineKind, kind_of, requirements_files
 from seldon_spec.config.model import Spec
+from seldon_spec.config.model_files.formats import FORMATS
 from seldon_spec.config.model_files.inspect import inspect_model, list_model_files
 from seldon_spec.config.model_files.spec import ModelSpec
 from seldon_spec.config.model_files.urls import is_url
@@ -30,7 +31,7 @@ def join_images(spec: Spec) -> Spec:
     the folder of the graph. The base, the Python version, the user and the steps are those of the graph alone.
 
     Args:
-        spec: as ``load`` returns it. Of a spec without components, only a model file is added to its model files.
+        spec: as ``load`` returns it. Of a spec without components, only what a model file needs is added.
 
     Raises:
         RequirementsMixed: there are several requirements files, and one is not pip's; or that of a component contains
@@ -39,7 +40,12 @@ def join_images(spec: Spec) -> Spec:
     """
     folders = [("", spec), *((_folder_of(each, spec), each) for each in list_local(spec))]
     if len(folders) == 1:
-        return spec if spec.model is None else replace(spec, image=replace(spec.image, model_files=_list_models(spec)))
+        if spec.model is None:
+            return spec
+        image = replace(
+            spec.image, model_files=_list_models(spec), system_packages=_list_packages(spec, spec.image.base)
+        )
+        return replace(spec, image=image)
 
     def collect(find: Callable[[Spec], tuple[str, ...]], place: Callable[[str, str], str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(place(folder, item) for folder, each in folders for item in find(each)))
@@ -59,7 +65,7 @@ def join_images(spec: Spec) -> Spec:
     image = replace(
         spec.image,
         requirements=files or spec.image.requirements,
-        system_packages=collect(lambda each: each.image.system_packages, keep),
+        system_packages=collect(lambda each: _list_packages(each, spec.image.base), keep),
         build_packages=collect(lambda each: each.image.build_packages, keep),
         index_url=indexes[0] if indexes else None,
         extra_index_urls=(*indexes[1:], *collect(lambda each: each.image.extra_index_urls, keep)),
@@ -77,6 +83,12 @@ def join_images(spec: Spec) -> Spec:
 def list_files(spec: Spec) -> tuple[str, ...]:
     """Return the files of the spec and of its components, as paths within the folder of the spec."""
     return tuple(dict.fromkeys([spec.file, *(_join(_folder_of(each, spec), each.file) for each in list_local(spec))]))
+
+
+def _list_packages(spec: Spec, base: str | None) -> tuple[str, ...]:
+    """Return the system packages of a spec; on the default base, those that the library of its model needs too."""
+    row = None if spec.model is None or base is not None else FORMATS.get(spec.model.format or "")
+    return tuple(dict.fromkeys([*spec.image.system_packages, *(() if row is None else row.system_packages)]))
 
 
 def _list_models(spec: Spec) -> tuple[str, ...]:

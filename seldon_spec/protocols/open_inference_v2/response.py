@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,10 +85,16 @@ def _array_output(message: Message, declared: Sequence[str]) -> Tensor:
         if len(columns) == 1 and not declared:
             name = columns[0]
         elif array.ndim == 2 and len(columns) == array.shape[1]:
-            parameters = {"names": json.dumps(columns)}
+            parameters = {"names": _names_text(tuple(columns))}
     if message.original is not None and array.dtype == object and not _is_array(array):
         return _bytes_output(name, [_json_text(message.original)], {**parameters, **_JSON})
     return make_output(name, array, parameters)
+
+
+@lru_cache(maxsize=16)
+def _names_text(columns: tuple[str, ...]) -> str:
+    """Return the names of columns as JSON; a model has the same in every response."""
+    return json.dumps(columns)
 
 
 def make_output(name: str, array: Array, parameters: Mapping[str, Any]) -> Tensor:
