@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seldon_spec.runtimes.estimators import Column, Entry, describe_result, make_inputs, try_row
+from seldon_spec.runtimes.estimators import Column, Entry, describe_result, make_inputs, make_unnamed_inputs, try_row
 
 
 def split_probabilities(values: Any) -> Any:
@@ -30,6 +30,6 @@ def describe_booster(
     """
     columns = [Column(name) for name in names or [f"x{index}" for index in range(count)]]
     result, _ = try_row(call, columns, is_named=False)
-    inputs: list[Entry] = make_inputs(columns)
+    inputs: list[Entry] = make_inputs(columns) if names else make_unnamed_inputs(columns)
     outputs = describe_result(SimpleNamespace(classes_=np.array(labels)), method, result)
     return {"inputs": [{**entry, "optional": True} for entry in inputs], "outputs": outputs}

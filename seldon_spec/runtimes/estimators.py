@@ -157,6 +157,16 @@ def make_inputs(columns: Sequence[Column]) -> list[Entry]:
     return [{"name": column.name, **_declare(column.datatype, [-1]), **column.to_rules()} for column in columns]
 
 
+def make_unnamed_inputs(columns: Sequence[Column]) -> list[Entry]:
+    """Return the inputs of a model that was fitted on arrays: clients may send any names for its columns."""
+    inputs = make_inputs(columns)
+    if len(inputs) == 1:
+        inputs[0].pop("columns", None)
+        if any(column.is_optional for column in columns):
+            inputs[0]["optional"] = True
+    return inputs
+
+
 def _declare(datatype: str, shape: list[int]) -> Entry:
     return {"datatype": datatype, "shape": shape} | ({"content_type": "str"} if datatype == "BYTES" else {})
 

@@ -18,6 +18,7 @@ from seldon_spec.runtimes.estimators import (
     list_columns,
     list_feature_names,
     make_inputs,
+    make_unnamed_inputs,
     try_row,
 )
 from seldon_spec.runtimes.files import load_object
@@ -84,12 +85,14 @@ class SklearnModel:
         columns = list_columns(self.estimator)
         if not columns:
             return {}
-        result, problem = try_row(self._call, columns, is_named=list_feature_names(self.estimator) is not None)
+        is_named = list_feature_names(self.estimator) is not None
+        result, problem = try_row(self._call, columns, is_named=is_named)
         if problem is not None:
             logger.warning("the model cannot process a row of its own columns: %s", problem)
         outputs = describe_result(self.estimator, self._method, result)
         try:
-            return {"inputs": make_inputs(columns), "outputs": outputs}
+            inputs = make_inputs(columns) if is_named else make_unnamed_inputs(columns)
+            return {"inputs": inputs, "outputs": outputs}
         except ModelFileError as error:
             logger.warning("the inputs of the model are not described: %s", error)
             return {"outputs": outputs}
