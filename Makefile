@@ -13,8 +13,9 @@ TESTS ?= tests
 PACKAGED := $(shell find seldon_spec/ schemas -type f -not -name '*.pyc') pyproject.toml README.md LICENSE CHANGELOG.md
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# What is imported is what was installed.
+# What is imported is what was installed, and is compiled once, not by each of the thousands of processes of the tests.
 unexport PYTHONPATH
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo serve test test-all test-latest test-image test-clients test-browser test-ray test-runtimes lint types docs lock clean
 .DELETE_ON_ERROR:
