@@ -11,7 +11,7 @@ from seldon_spec.config.contract import TensorSpec
 from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.contract.rules import ValueRule
 from seldon_spec.inference.datatypes import BOOL, BYTES, Datatype, cast_floats
-from seldon_spec.inference.message import Message, PayloadType
+from seldon_spec.inference.message import Message, PayloadType, Tensor
 
 _FEW_VALUES = 32
 """Up to so many values, a loop is faster than the reductions of numpy."""
@@ -35,6 +35,7 @@ class QuickCheck:
         self._dtype = self._datatype.dtype
         self._dimensions = len(tensor.shape)
         self._columns = tensor.column_names
+        self._column_names = frozenset(self._columns) - {tensor.name}
         shape = (tensor.shape[0], len(self._columns)) if self._columns else tensor.shape
         self._sizes = [(axis, size) for axis, size in enumerate(shape) if size != -1]
         self.is_usable = _is_plain(self._datatype) and not any(rule.choices for rule in rules)
@@ -49,13 +50,19 @@ class QuickCheck:
     def accepts(self, message: Message) -> bool:
         """Return whether the request matches the input for certain.
 
-        An array of Seldon's protocol gets the declared datatype, and the names of the columns.
+        An array of Seldon's protocol gets the declared datatype, and the names of the columns. A tensor gets the
+        declared name.
         """
         if message.payload_type is PayloadType.TENSORS:
-            tensors = message.payload
-            if len(tensors) != 1 or tensors[0].name != self._name or tensors[0].datatype != self._datatype_name:
+            if len(message.payload) != 1:
                 return False
-            return self._accepts_array(tensors[0].array)
+            tensor: Tensor = message.payload[0]
+            if tensor.datatype != self._datatype_name or tensor.name in self._column_names:
+                return False
+            if not self._accepts_array(tensor.array):
+                return False
+            tensor.name = self._name  # whatever the client calls it
+            return True
         names = message.names
         if message.payload_type is not PayloadType.ARRAY or message.rows is not None:
             return False

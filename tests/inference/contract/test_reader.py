@@ -128,6 +128,7 @@ def test_requests_of_seldons_protocol(inputs: tuple[TensorSpec, ...], tree: Any,
 V2_RIGHT: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], dict[str, Any]]] = {
     "rows": (PLAIN, {"x": ("FP64", [1, 2], [1, 2])}, {"x": ("float64", [[1, 2]])}),
     "any-name": (PLAIN, {"input-0": ("FP32", [1, 2], [1, 2])}, {"x": ("float64", [[1, 2]])}),
+    "any-name-exact": (PLAIN, {"input-0": ("FP64", [1, 2], [1, 2])}, {"x": ("float64", [[1, 2]])}),
     "bf16": (PLAIN, {"x": ("BF16", [1, 2], [1.5, 2])}, {"x": ("float64", [[1.5, 2]])}),
     "columns": (
         PLAIN,
@@ -257,6 +258,7 @@ V2_WRONG: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], str]] = {
     "null": (PLAIN, {"x": ("FP64", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
     "null-integer": (WHOLE, {"x": ("UINT8", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
     "missing": (TABLE, {"age": ("INT32", [1], [1])}, ": missing input 'job'"),
+    "missing-column": (PLAIN, {"a": ("FP64", [1, 2], [1, 2])}, ": missing column 'b'"),
     "unknown": (
         TABLE,
         {"age": ("INT32", [1], [1]), "jobs": ("BYTES", [1], ["cook"])},
