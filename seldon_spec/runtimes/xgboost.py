@@ -11,6 +11,7 @@ import numpy as np
 
 from seldon_spec.config.model_files.inspect import inspect_model
 from seldon_spec.config.model_files.spec import ModelOptions
+from seldon_spec.runtimes.boosted_trees import find_margins
 from seldon_spec.runtimes.boosters import describe_booster, split_probabilities
 from seldon_spec.runtimes.estimators import ModelFileError
 from seldon_spec.runtimes.files import load_object
@@ -19,6 +20,9 @@ from seldon_spec.runtimes.threads import limit_threads
 
 _BINARY = ("binary:logistic",)
 _PROBABILITIES = (*_BINARY, "multi:softprob")
+_UNTRANSFORMED = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror")
+_LEAST_MARGIN = 1e-3
+"""From here on, the rounding of probabilities does not decide which class is the more probable one."""
 
 
 def load_model(path: Path, method: str, options: ModelOptions) -> XGBoostModel | SklearnModel:
@@ -59,6 +63,8 @@ class XGBoostModel:
         self._is_classifier = saved.get("_estimator_type") == "classifier"
         best = booster.attr("best_iteration") if saved else None
         self._trees = (0, 0) if best is None else (0, int(best) + 1)
+        is_known = self._objective in (*_UNTRANSFORMED, *_PROBABILITIES)
+        self._sum_trees = find_margins(booster, self._trees[1], self._find_margins) if is_known else None
         self._call = self._find_call()
 
     def predict(self, X: Any, names: Sequence[str] | None = None) -> Any:
@@ -80,7 +86,17 @@ class XGBoostModel:
             return self._find_probabilities
         return self._find_classes if self._is_classifier else self._find_values
 
+    def _find_margins(self, rows: Any) -> Any:
+        """Return the predictions before the objective transforms them."""
+        return self._booster.inplace_predict(
+            rows, iteration_range=self._trees, predict_type="margin", validate_features=False
+        )
+
     def _find_values(self, rows: Any) -> Any:
+        if self._sum_trees is not None and self._objective in _UNTRANSFORMED:
+            sums = self._sum_trees(rows)
+            if sums is not None:
+                return sums
         if self._is_linear:
             from xgboost import DMatrix
 
@@ -92,6 +108,10 @@ class XGBoostModel:
         return split_probabilities(values) if self._objective in _BINARY else values
 
     def _find_classes(self, rows: Any) -> Any:
+        if self._sum_trees is not None:
+            sums = self._sum_trees(rows)
+            if sums is not None and bool((_find_leads(sums) > _LEAST_MARGIN).all()):
+                return sums.argmax(axis=1) if sums.ndim == 2 else (sums > 0).astype(np.int64)
         values = self._find_values(rows)
         if values.ndim == 2:
             return values.argmax(axis=1)
@@ -102,3 +122,11 @@ class XGBoostModel:
 
         matrix = DMatrix(rows)
         return self._booster.predict(matrix, pred_leaf=True, iteration_range=self._trees, validate_features=False)
+
+
+def _find_leads(margins: Any) -> Any:
+    """Return by how much the most probable class of each row leads."""
+    if margins.ndim == 1:
+        return np.abs(margins)
+    ordered = np.sort(margins, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
