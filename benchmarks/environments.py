@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 DEFAULT_FOLDER = Path("build") / "benchmarks" / "envs"
 
 
@@ -34,7 +35,14 @@ ENVIRONMENTS = {
         Environment(
             "mlserver-runtimes",
             "3.11",
-            ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "mlserver-xgboost==1.7.1", "uvloop<0.22"),
+            (
+                *("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "mlserver-xgboost==1.7.1", "uvloop<0.22"),
+                *("onnxruntime", "skl2onnx"),
+            ),
+        ),
+        # What an image of a model file has, and what makes the files: the Python of those comparisons.
+        Environment(
+            "model-files", "3.11", ("--editable", str(ROOT), "scikit-learn", "xgboost-cpu", "onnxruntime", "skl2onnx")
         ),
         Environment("litserve", "3.11", ("litserve==0.2.19", "numpy", "scikit-learn")),
         Environment("bentoml", "3.11", ("bentoml==1.4.39", "numpy", "scikit-learn")),

@@ -17,8 +17,8 @@ DATA, TENSOR, NDARRAY, SHAPE, VALUES = 3, 2, 3, 1, 2
 LIST_VALUES, NUMBER_VALUE, LIST_VALUE = 1, 2, 6
 # ModelInferRequest.model_name and .inputs; ModelInferResponse.outputs has the same number as the latter
 MODEL_NAME, TENSORS = 1, 5
-# InferInputTensor and InferOutputTensor: name, datatype, shape, contents; InferTensorContents.fp64_contents
-NAME, DATATYPE, V2_SHAPE, CONTENTS, FP64_CONTENTS = 1, 2, 3, 5, 7
+# InferInputTensor and InferOutputTensor: name, datatype, shape, contents; InferTensorContents: fp32 and fp64_contents
+NAME, DATATYPE, V2_SHAPE, CONTENTS, FP32_CONTENTS, FP64_CONTENTS = 1, 2, 3, 5, 6, 7
 
 V2_MODEL = "model"
 """What the peers that speak V2 call the one model they serve."""
@@ -58,14 +58,17 @@ def encode_v2(_form: Form, array: Array) -> bytes:
 
 
 def decode_v2(message: bytes) -> Array:
-    """The array of a ModelInferResponse with one output.
+    """The array of a ModelInferResponse with one output of floating-point numbers.
 
     Raises:
         ValueError: it has another form.
     """
     tensor = read_bytes(memoryview(message), TENSORS)
     shape = [size for key, value in read_fields(tensor) if key == V2_SHAPE for size in read_numbers(value)]
-    return _read_doubles(read_bytes(read_bytes(tensor, CONTENTS), FP64_CONTENTS), shape)
+    contents = read_bytes(tensor, CONTENTS)
+    if bytes(read_bytes(tensor, DATATYPE)) == b"FP32":
+        return np.frombuffer(read_bytes(contents, FP32_CONTENTS), dtype="<f4").astype(np.float64).reshape(shape)
+    return _read_doubles(read_bytes(contents, FP64_CONTENTS), shape)
 
 
 def _read_doubles(packed: memoryview, shape: list[int]) -> Array:

@@ -108,8 +108,14 @@ def _own(**server: Any) -> Callable[[Place], Files]:
     return write
 
 
-_FILE_METHODS = {"model.joblib": "predict_proba", "model.json": "predict"}
+_FILE_METHODS = {"model.joblib": "predict_proba", "model.json": "predict", "model.onnx": "predict"}
 """The method of the model files of benchmarks/models, which every server of such files calls."""
+_MLSERVER_RUNTIMES: Mapping[str, tuple[str, str | None]] = {
+    "model.joblib": ("mlserver_sklearn.SKLearnModel", None),
+    "model.json": ("mlserver_xgboost.XGBoostModel", None),
+    "model.onnx": ("mlserver_onnx.Runtime", "mlserver_onnx.py"),
+}
+"""The runtime of each model file, and the file of benchmarks/peers that has it."""
 
 
 def _own_file(**server: Any) -> Callable[[Place], Files]:
@@ -130,19 +136,22 @@ def _own_file(**server: Any) -> Callable[[Place], Files]:
 
 
 def _mlserver_file(*, has_pool: bool = False, **model: Any) -> Callable[[Place], Files]:
-    """Settings of MLServer for a model file, by its runtime for the format."""
+    """Settings of MLServer for a model file, by its runtime for the format, or ours if it has none."""
 
     def write(place: Place) -> Files:
         file = str(place.model.file)
-        kind = "sklearn.SKLearnModel" if file.endswith(".joblib") else "xgboost.XGBoostModel"
+        runtime, peer = _MLSERVER_RUNTIMES.get(file, (None, None))
         parameters = {"uri": f"./{file}", "extra": {"predict_fn": _FILE_METHODS.get(file)}}
         settings = {
             "name": proto_bodies.V2_MODEL,
-            "implementation": f"mlserver_{kind}",
+            "implementation": runtime,
             "parameters": parameters,
             **model,
         }
-        files = {"settings.json": _write_mlserver_settings(place, has_pool=has_pool)}
+        files = {
+            "settings.json": _write_mlserver_settings(place, has_pool=has_pool),
+            **({} if peer is None else _peer(peer)),
+        }
         return {**files, "model-settings.json": json.dumps(settings), **place.model.write_file()}
 
     return write

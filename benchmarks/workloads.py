@@ -133,5 +133,6 @@ MODELS = {
         Model("Logistic", "trained", 1e-6, columns=4, requires=("sklearn",), file="model.joblib"),
         Model("Forest", "trained", 1e-9, columns=4, requires=("sklearn",), file="model.joblib"),
         Model("Boosted", "boosted", 1e-5, columns=4, requires=("xgboost",), file="model.json"),
+        Model("Exported", "exported", 1e-6, columns=4, requires=("onnxruntime", "skl2onnx"), file="model.onnx"),
     )
 }
