@@ -150,3 +150,10 @@ def test_the_example_gives_the_defaults() -> None:
 def test_the_page_of_the_python_api_has_every_public_name() -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     assert set(seldon_spec.__all__) <= set(re.findall(r"^::: seldon_spec\.(\w+)$", page, re.MULTILINE))
+
+
+def test_the_images_of_the_terminal_are_current(tmp_path: Path) -> None:
+    load_script("make_terminal_images").main(tmp_path)
+    for image in sorted(tmp_path.iterdir()):
+        assert image.read_text(encoding="utf-8") == (ROOT / "docs" / "images" / image.name).read_text(encoding="utf-8")
+    assert any(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Run the README and the quick start: write their files, run their commands, and compare the output.
+"""Run the README and the pages: write their files, run their commands, and compare the output.
 
 A block whose first line is ``# NAME.ext`` is that file. In a console block, a line with ``$`` is a command, and the
 lines below it are its output. The commands of a block run as one script, as a reader pastes them.
@@ -23,7 +23,6 @@ ReservePorts = Callable[[int], AbstractContextManager[list[int]]]
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    "README.md",
     "docs/quickstart.md",
     "docs/protocols.md",
     "docs/model-files.md",
@@ -36,7 +35,7 @@ PAGES = [
 ]
 MANIFESTS = {"docs/kubernetes.md": 4, "docs/kserve.md": 1, "docs/docker-compose.md": 1, "docs/ray.md": 1}
 """The pages that render manifests and start no server, with the number of their commands."""
-PACKAGING = ["README.md", "docs/quickstart.md"]
+PACKAGING = ["docs/quickstart.md"]
 """The pages that render a Dockerfile."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVE = re.compile(r"(seldon-spec serve\b.*) &")
@@ -179,3 +178,38 @@ def test_the_client_of_triton_does_what_the_page_shows(
 def test_the_make_targets_of_the_readme_exist(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.clients
+def test_the_first_model_of_the_readme_works_in_an_empty_environment(
+    tmp_path: Path, reserve_ports: ReservePorts
+) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## A first model")[1].split("\n## ")[0]
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    (printed,) = re.findall("It prints `(.*)`", section)
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8"}
+    environ |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}  # of this machine's index
+    (tmp_path / "home").mkdir()
+    with reserve_ports(3) as (http, grpc, metrics):
+        ports = {"HTTP": http, "GRPC": grpc, "METRICS": metrics}
+        environ |= {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port) for name, port in ports.items()}
+        script = block.replace("path/to/clone", str(ROOT)).replace("localhost:9000", f"localhost:{http}")
+        script += 'status=$?; kill $!; wait $!; exit "$status"\n'
+        done = subprocess.run(
+            ["/bin/sh", "-c", script],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (0, f"{printed}\n"), done.stderr
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Why")[1].split("\n\n")[1]
+    measured = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    cells = [cell.strip() for row in table.splitlines()[2:] for cell in row.strip("|").split("|")[1:]]
+    assert len(cells) == 18
+    assert not [cell for cell in cells if f" {cell} |" not in measured]
