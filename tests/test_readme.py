@@ -35,6 +35,8 @@ PAGES = [
 ]
 MANIFESTS = {"docs/kubernetes.md": 4, "docs/kserve.md": 1, "docs/docker-compose.md": 1, "docs/ray.md": 1}
 """The pages that render manifests and start no server, with the number of their commands."""
+GUIDES = ["docs/reference/class.md", "docs/reference/requests.md"]
+"""The short pages, each about one subject."""
 PACKAGING = ["docs/quickstart.md"]
 """The pages that render a Dockerfile."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -61,7 +63,10 @@ for attempt in range(arguments.retry, -1, -1):
     try:
         sys.stdout.write(urllib.request.urlopen(request).read().decode())
         break
-    except urllib.error.URLError:
+    except urllib.error.URLError as error:
+        if isinstance(error, urllib.error.HTTPError) and not arguments.f:
+            sys.stdout.write(error.read().decode())
+            break
         if attempt == 0:
             raise
         time.sleep(1)
@@ -162,6 +167,16 @@ def test_the_manifests_are_what_the_page_shows(
 ) -> None:
     seen = run_page(page, tmp_path, command_environ, reserve_ports, lambda _: True)
     assert len(seen) == MANIFESTS[page]
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_guide_does_what_it_shows(
+    page: str, tmp_path: Path, command_environ: dict[str, str], reserve_ports: ReservePorts
+) -> None:
+    def is_run(commands: list[str]) -> bool:
+        return shutil.which("node") is not None or not any(command.startswith("node ") for command in commands)
+
+    assert run_page(page, tmp_path, command_environ, reserve_ports, is_run)
 
 
 @pytest.mark.clients
