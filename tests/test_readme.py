@@ -35,7 +35,16 @@ PAGES = [
 ]
 MANIFESTS = {"docs/kubernetes.md": 4, "docs/kserve.md": 1, "docs/docker-compose.md": 1, "docs/ray.md": 1}
 """The pages that render manifests and start no server, with the number of their commands."""
-GUIDES = ["docs/reference/class.md", "docs/reference/requests.md"]
+GUIDES = [
+    "docs/reference/class.md",
+    "docs/reference/requests.md",
+    "docs/install.md",
+    "docs/tutorials/dataframe.md",
+    "docs/tutorials/image-model.md",
+    "docs/tutorials/graph-feedback.md",
+    "docs/tutorials/migrate-image.md",
+    "docs/tutorials/laptop-to-cluster.md",
+]
 """The short pages, each about one subject."""
 PACKAGING = ["docs/quickstart.md"]
 """The pages that render a Dockerfile."""
