@@ -228,8 +228,11 @@ def test_alerts_have_a_description(rule: dict[str, Any]) -> None:
     assert shown <= grouped - {"le"}
 
 
-def test_the_readme_lists_the_alerts() -> None:
-    listed = re.findall(r"`(SeldonSpec\w+)`", (FOLDER / "README.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    "page", [FOLDER / "README.md", FOLDER.parents[1] / "docs" / "howto" / "monitoring.md"], ids=["README", "how-to"]
+)
+def test_the_page_lists_the_alerts(page: Path) -> None:
+    listed = re.findall(r"^\| `(SeldonSpec\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert listed == [rule["alert"] for rule in ALERTS]
 
 

@@ -1,4 +1,4 @@
-"""The profiling command on the operations page works."""
+"""The profiling command on its page works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[1] / "docs" / "howto" / "profiling.md"
 
 BURNING = """
 import math

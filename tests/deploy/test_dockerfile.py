@@ -170,8 +170,8 @@ def test_a_wheel_for_one_build_is_installed_and_does_not_stay(tmp_path: Path) ->
     assert "seldon-spec>=0.1" not in text
 
 
-def test_the_page_on_the_image_lists_the_bases_with_cuda() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "image.md").read_text(encoding="utf-8")
+def test_the_page_on_gpus_lists_the_bases_with_cuda() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "gpu.md").read_text(encoding="utf-8")
     rows = [f"| `{name}` | `{base.image}` |" for name, base in GPU_BASES.items()]
     assert [row for row in rows if row not in page] == []
 
