@@ -48,6 +48,9 @@ GUIDES = [
     "docs/howto/tls.md",
     "docs/howto/tokens.md",
     "docs/howto/secrets.md",
+    "docs/concepts/precedence.md",
+    "docs/migrate/mlserver.md",
+    "docs/migrate/bentoml.md",
 ]
 """The short pages, each about one subject."""
 PACKAGING = ["docs/quickstart.md"]
