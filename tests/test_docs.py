@@ -38,14 +38,23 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def test_the_reference_page_is_up_to_date() -> None:
-    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    assert page == load_script("make_reference").render_reference(), "run scripts/make_reference.py"
+@pytest.mark.parametrize("page", ["reference", "variables"])
+def test_the_generated_pages_are_up_to_date(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert text == getattr(load_script("make_reference"), f"render_{page}")(), "run scripts/make_reference.py"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
 def test_every_key_has_its_heading(path: FieldPath) -> None:
-    assert f"### {'.'.join(path)}\n" in (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert f"\n{'###' if path[1:] else '##'} {'.'.join(path)}\n" in text
+
+
+def test_the_settings_of_flask_come_last() -> None:
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[1:] == list(dict.fromkeys(headings[1:]))
+    assert set(headings[1:]) == set(load_schema()["properties"])
+    assert headings[-1] == "flask"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
