@@ -37,7 +37,7 @@ has the variables in one table.
 
 ## Overview
 
-| key | | keys in it |
+| key | meaning | keys in it |
 |---|---|---|
 """
 VARIABLES = """\
@@ -146,7 +146,7 @@ def _describe_value(path: FieldPath, schema: Schema) -> Iterator[str]:
 def _describe_entries(schema: Schema, what: str) -> Iterator[str]:
     """Yield a table of the keys of mappings, without those of a whole spec."""
     yield f"The keys of {what}:\n"
-    yield "| key | | allowed | default |\n|---|---|---|---|"
+    yield "| key | meaning | allowed | default |\n|---|---|---|---|"
     others = [key for key, child in schema["properties"].items() if child.get("$ref", "").startswith("#/properties/")]
     for key, child in schema["properties"].items():
         if key not in others:

@@ -1,0 +1,105 @@
+"""The documentation in a browser, as ``make docs`` builds it: accessible, readable on a phone, searchable, offline."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Visit = Callable[..., Any]
+
+SITE = Path(__file__).parents[2] / "site"
+PAGES = ("index", "quickstart", "compose", "commands", "api", "troubleshooting")
+WIDTHS = (390, 1280)
+SEARCHES = {
+    "timeout": "reference.html#serverrequest_timeout_seconds",
+    "request timeout": "reference.html#serverrequest_timeout_seconds",
+    "authentication": "troubleshooting.html#401-unauthenticated-authentication",
+    "jupyter": "troubleshooting.html#jupyter-and-tests",
+    "cors": "troubleshooting.html#the-page-in-a-browser",
+    "swagger": "protocols.html#openapi",
+    "troubleshooting": "troubleshooting.html",
+    "dataframe": "model-contract.html#dataframes",
+    "request format": "troubleshooting.html#400-invalid_argument-the-request-format",
+    "port already in use": "troubleshooting.html#the-server-does-not-start",
+}
+"""What readers search for, and a result that they must see."""
+RESULTS = 10
+"""How many results a reader looks at."""
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a log."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    assert (SITE / "index.html").is_file(), "run make docs"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=SITE)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_and_fits(visit: Visit, url: str, name: str, theme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe  # only `make test-browser` installs it
+
+    page = visit(f"{url}/{name}.html", color_scheme=theme, reduced_motion="reduce")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        violations = Axe().run(page).response["violations"]
+        assert [(each["id"], [node["html"] for node in each["nodes"][:3]]) for each in violations] == [], width
+
+
+@pytest.mark.parametrize("query", SEARCHES)
+def test_the_search_finds(visit: Visit, url: str, query: str) -> None:
+    page = visit(f"{url}/index.html")
+    page.locator("input[name=query]").fill(query)
+    page.wait_for_selector(".md-search-result__link")
+    links = page.eval_on_selector_all(".md-search-result__link", "links => links.map(each => each.href)")
+    found = [
+        link.removeprefix(f"{url}/").partition("?")[0] + "#" * ("#" in link) + link.partition("#")[2] for link in links
+    ]
+    assert SEARCHES[query] in found[:RESULTS]
+
+
+def test_the_copied_commands_have_no_prompt_and_no_output(visit: Visit, url: str) -> None:
+    page = visit(f"{url}/quickstart.html", permissions=["clipboard-read", "clipboard-write"])
+    block = page.locator(".language-console").nth(0)
+    block.hover()
+    block.locator("button[data-clipboard-target], .md-code__button").first.click()
+    page.wait_for_function("() => navigator.clipboard.readText().then(text => text !== '')")
+    lines = page.evaluate("() => navigator.clipboard.readText()").splitlines()
+    assert [line for line in lines if line] == [
+        "seldon-spec validate",
+        "seldon-spec predict '[[1, 2, 3], [4, 5, 6]]'",
+    ]
+
+
+def test_a_reader_can_choose_the_colours(visit: Visit, url: str) -> None:
+    page = visit(f"{url}/index.html", color_scheme="light")
+    schemes = []
+    for title in ("Switch to light mode", "Switch to dark mode", "Switch to system preference"):
+        page.locator(f"label[title='{title}']:visible").click()
+        schemes.append(page.evaluate("document.body.dataset.mdColorScheme"))
+    assert schemes == ["default", "slate", "default"]
+
+
+def test_a_page_leads_to_the_next(visit: Visit, url: str) -> None:
+    page = visit(f"{url}/quickstart.html")
+    page.locator(".md-footer__link--next").click()
+    page.wait_for_selector("h1")
+    assert page.url != f"{url}/quickstart.html"
