@@ -22,6 +22,7 @@ from seldon_spec.client import (
 )
 from seldon_spec.config.model import Spec
 from seldon_spec.config.secret_names import mask_urls
+from seldon_spec.server.sockets import show_address
 
 PREDICTIONS = "/api/v1.0/predictions"
 PROBE_TIMEOUT_SECONDS = 4
@@ -115,8 +116,8 @@ def _send_grpc(parts: SplitResult, message: bytes, credentials: Credentials) -> 
     return json.dumps(message_to_tree(response, is_bare=True), sort_keys=True, separators=(",", ":"))
 
 
-def check_ready(spec: Spec) -> None:
-    """Ask the spec's server on this machine whether it is ready.
+def check_ready(spec: Spec) -> str:
+    """Ask the spec's server on this machine whether it is ready; return its URL.
 
     Raises:
         NoResponse: it cannot be reached, or is not ready.
@@ -125,6 +126,7 @@ def check_ready(spec: Spec) -> None:
     status, _, _ = request(_connect_to_spec(spec, host), "GET", "/ready")
     if status != http.client.OK:
         raise NoResponse(f"{host}:{spec.ports.http} is not ready: /ready returned {status}")
+    return f"{'http' if spec.server.tls is None else 'https'}://{show_address(host, spec.ports.http)}"
 
 
 def _connect_to_spec(spec: Spec, host: str) -> http.client.HTTPConnection:

@@ -14,7 +14,7 @@ from seldon_spec.cli.exit_codes import OK, USER_ERROR, print_diagnostics, write_
 from seldon_spec.cli.serving import read_annotations
 from seldon_spec.config.build_spec import list_local
 from seldon_spec.config.checks.class_rules import MISSPELT
-from seldon_spec.config.loader import FOR_IMAGE, LoadOptions, load, made_strict
+from seldon_spec.config.loader import FOR_IMAGE, LoadOptions, load
 from seldon_spec.config.model import Spec
 from seldon_spec.config.paths import leaving_link
 from seldon_spec.errors import Diagnostic, FieldPath, SeldonSpecError, Severity, SpecError
@@ -31,32 +31,6 @@ class FileError(SeldonSpecError):
     """A file named on the command line cannot be read or written."""
 
 
-def validate(*paths: Path, flags: Flags = NO_FLAGS, format: str = "text", is_strict: bool = False) -> int:  # noqa: A002
-    """Print every finding of every path: text to stderr, a machine format to stdout. Return the exit code."""
-    from seldon_spec import report
-
-    everything: list[Diagnostic] = []
-    for path in paths:
-        findings = _find_problems(path, flags)
-        if is_strict:
-            findings = made_strict(findings)
-        if format == "text":
-            print_diagnostics(findings, path)
-        everything += findings
-    if format != "text":
-        from seldon_spec.cli.formats import FORMATS
-
-        print_text(FORMATS[format](everything))
-    return report.exit_code(everything)
-
-
-def _find_problems(path: Path, flags: Flags) -> tuple[Diagnostic, ...]:
-    try:
-        return load(path, os.environ, flags, options=FOR_IMAGE).diagnostics
-    except SpecError as error:
-        return error.diagnostics
-
-
 def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool) -> int:
     """Write seldon.yaml from the files of a Seldon Core image. Return the exit code."""
     from seldon_spec.cli import migration
@@ -64,13 +38,34 @@ def migrate(folder: Path, node: str | None, *, is_forced: bool, is_writing: bool
     return migration.migrate(folder, node, is_forced=is_forced, is_writing=is_writing)
 
 
-def show(path: Path, flags: Flags = NO_FLAGS, *, format: str = "text") -> None:  # noqa: A002
-    """Print the effective spec, each value with its origin, or a drawing of its graph."""
-    from seldon_spec.cli.show import render_json, render_text
-    from seldon_spec.diagram.mermaid import render_mermaid
+def show(
+    path: Path,
+    flags: Flags = NO_FLAGS,
+    *,
+    format: str = "text",  # noqa: A002
+    is_changed: bool = False,
+    keys: Sequence[FieldPath] = (),
+) -> None:
+    """Print the effective spec, each value with its origin, or a drawing of its graph.
 
+    Args:
+        path: the folder of the spec, or the file.
+        flags: of the spec.
+        format: ``text``, ``json`` or ``mermaid``.
+        is_changed: print only values that differ from the defaults.
+        keys: print only these keys and sections; empty: all.
+    """
     spec = _load(path, flags, read_annotations())
-    print_text({"json": render_json, "mermaid": render_mermaid, "text": render_text}[format](spec))
+    if format == "mermaid":
+        from seldon_spec.diagram.mermaid import render_mermaid
+
+        print_text(render_mermaid(spec))
+        return
+    from seldon_spec.cli.show import render_json, render_text
+    from seldon_spec.cli.show_selection import select
+
+    chosen = select(spec, keys, is_changed=is_changed) if keys or is_changed else None
+    print_text({"json": render_json, "text": render_text}[format](spec, chosen))
 
 
 def schema() -> None:
@@ -353,7 +348,7 @@ def _redirect_stdout() -> TextIO:
 
 
 def health(path: Path, flags: Flags = NO_FLAGS, *, component: str | None = None) -> None:
-    """Check that the server of the spec is ready.
+    """Check that the server of the spec is ready, and print its URL.
 
     Args:
         component: the component of a graph that the server serves alone; None: the whole spec.
@@ -361,8 +356,8 @@ def health(path: Path, flags: Flags = NO_FLAGS, *, component: str | None = None)
     from seldon_spec.cli import client, serving
 
     spec = load(path, os.environ, flags, options=LoadOptions(component=component))
-    client.check_ready(spec if component is None else serving.find_component(spec, component))
-    print_text("ready\n")
+    url = client.check_ready(spec if component is None else serving.find_component(spec, component))
+    print_text(f"ready: {url}\n")
 
 
 def _load_for_image(path: Path, flags: Flags) -> Spec:

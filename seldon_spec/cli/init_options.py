@@ -13,7 +13,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The target 
 ComponentsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[COMPONENT]...",
+        metavar="COMPONENT",
         help="With --graph: folders of components, relative to DIR; NAME=SERVICE_TYPE creates one.",
     ),
 ]

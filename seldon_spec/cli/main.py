@@ -39,11 +39,14 @@ def _match_plain(arguments: list[str]) -> Callable[[], object] | None:
             from seldon_spec.cli import commands
 
             return commands.schema
-        case ["validate" | "dockerfile" | "health" | "serve" as name, *rest] if _is_plain(rest):
+        case ["validate", *rest] if _is_plain(rest):
+            from seldon_spec.cli.validation import validate
+
+            return partial(validate, Path(*rest))
+        case ["dockerfile" | "health" | "serve" as name, *rest] if _is_plain(rest):
             from seldon_spec.cli import commands
 
             plain: dict[str, Callable[[Path], object]] = {
-                "validate": commands.validate,
                 "dockerfile": commands.dockerfile,
                 "health": commands.health,
                 "serve": commands.serve,

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from seldon_spec.cli import commands
-from seldon_spec.cli.application import app
+from seldon_spec.cli.application import app, command
 from seldon_spec.cli.batch_options import batch
+from seldon_spec.cli.command_help import Group
 from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
 from seldon_spec.cli.image_options import BuilderName, Style
 from seldon_spec.cli.init_options import (
@@ -56,8 +57,10 @@ from seldon_spec.cli.server_options import (
     TokenOption,
     UrlsOption,
 )
+from seldon_spec.cli.show_options import ChangedOption, KeysOption
 from seldon_spec.cli.spec_options import PathArgument, SetOption, parse_settings
 from seldon_spec.config.model import ServiceType
+from seldon_spec.config.schema.lookup import split_path
 
 # Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -82,7 +85,7 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else OK
 
 
-@app.command()
+@command(Group.CREATE)
 def init(
     folder: FolderArgument = Path(),
     components: ComponentsArgument = None,
@@ -121,7 +124,7 @@ def init(
         init_model_class(folder, class_name, model)
 
 
-@app.command()
+@command(Group.CREATE)
 def migrate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a Seldon Core image.")],
     *,
@@ -136,11 +139,11 @@ def migrate(
     raise typer.Exit(commands.migrate(folder, node, is_forced=force, is_writing=write))
 
 
-@app.command()
+@command(Group.CHECK)
 def validate(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Folders of seldon.yaml, or the files; default: the current folder."),
+        typer.Argument(metavar="PATH", help="Folders of seldon.yaml, or the files; default: the current folder."),
     ] = None,
     *,
     settings: SetOption = None,
@@ -148,30 +151,35 @@ def validate(
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
 ) -> None:
     """Report every problem at once, without importing the class."""
-    code = commands.validate(
-        *(paths or [Path()]), flags=parse_settings(settings), format=format.value, is_strict=strict
-    )
+    from seldon_spec.cli.validation import validate as validate_paths
+
+    code = validate_paths(*(paths or [Path()]), flags=parse_settings(settings), format=format.value, is_strict=strict)
     raise typer.Exit(code)
 
 
-@app.command()
+@command(Group.CHECK)
 def show(
     path: PathArgument = Path(),
     *,
     settings: SetOption = None,
+    changed: ChangedOption = False,
+    only: KeysOption = None,
     format: Annotated[Format, typer.Option("--format", help="mermaid: a flowchart.")] = Format.TEXT,  # noqa: A002
 ) -> None:
-    """Print the effective spec, each value with its origin."""
-    commands.show(path, parse_settings(settings), format=format.value)
+    """Print the effective values, each with its origin."""
+    if format is Format.MERMAID and (changed or only):
+        raise typer.BadParameter("has no values", param_hint="--format mermaid")
+    keys = [split_path(key) for key in only or ()]
+    commands.show(path, parse_settings(settings), format=format.value, is_changed=changed, keys=keys)
 
 
-@app.command()
+@command(Group.CHECK)
 def schema() -> None:
     """Print the JSON Schema of seldon.yaml."""
     commands.schema()
 
 
-@app.command()
+@command(Group.CHECK)
 def explain(
     code: Annotated[
         str | None,
@@ -186,7 +194,7 @@ def explain(
     commands.explain(code)
 
 
-@app.command()
+@command(Group.DEPLOY)
 def dockerfile(
     path: PathArgument = Path(),
     *,
@@ -205,7 +213,7 @@ def dockerfile(
     raise typer.Exit(commands.dockerfile(path, parse_settings(settings), form=form, output=output, compared=check))
 
 
-@app.command()
+@command(Group.DEPLOY)
 def manifest(
     path: PathArgument = Path(),
     *,
@@ -229,7 +237,7 @@ def manifest(
     raise typer.Exit(print_manifest(path, parse_settings(settings), target, options))
 
 
-@app.command()
+@command(Group.DEPLOY)
 def build(
     path: PathArgument = Path(),
     *,
@@ -267,7 +275,7 @@ def build(
     commands.build(path, options, parse_settings(settings))
 
 
-@app.command()
+@command(Group.RUN)
 def serve(
     path: PathArgument = Path(),
     *,
@@ -294,7 +302,7 @@ def serve(
         commands.serve(path, flags, flag_names=names, is_watched=reload, component=component)
 
 
-@app.command()
+@command(Group.RUN)
 def ray(
     path: PathArgument = Path(),
     *,
@@ -307,7 +315,7 @@ def ray(
     commands.serve_on_ray(path, flags, flag_names=names)
 
 
-@app.command()
+@command(Group.RUN)
 def predict(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A JSON array, a message, @FILE, or - for stdin.")],
     *,
@@ -331,10 +339,10 @@ def predict(
     commands.predict(data, at, parse_settings(settings), protocol=name, ca=ca, token_file=token_file)
 
 
-app.command()(batch)
+command(Group.RUN)(batch)
 
 
-@app.command("test")
+@command(Group.CHECK, "test")
 def check_contract(
     path: PathArgument = Path(),
     *,
@@ -371,7 +379,7 @@ def check_contract(
     raise typer.Exit(code)
 
 
-@app.command()
+@command(Group.RUN)
 def health(path: PathArgument = Path(), *, settings: SetOption = None, component: ServedOption = None) -> None:
     """Check that the server described by the spec is ready."""
     commands.health(path, parse_settings(settings), component=component)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -43,7 +43,11 @@ Those of its ``deployment`` that are set are shown too: they have an effect in p
 _OF_ENTRIES = ("url", "timeout_seconds", "token", "ca")
 
 
-def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[tuple[FieldPath, Any, Origin]]:
+Leaf = tuple[FieldPath, Any, Origin]
+"""A value with its path and its origin."""
+
+
+def leaves(spec: Spec, around: FieldPath = ()) -> Iterator[Leaf]:
     """Yield every value of the spec with its path and origin, in the order of the keys of the file.
 
     Those of a graph are followed by those of its components.
@@ -113,14 +117,19 @@ class _Redactor:
         return redact(path, plain(value), self._secrets)
 
 
-def render_text(spec: Spec) -> str:
-    """Render one line per value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``."""
+def render_text(spec: Spec, chosen: Iterable[Leaf] | None = None) -> str:
+    """Render one line per value: ``server.threads = 8  <- GUNICORN_THREADS (seldon.yaml:6:12 said 4)``.
+
+    Args:
+        spec: the spec.
+        chosen: the values; None: all.
+    """
     lines, redact_value = [], _Redactor(spec)
-    for path, value, origin in leaves(spec):
+    for path, value, origin in leaves(spec) if chosen is None else chosen:
         shown = redact_value(path, value)
         text = show_flow(shown) if own_path(path) == ("graph",) else json.dumps(shown, ensure_ascii=False)
         lines.append(f"{join(path)} = {text}  <- {_origin(spec, path, origin, redact_value)}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _origin(spec: Spec, path: FieldPath, origin: Origin, redact_value: _Redactor) -> str:
@@ -153,20 +162,26 @@ def _default(spec: Spec, path: FieldPath) -> str:
     return "from the components" if derived else "default"
 
 
-def render_json(spec: Spec) -> str:
-    """Render the spec as JSON, with the origin of each value that is not a default: ``{"spec": …, "origins": …}``."""
+def render_json(spec: Spec, chosen: Iterable[Leaf] | None = None) -> str:
+    """Render values as JSON, with the origin of each one that is not a default: ``{"spec": …, "origins": …}``.
+
+    Args:
+        spec: the spec.
+        chosen: the values; None: all.
+    """
     values: dict[str, Any] = {}
     origins: dict[str, Any] = {}
     redact_value = _Redactor(spec)
-    for path, value, origin in leaves(spec):
+    for path, value, origin in leaves(spec) if chosen is None else chosen:
         section = values
         for step in path[:-1]:
             section = section.setdefault(step, {})
         section[path[-1]] = redact_value(path, value)
         if origin.kind is not OriginKind.DEFAULT:
             origins[join(path)] = _origin_json(path, origin, redact_value)
-    for name in ("parameters", "environment") if spec.class_name is not None else ("environment",):
-        values.setdefault(name, {})
+    if chosen is None:
+        for name in ("parameters", "environment") if spec.class_name is not None else ("environment",):
+            values.setdefault(name, {})
     return json.dumps({"spec": values, "origins": origins}, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -63,9 +63,12 @@ def serve(spec: Spec, reloader: SpecReloader | None = None) -> None:
 
 
 def _log_addresses(spec: Spec, sockets: Sockets) -> None:
-    host = spec.server.host
+    host, scope = spec.server.host, ""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared only
+        host, scope = "localhost", " (all interfaces)"  # terminals open the URL
     scheme = "http" if spec.server.tls is None else "https"
-    logger.info("REST on %s://%s", scheme, show_address(host, port_of(sockets.http)))
-    logger.info("metrics on %s://%s%s", scheme, show_address(host, port_of(sockets.metrics)), spec.unit.metrics_path)
+    path = spec.unit.metrics_path
+    logger.info("REST on %s://%s%s", scheme, show_address(host, port_of(sockets.http)), scope)
+    logger.info("metrics on %s://%s%s%s", scheme, show_address(host, port_of(sockets.metrics)), path, scope)
     if sockets.grpc is not None:
-        logger.info("gRPC on %s", show_address(host, port_of(sockets.grpc)))
+        logger.info("gRPC on %s%s", show_address(host, port_of(sockets.grpc)), scope)
