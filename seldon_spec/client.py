@@ -189,6 +189,9 @@ def open_channel(parts: SplitResult, credentials: Credentials) -> Iterator[Calla
                 response: bytes = send(message, timeout=TIMEOUT_SECONDS, metadata=metadata)
             except grpc.RpcError as error:
                 code, details = error.code().name, error.details() or ""
+                if details.startswith("failed to connect"):  # the text of grpcio
+                    reason = details.rpartition(": ")[2]
+                    raise NoResponse(f"no response from {address}: {reason}", code, details) from None
                 raise NoResponse(f"{mask_urls(parts.geturl())} returned {code}: {details}", code, details) from None
             return response
 

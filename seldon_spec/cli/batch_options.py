@@ -77,7 +77,7 @@ def batch(
     ca: CaOption = None,
     token_file: TokenOption = None,
 ) -> None:
-    """Predict every row of a file, and write the predictions beside the rows."""
+    """Predict every row of a file, and write them beside the rows."""
     from seldon_spec.cli.batch import Choices, run_batch
     from seldon_spec.client import Credentials
     from seldon_spec.contract_test.start import parse_duration

@@ -45,7 +45,8 @@ def read_data(data: str) -> list[Any] | bytes:
     except ValueError as error:
         where = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise BadData(f"DATA is not JSON: {reason}{where}") from None
+        remedy = 'rows are [[1, 2]], and a text is {"strData": "text"}; quote them for the shell'
+        raise BadData(f"DATA is not JSON: {reason}{where}\n     = help: {remedy}") from None
     if isinstance(value, list):
         return value
     if isinstance(value, dict):

@@ -102,10 +102,8 @@ COMMAND_HELP: Mapping[str, CommandHelp] = {
         "docs/batch.md",
         (
             ("with the model of the current folder", "seldon-spec batch rows.csv --output predictions.csv"),
-            (
-                "continue an interrupted run on a server",
-                "seldon-spec batch rows.csv -o predictions.csv --at http://localhost:9000 --resume",
-            ),
+            ("another format, with the model of a folder", "seldon-spec batch rows.csv -o rows.jsonl --path models/iris"),
+            ("continue an interrupted run", "seldon-spec batch rows.csv --output predictions.csv --resume"),
         ),
     ),
     "health": CommandHelp(

@@ -160,10 +160,14 @@ def build(path: Path, options: BuildOptions, flags: Flags = NO_FLAGS) -> None:
 
 def explain(code: str | None) -> None:
     """Print what a diagnostic means and how to fix it; without a code, list every code."""
-    from seldon_spec.cli.explain import explain as explain_code
-    from seldon_spec.cli.explain import load_explanations
+    if code is None:
+        from seldon_spec.cli.diagnostic_index import render_index
 
-    print_text("\n".join([*load_explanations(), ""]) if code is None else explain_code(code))
+        print_text(render_index())
+        return
+    from seldon_spec.cli.explain import explain as explain_code
+
+    print_text(explain_code(code))
 
 
 def serve(

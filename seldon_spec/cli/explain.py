@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -47,16 +48,25 @@ def explain(code: str) -> str:
     """Return the page of one code as plain text.
 
     Raises:
-        NoSuchCode: no diagnostic has it; the message suggests a similar one.
+        NoSuchCode: no diagnostic has it; the message suggests similar ones.
     """
-    from seldon_spec.config.schema.suggest import guess
-
     pages = load_explanations()
-    page = pages.get(code.strip("[]"))
+    code = code.strip("[]").lower()
+    page = pages.get(code)
     if page is None:
-        match = guess(code, pages)
-        raise NoSuchCode(f'there is no diagnostic "{code}"' + (f'; did you mean "{match}"?' if match else ""))
+        similar = " or ".join(f'"{each}"' for each in _find_similar(code, pages))
+        problem = f'there is no diagnostic "{code}"' + (f"; did you mean {similar}?" if similar else "")
+        raise NoSuchCode(f"{problem}\n     = help: seldon-spec explain lists every code")
     return f"{page.code}\n\n{_plain(page.text)}"
+
+
+def _find_similar(code: str, codes: Iterable[str]) -> list[str]:
+    """Return at most three codes: with similar letters, else with the code as one of their words."""
+    import difflib
+
+    known = list(codes)
+    matches = difflib.get_close_matches(code, known, n=3)
+    return matches or [each for each in known if code in each.split("-")][:3]
 
 
 def _plain(markdown: str) -> str:

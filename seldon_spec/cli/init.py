@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from seldon_spec.cli.exit_codes import write_stderr
@@ -15,14 +15,14 @@ def init_class(folder: Path, service_type: ServiceType, class_name: str, *, has_
     """Write the files of a new project, and print the next commands."""
     files = make_files(service_type, class_name, has_infer=has_infer)
     write_files(folder, files)
-    _print_next(folder, files)
+    _print_next(folder, [*files])
 
 
 def init_graph(folder: Path, components: Sequence[str]) -> None:
     """Write the files of a graph of components, create the new ones, and print the next commands."""
     files = make_graph_files(folder, components)
     write_files(folder, files)
-    _print_next(folder, files)
+    _print_next(folder, [*files])
 
 
 def init_model(folder: Path, model: Path) -> None:
@@ -58,6 +58,10 @@ def init_model_class(folder: Path, class_name: str, model: Path) -> None:
     _print_next(folder, [*files, *copies])
 
 
-def _print_next(folder: Path, files: Iterable[str]) -> None:
+def _print_next(folder: Path, files: Sequence[str]) -> None:
     where = "" if folder == Path() else f" {folder}"
-    write_stderr(f"wrote {', '.join(files)} into {folder}\nnext: seldon-spec validate{where}; seldon-spec serve{where}")
+    test = f"pytest{where}" if any(name.startswith("test_") for name in files) else f"seldon-spec test{where}"
+    write_stderr(
+        f"wrote {', '.join(files)} into {folder}\n"
+        f"next: seldon-spec validate{where}; {test}; seldon-spec serve{where}, then open http://localhost:9000"
+    )

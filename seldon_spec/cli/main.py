@@ -27,9 +27,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _run_parsed(arguments: list[str]) -> int:
-    from seldon_spec.cli import options
+    from seldon_spec.cli import command_line
 
-    return options.run(arguments)
+    return command_line.run(arguments)
 
 
 def _match_plain(arguments: list[str]) -> Callable[[], object] | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from seldon_spec.cli import commands
-from seldon_spec.cli.application import app, command
+from seldon_spec.cli.application import command
 from seldon_spec.cli.batch_options import batch
 from seldon_spec.cli.command_help import Group
-from seldon_spec.cli.exit_codes import INTERRUPTED, OK, WRONG_USAGE
 from seldon_spec.cli.image_options import BuilderName, Style
 from seldon_spec.cli.init_options import (
     ClassNameOption,
@@ -62,27 +60,11 @@ from seldon_spec.cli.spec_options import PathArgument, SetOption, parse_settings
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.schema.lookup import split_path
 
-# Typer contains a copy of click since 0.26 and depended on click before; hence the search in the bases of BadParameter.
-_UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-
 
 def _complete_code(incomplete: str) -> list[str]:
     from seldon_spec.cli.explain import load_explanations
 
     return [code for code in load_explanations() if code.startswith(incomplete)]
-
-
-def run(arguments: list[str]) -> int:
-    """Parse a command line and run its command; return the exit code."""
-    try:
-        code = app(arguments, prog_name="seldon-spec", standalone_mode=False)
-    except _UsageError as error:
-        with contextlib.suppress(OSError):  # stderr cannot be written
-            error.show()
-        return WRONG_USAGE
-    except typer.Abort:
-        return INTERRUPTED
-    return code if isinstance(code, int) else OK
 
 
 @command(Group.CREATE)
@@ -96,7 +78,7 @@ def init(
     infer: InferOption = False,
     model: ModelOption = None,
 ) -> None:
-    """Write a new project: seldon.yaml, a class or a graph, a test and further files."""
+    """Create a project: seldon.yaml, a class or a graph, and a test."""
     from seldon_spec.cli.init import init_class, init_graph, init_model, init_model_class
 
     if graph or components:
@@ -135,7 +117,10 @@ def migrate(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing seldon.yaml.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Also update the requirements file.")] = False,
 ) -> None:
-    """Write seldon.yaml from .s2i/environment, a Dockerfile and a SeldonDeployment."""
+    """Write seldon.yaml from the files of a Seldon Core image.
+
+    Reads .s2i/environment, a Dockerfile, a SeldonDeployment and the settings of MLServer.
+    """
     raise typer.Exit(commands.migrate(folder, node, is_forced=force, is_writing=write))
 
 
@@ -150,7 +135,10 @@ def validate(
     format: Annotated[FindingsFormat, typer.Option("--format", help="Output format.")] = FindingsFormat.TEXT,  # noqa: A002
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
 ) -> None:
-    """Report every problem at once, without importing the class."""
+    """Report every problem at once, without importing the class.
+
+    In a folder without a seldon.yaml, check each one below it. Exits with 1 if there is an error.
+    """
     from seldon_spec.cli.validation import validate as validate_paths
 
     code = validate_paths(*(paths or [Path()]), flags=parse_settings(settings), format=format.value, is_strict=strict)
@@ -225,7 +213,10 @@ def manifest(
     output: OutputOption = None,
     check: CheckOption = None,
 ) -> None:
-    """Print the manifest of a deployment; nothing is sent to a cluster."""
+    """Print the manifest of a deployment.
+
+    Nothing is sent to a cluster.
+    """
     from seldon_spec.cli.manifest import ManifestOptions
     from seldon_spec.cli.manifest import manifest as print_manifest
 
@@ -288,7 +279,10 @@ def serve(
     apart: ApartOption = False,
     transport: TransportOption = None,
 ) -> None:
-    """Serve the class or the graph over REST and gRPC until SIGTERM; SIGHUP reloads spec and class."""
+    """Serve over REST and gRPC until SIGTERM.
+
+    SIGHUP reloads the file and the class without interrupting requests.
+    """
     if apart and component is not None:
         raise typer.BadParameter("cannot be combined with --apart", param_hint="--component")
     if transport is not None and not apart:
@@ -310,7 +304,10 @@ def ray(
     port: PortOption = None,
     host: HostOption = None,
 ) -> None:
-    """Serve with Ray Serve until SIGTERM: on the cluster at RAY_ADDRESS, or on one of this machine."""
+    """Serve with Ray Serve until SIGTERM.
+
+    Uses the cluster at RAY_ADDRESS; without it, starts one on this machine and stops it at the end.
+    """
     flags, names = join_flags(settings, port=port, host=host)
     commands.serve_on_ray(path, flags, flag_names=names)
 
@@ -330,7 +327,10 @@ def predict(
     ca: CaOption = None,
     token_file: TokenOption = None,
 ) -> None:
-    """Print one prediction, computed here or by a running server (http[s]://… or grpc[s]://…)."""
+    """Print one prediction, made here or by a running server.
+
+    The URL of a server begins with http://, https://, grpc:// or grpcs://.
+    """
     if "://" in at and settings:
         raise typer.BadParameter("cannot be combined with the URL of a running server", param_hint="--set")
     if "://" not in at and (ca or token_file):
@@ -357,7 +357,10 @@ def check_contract(
     ca: CaOption = None,
     token_file: TokenOption = None,
 ) -> None:
-    """Send generated requests, valid and invalid, over every protocol, and check the responses."""
+    """Test the model with generated requests over every protocol.
+
+    Sends valid and invalid requests, and checks the responses. Exits with 1 if a check fails.
+    """
     from seldon_spec.contract_test.start import parse_duration
 
     if not at and (ca or token_file):
@@ -381,5 +384,5 @@ def check_contract(
 
 @command(Group.RUN)
 def health(path: PathArgument = Path(), *, settings: SetOption = None, component: ServedOption = None) -> None:
-    """Check that the server described by the spec is ready."""
+    """Check that the server of the spec is ready, and print its URL."""
     commands.health(path, parse_settings(settings), component=component)

@@ -24,7 +24,7 @@ def validate(
     """Print every finding of every path: text to stderr, a machine format to stdout. Return the exit code.
 
     Args:
-        paths: folders with a spec, or the files; a folder without one stands for the specs below it.
+        paths: folders with a spec, or the files; of a folder without one, the specs below it are checked.
         flags: of the specs.
         format: ``text``, or one of ``formats.FORMATS``.
         is_strict: warnings are errors.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from seldon_spec.cli.diagnostic_index import INDEX
 from seldon_spec.cli.explain import Explanation, load_explanations
 from seldon_spec.cli.main import run
 
@@ -107,9 +108,29 @@ def test_explain_prints_the_page_as_plain_text(capsys: pytest.CaptureFixture[str
     assert "```" not in page
 
 
-def test_explain_guesses_at_a_wrong_code(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["explain", "port-crash"]) == 1
-    assert 'there is no diagnostic "port-crash"; did you mean "port-clash"?' in capsys.readouterr().err
+WRONG_CODES = [
+    ("port-crash", '"port-crash"; did you mean "port-clash"?'),
+    ("missing", 'did you mean "missing-key" or "missing-extra" or "missing-package"?'),
+    ("port", 'did you mean "port-clash"?'),
+    ("qqq", 'there is no diagnostic "qqq"\n'),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), WRONG_CODES, ids=[code for code, _ in WRONG_CODES])
+def test_explain_suggests_similar_codes(code: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", code]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, message in captured.err) == ("", True), captured.err
+    assert "help: seldon-spec explain lists every code" in captured.err
+
+
+def test_explain_without_a_code_lists_every_code_in_a_line_of_its_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert [line for line in lines if line and line[0] != " "] == [*INDEX, lines[-1]]
+    assert sorted(line.split()[0] for line in lines if line.startswith("  ")) == sorted(PAGES)
+    assert all(list(codes) == sorted(codes) for codes in INDEX.values())
 
 
 def test_machine_formats_use_the_same_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

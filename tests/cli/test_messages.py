@@ -28,6 +28,7 @@ REMEDIES = [
     ("server: {logLevel: DEBUG}", 'did you mean "server.log.level"?'),
     ("batching: {max_rows: 8}", 'did you mean "server.batching"?'),
     ("workers: 4", 'did you mean "server.workers"?'),
+    ("threads: 4", 'did you mean "server.threads"?'),
     ("tracing: true", 'did you mean "server.tracing"?'),
     ("model_file: a.joblib", 'did you mean "model"?'),
     ("ports: 9000", "write {http: 9000}"),
@@ -191,13 +192,6 @@ def test_a_file_that_is_not_there_is_found_under_its_other_name(
         (folder / name).write_text("class_name: MyModel\n")
     assert run(command) == 1
     assert help_ in capsys.readouterr().err
-
-
-def test_explain_without_a_code_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["explain"]) == 0
-    assert "literal-secret\n" in capsys.readouterr().out
-    assert run(["explain", "literal-secrt"]) == 1
-    assert 'did you mean "literal-secret"?' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spelling", ["model", "Router", "OUTLIER_DETECTOR"])

@@ -189,7 +189,7 @@ def test_health_and_the_contract_test_of_a_running_graph(pair: Path, serve_folde
         environ = {**os.environ, **server.environ}
         words = [sys.executable, "-m", "seldon_spec"]
         done = subprocess.run([*words, "health"], cwd=pair, env=environ, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (0, "ready\n")
+        assert (done.returncode, done.stdout) == (0, f"ready: http://127.0.0.1:{server.http}\n")
         at = ["--at", f"http://127.0.0.1:{server.http}", "--at", f"grpc://127.0.0.1:{server.grpc}"]
         done = subprocess.run([*words, "test", *at], cwd=pair, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

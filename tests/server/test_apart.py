@@ -198,7 +198,7 @@ def test_health_checks_the_server_of_a_component(graph: GraphFolder) -> None:
     server = wait_until_serving(graph.start("--component", "iris", prefix="components.iris."))
     at = ("--set", f"components.iris.ports.http={server.http_port}", "--set", "ports.http=1")
     done = graph.run(*at, "--component", "iris", name="health")
-    assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"ready: http://127.0.0.1:{server.http_port}\n"), done.stderr
     done = graph.run(*at, name="health")
     assert done.returncode == 1
     assert "no response from 127.0.0.1:1" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from seldon_spec.config.checks.context import RuleContext
@@ -54,7 +55,8 @@ def _files_like(folder: Path, text: str) -> Iterator[Path]:
 
 def find_missing_model(context: RuleContext, text: str) -> Iterator[Diagnostic]:
     """Report a path of a model that is neither a file nor a folder, or is outside the folder."""
-    yield from find_missing_file(context, MODEL_PATH, text, context.origin(*MODEL_PATH), may_be_folder=True)
+    for finding in find_missing_file(context, MODEL_PATH, text, context.origin(*MODEL_PATH), may_be_folder=True):
+        yield replace(finding, help=finding.help or "create the file first, for example by a training")
 
 
 def find_local_model(context: RuleContext) -> Path | None:

@@ -190,17 +190,28 @@ def suggest_key(at: FieldPath, known: Iterable[str]) -> str | None:
         inner = next((each for each in schema.get("x-keys", ()) if _fold_key(each) == folded), None)
         if inner:
             return f"write it below {key}: {key}: {{{inner}: …}}"
-    others = [(path, schema) for path, schema in _all_keys() if path[:-1] != at[:-1] and path != at[:-1]]
-    named = [path for path, _ in others if _fold_key(path[-1]) == folded]
-    aliased = [path for path, each in others if folded in each.get("x-aliases", ()) or at[-1] in each.get("x-keys", ())]
-    if named and len(named[0]) == 1:
-        return f'"{named[0][0]}" is a top-level key: write it without indentation'
-    elsewhere = next((path for path in (*named, *aliased) if path[:1] != ("flask",) or path in named), None)
+    elsewhere = find_key(at[-1], (each for each in _all_keys() if each[0][:-1] != at[:-1] and each[0] != at[:-1]))
+    if elsewhere and len(elsewhere) == 1 and _fold_key(elsewhere[0]) == folded:
+        return f'"{elsewhere[0]}" is a top-level key: write it without indentation'
     if elsewhere:
         return f'did you mean "{join(elsewhere)}"?'
     names = {alias: key for key, schema in siblings.items() for alias in (*schema.get("x-aliases", ()), key)}
     match = guess(at[-1], names)
     return f'did you mean "{names[match]}"?' if match else None
+
+
+def find_key(word: str, keys: Iterable[tuple[FieldPath, Schema]] | None = None) -> FieldPath | None:
+    """Return the key that a word names, exactly or by an alias; None if there is none.
+
+    Args:
+        word: the name of a key or of an option.
+        keys: the keys to choose from, with their schemas; None: all.
+    """
+    folded = _fold_key(word)
+    known = sorted(_all_keys() if keys is None else keys, key=lambda each: each[0][:2] == ("model", "options"))
+    named = [path for path, _ in known if _fold_key(path[-1]) == folded]
+    aliased = [path for path, each in known if folded in each.get("x-aliases", ()) or word in each.get("x-keys", ())]
+    return next((path for path in (*named, *aliased) if path[:1] != ("flask",) or path in named), None)
 
 
 def _fold_key(key: str) -> str:
