@@ -102,7 +102,10 @@ COMMAND_HELP: Mapping[str, CommandHelp] = {
         "docs/batch.md",
         (
             ("with the model of the current folder", "seldon-spec batch rows.csv --output predictions.csv"),
-            ("another format, with the model of a folder", "seldon-spec batch rows.csv -o rows.jsonl --path models/iris"),
+            (
+                "another format, with the model of a folder",
+                "seldon-spec batch rows.csv -o rows.jsonl --path models/iris",
+            ),
             ("continue an interrupted run", "seldon-spec batch rows.csv --output predictions.csv --resume"),
         ),
     ),

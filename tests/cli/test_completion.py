@@ -16,7 +16,11 @@ LINES = [
     ("section", "seldon-spec serve --set ports.", {"ports.http=", "ports.grpc=", "ports.metrics="}),
     ("code", "seldon-spec explain port", {"port-clash"}),
     ("part", "seldon-spec show --only image.req", {"image.requirements"}),
-    ("mapping", "seldon-spec show --only server.sh", {f"server.shutdown{key}" for key in ("", ".grace_seconds", ".delay_seconds")}),
+    (
+        "mapping",
+        "seldon-spec show --only server.sh",
+        {f"server.shutdown{key}" for key in ("", ".grace_seconds", ".delay_seconds")},
+    ),
 ]
 
 
