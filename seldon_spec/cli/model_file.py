@@ -14,7 +14,8 @@ from seldon_spec.config.checks.distributions import package_of
 from seldon_spec.config.checks.needed_packages import list_needed
 from seldon_spec.config.model import SPEC_FILE
 from seldon_spec.config.model_files.formats import FORMATS
-from seldon_spec.config.model_files.inspect import ModelFile, inspect_model
+from seldon_spec.config.model_files.inspect import inspect_model
+from seldon_spec.config.model_files.model_file import ModelFile
 from seldon_spec.errors import SeldonSpecError
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from seldon_spec.config.model_files.formats import FORMATS
+from seldon_spec.config.paths import is_folder, is_inside
 from seldon_spec.config.schema.check import check
 from seldon_spec.config.schema.locations import SourceLocations
 from seldon_spec.config.yaml.parser import parse_document
 from seldon_spec.errors import FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 from seldon_spec.migrate.manifest import Tree
-from seldon_spec.migrate.model_files import MLSERVER_RUNTIMES, ModelServer, add_model
+from seldon_spec.migrate.model_files import FROM_HUB, MLSERVER_RUNTIMES, ModelServer, add_model, add_option
 from seldon_spec.migrate.sources import read_bounded
 
 MODEL_FILE, SERVER_FILE = "model-settings.json", "settings.json"
@@ -22,10 +23,9 @@ MODEL_FILE, SERVER_FILE = "model-settings.json", "settings.json"
 _INTEGER = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CUSTOM = "a runtime of your own: write a class with predict(X, names), or infer(inputs) for named tensors"
-_HUGGINGFACE = "a pipeline of transformers, for which there is no runtime here: write a class that calls it"
-_NO_RUNTIME = {"mlserver_huggingface": _HUGGINGFACE}
 _NO_KEY = "it has no equivalent key"
 _BATCH_TIME = "max_batch_time"
+_PRETRAINED = "parameters.extra.pretrained_model"
 
 _SERVER_KEYS: dict[str, FieldPath] = {
     "host": ("server", "host"),
@@ -40,7 +40,7 @@ _REASONS = {
     "content_type": "the datatype of each input decides how it is decoded",
     "environment_tarball": "list the packages of the environment in requirements.txt",
     "versions": "requirements.txt has the versions of packages",
-    "extra": "the runtime of MLServer alone reads it",
+    "extra": "the runtime of MLServer alone reads what is not in model",
 }
 
 
@@ -81,12 +81,20 @@ class _Reader:
     def read_model(self, tree: Tree) -> None:
         server = self._find_server(tree)
         method = None if server is None else self._read_tensors(tree, server)
+        implementation = tree.text("implementation")
+        key, uri = "parameters.uri", tree.get("parameters", "uri")
+        if server is not None and uri is None and server.format == "huggingface":
+            key, uri = _PRETRAINED, self._find_pretrained(tree)
+            server = None if uri is None else server
         if server is not None:
-            uri = tree.get("parameters", "uri")
             place = tree.get("implementation") or tree
-            label = f"{tree.text('implementation')}{'' if uri is None else ', parameters.uri'}"
+            label = f"{implementation}{'' if uri is None else f', {key}'}"
             position = (uri or place).position()
             add_model(self._folder, server, uri.text() if uri else ".", position, label, self._gathered, method)
+            for name in server.options:
+                value = tree.get("parameters", "extra", name)
+                if value is not None:
+                    add_option(server, name, value.text(), value.position(), self._gathered)
         self._read_batching(tree)
         readers: dict[str, Callable[[Tree], None]] = {
             "name": lambda each: self._add(("name",), each.text(), each, "name"),
@@ -117,10 +125,18 @@ class _Reader:
         found = MLSERVER_RUNTIMES.get(f"{parts[0]}.{parts[-1]}")
         if found is None:
             place = tree.get("implementation") or tree
-            why = _NO_RUNTIME.get(parts[0], _CUSTOM)
-            why = why if text else "there is no implementation, so the runtime that loads the model is not known"
+            why = _CUSTOM if text else "there is no implementation, so the runtime that loads the model is not known"
             self._gathered.leave_out(place.position(), f"implementation {text[:200]}".rstrip(), why)
         return found
+
+    def _find_pretrained(self, tree: Tree) -> Tree | None:
+        """Return the folder of a model of transformers; None, which is reported, if it is not in this folder."""
+        name = tree.get("parameters", "extra", "pretrained_model")
+        if name is not None and is_inside(self._folder, name.text()) and is_folder(self._folder / name.text()):
+            return name
+        label = f"{tree.text('implementation')[:200]}, {_PRETRAINED}"
+        self._gathered.leave_out((name or tree).position(), label, FROM_HUB)
+        return None
 
     def _read_tensors(self, tree: Tree, server: ModelServer) -> str | None:
         """Add the inputs and the output that are declared; return the method whose name the output has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +13,10 @@ from seldon_spec.config.checks.distributions import package_of
 from seldon_spec.config.model_files.formats import FORMATS
 from seldon_spec.config.model_files.urls import SCHEMES, find_problem, is_url, scheme_of
 from seldon_spec.config.paths import is_file, is_inside
-from seldon_spec.errors import Position
+from seldon_spec.config.schema.check import check
+from seldon_spec.config.schema.locations import SourceLocations
+from seldon_spec.config.schema.lookup import field_schema
+from seldon_spec.errors import FieldPath, Origin, OriginKind, Position
 from seldon_spec.migrate.candidates import Gathered, Rank
 
 _SUFFIX = re.compile(r"\.(bin|bst|cbm|joblib|json|pickle|pkl|skops|txt|ubj|xgb)$", re.IGNORECASE)
@@ -27,11 +30,18 @@ class ModelServer:
         format: that its models have here.
         files: the names that it looks for in a folder; empty: the folder is the model.
         method: that it calls.
+        modules: that its models need besides the module of the format.
+        options: the names of its parameters that are options here, with the names of the options.
     """
 
     format: str
     files: tuple[str, ...] = ()
     method: str = "predict"
+    modules: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+
+_HUGGINGFACE = ModelServer("huggingface", modules=("torch",), options=MappingProxyType({"task": "task"}))
 
 
 SELDON_SERVERS: Mapping[str, ModelServer] = MappingProxyType(
@@ -39,22 +49,26 @@ SELDON_SERVERS: Mapping[str, ModelServer] = MappingProxyType(
         "SKLEARN_SERVER": ModelServer("sklearn", ("model.joblib",), "predict_proba"),
         "XGBOOST_SERVER": ModelServer("xgboost", ("model.bst",)),
         "MLFLOW_SERVER": ModelServer("mlflow"),
+        "TENSORFLOW_SERVER": ModelServer("tensorflow", options=MappingProxyType({"signature_name": "signature"})),
+        "HUGGINGFACE_SERVER": _HUGGINGFACE,
     }
 )
 """The servers of Seldon by ``implementation``."""
 
 OTHER_SERVERS: Mapping[str, str] = MappingProxyType(
     {
-        "TENSORFLOW_SERVER": "Seldon's tfserving-proxy in front of TensorFlow Serving, which no runtime here replaces:"
-        " keep it in the SeldonDeployment, or write a class that loads the SavedModel",
         "TRITON_SERVER": "NVIDIA Triton, which loads a repository of models with its own configuration: keep it in the"
         " SeldonDeployment; a graph calls it as a component with its url",
-        "HUGGINGFACE_SERVER": "a pipeline of transformers, for which there is no runtime here: write a class that calls"
-        " transformers.pipeline",
         "TEMPO_SERVER": "a server for models of Tempo: write a class that calls the model",
     }
 )
 """Why other servers of Seldon are not migrated."""
+
+FROM_HUB = (
+    "it names a model that is downloaded from a hub: save it into a folder with save_pretrained, and write model: "
+    "{path: FOLDER}"
+)
+"""Why a model of transformers without files is not migrated."""
 
 MLSERVER_RUNTIMES: Mapping[str, ModelServer] = MappingProxyType(
     {
@@ -63,6 +77,7 @@ MLSERVER_RUNTIMES: Mapping[str, ModelServer] = MappingProxyType(
         "mlserver_lightgbm.LightGBMModel": ModelServer("lightgbm", ("model.bst",)),
         "mlserver_catboost.CatboostModel": ModelServer("catboost", ("model.cbm", "model.bin")),
         "mlserver_mlflow.MLflowRuntime": ModelServer("mlflow"),
+        "mlserver_huggingface.HuggingFaceRuntime": _HUGGINGFACE,
     }
 )
 """The runtimes of MLServer by ``implementation``, without the modules inside their packages."""
@@ -90,8 +105,33 @@ def add_model(
     gathered.add(("model", "path"), path, position, label, Rank.DEPLOYMENT)
     if method != FORMATS[server.format].methods[0]:
         gathered.add(("model", "method"), method, position, f"{label}, which calls {method}", Rank.DEPLOYMENT)
-    modules = [FORMATS[server.format].module, SCHEMES.get(scheme_of(path)) if is_url(path) else None]
+    modules = [FORMATS[server.format].module, *server.modules, SCHEMES.get(scheme_of(path)) if is_url(path) else None]
     gathered.packages += [(package_of(module), position) for module in modules if module is not None]
+    return True
+
+
+def add_option(server: ModelServer, name: str, value: str, position: Position, gathered: Gathered) -> bool:
+    """Add an option for a parameter of a server, or report its value; return whether the parameter is an option.
+
+    Args:
+        server: that reads the parameter.
+        name: of the parameter.
+        value: of the parameter.
+        position: of the parameter.
+        gathered: receives the setting.
+    """
+    option = server.options.get(name)
+    if option is None:
+        return False
+    path: FieldPath = ("model", "options", option)
+    schema = field_schema(path) or {}
+    value = schema.get("x-synonyms", {}).get(value, value)
+    if check(value, path, SourceLocations.single(Origin(OriginKind.FILE, position.file, position))):
+        allowed = ", ".join(filter(None, schema.get("enum", [])))
+        why = f"model.options.{option} does not accept this value" + (f"; it is one of {allowed}" if allowed else "")
+        gathered.leave_out(position, f"parameter {name}", why)
+    else:
+        gathered.add(path, value, position, f"parameter {name}", Rank.DEPLOYMENT)
     return True
 
 

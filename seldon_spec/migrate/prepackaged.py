@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seldon_spec.config.model_files.formats import FORMATS
 from seldon_spec.migrate.candidates import Gathered
-from seldon_spec.migrate.model_files import OTHER_SERVERS, SELDON_SERVERS, add_model
+from seldon_spec.migrate.model_files import FROM_HUB, OTHER_SERVERS, SELDON_SERVERS, add_model, add_option
 from seldon_spec.migrate.units import Unit
 
 _V2 = frozenset({"kfserving", "v2"})
@@ -21,6 +21,8 @@ def is_served(unit: Unit) -> bool:
 def explain(unit: Unit) -> str:
     """Return why a prepackaged server is not migrated."""
     implementation = unit.graph.text("implementation")[:200]
+    if implementation == "HUGGINGFACE_SERVER":
+        return f"{implementation} without modelUri: {FROM_HUB}"
     if implementation in SELDON_SERVERS:
         return f"{implementation} without modelUri has no model file"
     known = OTHER_SERVERS.get(implementation)
@@ -45,7 +47,7 @@ def read_prepackaged(folder: Path, unit: Unit, gathered: Gathered) -> None:
         elif name == _METHOD:
             allowed = ", ".join(FORMATS[server.format].methods)
             gathered.leave_out(parameter.position(), "parameter method", f"model.method is one of {allowed}")
-        else:
+        elif not add_option(server, name, value, parameter.position(), gathered):
             gathered.leave_out(parameter.position(), "a parameter", f"{implementation} alone reads it")
     add_model(folder, server, uri.text(), uri.position(), f"modelUri of {implementation}", gathered, method)
     secret = unit.graph.get("envSecretRefName")

@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from seldon_spec.config.checks.distributions import PROVIDERS
 from seldon_spec.config.loader import FOR_IMAGE, load
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
+from seldon_spec.config.model_files.huggingface import TASKS
 from seldon_spec.config.model_files.inspect import inspect_model
 from seldon_spec.config.model_files.pickles import MAX_OPCODES
 from seldon_spec.config.model_files.protobuf import MAX_FIELDS
@@ -51,7 +52,12 @@ def test_the_schema_has_the_formats_of_the_table() -> None:
         "trusted": list(ModelOptions().trusted),
         "providers": list(ModelOptions().providers),
         "device": ModelOptions().device,
+        "task": ModelOptions().task,
+        "parameters": dict(ModelOptions().parameters),
+        "signature": ModelOptions().signature,
     }
+    tasks = field_schema(("model", "options", "task")) or {}
+    assert tasks["enum"] == [*TASKS, None]
 
 
 def _pipeline() -> Pipeline:

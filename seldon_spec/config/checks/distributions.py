@@ -86,6 +86,7 @@ tables: tables pytables
 tensorflow: tensorflow tensorflow-cpu tensorflow-gpu tensorflow-cpu-aws tf-nightly intel-tensorflow tensorflow-base
 tlz: toolz cytoolz
 torch: torch pytorch pytorch-cpu pytorch-gpu
+transformers: transformers adapter-transformers
 umap: umap-learn
 vertexai: google-cloud-aiplatform
 win32api: pywin32

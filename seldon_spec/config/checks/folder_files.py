@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
-from seldon_spec.config.model_files.inspect import ModelFile, find_model
+from seldon_spec.config.model_files.inspect import find_model
+from seldon_spec.config.model_files.model_file import ModelFile
 from seldon_spec.config.model_files.urls import find_local, is_url
 from seldon_spec.config.paths import is_file, is_folder, is_inside
 from seldon_spec.config.schema.lookup import join

@@ -20,11 +20,13 @@ from seldon_spec.config.checks.folder_files import (
     find_missing_model,
     find_model_file,
 )
+from seldon_spec.config.checks.model_folder_rules import check_folder
 from seldon_spec.config.checks.model_url_rules import check_download, check_url
 from seldon_spec.config.checks.model_versions import check_installed_versions
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.model_files.formats import FORMATS, ModelFormat
-from seldon_spec.config.model_files.inspect import ModelFile, list_model_files
+from seldon_spec.config.model_files.inspect import list_model_files
+from seldon_spec.config.model_files.model_file import ModelFile
 from seldon_spec.config.model_files.urls import SCHEMES, is_url, scheme_of
 from seldon_spec.config.schema.lookup import join
 from seldon_spec.errors import Diagnostic, Severity
@@ -51,6 +53,8 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
         *(_check_options(context, row) if row is not None else ()),
         *_check_service_type(context, row),
     ]
+    if found is not None and row is not None and row.name == found.format:
+        errors += check_folder(context, found)
     yield from errors
     if errors or found is None or row is None:
         return
@@ -58,7 +62,7 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     yield from missing
     if missing:
         return
-    if found.is_pickle or found.is_program or row.is_folder:
+    if row.code or found.is_pickle or found.is_program:
         yield _warn_of_code(context, row, found)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
         yield from _check_installed(context, row.module, f"the format {row.name}")
@@ -150,12 +154,14 @@ def _check_further_files(context: RuleContext, path: str, found: ModelFile) -> I
 
 
 def _warn_of_code(context: RuleContext, row: ModelFormat, found: ModelFile) -> Diagnostic:
-    """Return a note about a pickle, a program, or a folder with a loader."""
-    whole = "files"
-    what = "is a pickle: loading it" if found.is_pickle else "is a program: serving it"
-    message = f"the file {what} executes code that it contains"
-    if row.is_folder:
-        whole, message = "models", f"loading a model of {row.name} executes code of its folder, such as pickles"
+    """Return a note about pickles or a program."""
+    message = row.code
+    if not message and row.is_folder:
+        message = "the weights are pickles: loading them may execute code that they contain"
+    elif not message:
+        what = "is a pickle: loading it" if found.is_pickle else "is a program: serving it"
+        message = f"the file {what} executes code that it contains"
+    whole = "models" if row.is_folder else "files"
     return Diagnostic(
         "model-pickle",
         f"model.path: {message}",

@@ -9,7 +9,7 @@ from seldon_spec.config.checks.context import RuleContext
 from seldon_spec.config.checks.folder_files import MODEL_PATH, find_format, find_model_file
 from seldon_spec.config.checks.table_rules import needed_by_tables
 from seldon_spec.config.model_files.formats import FORMATS
-from seldon_spec.config.model_files.inspect import ModelFile
+from seldon_spec.config.model_files.model_file import ModelFile
 from seldon_spec.config.model_files.urls import SCHEMES, is_url, scheme_of
 from seldon_spec.config.paths import exists
 from seldon_spec.errors import FieldPath

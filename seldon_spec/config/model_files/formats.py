@@ -34,7 +34,8 @@ class ModelFormat:
         without_code: what to write instead of a pickle, whose loading executes code.
         version_rule: for the version that a file records.
         system_packages: of Debian, without which the library cannot be imported.
-        is_folder: a model is a folder instead of a file.
+        code: why serving any model executes code, for a diagnostic; empty: the file decides.
+        is_folder: a model is a folder, so a file of its library is none.
         is_rowwise: a model processes rows, whether it describes its inputs or not. Requests of any other model share a
             call only if all inputs and outputs have any number of rows.
     """
@@ -48,6 +49,7 @@ class ModelFormat:
     without_code: str
     version_rule: VersionRule = VersionRule.SAME
     system_packages: tuple[str, ...] = ()
+    code: str = ""
     is_folder: bool = False
     is_rowwise: bool = True
 
@@ -124,7 +126,32 @@ _ALL = (
         ("threads",),
         "serve the file of its library itself, or export it to ONNX",
         VersionRule.NOT_OLDER,
+        code="loading a model of mlflow executes code of its folder, such as pickles",
         is_folder=True,
+    ),
+    ModelFormat(
+        "huggingface",
+        "transformers",
+        (),
+        "seldon_spec.runtimes.huggingface:load_model",
+        ("predict",),
+        ("threads", "device", "task", "parameters"),
+        "save it with save_pretrained, as safetensors",
+        VersionRule.NOT_OLDER,
+        is_folder=True,
+    ),
+    ModelFormat(
+        "tensorflow",
+        "tensorflow",
+        (),
+        "seldon_spec.runtimes.tensorflow:load_model",
+        ("predict",),
+        ("threads", "device", "signature"),
+        "export it to ONNX",
+        VersionRule.NOT_OLDER,
+        code="a SavedModel is a program: serving it executes code that it contains",
+        is_folder=True,
+        is_rowwise=False,
     ),
 )
 

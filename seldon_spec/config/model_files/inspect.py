@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
+from seldon_spec.config.model_files.folders import inspect_folder, list_changed
 from seldon_spec.config.model_files.formats import BY_MODULE, FORMATS
-from seldon_spec.config.model_files.mlmodel import MARKER, REQUIREMENTS, read_mlmodel
+from seldon_spec.config.model_files.huggingface import WEIGHTS
+from seldon_spec.config.model_files.mlmodel import MARKER as MLMODEL
+from seldon_spec.config.model_files.model_file import ModelFile, is_name, make_versions
 from seldon_spec.config.model_files.onnx import scan_onnx
+from seldon_spec.config.model_files.tensorflow import MARKER as SAVED_MODEL
 from seldon_spec.config.model_files.ubjson import find_ubj_version
 from seldon_spec.config.model_files.urls import is_url, name_of
 
 _EDGE_BYTES = 1 << 14
 """The start and the end of a file, which are enough to recognise it."""
 
+_ARCHIVES = (b"PK\x03\x04", b"\x89HDF")
 _MAX_SCHEMA_BYTES = 64 << 20
 _SKOPS_SCHEMA = "schema.json"
 _UBJ = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner"
@@ -28,44 +32,10 @@ _CBM_VERSION = re.compile(rb"\bCatBoost release (\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)
 _COLUMN_NAMES = '"feature_names_in_"'
 _SKOPS = ".skops"
 _PICKLED = frozenset({".joblib", ".pkl", ".pickle"})
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,200}")
 _JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:')
 _JSON_VERSION = re.compile(rb'"version"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
 _SKOPS_VERSION = re.compile(r'"_sklearn_version":\s*\{[^{}]*"content":\s*"\\"([0-9][0-9A-Za-z.+!-]{0,63})\\""')
 _SKOPS_MODULE = re.compile(r'"__module__":\s*"([A-Za-z_][A-Za-z0-9_]*)')
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """What is known of a model file.
-
-    Attributes:
-        format: the name of its format; None: it has no known one.
-        kind: what it is, for diagnostics, e.g. ``a pickle of sklearn.svm._classes.SVC``.
-        is_certain: the contents decide the format, not the name alone.
-        is_pickle: loading it executes code of the file.
-        is_joblib: only joblib can load it.
-        is_skops: it is a file of skops.
-        modules: the top-level modules that loading it needs, besides that of the format.
-        versions: the recorded versions of libraries, by top-level module or package.
-        is_folder: it is a folder, whose loader may execute code of its files.
-        is_program: it contains a program, which loading or serving it executes.
-        files: further files that belong to it, relative to its folder.
-        remedy: how to save a model that can be served instead; None: unknown.
-    """
-
-    format: str | None
-    kind: str
-    is_certain: bool = True
-    is_pickle: bool = False
-    is_joblib: bool = False
-    is_skops: bool = False
-    modules: frozenset[str] = frozenset()
-    versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    is_folder: bool = False
-    is_program: bool = False
-    files: tuple[str, ...] = ()
-    remedy: str | None = None
 
 
 def inspect_model(path: Path) -> ModelFile | None:
@@ -75,7 +45,7 @@ def inspect_model(path: Path) -> ModelFile | None:
     """
     try:
         if path.is_dir():
-            return _inspect_folder(path.resolve(), *(_find_state(path / name) for name in (MARKER, REQUIREMENTS)))
+            return _inspect_folder(path.resolve(), *list_changed(path))
         if not path.is_file():
             return None
         stat = path.stat()
@@ -91,7 +61,8 @@ def list_model_files(path: str, found: ModelFile) -> list[str]:
         path: of the model file; the paths are relative to the same folder.
         found: what the file says of itself.
     """
-    return [posixpath.normpath(posixpath.join(posixpath.dirname(path), file)) for file in found.files]
+    folder = path if found.is_folder else posixpath.dirname(path)
+    return [posixpath.normpath(posixpath.join(folder, file)) for file in found.files]
 
 
 def find_model(local: Path, path: str) -> ModelFile | None:
@@ -109,26 +80,9 @@ def find_model(local: Path, path: str) -> ModelFile | None:
     return replace(_guess(name), kind="a file at a URL, whose name does not determine the format", modules=modules)
 
 
-def _find_state(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written; None if there is no such file."""
-    if not path.exists():
-        return None
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
-
-
 @lru_cache(maxsize=64)
-def _inspect_folder(path: Path, *_states: tuple[int, int] | None) -> ModelFile:
-    if not (path / MARKER).exists():
-        return ModelFile(None, f"a folder without a file {MARKER}", is_folder=True)
-    facts = read_mlmodel(path)
-    if facts is None:
-        return ModelFile(None, f"a folder with a file {MARKER} that describes no model", is_folder=True)
-    if facts.loader is None:
-        return ModelFile(None, "a model of MLflow without the flavor python_function", is_folder=True)
-    kind = "a model of MLflow" + (f", loaded by {facts.loader}" if _NAME.fullmatch(facts.loader) else "")
-    versions = MappingProxyType(dict(facts.versions))
-    return ModelFile("mlflow", kind, modules=facts.modules, versions=versions, is_folder=True)
+def _inspect_folder(path: Path, *_changed: tuple[int, int] | None) -> ModelFile:
+    return inspect_folder(path)
 
 
 @lru_cache(maxsize=64)
@@ -137,13 +91,19 @@ def _inspect(path: Path, _changed_at: int, size: int) -> ModelFile:
         head = stream.read(_EDGE_BYTES)
         stream.seek(max(0, size - _EDGE_BYTES))
         tail = stream.read(_EDGE_BYTES)
-    found = _inspect_skops(path) or _inspect_torch(path) if head.startswith(b"PK\x03\x04") else None
+    found = _inspect_archive(path, head) if head.startswith(_ARCHIVES) else None
     found = found or _inspect_native(head, tail) or _inspect_onnx(path, head, size) or _inspect_pickle(path, head)
     if found is not None:
         return found
-    if path.name == MARKER:
-        return ModelFile(None, "the description of a model of MLflow; the model is its folder")
-    return _guess(path.name)
+    return _PARTS.get(path.name) or _guess(path.name)
+
+
+_PARTS = {
+    MLMODEL: ModelFile(None, "the description of a model of MLflow; the model is its folder"),
+    SAVED_MODEL: ModelFile(None, "a part of a SavedModel of TensorFlow; the model is its folder"),
+    WEIGHTS: ModelFile(None, "the weights of a model of transformers; the model is its folder"),
+}
+"""Files that belong to a folder, by name."""
 
 
 def _guess(name: str) -> ModelFile:
@@ -163,22 +123,18 @@ def _inspect_native(head: bytes, tail: bytes) -> ModelFile | None:
     """Recognise a file of a library's own format."""
     if head.startswith(_UBJ):
         version = find_ubj_version(tail)
-        return ModelFile("xgboost", "a model of XGBoost in UBJSON", versions=_versions("xgboost", version))
+        return ModelFile("xgboost", "a model of XGBoost in UBJSON", versions=make_versions("xgboost", version))
     if _JSON.match(head) and b'"learner"' in head + tail:
         found = _JSON_VERSION.search(tail) or _JSON_VERSION.search(head)
         version = None if found is None else ".".join(part.decode() for part in found.groups())
-        return ModelFile("xgboost", "a model of XGBoost in JSON", versions=_versions("xgboost", version))
+        return ModelFile("xgboost", "a model of XGBoost in JSON", versions=make_versions("xgboost", version))
     if head.startswith((b"tree\nversion=", b"tree\r\nversion=")):
         return ModelFile("lightgbm", "a model of LightGBM in text")
     if head.startswith(_CBM):
         release = _CBM_VERSION.search(tail) or _CBM_VERSION.search(head)
         version = None if release is None else release[1].decode()
-        return ModelFile("catboost", "a model of CatBoost", versions=_versions("catboost", version))
+        return ModelFile("catboost", "a model of CatBoost", versions=make_versions("catboost", version))
     return None
-
-
-def _versions(module: str, version: str | None) -> Mapping[str, str]:
-    return MappingProxyType({} if version is None else {module: version})
 
 
 def _inspect_pickle(path: Path, head: bytes) -> ModelFile | None:
@@ -191,7 +147,7 @@ def _inspect_pickle(path: Path, head: bytes) -> ModelFile | None:
     top = module.partition(".")[0]
     found = BY_MODULE.get(top)
     return ModelFile(
-        None if found is None else found.name,
+        None if found is None or found.is_folder else found.name,
         f"a pickle of {_show_class(module, name)}",
         is_pickle=True,
         is_joblib=facts.is_joblib,
@@ -202,7 +158,7 @@ def _inspect_pickle(path: Path, head: bytes) -> ModelFile | None:
 
 def _show_class(module: str, name: str) -> str:
     shown = name if module == "builtins" else f"{module}.{name}"
-    return shown if _NAME.fullmatch(shown) else "a class without a proper name"
+    return shown if is_name(shown) else "a class without a proper name"
 
 
 def _inspect_onnx(path: Path, head: bytes, size: int) -> ModelFile | None:
@@ -210,11 +166,17 @@ def _inspect_onnx(path: Path, head: bytes, size: int) -> ModelFile | None:
     if facts is None:
         return None
     kind = f"a model of ONNX with the operators of version {facts.opset}"
-    return ModelFile("onnx", kind, versions=_versions("onnxruntime", facts.runtime), files=tuple(facts.files))
+    return ModelFile("onnx", kind, versions=make_versions("onnxruntime", facts.runtime), files=tuple(facts.files))
+
+
+def _inspect_archive(path: Path, head: bytes) -> ModelFile | None:
+    from seldon_spec.config.model_files.keras import recognise_keras  # imports zipfile, which few files need
+
+    return _inspect_skops(path) or _inspect_torch(path) or recognise_keras(path, head)
 
 
 def _inspect_torch(path: Path) -> ModelFile | None:
-    from seldon_spec.config.model_files.torch import read_archive  # imports zipfile, which few files need
+    from seldon_spec.config.model_files.torch import read_archive
 
     found = read_archive(path)
     if found is None:
@@ -222,7 +184,7 @@ def _inspect_torch(path: Path) -> ModelFile | None:
     if not found.is_program:
         remedy = "save the model with torch.export.save or torch.jit.save"
         return ModelFile(None, found.contents.value, remedy=remedy)
-    return ModelFile("torch", found.contents.value, is_program=True, versions=_versions("torch", found.version))
+    return ModelFile("torch", found.contents.value, is_program=True, versions=make_versions("torch", found.version))
 
 
 def _inspect_skops(path: Path) -> ModelFile | None:
@@ -244,5 +206,5 @@ def _inspect_skops(path: Path) -> ModelFile | None:
         f"a skops file of {_show_class(module, name)}",
         is_skops=True,
         modules=frozenset({"skops", *_SKOPS_MODULE.findall(text), *(["pandas"] if _COLUMN_NAMES in text else [])}),
-        versions=_versions("sklearn", None if version is None else version[1]),
+        versions=make_versions("sklearn", None if version is None else version[1]),
     )

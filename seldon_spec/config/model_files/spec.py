@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +16,19 @@ class ModelOptions:
         threads: of the library, for one call.
         trusted: the full names of further types that a file of skops may load.
         providers: the execution providers of ONNX Runtime, the preferred one first; empty: the CPU.
-        device: of PyTorch.
+        device: of PyTorch or TensorFlow.
+        task: of transformers; None: the architecture determines it.
+        parameters: keyword arguments of the pipeline of transformers.
+        signature: of a SavedModel of TensorFlow.
     """
 
     threads: int = 1
     trusted: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     device: str = "cpu"
+    task: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    signature: str = "serving_default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def _list_models(spec: Spec) -> tuple[str, ...]:
     if spec.model is None or is_url(spec.model.path):
         return spec.image.model_files
     found = inspect_model(spec.folder / spec.model.path)
-    further = () if found is None else list_model_files(spec.model.path, found)
+    further = () if found is None or found.is_folder else list_model_files(spec.model.path, found)
     return tuple(dict.fromkeys([*spec.image.model_files, spec.model.path, *further]))
 
 

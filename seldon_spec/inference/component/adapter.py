@@ -69,7 +69,7 @@ class Adapter:
         inputs, outputs: as declared or described.
         validate_requests: what happens to a request that does not match ``inputs``.
         is_runtime: whether the object is a runtime of a model file: requests may have any datatype of numbers whose
-            values fit, and results of any dimensions are expected.
+            values fit, and a column for an input of shape [N]; results of any dimensions are expected.
 
     Attributes:
         plain, batchable, metadata, keeps_rows, is_ready: see ``Component``.
@@ -117,7 +117,7 @@ class Adapter:
         self._arguments = Arguments(user, _WITH_ARGUMENTS, inputs)
         self._output = outputs[0] if len(outputs) == 1 else None
         self._methods = {operation: partial(method, plain.get(operation)) for operation, method in methods.items()}
-        validation = RequestValidation(inputs, validate_requests, casts_numbers=is_runtime) if inputs else None
+        validation = RequestValidation(inputs, validate_requests, is_lenient=is_runtime) if inputs else None
         self._infer = find_infer(user, inputs, outputs, validation)
         has_tables = not TABLES.isdisjoint(self._arguments.kinds.values())
         self._validation = None if validation is None or (validation.is_off and not has_tables) else validation

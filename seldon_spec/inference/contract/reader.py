@@ -31,21 +31,19 @@ class ContractReader:
         inputs: as declared, at least one.
         checks_values: whether ranges, choices and missing values are checked too; otherwise names, datatypes and
             shapes only.
-        casts_numbers: whether tensors of numbers may have another datatype of numbers, if all values fit; otherwise
-            only one whose values all fit.
+        is_lenient: whether tensors of numbers may have another datatype of numbers, if all values fit, otherwise only
+            one whose values all fit; and whether an input of shape [N] may be sent as a column, [N, 1].
 
     Attributes:
         quick_check: returns True if ``read`` would return the given message; None: there is no such check.
     """
 
-    def __init__(
-        self, inputs: Sequence[TensorSpec], *, checks_values: bool = True, casts_numbers: bool = False
-    ) -> None:
+    def __init__(self, inputs: Sequence[TensorSpec], *, checks_values: bool = True, is_lenient: bool = False) -> None:
         self._kind = kind_of(inputs)
         self._inputs = {tensor.name: tensor for tensor in inputs}
         self._rules = {tensor.name: rule_of(tensor) for tensor in inputs}
         self._checks_values = checks_values
-        self._casts_numbers = casts_numbers
+        self._is_lenient = is_lenient
         self._columns: list[str] = []
         if self._kind is ContractKind.COLUMNS:
             self._input = inputs[0]
@@ -234,6 +232,8 @@ class ContractReader:
         given, declared = source.shape, tensor.shape
         if fits_shape(given, declared):
             return given
+        if self._is_lenient and declared == (_VARIABLE,) and len(given) == 2 and given[1] == 1:
+            return given[:1]
         if not source.is_exact:
             if given == (0,) and declared[:1] == (_VARIABLE,):  # nothing
                 return (0, *(max(size, 0) for size in declared[1:]))
@@ -262,7 +262,7 @@ class ContractReader:
         for name, tensor in tensors.items():
             rule = rules.get(name) or rules[self._input.name]
             source = tensor_source(tensor)
-            if not source.can_be(rule, casts_numbers=self._casts_numbers):
+            if not source.can_be(rule, casts_numbers=self._is_lenient):
                 problems.add(f"input {name}: the datatype {source.datatype} is not {rule.datatype.name}")
             elif not has_content(source.content_type, rule):
                 problems.add(f"input {name}: the content type {show(source.content_type)} is not {rule.content_type}")

@@ -23,12 +23,12 @@ class RequestValidation:
     Args:
         inputs: as declared, at least one.
         mode: what happens to a request that does not match them.
-        casts_numbers: see ``ContractReader``.
+        is_lenient: see ``ContractReader``.
     """
 
-    def __init__(self, inputs: Sequence[TensorSpec], mode: Mode, *, casts_numbers: bool = False) -> None:
-        self._reader = ContractReader(inputs, casts_numbers=casts_numbers)
-        self._structure = ContractReader(inputs, checks_values=False, casts_numbers=casts_numbers)
+    def __init__(self, inputs: Sequence[TensorSpec], mode: Mode, *, is_lenient: bool = False) -> None:
+        self._reader = ContractReader(inputs, is_lenient=is_lenient)
+        self._structure = ContractReader(inputs, checks_values=False, is_lenient=is_lenient)
         self._only = inputs[0]
         self._mode = mode
 
