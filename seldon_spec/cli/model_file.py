@@ -56,7 +56,8 @@ def _inspect(path: Path) -> ModelFile:
         raise ModelFileUnknown(f"there is no file {path}, or it cannot be read")
     if found.format is None:
         known = ", ".join(FORMATS)
-        raise ModelFileUnknown(f"{path} is {found.kind}: it is no model of one of the formats {known}; write a class")
+        remedy = found.remedy or "write a class"
+        raise ModelFileUnknown(f"{path} is {found.kind}: it is no model of one of the formats {known}; {remedy}")
     return found
 
 

@@ -62,19 +62,20 @@ def check_response(outcome: Outcome, case: Case, contract: Contract, encoder: En
         return (), [Problem("response", simplify(str(error)), "a response of the protocol", str(error))]
     if not contract.outputs:
         return result, []
-    if encoder.protocol == "v1" and contract.is_model_file and len(result) == 1 and len(contract.outputs) > 1:
+    declared = [tensor.name for tensor in contract.outputs]
+    is_table = len(result) == 1 and list(result[0].columns) == declared
+    if encoder.protocol == "v1" and contract.is_model_file and len(result) == 1 < len(declared) and not is_table:
         return _check_one_of(result[0], case, contract, encoder)
     if encoder.protocol == "v2" and contract.is_exact:
         found = {output.name: output for output in result}
-        names = [tensor.name for tensor in contract.outputs]
-        if set(found) != set(names):
+        if set(found) != set(declared):
             problem = Problem(
-                "names", "outputs", f"outputs {', '.join(names)}", f"outputs {', '.join(map(str, found))}"
+                "names", "outputs", f"outputs {', '.join(declared)}", f"outputs {', '.join(map(str, found))}"
             )
             return result, [problem]
-        ordered: Result | None = tuple(found[name] for name in names)
+        ordered: Result | None = tuple(found[name] for name in declared)
     else:
-        ordered = match_declared(result, [tensor.name for tensor in contract.outputs])
+        ordered = match_declared(result, declared)
     if ordered is None:
         expected = ", ".join(f"{tensor.name}{list(tensor.shape)}" for tensor in contract.outputs)
         return result, [Problem("names", "outputs", f"outputs {expected}", show_result(result))]

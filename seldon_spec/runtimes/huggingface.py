@@ -6,7 +6,6 @@ Nothing is downloaded, and no code of the folder is executed.
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from seldon_spec.config.model_files.huggingface import IMAGE_TASK, TASKS, read_h
 from seldon_spec.config.model_files.spec import ModelOptions
 from seldon_spec.runtimes.estimators import ModelFileError
 from seldon_spec.runtimes.huggingface_inputs import find_limit, open_images, read_texts
-from seldon_spec.runtimes.huggingface_outputs import ENTITIES, OUTPUTS, Output, find_pooling, make_table
+from seldon_spec.runtimes.huggingface_outputs import OUTPUTS, find_pooling, make_table
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -129,10 +128,10 @@ class TextModel:
         self._outputs = OUTPUTS[task](pipeline, parameters)
 
     def predict(self, X: Any, names: Sequence[str] | None = None) -> Any:
-        return _to_seldon(self._run(X), self._outputs)
+        return _to_seldon(self._run(X))
 
     def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return _to_tensors(self._run(_find_only(inputs)))
+        return self._run(_find_only(inputs))
 
     def contract(self) -> dict[str, Any]:
         """Return its input and its outputs in the form of seldon.yaml."""
@@ -183,10 +182,10 @@ class ImageModel:
         self._outputs = OUTPUTS[IMAGE_TASK](pipeline, {})
 
     def predict(self, X: list[PIL.Image.Image], names: Sequence[str] | None = None) -> Any:
-        return _to_seldon(self._run(X), self._outputs)
+        return _to_seldon(self._run(X))
 
     def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return _to_tensors(self._run(open_images(_find_only(inputs))))
+        return self._run(open_images(_find_only(inputs)))
 
     def contract(self) -> dict[str, Any]:
         """Return its input and its outputs in the form of seldon.yaml."""
@@ -212,25 +211,14 @@ def _find_only(inputs: Mapping[str, Any]) -> Any:
     return next(iter(inputs.values()))
 
 
-def _to_seldon(table: dict[str, Any], outputs: Sequence[Output]) -> Any:
+def _to_seldon(table: dict[str, Any]) -> Any:
     """Return a result for Seldon's protocol: one array, a table with a row for each text, or an object of lists."""
     first, *others = table.values()
-    if outputs[0].name == ENTITIES:
-        return {name: list(rows) for name, rows in table.items()}
     if not others:
         return first
-    if all(array.ndim == 1 for array in table.values()):
-        types = [(name, object if array.dtype.kind == "O" else array.dtype) for name, array in table.items()]
-        rows = np.empty(len(first), types)
-        for name, array in table.items():
-            rows[name] = array
-        return rows
-    return {name: array.tolist() for name, array in table.items()}
-
-
-def _to_tensors(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a result for the Open Inference Protocol: lists of entities are texts of JSON."""
-    if ENTITIES not in table:
-        return table
-    texts = [json.dumps(row, ensure_ascii=False) for row in table[ENTITIES]]
-    return {ENTITIES: np.array(texts, np.object_)}
+    if any(array.ndim > 1 for array in table.values()):
+        return {name: array.tolist() for name, array in table.items()}
+    rows = np.empty(len(first), [(name, array.dtype) for name, array in table.items()])
+    for name, array in table.items():
+        rows[name] = array
+    return rows

@@ -14,9 +14,7 @@ import numpy as np
 from seldon_spec.config.paths import Unreadable, read_file
 from seldon_spec.runtimes.estimators import MAX_COLUMNS, Entry, ModelFileError
 
-ENTITIES = "entities"
-"""The output of token classification: a list of dictionaries for each text."""
-
+_ENTITIES = "entities"
 _EMBEDDING = "embedding"
 _MAX_CONFIG_BYTES = 1 << 20
 _DTYPES = {"BYTES": np.object_, "FP32": np.float32, "INT64": np.int64}
@@ -65,7 +63,7 @@ def _choose(pipeline: Any, parameters: Mapping[str, Any]) -> list[Output]:
 
 
 def _find_entities(pipeline: Any, parameters: Mapping[str, Any]) -> list[Output]:
-    return [Output(ENTITIES, "BYTES")]
+    return [Output(_ENTITIES, "BYTES")]
 
 
 def _fill(pipeline: Any, parameters: Mapping[str, Any]) -> list[Output]:
@@ -107,32 +105,32 @@ def make_table(rows: Sequence[Any], outputs: Sequence[Output]) -> dict[str, Any]
     """Return the results of a pipeline as arrays by the names of outputs.
 
     Args:
-        rows: for each row a dictionary, or a list of dictionaries, all of one length.
-        outputs: of the pipeline. Entities are lists of dictionaries instead of an array.
+        rows: for each row a dictionary, or a list of dictionaries: of one length, or of any length for entities, which
+            are a text of JSON for each row.
+        outputs: of the pipeline.
     """
-    if outputs[0].name == ENTITIES:
-        return {ENTITIES: [[_to_json(each) for each in row] for row in rows]}
-    table = {}
-    for output in outputs:
-        values = [_read_row(row, output) for row in rows]
-        flat = np.empty(len(values), np.object_) if output.shape == (-1,) else None
-        if flat is not None:
-            flat[:] = values
-        array = np.asarray(values if flat is None else flat, _DTYPES[output.datatype])
-        table[output.name] = array if rows else np.empty([max(size, 0) for size in output.shape], array.dtype)
-    return table
+    if outputs[0].name == _ENTITIES:
+        texts = [json.dumps(row, ensure_ascii=False, default=_to_number) for row in rows]
+        return {_ENTITIES: np.array(texts, np.object_)}
+    return {output.name: _make_array(rows, output) for output in outputs}
+
+
+def _make_array(rows: Sequence[Any], output: Output) -> Any:
+    dtype = _DTYPES[output.datatype]
+    if not rows:
+        return np.empty([max(size, 0) for size in output.shape], dtype)
+    return np.array([_read_row(row, output) for row in rows], dtype)
 
 
 def _read_row(row: Any, output: Output) -> Any:
-    """Return the value of an output for a row; a list of them if the output has several for each row."""
-    entries = row if isinstance(row, list) else [row]
-    values = [entry[output.name] for entry in entries]
+    """Return the value of an output for a row, or a list of them if the output has several for each row."""
+    values = [entry[output.name] for entry in (row if isinstance(row, list) else [row])]
     return values if len(output.shape) > 1 and isinstance(row, list) else values[0]
 
 
-def _to_json(entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entity with numbers of Python instead of numpy's."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in entity.items()}
+def _to_number(value: Any) -> Any:
+    """Return a number of numpy as one of Python."""
+    return value.item()
 
 
 def find_pooling(path: Path) -> Callable[[Any], Any]:

@@ -280,8 +280,8 @@ def test_the_highest_version_of_a_folder_is_served(tmp_path: Path) -> None:
 SIGNATURES: dict[str, tuple[tuple[bytes, ...], str, list[str], str]] = {
     "default": ((DEFAULT, b"other"), "{}", [], ""),
     "given": ((b"other",), "{signature: other}", [], ""),
-    "no-default": ((b"other",), "{}", ["model-signature"], "the SavedModel has no signature serving_default"),
-    "misspelt": ((DEFAULT,), "{signature: serving_defualt}", ["model-signature"], "has no signature serving_defualt"),
+    "no-default": ((b"other",), "{}", ["model-option"], "the SavedModel has no signature serving_default"),
+    "misspelt": ((DEFAULT,), "{signature: serving_defualt}", ["model-option"], "has no signature serving_defualt"),
     "task": ((DEFAULT,), "{task: fill-mask}", ["model-option"], "is no option of the format tensorflow"),
 }
 

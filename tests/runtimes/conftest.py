@@ -21,7 +21,9 @@ from tests.conftest import Running, serving
 
 Array = Any
 
-collect_ignore = [f"test_{name}.py" for name in ("catboost", "torch") if find_spec(name) is None]
+_MODULES = {"catboost": "catboost", "huggingface": "transformers", "tensorflow": "tensorflow", "torch": "torch"}
+
+collect_ignore = [f"test_{name}.py" for name, module in _MODULES.items() if find_spec(module) is None]
 """The tests of packages that are in no locked environment; pytest-xdist cannot skip a whole module."""
 
 

@@ -96,7 +96,7 @@ def _check_signature(context: RuleContext, signatures: Mapping[str, Any]) -> Ite
     path = _SIGNATURE if context.is_set(*_SIGNATURE) else MODEL_PATH
     match = guess(name, signatures)
     yield Diagnostic(
-        "model-signature",
+        "model-option",
         f"model.options.signature: the SavedModel has no signature {name}",
         context.origin(*path),
         path=path,
