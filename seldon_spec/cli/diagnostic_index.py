@@ -87,7 +87,7 @@ INDEX: Mapping[str, Mapping[str, str]] = {
         "model-method": "the format does not have the method",
         "model-option": "an option belongs to another format",
         "model-pickle": "the file is a pickle, whose loader runs code",
-        "model-task": "the task of a model of transformers is not known, or not served",
+        "model-task": "the task of the model is not known",
         "model-url": "the URL cannot be downloaded",
         "model-version": "the versions of the library do not fit",
     },
