@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.server
+import json
 import random
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 ANY_UID = str(random.Random().randrange(1_000_000_000, 2_000_000_000))
 """As OpenShift gives one to each project; the group is root's."""
+EXAMPLES = Path(__file__).parents[2] / "examples"
 USERS = {"own": "8888", "any": f"{ANY_UID}:0"}
 
 PASSWORD = "not-in-any-layer-5f1c"
@@ -159,6 +163,38 @@ def bake_old(bakery: Bakery) -> Image:
     return bakery.image("test-old", folder, has_healthcheck=False)
 
 
+def bake_model_file(bakery: Bakery) -> Image:
+    """A model file without a class, which the build downloads."""
+    source = bakery.copy("sklearn-file", "model-source")
+    content = (source / "iris.joblib").read_bytes()
+    folder = bakery.root / "model-file"
+    folder.mkdir()
+    shutil.copy(EXAMPLES / "iris" / "requirements.txt", folder)  # the same layer as that of the image of the class
+
+    class Models(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Models) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        model = {
+            "path": f"http://127.0.0.1:{server.server_address[1]}/iris.joblib",
+            "method": "predict_proba",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "download": "image",
+        }
+        (folder / "seldon.yaml").write_text(json.dumps({"name": "iris", "model": model}))
+        bakery.build(folder, "test-model-file")
+        server.shutdown()
+    return bakery.image("test-model-file", folder, rows=IRIS_ROWS)
+
+
 MAKERS: dict[str, Callable[[Bakery], Image]] = {
     "iris": bake_iris,
     "minimal": bake_minimal,
@@ -167,4 +203,5 @@ MAKERS: dict[str, Callable[[Bakery], Image]] = {
     "classic": bake_classic,
     "old": bake_old,
     "graph": bake_graph,
+    "model-file": bake_model_file,
 }
