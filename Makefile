@@ -17,14 +17,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser test-ray test-runtimes lint types docs lock clean
+.PHONY: help demo serve test test-all test-latest test-image test-clients test-browser test-ray test-runtimes test-pages test-benchmarks lint types docs lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 help:
 	@echo 'make demo      train the iris example, serve it, send REST and gRPC requests, stop it'
 	@echo 'make serve     serve the iris example until ^C'
-	@echo 'make test      what CI runs: format, lint, types, docs, and the tests on the installed wheel'
+	@echo 'make test      format, lint, types, docs, and the tests on the installed wheel'
 	@echo 'make test-all  the tests on each Python of $(SUPPORTED) that is found, and on the oldest dependencies'
 	@echo 'make test-oldest, make test-latest  the tests on the oldest and on the newest dependencies; TESTS="tests/config ..." selects'
 	@echo 'make test-image  builds images, runs them and sends requests; with IMAGE_BUILDER and PYTHON_BASE, as root for buildah'
@@ -32,6 +32,8 @@ help:
 	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
 	@echo 'make test-ray  installs Ray, compares its responses with those of the server, and tests the command ray'
 	@echo 'make test-runtimes  installs the libraries of model files, trains small models, and serves them'
+	@echo 'make test-pages  runs the examples, and the commands of README and docs as pasted'
+	@echo 'make test-benchmarks  runs the commands of benchmarks/ on real servers; with wrk and h2load'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'
 
@@ -54,6 +56,12 @@ test-image: .venv-$(VERSION)/.wheel
 # The clients cannot be imported together: each has an environment of its own.
 test-clients: .venv-$(VERSION)/.wheel build/clients/.venv-triton/.locked build/clients/.venv-kserve/.locked
 	$(call run_tests,.venv-$(VERSION),tests/clients tests/test_readme.py,-m clients --clients ../clients)
+
+test-pages: .venv-$(VERSION)/.wheel
+	$(call run_tests,.venv-$(VERSION),tests,-m "pages and not clients" $(PARALLEL))
+
+test-benchmarks: .venv-$(VERSION)/.wheel
+	$(call run_tests,.venv-$(VERSION),tests/benchmarks,-m benchmarks $(PARALLEL))
 
 # In an environment of its own: pytest runs with Playwright.
 test-browser: .venv-browser/.wheel

@@ -30,6 +30,8 @@ from seldon_spec.protocols.seldon_v1.proto import Feedback, SeldonMessage, Seldo
 if TYPE_CHECKING:
     from tests.conftest import RunningServer, Serve
 
+pytestmark = pytest.mark.pages
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if (path / "seldon.yaml").exists())

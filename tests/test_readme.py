@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.pages
+
 ReservePorts = Callable[[int], AbstractContextManager[list[int]]]
 
 ROOT = Path(__file__).parents[1]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.pages
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BLOCK = re.compile(r"(?:^ {4}.*\n)+", re.MULTILINE)
 RUN_SECONDS = 500

@@ -23,6 +23,8 @@ from benchmarks.batch import (
 from benchmarks.machine import Machine
 from benchmarks.report import place_in_page
 
+pytestmark = pytest.mark.benchmarks
+
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "benchmarks" / "results" / "batch.json"
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -15,6 +15,8 @@ from benchmarks.responses import WrongResponse, check_response
 from benchmarks.workloads import MODELS, WORKLOADS, Array, Form, Transport, Workload
 from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
 
+pytestmark = pytest.mark.benchmarks
+
 MATRICES = arrays.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.floats(-1e300, 1e300))
 
 

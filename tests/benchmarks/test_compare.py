@@ -25,6 +25,8 @@ from benchmarks.running import ServerFailed, start_server
 from benchmarks.servers import SERVERS, Server
 from benchmarks.workloads import MODELS, WORKLOADS
 
+pytestmark = pytest.mark.benchmarks
+
 ROOT = Path(__file__).parents[2]
 MISSING = [tool for tool in ("wrk", "h2load") if shutil.which(tool) is None]
 needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"not on the path: {', '.join(MISSING)}")

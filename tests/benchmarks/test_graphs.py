@@ -12,6 +12,8 @@ from benchmarks.graphs import Measured, Row, main, read_measured, render_measure
 from benchmarks.machine import Machine
 from benchmarks.report import place_in_page
 
+pytestmark = pytest.mark.benchmarks
+
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "benchmarks" / "results" / "graphs.json"
 PAGE = ROOT / "docs" / "benchmarks.md"

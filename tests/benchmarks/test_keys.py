@@ -15,6 +15,8 @@ import pytest
 from benchmarks.keys import EFFECTS, main, read_observed, render_observed, write_observed
 from benchmarks.report import BEGIN, END, place_in_page
 
+pytestmark = pytest.mark.benchmarks
+
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "schemas" / "seldon.schema.json"
 PUBLISHED = ROOT / "benchmarks" / "results" / "keys.json"

@@ -9,6 +9,8 @@ import pytest
 from benchmarks.figures import Load
 from benchmarks.load import LoadFailed, parse_h2load, parse_wrk
 
+pytestmark = pytest.mark.benchmarks
+
 SAMPLES = Path(__file__).parent / "samples"
 
 

@@ -19,6 +19,8 @@ from benchmarks.processes import (
     read_stats,
 )
 
+pytestmark = pytest.mark.benchmarks
+
 if sys.platform != "linux":
     pytest.skip("processes are read from Linux' /proc", allow_module_level=True)
 

@@ -12,6 +12,8 @@ from benchmarks.machine import Machine
 from benchmarks.ray import HEADINGS, Measured, Row, main, read_measured, render_measured, write_measured
 from benchmarks.report import place_in_page
 
+pytestmark = pytest.mark.benchmarks
+
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "benchmarks" / "results" / "ray.json"
 PAGE = ROOT / "docs" / "benchmarks.md"

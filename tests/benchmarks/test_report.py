@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.machine import describe_machine
 from benchmarks.report import place_in_page, render_report
 from benchmarks.results import read_results
+
+pytestmark = pytest.mark.benchmarks
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = [

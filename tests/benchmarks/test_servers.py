@@ -16,6 +16,8 @@ from benchmarks.servers import SERVERS, Place, Server
 from benchmarks.workloads import MODELS, WORKLOADS
 from seldon_spec.config.loader import load
 
+pytestmark = pytest.mark.benchmarks
+
 needs_tools = pytest.mark.skipif(
     not all(map(shutil.which, TOOLS)), reason=f"not on the path: one of {', '.join(TOOLS)}"
 )

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import restarts, soak
 
+pytestmark = pytest.mark.benchmarks
+
 
 def test_nothing_grows_under_a_mixture_of_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code = soak.main(["--requests", "20000", "--warm-up", "5000", "--drift", "10"])

@@ -14,6 +14,8 @@ from benchmarks.frames import Kind
 from benchmarks.report import BEGIN, END, place_in_page
 from benchmarks.starvation import TARGETS, main, read_attacked, render_attacked, write_attacked
 
+pytestmark = pytest.mark.benchmarks
+
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "benchmarks" / "results" / "starvation.json"
 PAGE = ROOT / "docs" / "robustness.md"

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 
 from seldon_spec import __version__
@@ -27,6 +28,8 @@ from seldon_spec.migrate.units import list_units
 
 if TYPE_CHECKING:
     from tests.conftest import RunningServer, Serve
+
+pytestmark = pytest.mark.pages
 
 DOCS = Path(__file__).parents[2] / "docs"
 MIGRATION = (DOCS / "migration.md").read_text(encoding="utf-8")
