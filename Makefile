@@ -63,8 +63,8 @@ test-pages: .venv-$(VERSION)/.wheel
 test-benchmarks: .venv-$(VERSION)/.wheel
 	$(call run_tests,.venv-$(VERSION),tests/benchmarks,-m benchmarks $(PARALLEL))
 
-# In an environment of its own: pytest runs with Playwright.
-test-browser: .venv-browser/.wheel
+# In an environment of its own: pytest runs with Playwright. It also tests the documentation that "docs" has built.
+test-browser: .venv-browser/.wheel docs
 	$(call run_tests,.venv-browser,tests/browser,-m browser --numprocesses 2 --dist loadfile)
 
 # In an environment of its own: Ray is large, and needs other packages than the tests.

@@ -78,9 +78,9 @@ def test_the_search_finds(visit: Visit, url: str, query: str) -> None:
 
 def test_the_copied_commands_have_no_prompt_and_no_output(visit: Visit, url: str) -> None:
     page = visit(f"{url}/quickstart.html", permissions=["clipboard-read", "clipboard-write"])
-    block = page.locator(".language-console").nth(0)
+    block = page.locator(".highlight:has(.gp)").first
     block.hover()
-    block.locator("button[data-clipboard-target], .md-code__button").first.click()
+    block.locator("button[data-md-type=copy]").click()
     page.wait_for_function("() => navigator.clipboard.readText().then(text => text !== '')")
     lines = page.evaluate("() => navigator.clipboard.readText()").splitlines()
     assert [line for line in lines if line] == [
