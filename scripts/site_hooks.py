@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 COPIED = ("SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md")
 BOOSTS = {
-    "troubleshooting": 3.0,
-    "reference": 2.0,
-    "commands": 2.0,
-    "gallery": 0.3,
-    "benchmarks": 0.3,
-    "changelog": 0.1,
+    3.0: ("requests",),
+    2.5: ("troubleshooting",),
+    2.0: ("reference", "commands"),
+    1.5: ("class", "quickstart"),
+    0.3: ("gallery", "benchmarks"),
+    0.1: ("contributing", "changelog"),
 }
-"""The weight of a page in the results of a search, by the name of its file."""
+"""The weight of pages in the results of a search, by the names of their files."""
 UNSEARCHED = "adr/"
 SENTENCE = re.compile(r"^[A-Z`\[][^\n]*?(?:\n\S[^\n]*?)*?(?:\.(?=\s)|:(?=\n\n))", re.MULTILINE)
 
@@ -41,8 +41,9 @@ def on_page_markdown(_markdown: str, page: Page, **_: Any) -> None:
     """Set how the search weighs the page."""
     if page.file.src_uri.startswith(UNSEARCHED):
         page.meta["search"] = {"exclude": True}
-    elif page.file.name in BOOSTS:
-        page.meta["search"] = {"boost": BOOSTS[page.file.name]}
+    for boost, names in BOOSTS.items():
+        if page.file.name in names:
+            page.meta["search"] = {"boost": boost}
 
 
 def on_env(_environment: object, config: MkDocsConfig, files: Files) -> None:

@@ -23,7 +23,7 @@ from seldon_spec.config.schema.lookup import load_schema
 from seldon_spec.errors import SpecError
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^( *)(`{3,})(\w+)?[^\n]*\n(.*?)^\1\2$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"(?:#|//) ([\w./-]+\.\w+)\n")
 KEYS = frozenset(load_schema()["properties"])

@@ -14,19 +14,19 @@ import pytest
 Visit = Callable[..., Any]
 
 SITE = Path(__file__).parents[2] / "site"
-PAGES = ("index", "quickstart", "compose", "commands", "api", "troubleshooting")
+PAGES = ("index", "quickstart", "commands", "api", "troubleshooting", "howto/tls", "reference/class")
 WIDTHS = (390, 1280)
 SEARCHES = {
     "timeout": "reference.html#serverrequest_timeout_seconds",
     "request timeout": "reference.html#serverrequest_timeout_seconds",
-    "authentication": "troubleshooting.html#401-unauthenticated-authentication",
+    "authentication": "howto/tokens.html",
     "jupyter": "troubleshooting.html#jupyter-and-tests",
     "cors": "troubleshooting.html#the-page-in-a-browser",
     "swagger": "protocols.html#openapi",
     "troubleshooting": "troubleshooting.html",
-    "dataframe": "model-contract.html#dataframes",
-    "request format": "troubleshooting.html#400-invalid_argument-the-request-format",
-    "port already in use": "troubleshooting.html#the-server-does-not-start",
+    "dataframe": "tutorials/dataframe.html",
+    "request format": "reference/requests.html",
+    "port already in use": "troubleshooting.html#a-port-is-already-in-use",
 }
 """What readers search for, and a result that they must see."""
 RESULTS = 10
