@@ -64,6 +64,16 @@ def test_a_page_is_accessible_and_fits(visit: Visit, url: str, name: str, theme:
         assert [(each["id"], [node["html"] for node in each["nodes"][:3]]) for each in violations] == [], width
 
 
+def test_every_page_fits_a_phone(visit: Visit, url: str) -> None:
+    page = visit(f"{url}/index.html", viewport={"width": WIDTHS[0], "height": 900})
+    wide = []
+    for path in sorted(SITE.rglob("*.html")):
+        page.goto(f"{url}/{path.relative_to(SITE)}", wait_until="domcontentloaded")
+        if page.evaluate("document.documentElement.scrollWidth") > WIDTHS[0]:
+            wide.append(path.name)
+    assert wide == []
+
+
 @pytest.mark.parametrize("query", SEARCHES)
 def test_the_search_finds(visit: Visit, url: str, query: str) -> None:
     page = visit(f"{url}/index.html")
