@@ -17,6 +17,8 @@ CHECKED = (
     "seldon_spec",
     "schemas",
     "docs",
+    "examples",
+    "mkdocs.yml",
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
