@@ -76,6 +76,8 @@ USERS_FAULTS = [
     ("bad scheme", ["predict", "[[1]]", "--at", "ftp://127.0.0.1:1"], "is not the URL of a server"),
     ("bad port", ["predict", "[[1]]", "--at", "http://127.0.0.1:x"], "is not the URL of a server"),
     ("no server", ["predict", "[[1]]", "--at", "http://127.0.0.1:1"], "no response from 127.0.0.1:1"),
+    ("no gRPC server", ["predict", "[[1]]", "--at", "grpc://127.0.0.1:1"], "error: no response from 127.0.0.1:1: "),
+    ("text", ["predict", "free money"], 'a text is {"strData": "text"}'),
     ("not ready", ["health", "--set", "ports.http=1"], "no response from 127.0.0.1:1"),
     ("no payload", ["predict", '{"meta": {}}'], "Invalid request data type"),
 ]

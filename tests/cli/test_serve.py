@@ -185,4 +185,4 @@ def test_health_says_that_the_server_is_ready(folder: Path, serve_folder: Serve)
         ended = subprocess.run(
             [*COMMAND, "health"], cwd=folder, env=server.environ, capture_output=True, text=True, check=False
         )
-    assert (ended.returncode, ended.stdout) == (0, "ready\n")
+    assert (ended.returncode, ended.stdout) == (0, f"ready: http://127.0.0.1:{server.http}\n")

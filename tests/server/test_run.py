@@ -341,6 +341,18 @@ def test_a_custom_service_runs_in_one_worker_and_in_its_successor(start: Start) 
     assert server.log.count("service in") == 2
 
 
+def test_a_server_of_all_interfaces_logs_urls_that_open(beside: Any) -> None:
+    beside.write_class(ECHO)
+    beside.write_spec()
+    server = beside.start("--host", "0.0.0.0")
+    server.http_port = int(server.wait_for(r"REST on http://localhost:(\d+) \(all interfaces\)$")[1])
+    server.wait_for(r"metrics on http://localhost:\d+/metrics \(all interfaces\)$")
+    server.wait_for(r"gRPC on localhost:\d+ \(all interfaces\)$")
+    server.wait_for("supervisor: ready")
+    assert server.predict()[0] == 200
+    assert server.stop() == 0
+
+
 def test_the_log_as_json(start: Start) -> None:
     server = start(ECHO.replace("return X", "raise ValueError('é')"), log="json", ports=[0, None, 0])
     server.http_port = int(server.wait_for(r"REST on http://127.0.0.1:(\d+)")[1])
