@@ -30,7 +30,7 @@ below are from REST.
 ORDER = (
     *("minimal", "iris", "dataframe", "text", "image", "photo", "named-tensors"),
     *("custom-metrics", "secrets", "thread-bound", "tfserving-proxy", "xgboost"),
-    *("sklearn-file", "xgboost-file", "lightgbm-file", "onnx", "torch"),
+    *("sklearn-file", "xgboost-file", "lightgbm-file", "onnx", "torch", "huggingface", "tensorflow"),
     *("input-transformer", "output-transformer", "bandit-router", "mean-ensemble", "outlier-detector"),
     *("ab-test", "ensemble", "pipeline", "bandit", "canary", "kubernetes"),
 )

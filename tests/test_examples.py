@@ -170,7 +170,10 @@ def ask_v2_grpc(server: RunningServer, request: Mapping[str, Any]) -> Any:
             "name": output.name,
             "datatype": output.datatype,
             "shape": list(output.shape),
-            "data": list(getattr(output.contents, CONTENTS[output.datatype])),
+            "data": [
+                value.decode() if isinstance(value, bytes) else value
+                for value in getattr(output.contents, CONTENTS[output.datatype])
+            ],
             **({"parameters": {k: v.string_param for k, v in output.parameters.items()}} if output.parameters else {}),
         }
         for output in response.outputs

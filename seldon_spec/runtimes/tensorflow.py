@@ -59,6 +59,8 @@ def _set_up(tensorflow: Any, options: ModelOptions) -> str:
         tensorflow.config.threading.set_intra_op_parallelism_threads(options.threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
         tensorflow.config.set_soft_device_placement(True)
+        if kind == "cpu":
+            tensorflow.config.set_visible_devices([], "GPU")  # else it reserves the memory of all of them
     if kind == "cpu":
         return "/CPU:0"
     name = f"/GPU:{number or 0}"
