@@ -30,16 +30,12 @@ KEYS = frozenset(load_schema()["properties"])
 SOURCES = frozenset({"class_name", "model", "graph"})
 """The keys of which a file has exactly one."""
 OF_OTHER_FILES = frozenset(
-    {"no-such-class", "no-such-module", "no-such-file", "no-file", "unread-tls-file", "missing-argument"}
-    | {"unknown-argument", "no-hook", "missing-package", "missing-requirement", "outside-folder", "unread-secret"}
-    | {
-        "annotation-mismatch",
-        "model-format-unknown",
-        "graph-outside-folder",
-        "unused-infer",
-        "missing-extra",
-        "unknown-component",
-    }
+    (
+        *("annotation-mismatch", "graph-outside-folder", "missing-argument", "missing-extra", "missing-package"),
+        *("missing-requirement", "model-format-unknown", "no-file", "no-hook", "no-such-class", "no-such-file"),
+        *("no-such-module", "outside-folder", "unknown-argument", "unknown-component", "unread-secret"),
+        *("unread-tls-file", "unused-infer"),
+    )
 )
 """The codes of diagnostics about files that a page need not show."""
 COMMAND = re.compile(r"(?:^|[|;&(] *|&& |exec )(?:[A-Z_]+=\S+ )*seldon-spec((?: [^|;&>)\n]*)?)")
