@@ -154,8 +154,8 @@ def _build_model(spec: Spec, model: ModelSpec, name: str, progress: Progress) ->
         )
     except ComponentFailed as failure:
         cause = failure.__cause__
-        if isinstance(cause, ModuleNotFoundError) and cause.name == row.module:
-            package = package_of(row.module)
+        if isinstance(cause, ModuleNotFoundError) and cause.name in (row.module, *row.needs):
+            package = package_of(cause.name)
             raise ComponentFailed(f"model: the format {row.name} needs {package}: pip install {package}") from None
         if isinstance(cause, SeldonSpecError):  # it says what is wrong with the file or the spec
             raise ComponentFailed(str(cause)) from None

@@ -30,18 +30,16 @@ class ModelServer:
         format: that its models have here.
         files: the names that it looks for in a folder; empty: the folder is the model.
         method: that it calls.
-        modules: that its models need besides the module of the format.
         options: the names of its parameters that are options here, with the names of the options.
     """
 
     format: str
     files: tuple[str, ...] = ()
     method: str = "predict"
-    modules: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
 
-_HUGGINGFACE = ModelServer("huggingface", modules=("torch",), options=MappingProxyType({"task": "task"}))
+_HUGGINGFACE = ModelServer("huggingface", options=MappingProxyType({"task": "task"}))
 
 
 SELDON_SERVERS: Mapping[str, ModelServer] = MappingProxyType(
@@ -103,9 +101,10 @@ def add_model(
     method = method or server.method
     gathered.add(("model", "format"), server.format, position, label, Rank.DEPLOYMENT)
     gathered.add(("model", "path"), path, position, label, Rank.DEPLOYMENT)
-    if method != FORMATS[server.format].methods[0]:
+    row = FORMATS[server.format]
+    if method != row.methods[0]:
         gathered.add(("model", "method"), method, position, f"{label}, which calls {method}", Rank.DEPLOYMENT)
-    modules = [FORMATS[server.format].module, *server.modules, SCHEMES.get(scheme_of(path)) if is_url(path) else None]
+    modules = [row.module, *row.needs, SCHEMES.get(scheme_of(path)) if is_url(path) else None]
     gathered.packages += [(package_of(module), position) for module in modules if module is not None]
     return True
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 500
+_CUT = "; model.options.parameters: {truncation: true} cuts longer texts"
 _UNUSED = ("pooler.", "position_ids")
 """Parts of weights that a model of features may lack: they do not change the states of the tokens."""
 
@@ -55,7 +56,8 @@ def load_model(path: Path, method: str, options: ModelOptions) -> TextModel | Im
     if task == IMAGE_TASK:
         return ImageModel(pipeline)
     _try(pipeline, task)
-    limit = None if parameters.get("truncation") else find_limit(pipeline, task)
+    cuts = parameters.get("truncation") or (parameters.get("tokenizer_kwargs") or {}).get("truncation")
+    limit = None if cuts else find_limit(pipeline, task)
     return TextModel(pipeline, task, find_pooling(path) if task == "feature-extraction" else None, limit, parameters)
 
 
@@ -142,8 +144,8 @@ class TextModel:
         texts = read_texts(X)
         self._check(texts)
         if self._pool is not None:
-            states = [self._pipeline(text, return_tensors=True)[0] for text in texts]
-            return {self._outputs[0].name: np.stack([self._pool(each) for each in states])}
+            vectors = [self._pool(self._pipeline(text, return_tensors=True)[0]) for text in texts]
+            return {self._outputs[0].name: np.stack(vectors)} if texts else make_table([], self._outputs)
         rows = self._pipeline(texts) if texts else []
         is_alone = self._task == "fill-mask" and len(texts) == 1  # the pipeline returns its list without the outer one
         return make_table([rows] if is_alone else rows, self._outputs)
@@ -164,9 +166,9 @@ class TextModel:
             if self._limit is not None and len(text) >= self._limit - 2:  # a token has a character at least
                 count = len(tokenizer(text, verbose=False)["input_ids"])
                 if count > self._limit:
+                    remedy = "" if self._task == "fill-mask" else _CUT
                     raise SeldonMicroserviceException(
-                        f"text {index} has {count} tokens, and the model takes {self._limit};"
-                        " model.options.parameters: {truncation: true} cuts longer texts"
+                        f"text {index} has {count} tokens, and the model takes {self._limit}{remedy}"
                     )
 
 

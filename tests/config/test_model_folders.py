@@ -78,7 +78,7 @@ def test_a_folder_of_transformers_records_its_version_and_its_files(tmp_path: Pa
     found = inspect_model(_write(tmp_path / "bert", {"config.json": BERT, "model.safetensors.index.json": SHARDS}))
     assert found is not None
     assert dict(found.versions) == {"transformers": "4.57.1"}
-    assert found.modules == {"torch"}
+    assert found.modules == set()
     assert list_model_files("models/bert", found) == [
         f"models/bert/model-0000{index}-of-00002.safetensors" for index in (1, 2)
     ]
@@ -86,9 +86,9 @@ def test_a_folder_of_transformers_records_its_version_and_its_files(tmp_path: Pa
 
 
 PARTS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "image": (_config("ViTForImageClassification"), {"torch", "PIL"}),
-    "sentence-pieces": ({**_config("XForMaskedLM"), "spiece.model": ""}, {"torch", "sentencepiece"}),
-    "fast-tokenizer": ({**_config("XForMaskedLM"), "spiece.model": "", **TOKENIZER}, {"torch"}),
+    "image": (_config("ViTForImageClassification"), {"PIL"}),
+    "sentence-pieces": ({**_config("XForMaskedLM"), "spiece.model": ""}, {"sentencepiece"}),
+    "fast-tokenizer": ({**_config("XForMaskedLM"), "spiece.model": "", **TOKENIZER}, set()),
 }
 
 
@@ -169,6 +169,17 @@ def _check(folder: Path, options: str, codes: list[str], text: str) -> None:
 
 
 REQUIREMENTS = "transformers\ntorch\npillow\ntensorflow\n"
+
+
+@pytest.mark.parametrize(("format_name", "needed"), [("huggingface", {"torch", "transformers"}), ("tensorflow", set())])
+def test_a_folder_at_a_url_needs_the_packages_of_its_format(tmp_path: Path, format_name: str, needed: set[str]) -> None:
+    _write(tmp_path, {"seldon.yaml": f"model: {{path: 's3://a/net', format: {format_name}}}\n"})
+    _write(tmp_path, {"requirements.txt": "s3fs\ntensorflow-cpu\n"})
+    found = load(tmp_path, {}, options=FOR_IMAGE).diagnostics
+    missing = {each.message.split(",")[0] for each in found if each.code == "missing-requirement"}
+    assert missing == {f"model.path needs {name}" for name in needed}
+
+
 LACKING: dict[str, tuple[dict[str, Any], str]] = {
     "tokenizer": (_config("XForMaskedLM"), "the folder has no tokenizer, which fill-mask needs"),
     "processor": (_config("XForImageClassification"), "the folder has no processor of images"),

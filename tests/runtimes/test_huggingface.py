@@ -231,6 +231,7 @@ def test_features_are_the_mean_of_the_tokens_or_what_sentence_transformers_says(
     served = serve_model("net")
     assert _post_texts(served, TEXTS)["embedding"] == pytest.approx(expected, abs=1e-5)
     assert np.array(served.predict(TEXTS)["data"]["ndarray"]) == pytest.approx(expected, abs=1e-5)
+    assert served.predict([])["data"]["ndarray"] == []
     assert served.metadata()["outputs"] == [{"name": "embedding", "datatype": "FP32", "shape": [-1, 8]}]
 
 

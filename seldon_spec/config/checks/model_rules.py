@@ -65,7 +65,8 @@ def check_model(context: RuleContext) -> Iterator[Diagnostic]:
     if row.code or found.is_pickle or found.is_program:
         yield _warn_of_code(context, row, found)
     if not context.checks_build:  # otherwise, the image needs the packages, not this environment
-        yield from _check_installed(context, row.module, f"the format {row.name}")
+        for module in (row.module, *row.needs):
+            yield from _check_installed(context, module, f"the format {row.name}")
         remote = SCHEMES.get(scheme_of(path)) if is_url(path) else None
         if remote is not None:
             yield from _check_installed(context, remote, f"{scheme_of(path)}://")

@@ -40,4 +40,5 @@ def list_needed(file: ModelFile | None, format_name: str) -> set[str]:
         format_name: of the model.
     """
     found = set() if file is None else file.modules - sys.stdlib_module_names - _OWN
-    return {FORMATS[format_name].module, *found}
+    row = FORMATS[format_name]
+    return {row.module, *row.needs, *found}

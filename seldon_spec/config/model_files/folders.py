@@ -81,11 +81,11 @@ def _inspect_huggingface(facts: HuggingFaceFacts) -> ModelFile:
         others = ", with weights of TensorFlow or Flax" if facts.has_other_weights else ", without weights"
         remedy = "save it with save_pretrained of PyTorch, which writes model.safetensors"
         return ModelFile(None, what + others, is_folder=True, remedy=remedy)
-    extra = {"PIL"} if IMAGE_TASK in facts.tasks else {"sentencepiece"} if facts.needs_sentencepiece else set()
+    modules = {"PIL"} if IMAGE_TASK in facts.tasks else {"sentencepiece"} if facts.needs_sentencepiece else set()
     return ModelFile(
         "huggingface",
         what,
-        modules=frozenset({"torch", *extra}),
+        modules=frozenset(modules),
         versions=make_versions("transformers", facts.version),
         is_folder=True,
         is_pickle=facts.has_pickles,

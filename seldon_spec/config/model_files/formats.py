@@ -34,6 +34,7 @@ class ModelFormat:
         without_code: what to write instead of a pickle, whose loading executes code.
         version_rule: for the version that a file records.
         system_packages: of Debian, without which the library cannot be imported.
+        needs: further top-level modules without which no model can be loaded.
         code: why serving any model executes code, for a diagnostic; empty: the file decides.
         is_folder: a model is a folder, so a file of its library is none.
         is_rowwise: a model processes rows, whether it describes its inputs or not. Requests of any other model share a
@@ -49,6 +50,7 @@ class ModelFormat:
     without_code: str
     version_rule: VersionRule = VersionRule.SAME
     system_packages: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     code: str = ""
     is_folder: bool = False
     is_rowwise: bool = True
@@ -138,6 +140,7 @@ _ALL = (
         ("threads", "device", "task", "parameters"),
         "save it with save_pretrained, as safetensors",
         VersionRule.NOT_OLDER,
+        needs=("torch",),
         is_folder=True,
     ),
     ModelFormat(
