@@ -147,9 +147,11 @@ def run_page(
             variables = {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port) for name, port in ports.items()}
 
             def move(text: str, http: int = http, grpc: int = grpc) -> str:
-                return text.replace("localhost:9000", f"localhost:{http}").replace(
-                    "localhost:5000", f"localhost:{grpc}"
-                )
+                moved = {"localhost:9000": f"localhost:{http}", "localhost:5000": f"localhost:{grpc}"}
+                moved["127.0.0.1:9000"] = f"127.0.0.1:{http}"
+                for old, new in moved.items():
+                    text = text.replace(old, new)
+                return text
 
             if named := FILE.match(text):
                 (folder / named[1]).write_text(text, encoding="utf-8")
