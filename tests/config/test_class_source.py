@@ -19,6 +19,8 @@ FILES = {
     "child.py": "from base import Base\n\n\nclass Child(Base):\n    tags = None\n",
     "alias.py": "from base import Base as Renamed\n",
     "outside.py": "from elsewhere import Base\n\n\nclass Child(Base):\n    pass\n",
+    "seldon.py": "from seldon_core.user_model import SeldonComponent\n\n\nclass Child(SeldonComponent):\n"
+    "    def predict(self, X, names): ...\n",
     "dotted.py": "import base\n\n\nclass Child(base.Base):\n    pass\n",
     "decorated.py": "import d\n\n\n@d.wrap\nclass Child:\n    pass\n",
     "data.py": "from dataclasses import dataclass\n\n\n@dataclass\nclass Child:\n    x: int\n    def predict(self, X): ...\n",
@@ -67,6 +69,13 @@ def test_arguments_and_hooks_are_seen(folder: Path) -> None:
     ]
     assert {"__init__", "predict"} <= found.hooks
     assert (found.position.file, found.position.line, found.position.column) == ("M.py", 1, 7)
+
+
+def test_the_base_of_seldons_wrapper_has_no_hooks(folder: Path) -> None:
+    found = _class(folder, "seldon.Child")
+    assert found.is_whole
+    assert found.hooks & {"predict", "send_feedback", "route"} == {"predict"}
+    assert (found.arguments, found.takes_any) == ((), True)
 
 
 def test_a_base_in_the_folder_gives_its_hooks_and_arguments(folder: Path) -> None:

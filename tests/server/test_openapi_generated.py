@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi import checks
 
 from tests.server.openapi_cases import CASES, TOKEN
 
 if TYPE_CHECKING:
     from tests.conftest import Running
-
-schemathesis = pytest.importorskip("schemathesis", reason="it requires Python 3.11")
-checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 GENERATED = ["no contract", "columns", "table", "tensor", "several tensors", "image", "combiner", "auth"]
 OF_CONTRACT = {"predict", "v2_infer", "aggregate", "v2_aggregate"}
@@ -60,7 +59,7 @@ def test_every_response_is_described(
 
 
 def _check(document: dict[str, Any], url: str) -> None:
-    api = schemathesis.openapi.from_dict(document)
+    api: Any = schemathesis.openapi.from_dict(document)
     for found in api.get_all_operations():
         operation = found.ok()
         modes = list(schemathesis.GenerationMode) if operation.body else [schemathesis.GenerationMode.POSITIVE]

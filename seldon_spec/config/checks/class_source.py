@@ -15,6 +15,7 @@ from seldon_spec.config.checks.class_body import Argument, ClassSource, describe
 from seldon_spec.config.checks.python_source import BadSource, Module, read_module, split_class_name
 from seldon_spec.config.paths import is_file, is_folder
 
+_COMPONENT = ("seldon_core.user_model", "SeldonComponent")
 _MAX_HOPS = 20
 _MAX_MODULES = 100
 
@@ -149,6 +150,9 @@ class _ClassReader:
             name = expression.id if isinstance(expression, ast.Name) else ""
             if name == "object" or _is_typing_base(expression):
                 continue
+            if module.imports.get(name) == _COMPONENT:
+                yield _without_hooks(describe_body(module, node))
+                continue
             if isinstance(expression, ast.Attribute) or not hops or name == node.name:
                 yield None
                 continue
@@ -161,3 +165,16 @@ def _is_typing_base(expression: ast.expr) -> bool:
     if isinstance(expression, ast.Subscript):
         expression = expression.value
     return isinstance(expression, ast.Name) and expression.id in ("Generic", "Protocol", "ABC")
+
+
+def _without_hooks(own: ClassSource) -> ClassSource:
+    """Return what a class inherits from Seldon's ``SeldonComponent``, whose hooks raise SeldonNotImplementedError."""
+    return replace(
+        own,
+        hooks=frozenset({"__init__", "load"}),
+        takes_meta=frozenset(),
+        is_whole=True,
+        arguments=(),
+        takes_any=True,
+        signatures={},
+    )

@@ -144,7 +144,12 @@ def _may_have_extra(line: Line, extra: str) -> bool:
 
 
 def _items(context: RuleContext, *path: str) -> Iterator[tuple[FieldPath, str, Origin]]:
-    """Yield the path, text and origin of each item of a key that is a text or a list of texts."""
+    """Yield the path, text and origin of each item of a key that is a text or a list of texts.
+
+    What a component has from its graph is checked with the graph.
+    """
+    if context.graph is not None and context.origin(*path) == context.graph.origin(*path):
+        return
     value = context.values.get(path)
     if isinstance(value, str):
         yield path, value, context.origin(*path)
