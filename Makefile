@@ -32,7 +32,7 @@ help:
 	@echo 'make test-browser  installs Playwright, and uses the web page in Chromium (Debian package chromium)'
 	@echo 'make test-ray  installs Ray, compares its responses with those of the server, and tests the command ray'
 	@echo 'make test-runtimes  installs the libraries of model files, trains small models, and serves them'
-	@echo 'make test-pages  runs the examples, and the commands of README and docs as pasted'
+	@echo 'make test-pages  runs the examples, what init writes, and the commands of README and docs as pasted'
 	@echo 'make test-benchmarks  runs the commands of benchmarks/ on real servers; with wrk and h2load'
 	@echo 'make lock      update requirements/ after a change in pyproject.toml; UPGRADE=1 moves to the newest releases'
 	@echo 'make lint, make types, make docs, make clean'

@@ -18,6 +18,8 @@ from seldon_spec.config.loader import load
 from seldon_spec.config.model import ServiceType
 from seldon_spec.config.schema.lookup import load_schema
 
+pytestmark = pytest.mark.pages
+
 Serve = Callable[[Path], AbstractContextManager[Any]]
 
 FILES = {"seldon.yaml", "requirements.txt", ".dockerignore", "seldon.schema.json"}

@@ -18,6 +18,8 @@ import yaml
 
 from seldon_spec.cli.main import run
 
+pytestmark = pytest.mark.pages
+
 Serve = Callable[[Path], AbstractContextManager[Any]]
 
 FILES = {"seldon.yaml", "requirements.txt", ".dockerignore", "seldon.schema.json"}

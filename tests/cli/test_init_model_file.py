@@ -20,6 +20,8 @@ from sklearn.preprocessing import FunctionTransformer
 from seldon_spec.cli.main import run
 from tests.config.test_model_files import Hostile
 
+pytestmark = pytest.mark.pages
+
 FILES = {"seldon.yaml", "requirements.txt", ".dockerignore", "seldon.schema.json"}
 
 Serve = Callable[[Path], AbstractContextManager[Any]]
