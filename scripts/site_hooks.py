@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 COPIED = ("SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md")
 BOOSTS = {
+    3.5: ("class",),
     3.0: ("requests",),
     2.5: ("troubleshooting",),
     2.0: ("reference", "commands"),
-    1.5: ("class", "quickstart"),
+    1.5: ("compose", "image-model", "model-contract", "quickstart"),
     0.3: ("gallery", "benchmarks"),
     0.1: ("contributing", "changelog"),
 }
