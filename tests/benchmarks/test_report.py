@@ -15,7 +15,10 @@ pytestmark = pytest.mark.benchmarks
 ROOT = Path(__file__).parents[2]
 PUBLISHED = [
     ROOT / "benchmarks" / "results" / f"{name}.json"
-    for name in ("speed", "scaling", "memory", "batching-logistic", "batching-forest", "observed", "heads")
+    for name in (
+        *("speed", "scaling", "memory", "batching-logistic", "batching-forest", "observed", "heads"),
+        *(f"model-files-{model}" for model in ("logistic", "forest", "boosted", "exported")),
+    )
 ]
 PAGE = ROOT / "docs" / "benchmarks.md"
 
