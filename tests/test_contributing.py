@@ -15,6 +15,8 @@ import pytest
 
 from tests.test_package_structure import LEVELS, PACKAGE
 
+pytestmark = pytest.mark.pages
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 COPIED = ("benchmarks", "docs", "examples", "schemas", "scripts", "seldon_spec", "tests")
