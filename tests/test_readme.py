@@ -125,6 +125,16 @@ def run_block(commands: list[str], folder: Path, environ: dict[str, str]) -> str
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def add_curl(folder: Path, environ: dict[str, str]) -> dict[str, str]:
+    """Return an environment that has curl; on a machine without it, the substitute is written below the folder."""
+    if shutil.which("curl") is not None:
+        return environ
+    (folder / "bin").mkdir()
+    (folder / "bin" / "curl").write_text(CURL.format(python=sys.executable))
+    (folder / "bin" / "curl").chmod(0o755)
+    return {**environ, "PATH": f"{environ['PATH']}:{folder / 'bin'}"}
+
+
 def run_page(
     page: str,
     folder: Path,
@@ -133,11 +143,7 @@ def run_page(
     is_run: Callable[[list[str]], bool],
 ) -> list[str]:
     """Write the files of a page, run the console blocks that ``is_run`` selects, and return their commands."""
-    environ = {**environ, "PATH": f"{environ['PATH']}:{folder / 'bin'}"}
-    if shutil.which("curl") is None:
-        (folder / "bin").mkdir()
-        (folder / "bin" / "curl").write_text(CURL.format(python=sys.executable))
-        (folder / "bin" / "curl").chmod(0o755)
+    environ = add_curl(folder, environ)
     seen: list[str] = []
     for language, text in read_blocks(page):
         steps = list(read_steps(text)) if language == "console" else []
@@ -228,6 +234,7 @@ def test_the_first_model_of_the_readme_works_in_an_empty_environment(
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8"}
     environ |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}  # of this machine's index
     (tmp_path / "home").mkdir()
+    environ = add_curl(tmp_path / "home", environ)
     with reserve_ports(3) as (http, grpc, metrics):
         ports = {"HTTP": http, "GRPC": grpc, "METRICS": metrics}
         environ |= {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port) for name, port in ports.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from seldon_spec.config.model_files.tensorflow import (
     read_saved_model,
 )
 from seldon_spec.runtimes.estimators import Entry, ModelFileError
+from seldon_spec.runtimes.named_inputs import name_inputs
 
 _MAX_MESSAGE = 500
 _DTYPES = {"FP16": "float16", "FP32": "float32", "FP64": "float64", "BYTES": "object"}
@@ -94,13 +95,7 @@ class TensorFlowModel:
             raise ModelFileError(f"model.options.signature: {wrong} has a type that no array can hold")
 
     def predict(self, X: Any, names: Sequence[str] | None = None) -> Any:
-        if isinstance(X, Mapping):
-            found = self.infer(dict(X))
-        elif len(self._inputs) > 1 and len(names or ()) > 1 and X.ndim == 2:
-            found = self.infer({name: X[:, index] for index, name in enumerate(names or ())})
-        else:
-            found = self.infer({next(iter(self._inputs)): X})
-        return next(iter(found.values()))
+        return next(iter(self.infer(name_inputs(X, names, list(self._inputs))).values()))
 
     def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
         if len(inputs) == len(self._inputs) == 1:  # under any name
@@ -131,7 +126,7 @@ class TensorFlowModel:
         array = np.asarray(array)
         is_text = array.dtype.kind in "OUS"
         if is_text != (each.datatype == "BYTES"):
-            wanted, found = ("text", "numbers") if is_text is False else ("numbers", "text")
+            wanted, found = ("numbers", "text") if is_text else ("text", "numbers")
             raise SeldonMicroserviceException(
                 f"input {each.name}: the model takes {wanted}, and the request has {found}"
             )

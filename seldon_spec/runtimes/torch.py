@@ -14,6 +14,7 @@ from seldon_spec import SeldonMicroserviceException
 from seldon_spec.config.model_files.spec import ModelOptions
 from seldon_spec.config.model_files.torch import TorchContents, read_archive
 from seldon_spec.runtimes.estimators import Entry, ModelFileError
+from seldon_spec.runtimes.named_inputs import name_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -93,13 +94,8 @@ class TorchModel:
         self._required = len(self._inputs) - may_be_absent
 
     def predict(self, X: Any, names: Sequence[str] | None = None) -> Any:
-        if isinstance(X, Mapping):
-            found = self.infer(dict(X))
-        elif len(self._inputs) > 1 and len(names or ()) > 1 and X.ndim == 2:
-            found = self.infer({name: X[:, index] for index, name in enumerate(names or ())})
-        else:
-            found = self.infer({self._inputs[0].name: X})
-        return next(iter(found.values()))
+        inputs = name_inputs(X, names, [each.name for each in self._inputs])
+        return next(iter(self.infer(inputs).values()))
 
     def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
         import torch

@@ -26,6 +26,7 @@ from seldon_spec.config.model_files.protobuf import MAX_FIELDS
 from seldon_spec.config.model_files.spec import ModelOptions
 from seldon_spec.config.schema.lookup import field_schema
 from seldon_spec.errors import Severity
+from tests.config.protobuf_fields import write_field
 
 ROWS = np.arange(12.0).reshape(6, 2)
 
@@ -349,28 +350,22 @@ def test_validate_compares_the_requirements(tmp_path: Path, line: str, count: in
     assert found.count("model-version") == count
 
 
-def _varint(value: int) -> bytes:
-    head = b""
-    while value > 0x7F:
-        head += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return head + bytes([value])
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    """Return a field of protobuf: an integer, or bytes."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
 def _onnx(ir_version: int = 8, opset: int = 17, graph: bytes = b"") -> bytes:
-    return _field(1, ir_version) + _field(2, b"tests") + _field(7, graph) + _field(8, _field(1, b"") + _field(2, opset))
+    return (
+        write_field(1, ir_version)
+        + write_field(2, b"tests")
+        + write_field(7, graph)
+        + write_field(8, write_field(1, b"") + write_field(2, opset))
+    )
 
 
 def _weights(file: bytes) -> bytes:
     """Return an initializer of a graph with its contents in another file."""
-    return _field(5, _field(13, _field(1, b"location") + _field(2, file)) + _field(13, _field(1, b"offset")))
+    return write_field(
+        5,
+        write_field(13, write_field(1, b"location") + write_field(2, file))
+        + write_field(13, write_field(1, b"offset")),
+    )
 
 
 ONNX_FILES: dict[str, tuple[bytes, str | None, dict[str, str], tuple[str, ...]]] = {
@@ -381,10 +376,10 @@ ONNX_FILES: dict[str, tuple[bytes, str | None, dict[str, str], tuple[str, ...]]]
     "weights": (_onnx(graph=_weights(b"a.bin") + _weights(b"b/c") + _weights(b"a.bin")), "onnx", {}, ("a.bin", "b/c")),
     "a-long-name": (_onnx(graph=_weights(b"x" * 5000)), None, {}, ()),
     "an-odd-name": (_onnx(graph=_weights(b"a\nRUN x")), None, {}, ()),
-    "tensorflow": (_field(1, 1) + _field(2, b"graph"), None, {}, ()),
-    "no-graph": (_field(1, 8) + _field(2, b"tests"), None, {}, ()),
+    "tensorflow": (write_field(1, 1) + write_field(2, b"graph"), None, {}, ()),
+    "no-graph": (write_field(1, 8) + write_field(2, b"tests"), None, {}, ()),
     "truncated": (_onnx(graph=b"\x00" * 99)[:50], None, {}, ()),
-    "a-group": (_field(1, 8) + b"\x0b\x0c", None, {}, ()),
+    "a-group": (write_field(1, 8) + b"\x0b\x0c", None, {}, ()),
     "a-long-integer": (b"\x08" + b"\xff" * 20, None, {}, ()),
     "many-fields": (_onnx(graph=b"\x08\x00" * (MAX_FIELDS + 1)), None, {}, ()),
 }

@@ -20,6 +20,7 @@ from seldon_spec.config.model_files.tensorflow import (
     read_saved_model,
 )
 from seldon_spec.errors import Severity, SpecError
+from tests.config.protobuf_fields import write_field
 
 BERT = {"architectures": ["BertForSequenceClassification"], "transformers_version": "4.57.1", "model_type": "bert"}
 TOKENIZER = {"tokenizer.json": "{}"}
@@ -197,41 +198,30 @@ def test_a_file_that_the_folder_lacks_is_an_error(tmp_path: Path, files: dict[st
     _check(tmp_path, "{}", ["no-such-file"], text)
 
 
-def _varint(value: int) -> bytes:
-    head = b""
-    while value > 0x7F:
-        head += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return head + bytes([value])
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    """Return a field of protobuf: an integer, or bytes."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value % (1 << 64))
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
 def _tensor(name: bytes, dtype: int, shape: list[int] | None) -> bytes:
     """Return an entry for an input or an output of a signature."""
-    sizes = b"" if shape is None else b"".join(_field(2, _field(1, size) if size else b"") for size in shape)
-    sizes = _field(3, 1) if shape is None else sizes
-    return _field(1, name) + _field(2, _field(1, name + b":0") + _field(2, dtype) + _field(3, sizes))
+    sizes = b"" if shape is None else b"".join(write_field(2, write_field(1, size) if size else b"") for size in shape)
+    sizes = write_field(3, 1) if shape is None else sizes
+    return write_field(1, name) + write_field(
+        2, write_field(1, name + b":0") + write_field(2, dtype) + write_field(3, sizes)
+    )
 
 
 SIGNATURE = (
-    _field(1, _tensor(b"x", 1, [-1, 4])) + _field(1, _tensor(b"a", 7, [-1])) + _field(2, _tensor(b"y", 9, None))
-    + _field(3, b"tensorflow/serving/predict")
+    write_field(1, _tensor(b"x", 1, [-1, 4])) + write_field(1, _tensor(b"a", 7, [-1])) + write_field(2, _tensor(b"y", 9, None))
+    + write_field(3, b"tensorflow/serving/predict")
 )  # fmt: skip
 
 
 def _graph(*signatures: bytes, tag: bytes = b"serve", version: bytes = b"2.16.1", value: bytes = SIGNATURE) -> bytes:
-    entries = b"".join(_field(5, _field(1, name) + _field(2, value)) for name in signatures)
-    return _field(2, _field(1, _field(4, tag) + _field(5, version)) + _field(2, b"\xff" * 50) + entries)
+    entries = b"".join(write_field(5, write_field(1, name) + write_field(2, value)) for name in signatures)
+    return write_field(
+        2, write_field(1, write_field(4, tag) + write_field(5, version)) + write_field(2, b"\xff" * 50) + entries
+    )
 
 
 def _saved(*graphs: bytes) -> bytes:
-    return _field(1, 1) + b"".join(graphs)
+    return write_field(1, 1) + b"".join(graphs)
 
 
 DEFAULT = b"serving_default"
