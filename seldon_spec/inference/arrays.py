@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -36,6 +35,7 @@ TEXT_BYTES_ALWAYS = 1 << 20
 """Up to this size fixed-width text is used in any case, as numpy would."""
 
 _CACHED_WIDTH = 1024  # columns; what wider tables need is not cached
+_CACHED_WIDTHS = 64
 _NUMPY_TEXT_WIDTH = 32  # numpy's width for a float in an array of text
 _INTEGERS = frozenset({int})
 _SCALARS = frozenset({int, float, bool})
@@ -83,8 +83,11 @@ def array_from_nested(value: object, allowance: int = TEXT_BYTES_ALWAYS) -> Arra
 
 def array_from_leaves(shape: tuple[int, ...], leaves: list[Any], types: set[type], allowance: int) -> Array:
     """Return the array of what ``flatten_nested`` returned; see ``array_from_nested``."""
-    if types.issubset(_SCALARS):
-        return _numbers(leaves).reshape(shape)
+    if types <= _SCALARS:
+        try:
+            return np.array(leaves).reshape(shape)
+        except (OverflowError, ValueError) as error:  # an integer among floats that no float can hold
+            raise PayloadError(f"the numbers fit no array: {error}") from error
     if str in types and types.issubset(_SCALARS | {str}):
         return _texts(leaves, types, allowance).reshape(shape)
     check_depth(leaves)
@@ -101,33 +104,22 @@ def flatten_nested(value: object) -> tuple[tuple[int, ...], list[Any], set[type]
     level: list[Any] = [value]
     while len(level) == 1 and type(level[0]) is list:  # one row, as in most small requests, is the list of leaves
         level = level[0]
-        _add_dimension(shape, len(level))
+        shape.append(len(level))
     while (types := set(map(type, level))) == {list}:
         lengths = set(map(len, level))
         if len(lengths) > 1:
             raise PayloadError(f"the rows of an array differ in length: {_some(lengths)}")
-        _add_dimension(shape, lengths.pop())
+        shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
     if list in types:
         raise PayloadError("the rows of an array differ in depth: a list has both lists and single values")
-    return tuple(shape), level, types
-
-
-def _add_dimension(shape: list[int], size: int) -> None:
-    if len(shape) == MAX_DIMENSIONS:
+    if len(shape) > MAX_DIMENSIONS:
         raise PayloadError(f"an array has more than {MAX_DIMENSIONS} dimensions")
-    shape.append(size)
+    return tuple(shape), level, types
 
 
 def _some(lengths: set[int]) -> str:
     return ", ".join(map(str, sorted(lengths)[:5])) + (", ..." if len(lengths) > 5 else "")
-
-
-def _numbers(leaves: list[Any]) -> Array:
-    try:
-        return np.array(leaves)
-    except (OverflowError, ValueError) as error:  # an integer among floats that no float can hold
-        raise PayloadError(f"the numbers fit no array: {error}") from error
 
 
 def _texts(leaves: list[Any], types: set[type], allowance: int) -> Array:
@@ -211,10 +203,23 @@ def is_masked(value: object) -> bool:
     return bool(np.any(mask if mask.dtype.names is None else np.ma.flatten_mask(mask)))
 
 
+class _ByWidth(dict[int, T]):
+    """The results of a function of a count of columns, for up to 64 counts."""
+
+    def __init__(self, make: Callable[[int], T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, width: int) -> T:
+        made = self._make(width)
+        if width <= _CACHED_WIDTH and len(self) < _CACHED_WIDTHS:
+            self[width] = made
+        return made
+
+
 def cached_by_width(make: Callable[[int], T]) -> Callable[[int], T]:
-    """Cache a function of a count of columns for the counts that are in use."""
-    cached = lru_cache(maxsize=64)(make)
-    return lambda width: cached(width) if width <= _CACHED_WIDTH else make(width)
+    """Cache a function of a count of columns for the counts that are in use; a cached result costs no Python call."""
+    return _ByWidth(make).__getitem__
 
 
 @cached_by_width

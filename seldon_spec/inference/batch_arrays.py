@@ -72,6 +72,8 @@ def _concat(arrays: Sequence[Array]) -> Array:
 def count_rows(message: Message) -> float:
     """Return the number of rows of a request; NaN if it has none."""
     payload = message.payload
+    if type(payload) is np.ndarray:
+        return payload.shape[0] if payload.ndim > 1 else 1
     if isinstance(message, AggregateMessage):
         return math.nan
     if message.payload_type is PayloadType.TENSORS and payload:

@@ -144,7 +144,8 @@ class RequestProcessor:
         return request
 
     def _call_component(self, call: Call, request: Request) -> None:
-        component, record = self._built, self._recorder(call.operation)
+        component, record = self._component, self._recorder(call.operation)
+        assert component is not None  # decoding a call sets it
         try:
             if self._trace is None or call.request_context is None:
                 response = component.call(request, record)
@@ -211,7 +212,7 @@ class RequestProcessor:
     def _finish(self, call: Call, outcome: str) -> None:
         call.ended_at = ended_at = time.perf_counter()
         self._observe(
-            call.operation.value,
+            call.operation,
             outcome,
             ended_at - call.arrived_at,
             call.dequeued_at - call.arrived_at + call.waited_seconds,

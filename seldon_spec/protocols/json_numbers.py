@@ -50,7 +50,7 @@ def is_orjson_exact(text: bytes) -> bool:
     """Return whether orjson reads a text as ``json`` does, or refuses it."""
     if b"0" * (_LONGEST_EXACT + 1) in text.translate(_DIGITS_AS_ZERO) and _LONG_INTEGER.search(text):
         return False
-    return text.count(b"[") + text.count(b"{") <= _MOST_OPENINGS
+    return len(text) <= _MOST_OPENINGS or text.count(b"[") + text.count(b"{") <= _MOST_OPENINGS
 
 
 def read_array(view: memoryview, start: int) -> tuple[Array, int]:

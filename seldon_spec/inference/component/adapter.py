@@ -31,7 +31,7 @@ from seldon_spec.inference.component.hooks import (
 )
 from seldon_spec.inference.component.infer import find_infer
 from seldon_spec.inference.component.operations import SCORED, find_main, find_validated
-from seldon_spec.inference.component.response import build_response_message, merge_meta
+from seldon_spec.inference.component.response import build_array_message, build_response_message, merge_meta
 from seldon_spec.inference.component.results import check_route, check_tags, is_flat, name_outputs, unwrap
 from seldon_spec.inference.component.tensors import tensors_to_array
 from seldon_spec.inference.contract.validation import Mode, RequestValidation
@@ -123,6 +123,8 @@ class Adapter:
         self._validation = None if validation is None or (validation.is_off and not has_tables) else validation
         self._accepts = None if self._validation is None else self._validation.quick_check
         self._has_arguments = bool(self._arguments.kinds)
+        # nearly all classes: nothing is added to what the methods return
+        self._returns_arrays = not (self._tags or self._metrics or self._score or self._infer or self._request_path)
         self._reads_rows = validation is not None and validate_requests == "reject"
         has_raw_predict = any(self._raw[Operation.PREDICT, transport] for transport in Transport)
         has_predict = Operation.PREDICT in plain or has_raw_predict
@@ -158,11 +160,11 @@ class Adapter:
         that it returned, ``metrics()``, ``tags()`` and ``class_names``.
         """
         operation = request.operation
+        is_predict = operation is Operation.PREDICT
         if operation is Operation.METADATA:
             return Response(Message(PayloadType.JSON, self.metadata))
         if operation is Operation.FEEDBACK:
             self._record_reward(request, record)
-        is_predict = operation is Operation.PREDICT
         if is_predict and self._infer is not None and (self._infers_all or request.codec.has_tensors):
             return self._respond(operation, self._infer(self._read_inputs(request)), request.message, {}, record)
         if is_predict and self._main is not Operation.PREDICT and request.codec.has_tensors:
@@ -284,6 +286,9 @@ class Adapter:
         self, operation: Operation, result: Any, message: Message, scores: Mapping[str, Any], record: RecordMetrics
     ) -> Response:
         """Build the response to a message from what the class returned."""
+        if self._returns_arrays and type(result) is np.ndarray and operation in _ROWWISE:
+            meta = merge_meta(operation, message, {}, (), {}) if message.meta else {}
+            return Response(build_array_message(result, message, meta, self._class_names))
         payload, tags, metrics = (result, None, None) if operation is Operation.HEALTH else unwrap(result)
         if operation is Operation.FEEDBACK and payload is None:
             payload = np.array([])
@@ -330,7 +335,7 @@ class Adapter:
         payload = NOT_IMPLEMENTED if hook is None else call_hook(hook, message)
         if payload is NOT_IMPLEMENTED:
             return []
-        if not self._has_logged_dimensions and is_flat(payload):
+        if not self._has_logged_dimensions and getattr(payload, "ndim", 0) != 2 and is_flat(payload):
             self._has_logged_dimensions = True
             logger.warning(
                 "%s.predict returned an array with fewer than two dimensions: it is sent as it is, without names of "

@@ -32,6 +32,8 @@ from seldon_spec.inference.message import (
 _KEEP_META = frozenset({Operation.PREDICT, Operation.TRANSFORM_INPUT, Operation.TRANSFORM_OUTPUT, Operation.AGGREGATE})
 """The operations whose response keeps the request's ``meta``; the others keep only its puid."""
 
+_MERGED = frozenset({"puid", "tags", "metrics", "requestPath"})
+
 ClassNames = Callable[[Any], Any]
 """Takes the default column names; returns the class's own, or the default ones if it has none."""
 
@@ -66,7 +68,7 @@ def build_response_message(
     if type(payload) is not np.ndarray and are_images(payload):
         return _image_message(payload, request, meta, output)
     if isinstance(payload, (list, np.ndarray)):
-        return _array_message(payload, request, meta, class_names)
+        return build_array_message(payload, request, meta, class_names)
     if isinstance(payload, dict):
         if isinstance(payload, NamedArrays):
             return _named_message(payload, request, meta)
@@ -76,7 +78,7 @@ def build_response_message(
     if isinstance(payload, str):
         return Message(PayloadType.TEXT, payload, None, meta)
     if isinstance(payload, tuple):
-        return _array_message(list(payload), request, meta, class_names)
+        return build_array_message(list(payload), request, meta, class_names)
     if is_any(payload):
         return Message(PayloadType.CUSTOM, payload, None, meta)
     return _convert(payload, operation, request, meta, class_names, output)
@@ -95,7 +97,7 @@ def _convert(
         if payload is None:
             return Message(PayloadType.JSON, None, None, meta)
         if isinstance(payload, (bool, int, float)):
-            return _array_message(np.asarray(payload), request, meta, None)
+            return build_array_message(np.asarray(payload), request, meta, None)
     if isinstance(payload, memoryview):
         return Message(PayloadType.BINARY, bytes(payload), None, meta)
     opened = open_container(payload)
@@ -107,11 +109,11 @@ def _convert(
         return _table_message(payload, request, meta, class_names)
     array = find_column(payload)
     if array is not None:
-        message = _array_message(array, request, meta, class_names, columns)
+        message = build_array_message(array, request, meta, class_names, columns)
         message.table = None if columns is None else payload
         return message
     if isinstance(payload, (Sequence, Iterator, deque, ValuesView)):
-        return _array_message(list(payload), request, meta, class_names)
+        return build_array_message(list(payload), request, meta, class_names)
     shown = short_repr(payload)
     raise ResultError(f"Unknown data type returned as payload (must be list or np array):{shown}")
 
@@ -119,7 +121,7 @@ def _convert(
 def _table_message(table: Any, request: Message, meta: dict[str, Any], class_names: ClassNames | None) -> Message:
     """Build the message for a table whose columns have types of their own."""
     columns = find_columns(table)
-    message = _array_message(join_columns(columns), request, meta, class_names, table.columns)
+    message = build_array_message(join_columns(columns), request, meta, class_names, table.columns)
     message.table = table
     if len({column.dtype.kind == "f" for column in columns}) > 1 and message.payload.dtype.kind == "f":
         # integers stay integers in JSON
@@ -141,7 +143,7 @@ def _image_message(images: Any, request: Message, meta: dict[str, Any], output: 
     if not isinstance(images, (list, tuple)):
         return Message(PayloadType.BINARY, files[0], None, meta)
     texts = [base64.b64encode(file).decode("ascii") for file in files.tolist()]
-    return _array_message(np.array(texts, dtype=object), request, meta, None)
+    return build_array_message(np.array(texts, dtype=object), request, meta, None)
 
 
 def _named_message(arrays: NamedArrays, request: Message, meta: dict[str, Any]) -> Message:
@@ -161,13 +163,13 @@ def _named_message(arrays: NamedArrays, request: Message, meta: dict[str, Any]) 
         return Message(PayloadType.TENSORS, tensors, [], meta, request.encoding)
     values: list[Array] = list(arrays.values())
     if len(values) == 1:
-        return _array_message(values[0], request, meta, None)
+        return build_array_message(values[0], request, meta, None)
     columns = [array.reshape(-1) for array in values if array.ndim == 1 or array.shape[1:] == (1,)]
     if len(columns) != len(values) or len({len(column) for column in columns}) != 1:
         return Message(PayloadType.JSON, {**arrays}, None, meta)
     if not all(column.dtype.kind in "biuf" for column in columns):
         return Message(PayloadType.JSON, {**arrays}, None, meta)
-    return _array_message(np.stack(columns, axis=1), request, meta, None, arrays)
+    return build_array_message(np.stack(columns, axis=1), request, meta, None, arrays)
 
 
 def is_any(payload: object) -> bool:
@@ -177,9 +179,20 @@ def is_any(payload: object) -> bool:
     return getattr(descriptor, "full_name", None) == "google.protobuf.Any"
 
 
-def _array_message(
+def build_array_message(
     payload: Any, request: Message, meta: dict[str, Any], class_names: ClassNames | None, columns: Any = None
 ) -> Message:
+    """Build the message for an array or a list.
+
+    Args:
+        payload: the array or the list.
+        request, meta, class_names: see ``build_response_message``.
+        columns: the names of its columns, unless the class has ``class_names``; None: the default ones.
+
+    Raises:
+        ComponentFailed: ``class_names`` raised.
+        UnwritableResult: the list cannot be converted to an array.
+    """
     original = payload if isinstance(payload, list) else None
     array = _as_array(payload)
     if array.dtype.names is not None:  # a structured array is a table
@@ -234,6 +247,8 @@ def merge_meta(
         UnwritableResult: the component changed the request's ``meta`` into something unreadable.
     """
     before: Mapping[str, Any] = request.meta or {}
+    if _MERGED.isdisjoint(before) and not (tags or metrics or request_path):
+        return {}
     puid = before.get("puid")
     if operation not in _KEEP_META:
         before = {}

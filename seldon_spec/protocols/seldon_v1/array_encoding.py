@@ -18,6 +18,8 @@ class ArrayEncoding(Enum):
     NDARRAY = "ndarray"
     TFTENSOR = "tftensor"
 
+    __hash__ = object.__hash__  # Enum's own is a function in Python
+
 
 def set_encoding(message: Message, operation: Operation) -> Message:
     """Set the encoding of a message that is to be written: that of the request, where the array allows it.

@@ -18,6 +18,8 @@ _META_MEMBERS: tuple[tuple[str, type, str], ...] = (
     ("requestPath", dict, "an object"),
 )
 
+_TEXTS = frozenset({str})
+
 _MEMBERS = frozenset({"status", "meta", "data", "binData", "strData", "jsonData"})
 """The members of a message."""
 
@@ -39,7 +41,7 @@ def message_from_tree(
     """
     if not isinstance(tree, dict):
         raise PayloadError(f"Invalid request data type: {describe_tree(tree)}; {_EXPECTED}")
-    meta = _decode_meta(tree)
+    meta = _decode_meta(tree) if "meta" in tree else None
     if "data" in tree:
         return _decode_data(tree["data"], meta, allowance, keeps_rows)
     if "jsonData" in tree:
@@ -77,9 +79,7 @@ def describe_tree(tree: object) -> str:
     return f"a list of {len(tree)}" if isinstance(tree, list) else repr(tree)[:100]
 
 
-def _decode_meta(tree: dict[str, Any]) -> dict[str, Any] | None:
-    if "meta" not in tree:
-        return None
+def _decode_meta(tree: dict[str, Any]) -> dict[str, Any]:
     meta = tree["meta"]
     if not isinstance(meta, dict):
         raise PayloadError("meta is not an object")
@@ -97,7 +97,8 @@ def _decode_data(data: object, meta: dict[str, Any] | None, allowance: int, keep
     if names:
         if not isinstance(names, list):
             raise PayloadError("data.names is not a list")
-        check_depth(names)
+        if not _TEXTS.issuperset(map(type, names)):
+            check_depth(names)
     if "tensor" in data:
         return Message(PayloadType.ARRAY, _decode_tensor(data["tensor"]), names, meta, ArrayEncoding.TENSOR)
     if "ndarray" in data:

@@ -6,7 +6,7 @@ Only the spelling of a number may differ, such as ``1e16`` for ``1e+16``.
 from __future__ import annotations
 
 import base64
-import math
+from functools import lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
@@ -20,6 +20,8 @@ from seldon_spec.protocols.json_style import JsonStyle, write_json, write_part
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 _TEXT = frozenset({str})
+_NUMBERS = frozenset("iuf")
+_AS_LISTS = frozenset({ArrayEncoding.NDARRAY, ArrayEncoding.TENSOR})
 _FEW = 32  # for so few numbers Python is faster than numpy
 
 
@@ -72,13 +74,18 @@ def _payload_member(message: Message) -> dict[str, Any]:
 
 def _write_numbers(message: Message, style: JsonStyle) -> bytes | None:
     """Write an array of finite numbers in one line; return None for any other message."""
+    array = message.payload
+    if type(array) is not np.ndarray or array.dtype.kind not in _NUMBERS or not array.ndim or style.indent is not None:
+        return None  # a subclass of ndarray may have a mask
+    if array.size <= _FEW and message.has_default_names and not message.meta and message.encoding in _AS_LISTS:
+        return _write_few(array, message, style)
     if message.encoding is ArrayEncoding.NDARRAY:
         member = "ndarray"
     elif message.encoding is ArrayEncoding.TENSOR:
         member = "tensor"
     else:
         return None
-    if style.indent is not None or not _is_finite(message.payload):
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         return None
     names = orjson.Fragment(_write_names(message, style))
     numbers, options = _numbers(message)
@@ -92,13 +99,28 @@ def _write_numbers(message: Message, style: JsonStyle) -> bytes | None:
         return None
 
 
-def _is_finite(array: Array) -> bool:
-    """Return whether an array has at least one dimension and only finite numbers."""
-    if array.ndim == 0 or array.dtype.kind not in "iuf" or type(array) is not np.ndarray:  # it may have a mask
-        return False
-    if array.size <= _FEW:
-        return all(map(math.isfinite, array.ravel().tolist()))
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def _write_few(array: Array, message: Message, style: JsonStyle) -> bytes | None:
+    """Write an array of few numbers without ``meta``, as most responses are; None: a number is not finite."""
+    value: Any = array.tolist() if message.original is None else message.original
+    if message.encoding is ArrayEncoding.TENSOR:
+        value = {"shape": array.shape, "values": array.ravel().tolist()}
+    try:
+        text = orjson.dumps(value)
+    except TypeError:  # a number of a type that orjson does not know
+        return None
+    if b"null" in text:  # orjson's form of NaN and infinity
+        return None
+    start, end = _frame(message.encoding, len(message.names), style.sort_keys)
+    return b"".join((start, text, end))
+
+
+@lru_cache(maxsize=256)
+def _frame(encoding: ArrayEncoding, width: int, is_sorted: bool) -> tuple[bytes, bytes]:  # noqa: FBT001
+    """Return the text before and after the value of a message with default names and without ``meta``."""
+    names, member = b'"names":' + _default_names_text(width), b'"%s":' % encoding.value.encode()
+    if is_sorted:
+        return b'{"data":{' + names + b"," + member, b'},"meta":{}}\n'
+    return b'{"data":{' + member, b"," + names + b'},"meta":{}}\n'
 
 
 def _numbers(message: Message) -> tuple[Any, int]:
