@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 Wire: TypeAlias = "bytes | bytearray | memoryview"
+T = TypeVar("T")
+
+SHORT_BYTES = 1024
+"""Messages of up to this length are read and written by what is known of earlier ones."""
 
 _WITH_LENGTH = 2
 _KIND = 0x87  # the bits of a tag for the kind of its value, and for more bytes of the tag
@@ -13,6 +17,35 @@ _KIND = 0x87  # the bits of a tag for the kind of its value, and for more bytes 
 
 class NotPlain(Exception):
     """Only the protobuf library can read the message."""
+
+
+class KnownHeads(Generic[T]):
+    """What messages have before the numbers at their end, and what was read from it.
+
+    The requests of a client often differ in nothing but these numbers. Of each length of a message the last one is
+    kept, so the number of heads is limited.
+    """
+
+    def __init__(self) -> None:
+        self._by_length: dict[int, tuple[bytes, T]] = {}
+
+    def find(self, wire: Wire) -> tuple[int, T] | None:
+        """Return where the numbers of a message start, and what was read from its head; None: it is not known."""
+        known = self._by_length.get(len(wire))
+        if known is None or wire[: len(known[0])] != known[0]:
+            return None
+        return len(known[0]), known[1]
+
+    def add(self, wire: Wire, start: int, found: T) -> None:
+        """Add a message that ends with numbers.
+
+        Args:
+            wire: the message; a long one is not added.
+            start: where its numbers start.
+            found: what was read from the bytes before them; it must not be changed.
+        """
+        if len(wire) <= SHORT_BYTES:
+            self._by_length[len(wire)] = bytes(wire[:start]), found
 
 
 def iter_members(wire: Wire, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:

@@ -604,6 +604,14 @@ def test_broken_protobuf_is_read_alike(drawn: st.DataObject) -> None:
     assert_proto_is_read_alike(message[:place] + junk + message[place + drawn.draw(st.integers(0, 5)) :])
 
 
+@given(st_numpy.arrays(np.float64, st_numpy.array_shapes(max_dims=3, max_side=4)), st.data())
+def test_a_tensor_with_a_known_head_is_read_alike(array: Any, drawn: st.DataObject) -> None:
+    sent = proto_message.encode_message(response(array, ArrayEncoding.TENSOR, {}))
+    assert_proto_is_read_alike(sent)
+    numbers = drawn.draw(st.binary(min_size=array.nbytes, max_size=array.nbytes))
+    assert_proto_is_read_alike(sent[: -array.nbytes] + numbers)
+
+
 @given(st_numpy.arrays(np.float64, st_numpy.array_shapes(max_dims=2, max_side=6)), st.booleans(), metas)
 def test_any_numbers_come_back_over_protobuf(array: Any, is_tensor: bool, meta: dict[str, Any]) -> None:
     encoding = ArrayEncoding.TENSOR if is_tensor else ArrayEncoding.NDARRAY

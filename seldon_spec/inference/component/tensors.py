@@ -45,7 +45,9 @@ def tensors_to_array(message: Message) -> Message:
         payload: Any = make_pandas(table_of_tensors(tensors, names), "content_type pd")
         names = [str(column) for column in payload.columns]
     elif len(tensors) == 1 and content_type is None:
-        payload = fill_masked(decode_elements(tensors[0]))
+        payload = decode_elements(tensors[0])
+        if type(payload) is not np.ndarray:
+            payload = fill_masked(payload)
         if tensors[0].content_type == "json" and payload.size == 1:
             payload_type, payload = PayloadType.JSON, payload.reshape(-1)[0]
     else:
@@ -125,7 +127,7 @@ def decode_elements(tensor: Tensor, *, prefers_text: bool = True) -> Array:
         PayloadError: an element is not what the content type says.
     """
     array: Array = tensor.array
-    if array.dtype != object:
+    if array.dtype.kind != "O":
         return array
     decode = DECODERS.get(tensor.content_type or "")
     if decode is not None:

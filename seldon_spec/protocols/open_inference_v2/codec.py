@@ -277,9 +277,9 @@ class OpenInferenceCodec:
         message.version = options.version
         if options.outputs:
             message.outputs = tuple([output.name for output in options.outputs])
-        inputs = {tensor.name: dict(tensor.parameters) for tensor in tensors if tensor.parameters}
-        if inputs:
-            meta["inputs"] = inputs
+        for tensor in tensors:
+            if tensor.parameters:
+                meta.setdefault("inputs", {})[tensor.name] = dict(tensor.parameters)
         return message
 
     def _apply_declared(self, tensors: list[Tensor]) -> list[str]:

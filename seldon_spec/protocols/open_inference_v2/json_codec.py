@@ -25,7 +25,7 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     tag_parameters,
 )
 from seldon_spec.protocols.open_inference_v2.fast.json_reader import read_json
-from seldon_spec.protocols.open_inference_v2.fast.json_writer import OutputForm, write_json, write_response
+from seldon_spec.protocols.open_inference_v2.fast.json_writer import OutputForm, write_json, write_response, write_short
 from seldon_spec.protocols.open_inference_v2.raw_request import read_raw_request
 from seldon_spec.protocols.open_inference_v2.request import (
     MAX_TENSORS,
@@ -112,15 +112,20 @@ class V2JsonCodec(OpenInferenceCodec):
 
     def _write(self, message: Message, options: InferOptions, member: str = "outputs") -> EncodedResponse:
         tensors = self._outputs(message, options.outputs)
-        head: dict[str, Any] = {"model_name": options.model_name or self._model.name}
-        if self._model.version is not None:
-            head["model_version"] = self._model.version
-        if options.id is not None:
-            head["id"] = options.id
+        name, version = options.model_name or self._model.name, self._model.version
         if member == "outputs":
             parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
+            if options.id is None and not (parameters or options.is_binary or options.outputs):
+                text = write_short(name, version, tensors)
+                if text is not None:
+                    return EncodedResponse(text)
         else:
             parameters = tag_parameters(message)
+        head: dict[str, Any] = {"model_name": name}
+        if version is not None:
+            head["model_version"] = version
+        if options.id is not None:
+            head["id"] = options.id
         if parameters:
             head["parameters"] = parameters
         body, json_size = write_response(head, tensors, _find_forms(options), member)

@@ -23,9 +23,9 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     response_parameters,
     tag_parameters,
 )
-from seldon_spec.protocols.open_inference_v2.fast.proto import parse_request, write_message
+from seldon_spec.protocols.open_inference_v2.fast.proto import read_message, write_message, write_short
 from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest
-from seldon_spec.protocols.open_inference_v2.proto_message import build_response, read_request, write_parameters
+from seldon_spec.protocols.open_inference_v2.proto_message import build_response, write_parameters
 from seldon_spec.protocols.open_inference_v2.response import output_tensors
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
 
@@ -67,7 +67,7 @@ class V2ProtoCodec(OpenInferenceCodec):
         if operation in WITHOUT_BODY:
             return Message(PayloadType.NOTHING, None)
         described = body if type(body) is InferBody else None
-        tensors, options = read_request(*parse_request(body if described is None else described.body))
+        tensors, options = read_message(body if described is None else described.body)
         self._model.check(options.model_name, options.version or "")
         return self._message(tensors, options, described)
 
@@ -89,8 +89,13 @@ class V2ProtoCodec(OpenInferenceCodec):
         message = response.message
         options = options_of(request.message)
         tensors = self._outputs(message, options.outputs)
-        head = build_response(options.model_name or self._model.name, self._model.version, options.id)
+        name, version = options.model_name or self._model.name, self._model.version
         parameters = response_parameters(message, shows_metrics=self._model.shows_metrics)
+        if options.id is None and not parameters:
+            text = write_short(name, version, tensors, is_raw=options.is_binary)
+            if text is not None:
+                return EncodedResponse(text)
+        head = build_response(name, version, options.id)
         if parameters:
             write_parameters(head.parameters, parameters)
         return EncodedResponse(write_message(head, tensors, is_raw=options.is_binary))

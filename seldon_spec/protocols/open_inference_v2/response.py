@@ -103,7 +103,8 @@ def make_output(name: str, array: Array, parameters: Mapping[str, Any]) -> Tenso
     Raises:
         ResultError: the protocol has no datatype for the array.
     """
-    array = np.asarray(fill_masked(array))
+    if type(array) is not np.ndarray:
+        array = np.asarray(fill_masked(array))
     if array.ndim == 0:
         array = array.reshape(1)
     datatype = datatype_of(array, name)

@@ -55,7 +55,10 @@ def read_values(datatype: Datatype, shape: list[int], data: object, name: str, *
         WrongValues: a value is not of the datatype.
         PayloadError: their count or nesting does not fit the shape.
     """
-    flat = data if isinstance(data, np.ndarray) else _flatten(shape, data, name)
+    if type(data) is list and data and type(data[0]) is not list:
+        flat: Any = data
+    else:
+        flat = data if isinstance(data, np.ndarray) else _flatten(shape, data, name)
     check_count(shape, len(flat), name)
     try:
         if allows_null and isinstance(flat, list) and None in flat and (datatype in (BOOL, BYTES) or datatype.limits):
@@ -122,12 +125,14 @@ def _read_integers(datatype: Datatype, values: Any) -> Array:
 
 
 def _read_floats(datatype: Datatype, values: Any) -> Array:
-    if not isinstance(values, np.ndarray) and not set(map(type, values)) <= _NUMBERS:
+    if not isinstance(values, np.ndarray) and not _NUMBERS.issuperset(map(type, values)):
         values = [_read_float(datatype, value) for value in values]
     try:
         numbers = np.asarray(values, np.float64)
     except OverflowError:
         raise _BadValue(f"an integer is outside the range of {datatype.name}") from None
+    if datatype.size == 8:
+        return numbers
     try:
         return cast_floats(numbers, datatype)
     except OverflowError:

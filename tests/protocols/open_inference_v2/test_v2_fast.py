@@ -22,7 +22,7 @@ from seldon_spec.protocols.open_inference_v2.binary import write_binary
 from seldon_spec.protocols.open_inference_v2.fast import json_reader, json_writer
 from seldon_spec.protocols.open_inference_v2.fast import proto as fast_proto
 from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, ModelInferResponse
-from seldon_spec.protocols.open_inference_v2.proto_message import CONTENTS, read_request, write_plain
+from seldon_spec.protocols.open_inference_v2.proto_message import CONTENTS, build_response, read_request, write_plain
 from seldon_spec.protocols.open_inference_v2.request import read_infer_request
 from seldon_spec.protocols.open_inference_v2.values import plain_values
 
@@ -179,6 +179,25 @@ def test_json_is_written_as_the_plain_values(given_tensors: list[Tensor]) -> Non
         assert (output["shape"], output.get("parameters", {})) == (list(tensor.array.shape), tensor.parameters)
 
 
+@given(tensors(), st.sampled_from([None, "v7"]))
+def test_a_short_response_in_json_is_the_general_one(tensor: Tensor, version: str | None) -> None:
+    text = json_writer.write_short("m", version, [tensor])
+    head = {"model_name": "m"} if version is None else {"model_name": "m", "model_version": version}
+    if text is not None:
+        assert text == json_writer.write_response(head, [tensor], forms=False)[0]
+    elif tensor.datatype == "FP64" and not tensor.parameters and tensor.array.size <= 32:
+        assert not np.isfinite(tensor.array).all()
+
+
+@given(tensors(), st.sampled_from([None, "v7"]), st.booleans())
+def test_a_short_response_in_protobuf_is_the_general_one(tensor: Tensor, version: str | None, is_raw: bool) -> None:
+    text = fast_proto.write_short("m", version, [tensor], is_raw=is_raw)
+    if text is not None:
+        assert text == write_plain(build_response("m", version, None), [tensor], is_raw=is_raw)
+    else:
+        assert tensor.datatype != "FP64" or tensor.parameters or not tensor.array.size
+
+
 @given(st.lists(tensors(), max_size=3, unique_by=lambda tensor: tensor.name), st.booleans())
 def test_what_is_written_is_read_again(given_tensors: list[Tensor], is_binary: bool) -> None:
     body, size = json_writer.write_response({}, given_tensors, is_binary, "inputs")
@@ -222,7 +241,7 @@ def _raw_request(given_tensors: list[Tensor], *, is_raw: bool) -> Any:
 
 
 def _parse_fast(wire: Any) -> Any:
-    return read_request(*fast_proto.parse_request(wire))
+    return fast_proto.read_message(wire)
 
 
 def assert_protobuf_is_read_alike(wire: bytes) -> None:
@@ -239,6 +258,14 @@ def test_protobuf_is_read_alike(given_tensors: list[Tensor], is_raw: bool, data:
     place = data.draw(st.integers(0, len(wire)))
     changed = data.draw(st.sampled_from([b"", b"\x00", b"\x2a", b"\x3a", b"\x80", b"\xff"]))
     assert_protobuf_is_read_alike(wire[:place] + changed + wire[place + data.draw(st.integers(0, 2)) :])
+
+
+@given(tensors(), st.booleans(), st.data())
+def test_a_request_with_a_known_head_is_read_alike(tensor: Tensor, is_raw: bool, data: st.DataObject) -> None:
+    wire = _raw_request([tensor], is_raw=is_raw).SerializeToString()
+    assert_protobuf_is_read_alike(wire)
+    numbers = data.draw(st.binary(min_size=tensor.array.nbytes, max_size=tensor.array.nbytes))
+    assert_protobuf_is_read_alike(wire[: len(wire) - len(numbers)] + numbers)
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -277,5 +304,5 @@ def test_large_contents_are_not_copied() -> None:
     request = ModelInferRequest(model_name="m", raw_input_contents=[raw.tobytes()])
     request.inputs.add(name="x", datatype="FP64", shape=[2000])
     wire = request.SerializeToString()
-    tensors_read, _ = read_request(*fast_proto.parse_request(wire))
+    tensors_read, _ = fast_proto.read_message(wire)
     assert np.shares_memory(tensors_read[0].array, np.frombuffer(wire, np.uint8))

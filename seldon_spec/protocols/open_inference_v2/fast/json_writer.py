@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,8 @@ OutputForm: TypeAlias = "bool | Sequence[bool]"
 """Whether outputs are binary: one value for all, or one for each."""
 
 _FEW = 32  # for so few numbers Python is faster than numpy
+_EXACT = frozenset({"FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
+"""The datatypes whose numbers have the same digits as Python's."""
 
 
 def write_json(value: object) -> bytes:
@@ -33,6 +36,28 @@ def write_json(value: object) -> bytes:
 
 def _to_list(array: Array) -> Any:
     return array.tolist()
+
+
+def write_short(model_name: str, version: str | None, tensors: Sequence[Tensor]) -> bytes | None:
+    """Write a response without ID and parameters, if it has one output of few numbers; return None otherwise."""
+    if len(tensors) != 1:
+        return None
+    tensor = tensors[0]
+    datatype, array = tensor.datatype, tensor.array
+    if tensor.parameters or array.size > _FEW or datatype not in _EXACT:
+        return None
+    values = orjson.dumps(array.ravel().tolist())
+    if b"null" in values:  # orjson's form of NaN and infinity
+        return None
+    return b"".join((_short_head(model_name, version, tensor.name, datatype, array.shape), values, b"}]}"))
+
+
+@lru_cache(maxsize=256)
+def _short_head(model_name: str, version: str | None, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    """Return a response with one output, up to its numbers."""
+    head = {"model_name": model_name} if version is None else {"model_name": model_name, "model_version": version}
+    text = write_json({**head, "outputs": [{"name": name, "shape": shape, "datatype": datatype, "data": []}]})
+    return text.removesuffix(b"[]}]}")
 
 
 def write_response(

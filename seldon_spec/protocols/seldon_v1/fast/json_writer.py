@@ -115,7 +115,7 @@ def _write_few(array: Array, message: Message, style: JsonStyle) -> bytes | None
 
 
 @lru_cache(maxsize=256)
-def _frame(encoding: ArrayEncoding, width: int, is_sorted: bool) -> tuple[bytes, bytes]:  # noqa: FBT001
+def _frame(encoding: ArrayEncoding, width: int, is_sorted: bool) -> tuple[bytes, bytes]:  # noqa: FBT001 - a cached function is faster with positions
     """Return the text before and after the value of a message with default names and without ``meta``."""
     names, member = b'"names":' + _default_names_text(width), b'"%s":' % encoding.value.encode()
     if is_sorted:

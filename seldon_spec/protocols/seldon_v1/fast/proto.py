@@ -7,6 +7,7 @@ anything else the result is None, and protobuf reads or refuses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -14,7 +15,14 @@ import numpy as np
 
 from seldon_spec.inference.arrays import Array, array_from_tensor, cached_by_width, default_names
 from seldon_spec.inference.message import Message, PayloadType
-from seldon_spec.protocols.protobuf_wire import NotPlain, iter_members, read_varint, write_varint
+from seldon_spec.protocols.protobuf_wire import (
+    SHORT_BYTES,
+    KnownHeads,
+    NotPlain,
+    iter_members,
+    read_varint,
+    write_varint,
+)
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
 
 Wire: TypeAlias = bytes | memoryview
@@ -29,6 +37,10 @@ _MARK = b"\x0a\x09\x11"  # precedes each double in a ListValue: a Value of 9 byt
 _NUMBER = _MARK + bytes(8)
 
 _BLOCK_BYTES = 1 << 18  # of a ListValue, processed at once
+_FEW = SHORT_BYTES // 8
+
+_heads: KnownHeads[tuple[tuple[str, ...], tuple[int, ...]]] = KnownHeads()
+"""The names and the shape of messages that hold a tensor and no ``meta``."""
 
 
 def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Message | None:
@@ -44,13 +56,18 @@ def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Mes
     Raises:
         PayloadError: the tensor's shape does not fit its values.
     """
+    known = _heads.find(wire)
+    if known is not None:
+        start, (names, shape) = known
+        values = np.frombuffer(wire, "<f8", -1, start).astype(np.float64)
+        return Message(PayloadType.ARRAY, values.reshape(shape), list(names), {}, ArrayEncoding.TENSOR)
     try:
         members = _read_members(wire, 0, len(wire))
-        meta = members.pop(_META, (0, 0))
+        meta = wire[slice(*members.pop(_META, (0, 0)))]
         data = members.pop(_DATA, None)
         if data is None or members:
             return None
-        return _read_data(wire, *data, _read_meta(wire[slice(*meta)], read_meta))
+        return _read_data(wire, *data, _read_meta(meta, read_meta), keeps_head=not meta)
     except (
         NotPlain,
         IndexError,
@@ -77,7 +94,7 @@ def _read_members(wire: Wire, at: int, end: int) -> dict[int, tuple[int, int]]:
     return members
 
 
-def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
+def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any], *, keeps_head: bool) -> Message:
     names: list[str] = []
     place: tuple[int, int, int] | None = None
     for tag, start, stop, _ in iter_members(wire, at, end):
@@ -90,11 +107,15 @@ def _read_data(wire: Wire, at: int, end: int, meta: dict[str, Any]) -> Message:
     if place is None:
         raise NotPlain
     if place[0] == _TENSOR:
-        return Message(PayloadType.ARRAY, _read_tensor(wire, *place[1:]), names, meta, ArrayEncoding.TENSOR)
+        array, first = _read_tensor(wire, *place[1:])
+        if keeps_head and first + array.nbytes == len(wire):
+            _heads.add(wire, first, (tuple(names), array.shape))
+        return Message(PayloadType.ARRAY, array, names, meta, ArrayEncoding.TENSOR)
     return Message(PayloadType.ARRAY, _read_list(wire, *place[1:]), names, meta, ArrayEncoding.NDARRAY)
 
 
-def _read_tensor(wire: Wire, at: int, end: int) -> Array:
+def _read_tensor(wire: Wire, at: int, end: int) -> tuple[Array, int]:
+    """Return the array of a Tensor, and the position of its values."""
     members = _read_members(wire, at, end)
     if members.keys() != {_SHAPE, _VALUES}:
         raise NotPlain
@@ -104,7 +125,7 @@ def _read_tensor(wire: Wire, at: int, end: int) -> Array:
     if rest or not count or not shape:
         raise NotPlain
     values = np.frombuffer(wire, "<f8", count, start).astype(np.float64)  # a copy: X belongs to the user
-    return array_from_tensor(values, shape, may_infer=False)
+    return array_from_tensor(values, shape, may_infer=False), start
 
 
 def _read_shape(wire: Wire, at: int, end: int) -> list[int]:
@@ -190,6 +211,8 @@ def write_message(message: Message, write_meta: Callable[[dict[str, Any] | None]
         return None
     if array.dtype.kind not in "iuf" or array.itemsize > 8:
         return None
+    if encoding is ArrayEncoding.TENSOR and message.has_default_names and not message.meta and 0 < array.size <= _FEW:
+        return _tensor_head(array.shape, len(message.names)) + array.astype("<f8", copy=False).tobytes()
     names = _write_names(message)
     if names is None:
         return None
@@ -215,6 +238,13 @@ def _write_start(meta: bytes, names: bytes, tag: bytes, size: int) -> bytes:
     """Return a SeldonMessage up to the content of its array, which has a tag in DefaultData and a size."""
     data = names + tag + write_varint(size)
     return b"".join((b"\x12", write_varint(len(meta)), meta, b"\x1a", write_varint(len(data) + size), data))
+
+
+@lru_cache(maxsize=256)
+def _tensor_head(shape: tuple[int, ...], width: int) -> bytes:
+    """Return a SeldonMessage with default names and without ``meta``, up to the values of its tensor."""
+    head, values = write_tensor(np.zeros(shape))
+    return _write_start(b"", _default_names(width), b"\x12", len(head) + values.nbytes) + head
 
 
 def write_tensor(array: Array) -> tuple[bytes, memoryview]:
