@@ -24,7 +24,7 @@ from seldon_spec.protocols.open_inference_v2.codec import (
     response_parameters,
     tag_parameters,
 )
-from seldon_spec.protocols.open_inference_v2.fast.json_reader import read_json
+from seldon_spec.protocols.open_inference_v2.fast.json_reader import read_json, read_request
 from seldon_spec.protocols.open_inference_v2.fast.json_writer import OutputForm, write_json, write_response, write_short
 from seldon_spec.protocols.open_inference_v2.raw_request import read_raw_request
 from seldon_spec.protocols.open_inference_v2.request import (
@@ -74,7 +74,7 @@ class V2JsonCodec(OpenInferenceCodec):
         if operation is Operation.AGGREGATE:
             return self._read_responses(read_json(wire), name)
         if size is None:
-            tensors, options = read_infer_request(read_json(wire), _EMPTY, name, keeps_rows=keeps_rows)
+            tensors, options = read_request(wire, name, keeps_rows)
         elif size == 0:
             tensors = [read_raw_request(wire, self._model.find_tensors()[0])]
             options = InferOptions(is_binary=True, model_name=name or "")

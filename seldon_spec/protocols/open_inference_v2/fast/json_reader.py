@@ -7,20 +7,81 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from seldon_spec.errors import PayloadError
 from seldon_spec.inference.arrays import Array
+from seldon_spec.inference.datatypes import Datatype, find_datatype
+from seldon_spec.inference.message import KeepRows, Tensor
 from seldon_spec.protocols.json_numbers import SHORT_BYTES, NotPlain, Text, is_orjson_exact, read_array
-from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS
+from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS, InferOptions, read_infer_request
+from seldon_spec.protocols.open_inference_v2.values import WrongValues, read_values
 
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n]*[\[\-0-9])')
 _MAX_FAILURES = 4
+_DATA_KEY = b'"data":'
+_PLAIN_MEMBERS = {"name", "shape", "datatype", "data"}
+_MOST_KNOWN = 64
 _FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
 _INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
+
+
+class _KnownRequest(NamedTuple):
+    """What was read from a request of one input around the numbers, and the text after them."""
+
+    end: bytes
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    options: InferOptions
+
+
+_known: dict[bytes, _KnownRequest] = {}
+"""By the text up to the numbers: the requests of a client often differ in nothing but these."""
+
+
+def read_request(wire: Text, model_name: str | None, keeps_rows: KeepRows) -> tuple[list[Tensor], InferOptions]:
+    """Read an inference request without binary data; see ``read_infer_request``.
+
+    Raises:
+        PayloadError: it is no JSON, or malformed.
+    """
+    if len(wire) > SHORT_BYTES or isinstance(wire, (str, memoryview)):
+        return read_infer_request(read_json(wire), b"", model_name, keeps_rows=keeps_rows)
+    start = wire.find(_DATA_KEY) + len(_DATA_KEY)
+    known = _known.get(bytes(wire[:start]))
+    if known is not None and known.options.model_name == (model_name or "") and wire.endswith(known.end):
+        text = bytes(wire[start : len(wire) - len(known.end)])
+        try:
+            values = orjson.loads(text) if is_orjson_exact(text) else None
+            array = read_values(known.datatype, known.shape, values, known.name)
+        except (ValueError, WrongValues, PayloadError):  # the text is not a list, or the request is reported below
+            pass
+        else:
+            return [Tensor(known.name, array, known.datatype.name)], known.options
+    tree = read_json(wire)
+    tensors, options = read_infer_request(tree, b"", model_name, keeps_rows=keeps_rows)
+    if len(tensors) == 1 and tree.keys() == {"inputs"} and tree["inputs"][0].keys() == _PLAIN_MEMBERS:
+        _keep_known(bytes(wire), start, tree["inputs"][0], tensors[0], options)
+    return tensors, options
+
+
+def _keep_known(wire: bytes, start: int, entry: dict[str, Any], tensor: Tensor, options: InferOptions) -> None:
+    """Keep what surrounds the numbers of a request of one input, if any value in their place is its data."""
+    end = wire.rfind(b"]", start, wire.rfind(b"]")) + 1
+    try:
+        tree = orjson.loads(b"".join((wire[:start], b"null", wire[end:])))
+    except ValueError:  # the text between is no value
+        return
+    if tree == {"inputs": [{**entry, "data": None}]} and is_orjson_exact(wire):
+        if len(_known) == _MOST_KNOWN:
+            _known.clear()
+        _known[wire[:start]] = _KnownRequest(
+            wire[end:], tensor.name, find_datatype(tensor.datatype), entry["shape"], options
+        )
 
 
 def read_json(wire: Text) -> Any:
