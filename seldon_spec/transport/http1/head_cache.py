@@ -6,6 +6,7 @@ bytes, and one that differs only in the values of some headers is read by a temp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -13,14 +14,16 @@ from typing import TypeAlias
 from seldon_spec.errors import RequestError, TooLarge
 from seldon_spec.transport.bounded_cache import BoundedCache
 from seldon_spec.transport.http1.messages import FIXED_HEADERS, Headers, HttpApp, RequestHandler, RequestHead
-from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS, PRINTABLE, RecentTemplates, Shapes
+from seldon_spec.transport.templates import MAX_BYTES, MAX_FIELDS, RecentTemplates, Shapes
 
 _MAX_HEADS = 512
 _MAX_HEADS_BYTES = 1 << 20
 _HEAD_OVERHEAD = 2048  # of the parsed head and its handler, about
 
 _LINE_END = b"\r\n"
-_SPACE = 0x20
+_VALUE = rb"([!-~](?:[ -~]*[!-~])?)"
+"""A value without space at its ends; a header line follows, so that a search in vain costs a step for each byte."""
+
 _LENGTH_DIGITS = 18
 
 KnownHead: TypeAlias = tuple[RequestHead, RequestHandler]
@@ -54,19 +57,17 @@ class _HeadTemplate:
     __slots__ = (
         "_constants",
         "_find_handler",
-        "_gaps",
         "_head",
         "_headers",
-        "_last",
         "_length_gap",
+        "_match",
         "_max_body_bytes",
         "_numbers",
         "_places",
     )
 
     def __init__(self, segments: Sequence[bytes], numbers: Sequence[int], known: KnownHead, app: HttpApp) -> None:
-        self._gaps = tuple((segment, len(segment)) for segment in segments[:-1])
-        self._last = segments[-1]
+        self._match = re.compile(_VALUE.join(map(re.escape, segments))).match
         self._numbers = tuple(numbers)
         self._head = known[0]
         self._headers = self._head.headers
@@ -79,20 +80,10 @@ class _HeadTemplate:
 
     def read(self, data: bytes) -> KnownHead | None:
         """Return the head at the beginning of ``data``; None: it has to be parsed."""
-        at = 0
-        values = []
-        for segment, size in self._gaps:
-            if not data.startswith(segment, at):
-                return None
-            at += size
-            stop = data.find(_LINE_END, at)
-            if stop <= at or data[at] == _SPACE or data[stop - 1] == _SPACE:
-                return None
-            values.append(data[at:stop])
-            at = stop
-        if not data.startswith(self._last, at) or 0 in b"".join(values).translate(PRINTABLE):
+        found = self._match(data)
+        if found is None:
             return None
-        size = at + len(self._last)
+        values, size = found.groups(), found.end()
         if size > MAX_BYTES:
             return None
         head, length = self._head, self._head.content_length
