@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,9 +19,9 @@ from benchmarks.environments import DEFAULT_FOLDER
 from benchmarks.heads import Heads
 from benchmarks.receiver import receiving_spans
 from benchmarks.report import render_report
-from benchmarks.results import Mode, Settings, write_results
+from benchmarks.results import Mode, ServerResults, Settings, write_results
 from benchmarks.running import ServerFailed
-from benchmarks.servers import SERVERS
+from benchmarks.servers import SERVERS, Server
 from benchmarks.workloads import MODELS, WORKLOADS, Model
 
 DEFAULT_SERVERS = ("seldon-core", "mlserver", "mlserver-inproc", "seldon-spec")
@@ -64,6 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         help="plain, real (those of a production client) or unknown (under other names); again for more",
     )
+    add("--keep-going", action="store_true", help="without servers that are not installed or fail; the report says so")
     add("--title", default="", help="of the section in a report; default: the mode's")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the peers' environments; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write every figure of every round there")
@@ -78,15 +80,19 @@ def _positive(text: str) -> int:
     return number
 
 
-def find_missing(names: Sequence[str], environments: Path, model: Model = MODELS["Identity"]) -> list[str]:
-    """What has to be installed first, a sentence each."""
-    missing = [
+def find_missing_tools() -> list[str]:
+    """The load generators that have to be installed first, a sentence each."""
+    return [
         f"{tool} is not on the path; Debian has it in the package {package}"
         for tool, package in TOOLS.items()
         if shutil.which(tool) is None
     ]
+
+
+def find_missing(names: Sequence[str], environments: Path, model: Model = MODELS["Identity"]) -> list[str]:
+    """What the servers need and is not installed, a sentence each."""
     wanted = {SERVERS[name].environment for name in names if not SERVERS[name].python(environments).exists()}
-    missing += [
+    missing = [
         f"{environments / name} is not there: python -m benchmarks.environments {name} --envs {environments}"
         for name in sorted(filter(None, wanted))
     ]
@@ -109,11 +115,14 @@ def _find_absent(python: Path, modules: set[str]) -> list[str]:
     return asked.stdout.split()
 
 
-def _choose_workloads(given: Sequence[str] | None, mode: Mode, model: Model) -> list[str]:
+def _choose_workloads(given: Sequence[str] | None, mode: Mode, model: Model, server: Server) -> list[str]:
+    """Those given, or all that fit the model and the server."""
     if given:
         return list(given)
     return [
-        name for name, each in WORKLOADS.items() if model.takes(each) and (each.is_serial or mode is not Mode.MEMORY)
+        name
+        for name, each in WORKLOADS.items()
+        if model.takes(each) and server.dialect(each) and (each.is_serial or mode is not Mode.MEMORY)
     ]
 
 
@@ -127,14 +136,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     given = make_parser().parse_args(arguments)
     names = given.server or DEFAULT_SERVERS
     model = MODELS[given.model]
-    if missing := find_missing(names, given.envs, model):
-        print("\n".join(missing), file=sys.stderr)
+    tools = find_missing_tools()
+    missing = {name: lines for name in names if (lines := find_missing([name], given.envs, model))}
+    if tools or missing:
+        print("\n".join(dict.fromkeys([*tools, *chain(*missing.values())])), file=sys.stderr)
+    names = [name for name in names if name not in missing]
+    if tools or not names or (missing and not given.keep_going):
         return 2
     workers = (1, max(2, given.workers)) if given.mode is Mode.SCALING else (given.workers,)
     if idle := [name for name in names if not any(map(SERVERS[name].can_use, workers))]:
         print(f"of no use with {given.workers} workers: {', '.join(idle)}", file=sys.stderr)
         return 2
-    workloads = [WORKLOADS[name] for name in _choose_workloads(given.workload, given.mode, model)]
+    workloads = [WORKLOADS[name] for name in _choose_workloads(given.workload, given.mode, model, SERVERS[names[0]])]
     if unfit := [each.name for each in workloads if not model.takes(each)]:
         print(f"{model.name} takes {model.columns} columns, unlike those of {', '.join(unfit)}", file=sys.stderr)
         return 2
@@ -160,6 +173,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             workers=workers,
             environments=given.envs,
             folder=Path(folder),
+            keeps_going=given.keep_going,
             environ={**{name: environ[name] for name in KEPT_VARIABLES if name in environ}, **ONE_THREAD, **variables},
         )
         try:
@@ -167,6 +181,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         except ServerFailed as error:
             print(f"The comparison has failed. {error}", file=sys.stderr)
             return 1
+    if not any(each.starts for each in results.servers):
+        print("The comparison has failed: no server started.", file=sys.stderr)
+        return 1
+    results.servers.extend(
+        ServerResults(name, workers[0], SERVERS[name].note, {}, absence="not installed") for name in missing
+    )
     if given.json:
         given.json.write_text(write_results(results), encoding="utf-8")
     report = render_report([results])

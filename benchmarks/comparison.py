@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.guard import guarding
@@ -13,7 +14,7 @@ from benchmarks.heads import Heads
 from benchmarks.load import Pressure
 from benchmarks.machine import describe_machine, read_versions
 from benchmarks.results import Mode, Results, ServerResults, Settings
-from benchmarks.running import RunningServer, start_server
+from benchmarks.running import RunningServer, ServerFailed, start_server
 from benchmarks.servers import Server
 from benchmarks.workloads import MODELS, Workload
 
@@ -26,6 +27,7 @@ class Plan:
 
     Args:
         workers: of each server, one comparison for each number.
+        keeps_going: the results say which server failed; else its failure ends the comparison.
         environments: where the peers are installed.
         folder: an empty one, for the servers' files.
         environ: the variables that every server gets.
@@ -38,6 +40,7 @@ class Plan:
     environments: Path
     folder: Path
     environ: Mapping[str, str]
+    keeps_going: bool = False
 
     @property
     def pressures(self) -> Sequence[Pressure]:
@@ -51,7 +54,7 @@ def compare(plan: Plan, say: Say) -> Results:
     """Run it; whatever happens, no process of a server is left.
 
     Raises:
-        ServerFailed: a server did not start, or a response was wrong or failed.
+        ServerFailed: a server did not start, or a response was wrong or failed, and the plan does not keep going.
     """
     found: list[ServerResults] = []
     with guarding() as notify_guard:
@@ -83,20 +86,25 @@ def _visit(runners: Sequence[_Runner], workloads: Sequence[Workload], plan: Plan
     """Start all servers as often as requested; the last time all at once, for the rounds."""
     for _ in range(plan.settings.starts - 1):
         for each in runners:
-            with each.run():
-                pass
+            each.attempt(each.start_and_stop)
     with contextlib.ExitStack() as stack:
-        running = [(each, stack.enter_context(each.run())) for each in runners]
+        running: dict[_Runner, RunningServer] = {}
+
+        def start(runner: _Runner) -> None:
+            running[runner] = stack.enter_context(runner.run())
+
+        for each in runners:
+            each.attempt(partial(start, each))
         for workload in workloads:
-            asked = [(each, one) for each, one in running if each.server.dialect(workload.transport)]
+            asked = [(each, one) for each, one in running.items() if each.server.dialect(workload)]
             for each, one in asked:
-                each.warm_up(one, workload)
+                each.attempt(partial(each.warm_up, one, workload))
             for turn in range(plan.settings.rounds):
                 for each, one in asked:
-                    each.measure(one, workload, turn)
+                    each.attempt(partial(each.measure, one, workload, turn))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Runner:
     """One server of the plan, and where its figures go."""
 
@@ -124,6 +132,24 @@ class _Runner:
         finally:
             one.stop()
             self.notify_guard(one.process.pid)
+
+    def start_and_stop(self) -> None:
+        """One start that is only timed."""
+        with self.run():
+            pass
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do it; if the plan keeps going, a failure of the server is recorded, and its next actions are left out."""
+        if self.results[0].absence:
+            return
+        try:
+            action()
+        except ServerFailed as error:
+            if not self.plan.keeps_going:
+                raise
+            for results in self.results:
+                results.absence = "failed"
+            self.say(str(error))
 
     def warm_up(self, one: RunningServer, workload: Workload) -> None:
         """A short round that is not kept."""

@@ -44,6 +44,9 @@ ENVIRONMENTS = {
         Environment(
             "model-files", "3.11", ("--editable", str(ROOT), "scikit-learn", "xgboost-cpu", "onnxruntime", "skl2onnx")
         ),
+        # The wheel has the server with its backend for Python; it starts without a graphics card (Linux on x86-64).
+        Environment("triton", "3.11", ("nvidia-pytriton==0.7.0", "numpy<2", "scikit-learn")),
+        Environment("kserve", "3.11", ("kserve==0.21.0", "scikit-learn")),
         Environment("litserve", "3.11", ("litserve==0.2.19", "numpy", "scikit-learn")),
         Environment("bentoml", "3.11", ("bentoml==1.4.39", "numpy", "scikit-learn")),
         Environment(

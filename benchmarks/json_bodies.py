@@ -37,6 +37,27 @@ def decode_v2(body: bytes) -> Array:
     return _reshape(tensor["data"], tensor["shape"])
 
 
+def encode_v2_binary(_form: Form, array: Array) -> bytes:
+    """An inference request of the binary extension, which asks for a binary response."""
+    return write_v2_header(array) + array.astype("<f8").tobytes()
+
+
+def write_v2_header(array: Array) -> bytes:
+    """The JSON in front of the bytes of the array."""
+    parameters = {"binary_data_size": array.nbytes}
+    tensor = {"name": "x", "shape": list(array.shape), "datatype": "FP64", "parameters": parameters}
+    return _dump({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+
+
+def decode_v2_binary(body: bytes) -> Array:
+    """The array of an inference response with one binary output, whose bytes are the last of the body."""
+    tree, _ = json.JSONDecoder().raw_decode(body.decode("latin-1"))
+    (tensor,) = tree["outputs"]
+    size = tensor["parameters"]["binary_data_size"]
+    array: Array = np.frombuffer(body[-size:], dtype="<f8").reshape(tensor["shape"])
+    return array
+
+
 def encode_litserve(_form: Form, array: Array) -> bytes:
     """What peers/litserve_app.py takes."""
     return _dump({"input": array.tolist()})

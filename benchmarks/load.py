@@ -7,10 +7,11 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.dialects import JSON
 from benchmarks.figures import Load, find_quantile
 from benchmarks.heads import Heads, make_tokens, make_values
 
@@ -38,13 +39,13 @@ class Pressure:
     heads: Heads | None = None
 
 
-def load_by_wrk(url: str, body: Path, pressure: Pressure) -> Load:
-    """POST the body over HTTP/1.1, on many connections at once.
+def load_by_wrk(url: str, body: Path, pressure: Pressure, headers: Mapping[str, str] = JSON) -> Load:
+    """POST the body over HTTP/1.1 with the headers that describe it, on many connections at once.
 
     Raises:
         LoadFailed: a status other than 2xx or 3xx, an error of a socket, or no response in time.
     """
-    amount = ["-t1", f"-c{pressure.connections}", f"-d{pressure.seconds}s", "--timeout", "60s"]
+    amount = ["-t1", f"-c{pressure.connections}", f"-d{pressure.seconds}s", "--timeout", "60s", *_flags(headers)]
     values = [] if pressure.heads in (None, Heads.PLAIN) else [str(_write_values(body, pressure.heads))]
     return parse_wrk(_run(["wrk", *amount, "-s", str(POST_SCRIPT), url, "--", str(body), *values], pressure))
 
@@ -92,8 +93,17 @@ def load_by_h2load(
     return parse_h2load(_run(command, pressure), log.read_text(encoding="ascii"))
 
 
-HTTP1 = ("--h1", "-H", "content-type: application/json")
-GRPC = ("-H", "content-type: application/grpc", "-H", "te: trailers")
+def _flags(headers: Mapping[str, str]) -> list[str]:
+    """Headers as both load generators take them."""
+    return [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+
+
+def use_http1(headers: Mapping[str, str]) -> Sequence[str]:
+    """The flags of h2load for HTTP/1.1."""
+    return ["--h1", *_flags(headers)]
+
+
+GRPC = _flags({"content-type": "application/grpc", "te": "trailers"})
 
 
 def _run(command: list[str], pressure: Pressure, folder: Path | None = None) -> str:

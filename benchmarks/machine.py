@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 PACKAGES = (
-    *("seldon-spec", "seldon-core", "mlserver", "litserve", "bentoml"),
+    *("seldon-spec", "seldon-core", "mlserver", "litserve", "bentoml", "kserve", "nvidia-pytriton"),
     *("flask", "werkzeug", "gunicorn", "uvicorn", "granian", "starlette", "fastapi", "pydantic"),
     *("uvloop", "httptools", "h11", "grpcio", "protobuf", "numpy", "orjson", "scikit-learn", "opentelemetry-sdk"),
 )

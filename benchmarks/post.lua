@@ -1,4 +1,4 @@
--- wrk's side of a load: `wrk -s post.lua URL -- BODY_FILE` posts the file, and prints exact figures at the end.
+-- wrk's side of a load: `wrk -H HEADER -s post.lua URL -- BODY_FILE` posts the file, and prints exact figures at the end.
 -- `-- BODY_FILE VALUES_FILE` adds the headers of that file: each of its lines has three values for the headers that the
 -- first line names. The requests take the lines in turn, and are written before the load begins.
 local requests, turn = nil, 0
@@ -27,7 +27,6 @@ function init(arguments)
   local file = assert(io.open(arguments[1], "rb"))
   wrk.method = "POST"
   wrk.body = file:read("*a")
-  wrk.headers["Content-Type"] = "application/json"
   file:close()
   if arguments[2] then
     wrk.headers["Host"] = wrk.host .. ":" .. wrk.port

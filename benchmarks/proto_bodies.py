@@ -17,6 +17,8 @@ DATA, TENSOR, NDARRAY, SHAPE, VALUES = 3, 2, 3, 1, 2
 LIST_VALUES, NUMBER_VALUE, LIST_VALUE = 1, 2, 6
 # ModelInferRequest.model_name and .inputs; ModelInferResponse.outputs has the same number as the latter
 MODEL_NAME, TENSORS = 1, 5
+# ModelInferRequest.raw_input_contents, ModelInferResponse.raw_output_contents
+RAW_INPUT, RAW_OUTPUT = 7, 6
 # InferInputTensor and InferOutputTensor: name, datatype, shape, contents; InferTensorContents: fp32 and fp64_contents
 NAME, DATATYPE, V2_SHAPE, CONTENTS, FP32_CONTENTS, FP64_CONTENTS = 1, 2, 3, 5, 6, 7
 
@@ -51,20 +53,31 @@ def decode_seldon(message: bytes) -> Array:
 
 
 def encode_v2(_form: Form, array: Array) -> bytes:
-    """A ModelInferRequest with ``fp64_contents``, the only form that it has."""
+    """A ModelInferRequest with ``fp64_contents``."""
     contents = encode_field(CONTENTS, encode_field(FP64_CONTENTS, array.astype("<f8").tobytes()))
+    return _encode_v2_tensor(array, contents)
+
+
+def encode_v2_raw(_form: Form, array: Array) -> bytes:
+    """A ModelInferRequest with ``raw_input_contents``."""
+    return _encode_v2_tensor(array, b"") + encode_field(RAW_INPUT, array.astype("<f8").tobytes())
+
+
+def _encode_v2_tensor(array: Array, contents: bytes) -> bytes:
     tensor = encode_field(NAME, b"x") + encode_field(DATATYPE, b"FP64") + encode_packed(V2_SHAPE, array.shape)
     return encode_field(MODEL_NAME, V2_MODEL.encode()) + encode_field(TENSORS, tensor + contents)
 
 
 def decode_v2(message: bytes) -> Array:
-    """The array of a ModelInferResponse with one output of floating-point numbers.
+    """The array of a ModelInferResponse with one output of floating-point numbers, typed or raw.
 
     Raises:
         ValueError: it has another form.
     """
     tensor = read_bytes(memoryview(message), TENSORS)
     shape = [size for key, value in read_fields(tensor) if key == V2_SHAPE for size in read_numbers(value)]
+    if any(number == RAW_OUTPUT for number, _ in read_fields(memoryview(message))):
+        return _read_doubles(read_bytes(memoryview(message), RAW_OUTPUT), shape)
     contents = read_bytes(tensor, CONTENTS)
     if bytes(read_bytes(tensor, DATATYPE)) == b"FP32":
         return np.frombuffer(read_bytes(contents, FP32_CONTENTS), dtype="<f4").astype(np.float64).reshape(shape)

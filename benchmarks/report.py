@@ -62,7 +62,7 @@ def _render_machine(results: Results) -> str:
         f"Model {settings.model}. Figures are medians; starts: {settings.starts}; rounds: {settings.rounds}, each of"
         f" {settings.seconds} s, or for large requests, sent one at a time: {settings.serial_requests}.\n"
         f"Connections: {settings.connections}, concurrent gRPC calls on each: {settings.streams}."
-        f" × is the ratio to {results.servers[0].name}: more is better."
+        f" × is the ratio to {results.base.name}: more is better."
     )
 
 
@@ -117,9 +117,13 @@ def _render_memory(results: Results) -> Iterator[str]:
 
 def _render_starts(results: Results) -> str:
     head = ["server", "first correct response s", "×", "idle RSS MiB", "×", "idle PSS MiB", "processes"]
-    base = median_start(results.servers[0].starts)
+    base = median_start(results.base.starts)
     rows = []
     for each in results.servers:
+        if each.absence:
+            rows.append([_label(each, results), each.absence, *"-----"])
+        if not each.starts:
+            continue
         start = median_start(each.starts)
         rows.append(
             [
@@ -146,8 +150,10 @@ def _render_versions(servers: Sequence[ServerResults]) -> str:
 def _render_workloads(servers: Sequence[ServerResults]) -> str:
     rows = []
     for workload in WORKLOADS.values():
-        sizes = [each.request_bytes[workload.name] for each in servers if workload.name in each.request_bytes]
-        size = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)})) if sizes else "not measured here"
+        sizes = {each.request_bytes[workload.name] for each in servers if workload.name in each.request_bytes}
+        if not sizes:
+            continue
+        size = " to ".join(f"{size:,}" for size in sorted({min(sizes), max(sizes)}))
         asked = "one at a time" if workload.is_serial else "concurrently"
         form = f"{workload.form.value}, {workload.shape[0]}×{workload.shape[1]} doubles"
         rows.append([workload.name, form, asked, size])
@@ -163,8 +169,8 @@ def _by_workload(results: Results) -> Iterator[tuple[str, list[ServerResults]]]:
 
 
 def _find_base(workload: str, results: Results) -> Sample | None:
-    """The first server's figures, if it does that workload."""
-    samples = results.servers[0].samples.get(workload)
+    """The figures of the server that ratios are to, if it does that workload."""
+    samples = results.base.samples.get(workload)
     return median_sample(samples) if samples else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Mapping
 
 import grpc
 import numpy as np
@@ -27,14 +28,16 @@ def ask(port: int, dialect: Dialect, workload: Workload, request: bytes, seconds
     Raises:
         NotServed: no server listens, the HTTP status is not 200, or the gRPC status is not OK.
     """
-    send = _post if dialect.transport is Transport.REST else _call
-    return send(port, dialect.path_of(workload), request, seconds)
+    path = dialect.path_of(workload)
+    if dialect.transport is Transport.REST:
+        return _post(port, path, request, dialect.headers_of(workload), seconds)
+    return _call(port, path, request, seconds)
 
 
-def _post(port: int, path: str, body: bytes, seconds: float) -> bytes:
+def _post(port: int, path: str, body: bytes, headers: Mapping[str, str], seconds: float) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        connection.request("POST", path, body, dict(headers))
         response = connection.getresponse()
         payload = response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -68,5 +71,5 @@ def check_response(payload: bytes, dialect: Dialect, model: Model, wanted: Array
         raise WrongResponse(f"it cannot be read ({error!r}): {payload[:300]!r}") from error
     if got.shape != wanted.shape:
         raise WrongResponse(f"its shape is {got.shape}, not {wanted.shape}")
-    if not np.allclose(got, wanted, rtol=model.relative_tolerance, atol=0.0):
+    if not np.allclose(got, wanted, rtol=max(model.relative_tolerance, dialect.relative_tolerance), atol=0.0):
         raise WrongResponse(f"{np.count_nonzero(got != wanted)} of its {wanted.size} numbers differ")

@@ -48,6 +48,7 @@ class ServerResults:
         versions: of Python and the packages in its environment.
         samples: of each workload's name, a sample a round.
         request_bytes: of each workload's name, the length of a request's body.
+        absence: why it has no figures, or not those of every workload.
     """
 
     name: str
@@ -57,15 +58,25 @@ class ServerResults:
     starts: list[Start] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     request_bytes: dict[str, int] = field(default_factory=dict)
+    absence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A whole comparison; ratios are to its first server."""
+    """A whole comparison; ratios are to its first server that started."""
 
     machine: Machine
     settings: Settings
     servers: list[ServerResults]
+
+    @property
+    def base(self) -> ServerResults:
+        """The server that ratios are to.
+
+        Raises:
+            StopIteration: no server started.
+        """
+        return next(each for each in self.servers if each.starts)
 
 
 def write_results(results: Results) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.dialects import Dialect, frame
 from benchmarks.figures import Load, Sample, Start
-from benchmarks.load import GRPC, HTTP1, LoadFailed, Pressure, load_by_calls, load_by_h2load, load_by_wrk
+from benchmarks.load import GRPC, LoadFailed, Pressure, load_by_calls, load_by_h2load, load_by_wrk, use_http1
 from benchmarks.processes import Memory
 from benchmarks.responses import NotServed, WrongResponse, ask, check_response
 from benchmarks.servers import Place, Server
@@ -21,8 +21,8 @@ from benchmarks.workloads import WORKLOADS, Model, Transport, Workload
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
-FIRST = (WORKLOADS["rest-small"], WORKLOADS["grpc-small"])
-"""What a server is asked to see that it has started."""
+FIRST = [WORKLOADS[name] for name in ("rest-small", "v2-rest-small", "grpc-small", "v2-grpc-small")]
+"""What a server is asked to see that it has started: on each transport the first that it supports."""
 _LEAST_SHARE = 0.9
 """The share of bytes that another correct response may have: a number whose last bits differ can have fewer digits."""
 
@@ -65,7 +65,8 @@ class RunningServer:
         Raises:
             ServerFailed: it ended, or sent a wrong response or none within START_SECONDS.
         """
-        seconds = [self._wait_for(workload) for workload in FIRST if self.server.dialect(workload.transport)]
+        asked = {each.transport: each for each in reversed(FIRST) if self.server.dialect(each)}
+        seconds = [self._wait_for(asked[transport]) for transport in Transport if transport in asked]
         stats = processes.read_stats()
         return Start(
             seconds[0],
@@ -138,7 +139,7 @@ class RunningServer:
         self.ports.close()
 
     def _dialect(self, workload: Workload) -> Dialect:
-        dialect = self.server.dialect(workload.transport)
+        dialect = self.server.dialect(workload)
         assert dialect is not None
         return dialect
 
@@ -158,12 +159,14 @@ class RunningServer:
         if not body.exists():
             body.write_bytes(self.request(workload) if is_rest else frame(self.request(workload)))
         url = f"http://127.0.0.1:{self._port(workload)}{self._dialect(workload).path_of(workload)}"
+        headers = self._dialect(workload).headers_of(workload)
         if is_rest and not workload.is_serial:
-            return load_by_wrk(url, body, pressure)
+            return load_by_wrk(url, body, pressure, headers)
         if pressure.heads is not None and not workload.is_serial:
             return load_by_calls(url, body, pressure, pressure.heads)
         log = self.folder / "h2load.log"
-        return load_by_h2load(url, body, log, pressure, HTTP1 if is_rest else GRPC, is_serial=workload.is_serial)
+        kind = use_http1(headers) if is_rest else GRPC
+        return load_by_h2load(url, body, log, pressure, kind, is_serial=workload.is_serial)
 
     def _failed(self, text: str) -> ServerFailed:
         log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")

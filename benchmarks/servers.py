@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import dialects, proto_bodies
 from benchmarks.dialects import Dialect
-from benchmarks.workloads import WORKLOADS, Model, Transport
+from benchmarks.workloads import WORKLOADS, Form, Model, Transport, Workload
 
 MAX_MESSAGE_BYTES = 200_000_000
 PEERS = Path(__file__).parent / "peers"
@@ -43,8 +43,9 @@ class Server:
         command: its words, in which ``{python}`` and ``{bin}`` are of its environment, ``{class_name}`` is the model's,
             and the rest are fields of a Place.
         files: the files of its working folder, by name.
-        rest: how it is asked over REST; None if it is not.
-        grpc: how it is asked over gRPC; None if it is not.
+        rest: how it is asked over REST in workloads of the Seldon protocol; None if it is not.
+        grpc: the same over gRPC.
+        v2: how it is asked in the workloads of V2 that it supports.
         environment: the folder under ``--envs`` that it is installed in; None is this interpreter's.
         most_workers: of how many it can make use; None is of any number.
         is_fixed: it predicts nothing; its fixed responses are those of its model.
@@ -58,6 +59,7 @@ class Server:
     files: Callable[[Place], Files]
     rest: Dialect | None = dialects.SELDON_REST
     grpc: Dialect | None = dialects.SELDON_GRPC
+    v2: Mapping[Form, Dialect] = field(default_factory=dict)
     environment: str | None = None
     most_workers: int | None = None
     is_fixed: bool = False
@@ -69,9 +71,11 @@ class Server:
         """Whether so many workers are of any use to it."""
         return self.most_workers is None or workers <= self.most_workers
 
-    def dialect(self, transport: Transport) -> Dialect | None:
-        """How it is asked over the transport."""
-        return self.rest if transport is Transport.REST else self.grpc
+    def dialect(self, workload: Workload) -> Dialect | None:
+        """How it is asked in the workload; None if it does not support it."""
+        if workload.form.is_v2:
+            return self.v2.get(workload.form)
+        return self.rest if workload.transport is Transport.REST else self.grpc
 
     def python(self, environments: Path) -> Path:
         """The interpreter that runs it."""
@@ -101,6 +105,7 @@ def _own(**server: Any) -> Callable[[Place], Files]:
             "class_name": place.model.class_name,
             "ports": {"http": place.http, "grpc": place.grpc, "metrics": place.metrics},
             "server": settings,
+            "name": proto_bodies.V2_MODEL,
         }
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
         return {"seldon.yaml": text, **_class(place)}
@@ -208,6 +213,25 @@ def _bentoml(place: Place) -> Files:
     return {"settings.json": json.dumps(settings), **_peer("bentoml_app.py"), **_class(place)}
 
 
+def _kserve(place: Place) -> Files:
+    return {**_peer("kserve_app.py"), **_class(place)}
+
+
+_TRITON_MODEL = """\
+backend: "python"
+max_batch_size: 0
+input [{{ name: "x" data_type: TYPE_FP64 dims: [-1, -1] }}]
+output [{{ name: "y" data_type: TYPE_FP64 dims: [-1, -1] }}]
+instance_group [{{ kind: KIND_CPU count: {workers} }}]
+parameters {{ key: "class_name" value: {{ string_value: "{class_name}" }} }}
+"""
+
+
+def _triton(place: Place) -> Files:
+    model = _TRITON_MODEL.format(workers=place.workers, class_name=place.model.class_name)
+    return {"config.pbtxt": model, **_peer("triton_launcher.py"), **_peer("triton_model.py"), **_class(place)}
+
+
 def _fixed(file: str, dialect: Dialect) -> Callable[[Place], Files]:
     """Return a correct response to each workload of the dialect, to be sent for any request."""
 
@@ -215,7 +239,7 @@ def _fixed(file: str, dialect: Dialect) -> Callable[[Place], Files]:
         responses = {
             f"{workload.name}.response": dialect.encode(workload.form, place.model.predict(workload.make_array()))
             for workload in WORKLOADS.values()
-            if workload.transport is dialect.transport and place.model.takes(workload)
+            if workload.transport is dialect.transport and not workload.form.is_v2 and place.model.takes(workload)
         }
         return {**_peer(file), **responses}
 
@@ -227,7 +251,7 @@ OWN_COMMAND = "{python} -m seldon_spec serve ."
 SERVERS = {
     server.name: server
     for server in (
-        Server("seldon-spec", OWN_COMMAND, _own(), note="a folder with a seldon.yaml and the class"),
+        Server("seldon-spec", OWN_COMMAND, _own(), v2=dialects.V2, note="a folder with a seldon.yaml and the class"),
         Server(
             "seldon-spec-uvicorn", OWN_COMMAND, _own(engine="uvicorn"), note="the same, with `server.engine: uvicorn`"
         ),
@@ -274,6 +298,7 @@ SERVERS = {
             _mlserver(has_pool=True),
             dialects.V2_REST,
             dialects.V2_GRPC,
+            dialects.V2_WITHOUT_BINARY,
             environment="mlserver",
             note="its default: inference in a pool of processes, behind one that serves",
         ),
@@ -283,6 +308,7 @@ SERVERS = {
             _mlserver(has_pool=False),
             dialects.V2_REST,
             dialects.V2_GRPC,
+            dialects.V2_WITHOUT_BINARY,
             environment="mlserver",
             most_workers=1,
             note="`parallel_workers: 0`, one process for all",
@@ -333,6 +359,31 @@ SERVERS = {
             note="the same as mlserver-file, with `max_batch_size: 256` and `max_batch_time: 0.001`",
         ),
         Server(
+            "kserve",
+            "{python} kserve_app.py {class_name} --http_port {http} --grpc_port {grpc}"
+            f" --grpc_max_send_message_length {MAX_MESSAGE_BYTES}"
+            f" --grpc_max_receive_message_length {MAX_MESSAGE_BYTES}",
+            _kserve,
+            None,
+            None,
+            dialects.V2,
+            environment="kserve",
+            most_workers=1,
+            note="the ModelServer of its SDK, with the limit of gRPC messages raised; it listens on all addresses",
+        ),
+        Server(
+            "triton",
+            "{python} triton_launcher.py --http-address=127.0.0.1 --http-port={http} --grpc-address=127.0.0.1"
+            " --grpc-port={grpc} --metrics-address=127.0.0.1 --metrics-port={metrics} --disable-auto-complete-config",
+            _triton,
+            None,
+            None,
+            dialects.V2_ROUNDED,
+            environment="triton",
+            note="the server of the wheel of PyTriton without a graphics card; its Python backend has a process of the"
+            " class for each worker",
+        ),
+        Server(
             "litserve",
             "{python} litserve_app.py {class_name} {http} {workers}",
             _litserve,
@@ -350,6 +401,17 @@ SERVERS = {
             environment="bentoml",
             variables={"BENTOML_DO_NOT_TRACK": "True"},
             note="its defaults",
+        ),
+        Server(
+            "fixed-granian",
+            "{bin}/granian --interface wsgi --host 127.0.0.1 --port {http} --workers {workers} --log-level warning"
+            " fixed_wsgi:app",
+            _fixed("fixed_wsgi.py", dialects.FIXED_REST),
+            dialects.FIXED_REST,
+            None,
+            environment="probes",
+            is_fixed=True,
+            note="predicts nothing: fixed responses, the upper bound for any WSGI application on granian",
         ),
         Server(
             "fixed-uvicorn",

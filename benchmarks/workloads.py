@@ -25,10 +25,24 @@ class Transport(Enum):
 
 
 class Form(Enum):
-    """The payload type of an array in the Seldon protocol; the other protocols have one only."""
+    """How a request carries an array.
+
+    The first two are payload types of the Seldon protocol; a server that does not speak it gets its own protocol
+    instead. The others are of the Open Inference Protocol (V2): JSON or its binary extension over REST, typed or raw
+    contents over gRPC.
+    """
 
     NDARRAY = "ndarray"
     TENSOR = "tensor"
+    JSON = "V2 JSON"
+    BINARY = "V2 binary"
+    TYPED = "V2 typed"
+    RAW = "V2 raw"
+
+    @property
+    def is_v2(self) -> bool:
+        """Return True for those of the Open Inference Protocol."""
+        return self not in (Form.NDARRAY, Form.TENSOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,13 @@ WORKLOADS = {
         Workload("grpc-medium", Transport.GRPC, Form.TENSOR, (100, 100)),
         Workload("grpc-large", Transport.GRPC, Form.TENSOR, (1000, 1000), is_serial=True),
         Workload("grpc-ndarray", Transport.GRPC, Form.NDARRAY, (100, 100)),
+        Workload("v2-rest-small", Transport.REST, Form.JSON, (1, 4)),
+        Workload("v2-rest-medium", Transport.REST, Form.JSON, (100, 100)),
+        Workload("v2-rest-binary-medium", Transport.REST, Form.BINARY, (100, 100)),
+        Workload("v2-rest-binary-large", Transport.REST, Form.BINARY, (1000, 1000), is_serial=True),
+        Workload("v2-grpc-small", Transport.GRPC, Form.TYPED, (1, 4)),
+        Workload("v2-grpc-medium", Transport.GRPC, Form.RAW, (100, 100)),
+        Workload("v2-grpc-large", Transport.GRPC, Form.RAW, (1000, 1000), is_serial=True),
     )
 }
 

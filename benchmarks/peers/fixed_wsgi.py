@@ -1,4 +1,4 @@
-"""A WSGI application that reads a request and sends a response prepared beforehand: what gunicorn costs alone.
+"""A WSGI application that reads a request and sends a response prepared beforehand: what its server costs alone.
 
 The response to ``/NAME`` is the file ``NAME.response`` of the working folder.
 """

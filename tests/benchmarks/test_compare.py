@@ -9,17 +9,20 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import hpack
 import numpy as np
 import pytest
 
+from benchmarks.compare import main
 from benchmarks.comparison import Plan, compare
 from benchmarks.grpc_load import Calls
 from benchmarks.heads import Heads
 from benchmarks.processes import find_tree, read_stats
 from benchmarks.receiver import receiving_spans
+from benchmarks.report import render_report
 from benchmarks.results import Mode, Settings, read_results
 from benchmarks.running import ServerFailed, start_server
 from benchmarks.servers import SERVERS, Server
@@ -179,6 +182,26 @@ def _works_in(pid: int, folder: Path) -> bool:
         return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
     except OSError:
         return False
+
+
+@needs_linux
+@needs_tools
+def test_a_comparison_can_keep_going_without_a_server(tmp_path: Path, command_environ: dict[str, str]) -> None:
+    """The report says which server is not installed, and which one failed."""
+    spoilt = _spoil(SERVERS["seldon-spec"], WRONG)
+    found = tmp_path / "results.json"
+    flags = ["--keep-going", "--rounds", "1", "--starts", "1", "--seconds", "1", "--workload", "v2-rest-small"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SERVERS, "spoilt", replace(spoilt, v2=SERVERS["seldon-spec"].v2))
+        servers = [word for name in ("triton", "spoilt", "seldon-spec") for word in ("--server", name)]
+        assert main([*servers, *flags, "--envs", str(tmp_path), "--json", str(found)], command_environ) == 0
+    results = read_results(found.read_text(encoding="utf-8"))
+    absences = {each.name: each.absence for each in results.servers}
+    assert absences == {"spoilt": "failed", "seldon-spec": "", "triton": "not installed"}
+    report = render_report([results])
+    assert "× is the ratio to seldon-spec" in report
+    assert "| triton | not installed | - |" in report
+    assert "| spoilt | failed | - |" in report
 
 
 @needs_linux

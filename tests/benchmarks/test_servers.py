@@ -13,7 +13,7 @@ import pytest
 from benchmarks.compare import DEFAULT_SERVERS, TOOLS, find_missing, main
 from benchmarks.environments import ENVIRONMENTS
 from benchmarks.servers import SERVERS, Place, Server
-from benchmarks.workloads import MODELS, WORKLOADS
+from benchmarks.workloads import MODELS, WORKLOADS, Transport
 from seldon_spec.config.loader import load
 
 pytestmark = pytest.mark.benchmarks
@@ -31,8 +31,9 @@ def test_a_server_is_started_on_its_ports(server: Server) -> None:
     text = " ".join(words) + " ".join(
         text for name, text in server.files(PLACE).items() if isinstance(text, str) and not name.endswith(".py")
     )
-    assert ("1001" in text) == (server.rest is not None)
-    assert ("1002" in text) == (server.grpc is not None)
+    transports = {workload.transport for workload in WORKLOADS.values() if server.dialect(workload)}
+    assert ("1001" in text) == (Transport.REST in transports)
+    assert ("1002" in text) == (Transport.GRPC in transports)
     assert not any("{" in word for word in words)
 
 
@@ -111,7 +112,9 @@ def test_a_fixed_server_has_correct_responses() -> None:
 
 def test_a_model_of_one_width_is_asked_for_no_other() -> None:
     forest = MODELS["Forest"]
-    assert [name for name, each in WORKLOADS.items() if forest.takes(each)] == ["rest-small", "grpc-small"]
+    assert [name for name, each in WORKLOADS.items() if forest.takes(each)] == [
+        *("rest-small", "grpc-small", "v2-rest-small", "v2-grpc-small")
+    ]
     assert [name for name, each in WORKLOADS.items() if not MODELS["Identity"].takes(each)] == []
 
 
