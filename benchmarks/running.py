@@ -34,11 +34,12 @@ class ServerFailed(Exception):
 def reserve_ports(stack: contextlib.ExitStack, count: int) -> list[int]:
     """Reserve loopback ports: until the stack is closed, the kernel picks none of them for another socket.
 
-    A server that sets SO_REUSEADDR can listen on them, since the sockets that hold them do not listen.
+    A server that sets SO_REUSEADDR or SO_REUSEPORT can listen on them, since the sockets that hold them do not listen.
     """
     held = [stack.enter_context(socket.socket()) for _ in range(count)]
     for each in held:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         each.bind(("127.0.0.1", 0))
     return [int(each.getsockname()[1]) for each in held]
 
