@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--heads",
         type=Heads,
         action="append",
-        help="plain, real (those of a production client) or unknown (under other names); again for more",
+        help="plain, real (of a production client), fixed (the same, but constant) or unknown (under other names)",
     )
     add("--keep-going", action="store_true", help="without servers that are not installed or fail; the report says so")
     add("--title", default="", help="of the section in a report; default: the mode's")
@@ -126,7 +126,7 @@ def _choose_workloads(given: Sequence[str] | None, mode: Mode, model: Model, ser
     ]
 
 
-def _end(number: int, _frame: object) -> NoReturn:
+def end(number: int, _frame: object) -> NoReturn:
     """Raise an exception, so that the servers are stopped."""
     sys.exit(128 + number)
 
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         print(f"{model.name} takes {model.columns} columns, unlike those of {', '.join(unfit)}", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        signal.signal(number, end)
     settings = Settings(
         mode=given.mode,
         model=given.model,

@@ -31,7 +31,6 @@ _END_HEADERS = 4
 _MAX_WINDOW = (1 << 31) - 1
 _FIRST_WINDOW = 65535
 _FRAME_HEAD = struct.Struct(">BHBBI")
-_VARIED_CALLS = 5000
 _WAIT_SECONDS = 60
 
 
@@ -53,11 +52,11 @@ class Calls:
         self._varied = [b""]
         if heads is not Heads.PLAIN:
             agent = {"user-agent": "grpc-python/1.66.1 grpc-c/43.0.0 (linux; chttp2)"}
-            self._tokens = [self._encode({"authorization": token}) for token in make_tokens(numbers)]
+            self._tokens = [self._encode({"authorization": token}) for token in make_tokens(heads, numbers)]
             names = ("grpc-timeout", *heads.id_names)
             self._varied = [
                 self._encode({**agent, **dict(zip(names, (timeout, trace, request), strict=True))})
-                for trace, request, timeout in itertools.islice(make_values(numbers), _VARIED_CALLS)
+                for trace, request, timeout in make_values(heads, numbers)
             ]
 
     def _encode(self, fields: dict[str, str]) -> bytes:

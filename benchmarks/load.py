@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
 import subprocess
@@ -17,7 +16,6 @@ from benchmarks.heads import Heads, make_tokens, make_values
 
 POST_SCRIPT = Path(__file__).parent / "post.lua"
 SPARE_SECONDS = 120
-_VARIED_REQUESTS = 5000
 
 
 class LoadFailed(Exception):
@@ -30,6 +28,7 @@ class Pressure:
 
     Attributes:
         heads: None: the headers are the least, and h2load makes the calls of gRPC.
+        rate: the requests sent in a second; None: each connection sends one after the other.
     """
 
     seconds: int
@@ -37,6 +36,7 @@ class Pressure:
     streams: int
     serial_requests: int
     heads: Heads | None = None
+    rate: float | None = None
 
 
 def load_by_wrk(url: str, body: Path, pressure: Pressure, headers: Mapping[str, str] = JSON) -> Load:
@@ -48,6 +48,18 @@ def load_by_wrk(url: str, body: Path, pressure: Pressure, headers: Mapping[str, 
     amount = ["-t1", f"-c{pressure.connections}", f"-d{pressure.seconds}s", "--timeout", "60s", *_flags(headers)]
     values = [] if pressure.heads in (None, Heads.PLAIN) else [str(_write_values(body, pressure.heads))]
     return parse_wrk(_run(["wrk", *amount, "-s", str(POST_SCRIPT), url, "--", str(body), *values], pressure))
+
+
+def load_at_rate(url: str, body: Path, pressure: Pressure, rate: float, headers: Mapping[str, str]) -> Load:
+    """POST the body over HTTP/1.1 so many times a second.
+
+    Raises:
+        LoadFailed: a status other than 200, a connection was closed, or no response in time.
+    """
+    amount = map(str, (pressure.connections, rate, pressure.seconds))
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    command = [sys.executable, "-m", "benchmarks.open_load", url, str(body), *amount, *lines]
+    return parse_wrk(_run(command, pressure, Path(__file__).parents[1]))
 
 
 def load_by_calls(url: str, body: Path, pressure: Pressure, heads: Heads) -> Load:
@@ -64,10 +76,10 @@ def load_by_calls(url: str, body: Path, pressure: Pressure, heads: Heads) -> Loa
 def _write_values(body: Path, heads: Heads) -> Path:
     """Write the values of the headers for post.lua beside the body."""
     numbers = random.Random(1)  # noqa: S311 - not a secret
-    tokens = make_tokens(numbers)
+    tokens = make_tokens(heads, numbers)
     rows = [
         "\t".join((trace, request, tokens[number % len(tokens)]))
-        for number, (trace, request, _) in enumerate(itertools.islice(make_values(numbers), _VARIED_REQUESTS))
+        for number, (trace, request, _) in enumerate(make_values(heads, numbers))
     ]
     file = body.with_suffix(f".{heads.value}")
     file.write_text("\n".join((" ".join((*heads.id_names, "authorization")), *rows)), encoding="ascii")

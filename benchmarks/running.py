@@ -13,7 +13,16 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.dialects import Dialect, frame
 from benchmarks.figures import Load, Sample, Start
-from benchmarks.load import GRPC, LoadFailed, Pressure, load_by_calls, load_by_h2load, load_by_wrk, use_http1
+from benchmarks.load import (
+    GRPC,
+    LoadFailed,
+    Pressure,
+    load_at_rate,
+    load_by_calls,
+    load_by_h2load,
+    load_by_wrk,
+    use_http1,
+)
 from benchmarks.processes import Memory
 from benchmarks.responses import NotServed, WrongResponse, ask, check_response
 from benchmarks.servers import Place, Server
@@ -161,6 +170,8 @@ class RunningServer:
             body.write_bytes(self.request(workload) if is_rest else frame(self.request(workload)))
         url = f"http://127.0.0.1:{self._port(workload)}{self._dialect(workload).path_of(workload)}"
         headers = self._dialect(workload).headers_of(workload)
+        if pressure.rate is not None:
+            return load_at_rate(url, body, pressure, pressure.rate, headers)
         if is_rest and not workload.is_serial:
             return load_by_wrk(url, body, pressure, headers)
         if pressure.heads is not None and not workload.is_serial:
