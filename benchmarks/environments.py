@@ -98,21 +98,26 @@ def make_environment(environment: Environment, folder: Path) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make those that are named, or all of them."""
+    """Make those that are named, or all of them; return 1 if one could not be made."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.environments", description=__doc__)
     parser.add_argument("name", nargs="*", metavar="NAME", help=", ".join(ENVIRONMENTS))
     parser.add_argument("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="where; %(default)s")
     given = parser.parse_args(arguments)
     if unknown := set(given.name) - set(ENVIRONMENTS):
         parser.error(f"there is no environment {', '.join(sorted(unknown))}")
-    for name in given.name or ENVIRONMENTS:
-        try:
-            is_new = make_environment(ENVIRONMENTS[name], given.envs)
-        except (LookupError, subprocess.CalledProcessError) as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            return 1
-        print(f"{name}: {'made' if is_new else 'is there'}")
-    return 0
+    results = [_report(ENVIRONMENTS[name], given.envs) for name in given.name or ENVIRONMENTS]
+    return int(not all(results))
+
+
+def _report(environment: Environment, folder: Path) -> bool:
+    """Make one, and print what became of it; False if it could not be made."""
+    try:
+        is_new = make_environment(environment, folder)
+    except (LookupError, subprocess.CalledProcessError) as error:
+        print(f"{environment.name}: {error}", file=sys.stderr)
+        return False
+    print(f"{environment.name}: {'made' if is_new else 'is there'}", flush=True)
+    return True
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.all import find_reported
 from benchmarks.machine import describe_machine
 from benchmarks.report import place_in_page, render_report
 from benchmarks.results import read_results
@@ -13,13 +14,7 @@ from benchmarks.results import read_results
 pytestmark = pytest.mark.benchmarks
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = [
-    ROOT / "benchmarks" / "results" / f"{name}.json"
-    for name in (
-        *("speed", "scaling", "memory", "batching-logistic", "batching-forest", "observed", "heads"),
-        *(f"model-files-{model}" for model in ("logistic", "forest", "boosted", "exported")),
-    )
-]
+PUBLISHED = find_reported(ROOT / "benchmarks" / "results")
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
