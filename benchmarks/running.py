@@ -25,7 +25,8 @@ from benchmarks.load import (
 )
 from benchmarks.processes import Memory
 from benchmarks.responses import NotServed, WrongResponse, ask, check_response
-from benchmarks.servers import Place, Server
+from benchmarks.server_files import Place
+from benchmarks.servers import Server
 from benchmarks.workloads import WORKLOADS, Model, Transport, Workload
 
 START_SECONDS = 120.0

@@ -32,7 +32,8 @@ from benchmarks.probe import LIMIT_SECONDS, Probe, Waits
 from benchmarks.processes import Memory, forget_peak, read_memory
 from benchmarks.report import publish, render_table
 from benchmarks.running import START_SECONDS, RunningServer, start_server
-from benchmarks.servers import OWN_COMMAND, PEERS, Files, Place, Server
+from benchmarks.server_files import PEERS, Files, Place
+from benchmarks.servers import OWN_COMMAND, Server
 from benchmarks.workloads import MODELS
 
 _MODEL = MODELS["Identity"]

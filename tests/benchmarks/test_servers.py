@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.compare import DEFAULT_SERVERS, TOOLS, find_missing, main
 from benchmarks.environments import ENVIRONMENTS
-from benchmarks.servers import SERVERS, Place, Server
+from benchmarks.server_files import Place
+from benchmarks.servers import SERVERS, Server
 from benchmarks.workloads import MODELS, WORKLOADS, Transport
 from seldon_spec.config.loader import load
 
