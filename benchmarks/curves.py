@@ -42,13 +42,15 @@ from benchmarks.servers import SERVERS
 from benchmarks.workloads import MODELS, WORKLOADS, Form, Transport, Workload
 
 OURS = "seldon-spec"
-PEERS = ("mlserver-inproc", "seldon-core")
-"""Measured over connections, too."""
+PEERS = ("mlserver-inproc",)
+CLOSING_PEER = "seldon-core"
+"""It closes a connection after each response, and has no V2: it is measured over connections only."""
 FORMS = {"REST, binary V2": (Transport.REST, Form.BINARY), "gRPC, raw V2": (Transport.GRPC, Form.RAW)}
 CONNECTION_COUNTS = (1, 4, 16, 64, 256, 1000)
 BODY_SIZES = (16, 256, 4 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20)
 WORKER_COUNTS = (1, 2, 3, 4)
-SHARES = tuple(share / 100 for share in range(10, 100, 10))
+PERCENTS = range(10, 100, 10)
+"""Of the load that a server can handle."""
 
 
 @dataclass(slots=True)
@@ -87,13 +89,12 @@ class Measurement:
             self.absent[name] = "failed"
             print(error, file=sys.stderr)
 
-    def add(self, curve: str, series: str, x: float, sample: Sample) -> Sample:
+    def add(self, curve: str, series: str, x: float, sample: Sample) -> None:
         """Keep a point, and report it."""
         figures = asdict(sample)
         del figures["peak_bytes"]
         self.points.append(Point(curve, series, x, **figures))
         print(f"{curve}, {series}, {x:g}: {sample.requests_per_second:.0f} requests/s", file=sys.stderr, flush=True)
-        return sample
 
     def press(self, connections: int) -> Pressure:
         """Return a load of so many connections."""
@@ -155,32 +156,29 @@ def measure_workers(to: Measurement, counts: Sequence[int]) -> None:
                 to.add(WORKERS, name, count, one.measure(WORKLOADS[name], to.press(16)))
 
 
-def measure_load(to: Measurement, name: str, shares: Sequence[float]) -> None:
+def measure_load(to: Measurement, name: str, percents: Sequence[int]) -> None:
     """Small requests over REST at shares of the rate that the server reached with 16 connections."""
     workload = WORKLOADS["rest-small"]
     with to.series(name), to.running(name) as one:
         warm_up(one, workload)
         capacity = one.measure(workload, to.press(16)).requests_per_second
-        for share in shares:
-            sample = one.measure(workload, replace(to.press(32), rate=share * capacity))
-            to.add(LOAD, name, share * 100, sample)
+        for percent in percents:
+            to.add(LOAD, name, percent, one.measure(workload, replace(to.press(32), rate=percent / 100 * capacity)))
 
 
 def measure_all(to: Measurement, step: int) -> None:
     """Measure every curve; a step of more than 1 leaves out points."""
-    names = [OURS, *PEERS]
-    for name in names:
-        if find_missing([name], to.environments):
-            to.absent[name] = "not installed"
-    installed = [name for name in names if name not in to.absent]
-    for name in installed:
+    missing = [name for name in (*PEERS, CLOSING_PEER) if find_missing([name], to.environments)]
+    to.absent.update(dict.fromkeys(missing, "not installed"))
+    names = [name for name in (OURS, *PEERS) if name not in missing]
+    for name in names if CLOSING_PEER in missing else [*names, CLOSING_PEER]:
         measure_connections(to, name, CONNECTION_COUNTS[::step])
-    for name in installed[:2]:
+    for name in names:
         measure_bodies(to, name, BODY_SIZES[::step])
     measure_floors(to, BODY_SIZES[::step])
     measure_workers(to, WORKER_COUNTS[::step])
-    for name in installed[:2]:
-        measure_load(to, name, SHARES[::step])
+    for name in names:
+        measure_load(to, name, PERCENTS[::step])
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
