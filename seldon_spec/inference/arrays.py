@@ -34,7 +34,9 @@ TEXT_BYTES_PER_CHARACTER = 32
 TEXT_BYTES_ALWAYS = 1 << 20
 """Up to this size fixed-width text is used in any case, as numpy would."""
 
-_CACHED_WIDTH = 1024  # columns; what wider tables need is not cached
+CACHED_WIDTH = 1024
+"""What wider tables need for their columns is not cached."""
+
 _CACHED_WIDTHS = 64
 _NUMPY_TEXT_WIDTH = 32  # numpy's width for a float in an array of text
 _INTEGERS = frozenset({int})
@@ -212,7 +214,7 @@ class _ByWidth(dict[int, T]):
 
     def __missing__(self, width: int) -> T:
         made = self._make(width)
-        if width <= _CACHED_WIDTH and len(self) < _CACHED_WIDTHS:
+        if width <= CACHED_WIDTH and len(self) < _CACHED_WIDTHS:
             self[width] = made
         return made
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seldon_spec.inference.message import Message, PayloadType
+from seldon_spec.inference.component.response import build_response_message
+from seldon_spec.inference.message import Message, Operation, PayloadType, Tensor, TensorMessage
 from seldon_spec.protocols.json_style import JsonStyle
 from seldon_spec.protocols.seldon_v1 import proto_message
 from seldon_spec.protocols.seldon_v1.array_encoding import ArrayEncoding
@@ -81,3 +83,15 @@ def test_a_large_request_costs_less_than_three_times_its_size(
     peak, size = map(int, _run(_MEMORY, wire, str(tmp_path / "body")).split())
     assert size >= len(body)
     assert peak < 3 * len(body)  # about two; the rest is how the allocator happens to grow
+
+
+def test_a_wide_response_to_tensors_has_no_names() -> None:
+    wide = np.zeros((1, 1 << 18))
+    request = TensorMessage(PayloadType.TENSORS, [Tensor("x", wide)])
+    tracemalloc.start()
+    try:
+        message = build_response_message(wide, Operation.PREDICT, request, {})
+        assert tracemalloc.get_traced_memory()[1] < 1 << 16
+    finally:
+        tracemalloc.stop()
+    assert message.payload is wide

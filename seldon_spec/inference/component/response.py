@@ -14,7 +14,7 @@ import numpy as np
 
 from seldon_spec.config.contract import TensorSpec
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult, short_repr
-from seldon_spec.inference.arrays import Array, default_names, is_masked
+from seldon_spec.inference.arrays import CACHED_WIDTH, Array, default_names, is_masked
 from seldon_spec.inference.component.images import are_images, write_images
 from seldon_spec.inference.component.infer import DEFAULT_OUTPUT
 from seldon_spec.inference.component.tables import find_column, find_columns, has_one_type, join_columns
@@ -202,7 +202,8 @@ def build_array_message(
             return Message(PayloadType.ARRAY, array, class_names(["t:0"]), meta, request.encoding, original)
         return Message(PayloadType.ARRAY, array, [], meta, request.encoding, original, has_default_names=True)
     if columns is None and class_names is None:
-        names: Any = default_names(array.shape[1])
+        has_names = array.shape[1] <= CACHED_WIDTH or not isinstance(request, TensorMessage)  # tensors do not need them
+        names: Any = default_names(array.shape[1]) if has_names else ()
         return Message(PayloadType.ARRAY, array, names, meta, request.encoding, original, has_default_names=True)
     names = list(default_names(array.shape[1])) if columns is None else [str(column) for column in columns]
     if class_names is not None:
