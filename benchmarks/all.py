@@ -126,6 +126,7 @@ STEPS = (
         for model in ("Logistic", "Forest", "Boosted", "Exported")
     ),
     Step("curves", "benchmarks.curves", ("--envs", "{envs}"), 6, "--seconds 1 --step 5"),
+    Step("stages", "benchmarks.stages", (), 2, "--rounds 1 --seconds 1 --calls 50"),
     Step("graphs", "benchmarks.graphs", (), 3, "--rounds 1 --calls 10 --starts 1", requires="sklearn"),
     Step("ray", "benchmarks.ray", (), 10, "--rounds 1 --seconds 1", requires="ray"),
     Step(
