@@ -154,6 +154,7 @@ class ServerSpec:
     """The serving processes and their limits.
 
     Attributes:
+        preload: whether a process loads the model and then forks the workers, which share its memory.
         max_requests: the requests after which a worker is replaced, plus up to ``max_requests_jitter``; None: never.
         max_connections: the limit of a worker's REST connections, and of its connections for metrics.
         max_queue: the limit of a worker's requests that wait for the model; None: unlimited.
@@ -172,6 +173,7 @@ class ServerSpec:
     engine: Literal["native", "uvicorn"] = "native"
     workers: int = 1
     threads: int = 1
+    preload: bool = False
     max_requests: int | None = None
     max_requests_jitter: int = 0
     max_connections: int = 4096

@@ -32,6 +32,7 @@ from seldon_spec.inference.dispatcher import Dispatcher
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.graph.build import Connect, GraphTools, build_graph
 from seldon_spec.inference.graph.nodes import TraceComponent
+from seldon_spec.inference.graph.values import add_component
 from seldon_spec.inference.metrics_sink import MetricsSink, NullMetrics
 from seldon_spec.inference.processor import Trace
 
@@ -45,8 +46,9 @@ def dispatcher_for(
     trace_component: TraceComponent | None = None,
     on_post: Callable[[Call], None] | None = None,
     user_class: Callable[..., Any] | None = None,
+    loaded: LoadedClasses | None = None,
 ) -> Dispatcher:
-    """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet.
+    """Return the dispatcher of a spec, not started: nothing of the user's code is imported yet, unless it is loaded.
 
     One process can have several, of one spec or of different ones.
 
@@ -58,8 +60,10 @@ def dispatcher_for(
         trace_component: None: the calls of a graph's components are not traced.
         on_post: see ``Dispatcher``.
         user_class: the class of the spec, or another callable that makes the object; None: it is imported by its name.
+        loaded: the components of ``loaded.spec``, which the dispatcher takes; None: the dispatcher builds them.
     """
-    spec = with_full_paths(spec)  # the working directory may change before the class is imported
+    # the working directory may change before the class is imported
+    spec = with_full_paths(spec) if loaded is None else loaded.spec
     progress = Progress()
     threads = ModelThreads(spec.server.threads)
     sink = metrics or NullMetrics()
@@ -67,10 +71,9 @@ def dispatcher_for(
     def build(each: Spec) -> Component:
         if each.graph is not None:
             return build_graph(each, tools)
-        if each is spec:
-            return _build_class(each, _name_source(each), progress, user_class)
-        with working_directory(each.folder):  # of a component, which finds its relative files there
-            return _build_class(each, f"{each.unit.id} ({_name_source(each)})", progress)
+        if loaded is not None:
+            return loaded.take(each)
+        return _build_part(each, spec, progress, user_class)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
     return Dispatcher(
@@ -82,6 +85,49 @@ def dispatcher_for(
         progress=progress,
         on_post=on_post,
     )
+
+
+class LoadedClasses:
+    """The components of a spec that are classes and model files, built on the calling thread, before a fork.
+
+    Args:
+        spec: of one component or of a graph.
+
+    Attributes:
+        spec: the same, with full paths.
+
+    Raises:
+        ComponentFailed: one of them cannot be built.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = with_full_paths(spec)
+        self._progress = Progress()
+        self._components: dict[int, Component] = {}
+        self._load(self.spec)
+
+    def take(self, spec: Spec) -> Component:
+        """Return the component of a part of the spec, once: what is loaded must not outlive its dispatcher."""
+        return self._components.pop(id(spec))
+
+    def _load(self, spec: Spec) -> None:
+        if spec.graph is None:
+            self._components[id(spec)] = _build_part(spec, self.spec, self._progress)
+            return
+        for name, each in spec.components.items():
+            if each.spec is not None:
+                try:
+                    self._load(each.spec)
+                except SeldonSpecError as error:
+                    raise add_component(error, name) from error.__cause__
+
+
+def _build_part(spec: Spec, root: Spec, progress: Progress, user_class: Callable[..., Any] | None = None) -> Adapter:
+    """Build the class or the model file of a spec, which is a component of ``root`` or ``root`` itself."""
+    if spec is root:
+        return _build_class(spec, _name_source(spec), progress, user_class)
+    with working_directory(spec.folder):  # a component finds its relative files there
+        return _build_class(spec, f"{spec.unit.id} ({_name_source(spec)})", progress)
 
 
 def _build_class(spec: Spec, name: str, progress: Progress, user_class: Callable[..., Any] | None = None) -> Adapter:

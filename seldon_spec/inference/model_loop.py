@@ -159,3 +159,9 @@ def run_to_completion(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the model thread's event loop; in any other thread, on a new loop."""
     loop: ModelLoop | None = getattr(_local, "loop", None)
     return asyncio.run(coroutine) if loop is None else loop.run_until_complete(coroutine)
+
+
+def name_background_tasks() -> list[str]:
+    """Return the names of the tasks that the user's code has started on the calling thread's event loop."""
+    loop: ModelLoop | None = getattr(_local, "loop", None)
+    return [] if loop is None else sorted(task.get_name() for task in asyncio.all_tasks(loop))

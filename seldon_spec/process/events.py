@@ -22,10 +22,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """The system could not fork the process of a ``Start`` action."""
+    """The process of a ``Start`` action could not be forked."""
 
     slot: int
-    error: OSError
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,27 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class StartsAllowed:
+    """Whether processes can be started: with ``server.preload``, only while a template process has the model."""
+
+    is_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PreloadFailed:
+    """A template process could not load the model; what keeps the server running is its workers."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A template process is not needed any more."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The server has to stop; a second one ends the drain."""
 
@@ -74,7 +95,9 @@ class Tick:
     """The events that have occurred are handled: start and kill what is due."""
 
 
-Event: TypeAlias = Started | StartFailed | MessageReceived | Exited | Reload | Stop | Tick
+Event: TypeAlias = (
+    Started | StartFailed | MessageReceived | Exited | Reload | StartsAllowed | PreloadFailed | Discard | Stop | Tick
+)
 
 
 # Actions

@@ -8,13 +8,10 @@ import selectors
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn
 
 from seldon_spec.errors import ComponentFailed
-from seldon_spec.observability.logs import flush_streams
 from seldon_spec.observability.metrics import Segments
 from seldon_spec.process.events import Exited, MessageReceived
-from seldon_spec.process.signals import ServerSignals
 from seldon_spec.process.worker_messages import MESSAGES, unpack_failure
 
 _PIPE_BYTES = 65536
@@ -25,62 +22,60 @@ class _Child:
     """A running process.
 
     Attributes:
-        segment: its slot of the metrics memory.
+        segment: its slot of the metrics memory; None: it is a template process.
         pipe: the end from which its messages are read; -1: it is closed.
         unread: the start of a message that is not complete.
         failure: why its class could not be built.
     """
 
     pid: int
-    segment: int
+    segment: int | None
     pipe: int
     unread: bytes = b""
     failure: ComponentFailed | None = None
 
 
 class ProcessTable:
-    """Worker processes.
+    """Worker processes, and the template processes that fork them.
 
     That a process has exited is known from its exit status (SIGCHLD) and not from the end of its pipe, which a process
     that the user's class has forked may keep open.
 
     Args:
-        signals: blocked during a fork.
-        segments: the metrics memory; each process has a slot of it.
+        segments: the metrics memory; each worker has a slot of it.
         selector: reports the pipes that can be read; the data of their keys is the process's pid.
     """
 
-    def __init__(self, signals: ServerSignals, segments: Segments, selector: selectors.BaseSelector) -> None:
-        self._signals = signals
+    def __init__(self, segments: Segments, selector: selectors.BaseSelector) -> None:
         self._segments = segments
         self._selector = selector
+        self._reading = -1  # of the latest process
         self._children: dict[int, _Child] = {}
 
-    def start(self, run_child: Callable[[int, int], NoReturn]) -> int:
-        """Fork a process.
+    def start_worker(self, fork: Callable[[int, int], int]) -> int:
+        """Start a process that has a slot of the metrics memory.
 
         Args:
-            run_child: is called in the child, with the pipe to write messages to and its slot of the metrics memory;
-                signals are still blocked.
-
-        Returns:
-            The pid.
+            fork: forks the process and returns its pid, given the pipe to write messages to, and the slot.
 
         Raises:
             OSError: the system has no room for another process or pipe.
         """
         taken = {child.segment for child in self._children.values()}
         segment = next(index for index in range(self._segments.count) if index not in taken)
+        return self._start(lambda pipe: fork(pipe, segment), segment)
+
+    def start_template(self, fork: Callable[[int], int]) -> int:
+        """Start a process that has none; see ``start_worker``."""
+        return self._start(fork, None)
+
+    def _start(self, fork: Callable[[int], int], segment: int | None) -> int:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        flush_streams()  # otherwise the child writes the buffered text again
+        self._reading = reading
         try:
-            with self._signals.held():  # the child must not handle a signal as the supervisor does
-                pid = os.fork()
-                if pid == 0:
-                    os.close(reading)
-                    run_child(writing, segment)
-        except OSError:
+            pid = fork(writing)
+        except BaseException:
             os.close(reading)
             raise
         finally:
@@ -90,7 +85,8 @@ class ProcessTable:
         return pid
 
     def close_inherited_fds(self) -> None:
-        """Close, in a child, the pipes of the other processes."""
+        """Close, in a child, the pipes from which this process reads."""
+        os.close(self._reading)
         for child in self._children.values():
             if child.pipe >= 0:
                 os.close(child.pipe)
@@ -124,12 +120,13 @@ class ProcessTable:
                 if child.pipe >= 0:
                     yield from self.read_messages(pid)
                 self._close_pipe(child)
-                self._segments.release(child.segment)
+                if child.segment is not None:
+                    self._segments.release(child.segment)
                 del self._children[pid]
                 yield Exited(pid, _describe_status(status), child.failure)
 
     def reap_orphans(self) -> None:
-        """Reap orphaned child processes, which the system hands to the process with PID 1."""
+        """Reap orphaned processes, which the system hands to the process with PID 1 or to a subreaper."""
         with contextlib.suppress(ChildProcessError):  # there are no children at all
             while True:
                 info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -17,16 +17,19 @@ from seldon_spec.observability.metrics.restarts import Reason
 from seldon_spec.process.events import (
     Action,
     CountRestart,
+    Discard,
     Event,
     Exited,
     Log,
     MessageReceived,
+    PreloadFailed,
     Reload,
     SendSignal,
     Shutdown,
     Start,
     Started,
     StartFailed,
+    StartsAllowed,
     Stop,
     Tick,
 )
@@ -40,6 +43,8 @@ STABLE_SECONDS = 10.0
 KILL_AFTER_SECONDS = 5.0
 """A worker is killed this long after the end of its grace period."""
 REPEAT_SECONDS = 0.1
+TEMPLATE = -1
+"""Instead of the slot of a process: it is a template process, which forks the workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Process:
     """One worker process.
 
     Attributes:
-        slot: the worker slot that it was started for.
+        slot: the worker slot that it was started for, or ``TEMPLATE``.
         started_at: the time of the fork.
         messages: what it has reported; see ``worker_messages``.
         kill_at: when it is killed if it still runs; None: it has not been asked to exit.
@@ -106,6 +111,7 @@ class State:
         queue: indices of the slots whose process is to be replaced, one after the other.
         is_announced: whether all slots have served, which is logged once.
         is_hastened: whether a second signal asked the server to stop at once.
+        can_start: whether processes can be started; see ``StartsAllowed``.
     """
 
     slots: tuple[WorkerSlot, ...]
@@ -117,6 +123,7 @@ class State:
     is_announced: bool = False
     is_stopping: bool = False
     is_hastened: bool = False
+    can_start: bool = True
 
     @classmethod
     def initial(cls, workers: int, max_processes: int, grace_seconds: float, now: float) -> State:
@@ -132,7 +139,7 @@ class State:
 
     def next_tick(self, now: float) -> float | None:
         """Return the time of the next ``Tick`` that does something; None: only another event can change the state."""
-        times = [slot.start_at for slot in self.slots if slot.start_at is not None]
+        times = [slot.start_at for slot in self.slots if slot.start_at is not None and self.can_start]
         times += [process.kill_at for process in self.terminating if process.kill_at is not None]
         if self.is_hastened:
             times.append(now + REPEAT_SECONDS)
@@ -170,6 +177,8 @@ class _Transition:
                 self._on_exit(event)
             case Reload():
                 self._on_reload(event)
+            case StartsAllowed() | PreloadFailed() | Discard():
+                self._on_template(event)
             case Stop() if self.state.is_stopping:
                 self.state = replace(self.state, is_hastened=True)
             case Stop():
@@ -267,7 +276,7 @@ class _Transition:
         terminating = tuple(each for each in self.state.terminating if each != process)
         if process in self.state.terminating:
             self.state = replace(self.state, terminating=terminating)
-            slot = None if self.state.is_stopping else self.state.slots[process.slot]
+            slot = None if self.state.is_stopping or process.slot == TEMPLATE else self.state.slots[process.slot]
             if slot is not None and slot.current is None and slot.start_at is None:
                 self._update(slot.index, start_at=self._now)  # an exclusive process exits before its replacement starts
             return
@@ -309,6 +318,19 @@ class _Transition:
         self._log(logging.ERROR, f"{ended}, starting another in {seconds:g} seconds", cause)
         self._back_off(slot.index)
 
+    # Template processes
+
+    def _on_template(self, event: StartsAllowed | PreloadFailed | Discard) -> None:
+        if isinstance(event, StartsAllowed):
+            self.state = replace(self.state, can_start=event.is_allowed)
+        elif isinstance(event, Discard):
+            self._terminate(Process(event.pid, TEMPLATE, self._now), signal.SIGTERM)
+        elif any(slot.has_served for slot in self.state.slots):
+            text = f"the model cannot be loaded, keeping the current workers: {event.error}"
+            self._log(logging.ERROR, text, event.error.__cause__)
+        else:
+            self._shut_down(event.error)
+
     # Reload and stop
 
     def _on_reload(self, event: Reload) -> None:
@@ -337,12 +359,14 @@ class _Transition:
             is_late = process.kill_at is not None and process.kill_at <= self._now
             terminating.append(replace(process, kill_at=None) if is_late else process)
             if is_late:
-                text = f"worker {process.slot} (process {process.pid}) did not exit in time, killing it"
-                self._log(logging.ERROR, text)
+                name = "template" if process.slot == TEMPLATE else f"worker {process.slot}"
+                self._log(logging.ERROR, f"{name} (process {process.pid}) did not exit in time, killing it")
                 self.actions.append(SendSignal(process.pid, signal.SIGKILL))
             elif self.state.is_hastened:  # repeated, because two signals that arrive together count as one
                 self.actions.append(SendSignal(process.pid, signal.SIGTERM))
         self.state = replace(self.state, terminating=tuple(terminating))
+        if not self.state.can_start:
+            return
         for slot in self.state.slots:
             if slot.start_at is not None and slot.start_at <= self._now:
                 self._update(slot.index, start_at=None)
@@ -356,7 +380,8 @@ class _Transition:
         """Start the next replacement, if there is room for one more process."""
         slots = self.state.slots
         reserved = sum(slot.current is None for slot in slots)  # each of these slots starts a process, now or later
-        has_room = len(list(self.state.processes())) + reserved < self.state.max_processes
+        running = sum(process.slot != TEMPLATE for process in self.state.processes())
+        has_room = running + reserved < self.state.max_processes
         if not has_room:
             return
         # a process that is not ready may have imported the old code: it is replaced once it is ready

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from seldon_spec.errors import Stopped
+from seldon_spec.observability.logs import flush_streams
 
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 REPLACE = signal.SIGURG
@@ -35,6 +35,7 @@ class ServerSignals:
         self.callback: Callable[[int], object] | None = None
         self._had_terminal = _has_terminal()
         self._pipe = -1
+        self._forks_child = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> ServerSignals:
@@ -86,18 +87,29 @@ class ServerSignals:
         self.callback = _ignore
         signal.set_wakeup_fd(-1)
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Block the signals; in a process that is forked meanwhile they stay blocked until ``be_worker``."""
+    def fork(self, run_child: Callable[[], NoReturn]) -> int:
+        """Fork a process of the server and return its pid.
+
+        Args:
+            run_child: is called in the new process, which must not handle a signal as this one does: signals stay
+                blocked until ``be_worker``.
+        """
+        flush_streams()  # otherwise the child writes the buffered text again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        self._forks_child = True
         try:
-            yield
+            pid = os.fork()
+            if pid == 0:
+                run_child()
         finally:
+            self._forks_child = False
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
 
     def be_worker(self) -> None:
         """After a fork, use the worker's signal handling: ignore what a terminal sends to all processes of a group."""
         self.callback = None
+        self._forks_child = False
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -105,7 +117,7 @@ class ServerSignals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
 
     def reset_in_forks(self, after: Callable[[], object]) -> None:
-        """Reset the signals to their default in the processes that this one forks from now on.
+        """Reset the signals to their default in the processes that the class forks from now on.
 
         They are blocked during the fork: a signal to the child must neither be lost nor written to the parent's pipe.
 
@@ -121,11 +133,12 @@ class ServerSignals:
             signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
 
         def reset() -> None:
-            signal.set_wakeup_fd(-1)
-            for number in _HANDLED:
-                if signal.getsignal(number) == self._handle:
-                    signal.signal(number, signal.SIG_DFL)
-            after()
+            if not self._forks_child:
+                signal.set_wakeup_fd(-1)
+                for number in _HANDLED:
+                    if signal.getsignal(number) == self._handle:
+                        signal.signal(number, signal.SIG_DFL)
+                after()
             release()
 
         os.register_at_fork(before=hold, after_in_parent=release, after_in_child=reset)

@@ -18,8 +18,8 @@ from seldon_spec.process.file_watcher import FileWatcher
 
 logger = logging.getLogger(__name__)
 
-_FIXED = ("host", "engine", "workers")
-"""Keys of ``server`` that take effect when ports are bound and memory is shared, as those of ``ports`` do."""
+_FIXED = ("host", "engine", "workers", "preload")
+"""Keys of ``server`` that take effect when the server starts, as those of ``ports`` do."""
 _PORTS = ("http", "grpc", "metrics")
 _MAX_NAMES = 3
 

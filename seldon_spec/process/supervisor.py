@@ -7,31 +7,33 @@ the actions that follow.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
 import signal
 import time
+from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.config.model import Spec
-from seldon_spec.errors import ComponentFailed, Stopped
+from seldon_spec.errors import ComponentFailed
 from seldon_spec.observability.metrics import RestartCounter, Segments
 from seldon_spec.observability.metrics.restarts import Reason
 from seldon_spec.process.events import (
     Action,
     CountRestart,
     Event,
+    Exited,
     Log,
+    MessageReceived,
     Reload,
     SendSignal,
     Shutdown,
     Start,
     Started,
     StartFailed,
+    StartsAllowed,
     Stop,
     Tick,
 )
@@ -39,9 +41,13 @@ from seldon_spec.process.process_table import ProcessTable
 from seldon_spec.process.replacement import State, step
 from seldon_spec.process.signals import STOPPING, ServerSignals
 from seldon_spec.process.spec_reloader import SpecReloader
-from seldon_spec.process.worker_exit import WorkerExit
-from seldon_spec.process.worker_messages import pack_failure
+from seldon_spec.process.worker_process import Shared, run_worker_process
 from seldon_spec.server.sockets import Sockets
+
+if TYPE_CHECKING:
+    import socket
+
+    from seldon_spec.process.templates import Templates
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +78,8 @@ class Supervisor:
         self._reloader = reloader
         self._restarts = RestartCounter(segments)
         self._selector = selectors.DefaultSelector()
-        self._table = ProcessTable(signals, segments, self._selector)
+        self._table = ProcessTable(segments, self._selector)
+        self._templates: Templates | None = None
         grace_seconds = spec.server.shutdown.grace_seconds
         self._state = State.initial(spec.server.workers, segments.count, grace_seconds, time.monotonic())
         self._error: Exception | None = None
@@ -92,7 +99,9 @@ class Supervisor:
         if self._reloader is not None:
             self._reloader.begin(self._spec)
         try:
-            self._handle(Tick())
+            if self._spec.server.preload:
+                self._preload()
+            self._tick()
             while not self._state.is_stopping:
                 self._wait()
         finally:
@@ -108,22 +117,47 @@ class Supervisor:
         if self._error is not None:
             raise self._error
 
+    def _preload(self) -> None:
+        """From now on, have a template process fork the workers."""
+        from seldon_spec.process.templates import Templates, become_subreaper
+
+        if become_subreaper():
+            self._templates = Templates(
+                lambda control: self._table.start_template(partial(self._fork_template, control))
+            )
+            self._handle(StartsAllowed(is_allowed=False))
+        else:
+            logger.warning("server.preload has no effect: it requires Linux")
+
     # Events
 
     def _wait(self) -> None:
         """Wait for the next events and handle them."""
         now = time.monotonic()
-        times = [at for at in (self._state.next_tick(now), self._next_check()) if at is not None]
+        next_template = None if self._templates is None else self._templates.start_at
+        times = [at for at in (self._state.next_tick(now), self._next_check(), next_template) if at is not None]
         events = self._selector.select(max(0.0, min(times) - now) if times else None)
         for key, _ in events:  # messages first: the last ones of a process come before its exit
             if key.data is not None:
                 for message in self._table.read_messages(key.data):
-                    self._handle(message)
+                    self._on_process(message)
         if any(key.data is None for key, _ in events):
             for number in os.read(self._signal_pipe[0], 1024):
                 self._on_signal(number)
         self._check_files()
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._templates is not None:
+            self._handle_all(self._templates.start_due())
         self._handle(Tick())
+
+    def _on_process(self, event: MessageReceived | Exited) -> None:
+        """Handle the message or the exit of a process."""
+        if self._templates is not None and event.pid in self._templates:
+            self._handle_all(self._templates.handle(event))
+        else:
+            self._handle(event)
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -140,8 +174,8 @@ class Supervisor:
 
     def _reap(self) -> None:
         for event in self._table.reap():
-            self._handle(event)
-        if os.getpid() == 1:
+            self._on_process(event)
+        if os.getpid() == 1 or self._templates is not None:
             self._table.reap_orphans()
 
     def _next_check(self) -> float | None:
@@ -164,9 +198,14 @@ class Supervisor:
             if spec is None:
                 return
             self._spec = spec
-        self._handle(Reload(reason, self._spec.server.shutdown.grace_seconds))
+        event = Reload(reason, self._spec.server.shutdown.grace_seconds)
+        self._handle_all([event] if self._templates is None else self._templates.reload(event))
 
     # Actions
+
+    def _handle_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._handle(event)
 
     def _handle(self, event: Event) -> None:
         self._state, actions = step(self._state, event, time.monotonic())
@@ -186,64 +225,49 @@ class Supervisor:
             case Shutdown():
                 self._sockets.close()
                 self._error = action.error
+                if self._templates is not None:
+                    self._handle_all(self._templates.stop())
 
     def _start(self, action: Start) -> None:
         if self._state.is_stopping:  # an earlier start of the same step failed
             return
         try:
-            pid = self._table.start(partial(self._run_child, action))
-        except OSError as error:
+            pid = self._table.start_worker(partial(self._fork_worker, action))
+        except (OSError, ComponentFailed) as error:
             self._handle(StartFailed(action.slot, error))
         else:
             self._handle(Started(action.slot, pid))
 
-    # In a child
+    # Forks
 
-    def _run_child(self, action: Start, pipe: int, segment: int) -> NoReturn:
-        """Run a worker, and end its process."""
-        code, worker_exit = 1, WorkerExit()
-        try:
+    def _fork_worker(self, action: Start, pipe: int, segment: int) -> int:
+        template = None if self._templates is None else self._templates.current
+        if template is not None:
+            return template.fork_worker(action.slot, pipe, segment, accept_when_ready=action.accept_when_ready)
+
+        def run_child() -> NoReturn:
             self._close_inherited_fds()
-            self._signals.be_worker()
-            code = self._run_worker(action, pipe, segment, worker_exit)
-        except Stopped:
-            code = 0
-        except BaseException:
-            logger.critical("worker %d: unexpected exception", action.slot, exc_info=True)
-        finally:
-            worker_exit.run(code)
+            run_worker_process(self._share(), action, pipe, segment)
+
+        return self._signals.fork(run_child)
+
+    def _fork_template(self, control: socket.socket, pipe: int) -> int:
+        def run_child() -> NoReturn:
+            from seldon_spec.process.template_process import run_template_process
+
+            self._close_inherited_fds()
+            run_template_process(self._share(), control, pipe)
+
+        return self._signals.fork(run_child)
+
+    def _share(self) -> Shared:
+        return Shared(self._spec, self._sockets, self._signals, self._segments, self._parent_death_pipe[0])
 
     def _close_inherited_fds(self) -> None:
-        """Close what belongs to the supervisor alone."""
+        """Close, in a child, what belongs to the supervisor alone."""
         self._selector.close()
         self._table.close_inherited_fds()
+        if self._templates is not None:
+            self._templates.close_inherited_fds()
         for pipe in (self._parent_death_pipe[1], *self._signal_pipe):
             os.close(pipe)
-
-    def _run_worker(self, action: Start, pipe: int, segment: int, worker_exit: WorkerExit) -> int:
-        from seldon_spec.process.worker import WorkerContext, run_worker
-
-        def send(message: str) -> None:
-            with contextlib.suppress(BrokenPipeError):  # the supervisor has exited: see the parent-death pipe
-                os.write(pipe, f"{message}\n".encode())
-
-        spec = with_full_paths(self._spec)
-        os.chdir(spec.folder)  # the class finds its relative files there
-        context = WorkerContext(
-            spec,
-            self._sockets,
-            self._signals,
-            send,
-            slot=action.slot,
-            segments=self._segments,
-            segment=segment,
-            parent_death_pipe=self._parent_death_pipe[0],
-            accept_when_ready=action.accept_when_ready,
-            exit=worker_exit,
-        )
-        try:
-            run_worker(context)
-        except ComponentFailed as error:
-            send(pack_failure(error))
-            return 1
-        return 0

@@ -20,7 +20,7 @@ from typing import Any
 
 from seldon_spec.config.model import ServerSpec, Spec
 from seldon_spec.errors import Stopped
-from seldon_spec.inference.assembly import dispatcher_for
+from seldon_spec.inference.assembly import LoadedClasses, dispatcher_for
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.service import start_service
 from seldon_spec.inference.dispatcher import Dispatcher
@@ -60,7 +60,7 @@ class WorkerContext:
             until then.
         exit: ends the process after the worker has stopped; None: the process is the caller's.
         configures_logs: whether log records are sent to stderr; otherwise, the handlers of the process are kept.
-        user_class: see ``dispatcher_for``.
+        user_class, loaded: see ``dispatcher_for``.
     """
 
     spec: Spec
@@ -75,6 +75,7 @@ class WorkerContext:
     exit: WorkerExit | None = None
     configures_logs: bool = True
     user_class: Callable[..., Any] | None = None
+    loaded: LoadedClasses | None = None
 
 
 def run_worker(context: WorkerContext) -> None:
@@ -87,7 +88,7 @@ def run_worker(context: WorkerContext) -> None:
     configure_malloc()
     spec, signals, worker_exit = context.spec, context.signals, context.exit
     if worker_exit is not None:
-        signals.reset_in_forks(partial(_close_ports_in_fork, context.sockets, context.sockets.ports()))
+        signals.reset_in_forks(partial(close_ports_in_fork, context.sockets, context.sockets.ports()))
     tracing = make_tracing(spec)
     metrics = Metrics(spec.unit, context.segments, context.segment)
     trace, trace_component = (None, None) if tracing is None else (tracing.watch, tracing.watch_component)
@@ -98,6 +99,7 @@ def run_worker(context: WorkerContext) -> None:
         connect=connect_component,
         trace_component=trace_component,
         user_class=context.user_class,
+        loaded=context.loaded,
     )
     log = spec.server.log
     served: Future[None] = Future()
@@ -132,7 +134,7 @@ def run_worker(context: WorkerContext) -> None:
     served.result()
 
 
-def _close_ports_in_fork(sockets: Sockets, ports: frozenset[int]) -> None:
+def close_ports_in_fork(sockets: Sockets, ports: frozenset[int]) -> None:
     """Close, in a process that the class has forked, the sockets that must not outlive the worker."""
     sockets.close()
     close_ports(ports)

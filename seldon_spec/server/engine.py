@@ -42,6 +42,14 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def import_transports(spec: Spec) -> None:
+    """Import what an engine needs, before the process forks; not grpcio, which does not allow that."""
+    if spec.server.engine == "native":
+        import seldon_spec.server.grpc.port
+        import seldon_spec.transport.http1.port  # noqa: F401
+    new_event_loop().close()
+
+
 class Listener(Protocol):
     """A port that is served."""
 
