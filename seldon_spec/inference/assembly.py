@@ -60,7 +60,7 @@ def dispatcher_for(
         trace_component: None: the calls of a graph's components are not traced.
         on_post: see ``Dispatcher``.
         user_class: the class of the spec, or another callable that makes the object; None: it is imported by its name.
-        loaded: the components of ``loaded.spec``, which the dispatcher takes; None: the dispatcher builds them.
+        loaded: the components of ``loaded.spec``, which the dispatcher uses; None: it builds them.
     """
     # the working directory may change before the class is imported
     spec = with_full_paths(spec) if loaded is None else loaded.spec
@@ -72,7 +72,7 @@ def dispatcher_for(
         if each.graph is not None:
             return build_graph(each, tools)
         if loaded is not None:
-            return loaded.take(each)
+            return loaded.find(each)
         return _build_part(each, spec, progress, user_class)
 
     tools = GraphTools(sink, threads.submit, build, connect, trace_component)
@@ -92,6 +92,7 @@ class LoadedClasses:
 
     Args:
         spec: of one component or of a graph.
+        progress: of the load.
 
     Attributes:
         spec: the same, with full paths.
@@ -100,15 +101,21 @@ class LoadedClasses:
         ComponentFailed: one of them cannot be built.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, progress: Progress) -> None:
         self.spec = with_full_paths(spec)
-        self._progress = Progress()
+        self._progress = progress
         self._components: dict[int, Component] = {}
         self._load(self.spec)
 
-    def take(self, spec: Spec) -> Component:
-        """Return the component of a part of the spec, once: what is loaded must not outlive its dispatcher."""
-        return self._components.pop(id(spec))
+    def find(self, spec: Spec) -> Component:
+        """Return the component of a part of ``self.spec``."""
+        return self._components[id(spec)]
+
+    def release(self) -> None:
+        """Free the objects of the classes; the garbage collector does not, if it was frozen before the fork."""
+        for component in self._components.values():
+            vars(component).clear()
+        self._components.clear()
 
     def _load(self, spec: Spec) -> None:
         if spec.graph is None:

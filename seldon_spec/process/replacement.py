@@ -44,7 +44,7 @@ KILL_AFTER_SECONDS = 5.0
 """A worker is killed this long after the end of its grace period."""
 REPEAT_SECONDS = 0.1
 TEMPLATE = -1
-"""Instead of the slot of a process: it is a template process, which forks the workers."""
+"""The slot of a template process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,7 +256,8 @@ class Supervisor:
             from seldon_spec.process.template_process import run_template_process
 
             self._close_inherited_fds()
-            run_template_process(self._share(), control, pipe)
+            is_first = not any(slot.has_served for slot in self._state.slots)
+            run_template_process(self._share(), control, pipe, is_first=is_first)
 
         return self._signals.fork(run_child)
 

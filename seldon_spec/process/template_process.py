@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -12,7 +13,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -20,10 +20,12 @@ from typing import NoReturn
 from seldon_spec.config.build_spec import with_full_paths
 from seldon_spec.errors import ComponentFailed, Stopped
 from seldon_spec.inference.assembly import LoadedClasses
+from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.inference.model_loop import name_background_tasks
 from seldon_spec.observability.logs import flush_streams, worker_logs
 from seldon_spec.process.events import Start
+from seldon_spec.process.loading_server import loading_server
 from seldon_spec.process.signals import ServerSignals
 from seldon_spec.process.worker import close_ports_in_fork
 from seldon_spec.process.worker_messages import READY, pack_failure
@@ -36,7 +38,7 @@ logger = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 
 
-def run_template_process(shared: Shared, control: socket.socket, pipe: int) -> NoReturn:
+def run_template_process(shared: Shared, control: socket.socket, pipe: int, *, is_first: bool) -> NoReturn:
     """Load a model, then fork a worker whenever the supervisor asks for one; end when it closes the socket.
 
     What the class has left for the exit of its process is not run: the workers, which have it as well, run it.
@@ -45,12 +47,13 @@ def run_template_process(shared: Shared, control: socket.socket, pipe: int) -> N
         shared: with signals that are still blocked.
         control: on which the supervisor asks for workers.
         pipe: the end of a pipe to the supervisor.
+        is_first: whether there is no worker yet that responds to probes.
     """
     code, send = 0, message_sender(pipe)
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the class may not return from its load
         shared.signals.be_worker()
-        loaded, tasks = _load(shared)
+        loaded, tasks = _load(shared, is_first=is_first)
         send(READY)
         _fork_workers(shared, control, pipe, loaded, tasks)
     except Stopped:
@@ -67,18 +70,20 @@ def run_template_process(shared: Shared, control: socket.socket, pipe: int) -> N
         os._exit(code)
 
 
-def _load(shared: Shared) -> tuple[LoadedClasses, list[str]]:
+def _load(shared: Shared, *, is_first: bool) -> tuple[LoadedClasses, list[str]]:
     """Load the classes as a worker does; return them, and the names of the tasks that they have started."""
     spec = with_full_paths(shared.spec)
     os.chdir(spec.folder)
     configure_malloc()
     import_transports(spec)
     shared.signals.reset_in_forks(partial(close_ports_in_fork, shared.sockets, shared.sockets.ports()))
-    threads = ModelThreads()
-    future = threads.submit(lambda: (LoadedClasses(spec), name_background_tasks()))
+    threads, progress = ModelThreads(), Progress()
+    future = threads.submit(lambda: (LoadedClasses(spec, progress), name_background_tasks()))
     future.add_done_callback(lambda _: threads.stop())
-    with worker_logs(spec.server.log):
-        threads.run()
+    with worker_logs(spec.server.log) as handler:
+        serving = loading_server(spec, shared.sockets, progress, handler) if is_first else contextlib.nullcontext()
+        with serving:
+            threads.run()
     loaded = future.result()
     gc.collect()
     gc.freeze()  # the garbage collector of a worker would write to each object, and so copy its memory
@@ -137,7 +142,7 @@ def _fork_twice(signals: ServerSignals, run_child: Callable[[], NoReturn]) -> in
         return 0
     finally:
         os.close(writing)
-    with suppress(ChildProcessError):  # the class ignores SIGCHLD
+    with contextlib.suppress(ChildProcessError):  # the class ignores SIGCHLD
         os.waitpid(middle, 0)
     with os.fdopen(reading, "rb") as pipe:
         return int(pipe.read() or 0)

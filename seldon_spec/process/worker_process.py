@@ -101,4 +101,7 @@ def _run(
     except ComponentFailed as error:
         send(pack_failure(error))
         return 1
+    finally:
+        if loaded is not None:
+            loaded.release()
     return 0

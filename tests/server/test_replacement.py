@@ -21,12 +21,14 @@ from seldon_spec.process.events import (
     Exited,
     Log,
     MessageReceived,
+    PreloadFailed,
     Reload,
     SendSignal,
     Shutdown,
     Start,
     Started,
     StartFailed,
+    StartsAllowed,
     Stop,
     Tick,
 )
@@ -173,6 +175,32 @@ CASES: dict[str, tuple[int, Sequence[Step], Step, list[str]]] = {
         ["shutdown: worker 1 was terminated by SIGKILL before it was ready", "SIGTERM 1"],
     ),
     "first start: the class raises": (2, [Tick()], failed(1), [f"shutdown: {FAILURE}", "SIGTERM 2"]),
+    # template processes
+    "nothing starts without a template process": (2, [StartsAllowed(is_allowed=False)], After(60), []),
+    "first start with a template process": (
+        2,
+        [StartsAllowed(is_allowed=False)],
+        StartsAllowed(is_allowed=True),
+        ["start 0", "start 1"],
+    ),
+    "the model cannot be loaded at first": (
+        1,
+        [StartsAllowed(is_allowed=False)],
+        PreloadFailed(FAILURE),
+        [f"shutdown: {FAILURE}"],
+    ),
+    "a new model cannot be loaded": (
+        1,
+        ONE,
+        PreloadFailed(FAILURE),
+        [f"ERROR: the model cannot be loaded, keeping the current workers: {FAILURE} <no weights>"],
+    ),
+    "a crashed worker waits for a template process": (
+        1,
+        [*ONE, StartsAllowed(is_allowed=False), crashed(1), After(1)],
+        StartsAllowed(is_allowed=True),
+        ["start 0"],
+    ),
     # replacements
     "recycle": (
         1,
