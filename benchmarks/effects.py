@@ -20,7 +20,7 @@ from benchmarks.endurance import WAIT_SECONDS, GrpcClient, OwnServer, RestClient
 from benchmarks.figures import Sample, median_sample
 from benchmarks.frames import PREDICT, text
 from benchmarks.load import Pressure, load_by_wrk
-from benchmarks.processes import read_processor_seconds
+from benchmarks.processes import Memory, read_memory, read_processor_seconds
 from benchmarks.report import show_number
 
 T = TypeVar("T")
@@ -54,6 +54,16 @@ class Served:
         time.sleep(0.01)
         return X
 """
+_HOLDS = """
+import numpy as np
+
+class Served:
+    def __init__(self):
+        self.table = np.ones(32 << 20)
+
+    def predict(self, X, names):
+        return X
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Served:
 ECHO = Served(SOURCE)
 COMPUTES = Served(_COMPUTES, "a model that runs 20,000 steps of Python per call: ")
 WAITS = Served(_WAITS, "a model that waits for 10 ms: ")
+HOLDS = Served(_HOLDS, "a model of 256 MiB and 4 workers: ")
 DECLARES = Served(SOURCE, "a model with four declared columns: ", ("a", "b", "c", "d"))
 
 CERTIFICATES = Path(__file__).parents[1] / "tests" / "tls"
@@ -181,6 +192,19 @@ def _load(server: OwnServer, connections: int, seconds: int) -> Sample:
     load = load_by_wrk(url, body, Pressure(seconds, connections, 1, 1))
     used = read_processor_seconds(server.process.pid) - before
     return Sample(load.requests / load.seconds, used / load.requests * 1e3, load.p50_ms, load.p99_ms, 0)
+
+
+def share(effect: Effect, pace: Pace) -> str:
+    """Compare the memory with that of a server without the key."""
+    before, after = (_weigh(each, pace) for each in (replace(effect, server={}), effect))
+    return f"{effect.served.words}{before} → {after} MiB of memory (PSS of all processes)"
+
+
+def _weigh(effect: Effect, pace: Pace) -> int:
+    """The MiB of all processes, once all workers serve."""
+    with effect.serve(pace) as server:
+        _wait_for(lambda: "supervisor: ready" in server.log, bool)
+        return read_memory(server.process.pid, Memory.PROPORTIONAL) >> 20
 
 
 # Bounds

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.effects import (
     COMPUTES,
     DECLARES,
+    HOLDS,
     TLS,
     WAITS,
     Effect,
@@ -32,6 +33,7 @@ from benchmarks.effects import (
     reload,
     send_large_body,
     send_large_message,
+    share,
     show_certificate,
     show_page,
     show_token,
@@ -50,6 +52,7 @@ EFFECTS = (
     Effect(("engine",), {"engine": "uvicorn"}, compare_speed),
     Effect(("workers",), {"workers": 2}, compare_speed, served=COMPUTES),
     Effect(("threads",), {"threads": 8}, compare_speed, served=WAITS),
+    Effect(("preload",), {"preload": True}, share, base={"workers": 4}, served=HOLDS),
     Effect(("max_requests",), {"max_requests": 100}, wear_out),
     Effect(("max_requests_jitter",), {"max_requests_jitter": 100}, wear_out, base={"max_requests": 100}),
     Effect(("max_connections",), {"max_connections": 4}, crowd),

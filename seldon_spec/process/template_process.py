@@ -36,6 +36,8 @@ from seldon_spec.transport.buffers import configure_malloc
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_RESTARTED = "jemalloc_bg_thd"
+"""A thread of a memory allocator (of pyarrow), which starts it again in each process."""
 
 
 def run_template_process(shared: Shared, control: socket.socket, pipe: int, *, is_first: bool) -> NoReturn:
@@ -154,10 +156,8 @@ def _warn_of_missing(tasks: list[str]) -> None:
     Called after a fork, before which libraries like OpenBLAS end the threads that both processes start again.
     """
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
-    missing = [f"task {name}" for name in tasks]
-    for thread in Path("/proc/self/task").iterdir():
-        number = int(thread.name)
-        if number != os.getpid():
-            missing.append(f"thread {names.get(number) or (thread / 'comm').read_text().strip()}")
+    others = [thread for thread in Path("/proc/self/task").iterdir() if int(thread.name) != os.getpid()]
+    found = [names.get(int(thread.name)) or (thread / "comm").read_text().strip() for thread in others]
+    missing = [*(f"task {name}" for name in tasks), *(f"thread {name}" for name in found if name != _RESTARTED)]
     if missing:
         logger.warning("server.preload: the workers do not have what was started at load: %s", ", ".join(missing))

@@ -44,6 +44,7 @@ _REPLACED = "Ray replaces a replica only if it is not healthy"
 _WITHOUT_EFFECT: tuple[tuple[FieldPath, str], ...] = (
     (("server", "engine"), _PROXY),
     (("server", "workers"), "a replica is one process"),
+    (("server", "preload"), "a replica is one process"),
     (("server", "max_requests"), _REPLACED),
     (("server", "max_requests_jitter"), _REPLACED),
     (("server", "max_connections"), _PROXY),
