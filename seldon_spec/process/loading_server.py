@@ -15,6 +15,7 @@ from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.observability.logs import LogHandler
 from seldon_spec.observability.metrics import Exposition, Metrics
 from seldon_spec.process.observability import open_request_log
+from seldon_spec.process.worker import make_flask_app
 from seldon_spec.server.bridge import RequestLimits
 from seldon_spec.server.engine import Engine, new_event_loop
 from seldon_spec.server.sockets import Sockets
@@ -47,6 +48,9 @@ def loading_server(spec: Spec, sockets: Sockets, progress: Progress, handler: Lo
     finally:
         loop.call_soon_threadsafe(is_loaded.set)
         thread.join()
+        for other in threading.enumerate():
+            if other.name.startswith("seldon-spec-"):  # of Flask
+                other.join()
         loop.close()
         sockets.close()
 
@@ -54,11 +58,14 @@ def loading_server(spec: Spec, sockets: Sockets, progress: Progress, handler: Lo
 async def _serve(
     spec: Spec, sockets: Sockets, progress: Progress, handler: LogHandler, is_loaded: asyncio.Event
 ) -> None:
-    dispatcher = Dispatcher(_never, ModelThreads(), Metrics(spec.unit), progress=progress)
+    metrics = Metrics(spec.unit)
+    dispatcher = Dispatcher(_never, ModelThreads(), metrics, progress=progress)
     limits = RequestLimits(spec.server.request_timeout_seconds, spec.server.max_queue)
     with open_request_log(spec, None, handler) as request_log:
-        render = Exposition(Metrics(spec.unit)).render
-        engine = Engine(dispatcher, request_log, _never, sockets, spec, limits, render)
+        render = Exposition(metrics).render
+        engine = Engine(
+            dispatcher, request_log, lambda: make_flask_app(dispatcher, spec), sockets, spec, limits, render
+        )
         engine.start()
         await is_loaded.wait()
         dispatcher.stop()

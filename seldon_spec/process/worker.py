@@ -205,7 +205,7 @@ async def _serve(
     engine = Engine(
         dispatcher,
         request_log,
-        lambda: _make_flask_app(dispatcher, spec),
+        lambda: make_flask_app(dispatcher, spec),
         context.sockets,
         spec,
         limits,
@@ -255,7 +255,8 @@ def _request_limits(server: ServerSpec, send: Callable[[str], object]) -> Reques
     )
 
 
-def _make_flask_app(dispatcher: Dispatcher, spec: Spec) -> WsgiApp:
+def make_flask_app(dispatcher: Dispatcher, spec: Spec) -> WsgiApp:
+    """Return the Flask app of a worker."""
     from seldon_spec.server.rest.flask_app import make_app  # a third of the start-up time; few requests need it
 
     return make_app(dispatcher, spec)

@@ -27,11 +27,12 @@ def reap_cluster(mark: tuple[str, str], signals: ServerSignals) -> Iterator[None
         signals: of this process.
     """
     reading, writing = os.pipe()
-    with signals.held():
-        pid = os.fork()
-        if pid == 0:
-            os.close(writing)
-            _run_reaper(reading, mark)
+
+    def run_child() -> NoReturn:
+        os.close(writing)
+        _run_reaper(reading, mark)
+
+    pid = signals.fork(run_child)
     os.close(reading)
     try:
         yield

@@ -288,9 +288,10 @@ WAYS = {"short": "", "flask": "flask: {TRUSTED_HOSTS: ['127.0.0.1']}\n"}
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("stage", WAITS)
-def test_a_probe_reports_the_state_of_the_server(beside: Any, gate: Any, stage: str, way: str) -> None:
+@pytest.mark.parametrize("preload", ["false", "true"], ids=["worker", "template-process"])
+def test_a_probe_reports_the_state_of_the_server(beside: Any, gate: Any, preload: str, stage: str, way: str) -> None:
     beside.write_class(WAITS[stage])
-    beside.write_spec(way, server="shutdown: {delay_seconds: 1000, grace_seconds: 1001}")
+    beside.write_spec(way, server=f"preload: {preload}, shutdown: {{delay_seconds: 1000, grace_seconds: 1001}}")
     server = beside.start().wait_for_addresses()
     server.wait_for(f"INFO .*: {stage} Served$")
     gate.wait_until_entered()
