@@ -100,7 +100,10 @@ class ServerSignals:
         try:
             pid = os.fork()
             if pid == 0:
-                run_child()
+                try:
+                    run_child()
+                finally:  # a signal may raise Stopped at any time
+                    os._exit(1)
         finally:
             self._forks_child = False
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
