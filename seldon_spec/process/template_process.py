@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -54,6 +55,8 @@ def run_template_process(shared: Shared, control: socket.socket, pipe: int, *, i
     code, send = 0, message_sender(pipe)
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the class may not return from its load
+        if select.select([shared.parent_death_pipe], [], [], 0)[0]:  # the supervisor has exited before that
+            os._exit(1)
         shared.signals.be_worker()
         loaded, tasks = _load(shared, is_first=is_first)
         send(READY)

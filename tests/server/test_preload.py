@@ -150,6 +150,17 @@ def test_a_hangup_loads_the_new_model_and_frees_the_old_one(start: Start, tmp_pa
     assert server.stop() == 0
 
 
+def test_a_hangup_during_a_load_loads_the_newest_class(start: Start, gate: Any, tmp_path: Path) -> None:
+    server = start(GATED, server=PRELOAD).wait_for_addresses()
+    gate.wait_until_entered()
+    (tmp_path / "Served.py").write_text(SMALL.replace("version = 1", "version = 2"))
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("supervisor: ready")
+    assert server.predict()[1]["jsonData"]["version"] == 2
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+
+
 @pytest.mark.usefixtures("gate")
 def test_a_model_that_cannot_be_loaded_keeps_the_old_one(start: Start, tmp_path: Path) -> None:
     server = start(SMALL, workers=2, server=PRELOAD).wait_until_ready()
