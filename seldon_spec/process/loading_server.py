@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import NoReturn
 
 from seldon_spec.config.model import Spec
@@ -15,9 +16,9 @@ from seldon_spec.inference.executor import ModelThreads
 from seldon_spec.observability.logs import LogHandler
 from seldon_spec.observability.metrics import Exposition, Metrics
 from seldon_spec.process.observability import open_request_log
-from seldon_spec.process.worker import make_flask_app
+from seldon_spec.process.worker import make_flask_app, run_loop
 from seldon_spec.server.bridge import RequestLimits
-from seldon_spec.server.engine import Engine, new_event_loop
+from seldon_spec.server.engine import Engine
 from seldon_spec.server.sockets import Sockets
 
 
@@ -35,28 +36,23 @@ def loading_server(spec: Spec, sockets: Sockets, progress: Progress, handler: Lo
     """
     grpc = None if sockets.grpc is None or spec.server.engine == "uvicorn" else sockets.grpc.dup()
     sockets = Sockets(sockets.http.dup(), sockets.metrics.dup(), grpc)  # an engine may close its sockets
-    loop = new_event_loop()
-    is_loaded = asyncio.Event()
-    thread = threading.Thread(
-        target=loop.run_until_complete,
-        args=(_serve(spec, sockets, progress, handler, is_loaded),),
-        name="seldon-spec-loading",
-    )
+    is_loaded: Future[None] = Future()
+    serving = _serve(spec, sockets, progress, handler, is_loaded)
+    thread = threading.Thread(target=run_loop, args=(serving,), name="seldon-spec-loading")
     thread.start()
     try:
         yield
     finally:
-        loop.call_soon_threadsafe(is_loaded.set)
+        is_loaded.set_result(None)
         thread.join()
         for other in threading.enumerate():
             if other.name.startswith("seldon-spec-"):  # of Flask
                 other.join()
-        loop.close()
         sockets.close()
 
 
 async def _serve(
-    spec: Spec, sockets: Sockets, progress: Progress, handler: LogHandler, is_loaded: asyncio.Event
+    spec: Spec, sockets: Sockets, progress: Progress, handler: LogHandler, is_loaded: Future[None]
 ) -> None:
     metrics = Metrics(spec.unit)
     dispatcher = Dispatcher(_never, ModelThreads(), metrics, progress=progress)
@@ -67,7 +63,7 @@ async def _serve(
             dispatcher, request_log, lambda: make_flask_app(dispatcher, spec), sockets, spec, limits, render
         )
         engine.start()
-        await is_loaded.wait()
+        await asyncio.wrap_future(is_loaded)
         dispatcher.stop()
         await engine.close()
 

@@ -110,13 +110,16 @@ class ServerSignals:
         return pid
 
     def be_worker(self) -> None:
-        """After a fork, use the worker's signal handling: ignore what a terminal sends to all processes of a group."""
+        """After a fork, use the worker's signal handling: ignore what a terminal sends to all processes of a group.
+
+        The handlers of a class that a template process has loaded are kept.
+        """
         self.callback = None
         self._forks_child = False
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
 
     def reset_in_forks(self, after: Callable[[], object]) -> None:

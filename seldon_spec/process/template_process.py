@@ -64,9 +64,8 @@ def run_template_process(shared: Shared, control: socket.socket, pipe: int, *, i
     except Stopped:
         pass
     except ComponentFailed as error:
-        if not shared.signals.is_stopping:  # the class may have replaced Stopped by an exception of its own
-            send(pack_failure(error))
-            code = 1
+        send(pack_failure(error))
+        code = 1
     except BaseException:
         logger.critical("template process: unexpected exception", exc_info=True)
         code = 1
@@ -89,6 +88,8 @@ def _load(shared: Shared, *, is_first: bool) -> tuple[LoadedClasses, list[str]]:
         serving = loading_server(spec, shared.sockets, progress, handler) if is_first else contextlib.nullcontext()
         with serving:
             threads.run()
+    if shared.signals.is_stopping:  # the class may have replaced Stopped by an exception of its own
+        raise Stopped
     loaded = future.result()
     gc.collect()
     gc.freeze()  # the garbage collector of a worker would write to each object, and so copy its memory
@@ -119,10 +120,10 @@ def _fork_workers(shared: Shared, control: socket.socket, pipe: int, loaded: Loa
         pid = _fork_twice(shared.signals, partial(run, run_worker, permission))
         for fd in fds:
             os.close(fd)
+        control.send(b"%d" % pid)
         if is_first:
             is_first = False
             _warn_of_missing(tasks)
-        control.send(b"%d" % pid)
 
 
 def _fork_twice(signals: ServerSignals, run_child: Callable[[], NoReturn]) -> int:
@@ -158,9 +159,12 @@ def _warn_of_missing(tasks: list[str]) -> None:
 
     Called after a fork, before which libraries like OpenBLAS end the threads that both processes start again.
     """
+    missing = [f"task {name}" for name in tasks]
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
-    others = [thread for thread in Path("/proc/self/task").iterdir() if int(thread.name) != os.getpid()]
-    found = [names.get(int(thread.name)) or (thread / "comm").read_text().strip() for thread in others]
-    missing = [*(f"task {name}" for name in tasks), *(f"thread {name}" for name in found if name != _RESTARTED)]
+    for number in map(int, os.listdir("/proc/self/task")):  # noqa: PTH208
+        with contextlib.suppress(OSError):  # it has ended
+            name = names.get(number) or Path(f"/proc/self/task/{number}/comm").read_text().strip()
+            if number != os.getpid() and name != _RESTARTED:
+                missing.append(f"thread {name}")
     if missing:
         logger.warning("server.preload: the workers do not have what was started at load: %s", ", ".join(missing))

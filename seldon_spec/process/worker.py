@@ -106,7 +106,7 @@ def run_worker(context: WorkerContext) -> None:
 
     def serve(request_log: RequestLog, signal_pipe: int | None) -> None:
         try:
-            _run_loop(_serve(context, dispatcher, metrics, request_log, signal_pipe))
+            run_loop(_serve(context, dispatcher, metrics, request_log, signal_pipe))
         except BaseException as error:
             served.set_exception(error)
         else:
@@ -159,7 +159,8 @@ def _signal_pipe(signals: ServerSignals, worker_exit: WorkerExit | None) -> Iter
         os.close(reading)
 
 
-def _run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+def run_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on an event loop of its own, and end the tasks that it leaves."""
     loop = new_event_loop()
     try:
         asyncio.set_event_loop(loop)
