@@ -236,9 +236,9 @@ def test_connections_are_refused_while_the_last_request_is_finished(start: Start
     client = threading.Thread(target=lambda: responses.append(server.predict("wait")))
     client.start()
     gate.wait_until_entered()
-    server.process.send_signal(signal.SIGTERM)
-    server.wait_for("draining")
     with Watch([_find_template(server)]) as template:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("draining")
         assert template.all_end()
     while not _is_refused(server.http_port):
         pass
