@@ -298,7 +298,8 @@ class ExecutorBridge:
                 call.finish(call)
             except Exception:
                 logger.exception("cannot send the response to %s", call.operation.value)
-        self._is_delivered.set()
+        if not self._is_delivered.is_set():
+            self._is_delivered.set()
         self.update_gauges()
 
     def _expire(self, call: PendingCall) -> None:

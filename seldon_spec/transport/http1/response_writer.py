@@ -71,11 +71,11 @@ class ResponseWriter:
         status_line = head.status_line
         if self._has_prefix:
             status_line, self._has_prefix = status_line.removeprefix(STATUS_PREFIX), False
-        parts = (status_line, self._date_line(), measure, head.lines, connection, b"\r\n")
         if len(body) <= _JOIN_BYTES:
-            self._transport.write(b"".join((*parts, body)))
+            parts = (status_line, self._date_line(), measure, head.lines, connection, b"\r\n", body)
+            self._transport.write(b"".join(parts))
             return
-        self._transport.write(b"".join(parts))
+        self._transport.write(b"".join((status_line, self._date_line(), measure, head.lines, connection, b"\r\n")))
         if len(body) <= _TLS_BYTES or not self._is_secure:
             self._transport.write(body)
         else:
