@@ -80,7 +80,7 @@ class MetricsExport:
             target = self._targets[series, suffix] = self._make_target(series, suffix)
         if target.metric is None:
             return
-        if series.kind is not MetricKind.COUNTER:
+        if series.metric[1] is not MetricKind.COUNTER:
             target.metric.set(value, {**target.labels, "le": bound} if bound else target.labels)
         elif value > target.sent:  # a counter of Ray starts with an increment, and cannot decrease
             target.metric.inc(value - target.sent, target.labels)

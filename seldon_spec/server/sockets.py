@@ -13,6 +13,8 @@ from seldon_spec.config.model import Spec
 from seldon_spec.errors import BindFailed
 
 _BACKLOG = 2048
+_METRICS_SEND_BYTES = 1 << 17
+"""The send buffer of a scrape. The system would buffer 4 MB of a page at once, which blocks the event loop."""
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
 """Errors that concern one port and not the host."""
 
@@ -79,6 +81,7 @@ def bind_sockets(spec: Spec) -> Sockets:
             bound.close()
         failures[0].others = tuple(failures[1:])
         raise failures[0]
+    sockets["metrics"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _METRICS_SEND_BYTES)  # connections inherit it
     return Sockets(sockets["http"], sockets["metrics"], sockets.get("grpc"))
 
 

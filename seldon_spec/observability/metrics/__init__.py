@@ -7,10 +7,11 @@ process. This package does not depend on HTTP and imports no heavy module before
 """
 
 from seldon_spec.observability.metrics.definitions import BUCKET_BOUNDS, DURATION, MetricKind, describe_metric
-from seldon_spec.observability.metrics.exposition import CONTENT_TYPE, ExposedSeries, Exposition
+from seldon_spec.observability.metrics.exposition import CONTENT_TYPE, Exposition
 from seldon_spec.observability.metrics.registry import Metrics, standard_labels
 from seldon_spec.observability.metrics.restarts import RestartCounter
 from seldon_spec.observability.metrics.segments import Segments
+from seldon_spec.observability.metrics.table import ExposedSeries
 
 __all__ = [
     "BUCKET_BOUNDS",

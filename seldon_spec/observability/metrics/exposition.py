@@ -2,190 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain, islice
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-from seldon_spec.observability.metrics.call_buffer import is_group, read_calls
-from seldon_spec.observability.metrics.definitions import (
-    DROPPED,
-    GAUGES,
-    MetricKind,
-    NameRegistry,
-    describe_metric,
-)
+from seldon_spec.observability.metrics.definitions import BUILTIN, NameRegistry, describe_metric
 from seldon_spec.observability.metrics.registry import Metrics
-from seldon_spec.observability.metrics.segments import SeriesCopy
-from seldon_spec.observability.metrics.series import Labels, Series
+from seldon_spec.observability.metrics.segments import retry
+from seldon_spec.observability.metrics.table import (
+    ComponentReader,
+    ExposedSeries,
+    Family,
+    Metric,
+    Table,
+    with_pauses,
+)
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_SLICE_SECONDS = 0.001
-_REST_SECONDS = 0.0002
-_STEPS = 64
-"""Number of steps between two checks of the clock."""
+_LINES = 256
+"""The number of lines that are rendered without a pause."""
 
-_NO_WORKER = -1
-
-T = TypeVar("T")
-
-
-class ExposedSeries:
-    """A series on the page; there is one object for each.
-
-    Attributes:
-        kind, size, bounds: see ``Series``.
-        metric: the name and the type.
-        labels: including the standard labels of its component.
-        label_text: the labels as the page has them.
-    """
-
-    __slots__ = ("bounds", "kind", "label_text", "labels", "metric", "size")
-
-    def __init__(self, series: Series, labels: Labels) -> None:
-        self.kind = series.kind
-        self.size = series.size
-        self.bounds = series.bounds
-        self.metric = series.name, series.kind
-        self.labels = labels
-        self.label_text = ",".join(_label_text(name, value) for name, value in labels)
-
+_NAME = "\0"
 
 Sample: TypeAlias = tuple[ExposedSeries, str, str, float]
 """A line of the page: its series, the suffix of the metric's name, the value of the label ``le``, and its value.
 
 Only the buckets of a histogram have the label; that of the others is empty.
 """
-
-
-class _Totals:
-    """The values on the page: a number for each counter and gauge, a list of cells for each histogram.
-
-    Attributes:
-        newest: for each metric, when the newest process that has it acquired its segment.
-    """
-
-    def __init__(self) -> None:
-        self.numbers: dict[ExposedSeries, float] = {}
-        self.histograms: dict[ExposedSeries, list[float]] = {}
-        self.newest: dict[tuple[str, MetricKind], float] = {}
-
-    def add_number(self, sample: ExposedSeries, value: float, held_since: float) -> None:
-        before = 0.0 if sample.kind is MetricKind.GAUGE else self.numbers.get(sample, 0.0)
-        self.numbers[sample] = before + value
-        self._update_newest(sample, held_since)
-
-    def add_histogram(self, sample: ExposedSeries, values: list[float], held_since: float) -> None:
-        known = self.histograms.get(sample)
-        self.histograms[sample] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-        self._update_newest(sample, held_since)
-
-    def _update_newest(self, sample: ExposedSeries, held_since: float) -> None:
-        if held_since > self.newest.get(sample.metric, -1):
-            self.newest[sample.metric] = held_since
-
-
-class _View:
-    """The user series of one segment that have been read so far; each entry is read once.
-
-    The lists have one item per entry: tuples would be more work for the garbage collector, which blocks all threads.
-    """
-
-    def __init__(self) -> None:
-        self.releases = 0
-        self.end = 0
-        self.samples: list[ExposedSeries] = []
-        self.cells: list[int] = []
-        self.held_since: list[int] = []
-
-
-class _Component:
-    """One component on the page.
-
-    Args:
-        metrics: its memory, and the standard labels of its series; those of a component of a graph have their own.
-        samples: those of its series, by key and worker; shared with other components that have the same labels.
-    """
-
-    def __init__(self, metrics: Metrics, samples: dict[tuple[str, int], ExposedSeries]) -> None:
-        self.segments = metrics.segments
-        self._labels = {name: (name, value) for name, value in metrics.labels.items()}
-        self._samples = samples
-        self._views = [_View() for _ in range(self.segments.count + 1)]
-
-    def is_outdated(self, copies: list[SeriesCopy]) -> bool:
-        """Whether series were moved or removed since the last page."""
-        return [copy.releases for copy in copies] != [view.releases for view in self._views]
-
-    def reset(self) -> None:
-        """Forget all entries, so that they are read again."""
-        self._samples.clear()
-        self._views = [_View() for _ in self._views]
-
-    def add_user_series(self, copies: list[SeriesCopy], totals: _Totals) -> None:
-        """Add the user series of all segments to the totals."""
-        for index, (copy, view) in enumerate(zip(copies, self._views, strict=True)):
-            view.releases = copy.releases
-            for entry in _with_pauses(copy.entries(view.end)):  # those added since the last page
-                view.samples.append(self._find_user_sample(entry.key, index))
-                view.cells.append(entry.cell)
-                view.held_since.append(entry.held_since)
-                view.end = entry.cell + entry.size
-            values = memoryview(copy.content).cast("d")
-            is_held = index < self.segments.count and self.segments.is_held(index)
-            for sample, cell, held_since in _with_pauses(zip(view.samples, view.cells, view.held_since, strict=True)):
-                if sample.kind is MetricKind.HISTOGRAM:
-                    totals.add_histogram(sample, [*values[cell : cell + sample.size]], held_since)
-                elif sample.kind is MetricKind.COUNTER or (is_held and not math.isnan(values[cell])):
-                    totals.add_number(sample, values[cell], held_since)
-
-    def add_builtin_series(self, totals: _Totals) -> None:
-        """Add the built-in metrics of all segments to the totals."""
-        segments = self.segments
-        for index in range(segments.count + 1):
-            groups = []
-            for entry in _with_pauses(segments.builtin_entries(index)):
-                if is_group(entry.key):
-                    groups.append((entry.key, entry.cell))
-                else:
-                    series = Series.from_text(entry.key)
-                    values = [segments.values[entry.cell + number] for number in range(entry.size)]
-                    if series.kind is MetricKind.HISTOGRAM:
-                        totals.add_histogram(self._find_sample(series), values, math.inf)
-                    else:
-                        totals.add_number(self._find_sample(series), values[0], math.inf)
-            for series, values in read_calls(segments, index, groups) if groups else ():
-                totals.add_histogram(self._find_sample(series), values, math.inf)
-            for number, definition in enumerate(GAUGES):
-                value = segments.values[segments.gauge(index, number)]
-                if segments.is_held(index) and not math.isnan(value):  # else no process has set it
-                    sample = self._find_sample(Series(MetricKind.GAUGE, definition.name, ()), index)
-                    totals.add_number(sample, value, math.inf)
-        dropped = self._find_sample(Series(DROPPED.kind, DROPPED.name, ()))
-        totals.add_number(dropped, float(segments.count_dropped()), math.inf)
-
-    def _find_user_sample(self, key: str, index: int) -> ExposedSeries:
-        sample = self._samples.get((key, _NO_WORKER)) or self._samples.get((key, index))
-        if sample is None:
-            series = Series.from_text(key)
-            sample = self._find_sample(series, index if series.kind is MetricKind.GAUGE else _NO_WORKER)
-        return sample
-
-    def _find_sample(self, series: Series, worker: int = _NO_WORKER) -> ExposedSeries:
-        key = series.to_text(), worker
-        sample = self._samples.get(key)
-        if sample is None:
-            labels = {**self._labels, **{label[0]: label for label in series.labels}}
-            if worker != _NO_WORKER:
-                labels["worker_id"] = ("worker_id", str(worker))
-            sample = self._samples[key] = ExposedSeries(series, tuple(labels[name] for name in sorted(labels)))
-        return sample
 
 
 class Exposition:
@@ -207,11 +56,14 @@ class Exposition:
     """
 
     def __init__(self, *components: Metrics) -> None:
-        samples: dict[tuple[tuple[str, str], ...], dict[tuple[str, int], ExposedSeries]] = {}
-        self._components = [
-            _Component(metrics, samples.setdefault(tuple(metrics.labels.items()), {})) for metrics in components
-        ]
-        self._logged: set[tuple[str, MetricKind]] = set()
+        self._components = components
+        self._table = Table()
+        self._readers: list[ComponentReader] = []
+        self._releases: list[list[int]] = []
+        self._families: list[Family] = []
+        self._state: list[object] = []
+        self._logged: set[Metric] = set()
+        self._page_bytes = 0
 
     def render(self) -> bytes:
         """Return the page.
@@ -219,11 +71,16 @@ class Exposition:
         Raises:
             InconsistentSegment: another process does not finish what it writes.
         """
-        lines = _render_lines(self.read_samples())
-        pieces: list[bytes] = []
-        while piece := "".join(islice(lines, 1000)):
-            pieces.append(piece.encode("utf-8", "replace"))
-        return b"".join(pieces)
+        page = io.BytesIO(bytes(self._page_bytes))  # growing would copy megabytes while no other thread can run
+        shown = None
+        for family, series, values in self._read_parts():
+            if family is not shown:
+                shown, (name, kind) = family, family.metric
+                page.write(f"# HELP {name} {describe_metric(name)}\n# TYPE {name} {kind.value}\n".encode())
+            page.write(_render_part(family, series, values).encode("utf-8", "replace"))
+        page.truncate()
+        self._page_bytes = page.tell() * 9 // 8
+        return page.getvalue()
 
     def read_samples(self) -> Iterator[Sample]:
         """Yield what the page shows, in its order.
@@ -231,93 +88,75 @@ class Exposition:
         Raises:
             InconsistentSegment: another process does not finish what it writes.
         """
-        totals = self._read_totals()
-        return _with_pauses(_list_samples(totals, self._choose_types(totals.newest)))
+        for family, all_series, values in self._read_parts():
+            lines = [(series, *line) for series in all_series for line in _list_lines(family.bounds)]
+            yield from ((*line, value) for line, value in zip(lines, values, strict=True))
 
-    def _read_totals(self) -> _Totals:
-        all_copies = [component.segments.copy_series() for component in self._components]
-        parts = list(zip(self._components, all_copies, strict=True))
-        if any(component.is_outdated(copies) for component, copies in parts):
-            for component in self._components:
-                component.reset()
-        totals = _Totals()
-        for component, copies in parts:
-            component.add_user_series(copies, totals)
-            component.add_builtin_series(totals)
-        return totals
+    def _read_parts(self) -> Iterator[tuple[Family, list[ExposedSeries], list[float]]]:
+        """Yield the series in the order of the page, some at a time, and the values of all lines of these."""
+        self._read_table()
+        state = [len(self._table.families), *(reader.read_state() for reader in self._readers)]
+        if state != self._state:
+            self._state = state
+            self._families = [self._table.families[metric] for metric in sorted(self._choose_types())]
+        return with_pauses((family, *part) for family in self._families for part in family.read(_LINES))
 
-    def _choose_types(self, newest: Mapping[tuple[str, MetricKind], float]) -> Iterator[tuple[str, MetricKind]]:
+    def _read_table(self) -> None:
+        for _ in retry():
+            releases = [metrics.segments.count_releases() for metrics in self._components]
+            if releases != self._releases:  # series were moved or removed
+                self._table, self._releases, self._state = Table(), releases, []
+                self._readers = [ComponentReader(metrics, self._table) for metrics in self._components]
+            additions = list(with_pauses(addition for reader in self._readers for addition in reader.read()))
+            pairs = zip(self._components, releases, strict=True)
+            if all(metrics.segments.is_consistent(before) for metrics, before in pairs):
+                break
+        self._table.set_values(with_pauses(additions))
+
+    def _choose_types(self) -> Iterator[Metric]:
         """Yield the metrics to expose: of those that share a name, that of the newest process."""
+        newest = {metric: math.inf for metric in self._table.families if metric[0] in BUILTIN}
+        for reader in self._readers:
+            for metric, since in reader.find_newest():
+                newest[metric] = max(newest.get(metric, 0), since)
         names = NameRegistry()
         for name, kind in sorted(newest, key=lambda metric: (-newest[metric], metric)):
-            if self._is_unused(names, name, kind):
+            if self._is_unused(names, (name, kind)):
                 yield name, kind
 
-    def _is_unused(self, names: NameRegistry, name: str, kind: MetricKind) -> bool:
+    def _is_unused(self, names: NameRegistry, metric: Metric) -> bool:
+        name, kind = metric
         try:
             names.claim(kind, name)
         except ValueError as error:
-            if (name, kind) not in self._logged:
-                self._logged.add((name, kind))
+            if metric not in self._logged:
+                self._logged.add(metric)
                 text = "the metrics page leaves out the %s %s of an older worker: %s (logged once)"
                 logger.warning(text, kind.value, name, error)
             return False
         return True
 
 
-def _with_pauses(items: Iterable[T]) -> Iterator[T]:
-    """Yield the items, and sleep after each slice of time."""
-    pause_at = time.perf_counter() + _SLICE_SECONDS
-    for number, item in enumerate(items):
-        if number % _STEPS == 0 and time.perf_counter() >= pause_at:
-            time.sleep(_REST_SECONDS)
-            pause_at = time.perf_counter() + _SLICE_SECONDS
-        yield item
-
-
-def _list_samples(totals: _Totals, metrics: Iterable[tuple[str, MetricKind]]) -> Iterator[Sample]:
-    series_of: dict[tuple[str, MetricKind], list[ExposedSeries]] = {metric: [] for metric in sorted(metrics)}
-    for series in _with_pauses(chain(totals.numbers, totals.histograms)):
-        known = series_of.get(series.metric)
-        if known is not None:
-            known.append(series)
-    for (_, kind), all_series in series_of.items():
-        for series in all_series:
-            if kind is MetricKind.HISTOGRAM:
-                yield from _list_histogram(series, totals.histograms[series])
-            else:
-                yield series, "", "", totals.numbers[series]
-
-
-def _list_histogram(series: ExposedSeries, values: list[float]) -> Iterator[Sample]:
-    count = 0.0
-    for bound, bin_count in zip(_bound_texts(series.bounds), values, strict=False):
-        count += bin_count
-        yield series, "_bucket", bound, count
-    yield series, "_count", "", count
-    yield series, "_sum", "", values[-1]
+def _render_part(family: Family, series: list[ExposedSeries], values: list[float]) -> str:
+    show = repr if math.isfinite(sum(values)) else _number
+    words = [each.label_text for each in series for _ in range(2 * len(_list_lines(family.bounds)))]
+    words[1::2] = map(show, values)
+    return _template(family.bounds).replace(_NAME, family.metric[0]) * len(series) % tuple(words)
 
 
 @lru_cache(maxsize=64)
-def _bound_texts(bounds: tuple[float, ...]) -> list[str]:
-    return [_number(bound) for bound in (*bounds, math.inf)]
+def _list_lines(bounds: tuple[float, ...]) -> list[tuple[str, str]]:
+    """Return, for each line of a series, the suffix of the name and the value of the label ``le``."""
+    if not bounds:
+        return [("", "")]
+    return [*(("_bucket", _number(bound)) for bound in (*bounds, math.inf)), ("_count", ""), ("_sum", "")]
 
 
-def _render_lines(samples: Iterable[Sample]) -> Iterator[str]:
-    shown = None
-    for series, suffix, bound, value in samples:
-        if series.metric != shown:
-            shown = name, kind = series.metric
-            yield f"# HELP {name} {describe_metric(name)}\n# TYPE {name} {kind.value}\n"
-        if bound:
-            yield f'{name}{suffix}{{{series.label_text},le="{bound}"}} {_number(value)}\n'
-        else:
-            yield f"{name}{suffix}{{{series.label_text}}} {_number(value)}\n"
-
-
-def _label_text(name: str, value: str) -> str:
-    value = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return f'{name}="{value}"'
+@lru_cache(maxsize=64)
+def _template(bounds: tuple[float, ...]) -> str:
+    """Return the lines of one series, without the name, the labels and the values."""
+    pairs = ((suffix, f',le="{le}"' if le else "") for suffix, le in _list_lines(bounds))
+    return "".join(f"{_NAME}{suffix}{{%s{text}}} %s\n" for suffix, text in pairs)
 
 
 _NOT_FINITE = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}

@@ -8,8 +8,7 @@ import mmap
 import struct
 import time
 from collections.abc import Iterator, MutableSequence
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 from zlib import crc32
 
 from seldon_spec.observability.metrics.series import is_gauge
@@ -43,8 +42,7 @@ class InconsistentSegment(Exception):
     """The metrics cannot be read: another process does not finish what it writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a segment.
 
     Attributes:
@@ -60,21 +58,16 @@ class Entry:
     held_since: int
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesCopy:
-    """A copy of the user series of one segment.
+def retry() -> Iterator[None]:
+    """Yield until the caller has read consistent data, and sleep in between.
 
-    Attributes:
-        content: the cells.
-        releases: how often the segment has been released; each release replaces its entries.
+    Raises:
+        InconsistentSegment: it never is.
     """
-
-    content: bytes
-    releases: int
-
-    def entries(self, first: int = 0) -> Iterator[Entry]:
-        """Yield the entries from a cell on, up to an entry that is not completely visible yet."""
-        return _read_entries(memoryview(self.content), first, len(self.content) // 8, self.releases)
+    for _ in range(_TRIES):
+        yield
+        time.sleep(_RETRY_SECONDS)
+    raise InconsistentSegment("the metrics cannot be read: the supervisor does not finish its update")
 
 
 class Segments:
@@ -196,10 +189,11 @@ class Segments:
             self._set_used(index, cell + size - first)
         return cell
 
-    def builtin_entries(self, index: int) -> Iterator[Entry]:
-        """Return the entries of built-in metrics in a segment, oldest first."""
+    def builtin_entries(self, index: int, first: int = 0) -> Iterator[Entry]:
+        """Return the entries of built-in metrics in a segment from a cell on, oldest first."""
         start = index * self._cells
-        return _read_entries(self.bytes, start + _FIRST_BUILTIN, start + self.words[start + _BUILTIN_USED], releases=0)
+        end = start + self.words[start + _BUILTIN_USED]
+        return _read_entries(self.bytes, max(start + _FIRST_BUILTIN, first), end, releases=0)
 
     def _write_entry(self, first: int, end: int, key: str, size: int, held_since: int, releases: int) -> int | None:
         text = key.encode()
@@ -284,26 +278,29 @@ class Segments:
 
     # Reading
 
-    def copy_series(self) -> list[SeriesCopy]:
-        """Copy the user series of each segment, and the totals as the last item, so that each value is there once.
+    def series_entries(self, index: int, first: int = 0) -> Iterator[Entry]:
+        """Yield the entries of user series in a segment, oldest first, up to one that is not completely visible yet.
 
-        Raises:
-            InconsistentSegment: the supervisor does not finish a release.
+        Args:
+            index: the segment; that of the supervisor has the totals.
+            first: the cell from which on to read.
         """
-        for _ in range(_TRIES):
-            copies = [self._copy(index) for index in range(self.count + 1)]
-            totals = copies.pop()
-            checksum, *released = memoryview(totals.content)[: self._totals_header * 8].cast("Q").tolist()
-            is_valid = checksum == crc32(memoryview(totals.content)[8:])
-            if is_valid and released == [self._releases(i) for i in range(self.count)] == [c.releases for c in copies]:
-                return [*copies, SeriesCopy(totals.content[self._totals_header * 8 :], 0)]
-            time.sleep(_RETRY_SECONDS)
-        raise InconsistentSegment("the metrics cannot be read: the supervisor does not finish its update")
+        start = index * self._cells + _FIRST_SERIES
+        end = start + self._used(index)
+        if index == self.supervisor:
+            start += self._totals_header
+        return _read_entries(self.bytes, max(start, first), end, self._releases(index))
 
-    def _copy(self, index: int) -> SeriesCopy:
-        releases, used = divmod(self.words[index * self._cells + _USED], _RELEASE)
-        first = (index * self._cells + _FIRST_SERIES) * 8
-        return SeriesCopy(bytes(self.bytes[first : first + used * 8]), releases)
+    def count_releases(self) -> list[int]:
+        """Return the number of releases of each worker's segment."""
+        return [self._releases(index) for index in range(self.count)]
+
+    def is_consistent(self, releases: list[int]) -> bool:
+        """Whether each value is there once: the totals include these releases, and there were no others since then."""
+        first = self._totals_cell
+        content = self.bytes[(first + 1) * 8 : (first + self._used(self.supervisor)) * 8]
+        is_valid = self.words[first] == crc32(content)
+        return is_valid and content[: self.count * 8].cast("Q").tolist() == releases == self.count_releases()
 
 
 def _cells_of(text: bytes) -> int:

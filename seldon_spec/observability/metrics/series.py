@@ -13,6 +13,9 @@ Labels = tuple[tuple[str, str], ...]
 """Names and values, sorted by name."""
 
 
+_parse = json.JSONDecoder().raw_decode  # without a search for white space around the text
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """The identity of a series within one component.
@@ -33,8 +36,8 @@ class Series:
     @classmethod
     def from_text(cls, text: str) -> Series:
         """Return the series that ``to_text`` wrote."""
-        kind, metric, labels = json.loads(text)
-        return cls(MetricKind(kind), metric, tuple((name, value) for name, value in labels))
+        (kind, metric, labels), _ = _parse(text)
+        return cls(MetricKind(kind), metric, tuple(map(tuple, labels)))
 
     @property
     def bounds(self) -> tuple[float, ...]:
