@@ -300,24 +300,34 @@ class Different:
         self.model = Fitted()
 
     def init_metadata(self):
-        return {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]}
+        return {"inputs": [METADATA]}
 
     def predict(self, X):
         return X
 """
 
 
+METADATA = {
+    "V2": (
+        {"name": "x", "datatype": "FP32", "shape": [-1, 2]},
+        "init_metadata() has the inputs x FP32 [-1, 2], and seldon.yaml declares input-0",
+    ),
+    "V1": (
+        {"messagetype": "tensor", "schema": {"names": ["a", "c"], "shape": [2]}},
+        "init_metadata() has inputs with the columns a, c, and seldon.yaml declares a, b",
+    ),
+}
+
+
+@pytest.mark.parametrize(("metadata", "text"), METADATA.values(), ids=METADATA)
 def test_differences_between_the_contract_and_the_class_are_logged(
-    tmp_path: Path, serve_in_thread: Serving, log: list[str]
+    tmp_path: Path, serve_in_thread: Serving, log: list[str], metadata: dict[str, Any], text: str
 ) -> None:
-    (tmp_path / "Different.py").write_text(DIFFERENT)
+    (tmp_path / "Different.py").write_text(DIFFERENT.replace("METADATA", repr(metadata)))
     with serve_in_thread(tmp_path, "Different", inputs=INPUTS) as running:
         status, _, body = running.rest("GET", "/metadata")
         assert status == 200
         assert json.loads(body)["inputs"] == [{"name": "input-0", "datatype": "FP32", "shape": [-1, 2]}]
-    assert "Different: model was fitted with the columns b, a, and seldon.yaml declares the order a, b" in "\n".join(
-        log
-    )
-    assert "Different: init_metadata() has the inputs x FP32 [-1, 2], and seldon.yaml declares input-0" in "\n".join(
-        log
-    )
+    logged = "\n".join(log)
+    assert "Different: model was fitted with the columns b, a, and seldon.yaml declares the order a, b" in logged
+    assert f"Different: {text}" in logged

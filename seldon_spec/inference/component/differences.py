@@ -32,14 +32,26 @@ def find_differences(
 
 
 def _compare_metadata(key: str, entries: object, tensors: Sequence[TensorSpec]) -> Iterator[str]:
-    if not isinstance(entries, (list, tuple)) or not all(
-        isinstance(entry, Mapping) and "datatype" in entry for entry in entries
-    ):
+    if not isinstance(entries, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in entries):
+        return
+    if not all("datatype" in entry for entry in entries):
+        yield from _compare_schemas(key, entries, tensors)
         return
     own = {str(entry.get("name")): (entry["datatype"], list(entry.get("shape") or [])) for entry in entries}
     declared = {tensor.name: (tensor.datatype, list(tensor.shape)) for tensor in tensors}
     if own and own != declared:
         yield f"init_metadata() has the {key} {_show(own)}, and seldon.yaml declares {_show(declared)}, which is used"
+
+
+def _compare_schemas(key: str, entries: Sequence[Mapping[str, Any]], tensors: Sequence[TensorSpec]) -> Iterator[str]:
+    """Compare metadata of Seldon's protocol, which have the names of the columns of a message."""
+    columns = _columns_of(tensors)
+    for entry in entries:
+        schema = entry.get("schema")
+        names = schema.get("names") if isinstance(schema, Mapping) else None
+        if columns and isinstance(names, (list, tuple)) and names and list(names) != columns:
+            shown = _list([str(name) for name in names])
+            yield f"init_metadata() has {key} with the columns {shown}, and seldon.yaml declares {_list(columns)}"
 
 
 def _show(tensors: Mapping[str, tuple[Any, list[Any]]]) -> str:
