@@ -16,15 +16,15 @@ _MAX_LENGTH = 64
 
 def check_names(
     given: Collection[str], declared: Sequence[str], optional: Collection[str], what: str, problems: Problems
-) -> bool:
-    """Return whether the given names are the declared ones, in any order; otherwise that is a problem.
+) -> list[str]:
+    """Return those of the given names that are declared; a problem is added for each of the others.
 
     Args:
         given: of the request, each once.
         declared: all that are allowed.
         optional: those that may be absent.
         what: they are names of: ``column`` or ``input``.
-        problems: get a problem for each unknown and each missing name.
+        problems: get the unknown names and the missing ones.
     """
     known, found = set(declared), set(given)
     absent = [name for name in declared if name not in found]
@@ -40,13 +40,13 @@ def check_names(
     for name in missing[:MAX_SHOWN]:
         problems.add(f"missing {what} {show(name)}")
     problems.add_uncounted(max(0, len(unknown) - MAX_SHOWN) + max(0, len(missing) - MAX_SHOWN))
-    return not unknown and not missing
+    return [name for name in given if name in known]
 
 
 def order_columns(
     names: object, declared: Sequence[str], optional: Collection[str], width: int, problems: Problems
 ) -> list[int | None] | None:
-    """Return the place in a row of each declared column; None for an optional one that is absent.
+    """Return the place in a row of each declared column; None for one that is absent.
 
     Args:
         names: of the request's columns; none, or the default ones, mean the declared order.
@@ -56,7 +56,7 @@ def order_columns(
         problems: get what is wrong with the names.
 
     Returns:
-        None if there is a problem.
+        None if the values of a row cannot be assigned to columns.
     """
     if not isinstance(names, (list, tuple)):
         names = []
@@ -77,8 +77,7 @@ def order_columns(
         twice = next(name for place, name in enumerate(given) if places[name] != place)
         problems.add(f"two columns have the name {show(twice)}")
         return None
-    if not check_names(given, declared, optional, "column", problems):
-        return None
+    check_names(given, declared, optional, "column", problems)
     return [places.get(name) for name in declared]
 
 

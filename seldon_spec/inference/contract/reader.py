@@ -95,28 +95,28 @@ class ContractReader:
 
     def _read_matrix(self, message: Message, problems: Problems) -> list[Tensor]:
         columns = self._find_named_columns(message, problems)
-        source = None if columns is not None or problems.count else self._find_only(message, problems)
-        if problems.count:
-            return []
-        array = self._join_columns(columns, problems) if columns is not None else None
-        if source is not None:
-            array = self._read_rows(source, message, problems)
+        if columns is None:
+            source = self._find_only(message, problems)
+            array = None if source is None else self._read_rows(source, message, problems)
+        else:
+            array = self._join_columns(columns, problems)
         return [] if array is None else [Tensor(self._input.name, array, self._input.datatype)]
 
     def _find_named_columns(self, message: Message, problems: Problems) -> dict[str, Source] | None:
         """Return the columns of a request that sends each by its name; None if it sends rows."""
         payload = message.payload
 
-        def is_known(names: Collection[str]) -> bool:
+        def find_known(names: Collection[str]) -> list[str]:
             return check_names(names, self._columns, frozenset(), "column", problems)
 
         if message.payload_type is PayloadType.TENSORS:
             tensors = {tensor.name: tensor for tensor in payload}
             if len(tensors) == 1 and (self._input.name in tensors or tensors.keys().isdisjoint(self._columns)):
                 return None
-            return self._check_datatypes(tensors, self._rules, problems) if is_known(tensors) else {}
+            known = {name: tensors[name] for name in find_known(tensors)}
+            return self._check_datatypes(known, self._rules, problems)
         if message.payload_type is PayloadType.JSON:
-            return column_sources(payload, is_known, frozenset(), problems)
+            return column_sources(payload, find_known, frozenset(), problems)
         return None
 
     def _find_only(self, message: Message, problems: Problems) -> Source | None:
@@ -140,20 +140,28 @@ class ContractReader:
         places = order_columns(message.names, self._columns, frozenset(), source.shape[1], problems)
         if places is None:
             return None
-        columns = [source.values[place::width] for place in places if place is not None]
+        columns = {
+            name: source.values[place :: source.shape[1]]
+            for name, place in zip(self._columns, places, strict=True)
+            if place is not None
+        }
         return self._convert_columns(columns, source.shape[0], problems)
 
     def _join_columns(self, columns: Mapping[str, Source], problems: Problems) -> Array | None:
         if not _are_columns(columns, problems):
             return None
-        sources = [columns[name] for name in self._columns]
-        return self._convert_columns([source.values for source in sources], len(sources[0].values), problems)
+        values = {name: source.values for name, source in columns.items()}
+        return self._convert_columns(values, len(next(iter(values.values()), ())), problems)
 
-    def _convert_columns(self, columns: Sequence[Any], count: int, problems: Problems) -> Array:
-        converted = []
-        for values, rule in zip(columns, self._column_rules, strict=True):
-            found = ValueProblems(problems, rule.name)
-            converted.append(self._convert(values, rule, found))
+    def _convert_columns(self, columns: Mapping[str, Any], count: int, problems: Problems) -> Array | None:
+        """Return the array; None if there is any problem, as a missing column is."""
+        converted = [
+            self._convert(columns[name], rule, ValueProblems(problems, rule.name))
+            for name, rule in zip(self._columns, self._column_rules, strict=True)
+            if name in columns
+        ]
+        if problems.count:
+            return None
         return np.ma.stack(converted, axis=1) if _has_mask(converted) else _stack(converted, count)
 
     # Inputs by name
@@ -164,17 +172,18 @@ class ContractReader:
         is_tensors = message.payload_type is PayloadType.TENSORS
         what = "column" if self._kind is ContractKind.TABLE and not is_tensors else "input"
 
-        def is_known(given: Collection[str]) -> bool:
+        def find_known(given: Collection[str]) -> list[str]:
             return check_names(given, names, self._optional, what, problems)
 
         if is_tensors:
             found = {tensor.name: tensor for tensor in payload}
             if len(names) == 1 and len(found) == 1:  # whatever the client calls it
                 found = dict(zip(names, found.values(), strict=True))
-            return self._check_datatypes(found, self._rules, problems) if is_known(found) else {}
+            known = {name: found[name] for name in find_known(found)}
+            return self._check_datatypes(known, self._rules, problems)
         if message.payload_type is PayloadType.JSON:
             return column_sources(
-                payload, is_known, self._optional, problems, is_table=self._kind is ContractKind.TABLE
+                payload, find_known, self._optional, problems, is_table=self._kind is ContractKind.TABLE
             )
         source = array_source(message)
         if source is None or (source.is_single and len(names) > 1):

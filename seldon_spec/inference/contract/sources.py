@@ -102,7 +102,7 @@ def array_source(message: Message) -> Source | None:
 
 def column_sources(
     payload: object,
-    is_known: Callable[[Collection[str]], bool],
+    find_known: Callable[[Collection[str]], Collection[str]],
     optional: Collection[str],
     problems: Problems,
     *,
@@ -112,7 +112,7 @@ def column_sources(
 
     Args:
         payload: the value: an object of lists, an object that is one row, or a list of such rows.
-        is_known: returns whether all of these names are allowed and none is missing; otherwise it adds the problems.
+        find_known: returns those of the names that are allowed, and adds a problem for each of the others.
         optional: the names whose value may be null.
         problems: get what else is wrong.
         is_table: whether the inputs are columns, so that rows are allowed.
@@ -120,17 +120,13 @@ def column_sources(
     if is_table and isinstance(payload, dict) and not any(isinstance(value, list) for value in payload.values()):
         payload = [payload] if any(value is not None for value in payload.values()) else payload
     if is_table and isinstance(payload, list) and payload and all(isinstance(row, dict) for row in payload):
-        names = dict.fromkeys(name for row in payload for name in row)
-        if not is_known(names):
-            return {}
+        names = find_known(dict.fromkeys(name for row in payload for name in row))
         return {name: Source((len(payload),), [row.get(name) for row in payload]) for name in names}
     if not isinstance(payload, dict):
         problems.add(f"jsonData is {show(payload)}, not an object with a list for each input")
         return {}
     given = {name: value for name, value in payload.items() if value is not None or name not in optional}
-    if not is_known(given):
-        return {}
-    sources = {name: _nested_source(name, value, problems) for name, value in given.items()}
+    sources = {name: _nested_source(name, given[name], problems) for name in find_known(given)}
     return {name: source for name, source in sources.items() if source is not None}
 
 

@@ -181,7 +181,22 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
         " (2 problems): unknown column 'bb', did you mean 'b'?; missing column 'b'",
     ),
     "missing": (PLAIN, rows([1], names=["a"]), ": missing column 'b'"),
+    "missing-and-value": (
+        PLAIN,
+        rows([1], ["x"], names=["a"]),
+        " (2 problems): missing column 'b'; row 1, a: 'x' is not a number",
+    ),
+    "nothing-known": (
+        PLAIN,
+        rows([1], names=["c"]),
+        " (3 problems): unknown column 'c'; missing column 'a'; missing column 'b'",
+    ),
     "more": (PLAIN, rows([1, 2, 3], names=["a", "b", "c"]), ": unknown column 'c'"),
+    "more-and-value": (
+        PLAIN,
+        rows([9, 1, 2], [9, "x", 3], names=["c", "b", "a"]),
+        " (2 problems): unknown column 'c'; row 1, b: 'x' is not a number",
+    ),
     "twice": (PLAIN, rows([1, 2], names=["a", "a"]), ": two columns have the name 'a'"),
     "names-and-width": (
         PLAIN,
@@ -211,6 +226,11 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
         "row 0, income: 'x' is not a number; row 0, member: 'yes' is not a boolean; "
         "row 1, age: 151 is greater than the maximum 150; row 1, job: a value is missing",
     ),
+    "table-unknown-and-value": (
+        TABLE,
+        rows([-1, "cook", 1], names=["age", "job", "x"]),
+        " (2 problems): unknown column 'x'; row 0, age: -1 is less than the minimum 0",
+    ),
     "table-missing": (TABLE, rows([1], names=["age"]), ": missing column 'job'"),
     "table-width": (TABLE, rows([1, "cook"]), ": a row has 2 values, and the columns are 4: age, job, income, member"),
     "table-shape": (
@@ -234,6 +254,11 @@ WRONG: dict[str, tuple[tuple[TensorSpec, ...], Any, str]] = {
     "text-choice": (TEXT, {"strData": "c"}, ": input text: element [0]: 'c' is not one of 'a', 'b'"),
     "text-for-numbers": (PLAIN, {"strData": "c"}, ": the request holds no array; send rows of 2 columns: a, b"),
     "missing-input": (MIXED, {"jsonData": {}}, ": missing input 'x'"),
+    "unknown-input-and-value": (
+        MIXED,
+        {"jsonData": {"x": [[1, "x"]], "y": [1]}},
+        " (2 problems): unknown input 'y'; input x: element [0, 1]: 'x' is not a number",
+    ),
     "unknown-input": (MIXED, {"jsonData": {"x": [[1, 2]], "y": [1]}}, ": unknown input 'y'"),
     "ragged-input": (MIXED, {"jsonData": {"x": [[1], [1, 2]]}}, ": input x: the rows of an array differ in length"),
     "not-a-date": (
@@ -258,7 +283,17 @@ V2_WRONG: dict[str, tuple[tuple[TensorSpec, ...], dict[str, Any], str]] = {
     "null": (PLAIN, {"x": ("FP64", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
     "null-integer": (WHOLE, {"x": ("UINT8", [1, 2], [None, 1])}, ": row 0, a: a value is missing"),
     "missing": (TABLE, {"age": ("INT32", [1], [1])}, ": missing input 'job'"),
-    "missing-column": (PLAIN, {"a": ("FP64", [1, 2], [1, 2])}, ": missing column 'b'"),
+    "missing-column": (PLAIN, {"a": ("FP64", [2], [1, 2])}, ": missing column 'b'"),
+    "missing-column-and-value": (
+        PLAIN,
+        {"a": ("FP64", [2], [1, None])},
+        " (2 problems): missing column 'b'; row 1, a: a value is missing",
+    ),
+    "unknown-and-value": (
+        TABLE,
+        {"age": ("INT32", [1], [-1]), "job": ("BYTES", [1], ["cook"]), "jobs": ("BYTES", [1], ["cook"])},
+        " (2 problems): unknown input 'jobs'; row 0, age: -1 is less than the minimum 0",
+    ),
     "unknown": (
         TABLE,
         {"age": ("INT32", [1], [1]), "jobs": ("BYTES", [1], ["cook"])},
