@@ -73,11 +73,11 @@ class Exposition:
         """
         page = io.BytesIO(bytes(self._page_bytes))  # growing would copy megabytes while no other thread can run
         shown = None
-        for family, series, values in self._read_parts():
+        for family, labels, values in self._read_parts():
             if family is not shown:
                 shown, (name, kind) = family, family.metric
                 page.write(f"# HELP {name} {describe_metric(name)}\n# TYPE {name} {kind.value}\n".encode())
-            page.write(_render_part(family, series, values).encode("utf-8", "replace"))
+            page.write(_render_part(family, labels, values).encode("utf-8", "replace"))
         page.truncate()
         self._page_bytes = page.tell() * 9 // 8
         return page.getvalue()
@@ -88,12 +88,13 @@ class Exposition:
         Raises:
             InconsistentSegment: another process does not finish what it writes.
         """
-        for family, all_series, values in self._read_parts():
+        for family, labels, values in self._read_parts():
+            all_series = [ExposedSeries(family.metric, label_text) for label_text in labels]
             lines = [(series, *line) for series in all_series for line in _list_lines(family.bounds)]
             yield from ((*line, value) for line, value in zip(lines, values, strict=True))
 
-    def _read_parts(self) -> Iterator[tuple[Family, list[ExposedSeries], list[float]]]:
-        """Yield the series in the order of the page, some at a time, and the values of all lines of these."""
+    def _read_parts(self) -> Iterator[tuple[Family, list[str], list[float]]]:
+        """Yield the labels of series in the order of the page, some at a time, and the values of all their lines."""
         self._read_table()
         state = [len(self._table.families), *(reader.read_state() for reader in self._readers)]
         if state != self._state:
@@ -137,11 +138,11 @@ class Exposition:
         return True
 
 
-def _render_part(family: Family, series: list[ExposedSeries], values: list[float]) -> str:
+def _render_part(family: Family, labels: list[str], values: list[float]) -> str:
     show = repr if math.isfinite(sum(values)) else _number
-    words = [each.label_text for each in series for _ in range(2 * len(_list_lines(family.bounds)))]
+    words = [each for each in labels for _ in range(2 * len(_list_lines(family.bounds)))]
     words[1::2] = map(show, values)
-    return _template(family.bounds).replace(_NAME, family.metric[0]) * len(series) % tuple(words)
+    return _template(family.bounds).replace(_NAME, family.metric[0]) * len(labels) % tuple(words)
 
 
 @lru_cache(maxsize=64)

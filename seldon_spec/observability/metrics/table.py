@@ -7,19 +7,20 @@ of a segment at once.
 from __future__ import annotations
 
 import math
+import re
 import time
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import compress
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from seldon_spec.observability.metrics.call_buffer import is_group, read_calls
 from seldon_spec.observability.metrics.definitions import DROPPED, GAUGES, MetricKind
 from seldon_spec.observability.metrics.registry import Metrics
 from seldon_spec.observability.metrics.segments import Entry
-from seldon_spec.observability.metrics.series import Labels, Series, is_gauge, sort_labels
+from seldon_spec.observability.metrics.series import Labels, Series, is_gauge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,9 @@ Addition: TypeAlias = "tuple[ValueBlock, Any, Any]"
 
 _SLICE_SECONDS = 0.001
 _REST_SECONDS = 0.0002
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 T = TypeVar("T")
 
@@ -101,75 +105,53 @@ class Family:
         self.metric = metric
         self.bounds = bounds
         self.block = block
-        self._series: list[ExposedSeries] = []
+        self._label_texts: list[str] = []
         self._rows = array("q")
 
-    def add(self, series: ExposedSeries) -> int:
+    def add(self, label_text: str) -> int:
         """Add a series, and return its row in the block."""
         row = self.block.count
         self.block.count += 1
-        self._series.append(series)
+        self._label_texts.append(label_text)
         self._rows.append(row)
         return row
 
-    def read(self, count: int) -> Iterator[tuple[list[ExposedSeries], list[float]]]:
-        """Yield series that have a value, and the values of all lines of these.
+    def read(self, count: int) -> Iterator[tuple[list[str], list[float]]]:
+        """Yield the labels of series that have a value, and the values of all lines of these.
 
         Args:
             count: the number of lines of an item, approximately.
         """
         step = max(1, count // self.block.size)
         for first in range(0, len(self._rows), step):
-            series = self._series[first : first + step]
+            labels = self._label_texts[first : first + step]
             values = self.block.read(self._rows[first : first + step])
             if self.block.kind is MetricKind.GAUGE:
                 is_set = [value == value for value in values]  # not NaN
-                series, values = list(compress(series, is_set)), list(compress(values, is_set))
-            if series:
-                yield series, values
+                labels, values = list(compress(labels, is_set)), list(compress(values, is_set))
+            if labels:
+                yield labels, values
 
 
-class ExposedSeries:
-    """A series on the page; there is one object for each.
-
-    Args:
-        family: its metric.
-        key: its text in the segments.
-        series: read from the text.
-        standard: the standard labels of its component.
-        worker: the number of its segment; only for a gauge.
+class ExposedSeries(NamedTuple):
+    """A series on the page.
 
     Attributes:
-        label_text: the labels as the page has them.
-        row: of its values in the block of its family.
+        metric: the name and the type.
+        label_text: the labels as the page has them, including the standard labels of its component.
     """
 
-    __slots__ = ("_key", "_standard", "_worker", "family", "label_text", "row")
-
-    def __init__(self, family: Family, key: str, series: Series, standard: Mapping[str, str], worker: int) -> None:
-        self.family = family
-        self._key = key
-        self._standard = standard
-        self._worker = worker
-        labels = self._merge_labels(series)
-        self.label_text = ",".join([_label_text(name, labels[name]) for name in sorted(labels)])
-        self.row = family.add(self)
-
-    @property
-    def metric(self) -> Metric:
-        """The name and the type."""
-        return self.family.metric
+    metric: Metric
+    label_text: str
 
     @property
     def labels(self) -> Labels:
-        """All labels. They are parsed anew each time: few callers need them, and many series are kept."""
-        return sort_labels(self._merge_labels(Series.from_text(self._key)))
+        """The names and values of the labels."""
+        return tuple((name, _ESCAPED.sub(_unescape, value)) for name, value in _LABEL.findall(self.label_text))
 
-    def _merge_labels(self, series: Series) -> dict[str, str]:
-        labels = {**self._standard, **dict(series.labels)}
-        if series.kind is MetricKind.GAUGE:
-            labels["worker_id"] = str(self._worker)
-        return labels
+
+def _unescape(found: re.Match[str]) -> str:
+    return "\n" if found[1] == "n" else found[1]
 
 
 @lru_cache(maxsize=1024)
@@ -181,18 +163,32 @@ def _label_text(name: str, value: str) -> str:
 class Table:
     """All series of the page, of all components.
 
+    There is no object for a series that the garbage collector tracks: a new page with many of them would cause a full
+    collection, which blocks all threads.
+
     Attributes:
         families: the metrics.
-        series: by standard labels: the series of components that have the same labels, by text and worker.
+        numbers: by standard labels: the numbers of the series of components that have the same labels, by their text;
+            that of a gauge begins with its worker.
+        family_of, row_of: by number: the metric of a series, and its row in the block.
     """
 
     def __init__(self) -> None:
         self.families: dict[Metric, Family] = {}
-        self.series: defaultdict[Labels, dict[str | tuple[str, int], ExposedSeries]] = defaultdict(dict)
+        self.numbers: defaultdict[Labels, dict[str, int]] = defaultdict(dict)
+        self.family_of: list[Family] = []
+        self.row_of = array("q")
         self._blocks: dict[tuple[MetricKind, int], ValueBlock] = {}
 
-    def find_family(self, series: Series) -> Family:
-        """Return the metric of a series."""
+    def add(self, series: Series, labels: Mapping[str, str]) -> int:
+        """Add a series with these labels, and return its number."""
+        family = self._find_family(series)
+        label_text = ",".join([_label_text(name, labels[name]) for name in sorted(labels)])
+        self.family_of.append(family)
+        self.row_of.append(family.add(label_text))
+        return len(self.row_of) - 1
+
+    def _find_family(self, series: Series) -> Family:
         metric = series.name, series.kind
         family = self.families.get(metric)
         if family is None:
@@ -226,10 +222,10 @@ class _View:
         self.parts: defaultdict[ValueBlock, tuple[array[int], array[int]]] = defaultdict(_make_part)
         self.newest: defaultdict[Family, int] = defaultdict(int)
 
-    def add(self, entry: Entry, series: ExposedSeries) -> None:
-        cells, rows = self.parts[series.family.block]
+    def add(self, entry: Entry, family: Family, row: int) -> None:
+        cells, rows = self.parts[family.block]
         cells.append(entry.cell)
-        rows.append(series.row)
+        rows.append(row)
 
 
 def _make_part() -> tuple[array[int], array[int]]:
@@ -248,7 +244,7 @@ class ComponentReader:
         self._segments = metrics.segments
         self._standard = metrics.labels
         self._table = table
-        self._series = table.series[tuple(metrics.labels.items())]
+        self._numbers = table.numbers[tuple(metrics.labels.items())]
         self._views = [_View() for _ in range(self._segments.count + 1)]
 
     def read(self) -> Iterator[Addition]:
@@ -283,12 +279,12 @@ class ComponentReader:
             if is_group(entry.key):
                 view.groups.append((entry.key, entry.cell))
             else:
-                view.add(entry, self._find(entry.key, index))
+                view.add(entry, *self._find(entry.key, index))
         for entry in with_pauses(self._segments.series_entries(index, view.series_end)):
             view.series_end = entry.cell + entry.size
-            series = self._find(entry.key, index)
-            view.add(entry, series)
-            view.newest[series.family] = max(view.newest[series.family], entry.held_since)
+            family, row = self._find(entry.key, index)
+            view.add(entry, family, row)
+            view.newest[family] = max(view.newest[family], entry.held_since)
 
     def _read_values(self, view: _View, is_held: bool) -> Iterator[Addition]:  # noqa: FBT001
         import numpy as np
@@ -299,14 +295,17 @@ class ComponentReader:
                 yield block, np.array(rows), values[np.array(cells)[:, None] + np.arange(block.size)]
 
     def _locate(self, series: Series, index: int, values: Any) -> Addition:
-        found = self._find(series.to_text(), index)
-        return found.family.block, found.row, values
+        family, row = self._find(series.to_text(), index)
+        return family.block, row, values
 
-    def _find(self, key: str, index: int) -> ExposedSeries:
-        identity = (key, index) if is_gauge(key) else key
-        series = self._series.get(identity)
-        if series is None:
-            parsed = Series.from_text(key)
-            family = self._table.find_family(parsed)
-            series = self._series[identity] = ExposedSeries(family, key, parsed, self._standard, index)
-        return series
+    def _find(self, key: str, index: int) -> tuple[Family, int]:
+        """Return the metric of a series, and its row in the block."""
+        identity = f"{index} {key}" if is_gauge(key) else key
+        number = self._numbers.get(identity)
+        if number is None:
+            series = Series.from_text(key)
+            labels = {**self._standard, **dict(series.labels)}
+            if series.kind is MetricKind.GAUGE:
+                labels["worker_id"] = str(index)
+            number = self._numbers[identity] = self._table.add(series, labels)
+        return self._table.family_of[number], self._table.row_of[number]
