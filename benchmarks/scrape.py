@@ -109,6 +109,7 @@ def measure(name: str, series: int, rounds: int, scrapes: int) -> list[str]:
     ):
         root, seconds = server.process.pid, scrapes * INTERVAL_SECONDS
         _add_series(server, workers)
+        time.sleep(1.0)  # those requests are large: their memory is freed now
         _take_delay(server)
         memory, used = read_memory(root, Memory.PROPORTIONAL), read_processor_seconds(root)
         client.ask(_SCRAPE)

@@ -28,6 +28,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LINES = 256
 """The number of lines that are rendered without a pause."""
 
+_FIRST_BYTES = 8 << 20
+"""The buffer of the first page; the system provides memory only for what is written."""
+
 _NAME = "\0"
 
 Sample: TypeAlias = tuple[ExposedSeries, str, str, float]
@@ -63,7 +66,7 @@ class Exposition:
         self._families: list[Family] = []
         self._state: list[object] = []
         self._logged: set[Metric] = set()
-        self._page_bytes = 0
+        self._page_bytes = _FIRST_BYTES
 
     def render(self) -> bytes:
         """Return the page.
