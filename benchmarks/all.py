@@ -165,7 +165,7 @@ def write_page(results: Path, page: Path) -> None:
     page.write_text(place_in_page(page.read_text(encoding="utf-8"), report), encoding="utf-8")
     if (results / "curves.json").exists():
         curve_page.main([str(results / "curves.json"), "--page", str(page)])
-    for name in ("graphs", "ray", "batch"):
+    for name in ("stages", "graphs", "ray", "batch"):
         if (results / f"{name}.json").exists():
             import_module(f"benchmarks.{name}").main(["--from", str(results / f"{name}.json"), "--page", str(page)])
     targets.main(["--results", str(results), "--page", str(page)])
