@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,7 @@ import psutil
 from seldon_spec.process.signals import ServerSignals
 
 _EXIT_SECONDS = 3.0
+_LOOK_SECONDS = 2.0
 """How long the processes may take to exit by themselves."""
 
 
@@ -44,8 +46,10 @@ def reap_cluster(mark: tuple[str, str], signals: ServerSignals) -> Iterator[None
 def _run_reaper(pipe: int, mark: tuple[str, str]) -> NoReturn:
     try:
         os.setsid()
-        os.read(pipe, 1)  # until the parent has closed it, or has exited
-        _, alive = psutil.wait_procs(_list_marked(*mark), timeout=_EXIT_SECONDS)
+        started: list[psutil.Process] = []
+        while not select.select([pipe], [], [], _LOOK_SECONDS)[0]:  # until the parent has closed it, or has exited
+            started = _list_marked(*mark)  # now, because their parents may exit with the parent of this process
+        _, alive = psutil.wait_procs({*started, *_list_marked(*mark)}, timeout=_EXIT_SECONDS)
         for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -54,8 +58,15 @@ def _run_reaper(pipe: int, mark: tuple[str, str]) -> NoReturn:
 
 
 def _list_marked(name: str, text: str) -> list[psutil.Process]:
-    """Return the processes that were started with a variable; those of other users cannot be read."""
-    return [each for each in psutil.process_iter() if _is_marked(each, name, text)]
+    """Return the processes that were started with a variable, and those that these have started.
+
+    Some processes of Ray write their titles over all of their variables. Those of other users cannot be read.
+    """
+    found = {each for each in psutil.process_iter() if _is_marked(each, name, text)}
+    for each in list(found):
+        with contextlib.suppress(psutil.Error):
+            found.update(each.children(recursive=True))
+    return list(found)
 
 
 def _is_marked(process: psutil.Process, name: str, text: str) -> bool:
