@@ -82,8 +82,9 @@ class Exposition:
                 page.write(f"# HELP {name} {describe_metric(name)}\n# TYPE {name} {kind.value}\n".encode())
             page.write(_render_part(family, labels, values).encode("utf-8", "replace"))
         page.truncate()
-        self._page_bytes = page.tell() * 9 // 8
-        return page.getvalue()
+        text = page.getvalue()
+        self._page_bytes = len(text) * 9 // 8
+        return text
 
     def read_samples(self) -> Iterator[Sample]:
         """Yield what the page shows, in its order.
