@@ -211,8 +211,10 @@ class FolderModules:
 
     def _imported(self) -> Iterator[tuple[dict[str, ModuleType], str]]:
         """Yield the imported modules: the dict that has a module, and its name."""
-        tops = {name for name, module in list(sys.modules.items()) if "." not in name and self.owns(module)}
-        yield from ((sys.modules, name) for name in list(sys.modules) if name.partition(".")[0] in tops)
+        # a copy: making the pairs of list(items()) can start a garbage collection, and let another thread import
+        modules = sys.modules.copy()
+        tops = {name for name, module in modules.items() if "." not in name and self.owns(module)}
+        yield from ((sys.modules, name) for name in modules if name.partition(".")[0] in tops)
         yield from ((self._own, name) for name in list(self._own))
 
     def source_files(self) -> list[str]:
