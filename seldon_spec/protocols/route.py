@@ -5,6 +5,7 @@ Every handler of a route reads the table: the native handlers, the Flask app, ``
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -54,8 +55,13 @@ class Document:
         return self._make()
 
     @cached_property
+    def compressed(self) -> bytes:
+        """The body with the content coding gzip; every process makes the same bytes."""
+        return gzip.compress(self.content, mtime=0)
+
+    @cached_property
     def etag(self) -> str:
-        """The header ``ETag``."""
+        """The tag of the header ``ETag``; a weak one (RFC 9110, section 8.8.1), since both codings share it."""
         return f'"{hashlib.sha1(self.content, usedforsecurity=False).hexdigest()}"'
 
 

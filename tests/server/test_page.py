@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,17 @@ COLUMNS = "class_name: Model\nname: model\nversion: '1'\ninputs: [sepal, petal]\
 PATHS = ("/", "/page.css", "/page.js")
 MEDIA_TYPES = {"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript"}
 
+SHARED = (
+    "Content-Type",
+    "Cache-Control",
+    "Content-Security-Policy",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+    "ETag",
+    "Vary",
+)
+"""The headers of the page that do not depend on its content coding."""
+
 
 @pytest.fixture
 def load_text(tmp_path: Path) -> Callable[[str], Spec]:
@@ -46,7 +58,7 @@ def load_text(tmp_path: Path) -> Callable[[str], Spec]:
     return load_spec
 
 
-@pytest.fixture(scope="module", params=["native", "flask"])
+@pytest.fixture(scope="module", params=["native", "flask", "uvicorn"])
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, serve_in_thread: ServeInThread
 ) -> Iterator[Running]:
@@ -54,8 +66,9 @@ def running(
     (folder / "Model.py").write_text(MODEL + (THROUGH_FLASK if request.param == "flask" else ""))
     (folder / "seldon.yaml").write_text(COLUMNS)
     spec = load(folder, {})
-    with serve_in_thread(folder, "Model", inputs=spec.inputs, version="1") as server:
-        yield server
+    server = ServerSpec(host="127.0.0.1", engine="uvicorn" if request.param == "uvicorn" else "native")
+    with serve_in_thread(folder, "Model", inputs=spec.inputs, version="1", server=server) as served:
+        yield served
 
 
 class Facts(HTMLParser):
@@ -132,8 +145,47 @@ def test_only_get_is_allowed(running: Running) -> None:
     assert set(headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("accepted", ["gzip", "gzip, deflate, br, zstd", "br;q=1.0, GZIP ; q=0.01", "identity, gzip"])
+def test_a_document_is_compressed_for_a_client_that_accepts_gzip(running: Running, path: str, accepted: str) -> None:
+    _, plain, content = running.rest("GET", path)
+    given = {"Accept-Encoding": accepted}
+    status, headers, body = running.rest("GET", path, headers=given)
+    assert (status, gzip.decompress(body)) == (200, content)
+    assert headers["Content-Encoding"] == "gzip"
+    assert headers["ETag"].startswith('W/"')
+    assert [headers.get(name) for name in SHARED] == [plain.get(name) for name in SHARED]
+    assert "Accept-Encoding" in headers["Vary"].split(", ")
+    status, kept, empty = running.rest("GET", path, headers={**given, "If-None-Match": headers["ETag"]})
+    assert (status, kept["ETag"], kept["Vary"], empty) == (304, headers["ETag"], headers["Vary"], b"")
+    assert "Content-Encoding" not in kept
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "accepted", ["", "identity", "br", "gzip;q=0", "gzip; q=0.000, br", "xgzip", "gzip-2", "gzip;q"]
+)
+def test_a_document_is_plain_for_other_clients(running: Running, path: str, accepted: str) -> None:
+    _, headers, body = running.rest("GET", path, headers={"Accept-Encoding": accepted})
+    assert "Content-Encoding" not in headers
+    assert "Accept-Encoding" in headers["Vary"].split(", ")
+    assert body == running.rest("GET", path)[2]
+
+
 def test_the_page_and_its_files_are_small(running: Running) -> None:
     assert sum(len(running.rest("GET", path)[2]) for path in PATHS) < 60_000
+
+
+@pytest.mark.parametrize("count", [4, 10, 100])
+def test_the_page_of_many_columns_is_small_in_a_browser(load_text: Callable[[str], Spec], count: int) -> None:
+    columns = [
+        {"name": f"sepal_length_{index}", "description": "In centimetres.", "minimum": 0} for index in range(count)
+    ]
+    inputs = [{"name": "x", "datatype": "FP64", "shape": [-1, count], "columns": columns}]
+    client = make_app(load_text(json.dumps({"class_name": "Model", "name": "model", "inputs": inputs}))).test_client()
+    responses = [client.get(path, headers={"Accept-Encoding": "gzip"}) for path in PATHS]
+    assert b"sepal_length_%d" % (count - 1) in gzip.decompress(responses[0].data)
+    assert sum(len(response.data) for response in responses) < 60_000
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -155,7 +207,7 @@ def test_without_a_valid_token_the_page_has_nothing_of_the_model(
     with serve_in_thread(tmp_path, "Model", server=server, version="secret-version") as running:
         status, headers, public = running.rest("GET", "/", headers=given)
         assert status == 200
-        assert headers["Vary"] == "Authorization"
+        assert headers["Vary"] == "Accept-Encoding, Authorization"
         assert headers["Content-Security-Policy"]
         assert b"secret-version" not in public
         assert b'id="login"' in public
@@ -163,7 +215,7 @@ def test_without_a_valid_token_the_page_has_nothing_of_the_model(
         files = [running.rest("GET", path, headers=given)[0] for path in PATHS[1:]]
         assert files == [200, 200]
         _, headers, page = running.rest("GET", "/", headers={"Authorization": f"Bearer {TOKEN}"})
-        assert headers["Vary"] == "Authorization"
+        assert headers["Vary"] == "Accept-Encoding, Authorization"
         assert b"secret-version" in page
         assert read_facts(page.decode())["hasToken"] is True
 

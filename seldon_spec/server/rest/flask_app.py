@@ -214,8 +214,8 @@ def _add_cors(response: flask.Response) -> flask.Response:
     if "Allow" in response.headers:
         response.headers["Allow"] = ", ".join(sorted(response.allow))
     for name, value in cors_headers(flask.request.method, _find_header):
-        if name == "Vary":
-            response.vary.add(value)
-        else:
+        if name != "Vary":
             response.headers[name] = value
+        elif value not in response.vary:
+            response.headers.add(name, value)
     return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ _NOT_FOUND = (
     " spelling and try again."
 )
 _NOT_ALLOWED = "405 Method Not Allowed: The method is not allowed for the requested URL."
+_GZIP = re.compile(rb"(?:^|,)[ \t]*gzip[ \t]*(?:;[ \t]*q=(?:1|0\.0*[1-9])[\d.]*[ \t]*)?(?:,|$)", re.IGNORECASE)
+"""Matches an ``Accept-Encoding`` that names gzip with a weight above zero."""
 
 Fields = Iterable[tuple[str, str]]
 
@@ -98,7 +101,7 @@ class ResponseFactory:
         return Response(status, json_headers(match.protocol.style), write_json(tree, match.protocol.style))
 
     def document(self, route: Route, find: Find) -> Response:
-        """Return the document of a route, or 304 if the client has it.
+        """Return the document of a route, compressed if the client accepts gzip, or 304 if the client has it.
 
         Args:
             route: has a document.
@@ -108,13 +111,14 @@ class ResponseFactory:
         if route.public_document is not None and not self._auth.accepts(find):
             document = route.public_document
         assert document is not None
-        headers = [*document.headers, ("ETag", document.etag)]
-        if route.public_document is not None:
-            headers.append(("Vary", "Authorization"))
+        vary = "Accept-Encoding" if route.public_document is None else "Accept-Encoding, Authorization"
+        headers = [*document.headers, ("ETag", f"W/{document.etag}"), ("Vary", vary)]
         given = (find(b"if-none-match") or b"").decode("latin-1")
         known = {each.strip().removeprefix("W/") for each in given.split(",")}
         if known & {document.etag, "*"}:
             return Response(304, headers[1:], b"")
+        if _GZIP.search(find(b"accept-encoding") or b""):
+            return Response(200, [*headers, ("Content-Encoding", "gzip")], document.compressed)
         return Response(200, headers, document.content)
 
 
