@@ -18,7 +18,8 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -29,9 +30,10 @@ from benchmarks.figures import MEBIBYTE
 from benchmarks.load import Pressure, load_by_wrk
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.processes import find_tree, kill, read_stats
-from benchmarks.report import publish, render_table
+from benchmarks.report import render_table
 from benchmarks.running import reserve_ports
 from benchmarks.servers import OWN_COMMAND, SERVERS
+from benchmarks.tables import add_flags, read_table, run
 from seldon_spec.batch.number_text import write_request
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "iris"
@@ -88,6 +90,9 @@ class Measured:
     rows: list[Row]
 
 
+read_measured = partial(read_table, table=Measured, row=Row)
+
+
 HEADINGS = (
     ("command", "{}"),
     ("rows", "{:,}"),
@@ -113,22 +118,6 @@ def render_measured(measured: Measured) -> str:
 
 def _show(value: object, form: str) -> str:
     return "–" if value is None else form.format(value)
-
-
-def write_measured(measured: Measured) -> str:
-    """Return the table as JSON."""
-    return json.dumps(asdict(measured), indent=1, ensure_ascii=False) + "\n"
-
-
-def read_measured(text: str) -> Measured:
-    """Return a table that ``write_measured`` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is another text.
-    """
-    tree = json.loads(text)
-    rows = [Row(**each) for each in tree["rows"]]
-    return Measured(**{**tree, "machine": Machine(**tree["machine"]), "rows": rows})
 
 
 @contextlib.contextmanager
@@ -287,26 +276,23 @@ def make_parser() -> argparse.ArgumentParser:
     add("--rows", type=int, default=1_000_000, help="of the CSV file, and a tenth of it; %(default)s")
     add("--lines", type=int, default=20_000, help="of the batch processors; %(default)s")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="of the peers; %(default)s")
-    add("--json", type=Path, metavar="FILE", help="write the table there")
-    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
-    add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the table is this file's")
+    add_flags(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the table."""
     given = make_parser().parse_args(arguments)
-    if given.source is None:
+
+    def measure_all() -> Measured:
         rows = []
         with tempfile.TemporaryDirectory(prefix="batch-") as name:
             for row in measure(given, Path(name)):
                 rows.append(row)
                 print(row, file=sys.stderr, flush=True)
-        measured = Measured(describe_machine(), given.rounds, rows)
-    else:
-        measured = read_measured(given.source.read_text(encoding="utf-8"))
-    publish(write_measured(measured), render_measured(measured), given.json, given.page, "batch")
-    return 0
+        return Measured(describe_machine(), given.rounds, rows)
+
+    return run(given, measure_all, read_measured, render_measured, "batch")
 
 
 if __name__ == "__main__":

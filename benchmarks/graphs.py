@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ import numpy as np
 from benchmarks.endurance import WAIT_SECONDS, serving
 from benchmarks.figures import find_quantile
 from benchmarks.machine import Machine, describe_machine
-from benchmarks.processes import find_tree, kill, read_stats
-from benchmarks.report import publish, render_table
-from benchmarks.running import reserve_ports
+from benchmarks.report import render_table
+from benchmarks.running import running_command
+from benchmarks.tables import add_flags, read_table, run
 from benchmarks.workloads import SEED
 from seldon_spec.config.loader import load
 from seldon_spec.inference.assembly import dispatcher_for
@@ -114,20 +113,7 @@ class Measured:
     rows: list[Row]
 
 
-def write_measured(measured: Measured) -> str:
-    """As JSON, the same for the same table."""
-    return json.dumps(asdict(measured), indent=1, ensure_ascii=False) + "\n"
-
-
-def read_measured(text: str) -> Measured:
-    """From JSON.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not what ``write_measured`` writes.
-    """
-    tree = json.loads(text)
-    rows = [Row(**each) for each in tree["rows"]]
-    return Measured(**{**tree, "machine": Machine(**tree["machine"]), "rows": rows})
+read_measured = partial(read_table, table=Measured, row=Row)
 
 
 def render_measured(measured: Measured) -> str:
@@ -288,26 +274,9 @@ def measure_start(folder: Path, starts: int) -> Row:
 
 
 def _time_start(spec: Path) -> float:
-    """Return the seconds from the command until the server is ready.
-
-    Raises:
-        RuntimeError: it is not.
-    """
-    with contextlib.ExitStack() as stack:
-        ports = dict(zip(("http", "grpc", "metrics"), reserve_ports(stack, 3), strict=True))
-        flags = [word for name, port in ports.items() for word in ("--set", f"ports.{name}={port}")]
-        command = [sys.executable, "-m", "seldon_spec", "serve", str(spec), "--host", "127.0.0.1", *flags]
-        began = time.perf_counter()
-        process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL, start_new_session=True)
-        try:
-            while time.perf_counter() - began < WAIT_SECONDS and process.poll() is None:
-                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{ports['http']}/ready"):
-                    return time.perf_counter() - began
-                time.sleep(0.005)
-            raise RuntimeError(f"{spec.name} was not ready within {WAIT_SECONDS:.0f} seconds")
-        finally:
-            kill(find_tree(process.pid, read_stats()))
-            process.wait()
+    """Return the seconds from the command until the server is ready."""
+    with running_command(["serve", str(spec)]) as (_, _, seconds):
+        return seconds
 
 
 def measure(rounds: int, calls: int, starts: int) -> Measured:
@@ -331,21 +300,16 @@ def make_parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=7, help="%(default)s")
     add("--calls", type=int, default=2000, help="in a round; %(default)s")
     add("--starts", type=int, default=5, help="of each server; %(default)s")
-    add("--json", type=Path, metavar="FILE", help="write the table there")
-    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
-    add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the table is this file's")
+    add_flags(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the table."""
     given = make_parser().parse_args(arguments)
-    if given.source is None:
-        measured = measure(given.rounds, given.calls, given.starts)
-    else:
-        measured = read_measured(given.source.read_text(encoding="utf-8"))
-    publish(write_measured(measured), render_measured(measured), given.json, given.page, "graphs")
-    return 0
+    return run(
+        given, lambda: measure(given.rounds, given.calls, given.starts), read_measured, render_measured, "graphs"
+    )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ It needs Linux, ``wrk``, and the extra ``seldon-spec[tracing]``. The table is pr
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.effects import (
     COMPUTES,
@@ -43,7 +42,8 @@ from benchmarks.effects import (
 from benchmarks.endurance import rest_request
 from benchmarks.machine import Machine, describe_machine
 from benchmarks.receiver import receiving_spans
-from benchmarks.report import publish, render_table
+from benchmarks.report import render_table
+from benchmarks.tables import add_flags, read_table, run
 
 _HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 _BATCHING = {"batching": {"max_rows": 256}}
@@ -125,20 +125,7 @@ class Observed:
     rows: list[Row]
 
 
-def write_observed(observed: Observed) -> str:
-    """As JSON, the same for the same table."""
-    return json.dumps(asdict(observed), indent=1, ensure_ascii=False) + "\n"
-
-
-def read_observed(text: str) -> Observed:
-    """From JSON.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not what ``write_observed`` writes.
-    """
-    tree = json.loads(text)
-    rows = [Row(**each) for each in tree["rows"]]
-    return Observed(**{**tree, "machine": Machine(**tree["machine"]), "rows": rows})
+read_observed = partial(read_table, table=Observed, row=Row)
 
 
 def render_observed(observed: Observed) -> str:
@@ -166,9 +153,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--key", action="append", choices=names, metavar="KEY", help="only this row; again for more")
     add("--rounds", type=int, default=5, help="of a load; %(default)s")
     add("--seconds", type=int, default=3, help="of a round; %(default)s")
-    add("--json", type=Path, metavar="FILE", help="write the table there")
-    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
-    add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the table is this file's")
+    add_flags(parser)
     return parser
 
 
@@ -188,12 +173,7 @@ def observe(names: Sequence[str] | None, rounds: int, seconds: int) -> Observed:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Observe, and print the table."""
     given = make_parser().parse_args(arguments)
-    if given.source is None:
-        observed = observe(given.key, given.rounds, given.seconds)
-    else:
-        observed = read_observed(given.source.read_text(encoding="utf-8"))
-    publish(write_observed(observed), render_observed(observed), given.json, given.page)
-    return 0
+    return run(given, lambda: observe(given.key, given.rounds, given.seconds), read_observed, render_observed)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,28 @@ into a page.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import MEBIBYTE, Load
 from benchmarks.load import GRPC, Pressure, load_by_h2load, load_by_wrk
 from benchmarks.machine import Machine, describe_machine
-from benchmarks.processes import Memory, find_tree, kill, read_memory, read_processor_seconds, read_stats
+from benchmarks.processes import Memory, read_memory, read_processor_seconds
 from benchmarks.proto_bodies import encode_seldon
-from benchmarks.report import publish, render_table
-from benchmarks.running import reserve_ports
+from benchmarks.report import render_table
+from benchmarks.running import running_command
+from benchmarks.tables import add_flags, read_table, run
 from benchmarks.workloads import WORKLOADS, Workload
 
-START_SECONDS = 180
 _SOURCE = """\
 import numpy as np
 
@@ -118,6 +115,9 @@ class Measured:
     rows: list[Row]
 
 
+read_measured = partial(read_table, table=Measured, row=Row)
+
+
 HEADINGS = (
     ("server", "{}"),
     ("start, s", "{:.1f}"),
@@ -147,68 +147,25 @@ def render_measured(measured: Measured) -> str:
     )
 
 
-def write_measured(measured: Measured) -> str:
-    """Return the table as JSON."""
-    return json.dumps(asdict(measured), indent=1, ensure_ascii=False) + "\n"
-
-
-def read_measured(text: str) -> Measured:
-    """Return a table that ``write_measured`` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is another text.
-    """
-    tree = json.loads(text)
-    rows = [Row(**each) for each in tree["rows"]]
-    return Measured(**{**tree, "machine": Machine(**tree["machine"]), "rows": rows})
-
-
-@contextlib.contextmanager
-def _running(case: Case, folder: Path) -> Iterator[tuple[int, int, int, float]]:
-    """Run a case; yield its process, its ports for REST and gRPC, and the seconds of its start.
-
-    Raises:
-        RuntimeError: it is not ready in time.
-    """
-    (folder / "Models.py").write_text(_SOURCE, encoding="utf-8")
-    (folder / "Served.py").write_text(_SOURCE, encoding="utf-8")
-    text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in {"name": "model", **case.spec}.items())
-    (folder / "seldon.yaml").write_text(text, encoding="utf-8")
-    with contextlib.ExitStack() as stack:
-        ports = dict(zip(("http", "grpc", "metrics"), reserve_ports(stack, 3), strict=True))
-        flags = [word for name, port in ports.items() for word in ("--set", f"ports.{name}={port}")]
-        command = [sys.executable, "-m", "seldon_spec", case.command, str(folder), "--host", "127.0.0.1", *flags]
-        began = time.perf_counter()
-        environ = {**os.environ, **case.variables}
-        process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL, start_new_session=True)
-        try:
-            while time.perf_counter() - began < START_SECONDS and process.poll() is None:
-                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{ports['http']}/ready"):
-                    yield process.pid, ports["http"], ports["grpc"], time.perf_counter() - began
-                    process.terminate()
-                    process.wait(START_SECONDS)
-                    return
-                time.sleep(0.02)
-            raise RuntimeError(f"{case.name} was not ready within {START_SECONDS} seconds")
-        finally:
-            kill(find_tree(process.pid, read_stats()))
-            process.wait()
-
-
 def measure_case(case: Case, rounds: int, seconds: int) -> Row:
     """Start a case, and measure every figure of its row."""
-    with tempfile.TemporaryDirectory(prefix="ray-") as name, _running(case, Path(name)) as running:
-        pid, http, grpc, start_seconds = running
-        memory = read_memory(pid, Memory.PROPORTIONAL) / MEBIBYTE
-        before = read_processor_seconds(pid)
-        time.sleep(seconds)
-        idle = (read_processor_seconds(pid) - before) / seconds * 100
-        found: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            for figure, value in _measure_round(pid, http, grpc, Path(name), seconds):
-                found.setdefault(figure, []).append(value)
-        medians = {figure: statistics.median(values) for figure, values in found.items()}
-        return Row(case.name, start_seconds, memory, idle, **medians)
+    with tempfile.TemporaryDirectory(prefix="ray-") as name:
+        folder = Path(name)
+        (folder / "Models.py").write_text(_SOURCE, encoding="utf-8")
+        (folder / "Served.py").write_text(_SOURCE, encoding="utf-8")
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in {"name": "model", **case.spec}.items())
+        (folder / "seldon.yaml").write_text(text, encoding="utf-8")
+        with running_command([case.command, name], case.variables) as (pid, ports, start_seconds):
+            memory = read_memory(pid, Memory.PROPORTIONAL) / MEBIBYTE
+            before = read_processor_seconds(pid)
+            time.sleep(seconds)
+            idle = (read_processor_seconds(pid) - before) / seconds * 100
+            found: dict[str, list[float]] = {}
+            for _ in range(rounds):
+                for figure, value in _measure_round(pid, ports["http"], ports["grpc"], folder, seconds):
+                    found.setdefault(figure, []).append(value)
+            medians = {figure: statistics.median(values) for figure, values in found.items()}
+            return Row(case.name, start_seconds, memory, idle, **medians)
 
 
 def _measure_round(pid: int, http: int, grpc: int, folder: Path, seconds: int) -> Iterator[tuple[str, float]]:
@@ -249,26 +206,23 @@ def make_parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=3, help="%(default)s")
     add("--seconds", type=int, default=5, help="of a round; %(default)s")
     add("--case", action="append", choices=[case.name for case in CASES], help="only these; can be repeated")
-    add("--json", type=Path, metavar="FILE", help="write the table there")
-    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
-    add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the table is this file's")
+    add_flags(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the table."""
     given = make_parser().parse_args(arguments)
-    if given.source is None:
-        cases = [case for case in CASES if given.case is None or case.name in given.case]
+
+    def measure() -> Measured:
         rows = []
-        for case in cases:
-            rows.append(measure_case(case, given.rounds, given.seconds))
-            print(rows[-1], file=sys.stderr, flush=True)
-        measured = Measured(describe_machine(), given.rounds, given.seconds, rows)
-    else:
-        measured = read_measured(given.source.read_text(encoding="utf-8"))
-    publish(write_measured(measured), render_measured(measured), given.json, given.page, "ray")
-    return 0
+        for case in CASES:
+            if given.case is None or case.name in given.case:
+                rows.append(measure_case(case, given.rounds, given.seconds))
+                print(rows[-1], file=sys.stderr, flush=True)
+        return Measured(describe_machine(), given.rounds, given.seconds, rows)
+
+    return run(given, measure, read_measured, render_measured, "ray")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from benchmarks.servers import Server
 from benchmarks.workloads import WORKLOADS, Model, Transport, Workload
 
 START_SECONDS = 120.0
+COMMAND_SECONDS = 180
 STOP_SECONDS = 5.0
 FIRST = [WORKLOADS[name] for name in ("rest-small", "v2-rest-small", "grpc-small", "v2-grpc-small")]
 """What a server is asked to see that it has started: on each transport the first that it supports."""
@@ -52,6 +56,37 @@ def reserve_ports(stack: contextlib.ExitStack, count: int) -> list[int]:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         each.bind(("127.0.0.1", 0))
     return [int(each.getsockname()[1]) for each in held]
+
+
+@contextlib.contextmanager
+def running_command(
+    words: Sequence[str], variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, dict[str, int], float]]:
+    """Run a command of this package that serves; yield its process, its ports, and the seconds until it was ready.
+
+    Raises:
+        RuntimeError: it was not ready in time.
+    """
+    with contextlib.ExitStack() as stack:
+        ports = dict(zip(("http", "grpc", "metrics"), reserve_ports(stack, 3), strict=True))
+        flags = [word for name, port in ports.items() for word in ("--set", f"ports.{name}={port}")]
+        command = [sys.executable, "-m", "seldon_spec", *words, "--host", "127.0.0.1", *flags]
+        environ = {**os.environ, **(variables or {})}
+        began = time.perf_counter()
+        process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            while True:
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{ports['http']}/ready"):
+                    break
+                if process.poll() is not None or time.perf_counter() - began > COMMAND_SECONDS:
+                    raise RuntimeError(f"{' '.join(words)} was not ready within {COMMAND_SECONDS} seconds")
+                time.sleep(0.005)
+            yield process.pid, ports, time.perf_counter() - began
+            process.terminate()
+            process.wait(COMMAND_SECONDS)
+        finally:
+            processes.kill(processes.find_tree(process.pid, processes.read_stats()))
+            process.wait()
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ thread that calls the class are measured in this process, without a server. The 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from benchmarks.dialects import frame
 from benchmarks.endurance import OwnServer, serving
 from benchmarks.load import GRPC, Pressure, load_by_h2load, load_by_wrk
 from benchmarks.machine import Machine, describe_machine
-from benchmarks.report import publish, render_table
+from benchmarks.report import render_table
+from benchmarks.tables import add_flags, read_table, run
 from benchmarks.workloads import SEED, Array, Form
 from seldon_spec.config.loader import load
 from seldon_spec.inference.assembly import dispatcher_for
@@ -133,20 +134,7 @@ class Measured:
     rows: list[Row]
 
 
-def write_measured(measured: Measured) -> str:
-    """As JSON, the same for the same table."""
-    return json.dumps(asdict(measured), indent=1, ensure_ascii=False) + "\n"
-
-
-def read_measured(text: str) -> Measured:
-    """From JSON.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not what ``write_measured`` writes.
-    """
-    tree = json.loads(text)
-    rows = [Row(**each) for each in tree["rows"]]
-    return Measured(**{**tree, "machine": Machine(**tree["machine"]), "rows": rows})
+read_measured = partial(read_table, table=Measured, row=Row)
 
 
 def render_measured(measured: Measured) -> str:
@@ -258,17 +246,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=4, metavar="N", help="of each load; %(default)s")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="%(default)s")
     parser.add_argument("--calls", type=int, default=20_000, metavar="N", help="in this process; %(default)s")
-    parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="do not measure: read the results")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into this page")
+    add_flags(parser)
     given = parser.parse_args(arguments)
-    if given.source is not None:
-        measured = read_measured(given.source.read_text(encoding="utf-8"))
-    else:
+
+    def measure() -> Measured:
         rows = measure_all(given.seconds, given.rounds, given.calls)
-        measured = Measured(describe_machine(), given.seconds, given.rounds, rows)
-    publish(write_measured(measured), render_measured(measured), given.json, given.page, "stages")
-    return 0
+        return Measured(describe_machine(), given.seconds, given.rounds, rows)
+
+    return run(given, measure, read_measured, render_measured, "stages")
 
 
 if __name__ == "__main__":

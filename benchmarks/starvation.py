@@ -18,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.attacks import ATTACKS, ONE, Attack, Mode, Protocol
 from benchmarks.endurance import GrpcClient, RestClient, rest_request
@@ -30,10 +32,11 @@ from benchmarks.frames import PREDICT, text
 from benchmarks.machine import Machine, describe_machine, read_versions
 from benchmarks.probe import LIMIT_SECONDS, Probe, Waits
 from benchmarks.processes import Memory, forget_peak, read_memory
-from benchmarks.report import publish, render_table
+from benchmarks.report import render_table
 from benchmarks.running import START_SECONDS, RunningServer, start_server
 from benchmarks.server_files import PEERS, Files, Place
 from benchmarks.servers import OWN_COMMAND, Server
+from benchmarks.tables import add_flags, read_table, run
 from benchmarks.workloads import MODELS
 
 _MODEL = MODELS["Identity"]
@@ -204,23 +207,12 @@ class Attacked:
     rows: list[Row] = field(default_factory=list)
 
 
-def write_attacked(attacked: Attacked) -> str:
-    """As JSON, the same for the same results."""
-    return json.dumps(asdict(attacked), indent=1) + "\n"
+def _read_row(**tree: Any) -> Row:
+    waits = {name: Waits(**each) for name, each in tree["waits"].items()}
+    return Row(**{**tree, "waits": waits, "resident_bytes": tuple(tree["resident_bytes"])})
 
 
-def read_attacked(text: str) -> Attacked:
-    """From JSON.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not what ``write_attacked`` writes.
-    """
-    tree = json.loads(text)
-    rows = []
-    for each in tree["rows"]:
-        waits = {name: Waits(**value) for name, value in each["waits"].items()}
-        rows.append(Row(**{**each, "waits": waits, "resident_bytes": tuple(each["resident_bytes"])}))
-    return Attacked(**{**tree, "machine": Machine(**tree["machine"]), "rows": rows})
+read_attacked = partial(read_table, table=Attacked, row=_read_row)
 
 
 @contextlib.contextmanager
@@ -420,24 +412,21 @@ def make_parser() -> argparse.ArgumentParser:
     add("--mode", action="append", choices=_MODES, help=f"again for more; by default {', '.join(_DEFAULT_MODES)}")
     add("--seconds", type=float, default=2.0, help="of an attack in one mode; %(default)s")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the environments; %(default)s")
-    add("--json", type=Path, metavar="FILE", help="write the results there")
-    add("--page", type=Path, metavar="FILE", help="rewrite the part between the marks of this page")
-    add("--from", type=Path, metavar="FILE", dest="source", help="measure nothing: the results are this file's")
+    add_flags(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print the tables."""
     given = make_parser().parse_args(arguments)
-    if given.source is None:
+
+    def measure_all() -> Attacked:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         servers = given.server or list(TARGETS)
-        attacked = measure(servers, given.attack, given.mode or _DEFAULT_MODES, given.seconds, given.envs)
-    else:
-        attacked = read_attacked(given.source.read_text(encoding="utf-8"))
-    publish(write_attacked(attacked), render_attacked(attacked), given.json, given.page)
-    return 0
+        return measure(servers, given.attack, given.mode or _DEFAULT_MODES, given.seconds, given.envs)
+
+    return run(given, measure_all, read_attacked, render_attacked)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from benchmarks.batch import (
     render_measured,
     run_command,
     write_inputs,
-    write_measured,
 )
 from benchmarks.machine import Machine
 from benchmarks.report import place_in_page
+from benchmarks.tables import write_table
 
 pytestmark = pytest.mark.benchmarks
 
@@ -58,7 +58,7 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
     machine = Machine("a processor", 2, 1 << 30, "a system", "6.1", "no tools", "2026-11-30")
     rows = [Row("one", 1_000_000, 1234567.8, 81.6, 2.345, 70.4), Row("other", 20_000, 432.1)]
     source, page = tmp_path / "batch.json", tmp_path / "page.md"
-    source.write_text(write_measured(Measured(machine, 3, rows)), encoding="utf-8")
+    source.write_text(write_table(Measured(machine, 3, rows)), encoding="utf-8")
     page.write_text(MARKS, encoding="utf-8")
     assert main(["--from", str(source), "--page", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
@@ -71,5 +71,5 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
 def test_the_published_page_is_made_of_the_published_table() -> None:
     text, page = PUBLISHED.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")
     measured = read_measured(text)
-    assert write_measured(measured) == text
+    assert write_table(measured) == text
     assert place_in_page(page, render_measured(measured), "batch") == page, "run benchmarks.batch --from FILE --page"

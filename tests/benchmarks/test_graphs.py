@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.graphs import Measured, Row, main, read_measured, render_measured, write_measured
+from benchmarks.graphs import Measured, Row, main, read_measured, render_measured
 from benchmarks.machine import Machine
 from benchmarks.report import place_in_page
+from benchmarks.tables import write_table
 
 pytestmark = pytest.mark.benchmarks
 
@@ -40,7 +41,7 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
     machine = Machine("a processor", 2, 1 << 30, "a system", "6.1", "no tools", "2026-11-29")
     measured = Measured(machine, 1, 2, 3, [Row("a figure", "1 ms", "2 ms", "its parts")])
     source, page = tmp_path / "graphs.json", tmp_path / "page.md"
-    source.write_text(write_measured(measured), encoding="utf-8")
+    source.write_text(write_table(measured), encoding="utf-8")
     page.write_text(MARKS, encoding="utf-8")
     assert main(["--from", str(source), "--page", str(page)]) == 0
     assert "| a figure | 1 ms | 2 ms | its parts |" in page.read_text(encoding="utf-8")
@@ -50,6 +51,6 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
 def test_the_published_page_is_made_of_the_published_table() -> None:
     text, page = PUBLISHED.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")
     measured = read_measured(text)
-    assert write_measured(measured) == text
+    assert write_table(measured) == text
     report = render_measured(measured)
     assert place_in_page(page, report, "graphs") == page, "run python -m benchmarks.graphs --from FILE --page"

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.keys import EFFECTS, main, read_observed, render_observed, write_observed
+from benchmarks.keys import EFFECTS, main, read_observed, render_observed
 from benchmarks.report import BEGIN, END, place_in_page
+from benchmarks.tables import write_table
 
 pytestmark = pytest.mark.benchmarks
 
@@ -58,7 +59,7 @@ def test_the_published_table_shows_the_values_that_are_set() -> None:
 def test_the_published_page_is_made_of_the_published_table() -> None:
     text, page = PUBLISHED.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")
     observed = read_observed(text)
-    assert write_observed(observed) == text
+    assert write_table(observed) == text
     assert place_in_page(page, render_observed(observed)) == page, "run python -m benchmarks.keys --from FILE --page"
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machine import Machine
-from benchmarks.ray import HEADINGS, Measured, Row, main, read_measured, render_measured, write_measured
+from benchmarks.ray import HEADINGS, Measured, Row, main, read_measured, render_measured
 from benchmarks.report import place_in_page
+from benchmarks.tables import write_table
 
 pytestmark = pytest.mark.benchmarks
 
@@ -37,7 +38,7 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
     machine = Machine("a processor", 2, 1 << 30, "a system", "6.1", "no tools", "2026-11-30")
     row = Row("a server", 1.25, 50.4, 0.0, 1000.0, 0.5, 2000.0, 0.04, 300.0, 0.25, 4000.0)
     source, page = tmp_path / "ray.json", tmp_path / "page.md"
-    source.write_text(write_measured(Measured(machine, 3, 5, [row])), encoding="utf-8")
+    source.write_text(write_table(Measured(machine, 3, 5, [row])), encoding="utf-8")
     page.write_text(MARKS, encoding="utf-8")
     assert main(["--from", str(source), "--page", str(page)]) == 0
     line = "| a server | 1.2 | 50 | 0.0 | 1000 | 0.50 | 2000 | 0.040 | 300 | 0.25 | 4000 |"
@@ -49,6 +50,6 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
 def test_the_published_page_is_made_of_the_published_table() -> None:
     text, page = PUBLISHED.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")
     measured = read_measured(text)
-    assert write_measured(measured) == text
+    assert write_table(measured) == text
     report = render_measured(measured)
     assert place_in_page(page, report, "ray") == page, "run python -m benchmarks.ray --from FILE --page"

@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.machine import Machine
 from benchmarks.report import place_in_page
-from benchmarks.stages import KINDS, Measured, Row, main, read_measured, render_measured, write_measured
+from benchmarks.stages import KINDS, Measured, Row, main, read_measured, render_measured
+from benchmarks.tables import write_table
 
 pytestmark = pytest.mark.benchmarks
 
@@ -43,7 +44,7 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
     machine = Machine("a processor", 2, 1 << 30, "a system", "6.1", "no tools", "2026-12-01")
     measured = Measured(machine, 1, 2, [Row("a request", 1, 2, 3, 4, 5, 6, 7)])
     source, page = tmp_path / "stages.json", tmp_path / "page.md"
-    source.write_text(write_measured(measured), encoding="utf-8")
+    source.write_text(write_table(measured), encoding="utf-8")
     page.write_text(MARKS, encoding="utf-8")
     assert main(["--from", str(source), "--page", str(page)]) == 0
     assert "| a request | 1.0 | 2.0 | 3.0 | 4.0 | 5.0 | 6.0 | 7.0 | 18.0 |" in page.read_text(encoding="utf-8")
@@ -53,5 +54,5 @@ def test_a_page_can_be_made_without_measuring(tmp_path: Path) -> None:
 def test_the_published_page_is_made_of_the_published_table() -> None:
     text, page = PUBLISHED.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")
     measured = read_measured(text)
-    assert write_measured(measured) == text
+    assert write_table(measured) == text
     assert place_in_page(page, render_measured(measured), "stages") == page, "run python -m benchmarks.stages --from"

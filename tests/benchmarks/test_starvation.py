@@ -12,7 +12,8 @@ import pytest
 from benchmarks.attacks import ATTACKS, Attack, Protocol
 from benchmarks.frames import Kind
 from benchmarks.report import BEGIN, END, place_in_page
-from benchmarks.starvation import TARGETS, main, read_attacked, render_attacked, write_attacked
+from benchmarks.starvation import TARGETS, main, read_attacked, render_attacked
+from benchmarks.tables import write_table
 
 pytestmark = pytest.mark.benchmarks
 
@@ -70,7 +71,7 @@ def test_a_server_that_is_not_installed_is_skipped(tmp_path: Path, capsys: pytes
 def test_the_published_page_is_made_of_the_published_results() -> None:
     text, page = PUBLISHED.read_text(encoding="utf-8"), PAGE.read_text(encoding="utf-8")
     attacked = read_attacked(text)
-    assert write_attacked(attacked) == text
+    assert write_table(attacked) == text
     assert place_in_page(page, render_attacked(attacked)) == page, "run python -m benchmarks.starvation --from --page"
 
 
