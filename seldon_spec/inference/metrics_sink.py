@@ -142,11 +142,8 @@ class MetricsSink(Protocol):
     def read_graph_totals(self) -> GraphTotals:
         """Return the totals of the components and the steps of a graph, in all processes."""
 
-    def set_in_flight(self, requests: int) -> None:
-        """Set the number of requests received and not yet responded to."""
-
-    def set_queued(self, requests: int) -> None:
-        """Set the number of requests that wait for a model thread."""
+    def set_requests(self, in_flight: int, queued: int) -> None:
+        """Set the numbers of requests without a response yet, and of those that wait for a model thread."""
 
     def set_load_seconds(self, seconds: float) -> None:
         """Set the time it took to build the model."""
@@ -184,5 +181,5 @@ class NullMetrics:
     def _discard(self, *_args: Any, **_kwargs: Any) -> None:
         pass
 
-    observe_call = observe_batch = set_in_flight = set_queued = set_load_seconds = _discard
+    observe_call = observe_batch = set_requests = set_load_seconds = _discard
     observe = count_branch = count_dropped_shadow = _discard

@@ -183,7 +183,7 @@ def test_calls_without_space_have_no_other_effect(samples: Samples, caplog: pyte
     metrics = Metrics(segments=Segments(1))
     for number in range(300):
         metrics.observe_call(f"method{number}", "success", *ONES)
-    metrics.set_queued(3)
+    metrics.set_requests(3, 3)
     found = samples(metrics)
     assert found["seldon_spec_queued_requests"] == {(("worker_id", "0"),): 3}
     assert 16 <= len(found["seldon_spec_call_seconds_count"]) < 300

@@ -18,8 +18,7 @@ GAUGES = {"seldon_spec_in_flight_requests": 7, "seldon_spec_queued_requests": 3,
 
 
 def set_gauges(metrics: Metrics) -> None:
-    metrics.set_in_flight(7)
-    metrics.set_queued(3)
+    metrics.set_requests(7, 3)
     metrics.set_load_seconds(0.25)
 
 

@@ -156,11 +156,9 @@ class Metrics:
     def read_graph_totals(self) -> GraphTotals:
         return read_graph_totals(self.segments)
 
-    def set_in_flight(self, requests: int) -> None:
-        self._values[self._in_flight] = requests
-
-    def set_queued(self, requests: int) -> None:
-        self._values[self._queued] = requests
+    def set_requests(self, in_flight: int, queued: int) -> None:
+        self._values[self._in_flight] = in_flight
+        self._values[self._queued] = queued
 
     def set_load_seconds(self, seconds: float) -> None:
         self._values[self._load] = seconds
