@@ -12,6 +12,7 @@ _TURN_SECONDS = 0.001
 """A turn ends after so many units (frames, chunks, or parts of a request), or after so long if they are expensive.
 
 The time is the thread's own, so that a turn is not cut short because a model thread holds the interpreter's lock.
+Reading it is a system call, but it is never ahead of the usual time, which is read until a turn may be over by that.
 """
 
 _ITERATION_SECONDS = 0.004
@@ -29,16 +30,24 @@ would wait until no connection needs a turn.
 class Turn:
     """What a connection may process before the others continue; starts when it is created."""
 
-    __slots__ = ("_end", "_units")
+    __slots__ = ("_earliest_end", "_end", "_units")
 
     def __init__(self) -> None:
         self._units = _TURN_UNITS
         self._end = time.thread_time() + _TURN_SECONDS
+        self._earliest_end = time.perf_counter() + _TURN_SECONDS
 
     def take(self) -> bool:
         """Count one unit; returns whether there is time for another one."""
         self._units -= 1
-        return self._units > 0 and time.thread_time() < self._end
+        if self._units <= 0:
+            return False
+        now = time.perf_counter()
+        if now < self._earliest_end:
+            return True
+        left = self._end - time.thread_time()
+        self._earliest_end = now + left
+        return left > 0
 
 
 class Worker(Protocol):

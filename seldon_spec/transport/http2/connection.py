@@ -257,6 +257,9 @@ class H2Connection(Connection):
             self.abort()
 
     def abort(self) -> None:
+        self._state = _State.CLOSED  # at once: a loop that is closed does not call connection_lost, but the turns
+        self._sender.close()
+        self._stop_reading()
         self._transport.abort()
 
     def _lower_deadline(self, at: float) -> None:

@@ -129,9 +129,12 @@ def settings_frame(settings: Mapping[int, int]) -> bytes:
 SETTINGS_ACK = frame_head(0, SETTINGS, ACK, 0)
 
 
+_PING_HEAD, _PING_ACK_HEAD = frame_head(8, PING, 0, 0), frame_head(8, PING, ACK, 0)
+
+
 def ping_frame(payload: bytes, *, is_ack: bool = False) -> bytes:
     """Return a PING frame of eight bytes, or its acknowledgement."""
-    return frame_head(8, PING, ACK if is_ack else 0, 0) + payload
+    return (_PING_ACK_HEAD if is_ack else _PING_HEAD) + payload
 
 
 def window_frame(stream_id: int, credit: int) -> bytes:

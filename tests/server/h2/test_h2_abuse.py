@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import hpack
@@ -578,3 +579,10 @@ def test_other_clients_are_answered_while_one_floods(served: Any, say: Say) -> N
     finally:
         is_over.set()
         thread.join()
+
+
+def test_connections_with_input_left_end_with_the_loop(serve_grpc: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as clients, serve_grpc() as served:
+        for client in [clients.enter_context(served.raw()) for _ in range(40)]:
+            client.try_to_send(240 * h2.ping_frame(bytes(8)))
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
