@@ -77,7 +77,7 @@ def _keep_known(wire: bytes, start: int, entry: dict[str, Any], tensor: Tensor, 
     except ValueError:  # the text between is no value
         return
     if tree == {"inputs": [{**entry, "data": None}]} and is_orjson_exact(wire):
-        if len(_known) == _MOST_KNOWN:
+        if len(_known) >= _MOST_KNOWN:  # two threads may have added at once
             _known.clear()
         _known[wire[:start]] = _KnownRequest(
             wire[end:], tensor.name, find_datatype(tensor.datatype), entry["shape"], options
