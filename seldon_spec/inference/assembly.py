@@ -122,7 +122,7 @@ class LoadedClasses:
             self._components[id(spec)] = _build_part(spec, self.spec, self._progress)
             return
         for name, each in spec.components.items():
-            if each.spec is not None:
+            if each.spec is not None and each.url is None:
                 try:
                     self._load(each.spec)
                 except SeldonSpecError as error:

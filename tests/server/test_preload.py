@@ -288,15 +288,20 @@ graph: [first, second]
 """
 
 
-def test_a_graph_is_loaded_once(beside: Beside, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("variables", "loads"), [({}, 2), ({"SELDON_SPEC__COMPONENTS__SECOND__URL": "http://127.0.0.1:1"}, 1)]
+)
+def test_the_local_components_of_a_graph_are_loaded_once(
+    beside: Beside, tmp_path: Path, variables: dict[str, str], loads: int
+) -> None:
     beside.write_class(COUNTING)
     (tmp_path / "Second.py").write_text(COUNTING.replace("Served", "Second"))
     beside.write_spec(GRAPH, server="workers: 2, preload: true")
     spec = (tmp_path / "seldon.yaml").read_text()
     (tmp_path / "seldon.yaml").write_text(spec.replace("class_name: Served\n", "", 1))
-    server = beside.start().wait_until_ready()
-    assert server.rest("POST", "/predict", '{"data": {"ndarray": [[1]]}}')[0] == 200
-    assert _count_loads(tmp_path) == 2
+    server = beside.start(**variables).wait_until_ready()
+    assert (server.rest("POST", "/predict", '{"data": {"ndarray": [[1]]}}')[0] == 200) is (loads == 2)
+    assert _count_loads(tmp_path) == loads
     assert server.stop() == 0
 
 
