@@ -102,6 +102,8 @@ def _fork_workers(shared: Shared, control: socket.socket, pipe: int, loaded: Loa
         request, fds, _, _ = socket.recv_fds(control, 1024, 2)
         if not request:
             return
+        for fd in fds:
+            os.set_inheritable(fd, False)  # noqa: FBT003
         slot, segment, accept_when_ready = json.loads(request)
         start, (worker_pipe, permission) = Start(slot, accept_when_ready), fds
 
