@@ -46,7 +46,7 @@ def loading_server(spec: Spec, sockets: Sockets, progress: Progress, handler: Lo
         is_loaded.set_result(None)
         thread.join()
         for other in threading.enumerate():
-            if other.name.startswith("seldon-spec-"):  # of Flask
+            if other.name.startswith(("seldon-spec-rest", "seldon-spec-probe")):  # of Flask
                 other.join()
         sockets.close()
 
@@ -66,6 +66,7 @@ async def _serve(
         await asyncio.wrap_future(is_loaded)
         dispatcher.stop()
         await engine.close()
+        await asyncio.get_running_loop().shutdown_default_executor()  # its threads render the metrics page
 
 
 def _never() -> NoReturn:
