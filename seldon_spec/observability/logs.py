@@ -142,12 +142,16 @@ def configure_logs(spec: LogSpec) -> LogHandler:
 
 
 @contextlib.contextmanager
-def worker_logs(spec: LogSpec) -> Iterator[LogHandler]:
+def worker_logs(spec: LogSpec, *, is_configured: bool = False) -> Iterator[LogHandler]:
     """Configure the log of a worker in a forked process; see ``configure_logs``.
 
     In JSON format it also has what Python code prints, warnings, and uncaught exceptions of threads.
+
+    Args:
+        spec: the format and the level.
+        is_configured: whether the template process has called this, and the class may have added handlers since then.
     """
-    handler = configure_logs(spec)
+    handler = make_handler(spec) if is_configured else configure_logs(spec)
     if spec.format is not LogFormat.JSON:
         yield handler
         return

@@ -116,7 +116,9 @@ def run_worker(context: WorkerContext) -> None:
 
     try:
         with (
-            worker_logs(log) if context.configures_logs else contextlib.nullcontext(make_handler(log)) as handler,
+            worker_logs(log, is_configured=context.loaded is not None)
+            if context.configures_logs
+            else contextlib.nullcontext(make_handler(log)) as handler,
             open_request_log(spec, tracing, handler) as request_log,
             _signal_pipe(signals, worker_exit) as signal_pipe,
         ):

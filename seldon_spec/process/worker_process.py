@@ -82,7 +82,8 @@ def _run(
 
     send = message_sender(pipe)
     spec = with_full_paths(shared.spec)
-    os.chdir(spec.folder)  # the class finds its relative files there
+    if loaded is None:  # the class, which may change the folder, finds its relative files there
+        os.chdir(spec.folder)
     context = WorkerContext(
         spec,
         shared.sockets,

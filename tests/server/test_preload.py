@@ -112,6 +112,38 @@ def test_workers_have_different_random_numbers(start: Start) -> None:
     assert all(len(set(column)) == 3 for column in zip(*numbers, strict=True))
 
 
+SETTING = """
+import logging, os
+
+class Served:
+    def __init__(self):
+        logging.getLogger().addHandler(logging.FileHandler("own.log", delay=True))
+        logging.getLogger().setLevel(logging.DEBUG)
+        os.chdir("..")
+
+    def predict(self, X, names):
+        log = logging.getLogger()
+        inherited = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and is_inherited(fd)]
+        return {"folder": os.getcwd(), "level": log.level, "handlers": list(map(str, log.handlers)), "fds": inherited}
+
+def is_inherited(fd):
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # of listdir
+        return False
+"""
+
+
+def test_workers_have_what_the_class_has_set(start: Start, tmp_path: Path) -> None:
+    """Its handlers and level of the log, and its working directory; and programs that it runs inherit nothing."""
+    server = start(SETTING, server=PRELOAD).wait_until_ready()
+    found = server.predict()[1]["jsonData"]
+    own = f"<FileHandler {tmp_path}/own.log (NOTSET)>"
+    handlers = ["<LogHandler <stderr> (NOTSET)>", own]
+    assert found == {"folder": str(tmp_path.parent), "level": 10, "handlers": handlers, "fds": []}
+    assert server.stop() == 0
+
+
 @pytest.mark.usefixtures("gate")
 def test_a_crashed_worker_is_replaced_without_another_load(start: Start, tmp_path: Path) -> None:
     server = start(SMALL, workers=2, server=PRELOAD).wait_until_ready()
