@@ -133,6 +133,16 @@ def test_heads_that_differ_in_some_values_are_planned_a_few_times_only() -> None
     assert app.searches <= 3
 
 
+def test_heads_that_differ_in_many_values_are_parsed_each_time() -> None:
+    """A template for each of them would cost the client nothing, and the server much more than parsing."""
+    app = App()
+    reader = Reader(HeadCache(app))
+    for number in range(40):
+        fields = [("Host", "x"), *((f"X-{place}", f"{number}") for place in range(17))]
+        assert reader.read(raw_head(fields)).find(b"x-16") == b"%d" % number
+    assert app.searches == 40
+
+
 def test_one_template_serves_other_connections_after_one_head() -> None:
     app = App()
     cache = HeadCache(app)

@@ -22,7 +22,10 @@ _HEAD_OVERHEAD = 2048  # of the parsed head and its handler, about
 
 _LINE_END = b"\r\n"
 _VALUE = rb"([!-~](?:[ -~]*[!-~])?)"
-"""A value without space at its ends; a header line follows, so that a search in vain costs a step for each byte."""
+"""A value without space at its ends; a line end follows, so that a search in vain costs a step for each byte."""
+
+_MAX_VARYING = 16
+"""Heads that differ in more values are parsed each time: a client can have a template compiled for each value."""
 
 _LENGTH_DIGITS = 18
 
@@ -57,6 +60,7 @@ class _HeadTemplate:
     __slots__ = (
         "_constants",
         "_find_handler",
+        "_format",
         "_head",
         "_headers",
         "_length_gap",
@@ -67,7 +71,11 @@ class _HeadTemplate:
     )
 
     def __init__(self, segments: Sequence[bytes], numbers: Sequence[int], known: KnownHead, app: HttpApp) -> None:
-        self._match = re.compile(_VALUE.join(map(re.escape, segments))).match
+        # by their lengths: it takes much longer to compile what a client has sent, and ``re`` would keep it
+        first, *others = map(len, segments)
+        lengths = [rb".{%d}" % first, *(rb"\r\n.{%d}" % (each - len(_LINE_END)) for each in others)]
+        self._match = re.compile(_VALUE.join(lengths), re.DOTALL).match
+        self._format = b"%b".join(segment.replace(b"%", b"%%") for segment in segments)
         self._numbers = tuple(numbers)
         self._head = known[0]
         self._headers = self._head.headers
@@ -80,11 +88,11 @@ class _HeadTemplate:
 
     def read(self, data: bytes) -> KnownHead | None:
         """Return the head at the beginning of ``data``; None: it has to be parsed."""
-        found = self._match(data)
+        found = self._match(data, 0, MAX_BYTES)
         if found is None:
             return None
         values, size = found.groups(), found.end()
-        if size > MAX_BYTES:
+        if not data.startswith(self._format % values):
             return None
         head, length = self._head, self._head.content_length
         if self._length_gap is not None:
@@ -167,8 +175,10 @@ class HeadCache:
 
     def _build(
         self, raw: bytes, known: KnownHead, values: Mapping[int, bytes], varying: frozenset[int]
-    ) -> _HeadTemplate:
+    ) -> _HeadTemplate | None:
         """Return the template of heads like this one; ``varying``: the places in ``values`` of those that differ."""
+        if len(varying) > _MAX_VARYING:
+            return None
         numbers = [number for place, number in enumerate(values) if place in varying]
         segments, start, at = [], 0, raw.index(_LINE_END)
         for number in range(len(known[0].headers)):
