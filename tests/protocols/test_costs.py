@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seldon_spec.inference.arrays import default_names
 from seldon_spec.inference.component.response import build_response_message
 from seldon_spec.inference.message import Message, Operation, PayloadType, Tensor, TensorMessage
 from seldon_spec.protocols.json_style import JsonStyle
@@ -95,3 +96,18 @@ def test_a_wide_response_to_tensors_has_no_names() -> None:
     finally:
         tracemalloc.stop()
     assert message.payload is wide
+
+
+def test_empty_responses_of_many_widths_leave_nothing_behind() -> None:
+    """Their names are long, however short the request is that leads to them."""
+    tracemalloc.start()
+    try:
+        for width in range(1 << 16, (1 << 16) + 8):
+            names = default_names(width)
+            empty = np.zeros((0, width))
+            message = Message(PayloadType.ARRAY, empty, names, {}, ArrayEncoding.TENSOR, has_default_names=True)
+            json_write.write_message(message, JsonStyle())
+        del names, message
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -77,7 +77,7 @@ def _write_numbers(message: Message, style: JsonStyle) -> bytes | None:
     array = message.payload
     if type(array) is not np.ndarray or array.dtype.kind not in _NUMBERS or not array.ndim or style.indent is not None:
         return None  # a subclass of ndarray may have a mask
-    if array.size <= _FEW and message.has_default_names and not message.meta and message.encoding in _AS_LISTS:
+    if 0 < array.size <= _FEW and message.has_default_names and not message.meta and message.encoding in _AS_LISTS:
         return _write_few(array, message, style)
     if message.encoding is ArrayEncoding.NDARRAY:
         member = "ndarray"
