@@ -191,7 +191,11 @@ class Gate:
         os.mkfifo(self._release)
 
     def wait_until_entered(self) -> None:
-        self._entered.open().close()
+        entered = os.open(self._entered, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            assert select.select([entered], [], [], WAIT_SECONDS)[0], "the model has not met its test"
+        finally:
+            os.close(entered)
 
     def release(self) -> None:
         self._release.open("w").close()
