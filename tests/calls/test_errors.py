@@ -90,7 +90,7 @@ def test_a_wrong_token(target: str, token: str | None, sources: Sources) -> None
 @pytest.mark.parametrize("target", ["https", "grpcs"])
 def test_an_unknown_authority(target: str, sources: Sources) -> None:
     with Client(sources[target][0], token=TOKEN) as client:
-        assert isinstance(fail(client, "x", timeout=5), NoConnection)
+        assert isinstance(fail(client, "x", timeout=20), NoConnection)
 
 
 @pytest.mark.parametrize("target", ["rest", "grpc"])
@@ -104,7 +104,7 @@ def test_a_client_certificate(
         url = f"{'https' if target == 'rest' else 'grpcs'}://127.0.0.1:{port}"
         with Client(url, ca=CA, certificate=certificate, key=key) as client:
             assert client.predict("x") == "x"
-        with Client(url, ca=CA, timeout=5) as client:
+        with Client(url, ca=CA, timeout=20) as client:
             assert isinstance(fail(client, "x"), NoConnection)
 
 
@@ -131,10 +131,11 @@ def test_a_refused_connection(scheme: str, reserve_ports: Callable[[int], Abstra
 
 def test_a_timeout_over_rest(http_peer: HttpPeers) -> None:
     peer = http_peer(lambda peer, _: peer.release.wait())
-    with Client(peer.url, timeout=0.2) as client:
+    with Client(peer.url, timeout=0.5) as client:
         error = fail(client, "x")
     assert isinstance(error, CallTimeout)
-    assert str(error) == f"no response from 127.0.0.1:{peer.port} within 0.2 seconds"
+    assert str(error) == f"no response from 127.0.0.1:{peer.port} within 0.5 seconds"
+    assert peer.received.wait(20)
     assert (error.http_status, len(peer.posts)) == (504, 1)
 
 
@@ -142,7 +143,8 @@ def test_a_timeout_over_grpc(grpc_peer: GrpcPeers) -> None:
     release = threading.Event()
     peer = grpc_peer(lambda message, _: release.wait() and message)
     with Client(peer.url) as client:
-        error = fail(client, "x", timeout=0.2)
+        error = fail(client, "x", timeout=1)
+        assert peer.received.wait(20)
     release.set()
     assert isinstance(error, CallTimeout)
     assert len(peer.calls) == 1

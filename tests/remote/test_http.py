@@ -107,9 +107,10 @@ def test_a_name_that_does_not_exist(connect_to: Connect) -> None:
 
 def test_the_limit_of_the_component(http_peer: Peer, connect_to: Connect) -> None:
     peer = http_peer(lambda peer, _: peer.release.wait(WAIT_SECONDS))
-    failure = failure_of(connect_to, peer, timeout_seconds=0.05)
+    failure = failure_of(connect_to, peer, timeout_seconds=0.5)
     assert (failure.http, failure.grpc, failure.reason) == (504, "DEADLINE_EXCEEDED", "MICROSERVICE_TIMEOUT")
-    assert "within 0.05 seconds (components.iris.timeout_seconds)" in str(failure)
+    assert "within 0.5 seconds (components.iris.timeout_seconds)" in str(failure)
+    assert peer.received.wait(WAIT_SECONDS)
     assert len(peer.posts) == 1
 
 

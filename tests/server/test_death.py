@@ -404,7 +404,7 @@ def _predict_beside_the_stuck_worker(server: Any) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stuck_worker_is_replaced(start: Start, gate: Any, workers: int) -> None:
-    server = start(ENDING, workers=workers, timeout=0.3, server={"on_timeout": "replace"}).wait_until_ready()
+    server = start(ENDING, workers=workers, timeout=1, server={"on_timeout": "replace"}).wait_until_ready()
     with server.watch() as watch:
         status, body = server.predict("wait")
         assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
@@ -420,7 +420,7 @@ def test_a_stuck_worker_is_replaced_once_a_replacement_can_start(start: Start, t
     source = "from gated import pass_gate\n" + FRAGILE.replace(
         '        return {"process"', '        if X == "wait":\n            pass_gate()\n        return {"process"'
     )
-    server = start(source, timeout=0.3, server={"on_timeout": "replace"}).wait_until_ready()
+    server = start(source, timeout=1, server={"on_timeout": "replace"}).wait_until_ready()
     (tmp_path / "broken").touch()
     assert server.predict("wait")[0] == 504
     gate.wait_until_entered()

@@ -200,7 +200,7 @@ def test_a_second_signal_ends_the_drain(start: Start, gate: Any) -> None:
 
 
 def test_a_request_that_takes_too_long(start: Start, gate: Any) -> None:
-    server = start(GATED_PREDICT, timeout=0.2).wait_until_ready()
+    server = start(GATED_PREDICT, timeout=1).wait_until_ready()
     status, body = server.predict("wait")
     assert (status, body["status"]["reason"]) == (504, "MICROSERVICE_TIMEOUT")
     with pytest.raises(grpc.RpcError) as caught:

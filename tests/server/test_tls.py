@@ -282,7 +282,7 @@ def test_grpc_speaks_tls(serve: Any) -> None:
     credentials = grpc.ssl_channel_credentials((CERTIFICATES / "ca.pem").read_bytes())
     with grpc.secure_channel(f"127.0.0.1:{serve('native').grpc_port}", credentials) as channel:
         call = channel.unary_unary("/seldon.protos.Model/Predict", None, None)
-        assert SeldonMessage.FromString(call(SeldonMessage(strData="x").SerializeToString(), timeout=5)).strData == "x"
+        assert SeldonMessage.FromString(call(SeldonMessage(strData="x").SerializeToString(), timeout=20)).strData == "x"
 
 
 def test_grpc_in_plain_text_is_refused(serve: Any) -> None:

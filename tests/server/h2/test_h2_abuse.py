@@ -352,7 +352,7 @@ SLOW: dict[str, Bytes] = {
 
 @pytest.mark.parametrize("make", SLOW.values(), ids=SLOW)
 def test_who_is_too_slow_is_cut_off(serve_grpc: Any, say: Say, make: Bytes) -> None:
-    with serve_grpc(header_timeout_seconds=0.2, keep_alive_seconds=60) as served:
+    with serve_grpc(header_timeout_seconds=0.5, keep_alive_seconds=60) as served:
         with served.raw(is_polite=False) as client:
             client.send(make(say))
             assert client.is_closed()
@@ -360,7 +360,7 @@ def test_who_is_too_slow_is_cut_off(serve_grpc: Any, say: Say, make: Bytes) -> N
 
 
 def test_who_does_not_say_that_it_is_there_is_cut_off(serve_grpc: Any) -> None:
-    with serve_grpc(header_timeout_seconds=0.2, keep_alive_seconds=0.2) as served:
+    with serve_grpc(header_timeout_seconds=0.5, keep_alive_seconds=0.2) as served:
         with served.raw() as client:
             client.wait_for(h2.PING)
             assert client.is_closed()
@@ -375,8 +375,8 @@ def test_a_slow_body_ends_its_call_only(serve_grpc: Any, say: Say) -> None:
 
 
 def test_a_silent_client_that_is_there_is_kept(serve_grpc: Any, say: Say) -> None:
-    with serve_grpc(keep_alive_seconds=0.1, header_timeout_seconds=0.1) as served, served.raw() as client:
-        for _ in range(3):
+    with serve_grpc(keep_alive_seconds=0.1, header_timeout_seconds=1) as served, served.raw() as client:
+        for _ in range(15):  # for longer than an answer may take
             _, payload = client.wait_for(h2.PING)
             client.send(h2.ping_frame(payload, is_ack=True))
         assert client.predict("still there") == "still there"
