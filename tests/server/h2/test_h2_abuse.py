@@ -564,12 +564,14 @@ def test_no_bytes_leave_the_server_unable_to_answer(
 
 
 def test_other_clients_are_answered_while_one_floods(served: Any, say: Say) -> None:
+    """On one connection at a time: others would wait behind thousands of them in the backlog of the system."""
     is_over = threading.Event()
 
     def flood() -> None:
         while not is_over.is_set():
             with served.raw() as client:
-                client.try_to_send(2000 * h2.ping_frame(bytes(8)))
+                client.try_to_send(20000 * h2.ping_frame(bytes(8)))
+                client.is_closed()
 
     thread = threading.Thread(target=flood)
     thread.start()
