@@ -98,7 +98,7 @@ class LoadedClasses:
         spec: the same, with full paths.
 
     Raises:
-        ComponentFailed: one of them cannot be built.
+        ComponentFailed: one of them cannot be built, or cannot be used after a fork.
     """
 
     def __init__(self, spec: Spec, progress: Progress) -> None:
@@ -119,6 +119,11 @@ class LoadedClasses:
 
     def _load(self, spec: Spec) -> None:
         if spec.graph is None:
+            if spec.model is not None and spec.model.options.threads > 1:  # runtimes predict when they load
+                raise ComponentFailed(
+                    "server.preload requires model.options.threads: 1, because a library waits for its other threads, "
+                    "which a fork does not copy"
+                )
             self._components[id(spec)] = _build_part(spec, self.spec, self._progress)
             return
         for name, each in spec.components.items():

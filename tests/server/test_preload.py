@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+from seldon_spec.config.model import Spec
+from seldon_spec.config.model_files.spec import ModelOptions, ModelSpec
+from seldon_spec.errors import ComponentFailed
+from seldon_spec.inference.assembly import LoadedClasses
+from seldon_spec.inference.component.progress import Progress
 from tests.server.conftest import Beside, Watch
 
 Start = Callable[..., Any]
@@ -291,6 +296,14 @@ def test_what_workers_do_not_have_is_logged(start: Start) -> None:
     server.wait_for("the workers do not have what was started at load: task refresher, thread poller")
     server.wait_for("supervisor: ready")
     assert server.stop() == 0
+
+
+def test_a_model_file_whose_library_has_several_threads_is_refused(tmp_path: Path) -> None:
+    """XGBoost and ONNX Runtime never return from a prediction in a process that was forked after they started them."""
+    model = ModelSpec("model.ubj", "xgboost", options=ModelOptions(threads=2))
+    spec = Spec(class_name="", name="m", folder=tmp_path, model=model)
+    with pytest.raises(ComponentFailed, match=r"server\.preload requires model\.options\.threads: 1"):
+        LoadedClasses(spec, Progress())
 
 
 @pytest.mark.usefixtures("gate")
