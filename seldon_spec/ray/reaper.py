@@ -14,8 +14,9 @@ import psutil
 from seldon_spec.process.signals import ServerSignals
 
 _EXIT_SECONDS = 3.0
-_LOOK_SECONDS = 2.0
 """How long the processes may take to exit by themselves."""
+_LOOK_SECONDS = 2.0
+"""The interval at which the processes are listed."""
 
 
 @contextlib.contextmanager
