@@ -59,6 +59,7 @@ def run_template_process(shared: Shared, control: socket.socket, pipe: int, *, i
             os._exit(1)
         shared.signals.be_worker()
         loaded, tasks = _load(shared, is_first=is_first)
+        shared.signals.stop_writing()  # the socket ends it; a signal to all processes must not interrupt a fork
         send(READY)
         _fork_workers(shared, control, pipe, loaded, tasks)
     except Stopped:

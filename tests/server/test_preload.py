@@ -174,6 +174,21 @@ def test_a_killed_template_process_is_replaced(start: Start, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("gate")
+def test_a_signal_to_all_processes_does_not_end_the_template_process_before_the_supervisor(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(SMALL, server=PRELOAD).wait_until_ready()
+    template = _find_template(server)
+    os.kill(template, signal.SIGTERM)
+    (worker,) = _find_workers(server)
+    _kill(server, worker)
+    server.wait_for("worker 0 is ready")
+    assert server.workers() > {template}
+    assert _count_loads(tmp_path) == 1
+    assert server.stop() == 0
+
+
+@pytest.mark.usefixtures("gate")
 def test_a_hangup_loads_the_new_model_and_frees_the_old_one(start: Start, tmp_path: Path) -> None:
     server = start(SMALL, workers=2, server=PRELOAD).wait_until_ready()
     with server.watch() as old:
