@@ -52,14 +52,14 @@ def encode(message: Message, model: str, request_id: str, *, is_grpc: bool, is_b
     if is_grpc:
         request = ModelInferRequest(model_name=model, id=request_id)
         write_parameters(request.parameters, parameters)
-        return Outgoing(Operation.PREDICT, write_message(request, tensors, is_raw=True), request_id, model)
+        return Outgoing(Operation.PREDICT, b"".join(write_message(request, tensors, is_raw=True)), request_id, model)
     if is_binary:
         parameters["binary_data_output"] = True
     head: dict[str, Any] = {"id": request_id}
     if parameters:
         head["parameters"] = parameters
-    body, json_size = write_response(head, tensors, is_binary, "inputs")
-    return Outgoing(Operation.PREDICT, body, request_id, model, json_size)
+    parts, json_size = write_response(head, tensors, is_binary, "inputs")
+    return Outgoing(Operation.PREDICT, b"".join(parts), request_id, model, json_size)
 
 
 def decode(response: Incoming, sent: object, *, is_grpc: bool) -> tuple[Message, dict[str, Array]]:

@@ -143,7 +143,7 @@ def _response_to_json(body: bytes) -> str:
         parameters: Mapping[str, Any] = options.parameters
         if parameters:
             head["parameters"] = dict(parameters)
-        text, _ = write_response(head, tensors, forms=False)
+        parts, _ = write_response(head, tensors, forms=False)
     except PayloadError as error:
         raise NoResponse(f"the response has no form in JSON: {error}") from None
-    return text.decode()
+    return b"".join(parts).decode()

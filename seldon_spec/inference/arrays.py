@@ -185,6 +185,12 @@ def _check_shape(shape: object, count: int, *, may_infer: bool) -> tuple[int, ..
     return tuple(shape)
 
 
+def own_array(array: Array) -> Array:
+    """Return the array itself if it is writable and aligned, else a copy: a writable array has no other owner."""
+    flags = array.flags
+    return array if flags.writeable and flags.aligned else array.copy()
+
+
 def is_numeric(array: Array) -> bool:
     """Return whether an array may be sent as a tensor: of numbers, but not of truth values (contract section 4.2)."""
     return array.dtype.kind in "iufc"

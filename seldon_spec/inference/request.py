@@ -16,14 +16,19 @@ class EncodedResponse:
     """A response as bytes.
 
     Attributes:
-        body: the bytes.
+        content: the bytes; many may be a view.
         status: the HTTP status that the component asked for; None: the usual one.
         headers: HTTP headers that describe the body; they override the usual ones.
     """
 
-    body: bytes
+    content: bytes | memoryview
     status: int | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        """The content; a view is copied."""
+        return bytes(self.content)
 
 
 class LazyBody:

@@ -271,7 +271,7 @@ class ExecutorBridge:
     def _return_to_loop(self, call: PendingCall) -> None:
         """Have the loop finish a call; runs on a model thread."""
         response = call.response
-        is_large = response is not None and len(response.body) >= _LARGE_BYTES
+        is_large = response is not None and len(response.content) >= _LARGE_BYTES
         if is_large:
             self._is_delivered.clear()
         self._completed.append(call)

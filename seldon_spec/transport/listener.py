@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from operator import itemgetter
 
+from seldon_spec.transport.buffers import POOL
 from seldon_spec.transport.capacity import Capacity
 from seldon_spec.transport.tcp import has_unread
 
@@ -318,6 +319,7 @@ class Listener(ABC):
     def _sweep(self) -> None:
         """Call ``expire`` of every connection past its deadline; one timer for all costs less than one per request."""
         self._sweep_timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)  # first: an error must not stop it
+        POOL.trim()
         now = self.now()
         for connection in [each for each in self._connections if each.deadline <= now]:
             connection.expire()

@@ -198,3 +198,15 @@ def test_arrays_belong_to_the_class() -> None:
         for array in X.values() if isinstance(X, dict) else [X]:
             assert array.flags.writeable
             assert not np.shares_memory(array, sent)
+
+
+@pytest.mark.parametrize(("offset", "is_copied"), [(0, False), (8, False), (3, True)])
+def test_memory_that_no_one_else_has_is_not_copied_if_it_is_aligned(offset: int, is_copied: bool) -> None:
+    memory = np.zeros(10)
+    sent = np.frombuffer(memory.data.cast("B")[offset : offset + 64])
+    for tensors in ([Tensor("x", sent)], [Tensor("x", sent), Tensor("y", sent[:4])]):
+        X, _ = typed(tensors)  # noqa: N806
+        array = X["x"] if isinstance(X, dict) else X
+        assert array.flags.writeable
+        assert array.flags.aligned
+        assert np.shares_memory(array, memory) is not is_copied

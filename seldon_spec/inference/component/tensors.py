@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seldon_spec.errors import PayloadError
-from seldon_spec.inference.arrays import Array, fill_masked, is_masked
+from seldon_spec.inference.arrays import Array, fill_masked, is_masked, own_array
 from seldon_spec.inference.component.tables import Table, make_pandas
 from seldon_spec.inference.contents import DECODERS, decode_text
 from seldon_spec.inference.datatypes import widen_bf16
@@ -61,15 +61,14 @@ def tensors_to_array(message: Message) -> Message:
 
 
 def own_payload(message: Message) -> Message:
-    """Make the arrays of a message writable, by copies of those that are not; return the message."""
+    """Make the arrays of a message writable and aligned, by copies of those that are not; return the message."""
     payload = message.payload
     if isinstance(payload, np.ndarray):
-        if not payload.flags.writeable:
-            message.payload = payload.copy()
+        message.payload = own_array(payload)
     elif isinstance(payload, dict):
         for name, value in payload.items():
-            if isinstance(value, np.ndarray) and not value.flags.writeable:
-                payload[name] = value.copy()
+            if isinstance(value, np.ndarray):
+                payload[name] = own_array(value)
     return message
 
 

@@ -244,7 +244,11 @@ def _write(request: Request) -> Any:
     """Return the bytes of a request, as they were sent if nothing has parsed them."""
     body = request.body
     wire = body.wire if isinstance(body, LazyBody) else None
-    return request.codec.write_raw(request.raw) if wire is None else wire
+    if wire is None:
+        return request.codec.write_raw(request.raw)
+    if isinstance(wire, memoryview):  # a component gets no view that it could change
+        body.wire = wire = wire.toreadonly()
+    return wire
 
 
 def _complete(value: Value, visit: Visit) -> Response:

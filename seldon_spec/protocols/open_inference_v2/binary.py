@@ -31,7 +31,7 @@ def read_binary(datatype: Datatype, shape: list[int], raw: Raw, name: str) -> Ar
         name: of the tensor, for messages.
 
     Returns:
-        A read-only view of the bytes; for BYTES an array of ``bytes`` objects.
+        A view of the bytes, which is writable if they are; for BYTES an array of ``bytes`` objects.
 
     Raises:
         PayloadError: the bytes are not a tensor of this datatype and shape.
@@ -46,7 +46,7 @@ def read_binary(datatype: Datatype, shape: list[int], raw: Raw, name: str) -> Ar
             f"input {name!r:.100}: {datatype.name} of shape {shape} is {wanted} bytes in binary form, not {len(raw)}"
         )
     check_count(shape, len(raw) // datatype.size, name)
-    array = np.frombuffer(memoryview(raw).toreadonly(), datatype.dtype)
+    array = np.frombuffer(raw, datatype.dtype)
     if datatype.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
         array = array.view(np.uint8) != 0  # any other byte counts as true
     return array.reshape(shape)

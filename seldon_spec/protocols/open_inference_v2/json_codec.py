@@ -34,6 +34,7 @@ from seldon_spec.protocols.open_inference_v2.request import (
     read_infer_request,
 )
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec, PassthroughCodec
+from seldon_spec.transport.buffers import join
 
 _EMPTY = b""
 _OCTETS = (b"content-type", b"application/octet-stream")
@@ -128,10 +129,10 @@ class V2JsonCodec(OpenInferenceCodec):
             head["id"] = options.id
         if parameters:
             head["parameters"] = parameters
-        body, json_size = write_response(head, tensors, _find_forms(options), member)
+        parts, json_size = write_response(head, tensors, _find_forms(options), member)
         if json_size is None:
-            return EncodedResponse(body)
-        return EncodedResponse(body, None, (_OCTETS, (_JSON_SIZE, b"%d" % json_size)))
+            return EncodedResponse(parts[0])
+        return EncodedResponse(join(parts), None, (_OCTETS, (_JSON_SIZE, b"%d" % json_size)))
 
 
 class V2PassthroughCodec(V2JsonCodec):

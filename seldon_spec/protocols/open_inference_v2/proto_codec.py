@@ -28,6 +28,7 @@ from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest
 from seldon_spec.protocols.open_inference_v2.proto_message import build_response, write_parameters
 from seldon_spec.protocols.open_inference_v2.response import output_tensors
 from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.transport.buffers import join
 
 
 class V2ProtoCodec(OpenInferenceCodec):
@@ -77,7 +78,7 @@ class V2ProtoCodec(OpenInferenceCodec):
         tensors = output_tensors(message, ())
         request = ModelInferRequest(model_name=self._model.name)
         write_parameters(request.parameters, tag_parameters(message))
-        return write_message(request, tensors, is_raw=True)
+        return b"".join(write_message(request, tensors, is_raw=True))
 
     def encode(self, response: Response, request: Request) -> EncodedResponse:
         """Encode a response with the outputs and in the form, raw or typed, of the request.
@@ -98,4 +99,4 @@ class V2ProtoCodec(OpenInferenceCodec):
         head = build_response(name, version, options.id)
         if parameters:
             write_parameters(head.parameters, parameters)
-        return EncodedResponse(write_message(head, tensors, is_raw=options.is_binary))
+        return EncodedResponse(join(write_message(head, tensors, is_raw=options.is_binary)))

@@ -48,7 +48,7 @@ def read_request(
             None if it has none.
 
     Returns:
-        The tensors; those of raw contents are read-only views of them.
+        The tensors; those of raw contents are views of them.
 
     Raises:
         PayloadError: the request is malformed.
@@ -223,7 +223,7 @@ def write_plain(message: Any, tensors: Sequence[Tensor], *, is_raw: bool) -> byt
         UnwritableResult: a text has half of a surrogate pair.
     """
     if is_raw or has_raw_only(tensors):
-        return write_raw(message, tensors)
+        return b"".join(write_raw(message, tensors))
     entries = message.outputs if message.DESCRIPTOR.name == "ModelInferResponse" else message.inputs
     for tensor in tensors:
         entry = entries.add()
@@ -233,8 +233,8 @@ def write_plain(message: Any, tensors: Sequence[Tensor], *, is_raw: bool) -> byt
     return encoded
 
 
-def write_raw(message: Any, tensors: Sequence[Tensor]) -> bytes:
-    """Write a request or a response with raw contents, whose bytes are copied once.
+def write_raw(message: Any, tensors: Sequence[Tensor]) -> list[Raw]:
+    """Return the parts of a request or a response with raw contents, which are not copied.
 
     Raises:
         UnwritableResult: a text has half of a surrogate pair.
@@ -246,4 +246,4 @@ def write_raw(message: Any, tensors: Sequence[Tensor]) -> bytes:
         _describe(entries.add(), tensor)
         values = write_binary(tensor.array, find_datatype(tensor.datatype))
         contents += (_RAW_TAGS[kind], write_varint(len(values)), values)
-    return b"".join((message.SerializeToString(), *contents))
+    return [message.SerializeToString(), *contents]

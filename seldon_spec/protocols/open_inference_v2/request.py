@@ -92,7 +92,7 @@ def read_infer_request(
             it is IF_MIXED, wrong values are those of ``Tensor.wrong``.
 
     Returns:
-        The tensors; those in binary form are read-only views of ``binary``.
+        The tensors; those in binary form are views of ``binary``.
 
     Raises:
         PayloadError: the request is malformed.

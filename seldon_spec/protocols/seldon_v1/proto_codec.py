@@ -28,10 +28,12 @@ from seldon_spec.protocols.seldon_v1.proto_message import (
     check_reward,
     decode_meta,
     encode_message,
+    encode_parts,
     read_feedback,
     read_message,
 )
 from seldon_spec.protocols.seldon_v1.raw_messages import is_proto, to_users_type
+from seldon_spec.transport.buffers import join
 
 _UNPARSABLE = (DecodeError, ValueError, RecursionError)
 """What protobuf raises for bytes that are no message; its Python implementation raises the latter two."""
@@ -130,7 +132,7 @@ class ProtoCodec(SeldonCodec):
         if operation is Operation.METADATA:
             metadata = build_from_tree(message.payload or {}, SeldonModelMetadata())
             return EncodedResponse(metadata.SerializeToString(deterministic=True))
-        return EncodedResponse(encode_message(set_encoding(message, operation)))
+        return EncodedResponse(join(encode_parts(set_encoding(message, operation))))
 
 
 def build_from_tree(tree: Any, target: Any) -> Any:

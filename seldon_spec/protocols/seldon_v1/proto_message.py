@@ -6,7 +6,7 @@ Every number is a double here (a tensor's values, and a ListValue's), and a List
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,12 @@ _Meta = message_class(f"{PACKAGE}.Meta")
 
 
 def encode_message(message: Message) -> bytes:
-    """Return a message as the bytes of a SeldonMessage, the same bytes for the same message.
+    """Return the parts of ``encode_parts`` together."""
+    return b"".join(encode_parts(message))
+
+
+def encode_parts(message: Message) -> Sequence[Wire]:
+    """Return a message as the bytes of a SeldonMessage, in parts: the same bytes for the same message.
 
     Args:
         message: the encoding of an array is set.
@@ -37,7 +42,7 @@ def encode_message(message: Message) -> bytes:
     Raises:
         ResultError: it has no form in protobuf.
     """
-    return write_message(message, _encode_meta) or encode_plain(message)
+    return write_message(message, _encode_meta) or [encode_plain(message)]
 
 
 def encode_plain(message: Message) -> bytes:

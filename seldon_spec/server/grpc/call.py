@@ -192,7 +192,7 @@ class UnaryCall(ModelCall, SingleCall):
             assert call.error is not None
             self.fail(call.error)
         else:
-            self.respond(call.response.body, self.end_context("OK"))
+            self.respond(call.response.content, self.end_context("OK"))
 
 
 class LoadedUnaryCall(UnaryCall):

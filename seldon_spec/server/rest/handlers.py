@@ -91,7 +91,7 @@ class OperationHandler:
         head = self._head
         if response.status is not None or response.headers:
             head = _adapt(head, response)
-        cycle.respond(head if context is None else self._lifecycle.end(context, head), response.body)
+        cycle.respond(head if context is None else self._lifecycle.end(context, head), response.content)
 
 
 class PageHandler:

@@ -66,11 +66,11 @@ class AsgiCycle:
         body, self._body = self._body, b""
         return body
 
-    def respond(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+    def respond(self, head: ResponseHead, body: bytes | memoryview, length: int | None = None) -> None:
         """Set the response."""
         self.on_gone = None
         if not self.outcome.done():
-            self.outcome.set_result((head, body, length))
+            self.outcome.set_result((head, bytes(body), length))
 
 
 class AsgiApp:

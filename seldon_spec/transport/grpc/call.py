@@ -176,7 +176,7 @@ class GrpcCall(Stream):
         """True if the client has begun a message, and not completed it."""
         return self._missing >= 0 or bool(self._prefix)
 
-    def respond(self, message: bytes, headers: bytes = INITIAL_METADATA) -> None:
+    def respond(self, message: Message, headers: bytes = INITIAL_METADATA) -> None:
         """End the call successfully, with one message."""
         if self._deadline is not None:
             self._deadline.discard(self)

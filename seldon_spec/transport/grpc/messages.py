@@ -19,7 +19,7 @@ PREFIX = struct.Struct(">BI")
 _WBITS = {"gzip": 31, "deflate": 15}
 
 
-def write_prefix(message: bytes) -> bytes:
+def write_prefix(message: Message) -> bytes:
     """Return the prefix of a message that is not compressed."""
     return PREFIX.pack(0, len(message))
 

@@ -79,7 +79,7 @@ class HttpCycle:
         body, self._reader.body = self._reader.body, b""
         return body
 
-    def respond(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+    def respond(self, head: ResponseHead, body: bytes | memoryview, length: int | None = None) -> None:
         if not self.is_active:
             return
         self.is_active = False

@@ -195,7 +195,7 @@ class RequestCycle(Protocol):
     def take_body(self) -> Body:
         """Return the request's body, once: the cycle does not keep it."""
 
-    def respond(self, head: ResponseHead, body: bytes, length: int | None = None) -> None:
+    def respond(self, head: ResponseHead, body: bytes | memoryview, length: int | None = None) -> None:
         """Send the response, exactly once.
 
         Args:

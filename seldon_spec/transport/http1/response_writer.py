@@ -58,7 +58,7 @@ class ResponseWriter:
             self._has_prefix = True
             self._transport.write(STATUS_PREFIX)
 
-    def write(self, head: ResponseHead, body: bytes, length: int, connection: bytes) -> None:
+    def write(self, head: ResponseHead, body: bytes | memoryview, length: int, connection: bytes) -> None:
         """Write a response.
 
         Args:

@@ -135,7 +135,9 @@ class FrameSender:
 
     # Responses
 
-    def respond(self, stream: StreamState, headers: bytes, prefix: bytes, body: bytes, trailers: bytes) -> None:
+    def respond(
+        self, stream: StreamState, headers: bytes, prefix: bytes, body: bytes | memoryview, trailers: bytes
+    ) -> None:
         """Send a complete response.
 
         Args:
@@ -179,7 +181,7 @@ class FrameSender:
         stream.has_sent_headers = True
         self.write_frame(frame_head(len(headers), HEADERS, END_HEADERS, stream.stream_id) + headers)
 
-    def send_data(self, stream: StreamState, *parts: bytes) -> None:
+    def send_data(self, stream: StreamState, *parts: bytes | memoryview) -> None:
         """Send parts of a body, as far as the windows allow, and the rest as soon as they do."""
         if stream.send_buffer is None:
             stream.send_buffer = deque()

@@ -189,9 +189,9 @@ def tensors(draw: st.DrawFn) -> Tensor:
 
 @given(st.lists(tensors(), max_size=3))
 def test_json_is_written_as_the_plain_values(given_tensors: list[Tensor]) -> None:
-    body, size = json_writer.write_response({"id": "i"}, given_tensors, forms=False)
+    parts, size = json_writer.write_response({"id": "i"}, given_tensors, forms=False)
     assert size is None
-    tree = json.loads(body)
+    tree = json.loads(b"".join(parts))
     assert tree["id"] == "i"
     for tensor, output in zip(given_tensors, tree["outputs"], strict=True):
         expected = plain_values(tensor.array, find_datatype(tensor.datatype), tensor.name)
@@ -204,7 +204,7 @@ def test_a_short_response_in_json_is_the_general_one(tensor: Tensor, version: st
     text = json_writer.write_short("m", version, [tensor])
     head = {"model_name": "m"} if version is None else {"model_name": "m", "model_version": version}
     if text is not None:
-        assert text == json_writer.write_response(head, [tensor], forms=False)[0]
+        assert [text] == json_writer.write_response(head, [tensor], forms=False)[0]
     elif tensor.datatype == "FP64" and not tensor.parameters and tensor.array.size <= 32:
         assert not np.isfinite(tensor.array).all()
 
@@ -220,7 +220,8 @@ def test_a_short_response_in_protobuf_is_the_general_one(tensor: Tensor, version
 
 @given(st.lists(tensors(), max_size=3, unique_by=lambda tensor: tensor.name), st.booleans())
 def test_what_is_written_is_read_again(given_tensors: list[Tensor], is_binary: bool) -> None:
-    body, size = json_writer.write_response({}, given_tensors, is_binary, "inputs")
+    parts, size = json_writer.write_response({}, given_tensors, is_binary, "inputs")
+    body = b"".join(parts)
     found, _ = read_infer_request(json_reader.read_json(body[:size]), body[len(body) if size is None else size :])
     for tensor, read in zip(given_tensors, found, strict=True):
         assert (read.name, read.datatype, read.array.shape) == (tensor.name, tensor.datatype, tensor.array.shape)
@@ -242,7 +243,7 @@ def test_protobuf_is_written_as_the_library_writes_it(
     for least in (0, 16, 1 << 20):
         with pieces_of(7, least):
             made = message(id="i", model_name="m")
-            assert fast_proto.write_message(made, given_tensors, is_raw=is_raw) == expected
+            assert b"".join(fast_proto.write_message(made, given_tensors, is_raw=is_raw)) == expected
     if is_raw:
         contents = whole.raw_input_contents if message is ModelInferRequest else whole.raw_output_contents
         raw = [bytes(write_binary(t.array, find_datatype(t.datatype))) for t in given_tensors]

@@ -62,7 +62,7 @@ def _short_head(model_name: str, version: str | None, name: str, datatype: str, 
 
 def write_response(
     head: dict[str, Any], tensors: Sequence[Tensor], forms: OutputForm, member: str = "outputs"
-) -> tuple[bytes, int | None]:
+) -> tuple[list[bytes | memoryview], int | None]:
     """Write a response.
 
     Args:
@@ -72,7 +72,7 @@ def write_response(
         member: the name of the list of outputs.
 
     Returns:
-        The body, and the length of its JSON; None: all of it is JSON.
+        The parts of the body, and the length of its JSON, which is the first one; None: all of it is JSON.
 
     Raises:
         PayloadError: a tensor has no form in JSON.
@@ -96,8 +96,8 @@ def write_response(
         outputs.append(output)
     text = write_json({**head, member: outputs})
     if not binary:
-        return text, None
-    return b"".join((text, *binary)), len(text)
+        return [text], None
+    return [text, *binary], len(text)
 
 
 def _values(array: Array, datatype: Datatype, name: str) -> Any:

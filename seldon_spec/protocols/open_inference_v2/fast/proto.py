@@ -14,6 +14,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from seldon_spec.errors import PayloadError
+from seldon_spec.inference.arrays import own_array
 from seldon_spec.inference.datatypes import BYTES, NAMES, Datatype, find_datatype
 from seldon_spec.inference.message import Tensor
 from seldon_spec.protocols.open_inference_v2.binary import Raw, write_binary
@@ -60,7 +61,7 @@ def read_message(wire: Raw) -> tuple[list[Tensor], InferOptions]:
     known = _heads.find(wire)
     if known is not None:
         start, (name, datatype, shape, options) = known
-        array = np.frombuffer(memoryview(wire).toreadonly(), datatype.dtype, -1, start).reshape(shape)
+        array = np.frombuffer(wire, datatype.dtype, -1, start).reshape(shape)
         return [Tensor(name, array if options.is_binary else array.copy(), datatype.name)], options
     parts = parse_request(wire)
     tensors, options = read_request(*parts)
@@ -166,7 +167,7 @@ def _read_contents(view: memoryview, start: int, end: int) -> Any:
         tag, first, last, _ = next(iter_members(view, start, end))
         dtype = _PACKED[tag]
         if last == end and (last - first) % dtype.itemsize == 0:
-            return np.frombuffer(view[first:last], dtype).copy()
+            return own_array(np.frombuffer(view[first:last], dtype))
     return InferTensorContents.FromString(bytes(view[start:end]))
 
 
@@ -202,7 +203,7 @@ def _response_head(
     return text[: -zeros.array.nbytes]
 
 
-def write_message(message: Any, tensors: Sequence[Tensor], *, is_raw: bool) -> bytes:
+def write_message(message: Any, tensors: Sequence[Tensor], *, is_raw: bool) -> Sequence[Raw]:
     """Write a request or a response, with typed contents if that is possible.
 
     Args:
@@ -211,13 +212,13 @@ def write_message(message: Any, tensors: Sequence[Tensor], *, is_raw: bool) -> b
         is_raw: whether the contents have to be raw.
 
     Returns:
-        The bytes that ``write_plain`` returns.
+        The bytes that ``write_plain`` returns, in parts; large contents are not copied.
 
     Raises:
         UnwritableResult: a text has half of a surrogate pair.
     """
     if not is_raw and all(tensor.array.nbytes < LONG_BYTES or tensor.datatype not in _WRITTEN for tensor in tensors):
-        return write_plain(message, tensors, is_raw=False)
+        return [write_plain(message, tensors, is_raw=False)]
     if is_raw or has_raw_only(tensors):
         return write_raw(message, tensors)
     parts: list[Any] = [message.SerializeToString()]
@@ -233,4 +234,4 @@ def write_message(message: Any, tensors: Sequence[Tensor], *, is_raw: bool) -> b
         packed = bytes((tag,)) + write_varint(len(values))
         before = b"".join((text, b"\x2a", write_varint(len(packed) + len(values)), packed))
         parts += (b"\x2a", write_varint(len(before) + len(values)), before, values)
-    return b"".join(parts)
+    return parts

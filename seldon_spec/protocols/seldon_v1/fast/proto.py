@@ -6,14 +6,14 @@ anything else the result is None, and protobuf reads or refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from seldon_spec.inference.arrays import Array, array_from_tensor, cached_by_width, default_names
+from seldon_spec.inference.arrays import Array, array_from_tensor, cached_by_width, default_names, own_array
 from seldon_spec.inference.message import Message, PayloadType
 from seldon_spec.protocols.protobuf_wire import (
     SHORT_BYTES,
@@ -51,7 +51,7 @@ def read_message(wire: Wire, read_meta: Callable[[Wire], dict[str, Any]]) -> Mes
         read_meta: reads a Meta; called before the array is read.
 
     Returns:
-        The message; its array is writable and owns its memory. None: it holds anything else.
+        The message; its array is writable, and a view of the message only if that is. None: it holds anything else.
 
     Raises:
         PayloadError: the tensor's shape does not fit its values.
@@ -124,7 +124,7 @@ def _read_tensor(wire: Wire, at: int, end: int) -> tuple[Array, int]:
     count, rest = divmod(stop - start, 8)
     if rest or not count or not shape:
         raise NotPlain
-    values = np.frombuffer(wire, "<f8", count, start).astype(np.float64)  # a copy: X belongs to the user
+    values = own_array(np.frombuffer(wire, "<f8", count, start)).astype(np.float64, copy=False)
     return array_from_tensor(values, shape, may_infer=False), start
 
 
@@ -196,7 +196,7 @@ def _row(width: int) -> bytes:
     return b"\x0a" + write_varint(len(listed)) + listed
 
 
-def write_message(message: Message, write_meta: Callable[[dict[str, Any] | None], bytes]) -> bytes | None:
+def write_message(message: Message, write_meta: Callable[[dict[str, Any] | None], bytes]) -> Sequence[Wire] | None:
     """Write an array of numbers as the SeldonMessage that protobuf writes.
 
     Args:
@@ -204,7 +204,7 @@ def write_message(message: Message, write_meta: Callable[[dict[str, Any] | None]
         write_meta: encodes its ``meta``.
 
     Returns:
-        The bytes; None: it is no tensor and no list of numbers or of rows of numbers.
+        The parts of the bytes; None: it is no tensor and no list of numbers or of rows of numbers.
     """
     array, encoding = message.payload, message.encoding
     if type(array) is not np.ndarray or encoding is ArrayEncoding.TFTENSOR:  # a subclass may have a mask
@@ -212,26 +212,26 @@ def write_message(message: Message, write_meta: Callable[[dict[str, Any] | None]
     if array.dtype.kind not in "iuf" or array.itemsize > 8:
         return None
     if encoding is ArrayEncoding.TENSOR and message.has_default_names and not message.meta and 0 < array.size <= _FEW:
-        return _tensor_head(array.shape, len(message.names)) + array.astype("<f8", copy=False).tobytes()
+        return [_tensor_head(array.shape, len(message.names)) + array.astype("<f8", copy=False).tobytes()]
     names = _write_names(message)
     if names is None:
         return None
     if encoding is ArrayEncoding.TENSOR:
         head, values = write_tensor(array)
         start = _write_start(write_meta(message.meta), names, b"\x12", len(head) + values.nbytes)
-        return b"".join((start, head, values))
+        return [start, head, values]
     if array.ndim > 2:
         return None
     row = _row(array.shape[1]) if array.ndim == 2 else _NUMBER
     table = array if array.ndim == 2 else array.reshape(-1, 1)
     start = _write_start(write_meta(message.meta), names, b"\x1a", len(table) * len(row))
     if len(table) * len(row) <= _BLOCK_BYTES:
-        return start + _write_rows(table, row)
+        return [start + _write_rows(table, row)]
     text = BytesIO()  # returns its bytes without a copy
     text.write(start)
     for _, part in _blocks(table, row):
         text.write(_write_rows(part, row))
-    return text.getvalue()
+    return [text.getvalue()]
 
 
 def _write_start(meta: bytes, names: bytes, tag: bytes, size: int) -> bytes:
@@ -252,7 +252,8 @@ def write_tensor(array: Array) -> tuple[bytes, memoryview]:
     values = array.astype("<f8", order="C", copy=False)
     shape = b"".join(map(write_varint, array.shape))
     head = b"\x0a" + write_varint(len(shape)) + shape if shape else b""
-    return (head + b"\x12" + write_varint(values.nbytes) if values.size else head), values.data
+    content = values.reshape(-1).view(np.uint8).data
+    return (head + b"\x12" + write_varint(len(content)) if values.size else head), content
 
 
 def _write_names(message: Message) -> bytes | None:
