@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,21 @@ class GrpcCall(Stream):
                 self.handle_end()
         except Exception as error:
             self.refuse(error)
+
+    def count_expected(self) -> int:
+        """Return how many bytes are missing of a large message, without the last one, which completes it."""
+        if self._pages is None:
+            return 0
+        left = self._missing if self.content_left is None else min(self._missing, self.content_left)
+        return min(left - 1, self.receive_window)
+
+    def receive_run(self, pieces: Sequence[Piece], size: int) -> int:
+        pages = self._pages
+        assert pages is not None
+        before = pages.allocated
+        pages.extend_by(pieces, size)
+        self._missing -= size
+        return pages.allocated - before
 
     def _read(self, piece: Piece) -> None:
         """Process the messages that this piece of the body completes."""

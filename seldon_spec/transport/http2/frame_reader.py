@@ -12,6 +12,7 @@ from seldon_spec.transport.http2 import frames as h2
 from seldon_spec.transport.http2.control_frames import ControlFrames
 from seldon_spec.transport.http2.fields import MAX_BLOCK_BYTES
 from seldon_spec.transport.http2.frames import ErrorCode, H2ConnectionError, H2StreamError
+from seldon_spec.transport.http2.rate_limit import TINY_BYTES
 from seldon_spec.transport.http2.stream import Piece, Stream
 from seldon_spec.transport.http2.stream_table import StreamTable
 from seldon_spec.transport.turns import Turn
@@ -152,9 +153,12 @@ class FrameReader:
         at = min(self._missing, len(data))
         if at:
             self._missing -= at
-            if self._receiver is not None:
+            stream = self._receiver
+            if stream is not None and not self._receiver_ends and at <= stream.count_expected():
+                self._streams.deliver_run(stream, (memoryview(data)[:at],), at)
+            elif stream is not None:
                 is_last = self._receiver_ends and not self._missing
-                self._streams.deliver(self._receiver, _piece(data, 0, at), is_last=is_last)
+                self._streams.deliver(stream, _piece(data, 0, at), is_last=is_last)
         if self._padding:
             padding = min(self._padding, len(data) - at)
             self._padding -= padding
@@ -183,7 +187,7 @@ class FrameReader:
             stream_id &= h2.MAX_STREAM_ID
             try:
                 if is_data:
-                    self._read_data(data, start, size, flags, stream_id)
+                    stop = self._read_data(data, start, size, flags, stream_id)
                 else:
                     self._read_other(kind, data[start:stop], flags, stream_id)
             except H2StreamError as error:
@@ -210,11 +214,13 @@ class FrameReader:
         self._missing, self._receiver = size - available, None
         return True
 
-    def _read_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> None:
-        """Read what is available of a DATA frame."""
+    def _read_data(self, data: bytes, start: int, size: int, flags: int, stream_id: int) -> int:
+        """Read what is available of a DATA frame, and of those behind it; return where the next frame begins."""
         if self._block is not None:
             raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame in the middle of a header block")
-        content = size
+        if not flags and (run_end := self._read_run(data, start - h2.HEAD_BYTES, stream_id)):
+            return run_end
+        content, next_frame = size, start + size
         if flags & h2.PADDED:
             padding = data[start] if size else 0
             if padding >= size:
@@ -230,6 +236,30 @@ class FrameReader:
         if stream is not None:
             self._receiver, self._receiver_ends = stream, ends
             self._streams.deliver(stream, _piece(data, start, stop), is_last=ends and not self._missing)
+        return next_frame
+
+    def _read_run(self, data: bytes, at: int, stream_id: int) -> int:
+        """Read DATA frames of the same size and stream at once, if it receives a large message.
+
+        Returns:
+            Where the next frame begins; 0: they are read one by one.
+        """
+        stream = self._streams.get(stream_id)
+        left = 0 if stream is None else stream.count_expected()
+        size = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+        if stream is None or not TINY_BYTES <= size <= left:
+            return 0
+        head, step, end, view = data[at : at + h2.HEAD_BYTES], h2.HEAD_BYTES + size, len(data), memoryview(data)
+        pieces: list[memoryview] = []
+        for _ in range(left // size):
+            if not data.startswith(head, at):
+                break
+            pieces.append(view[at + h2.HEAD_BYTES : at + step])  # the last one may be incomplete
+            at += step
+        self._streams.windows.spend(size * len(pieces))
+        self._missing, self._receiver, self._receiver_ends = max(0, at - end), stream, False
+        self._streams.deliver_run(stream, pieces, size * len(pieces) - self._missing)
+        return at
 
     def _read_other(self, kind: int, payload: bytes, flags: int, stream_id: int) -> None:
         if self._block is not None and kind != h2.CONTINUATION:

@@ -13,6 +13,7 @@ from seldon_spec.transport.http2.frames import (
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
+    HEAD_BYTES,
     HEADERS,
     INITIAL_WINDOW_SIZE,
     MAX_FRAME_SIZE,
@@ -116,6 +117,9 @@ class FrameSender:
         """Send complete frames, or parts of one, regardless of windows."""
         self._parts.append(frames)
         self._size += len(frames)
+        self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._call_soon(self.flush)
@@ -224,7 +228,8 @@ class FrameSender:
 
     def _send_frame(self, stream: StreamState, buffer: deque[memoryview]) -> None:
         view = buffer[0]
-        size = min(len(view), self._window, self._initial_window + stream.send_window, self._max_frame_bytes)
+        most = self._max_frame_bytes if self._ready else _ROUND_BYTES
+        size = min(len(view), self._window, self._initial_window + stream.send_window, most)
         if size <= 0:  # the client has made its windows smaller
             return
         if size == len(view):
@@ -234,18 +239,29 @@ class FrameSender:
         self._window -= size
         stream.send_window -= size
         stream.bytes_moved += size
-        self.allowed_acks += _ACKS_PER_FRAME
         self.bytes_sent += size
         self.bytes_unsent -= size
         self.hold(stream, -size)
-        self.write_frame(frame_head(size, DATA, 0, stream.stream_id))
-        self.write_frame(view[:size])
+        self._write_data(stream.stream_id, view[:size])
         if buffer:
             self._queue(stream)
         elif stream.trailers is not None:
             self._end_response(stream, stream.trailers)
         else:
             stream.advance()
+
+    def _write_data(self, stream_id: int, view: memoryview) -> None:
+        """Write DATA frames, as long as the client accepts them."""
+        size, most = len(view), self._max_frame_bytes
+        count = -(-size // most)
+        head = frame_head(most, DATA, 0, stream_id)
+        for at in range(0, size - size % most, most):
+            self._parts += (head, view[at : at + most])
+        if rest := size % most:
+            self._parts += (frame_head(rest, DATA, 0, stream_id), view[size - rest :])
+        self.allowed_acks += _ACKS_PER_FRAME * count
+        self._size += size + count * HEAD_BYTES
+        self._schedule_flush()
 
     def _end_response(self, stream: StreamState, trailers: bytes) -> None:
         self.write_frame(frame_head(len(trailers), HEADERS, _LAST, stream.stream_id) + trailers)

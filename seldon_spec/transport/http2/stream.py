@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
 from seldon_spec.transport.http2.frame_sender import FrameSender
@@ -46,6 +46,14 @@ class Stream(StreamState, ABC):
     @abstractmethod
     def receive(self, piece: Piece, *, is_last: bool) -> None:
         """Process a part of the body, which may be empty; after the last one the request is complete."""
+
+    def count_expected(self) -> int:
+        """Return how many bytes of the body ``receive_run`` takes, within the window of the stream."""
+        return 0
+
+    def receive_run(self, pieces: Sequence[Piece], size: int) -> int:
+        """Process parts of the body, so many bytes together, that are not the last ones; return what is held more."""
+        raise NotImplementedError
 
     @abstractmethod
     def expire(self) -> None:

@@ -68,5 +68,12 @@ class StreamState:
         self.is_refused = self.is_successful = False
         self.deadline = math.inf
 
+    def count_received(self, size: int) -> None:
+        """Count bytes of the body; they are not more than the window and the content-length allow."""
+        self.receive_window -= size
+        self.bytes_moved += size
+        if self.content_left is not None:
+            self.content_left -= size
+
     def advance(self) -> None:
         """Continue after everything in ``send_buffer`` has been sent; most streams have only one thing to send."""

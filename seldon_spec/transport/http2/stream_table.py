@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from seldon_spec.transport.http2 import frames as h2
 from seldon_spec.transport.http2.body_rates import BodyRates
@@ -71,19 +71,15 @@ class StreamTable:
         self._connection = connection
         self._budget_bytes = port.limits.budget_bytes
         self._capacity = port.capacity
-        self._rate_limit = rate_limit
-        self._on_empty = on_empty
-        self._rates = BodyRates(connection, port)
-        self.sender = self._rates.sender = FrameSender(
-            port.call_soon, self._on_response_sent, self._rates.start, self._hold
-        )
-        self.windows = ReceiveWindows(self.sender, self._budget_bytes, self._rates.start)
+        self._rate_limit, self._on_empty = rate_limit, on_empty
+        self._rates = rates = BodyRates(connection, port)
+        self.sender = rates.sender = FrameSender(port.call_soon, self._on_response_sent, rates.start, self._hold)
+        self.windows = ReceiveWindows(self.sender, self._budget_bytes, rates.start)
         self.blocks = BlockReader(port.heads)
         self._streams: dict[int, Stream] = {}
         self._resets: dict[int, None] = {}
         self._gaps: deque[range] = deque(maxlen=_MAX_GAPS)
-        self.last_id = 0
-        self.received_at = port.now()
+        self.last_id, self.received_at = 0, port.now()
         self.is_draining = self.is_probe_only = False
 
     def __bool__(self) -> bool:
@@ -93,6 +89,10 @@ class StreamTable:
     def list_streams(self) -> Collection[Stream]:
         """Return the open streams."""
         return self._streams.values()
+
+    def get(self, stream_id: int) -> Stream | None:
+        """Return a stream if it is open."""
+        return self._streams.get(stream_id)
 
     # Frames of the client
 
@@ -207,6 +207,11 @@ class StreamTable:
         elif stream.deadline == math.inf and not self.windows.is_waiting(stream):
             self._rates.start(stream, self.received_at)
         stream.receive(piece, is_last=is_last)
+
+    def deliver_run(self, stream: Stream, pieces: Sequence[Piece], size: int) -> None:
+        """Hand parts of the body to their stream; they are no more than it expects."""
+        stream.count_received(size)
+        self._hold(stream, stream.receive_run(pieces, size))
 
     def handle_reset(self, stream_id: int) -> None:
         """Close a stream that the client has reset."""
