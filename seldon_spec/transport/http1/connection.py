@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from seldon_spec.errors import ClientTooSlow, Overloaded, RequestError
 from seldon_spec.transport.abuse import AbuseBudget
 from seldon_spec.transport.capacity import Capacity
+from seldon_spec.transport.http1.body_receiver import BodyReceiver
 from seldon_spec.transport.http1.cycle import HttpCycle
 from seldon_spec.transport.http1.head_cache import HeadCache
 from seldon_spec.transport.http1.messages import HttpApp
@@ -109,6 +110,7 @@ class HttpConnection(Connection):
         "_is_writing_paused",
         "_port",
         "_reader",
+        "_receiver",
         "_state",
         "_writer",
     )
@@ -123,12 +125,12 @@ class HttpConnection(Connection):
         self._cycle = HttpCycle(self._reader, self._writer, self._budget, self._on_response, port.scheme, port.address)
         self._has_head_timeout = self._is_advancing = self._is_paused = self._is_probe_only = self._is_waiting = False
         self._is_writing_paused = False
-        self._dropped = 0
-        self.deadline = math.inf
+        self._dropped, self.deadline = 0, math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._writer.open(self._transport)
+        self._receiver = BodyReceiver(self, self._reader, self._transport, is_secure=self._port.scheme == "https")
         peer = transport.get_extra_info("peername")
         self._cycle.client = peer[0] if isinstance(peer, tuple) else ""
         self._cycle.is_last = not self._port.limits.keep_alive_seconds
@@ -151,6 +153,7 @@ class HttpConnection(Connection):
             elif not self._is_waiting and reader.extend_body(data):
                 if not reader.is_body_complete:
                     self._account()
+                    self._receiver.start()
                     return
                 data = b""
         elif self._state is _State.LINGER:
@@ -161,6 +164,7 @@ class HttpConnection(Connection):
         reader.buffer += data
         if not self._is_waiting:
             self._advance()
+            self._receiver.start()
 
     def take_turn(self) -> None:
         """Continue with what was received before."""
@@ -339,12 +343,12 @@ class HttpConnection(Connection):
 
     def _linger(self) -> None:
         """Close the sending side, and discard input until the client has read the response."""
+        self._receiver.stop()
         self._reader.drop()
         if self._cycle.has_eof:
             self._close()
             return
-        self._state = _State.LINGER
-        self._is_waiting = False
+        self._state, self._is_waiting = _State.LINGER, False
         self._throttle()
         self._writer.count_from_here()
         self._set_timeout(self._port.limits.body_timeout_seconds if self._is_writing_paused else _LINGER_SECONDS)
@@ -374,8 +378,7 @@ class HttpConnection(Connection):
             size += self._cycle.body_bytes
         if self._is_writing_paused:
             size += self._transport.get_write_buffer_size()
-        if size < _COUNTED_BYTES:
-            size = 0
+        size = size if size >= _COUNTED_BYTES else 0
         if size != self.held:
             self._port.capacity.hold(self, size - self.held)
 

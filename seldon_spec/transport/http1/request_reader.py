@@ -113,6 +113,21 @@ class RequestReader:
         self.received += len(data)
         return True
 
+    @property
+    def free(self) -> memoryview | None:
+        """The memory for the rest of a large body; None: it is received in parts."""
+        return self._partial.free if self.stage is Stage.BODY and isinstance(self._partial, MmapBuffer) else None
+
+    def advance(self, size: int) -> bool:
+        """Count bytes that were written to ``free``; True: the body is complete, or uses more memory."""
+        partial = self._partial
+        assert isinstance(partial, MmapBuffer)
+        before = partial.allocated
+        partial.advance(size)
+        self._missing -= size
+        self.received += size
+        return not self._missing or partial.allocated != before
+
     def read(self, turn: Turn) -> Progress:
         """Read the next part of a request from the buffer.
 
@@ -182,11 +197,12 @@ class RequestReader:
         return True
 
     def _read_body(self) -> bool:
-        taken = self.buffer[: self._missing]
-        del self.buffer[: self._missing]
-        self._missing -= len(taken)
-        self.received += len(taken)
-        self._partial.extend(taken)
+        size = min(len(self.buffer), self._missing)
+        with memoryview(self.buffer) as view:
+            self._partial.extend(view[:size])
+        del self.buffer[:size]
+        self._missing -= size
+        self.received += size
         if self._missing:
             return False
         self.body = self._partial.view() if isinstance(self._partial, MmapBuffer) else self._partial
