@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 import seldon_spec
 from seldon_spec.errors import PayloadError, ResultError, UnwritableResult
@@ -17,6 +18,9 @@ from seldon_spec.protocols.component_codec import ComponentCodec
 from seldon_spec.protocols.open_inference_v2.codec import InferBody, ModelInfo
 from seldon_spec.protocols.open_inference_v2.json_codec import V2JsonCodec
 from seldon_spec.protocols.seldon_v1.json_codec import JsonCodec
+from seldon_spec.protocols.seldon_v1.proto import SeldonMessage
+from seldon_spec.protocols.seldon_v1.proto_codec import ProtoCodec
+from seldon_spec.transport.buffers import PagePool
 
 JSON, V2 = JsonCodec(), V2JsonCodec(ModelInfo("g", "1"))
 MIXED = {"data": {"names": ["a", "b", "c"], "ndarray": [["x", 1, 0.5], ["y", 2, 1.0]]}}
@@ -88,6 +92,17 @@ class Raw:
 class Whole:
     def predict_raw(self, message):
         return {"jsonData": message}
+
+
+class Increasing:
+    def predict(self, X, names):
+        X += 1
+        return X
+
+
+class Total:
+    def predict_raw(self, message):
+        return {"jsonData": sum(message.data.tensor.values)}
 
 
 class First:
@@ -243,6 +258,23 @@ def test_branches_do_not_see_changes_of_cells(begin: Begin) -> None:
     )
     response = ask(dispatcher, {"data": {"names": ["a", "b"], "ndarray": [[{"x": 1}, "y"]]}})
     assert response["jsonData"] == {"all": [{"seen": 1}] * 3}
+
+
+@pytest.mark.parametrize("reads_wire", [False, True], ids=["arrays", "also raw"])
+def test_branches_do_not_see_changes_of_the_memory_of_a_request(reads_wire: bool, begin: Begin) -> None:
+    steps = ["increasing", "total", "echo"] if reads_wire else ["increasing", "again", "echo"]
+    dispatcher = begin(
+        f"graph: {{combine: both, of: [{', '.join(steps)}]}}\n"
+        "components: {increasing: {class_name: Between.Increasing}, echo: {class_name: Between.Echo},"
+        f" {steps[1]}: {{class_name: Between.{'Total' if reads_wire else 'Increasing'}}},"
+        " both: {class_name: Between.Both, service_type: COMBINER}}\n"
+    )
+    message = SeldonMessage(data={"tensor": {"shape": [1, 2], "values": [1, 2]}}).SerializeToString()
+    wire = PagePool().take(len(message))
+    wire[:] = message
+    response = dispatcher.submit(Operation.PREDICT, wire, ProtoCodec()).result(20).body
+    found = MessageToDict(SeldonMessage.FromString(response).jsonData)["all"]
+    assert found == [[[2, 3]], 3 if reads_wire else [[2, 3]], [[1, 2]]]
 
 
 @pytest.mark.parametrize("codec", [JSON, V2], ids=["v1", "v2"])
