@@ -90,6 +90,7 @@ INDEX: Mapping[str, Mapping[str, str]] = {
         "model-task": "the task of the model is not known",
         "model-url": "the URL cannot be downloaded",
         "model-version": "the versions of the library do not fit",
+        "preload-threads": "the library uses threads that a fork does not copy",
     },
     "Graphs": {
         "graph-branches": "a step has no branches, or only one",

@@ -34,6 +34,7 @@ def find_server_problems(context: RuleContext) -> Iterator[Diagnostic]:
     """Yield the diagnostics of ``server``."""
     yield from _check_shutdown(context)
     yield from _check_combinations(context)
+    yield from _check_preload(context)
     yield from _check_batching(context)
     yield from _check_tls_files(context)
     if context.values.get(("server", "tracing")):
@@ -80,6 +81,22 @@ def _check_combinations(context: RuleContext) -> Iterator[Diagnostic]:
                 reason = "server.engine is uvicorn, which has other limits"
                 remedy = "remove server.engine to use the engine native, or remove this key"
                 yield _without_effect(context, key, reason, remedy)
+
+
+def _check_preload(context: RuleContext) -> Iterator[Diagnostic]:
+    path = ("model", "options", "threads")
+    threads = ((context.values.get(("model",)) or {}).get("options") or {}).get("threads", 1)
+    if context.values.get(("server", "preload")) and threads > 1:
+        yield Diagnostic(
+            "preload-threads",
+            "server.preload requires a library that uses one thread: a fork copies no others",
+            context.origin(*path),
+            path=path,
+            found=str(threads),
+            allowed="1",
+            notes=(f"server.preload is true: {context.values.origins[('server', 'preload')]}",),
+            help="remove this key, or server.preload",
+        )
 
 
 def _check_batching(context: RuleContext) -> Iterator[Diagnostic]:

@@ -173,10 +173,7 @@ class HttpConnection(Connection):
             self._advance()
 
     def eof_received(self) -> bool:
-        """Keep the connection only for responses to complete requests: the client has closed its side.
-
-        asyncio does not support half-closed connections with TLS.
-        """
+        """Keep the connection only for responses to whole requests, and not with TLS, which has no half-close."""
         may_be_complete = self._state is _State.HANDLING or (self._is_between_requests and self._is_writing_paused)
         if not (may_be_complete or self._is_waiting) or self._transport.get_extra_info("sslcontext") is not None:
             return False
