@@ -54,7 +54,7 @@ codec = JsonCodec() if sys.argv[1] == "json" else ProtoCodec()
 component = Adapter(Model(), UnitSpec())
 idle = measure("VmRSS")
 request = codec.decode(Operation.PREDICT, Path(sys.argv[2]).read_bytes())
-body = codec.encode(component.call(request, list), request).body
+body = codec.encode(component.call(request, list), request).content
 print(measure("VmHWM") - idle, len(body))
 """
 
