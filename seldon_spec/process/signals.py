@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -34,7 +35,7 @@ class ServerSignals:
         self.is_stopping = False
         self.callback: Callable[[int], object] | None = None
         self._had_terminal = _has_terminal()
-        self._pipe = -1
+        self._pipe = self._class_pipe = -1
         self._forks_child = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -73,14 +74,21 @@ class ServerSignals:
     def restore(self) -> None:
         """Handle SIGTERM again if the class's ``load`` has ignored it, reset it, or passed it to an event loop.
 
-        An event loop of the class keeps the wakeup pipe that it has set.
+        Signals are written to the server's pipe again; ``pass_on`` writes them to that of an event loop of the class.
         """
         handler = signal.getsignal(signal.SIGTERM)
         if not callable(handler) or getattr(handler, "__module__", "") in _LOOPS:
             signal.signal(signal.SIGTERM, self._handle)
         pipe = signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
         if pipe not in (-1, self._pipe):
-            signal.set_wakeup_fd(pipe)
+            with contextlib.suppress(OSError):  # the class has closed it
+                self._class_pipe = os.dup(pipe)  # its number may be that of another file later
+
+    def pass_on(self, numbers: bytes) -> None:
+        """Write the numbers of signals to the pipe of an event loop of the class, if it has set one."""
+        if self._class_pipe != -1:
+            with contextlib.suppress(OSError):  # it is full or closed
+                os.write(self._class_pipe, numbers)
 
     def stop_writing(self) -> None:
         """Ignore the signals from now on."""

@@ -200,7 +200,7 @@ async def _serve(
     if signal_pipe is None or worker_exit is None:
         signals.callback = lambda number: loop.call_soon_threadsafe(stop.on_signal, number)
     else:
-        loop.add_reader(signal_pipe, _read_signals, signal_pipe, stop)
+        loop.add_reader(signal_pipe, _read_signals, signal_pipe, stop, signals)
         worker_exit.forward = lambda number: loop.call_soon_threadsafe(stop.on_signal, number, FROM_HANDLER)
     if context.parent_death_pipe is not None:
         loop.add_reader(context.parent_death_pipe, _on_parent_death, loop, context.parent_death_pipe, stop)
@@ -323,9 +323,11 @@ async def _until(future: asyncio.Future[Any], event: asyncio.Event) -> None:
     waiting.cancel()
 
 
-def _read_signals(signal_pipe: int, stop: StopRequest) -> None:
-    for number in os.read(signal_pipe, 1024):
+def _read_signals(signal_pipe: int, stop: StopRequest, signals: ServerSignals) -> None:
+    numbers = os.read(signal_pipe, 1024)
+    for number in numbers:
         stop.on_signal(number)
+    signals.pass_on(numbers)
 
 
 def _on_parent_death(loop: asyncio.AbstractEventLoop, parent_death_pipe: int, stop: StopRequest) -> None:

@@ -291,6 +291,25 @@ class Served:
     assert "killing" not in server.log
 
 
+def test_an_event_loop_of_the_class_gets_the_signals_that_it_handles(start: Start) -> None:
+    source = """
+import asyncio, os, signal
+
+class Served:
+    def load(self):
+        self.loop, self.has_signal = asyncio.SelectorEventLoop(), asyncio.Event()
+        self.loop.add_signal_handler(signal.SIGUSR1, self.has_signal.set)
+
+    def predict(self, X, names):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        self.loop.run_until_complete(asyncio.wait_for(self.has_signal.wait(), 20))
+        return X
+"""
+    server = start(source).wait_until_ready()
+    assert server.predict()[0] == 200
+    assert server.stop() == 0
+
+
 def test_the_event_loop_hears_a_signal_while_the_model_computes(start: Start, gate: Any) -> None:
     source = """
 from gated import pass_gate
