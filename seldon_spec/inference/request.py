@@ -16,7 +16,7 @@ class EncodedResponse:
     """A response as bytes.
 
     Attributes:
-        content: the bytes; many may be a view.
+        content: the bytes; a view if they are many.
         status: the HTTP status that the component asked for; None: the usual one.
         headers: HTTP headers that describe the body; they override the usual ones.
     """

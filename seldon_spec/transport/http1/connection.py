@@ -252,7 +252,7 @@ class HttpConnection(Connection):
             self._refuse(Overloaded("the server has buffered as many bytes as server.max_buffered_bytes allows"))
 
     def abort(self) -> None:
-        self._state = _State.CLOSED  # at once: a loop that is closed does not call connection_lost, but the turns
+        self._state = _State.CLOSED  # at once: a loop that is being closed runs its turns, but not connection_lost
         self._transport.abort()
 
     @property

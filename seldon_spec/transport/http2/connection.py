@@ -257,7 +257,7 @@ class H2Connection(Connection):
             self.abort()
 
     def abort(self) -> None:
-        self._state = _State.CLOSED  # at once: a loop that is closed does not call connection_lost, but the turns
+        self._state = _State.CLOSED  # at once: a loop that is being closed runs its turns, but not connection_lost
         self._sender.close()
         self._stop_reading()
         self._transport.abort()
