@@ -1,6 +1,6 @@
 """Everything on the page of results with one command: ``python -m benchmarks.all``.
 
-It creates the environments of the peers, measures, and writes the page, in about an hour and a half; ``--list`` prints
+It creates the environments of the peers, measures, and writes the page, in less than two hours; ``--list`` prints
 the steps and their durations. Names of steps select some; the rest of the page is then made of their latest results. A
 step that fails is reported, and the others are done nevertheless.
 """
@@ -125,7 +125,7 @@ STEPS = (
         )
         for model in ("Logistic", "Forest", "Boosted", "Exported")
     ),
-    Step("curves", "benchmarks.curves", ("--envs", "{envs}"), 6, "--seconds 1 --step 5"),
+    Step("curves", "benchmarks.curves", ("--envs", "{envs}"), 15, "--rounds 1 --seconds 1 --step 5"),
     Step("stages", "benchmarks.stages", (), 2, "--rounds 1 --seconds 1 --calls 50"),
     Step("graphs", "benchmarks.graphs", (), 3, "--rounds 1 --calls 10 --starts 1", requires="sklearn"),
     Step("ray", "benchmarks.ray", (), 10, "--rounds 1 --seconds 1", requires="ray"),

@@ -119,7 +119,7 @@ def render_curves(results: CurveResults) -> str:
     absent = "".join(f" {name}: {reason}." for name, reason in results.absent.items())
     head = (
         f"{machine.date}, {machine.processor}, {machine.cores} cores, {machine.system}, Linux {machine.kernel}."
-        f" Each load takes {results.seconds} s.{absent}"
+        f" Medians of {results.rounds} rounds; each load takes {results.seconds} s.{absent}"
     )
     return "\n\n".join([head, *(part for name in CURVES for part in _render(name, results))]) + "\n"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,15 +34,17 @@ class Point:
     p99_ms: float | None = None
 
 
+_FIGURES = ("requests_per_second", "cpu_ms", "p50_ms", "p99_ms")
 Metric = Callable[[Point], "float | None"]
 
 
 @dataclass(frozen=True, slots=True)
 class CurveResults:
-    """All points, and the servers that have none, or not all, with the reason."""
+    """All points, medians over the rounds, and the servers that have none, or not all, with the reason."""
 
     machine: Machine
     seconds: int
+    rounds: int
     points: list[Point]
     absent: dict[str, str]
 
@@ -53,6 +56,22 @@ class CurveResults:
             if point.curve == curve and value is not None:
                 lines.setdefault(point.series, []).append((point.x, value))
         return lines
+
+
+def take_medians(points: Iterable[Point]) -> list[Point]:
+    """Return one point for each load, with the median of each figure by itself."""
+    loads: dict[tuple[str, str, float], list[Point]] = {}
+    for point in points:
+        loads.setdefault((point.curve, point.series, point.x), []).append(point)
+    return [
+        Point(*load, *(_find_median(getattr(each, name) for each in repeated) for name in _FIGURES))
+        for load, repeated in loads.items()
+    ]
+
+
+def _find_median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def write_curves(results: CurveResults) -> str:
@@ -68,4 +87,4 @@ def read_curves(text: str) -> CurveResults:
     """
     tree: dict[str, Any] = json.loads(text)
     points = [Point(**each) for each in tree["points"]]
-    return CurveResults(Machine(**tree["machine"]), tree["seconds"], points, tree["absent"])
+    return CurveResults(Machine(**tree["machine"]), tree["seconds"], tree["rounds"], points, tree["absent"])

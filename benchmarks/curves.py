@@ -2,7 +2,8 @@
 
 Throughput, processor time and latency over the number of connections, the size of bodies, the number of workers and
 the load that is offered. The load generator runs on the last core alone, and the servers on the others. Over the number
-of workers, a server has as many cores as workers; the last of them may be the core of the load generator.
+of workers, a server has as many cores as workers; the last of them may be the core of the load generator. Each round
+measures everything once; the figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from benchmarks.curve_results import (
     WORKERS,
     CurveResults,
     Point,
+    take_medians,
     write_curves,
 )
 from benchmarks.environments import DEFAULT_FOLDER
@@ -185,7 +187,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Measure, and write the results; return 2 if something is not installed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curves", description=__doc__)
     add = parser.add_argument
-    add("--seconds", type=int, default=3, help="of each load; %(default)s")
+    add("--seconds", type=int, default=2, help="of each load; %(default)s")
+    add("--rounds", type=int, default=3, help="how often each load is measured; %(default)s")
     add("--step", type=int, default=1, help="2 measures every second point; %(default)s")
     add("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the peers' environments; %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the figures there")
@@ -198,8 +201,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     variables = {**{name: environ[name] for name in KEPT_VARIABLES if name in environ}, **ONE_THREAD}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, guarding() as notify_guard, pinned(cores.load):
         to = Measurement(given.seconds, given.envs, Path(folder), variables, cores, notify_guard)
-        measure_all(to, given.step)
-    text = write_curves(CurveResults(describe_machine(), given.seconds, to.points, to.absent))
+        for _ in range(given.rounds):
+            measure_all(to, given.step)
+    points = take_medians(to.points)
+    text = write_curves(CurveResults(describe_machine(), given.seconds, given.rounds, points, to.absent))
     if given.json:
         given.json.write_text(text, encoding="utf-8")
     else:

@@ -15,7 +15,18 @@ from benchmarks import targets
 from benchmarks.affinity import divide_cores
 from benchmarks.all import PAGE
 from benchmarks.curve_page import IMAGES, draw, render_curves, show_bytes
-from benchmarks.curve_results import BODIES, COPY, KERNEL, LOAD, WORKERS, CurveResults, Point, read_curves, write_curves
+from benchmarks.curve_results import (
+    BODIES,
+    COPY,
+    KERNEL,
+    LOAD,
+    WORKERS,
+    CurveResults,
+    Point,
+    read_curves,
+    take_medians,
+    write_curves,
+)
 from benchmarks.machine import describe_machine
 from benchmarks.plots import make_linear, make_powers
 from benchmarks.report import place_in_page
@@ -82,12 +93,18 @@ ROWS = {
 
 @pytest.mark.parametrize(("points", "name", "result"), ROWS.values(), ids=ROWS)
 def test_the_results_are_compared_with_the_targets(points: list[Point], name: str, result: str, tmp_path: Path) -> None:
-    results = CurveResults(describe_machine(), 1, points, {})
+    results = CurveResults(describe_machine(), 1, 1, points, {})
     text = write_curves(results)
     assert read_curves(text) == results
     (tmp_path / "curves.json").write_text(text, encoding="utf-8")
     (row,) = (line for line in targets.render_targets(tmp_path).splitlines() if line.startswith(f"| {name}"))
     assert row.endswith(result)
+
+
+def test_a_load_of_several_rounds_has_the_median_of_each_figure() -> None:
+    rounds = [Point(LOAD, "seldon-spec", 70, speed, None, p50, 4.0) for speed, p50 in ((10, 1.0), (30, 3.0), (20, 9.0))]
+    other = Point(BODIES, COPY, 16, cpu_ms=2.0)
+    assert take_medians([*rounds, other]) == [Point(LOAD, "seldon-spec", 70, 20, None, 3.0, 4.0), other]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from seldon_spec.inference.arrays import Array
 from seldon_spec.inference.datatypes import BYTES, Datatype, check_count, check_shape, find_datatype
 from seldon_spec.inference.message import Tensor
 from seldon_spec.protocols.open_inference_v2.binary import Raw, make_objects, read_binary, write_binary
-from seldon_spec.protocols.open_inference_v2.proto import ModelInferRequest, ModelInferResponse
+from seldon_spec.protocols.open_inference_v2.proto import ModelInferResponse, message_class
 from seldon_spec.protocols.open_inference_v2.request import MAX_TENSORS, InferOptions, RequestedOutput, check_tensors
 from seldon_spec.protocols.protobuf_wire import write_varint
 
@@ -189,8 +189,8 @@ def make_tensor(message: Any, tensor: Tensor) -> Any:
 
 
 _TENSORS = {
-    "ModelInferRequest": ModelInferRequest.InferInputTensor,
-    "ModelInferResponse": ModelInferResponse.InferOutputTensor,
+    "ModelInferRequest": message_class("ModelInferRequest.InferInputTensor"),
+    "ModelInferResponse": message_class("ModelInferResponse.InferOutputTensor"),
 }
 
 
