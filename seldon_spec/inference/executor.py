@@ -199,7 +199,7 @@ class ModelThreads:
                 return self._queue.get(block=False)
             except Empty:
                 pass
-            if not loop.has_background():
+            if self.count == 1 and not loop.has_background():  # of several threads, another one may take the notice
                 break
             loop.sleep(self._sleepers, self._queue.empty)
         return self._queue.get()

@@ -240,7 +240,10 @@ class _Manager:
     def _start_due(self) -> None:
         for component in self._components:
             if component.process is None and not self._is_stopping and component.start_at <= time.monotonic():
-                component.start()
+                try:
+                    component.start()
+                except (OSError, subprocess.SubprocessError) as error:  # the system has no room for it now
+                    self._on_end(component, f"cannot be started: {error}")
 
     def _read_commands(self) -> None:
         for command in os.read(self._control, 1024):
@@ -275,8 +278,11 @@ class _Manager:
         code = component.process.returncode
         reason = f"was terminated by signal {-code}" if code < 0 else f"exited with code {code}"
         component.process = None
-        if self._is_stopping:
-            return
+        if not self._is_stopping:
+            self._on_end(component, reason)
+
+    def _on_end(self, component: _Component, reason: str) -> None:
+        """Restart a component later, or before the graph serves, report that it does not run."""
         if self._is_serving:
             logger.error("component %s %s, restarting it in %g s", component.name, reason, component.schedule_restart())
             return

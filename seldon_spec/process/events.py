@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -121,7 +120,7 @@ class SendSignal:
     """Send a signal to a process."""
 
     pid: int
-    number: signal.Signals
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class ProcessTable:
         *lines, child.unread = (child.unread + data).split(b"\n")
         messages = []
         for line in lines:
-            with contextlib.suppress(ValueError):  # the user's class may write to any file descriptor
+            with contextlib.suppress(ValueError, RecursionError):  # the user's class may write to any file descriptor
                 text = line.decode()
                 if text in MESSAGES:
                     messages.append(MessageReceived(pid, text))

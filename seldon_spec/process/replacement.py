@@ -207,9 +207,10 @@ class _Transition:
         seconds = self.state.slots[index].backoff_seconds
         self._update(index, start_at=self._now + seconds, backoff_seconds=min(2 * seconds, MAX_BACKOFF_SECONDS))
 
-    def _terminate(self, process: Process, number: signal.Signals) -> None:
+    def _terminate(self, process: Process, number: int) -> None:
         """Ask a process to drain and exit; its slot no longer has it."""
-        grace_seconds = 0.0 if STUCK in process.messages else self.state.grace_seconds
+        has_nothing_to_finish = STUCK in process.messages or process.slot == TEMPLATE
+        grace_seconds = 0.0 if has_nothing_to_finish else self.state.grace_seconds
         process = replace(process, kill_at=self._now + grace_seconds + KILL_AFTER_SECONDS)
         self.state = replace(self.state, terminating=(*self.state.terminating, process))
         self.actions.append(SendSignal(process.pid, number))
@@ -339,6 +340,10 @@ class _Transition:
             if event.reason == "reload" and slot.replacement is not None:
                 self._update(slot.index, replacement=None)
                 self._terminate(slot.replacement, signal.SIGTERM)
+            if event.reason == "reload" and slot.current is not None and not slot.current.is_ready:
+                self._update(slot.index, current=None)  # its load may never return; another one starts when it exits
+                self._terminate(slot.current, signal.SIGTERM)
+                continue
             # the new code may start where the old one failed, so a scheduled start is due at once
             self._update(slot.index, reason=event.reason, start_at=None if slot.start_at is None else self._now)
             if slot.current is not None:
@@ -347,7 +352,10 @@ class _Transition:
     def _shut_down(self, error: Exception | None) -> None:
         self.actions.append(Shutdown(error))
         kill_at = self._now + self.state.grace_seconds + KILL_AFTER_SECONDS
-        terminating = tuple(replace(process, kill_at=kill_at) for process in self.state.processes())
+        terminating = tuple(
+            process if process in self.state.terminating else replace(process, kill_at=kill_at)
+            for process in self.state.processes()
+        )
         self.state = replace(self.state, slots=(), queue=(), terminating=terminating, is_stopping=True)
         self.actions.extend(SendSignal(process.pid, signal.SIGTERM) for process in terminating)
 

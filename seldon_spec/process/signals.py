@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -14,8 +15,11 @@ from seldon_spec.errors import Stopped
 from seldon_spec.observability.logs import flush_streams
 
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
-REPLACE = signal.SIGURG
-"""What the supervisor sends to a worker whose replacement serves: a signal that a class is unlikely to use itself."""
+REPLACE: int = signal.SIGRTMIN + 5 if sys.platform == "linux" else signal.SIGURG
+"""What the supervisor sends to a worker whose replacement serves: a signal that nothing in a process is likely to use.
+
+The runtime of a Go library, which some database drivers are, takes SIGURG; that of .NET takes SIGRTMIN.
+"""
 _LOOPS = ("asyncio.unix_events", "uvloop.loop")
 """The modules whose signal handlers do nothing, because an event loop reads the signals from a pipe."""
 _HANDLED = (*STOPPING, signal.SIGHUP, signal.SIGCHLD, REPLACE)
@@ -37,7 +41,7 @@ class ServerSignals:
         self._had_terminal = _has_terminal()
         self._pipe = self._class_pipe = -1
         self._forks_child = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> ServerSignals:
         if threading.current_thread() is threading.main_thread():
@@ -67,9 +71,9 @@ class ServerSignals:
         Args:
             pipe: the end to write to, which does not block.
         """
-        self.callback = _ignore
         self._pipe = pipe
         signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
+        self.callback = _ignore  # last: until the pipe has the signals, they raise Stopped
 
     def restore(self) -> None:
         """Handle SIGTERM again if the class's ``load`` has ignored it, reset it, or passed it to an event loop.

@@ -37,6 +37,8 @@ from seldon_spec.transport.buffers import configure_malloc
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_FORK_SECONDS = 8.0
+"""The time for a fork and the functions that the class has registered for it; less than the supervisor waits."""
 _RESTARTED = "jemalloc_bg_thd"
 """A thread of a memory allocator (of pyarrow), which starts it again in each process."""
 
@@ -130,7 +132,7 @@ def _fork_workers(shared: Shared, control: socket.socket, pipe: int, loaded: Loa
 
 
 def _fork_twice(signals: ServerSignals, run_child: Callable[[], NoReturn]) -> int:
-    """Fork a process whose parent, once this returns, is the supervisor; return its pid, 0 if the system cannot."""
+    """Fork a process whose parent, once this returns, is the supervisor; return its pid, 0 if there is none."""
     reading, writing = os.pipe()
 
     def run_grandchild() -> NoReturn:
@@ -151,10 +153,14 @@ def _fork_twice(signals: ServerSignals, run_child: Callable[[], NoReturn]) -> in
         return 0
     finally:
         os.close(writing)
-    with contextlib.suppress(ChildProcessError):  # the class ignores SIGCHLD
-        os.waitpid(middle, 0)
-    with os.fdopen(reading, "rb") as pipe:
-        return int(pipe.read() or 0)
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        has_answer = select.select([pipe], [], [], _FORK_SECONDS)[0]
+        if not has_answer:
+            logger.error("no worker in %g s: a function of os.register_at_fork does not return", _FORK_SECONDS)
+            os.kill(middle, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):  # the class ignores SIGCHLD
+            os.waitpid(middle, 0)
+        return int(pipe.read(20) or 0) if has_answer else 0
 
 
 def _warn_of_missing(tasks: list[str]) -> None:

@@ -118,7 +118,11 @@ class Templates:
         if self.start_at is None or self.start_at > time.monotonic():
             return []
         self.start_at = None
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            self._back_off()
+            return [PreloadFailed(error)]
         self._next = Template(control)
         try:
             self._next.pid = self._fork(theirs)
@@ -177,9 +181,10 @@ class Templates:
 
     def _on_failure(self, template: Template, error: Exception) -> list[Event]:
         self._forget(template)
-        self._reload = None
         if self.current is None:
             self._back_off()
+        else:
+            self._reload = None
         return [PreloadFailed(error)]
 
     def _back_off(self) -> None:
@@ -190,7 +195,7 @@ class Templates:
         if template is None:
             return []
         self._forget(template)
-        return [Discard(template.pid)]
+        return [] if template.pid < 0 else [Discard(template.pid)]
 
     def _forget(self, template: Template) -> None:
         template.control.close()

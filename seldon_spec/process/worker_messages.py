@@ -42,12 +42,15 @@ def unpack_failure(line: str) -> ComponentFailed:
     """Return the error that ``pack_failure`` wrote.
 
     Raises:
-        ValueError: the line is not complete.
+        ValueError: the line is not one that it wrote.
     """
-    packed = json.loads(line)
-    failure = ComponentFailed(packed["message"])
-    failure.component = packed["component"]
-    if packed["traceback"]:
-        failure.trace = packed["traceback"].rstrip()
+    match json.loads(line):
+        case {"message": str(message), "traceback": str(trace), "component": str() | None as component}:
+            failure = ComponentFailed(message)
+            failure.component = component
+        case _:
+            raise ValueError("this is not the failure of a worker")
+    if trace:
+        failure.trace = trace.rstrip()
         failure.__cause__ = WorkerTraceback(failure.trace)
     return failure

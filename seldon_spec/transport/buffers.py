@@ -148,7 +148,16 @@ class PagePool:
         return self._max_bytes - sum(block.capacity for block in self._blocks)
 
 
-POOL = PagePool()
+def _knows_uses() -> bool:
+    """Return whether a block knows that there is a view of it: interpreters may count references in other ways."""
+    block = _Block(1)
+    view = block.cut(1)
+    is_free_with_view = block.is_free
+    del view
+    return block.is_free and not is_free_with_view
+
+
+POOL = PagePool(_KEPT_BYTES if _knows_uses() else 0)
 """The blocks of this process."""
 
 

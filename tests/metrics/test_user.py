@@ -44,6 +44,18 @@ def test_counters_gauges_and_timers(samples: Samples) -> None:
     assert found["t_sum"] == {(("method", "predict"),): 3.5}
 
 
+def test_a_gauge_has_one_label_for_its_worker(samples: Samples) -> None:
+    metrics = Metrics()
+    for name, value in (("a", 1), ("b", 2)):
+        tags = {"worker_id": name}
+        metrics.record("predict", [gauge("g", value, tags=tags), counter("c", value, tags=tags)])
+    found = samples(metrics)
+    assert found["g"] == {(("method", "predict"), ("worker_id", "0")): 2}
+    assert found["c_total"] == {
+        (("method", "predict"), ("worker_id", name)): value for name, value in (("a", 1), ("b", 2))
+    }
+
+
 def test_total_is_not_doubled(samples: Samples) -> None:
     metrics = Metrics()
     metrics.record("predict", [counter("c_total")])

@@ -158,6 +158,33 @@ def test_bodies_that_are_not_whole_are_bounded_together(start: Start) -> None:
     server.wait_for("server.max_buffered_bytes, 4194304, is reached")
 
 
+BODY = bytes(8 << 20)
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(BODY), BODY)
+OVER = {
+    "of a probe, whose connection is kept": (b"GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b", 200),
+    "of a chunked request that is refused": (CHUNKED + b"no size\r\n", 400),
+    "of a lost connection": (POST + b"Content-Length: %d0\r\n\r\n%b", None),
+    "of a lost connection, chunked": (CHUNKED, None),
+}
+
+
+@pytest.mark.parametrize(("request_", "status"), OVER.values(), ids=OVER)
+def test_bodies_of_requests_that_are_over_use_no_memory(start: Start, request_: bytes, status: int | None) -> None:
+    server = start(SERVED).wait_until_ready()
+    raw = request_ if request_.startswith(CHUNKED) else request_ % (len(BODY), BODY)
+    with ExitStack() as stack:
+        before = resident_bytes(server)
+        for _ in range(2 * GROWTH_BYTES // len(BODY)):
+            client = stack.enter_context(connect(server))
+            client.sendall(raw)
+            if status is None:
+                client.close()
+            else:
+                assert read_status(client) == status
+        assert server.predict("small")[0] == 200
+        assert resident_bytes(server) - before < GROWTH_BYTES
+
+
 def test_a_body_of_the_limit_is_received(start: Start) -> None:
     size = (4 << 20) - 1000  # its last page is not full
     limits = {"max_buffered_bytes": size, "max_body_bytes": size}

@@ -229,6 +229,33 @@ def test_a_model_that_cannot_be_loaded_keeps_the_old_one(start: Start, tmp_path:
 
 
 @pytest.mark.usefixtures("gate")
+def test_a_hangup_without_a_template_process_replaces_the_workers_once_the_model_is_loaded(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(SMALL, server=PRELOAD).wait_until_ready()
+    (tmp_path / "Served.py").write_text(BROKEN)
+    os.kill(_find_template(server), signal.SIGKILL)
+    server.wait_for("the model cannot be loaded")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("SIGHUP: replacing")
+    server.wait_for("the model cannot be loaded")
+    (tmp_path / "Served.py").write_text(SMALL.replace("version = 1", "version = 2"))
+    server.wait_for("worker 0 is ready")
+    assert server.predict()[1]["jsonData"]["version"] == 2
+    assert server.stop() == 0
+
+
+@pytest.mark.usefixtures("gate")
+def test_a_function_that_does_not_return_in_a_fork_is_reported(start: Start) -> None:
+    hanging = SMALL.replace("np.random.seed(1)", "os.register_at_fork(after_in_child=lambda: time.sleep(60))")
+    server = start(f"import time\n{hanging}", server=PRELOAD).wait_for_addresses()
+    with server.watch() as processes:
+        server.wait_for("a function of os.register_at_fork does not return")
+        assert server.wait() == 1
+        assert processes.all_end()
+
+
+@pytest.mark.usefixtures("gate")
 def test_a_first_model_that_cannot_be_loaded_is_reported_as_by_a_worker(beside: Beside) -> None:
     beside.write_class(BROKEN)
     reports = []

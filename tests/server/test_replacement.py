@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from seldon_spec.errors import ComponentFailed
 from seldon_spec.process.events import (
     Action,
     CountRestart,
+    Discard,
     Event,
     Exited,
     Log,
@@ -33,6 +35,7 @@ from seldon_spec.process.events import (
     Tick,
 )
 from seldon_spec.process.replacement import State, step
+from seldon_spec.process.signals import REPLACE
 from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
 
 GRACE_SECONDS = 20.0
@@ -52,7 +55,14 @@ class Forking:
     is_possible: bool
 
 
-Step: TypeAlias = Event | After | Forking
+@dataclass(frozen=True)
+class Discarded:
+    """A template process, which was started before, is not needed any more."""
+
+    pid: int
+
+
+Step: TypeAlias = Event | After | Forking | Discarded
 
 
 def describe(action: Action) -> str:
@@ -60,7 +70,7 @@ def describe(action: Action) -> str:
         case Start(slot, accept_when_ready):
             return f"start {slot}{', accept when ready' if accept_when_ready else ''}"
         case SendSignal(pid, number):
-            return f"{number.name} {pid}"
+            return f"{'REPLACE' if number == REPLACE else signal.Signals(number).name} {pid}"
         case CountRestart(reason):
             return f"count {reason}"
         case Log(level, text, error):
@@ -85,6 +95,9 @@ class Workers:
             self.now += given_step.seconds
         elif isinstance(given_step, Forking):
             self.can_fork = given_step.is_possible
+        elif isinstance(given_step, Discarded):
+            self.running.add(given_step.pid)
+            return self._handle(Discard(given_step.pid))
         elif not isinstance(given_step, Tick):
             return self._handle(given_step) + self._handle(Tick())
         return self._handle(Tick())
@@ -215,25 +228,25 @@ CASES: dict[str, tuple[int, Sequence[Step], Step, list[str]]] = {
         1,
         [*ONE, recycle(1)],
         ready(2),
-        ["count worn", "SIGURG 1", "INFO: worker 0 is ready in 0.0 s (process 2)"],
+        ["count worn", "REPLACE 1", "INFO: worker 0 is ready in 0.0 s (process 2)"],
     ),
     "promote after stuck": (
         1,
         [*ONE, stuck(1)],
         ready(2),
-        ["count hung", "SIGURG 1", "INFO: worker 0 is ready in 0.0 s (process 2)"],
+        ["count hung", "REPLACE 1", "INFO: worker 0 is ready in 0.0 s (process 2)"],
     ),
     "promote after SIGHUP": (
         2,
         [*TWO, HANGUP],
         ready(3),
-        ["count signal", "SIGURG 1", "INFO: worker 0 is ready in 0.0 s (process 3)"],
+        ["count signal", "REPLACE 1", "INFO: worker 0 is ready in 0.0 s (process 3)"],
     ),
     "promote after edit": (
         1,
         [*ONE, EDIT],
         ready(2),
-        ["count reload", "SIGURG 1", "INFO: worker 0 is ready in 0.0 s (process 2)"],
+        ["count reload", "REPLACE 1", "INFO: worker 0 is ready in 0.0 s (process 2)"],
     ),
     "the next one starts when the replaced process has exited": (
         2,
@@ -286,15 +299,23 @@ CASES: dict[str, tuple[int, Sequence[Step], Step, list[str]]] = {
     "edit during a replacement stops it": (1, [*ONE, EDIT], EDIT, ["SIGTERM 2"]),
     "edit during a replacement starts another": (1, [*ONE, EDIT, EDIT], exited(2), ["start 0, accept when ready"]),
     "a stopped replacement is ready too late": (1, [*ONE, EDIT, EDIT], ready(2), []),
+    "edit while the first process loads stops it": (1, [Tick()], EDIT, ["SIGTERM 1"]),
+    "edit while the first process loads starts another": (1, [Tick(), EDIT], exited(1), ["start 0"]),
+    "edit while a process loads after a crash stops it": (
+        1,
+        [*ONE, crashed(1), After(0.1)],
+        EDIT,
+        ["SIGTERM 2"],
+    ),
     "edit during the backoff starts at once": (1, [*ONE, crashed(1)], EDIT, ["start 0"]),
     # a process that must exit before its replacement starts
-    "exclusive: exits first": (1, [Tick(), exclusive(1), ready(1)], HANGUP, ["count signal", "SIGURG 1"]),
+    "exclusive: exits first": (1, [Tick(), exclusive(1), ready(1)], HANGUP, ["count signal", "REPLACE 1"]),
     "exclusive: replacement follows": (1, [Tick(), exclusive(1), ready(1), HANGUP], exited(1), ["start 0"]),
     "exclusive: its replacement comes before the next worker": (
         2,
         [Tick(), exclusive(1), ready(1), ready(2)],
         HANGUP,
-        ["count signal", "SIGURG 1"],
+        ["count signal", "REPLACE 1"],
     ),
     # replacements that fail
     "replacement failed": (2, [*TWO, HANGUP], failed(3), [f"ERROR: worker 0: {KEPT}: {FAILURE} <no weights>"]),
@@ -445,6 +466,18 @@ CASES: dict[str, tuple[int, Sequence[Step], Step, list[str]]] = {
         [*ONE, stuck(1), ready(2)],
         After(5),
         ["ERROR: worker 0 (process 1) did not exit in time, killing it", "SIGKILL 1"],
+    ),
+    "template: killed without a grace period": (
+        1,
+        [*ONE, Discarded(2)],
+        After(5),
+        ["ERROR: template (process 2) did not exit in time, killing it", "SIGKILL 2"],
+    ),
+    "template: a stop gives it no more time": (
+        1,
+        [*ONE, Discarded(2), After(4), Stop()],
+        After(1),
+        ["ERROR: template (process 2) did not exit in time, killing it", "SIGKILL 2"],
     ),
     # stop
     "stop": (2, TWO, Stop(), ["shutdown", "SIGTERM 1", "SIGTERM 2"]),

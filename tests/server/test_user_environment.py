@@ -120,6 +120,29 @@ def test_background_work_runs_between_requests(start: Start, methods: str) -> No
     assert server.count("task ended") == ("self.count" in methods)
 
 
+def test_a_callback_from_another_thread_runs_while_several_threads_wait(start: Start) -> None:
+    source = """
+import asyncio, os, threading
+
+class Served:
+    async def load(self):
+        threading.Thread(target=self.call, args=(asyncio.get_running_loop(),), daemon=True).start()
+
+    def call(self, loop):
+        for _ in range(200):
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
+        os.write(2, b"called\\n")
+
+    def predict(self, X, names):
+        return X
+"""
+    server = start(source, server={"threads": 3}).wait_until_ready()
+    if not server.count("called"):
+        server.wait_for("called")  # without any request
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+
+
 OWN_LOOPS = {
     "its-own": "self.own = asyncio.new_event_loop(); asyncio.set_event_loop(self.own)",
     "asyncio-run": "asyncio.run(asyncio.sleep(0))",

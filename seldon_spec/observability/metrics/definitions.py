@@ -29,6 +29,9 @@ _ROW_BOUNDS = (*(float(digit * 10**power) for power in range(6) for digit in (1,
 _BYTE_BOUNDS = tuple(float(256 * 4**power) for power in range(11))
 _REQUEST_BOUNDS = tuple(float(2**power) for power in range(11))
 
+WORKER_LABEL = "worker_id"
+"""The label of gauges with the number of the worker that has set it; a tag of this name is left out of them."""
+
 
 class MetricKind(str, Enum):
     """The Prometheus types in use."""

@@ -24,6 +24,7 @@ from seldon_spec.observability.metrics.definitions import (
     QUEUED,
     RESERVED_NAMES,
     SUFFIXES,
+    WORKER_LABEL,
     MetricDefinition,
     MetricKind,
     NameRegistry,
@@ -117,8 +118,10 @@ class Metrics:
     def _count(self, metric: UserMetric, method: str, origin: _Origin) -> None:
         try:
             name = check_exposable(metric)
-            tags = {tag: value for tag, value in metric.tags.items() if tag not in origin.replaced}
-            series = Series(_KINDS[metric.type], name, sort_labels({**tags, **origin.labels, "method": method}))
+            kind = _KINDS[metric.type]
+            replaced = (*origin.replaced, WORKER_LABEL) if kind is MetricKind.GAUGE else origin.replaced
+            tags = {tag: value for tag, value in metric.tags.items() if tag not in replaced}
+            series = Series(kind, name, sort_labels({**tags, **origin.labels, "method": method}))
             with self._lock:
                 self._names.claim(series.kind, name)
                 self._add(series, metric.value)

@@ -17,7 +17,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from seldon_spec.observability.metrics.call_buffer import is_group, read_calls
-from seldon_spec.observability.metrics.definitions import DROPPED, GAUGES, MetricKind
+from seldon_spec.observability.metrics.definitions import DROPPED, GAUGES, WORKER_LABEL, MetricKind
 from seldon_spec.observability.metrics.registry import Metrics
 from seldon_spec.observability.metrics.segments import Entry
 from seldon_spec.observability.metrics.series import Labels, Series, is_gauge
@@ -306,6 +306,6 @@ class ComponentReader:
             series = Series.from_text(key)
             labels = {**self._standard, **dict(series.labels)}
             if series.kind is MetricKind.GAUGE:
-                labels["worker_id"] = str(index)
+                labels[WORKER_LABEL] = str(index)
             number = self._numbers[identity] = self._table.add(series, labels)
         return self._table.family_of[number], self._table.row_of[number]

@@ -59,7 +59,13 @@ class FlaskRunner:
         environ = make_environ(call.owner, body)
         future = (self._probe_pool if is_probe else self._pool).submit(self._run, environ, call)
         call.add_future(future)
-        future.add_done_callback(lambda done: call_on_loop(self._loop, self._finish, call, done))
+
+        def finish(done: Future[WsgiResponse]) -> None:
+            if done.cancelled():  # the pool keeps the task, and so the body, until a thread is free
+                environ.clear()
+            call_on_loop(self._loop, self._finish, call, done)
+
+        future.add_done_callback(finish)
 
     def close(self) -> None:
         """Stop the threads; do not wait for them."""

@@ -184,7 +184,7 @@ class HttpConnection(Connection):
     def connection_lost(self, _error: Exception | None) -> None:
         self._state = _State.CLOSED
         self._port.discard(self)
-        self._reader.buffer.clear()
+        self._reader.drop()  # now: the connection itself is freed by a garbage collection
         self._cycle.cancel()
 
     def pause_writing(self) -> None:
@@ -355,6 +355,8 @@ class HttpConnection(Connection):
     def _close(self) -> None:
         """Close the connection once the client has read what was sent, within a timeout."""
         self._state = _State.CLOSED
+        if self.held:
+            self._account()
         self._writer.count_from_here()
         self._set_timeout(self._port.limits.body_timeout_seconds)
         self._transport.close()

@@ -84,6 +84,7 @@ class HttpCycle:
             return
         self.is_active = False
         self.on_gone = None
+        self._reader.body = b""  # the handler may not have taken it, and the connection may stay open
         request = self.head
         if not head.has_body:
             body, length = b"", 0
@@ -101,6 +102,7 @@ class HttpCycle:
     def cancel(self) -> None:
         """Cancel the request: no response is sent."""
         self.is_active = False
+        self._reader.body = b""
         on_gone, self.on_gone = self.on_gone, None
         if on_gone is not None:
             on_gone()

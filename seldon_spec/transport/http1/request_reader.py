@@ -145,6 +145,8 @@ class RequestReader:
         self.buffer.clear()
         self.body = b""
         self._partial = bytearray()
+        if self.stage is Stage.CHUNKS:
+            del self._chunks
         self.stage = Stage.HEAD
 
     def find_path(self) -> str:

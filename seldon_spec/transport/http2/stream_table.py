@@ -199,7 +199,7 @@ class StreamTable:
             if stream.content_left < 0 or (is_last and stream.content_left):
                 self.reset(stream.stream_id, ErrorCode.PROTOCOL_ERROR)
                 return
-        if size and (not is_last or size >= COUNTED_BYTES):
+        if size and (not is_last or size >= COUNTED_BYTES or stream.held):
             self._hold(stream, size)
         if is_last:
             stream.is_complete = True
@@ -268,7 +268,7 @@ class StreamTable:
         streams, self._streams = self._streams, {}
         self.windows.clear()
         for stream in streams.values():
-            stream.is_closed = True
+            stream.is_closed, stream.held = True, 0
             self.sender.discard(stream)
             stream.lose()
         self._capacity.hold(self._connection, -self._connection.held)
