@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult
@@ -20,6 +21,9 @@ from seldon_spec.protocols.seldon_v1.proto import message_class as seldon_class
 from seldon_spec.remote.failures import TimeLimit, unreachable
 from seldon_spec.remote.grpc_channel import GrpcChannel
 from seldon_spec.remote.grpc_server import read_model_metadata
+
+_METADATA_NAME = re.compile(r"[0-9a-z_.-]+(?<!-bin)")
+"""The names of metadata with text; the values of others are bytes."""
 
 _METHODS = {
     Operation.PREDICT: "Seldon/Predict",
@@ -42,12 +46,18 @@ class GrpcTarget:
 
     Attributes:
         address: host and port.
+
+    Raises:
+        ValueError: metadata cannot have one of the names.
     """
 
     is_grpc = True
 
     def __init__(self, url: SplitResult, tls: grpc.ChannelCredentials | None, headers: Mapping[str, str]) -> None:
         metadata = [(name.lower(), value) for name, value in headers.items()]
+        for name, _ in metadata:
+            if not _METADATA_NAME.fullmatch(name):
+                raise ValueError(f"gRPC has no text metadata with the name {name!r:.100}")
         self._channel = GrpcChannel(url, tls, metadata, ANY_SIZE, OWNER)
         self.address = self._channel.address
 

@@ -21,6 +21,7 @@ Source: TypeAlias = "str | os.PathLike[str] | Spec | Callable[..., Any]"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MODEL = re.compile(r"(.*)/v2/models/([^/]+)/?(?:infer)?")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 
@@ -39,10 +40,12 @@ class Connection:
         """Return the headers of every request.
 
         Raises:
-            ValueError: the token or a header has characters that a header cannot contain.
+            ValueError: the token or a header has characters that a header cannot contain, or both are credentials.
         """
         headers = dict(self.headers)
         if self.token is not None:
+            if any(name.lower() == "authorization" for name in headers):
+                raise ValueError("there is a token, and a header Authorization: only one of them can be sent")
             headers["authorization"] = f"Bearer {self.token}"
         for name, value in headers.items():
             check_header(name, value)
@@ -55,7 +58,7 @@ def check_header(name: str, value: str) -> None:
     Raises:
         ValueError: it has characters that a header cannot contain.
     """
-    if not _VISIBLE.fullmatch(name) or not _VISIBLE.fullmatch(value):
+    if not _NAME.fullmatch(name) or not _VISIBLE.fullmatch(value):
         raise ValueError(f"the header {name!r:.100} has characters that a header cannot contain")
 
 

@@ -59,14 +59,14 @@ def has_v2_only(target: Target, error: CallFailed, limit: TimeLimit) -> bool:
         error: of the request.
         limit: of the call.
     """
-    if error.grpc_code != "UNIMPLEMENTED" if target.is_grpc else error.http_status != _NOT_FOUND:
+    if not _is_unknown(target, error):
         return False
-    if target.is_grpc:
-        try:  # a class without the method has the same error
-            target.read_metadata("", limit, is_v2=False)
-        except CallFailed as second:
-            if second.grpc_code != "UNIMPLEMENTED":
-                return False
-        else:
-            return False
-    return target.list_extensions(limit) is not None
+    try:  # a class may have raised the same error
+        target.read_metadata("", limit, is_v2=False)
+    except CallFailed as second:
+        return _is_unknown(target, second) and target.list_extensions(limit) is not None
+    return False
+
+
+def _is_unknown(target: Target, error: CallFailed) -> bool:
+    return error.grpc_code == "UNIMPLEMENTED" if target.is_grpc else error.http_status == _NOT_FOUND

@@ -46,6 +46,11 @@ def _find_group_of(tensors: Sequence[Tensor]) -> Hashable | None:
     return tuple([(tensor.name, tensor.datatype, tensor.array.shape[1:], tensor.content_type) for tensor in tensors])
 
 
+def count_joined_rows(message: Message) -> int:
+    """Return the number of rows that ``concat_rows`` takes from a message of a group."""
+    return len(message.payload[0].array if message.payload_type is PayloadType.TENSORS else message.payload)
+
+
 def concat_rows(messages: Sequence[Message]) -> Message:
     """Return one message with the rows of all, in order; it shares nothing with them that the class could change.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -111,22 +112,25 @@ class Batcher:
     def _split_into_batches(self, decoded: Sequence[DecodedCall]) -> Iterator[list[DecodedCall]]:
         """Yield batches of calls that can share a call of the component, each in order of arrival."""
         batches: dict[object, list[DecodedCall]] = {}
-        rows: dict[object, float] = {}
+        rows: dict[object, int] = {}
         for one in decoded:
-            key = self._processor.find_group(one)
-            if key is None:
+            group = self._processor.find_group(one)
+            if group is None:
                 yield [one]
                 continue
-            if key in batches and rows[key] + one.call.rows > self._max_rows:
+            key, count = group
+            if key in batches and rows[key] + count > self._max_rows:
                 yield batches.pop(key)
-                rows[key] = 0.0
+                rows[key] = 0
             batches.setdefault(key, []).append(one)
-            rows[key] = rows.get(key, 0.0) + one.call.rows
+            rows[key] = rows.get(key, 0) + count
         yield from batches.values()
 
 
 def _size_of(decoded: DecodedCall) -> float:
-    """Return the approximate size of a decoded message in bytes."""
+    """Return the approximate size of a decoded call in bytes."""
+    if not decoded.request.is_read:  # reading the message would release the body, which this operation needs
+        return 0.0 if math.isnan(decoded.call.body_bytes) else decoded.call.body_bytes
     message = decoded.request.message
     payload = message.payload
     if message.payload_type is PayloadType.TENSORS:

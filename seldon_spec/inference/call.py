@@ -157,6 +157,15 @@ class Call:
         self.wire = None
 
 
+class CallFuture(Future[EncodedResponse]):
+    """The future of the response to a call; it is running while the component processes the call."""
+
+    call: Call
+
+    def running(self) -> bool:
+        return not self.done() and not math.isnan(self.call.predict_started_at)
+
+
 def settle(future: Future[EncodedResponse], call: Call) -> None:
     """Set a future from a finished call."""
     with contextlib.suppress(InvalidStateError):  # stop() or a caller's cancel() came first

@@ -14,7 +14,7 @@ from typing import Any
 from seldon_spec.config.model import BatchingSpec
 from seldon_spec.errors import ComponentFailed, NotServing
 from seldon_spec.inference.batching import Batcher
-from seldon_spec.inference.call import BaseContext, Call, settle
+from seldon_spec.inference.call import BaseContext, Call, CallFuture, settle
 from seldon_spec.inference.component.base import Component
 from seldon_spec.inference.component.progress import Progress
 from seldon_spec.inference.executor import ModelThreads
@@ -156,8 +156,10 @@ class Dispatcher:
         Raises:
             NotServing: the server has been stopped.
         """
-        future: Future[EncodedResponse] = self._threads.promise()
+        future = CallFuture()
+        self._threads.guard(future)
         call = Call(operation, wire, codec, partial(settle, future), request_context, context, deadline)
+        future.call = call
         future.add_done_callback(call.give_up)
         self.post([call])
         return future

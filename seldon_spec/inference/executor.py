@@ -122,23 +122,22 @@ class ModelThreads:
         Raises:
             NotServing: the threads have been stopped.
         """
-        future: Future[T] = self.promise()
+        future: Future[T] = Future()
+        self.guard(future)
         self.post([(future, task)], self._perform)
         return future
 
-    def promise(self) -> Future[Any]:
-        """Return a future for an item to post; ``stop`` ends it with NotServing if it is not done.
+    def guard(self, future: Future[Any]) -> None:
+        """Have ``stop`` end the future of an item to post with NotServing, if it is not done.
 
         Raises:
             NotServing: the threads have been stopped.
         """
-        future: Future[Any] = Future()
         with self._lock:
             if self._stopped:
                 raise NotServing("the server is stopping")
             self._unfinished.add(future)
         future.add_done_callback(self._forget)
-        return future
 
     def stop(self) -> None:
         """End unfinished futures with NotServing, and each thread when it is free; do not block."""

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from seldon_spec.errors import ComponentFailed, RequestError, SeldonSpecError
-from seldon_spec.inference.batch_arrays import concat_rows, count_rows, find_group, split_rows
+from seldon_spec.inference.batch_arrays import concat_rows, count_joined_rows, count_rows, find_group, split_rows
 from seldon_spec.inference.call import WORKED_ON, BaseContext, Call
 from seldon_spec.inference.component.base import Component, RecordMetrics
 from seldon_spec.inference.message import Operation
@@ -87,17 +87,21 @@ class RequestProcessor:
         request = _run_for((call,), self._decode, call)
         return None if request is None else DecodedCall(call, request)
 
-    def find_group(self, decoded: DecodedCall) -> Hashable | None:
-        """Return the key that is equal for calls that can share a batch; None: the call is processed alone."""
+    def find_group(self, decoded: DecodedCall) -> tuple[Hashable, int] | None:
+        """Find the calls that a call can share a batch with.
+
+        Returns:
+            A key that is equal for all of them, and the number of rows; None: the call is processed alone.
+        """
         operation, codec = decoded.call.operation, decoded.call.codec
         if operation in self._unbatchable or (operation, codec.transport) not in self._built.batchable:
             return None
         try:
             message = self._built.batch_message(decoded.request)
-        except (RequestError, ComponentFailed):  # raised again when the call is processed alone
+            group = None if message is None else find_group(message)
+        except Exception:  # raised again when the call is processed alone
             return None
-        group = None if message is None else find_group(message)
-        return None if group is None else (operation, group)
+        return None if message is None or group is None else ((operation, group), count_joined_rows(message))
 
     def process_batch(self, batch: Sequence[DecodedCall]) -> None:
         """Process calls of one group with one call of the component, or one by one if that fails."""
@@ -165,10 +169,11 @@ class RequestProcessor:
         _mark_predict_started(calls)
         try:
             with contextlib.nullcontext() if self._trace is None else self._trace(calls):
-                messages = [self._built.batch_message(request) for _, request in batch]
-                rows = concat_rows([message for message in messages if message is not None])
-                payload = self._built.call_batch(operation, rows)
-            payloads = split_rows(payload, [int(call.rows) for call in calls])
+                found = [self._built.batch_message(request) for _, request in batch]
+                messages = [message for message in found if message is not None]
+                counts = [count_joined_rows(message) for message in messages]
+                payload = self._built.call_batch(operation, concat_rows(messages))
+            payloads = split_rows(payload, counts)
         except Exception as error:  # which request causes it shows when each is processed alone
             if operation not in self._failed_batches:  # once: a class may refuse every batch of this size
                 self._failed_batches.add(operation)
@@ -187,7 +192,7 @@ class RequestProcessor:
             return None
         for call in calls:
             call.predict_ended_at = ended_at
-        self._metrics.observe_batch(operation.value, len(batch), sum(call.rows for call in calls))
+        self._metrics.observe_batch(operation.value, len(batch), sum(counts))
         return payloads
 
     def _finish_batched(self, call: Call, request: Request, payload: Any) -> None:

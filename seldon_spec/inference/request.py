@@ -124,6 +124,11 @@ class Request:
         return self._message
 
     @property
+    def is_read(self) -> bool:
+        """Whether the message has been read."""
+        return self._message is not None
+
+    @property
     def raw(self) -> Any:
         """Return the request as the ``*_raw`` hooks get it: the JSON value or the protobuf message.
 

@@ -15,6 +15,7 @@ from seldon_spec.remote.failures import TimeLimit
 
 _RECEIVED_BYTES = 1 << 18
 _JOINED_BYTES = 1 << 16
+_FIRST_FINAL = 200  # the status of what is no interim response
 """A body up to this size is sent together with its head."""
 
 _MAX_HEAD_BYTES = 1 << 16
@@ -94,7 +95,8 @@ class HttpConnection:
     def shut_down(self) -> None:
         """End what another thread waits for."""
         with contextlib.suppress(OSError):  # the server has closed it
-            self._tcp.shutdown(socket.SHUT_RDWR)
+            # not the method of a TLS socket: after it, a thread that begins to send would do so in plain text
+            socket.socket.shutdown(self._tcp, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""
@@ -110,7 +112,7 @@ class HttpConnection:
 
     def _receive(self, limit: TimeLimit) -> HttpResponse:
         reader = _ResponseReader(self._max_bytes)
-        parser = httptools.HttpResponseParser(reader)
+        reader.parser = parser = httptools.HttpResponseParser(reader)
         received = 0
         while not reader.is_complete:
             self._tcp.settimeout(limit.remaining())
@@ -137,6 +139,7 @@ class _ResponseReader:
     """Collects the body of one response; the parser calls its methods.
 
     Attributes:
+        parser: set before its first call.
         parts: of the body.
         headers: see ``HttpResponse``.
         has_head: whether the head is complete.
@@ -145,7 +148,19 @@ class _ResponseReader:
         is_too_large: whether the body has more than ``max_bytes``.
     """
 
-    __slots__ = ("_has_length", "_left", "has_head", "headers", "is_complete", "is_last", "is_too_large", "parts")
+    __slots__ = (
+        "_has_length",
+        "_left",
+        "has_head",
+        "headers",
+        "is_complete",
+        "is_last",
+        "is_too_large",
+        "parser",
+        "parts",
+    )
+
+    parser: httptools.HttpResponseParser
 
     def __init__(self, max_bytes: int) -> None:
         self._left = max_bytes
@@ -174,7 +189,11 @@ class _ResponseReader:
         self.parts.append(part)
 
     def on_message_complete(self) -> None:
-        self.is_complete = True
+        if self.parser.get_status_code() < _FIRST_FINAL:  # the response follows
+            self.headers = {}
+            self.has_head = self.is_last = self._has_length = False
+        else:
+            self.is_complete = True
 
     def end(self) -> None:
         """Handle the end of the connection, which is that of a body whose length is not known.

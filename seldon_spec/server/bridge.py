@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +84,11 @@ def call_on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:
         pass
+
+
+def _are_at_work(futures: Sequence[Future[Any]]) -> bool:
+    """Return whether threads work on a call; False if one of them waits for the model, which has not begun with it."""
+    return any(each.running() for each in futures) and all(each.running() or each.done() for each in futures)
 
 
 def request_timeout(timeout_seconds: float | None) -> RequestTimeout:
@@ -303,7 +308,7 @@ class ExecutorBridge:
         self.update_gauges()
 
     def _expire(self, call: PendingCall) -> None:
-        is_running = not math.isnan(call.predict_started_at) or any(future.running() for future in call.futures)
+        is_running = not math.isnan(call.predict_started_at) or _are_at_work(call.futures)
         if not call.is_finished and is_running:
             self._limits.report_hung()
         self._end(call, request_timeout(self._timeout_seconds))

@@ -151,6 +151,7 @@ class Listener(ABC):
         most = self._max_connections + _RESERVED  # clients may connect without end
         while was_listening and most and self._accept():
             most -= 1
+        self._pause_listening()  # it would begin again if the last accept failed
         self._socket.close()  # at once: the system resets what arrives between the last accept and this
         self._is_retiring = True
         for connection in list(self._connections):

@@ -30,12 +30,18 @@ class Model:
     def __init__(self, factor=1):
         self.factor = factor
         self.feedback = []
+        self.missed = ""
 
     def predict(self, X, names, meta=None):
         if isinstance(X, str) and X == "broken":
             raise ValueError("the model is broken")
         if isinstance(X, str) and X == "teapot":
             raise SeldonMicroserviceException("no coffee", status_code=418, reason="TEAPOT")
+        if isinstance(X, str) and X == "missing":
+            self.missed += "x"
+            raise SeldonMicroserviceException("no such row", status_code=404)
+        if isinstance(X, str) and X == "calls":
+            return self.missed
         if isinstance(X, str) and X == "feedback":
             return repr(self.feedback)
         if isinstance(X, str) and X == "names":

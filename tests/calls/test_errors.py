@@ -51,6 +51,17 @@ def test_an_exception_with_a_status(target: str, connect: Connect) -> None:
     assert (error.http_status, error.reason, error.info) == (418, "TEAPOT", "no coffee")
 
 
+@pytest.mark.parametrize("target", ["rest", "grpc", "process"])
+def test_an_exception_with_the_status_of_an_unknown_path(target: str, connect: Connect) -> None:
+    """The server has Seldon's protocol, so the model is called once, and the protocol stays."""
+    client = connect(target)
+    count = len(client.predict("calls"))
+    error = fail(client, "missing")
+    assert (error.http_status if target != "grpc" else error.grpc_code) in (404, "UNKNOWN")
+    assert len(client.predict("calls")) == count + 1
+    assert client.protocol != "v2"
+
+
 def test_the_exception_of_the_class_is_the_cause_in_this_process(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -240,6 +251,10 @@ def test_a_response_that_is_none(http_peer: HttpPeers) -> None:
         (lambda: Client("http://host", factor=2), TypeError, "parameters are for a class, not for a URL: factor"),
         (lambda: Client(7), TypeError, "takes a URL, a path, a Spec or a class, not 'int'"),  # type: ignore[arg-type]
         (lambda: Client("http://host", token="a\nb"), ValueError, "characters that a header cannot contain"),
+        (lambda: Client("http://host", headers={"a b": "c"}), ValueError, "characters that a header cannot contain"),
+        (lambda: Client("http://host", token="a", headers={"Authorization": "b"}), ValueError, "only one of them"),
+        (lambda: Client("grpc://host", headers={"x-bin": "a"}), ValueError, "no text metadata with the name 'x-bin'"),
+        (lambda: Client("grpc://host", headers={"x!": "a"}), ValueError, "no text metadata with the name 'x!'"),
         (lambda: Client("https://host", key="key.pem"), ValueError, "requires both certificate and key"),
         (lambda: Client("https://host", ca="no-such.pem"), SeldonSpecError, "no-such.pem cannot be read"),
         (lambda: Client("no/such/folder"), SeldonSpecError, "no/such/folder"),
@@ -250,7 +265,8 @@ def test_a_response_that_is_none(http_peer: HttpPeers) -> None:
         (lambda: Client(object).call("train", [1]), ValueError, "no operation 'train'"),  # type: ignore[arg-type]
     ],
     ids=[
-        *("scheme", "parameters", "type", "token", "key", "ca", "folder", "protocol"),
+        *("scheme", "parameters", "type", "token", "header", "two-credentials", "binary-metadata", "metadata"),
+        *("key", "ca", "folder", "protocol"),
         *("infer", "route", "feedback", "operation"),
     ],
 )

@@ -211,6 +211,18 @@ def test_a_response_that_is_none_is_not_requested_again(http_peer: Peer, connect
     assert len(peer.posts) == 1
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_the_response_follows_an_interim_one(http_peer: Peer, connect_to: Connect, status: str) -> None:
+    def script(_peer: HttpPeer, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 5\r\n\r\n".encode())
+        connection.sendall(respond())
+
+    remote = connect_to(http_peer(script).url)
+    for _ in range(3):
+        assert remote.call().message.payload == "fine"
+
+
 def test_a_pooled_connection_that_the_server_closed(http_peer: Peer, connect_to: Connect) -> None:
     peer = http_peer(close_after(respond()))
     remote = connect_to(peer.url)

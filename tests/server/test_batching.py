@@ -84,6 +84,78 @@ def test_what_waits_is_answered_by_one_call(start: Callable[..., Any], gate: Any
     assert server.stop() == 0
 
 
+OTHERS = """
+import numpy as np
+from gated import pass_gate
+
+class Served:
+    def predict(self, X, names):
+        if not isinstance(X, np.ndarray):
+            pass_gate()
+        return X
+
+    def transform_input_raw(self, message):
+        return {"strData": str(sorted(message))}
+
+    def send_feedback(self, X, names, reward, truth, routing=None):
+        return [reward]
+"""
+
+
+def test_what_is_not_batched_is_handled_as_alone(start: Callable[..., Any], gate: Any) -> None:
+    """Feedback, its errors, and what a raw hook gets, while predictions wait beside them."""
+    server = start(OTHERS, server={"batching": {"max_rows": 100}}).wait_until_ready()
+    wrong = {"request": {"data": {"tensor": {"shape": [3], "values": [1]}}}, "reward": 1}
+    right = {"request": {"data": {"ndarray": [[1]]}}, "reward": 2.5}
+    own = {"data": {"ndarray": [[1, "a"]]}, "custom": 5}
+    with ThreadPoolExecutor(8) as pool:
+
+        def ask(path: str, message: object) -> Future[tuple[int, Any]]:
+            return pool.submit(server.rest, "POST", path, json.dumps(message))
+
+        held = ask("/predict", {"strData": "wait"})
+        gate.wait_until_entered()
+        predictions = [ask("/predict", {"data": {"ndarray": [[i]]}}) for i in range(2)]
+        others = [ask("/send-feedback", wrong), ask("/send-feedback", right), ask("/transform-input", own)]
+        wait_until_queued(server, 5)
+        gate.release()
+        assert [each.result()[0] for each in (held, *predictions)] == [200] * 3
+        refused, accepted, raw = (each.result() for each in others)
+    assert refused[0] == 400
+    assert json.loads(accepted[1])["data"]["ndarray"] == [2.5]
+    assert json.loads(raw[1])["strData"] == "['custom', 'data']"
+    assert re.search(r"^seldon_api_model_feedback_reward_total\{.*\} 2.5$", server.metrics(), re.MULTILINE)
+    assert server.stop() == 0
+
+
+def test_rows_are_counted_as_the_class_gets_them(beside: Any, gate: Any) -> None:
+    """A list of three values is three rows of a declared input of one column."""
+    source = """
+import numpy as np
+from gated import pass_gate
+
+class Served:
+    def predict(self, X, names):
+        if X[0, 0] == 0:
+            pass_gate()
+        return X * 2
+"""
+    beside.write_class(source)
+    beside.write_spec("inputs: [{name: x, datatype: FP64, shape: [-1, 1]}]\n", server="batching: {max_rows: 100}")
+    server = beside.start().wait_until_ready()
+    with ThreadPoolExecutor(8) as pool:
+        held = pool.submit(server.rest, "POST", "/predict", '{"data": {"ndarray": [[0]]}}')
+        gate.wait_until_entered()
+        asked = [pool.submit(server.rest, "POST", "/predict", '{"data": {"ndarray": [1, 2, 3]}}') for _ in range(2)]
+        wait_until_queued(server, 2)
+        gate.release()
+        assert held.result()[0] == 200
+        assert [json.loads(each.result()[1])["data"]["ndarray"] for each in asked] == [[[2.0], [4.0], [6.0]]] * 2
+    assert "server.batching is off" not in server.log
+    assert re.search(r"^seldon_spec_batch_requests_sum\{.*\} 2.0$", server.metrics(), re.MULTILINE)
+    assert server.stop() == 0
+
+
 def test_a_class_that_is_told_meta_is_not_batched_and_the_log_says_so(start: Callable[..., Any]) -> None:
     source = "class Served:\n    def predict(self, X, names, meta=None):\n        return X\n"
     server = start(source, server={"batching": {"max_rows": 10}}).wait_until_ready()

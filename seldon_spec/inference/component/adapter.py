@@ -274,8 +274,8 @@ class Adapter:
         payload, tags, metrics = unwrap(result)
         if tags or metrics:
             return None
-        if payload is NOT_IMPLEMENTED:
-            return message.payload
+        if payload is NOT_IMPLEMENTED:  # each request is its own response
+            raise UnsupportedOperation(f"the class does not implement {operation.value}")
         return payload if infer is None else infer.read_outputs(payload, ())
 
     def finish_batched(self, request: Request, payload: Any, record: RecordMetrics) -> Response:

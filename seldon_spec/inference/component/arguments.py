@@ -231,7 +231,7 @@ def _read_table(message: Message, inputs: Sequence[TensorSpec]) -> Table:
 
 def _table_of_rows(message: Message, inputs: Sequence[TensorSpec]) -> Table:
     array: Array = message.payload
-    names = [str(name) for name in message.names]
+    names = [str(name) for name in message.names] if isinstance(message.names, (str, list, tuple)) else []
     if array.ndim == 1 and not array.size:  # no rows
         names = names or _column_names(inputs)
         return Table(names, [np.empty(0, dtype=object) for _ in names])

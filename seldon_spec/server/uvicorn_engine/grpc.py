@@ -20,6 +20,11 @@ from seldon_spec.server.uvicorn_engine.grpc_calls import GrpcCalls
 from seldon_spec.transport.grpc.reflection import REFLECTION_SERVICES, DescriptorPools
 from seldon_spec.transport.tls import TlsFiles
 
+_DRAIN_SECONDS = 86400.0
+"""The engine waits no longer than ``server.shutdown.grace_seconds``."""
+_FLUSH_SECONDS = 1.0
+"""grpcio sends the last responses in this time."""
+
 
 class GrpcioServer:
     """A gRPC server on the running event loop.
@@ -42,7 +47,7 @@ class GrpcioServer:
         port: int,
         tls: TlsFiles | None = None,
     ) -> None:
-        calls = GrpcCalls(bridge, request_log, spec, protocols)
+        self._calls = calls = GrpcCalls(bridge, request_log, spec, protocols)
         self._services = [service for protocol in protocols for service in protocol.services]
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -106,7 +111,12 @@ class GrpcioServer:
     async def drain(self) -> None:
         """Accept no more requests, and wait until those in flight have responses."""
         await asyncio.gather(*self._tasks)
-        await self._server.stop(None)
+        stopping = asyncio.ensure_future(self._server.stop(_DRAIN_SECONDS))
+        try:
+            await self._calls.idle.wait()
+        finally:
+            stopping.cancel()
+        await self._server.stop(_FLUSH_SECONDS)  # streams that wait for a message, and watches of the health, end here
 
     async def abort(self) -> None:
         """Close all connections at once."""

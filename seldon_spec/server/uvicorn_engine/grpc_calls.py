@@ -45,6 +45,7 @@ class GrpcCalls:
 
     Attributes:
         handlers: of the methods of each service, by their names.
+        idle: set while no message is processed.
     """
 
     def __init__(
@@ -54,6 +55,9 @@ class GrpcCalls:
         self._request_log = request_log
         self._describe = protocols[0].describe
         self._loop = asyncio.get_running_loop()
+        self._processed = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
         open_paths = frozenset(path for protocol in protocols for path in protocol.open_paths)
         self._auth = TokenAuth(spec.server.auth, open_paths)
         self.handlers = {
@@ -124,6 +128,8 @@ class GrpcCalls:
         method: StreamMethod | None = None,
     ) -> bytes:
         """Return the response to a message; an error ends the call, unless the method encodes errors."""
+        self._processed += 1
+        self.idle.clear()
         try:
             body = await respond(request, context, rpc)
         except asyncio.CancelledError:
@@ -136,6 +142,10 @@ class GrpcCalls:
                 raise _EncodedError(method.encode_error(error, method.identify(request))) from error
             await self._abort(rpc, error, describe, context)
             raise  # abort has raised already
+        finally:
+            self._processed -= 1
+            if not self._processed:
+                self.idle.set()
         if context is not None:
             self._request_log.end(context, "OK")
         return body

@@ -67,8 +67,10 @@ class GrpcCall(Stream):
         "_deadline",
         "_handler",
         "_has_ended",
+        "_is_advancing",
         "_is_compressed",
         "_is_processing",
+        "_is_retired",
         "_messages",
         "_missing",
         "_pages",
@@ -86,6 +88,7 @@ class GrpcCall(Stream):
         self._size = 0
         self._missing = -1
         self._is_compressed = self._is_processing = self._has_ended = False
+        self._is_advancing = self._is_retired = False
         self._messages: list[tuple[Message, bool]] = []  # that are not processed yet, and whether they are compressed
         self._deadline: Slot | None = None
 
@@ -286,32 +289,48 @@ class StreamCall(GrpcCall):
 
     def handle_message(self, message: Message) -> None:
         """Queue a message; the client's window bounds how many wait."""
-        self._messages.append((message, self._is_compressed))
-        self.advance()
+        if not self._is_retired:
+            self._messages.append((message, self._is_compressed))
+            self.advance()
 
     def handle_end(self) -> None:
         self._has_ended = True
         self.advance()
 
     def advance(self) -> None:
-        if self.is_closed or self._is_processing or self.send_buffer:
+        if self._is_advancing:  # a response that is sent at once calls this again
             return
-        if self._messages:
-            message, self._is_compressed = self._messages.pop(0)
-            size = PREFIX.size + len(message)
-            self.windows.consume(self, size)
-            self.sender.hold(self, -min(size, self.held))
-            self._is_processing = True
-            try:
-                self.process(message)
-            except Exception as error:
-                self.refuse(error)
-        elif self._has_ended:
+        self._is_advancing = True
+        try:
+            while self._messages and self._can_advance:
+                self._process_next()
+        finally:
+            self._is_advancing = False
+        if self._messages or not self._can_advance:
+            return
+        if self._has_ended:
             self.lose()
             self.is_successful = True
             if not self.has_sent_headers:
                 self.sender.send_headers(self, self.make_headers())
             self.sender.send_trailers(self, OK_TRAILERS)
+        elif self._is_retired:
+            self.end("UNAVAILABLE", _STOPPING)
+
+    @property
+    def _can_advance(self) -> bool:
+        return not (self.is_closed or self._is_processing or self.send_buffer)
+
+    def _process_next(self) -> None:
+        message, self._is_compressed = self._messages.pop(0)
+        size = PREFIX.size + len(message)
+        self.windows.consume(self, size)
+        self.sender.hold(self, -min(size, self.held))
+        self._is_processing = True
+        try:
+            self.process(message)
+        except Exception as error:
+            self.refuse(error)
 
     def reply(self, message: bytes, headers: bytes = INITIAL_METADATA) -> None:
         """Send the response to the message that is being processed; ``headers`` are sent before the first one."""
@@ -323,7 +342,9 @@ class StreamCall(GrpcCall):
         self.sender.send_data(self, write_prefix(message) + message)
 
     def retire(self) -> None:
-        self.end("UNAVAILABLE", _STOPPING)
+        """Respond to what was received, and end the call then."""
+        self._is_retired = True
+        self.advance()
 
     def expire(self) -> None:
         """Fail if the client did not send the rest of a message in time; it may wait between two messages."""

@@ -76,7 +76,11 @@ def _keep_known(wire: bytes, start: int, entry: dict[str, Any], tensor: Tensor, 
         tree = orjson.loads(b"".join((wire[:start], b"null", wire[end:])))
     except ValueError:  # the text between is no value
         return
-    if tree == {"inputs": [{**entry, "data": None}]} and is_orjson_exact(wire):
+    is_same = tree == {"inputs": [{**entry, "data": None}]} and all(
+        type(size) is int
+        for size in tree["inputs"][0]["shape"]  # 1 is equal to true
+    )
+    if is_same and is_orjson_exact(wire):
         if len(_known) >= _MOST_KNOWN:  # two threads may have added at once
             _known.clear()
         _known[wire[:start]] = _KnownRequest(

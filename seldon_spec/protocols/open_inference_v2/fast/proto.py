@@ -166,7 +166,7 @@ def _read_contents(view: memoryview, start: int, end: int) -> Any:
     if end > start and view[start] in _PACKED:
         tag, first, last, _ = next(iter_members(view, start, end))
         dtype = _PACKED[tag]
-        if last == end and (last - first) % dtype.itemsize == 0:
+        if first < last == end and (last - first) % dtype.itemsize == 0:
             return own_array(np.frombuffer(view[first:last], dtype))
     return InferTensorContents.FromString(bytes(view[start:end]))
 
