@@ -215,7 +215,7 @@ def test_a_response_that_is_none_is_not_requested_again(http_peer: Peer, connect
 def test_the_response_follows_an_interim_one(http_peer: Peer, connect_to: Connect, status: str) -> None:
     def script(_peer: HttpPeer, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 5\r\n\r\n".encode())
+        connection.sendall(f"HTTP/1.1 {status}\r\nLink: </a>\r\n\r\n".encode())
         connection.sendall(respond())
 
     remote = connect_to(http_peer(script).url)

@@ -105,7 +105,7 @@ class Served:
 def test_what_is_not_batched_is_handled_as_alone(start: Callable[..., Any], gate: Any) -> None:
     """Feedback, its errors, and what a raw hook gets, while predictions wait beside them."""
     server = start(OTHERS, server={"batching": {"max_rows": 100}}).wait_until_ready()
-    wrong = {"request": {"data": {"tensor": {"shape": [3], "values": [1]}}}, "reward": 1}
+    wrong = {"request": {"data": {"tensor": {"shape": [3], "values": [1]}}}, "reward": 0}
     right = {"request": {"data": {"ndarray": [[1]]}}, "reward": 2.5}
     own = {"data": {"ndarray": [[1, "a"]]}, "custom": 5}
     with ThreadPoolExecutor(8) as pool:

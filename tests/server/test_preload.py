@@ -233,14 +233,16 @@ def test_a_hangup_without_a_template_process_replaces_the_workers_once_the_model
     start: Start, tmp_path: Path
 ) -> None:
     server = start(SMALL, server=PRELOAD).wait_until_ready()
-    (tmp_path / "Served.py").write_text(BROKEN)
-    os.kill(_find_template(server), signal.SIGKILL)
-    server.wait_for("the model cannot be loaded")
-    server.process.send_signal(signal.SIGHUP)
-    server.wait_for("SIGHUP: replacing")
-    server.wait_for("the model cannot be loaded")
-    (tmp_path / "Served.py").write_text(SMALL.replace("version = 1", "version = 2"))
-    server.wait_for("worker 0 is ready")
+    with Watch(_find_workers(server)) as old:
+        (tmp_path / "Served.py").write_text(BROKEN)
+        os.kill(_find_template(server), signal.SIGKILL)
+        server.wait_for("the model cannot be loaded")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("SIGHUP: replacing")
+        server.wait_for("the model cannot be loaded")
+        (tmp_path / "Served.py").write_text(SMALL.replace("version = 1", "version = 2"))
+        server.wait_for("worker 0 is ready")
+        assert old.all_end()
     assert server.predict()[1]["jsonData"]["version"] == 2
     assert server.stop() == 0
 

@@ -464,11 +464,25 @@ def test_a_full_queue_a_timeout_and_a_deadline(start: Callable[..., Any], gate: 
     gate.release()
 
 
+FIRST_WAITS = """
+import gated
+
+class Served:
+    is_first = True
+
+    def predict(self, X, names):
+        is_first, self.is_first = self.is_first, False
+        if is_first:
+            gated.pass_gate()
+        return X
+"""
+
+
 @engines
 def test_calls_that_are_processed_get_their_responses_when_the_server_stops(
     start: Callable[..., Any], gate: Any, engine: str
 ) -> None:
-    server = start(BUSY, server={"engine": engine}).wait_until_ready()
+    server = start(FIRST_WAITS, server={"engine": engine}).wait_until_ready()
     is_over = threading.Event()
 
     def generate() -> Iterator[Any]:
