@@ -28,7 +28,7 @@ def make_future(state: str) -> Future[Any]:
     if state != "waits":
         call.predict_started_at = call.arrived_at
     if state == "ended":
-        future.set_result(None)
+        future.cancel()
     return future
 
 
