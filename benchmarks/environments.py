@@ -76,8 +76,11 @@ def find_python(version: str) -> str:
     raise LookupError(f"there is no Python {version} on the path or with pyenv")
 
 
-def make_environment(environment: Environment, folder: Path) -> bool:
+def make_environment(environment: Environment, folder: Path, python: str | None = None) -> bool:
     """Make it under ``folder``; False if it was there. It appears whole or not at all.
+
+    Args:
+        python: the interpreter; None: one of the version that it needs.
 
     Raises:
         LookupError: its Python is not found.
@@ -86,10 +89,14 @@ def make_environment(environment: Environment, folder: Path) -> bool:
     target = folder / environment.name
     if target.exists():
         return False
-    python = find_python(environment.python)
+    flags = ["--quiet", "--disable-pip-version-check"]
+    if python is None:
+        python = find_python(environment.python)
+    else:
+        flags.append("--ignore-requires-python")
     try:
         subprocess.run([python, "-m", "venv", str(target)], check=True)
-        pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(target / "bin" / "python"), "-m", "pip", "install", *flags]
         subprocess.run([*pip, *environment.requirements], check=True)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
@@ -102,17 +109,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.environments", description=__doc__)
     parser.add_argument("name", nargs="*", metavar="NAME", help=", ".join(ENVIRONMENTS))
     parser.add_argument("--envs", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="where; %(default)s")
+    parser.add_argument(
+        "--python",
+        metavar="PATH",
+        help="the interpreter of all, whatever versions their packages ask for; default: those that they need",
+    )
     given = parser.parse_args(arguments)
     if unknown := set(given.name) - set(ENVIRONMENTS):
         parser.error(f"there is no environment {', '.join(sorted(unknown))}")
-    results = [_report(ENVIRONMENTS[name], given.envs) for name in given.name or ENVIRONMENTS]
+    results = [_report(ENVIRONMENTS[name], given.envs, given.python) for name in given.name or ENVIRONMENTS]
     return int(not all(results))
 
 
-def _report(environment: Environment, folder: Path) -> bool:
+def _report(environment: Environment, folder: Path, python: str | None) -> bool:
     """Make one, and print what became of it; False if it could not be made."""
     try:
-        is_new = make_environment(environment, folder)
+        is_new = make_environment(environment, folder, python)
     except (LookupError, subprocess.CalledProcessError) as error:
         print(f"{environment.name}: {error}", file=sys.stderr)
         return False

@@ -38,10 +38,11 @@ from seldon_spec.process.events import (
     Tick,
 )
 from seldon_spec.process.process_table import ProcessTable
-from seldon_spec.process.replacement import State, step
+from seldon_spec.process.replacement import step
 from seldon_spec.process.signals import STOPPING, ServerSignals
 from seldon_spec.process.spec_reloader import SpecReloader
 from seldon_spec.process.worker_process import Shared, run_worker_process
+from seldon_spec.process.worker_state import State
 from seldon_spec.server.sockets import Sockets
 
 if TYPE_CHECKING:

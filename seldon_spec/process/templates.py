@@ -29,7 +29,8 @@ from seldon_spec.process.events import (
     Reload,
     StartsAllowed,
 )
-from seldon_spec.process.replacement import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, STABLE_SECONDS
+from seldon_spec.process.replacement import MAX_BACKOFF_SECONDS, STABLE_SECONDS
+from seldon_spec.process.worker_state import FIRST_BACKOFF_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -34,9 +34,10 @@ from seldon_spec.process.events import (
     Stop,
     Tick,
 )
-from seldon_spec.process.replacement import State, step
+from seldon_spec.process.replacement import step
 from seldon_spec.process.signals import REPLACE
 from seldon_spec.process.worker_messages import EXCLUSIVE, READY, RECYCLE, STUCK
+from seldon_spec.process.worker_state import State
 
 GRACE_SECONDS = 20.0
 
