@@ -93,7 +93,7 @@ def make_environment(environment: Environment, folder: Path, python: str | None 
     if python is None:
         python = find_python(environment.python)
     else:
-        flags.append("--ignore-requires-python")
+        flags += ["--ignore-requires-python", "--prefer-binary"]  # of releases without a wheel for it, older ones
     try:
         subprocess.run([python, "-m", "venv", str(target)], check=True)
         pip = [str(target / "bin" / "python"), "-m", "pip", "install", *flags]
