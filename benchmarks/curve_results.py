@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from benchmarks.machine import Machine
@@ -34,7 +34,7 @@ class Point:
     p99_ms: float | None = None
 
 
-_FIGURES = ("requests_per_second", "cpu_ms", "p50_ms", "p99_ms")
+_FIGURES = tuple(each.name for each in fields(Point) if each.default is None)
 Metric = Callable[[Point], "float | None"]
 
 

@@ -87,6 +87,7 @@ class Component(Protocol):
 
         Raises:
             PayloadError: the rows are not what the component takes.
+            UnsupportedOperation: the user's code does not implement the operation: each request is its own response.
             ComponentFailed: the user's code raised.
             ResultError: the user's code returned what its operation does not allow.
         """
